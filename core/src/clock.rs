@@ -1,0 +1,140 @@
+//! Time, passed in and never asked for: the one file that reads the system's clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sea_orm::DeriveValueType;
+use tokio::sync::Notify;
+
+/// Unix milliseconds, UTC. RFC 3339 at the API.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, DeriveValueType)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole days since the epoch, UTC.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(86_400_000)
+    }
+
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+            return Some(Self(time.timestamp_millis()));
+        }
+        let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        Some(Self(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()))
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match chrono::DateTime::from_timestamp_millis(self.0) {
+            Some(time) => f.write_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("\"{text}\" is not a time; write 2026-11-20T14:05:00Z")))
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+            .examples(["2026-11-20T14:05:00.000Z"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Timestamp {}
+
+/// Where everybody gets the time from. Cheap to clone; clones of a manual clock move together.
+#[derive(Clone, Debug)]
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System,
+    Manual(Arc<Manual>),
+}
+
+#[derive(Debug)]
+struct Manual {
+    millis: AtomicI64,
+    moved: Notify,
+}
+
+impl Clock {
+    pub fn system() -> Self {
+        Self(Kind::System)
+    }
+
+    /// Stands still until [`Clock::advance`] is called: for tests.
+    pub fn manual(start_millis: i64) -> Self {
+        Self(Kind::Manual(Arc::new(Manual { millis: AtomicI64::new(start_millis), moved: Notify::new() })))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Kind::System => {
+                let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                Timestamp(since_epoch.map_or(0, |span| span.as_millis() as i64))
+            }
+            Kind::Manual(manual) => Timestamp(manual.millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock and wakes whoever sleeps on it. The system's clock can't be moved.
+    pub fn advance(&self, span: Duration) {
+        if let Kind::Manual(manual) = &self.0 {
+            manual.millis.fetch_add(span.as_millis() as i64, Ordering::SeqCst);
+            manual.moved.notify_waiters();
+        }
+    }
+
+    /// Sleeps for at most `span` of real time; returns early when a manual clock is moved.
+    pub async fn sleep(&self, span: Duration) {
+        match &self.0 {
+            Kind::System => tokio::time::sleep(span).await,
+            Kind::Manual(manual) => {
+                let _ = tokio::time::timeout(span, manual.moved.notified()).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Settings: `postrider.toml`, then `POSTRIDER_*` from the environment, which wins.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    All,
+    Web,
+    Worker,
+}
+
+impl Role {
+    pub fn serves_web(self) -> bool {
+        self != Self::Worker
+    }
+
+    pub fn runs_workers(self) -> bool {
+        self != Self::Web
+    }
+}
+
+/// Every setting, with its default in [`Settings::default`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// `sqlite:///path/to/file.db` or `postgres://user@host/name`; without it a SQLite file in `data_dir`.
+    pub database_url: Option<String>,
+    /// Database file, compiled adapters and the generated admin key live here.
+    pub data_dir: PathBuf,
+    /// How the world reaches this server, for links; without it `http://{listen}`.
+    pub public_url: Option<String>,
+    /// The bootstrap admin key; without it one is made and kept in `data_dir`.
+    pub admin_api_key: Option<String>,
+    /// Networks that postbacks may reach although the guard refuses them (`127.0.0.0/8,10.1.0.0/16`).
+    #[serde(deserialize_with = "networks")]
+    pub egress_allow: Vec<IpNet>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    pub role: Role,
+    /// How long a worker may keep what it claimed. What a crash leaves is taken up again after this.
+    pub lease_secs: u64,
+    /// One deadline over connect, headers and body of a postback.
+    pub request_timeout_ms: u64,
+    /// How long a stop waits for what is in flight.
+    pub drain_timeout_ms: u64,
+    /// Postbacks in flight at once.
+    pub send_concurrency: usize,
+    /// Connections to PostgreSQL, or readers of SQLite.
+    pub database_connections: u32,
+    /// Days that clicks, events, deliveries and attempts are kept; 0 keeps them.
+    pub retention_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            database_url: None,
+            data_dir: "./postrider-data".into(),
+            public_url: None,
+            admin_api_key: None,
+            egress_allow: Vec::new(),
+            trusted_proxies: Vec::new(),
+            role: Role::All,
+            lease_secs: 30,
+            request_timeout_ms: 10_000,
+            drain_timeout_ms: 15_000,
+            send_concurrency: 256,
+            database_connections: 10,
+            retention_days: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `file` when it exists, then the environment: `POSTRIDER_LISTEN`, …; plain `DATABASE_URL` counts too.
+    pub fn load(file: &Path) -> anyhow::Result<Self> {
+        let settings: Self = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file(file))
+            .merge(Env::raw().only(&["DATABASE_URL"]))
+            .merge(Env::prefixed("POSTRIDER_").ignore(&["CONFIG", "LOG"]))
+            .extract()
+            .with_context(|| format!("The settings in {} or POSTRIDER_* can't be used", file.display()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let positive = [
+            ("lease_secs", self.lease_secs),
+            ("request_timeout_ms", self.request_timeout_ms),
+            ("send_concurrency", self.send_concurrency as u64),
+            ("database_connections", u64::from(self.database_connections)),
+        ];
+        for (name, value) in positive {
+            anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");
+        }
+        anyhow::ensure!(
+            self.lease() > self.request_timeout(),
+            "lease_secs ({} s) must be longer than request_timeout_ms ({} ms), or a postback in flight is sent twice",
+            self.lease_secs,
+            self.request_timeout_ms
+        );
+        if let Some(key) = &self.admin_api_key {
+            anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
+        }
+        Ok(())
+    }
+
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_secs)
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    /// Where the database is: the one configured or a file in the data folder.
+    pub fn database(&self) -> String {
+        self.database_url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("postrider.db").display()))
+    }
+}
+
+/// A TOML list, or the environment's comma-separated text.
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<String>),
+        Text(String),
+    }
+    let words = match Form::deserialize(from)? {
+        Form::List(words) => words,
+        Form::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    words
+        .iter()
+        .map(|word| word.trim())
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            word.parse::<IpNet>().or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| {
+                serde::de::Error::custom(format!("\"{word}\" is not a network; write one such as 10.1.0.0/16"))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,39 @@
+//! Affiliates: who promotes, and the code that people can read aloud.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether an affiliate's links and codes still lead somewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AffiliateStatus {
+    Active,
+    Suspended,
+}
+
+text_enum!(AffiliateStatus { Active => "active", Suspended => "suspended" });
+
+/// `AF12345`: five digits while they last, one more each time drawing a free one fails.
+pub fn referral_code(draw: u64, tries: u32) -> String {
+    let digits = 5 + tries / 4;
+    let lowest = 10_u64.pow(digits - 1);
+    format!("AF{}", lowest + draw % (9 * lowest))
+}
+
+/// Codes are read aloud and typed by hand: case and surrounding space do not matter.
+pub fn normal_code(typed: &str) -> String {
+    typed.trim().to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_five_digits_and_grow_when_those_run_out() {
+        assert_eq!(referral_code(0, 0), "AF10000");
+        assert_eq!(referral_code(89_999, 0), "AF99999");
+        assert_eq!(referral_code(90_000, 0), "AF10000");
+        assert_eq!(referral_code(7, 4), "AF100007");
+        assert_eq!(normal_code(" af12345 "), "AF12345");
+    }
+}

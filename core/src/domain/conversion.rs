@@ -1,0 +1,233 @@
+//! Conversions: pending → approved or rejected(reason); approved → rejected (a chargeback).
+//!
+//! A conversion is identified within its offer by the advertiser's transaction id. Every change of its
+//! status is a new revision; nothing else about it ever changes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::money::{Amount, Money};
+
+use super::attribution::Evidence;
+use super::event::ConversionFacts;
+
+/// Where a conversion stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    Pending,
+    Approved,
+    Rejected {
+        #[serde(rename = "rejection_reason")]
+        reason: String,
+    },
+}
+
+impl Status {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Rejected { reason } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// From two columns or fields; `None` for an unknown word.
+    pub fn from_parts(word: &str, reason: Option<&str>) -> Option<Self> {
+        Some(match word {
+            "pending" => Self::Pending,
+            "approved" => Self::Approved,
+            "rejected" => Self::Rejected { reason: reason.unwrap_or("unspecified").to_owned() },
+            _ => return None,
+        })
+    }
+}
+
+/// One conversion, as it is stored.
+#[derive(Clone, Debug)]
+pub struct Conversion {
+    pub id: ConversionId,
+    pub offer_id: OfferId,
+    pub transaction_id: String,
+    pub revision: i32,
+    pub status: Status,
+    pub affiliate_id: AffiliateId,
+    pub link_id: Option<LinkId>,
+    pub click_id: Option<ClickId>,
+    pub attributed_by: Evidence,
+    pub goal: Option<String>,
+    pub sale: Option<Money>,
+    pub payout: Option<Money>,
+    pub revenue: Option<Money>,
+    pub buyer: Buyer,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Who bought what, as the advertiser told it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buyer {
+    pub customer_name: Option<String>,
+    pub customer_email: Option<String>,
+    pub plan_name: Option<String>,
+    pub plan_price: Option<Amount>,
+    pub purchase_id: Option<String>,
+    pub purchase_date: Option<Timestamp>,
+}
+
+/// Whether a command changed anything. Repeating a command is harmless.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// With the status before.
+    Now { previous: Status },
+    Already,
+}
+
+/// A move that the state machine does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum IllegalMove {
+    #[error(
+        "conversion {id} is already rejected ({reason}); a rejection is final, report the sale again under a new transaction id"
+    )]
+    AlreadyRejected { id: ConversionId, reason: String },
+    #[error("conversion {id} is already approved and can't go back to pending; reject it with a reason to take it back")]
+    AlreadyApproved { id: ConversionId },
+}
+
+impl IllegalMove {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyRejected { .. } => "conversion_already_rejected",
+            Self::AlreadyApproved { .. } => "conversion_already_approved",
+        }
+    }
+}
+
+impl Conversion {
+    /// Moves to `wanted`, if the state machine has that move.
+    pub fn change_status(&mut self, wanted: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
+        use Status::{Approved, Pending, Rejected};
+        match (&self.status, wanted) {
+            (current, wanted) if current == wanted => return Ok(Applied::Already),
+            (Pending, Approved | Rejected { .. }) | (Approved, Rejected { .. }) => {}
+            (Approved, Pending) => return Err(IllegalMove::AlreadyApproved { id: self.id }),
+            (Rejected { reason }, _) => {
+                return Err(IllegalMove::AlreadyRejected { id: self.id, reason: reason.clone() });
+            }
+            (Pending, Pending) | (Approved, Approved) => unreachable!("equal statuses return above"),
+        }
+        let previous = std::mem::replace(&mut self.status, wanted.clone());
+        self.revision += 1;
+        self.updated_at = at;
+        Ok(Applied::Now { previous })
+    }
+
+    /// What adapters and logs may know of it, as it is now.
+    pub fn facts(&self, previous: Option<Status>) -> ConversionFacts {
+        ConversionFacts {
+            id: self.id,
+            transaction_id: self.transaction_id.clone(),
+            revision: self.revision,
+            goal: self.goal.clone(),
+            status: self.status.clone(),
+            previous,
+            payout: self.payout,
+            revenue: self.revenue,
+            sale: self.sale,
+            customer_name: self.buyer.customer_name.clone(),
+            customer_email: self.buyer.customer_email.clone(),
+            plan_name: self.buyer.plan_name.clone(),
+            plan_price: self.buyer.plan_price,
+            purchase_id: self.buyer.purchase_id.clone(),
+            purchase_date: self.buyer.purchase_date,
+            occurred_at: self.created_at,
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// A pending conversion that pays 5.00 USD.
+    pub fn conversion() -> Conversion {
+        let at = Timestamp::from_millis(1_763_647_000_000);
+        let usd = "USD".parse().unwrap();
+        Conversion {
+            id: ConversionId::new(at),
+            offer_id: OfferId::new(at),
+            transaction_id: "T1".into(),
+            revision: 1,
+            status: Status::Pending,
+            affiliate_id: AffiliateId::new(at),
+            link_id: None,
+            click_id: None,
+            attributed_by: Evidence::Click,
+            goal: None,
+            sale: Some("49.00".parse::<Amount>().unwrap().of(usd)),
+            payout: Some("5.00".parse::<Amount>().unwrap().of(usd)),
+            revenue: None,
+            buyer: Buyer::default(),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(reason: &str) -> Status {
+        Status::Rejected { reason: reason.into() }
+    }
+
+    #[test]
+    fn every_move_is_allowed_repeated_or_refused() {
+        use Status::{Approved, Pending};
+        enum Want {
+            Moves,
+            Stays,
+            Refused,
+        }
+        use Want::{Moves, Refused, Stays};
+        let table = [
+            (Pending, Pending, Stays),
+            (Pending, Approved, Moves),
+            (Pending, rejected("fraud"), Moves),
+            (Approved, Pending, Refused),
+            (Approved, Approved, Stays),
+            (Approved, rejected("chargeback"), Moves),
+            (rejected("fraud"), Pending, Refused),
+            (rejected("fraud"), Approved, Refused),
+            (rejected("fraud"), rejected("fraud"), Stays),
+            (rejected("fraud"), rejected("duplicate"), Refused),
+        ];
+        for (from, to, want) in table {
+            let mut conversion = Conversion { status: from.clone(), ..samples::conversion() };
+            let result = conversion.change_status(&to, Timestamp::from_millis(1));
+            match want {
+                Moves => {
+                    assert_eq!(result, Ok(Applied::Now { previous: from }));
+                    assert_eq!((conversion.revision, &conversion.status), (2, &to));
+                }
+                Stays => {
+                    assert_eq!(result, Ok(Applied::Already));
+                    assert_eq!(conversion.revision, 1);
+                }
+                Refused => {
+                    assert!(result.is_err(), "{from:?} -> {to:?}");
+                    assert_eq!((conversion.revision, &conversion.status), (1, &from));
+                }
+            }
+        }
+    }
+}

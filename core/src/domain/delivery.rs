@@ -1,0 +1,149 @@
+//! Deliveries: one event owed to one postback. Terminal or scheduled at any time, and never neither.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+
+/// Where a delivery stands; all but `Pending` are terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Waits for `due_at`, or is being sent.
+    Pending,
+    /// The destination accepted it.
+    Success,
+    /// Given up; a person may retry it.
+    Failed,
+    /// The rules no longer let it through.
+    Cancelled,
+    /// A newer state of the same conversion took its place.
+    Superseded,
+}
+
+text_enum!(DeliveryState {
+    Pending => "pending",
+    Success => "success",
+    Failed => "failed",
+    Cancelled => "cancelled",
+    Superseded => "superseded",
+});
+
+/// Why a delivery is in its state: a stable code and a sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reason {
+    pub code: String,
+    pub sentence: String,
+}
+
+impl Reason {
+    pub fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { code: code.into(), sentence: sentence.into() }
+    }
+}
+
+/// One event owed to one postback.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub id: DeliveryId,
+    pub event_id: EventId,
+    pub postback_id: PostbackId,
+    pub conversion_id: Option<ConversionId>,
+    pub revision: i32,
+    pub affiliate_id: AffiliateId,
+    pub state: DeliveryState,
+    pub reason: Option<Reason>,
+    pub due_at: Timestamp,
+    /// Until when the worker that claimed it may keep it.
+    pub lease_until: Option<Timestamp>,
+    /// Attempts made, ever.
+    pub attempts: i32,
+    /// Attempts made before the last manual retry: the schedule counts from there.
+    pub attempts_before_retry: i32,
+    pub created_at: Timestamp,
+    pub settled_at: Option<Timestamp>,
+}
+
+/// A retry that makes no sense.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotRetryable {
+    #[error("delivery {0} was accepted by its destination; there is nothing to retry")]
+    Accepted(DeliveryId),
+    #[error("delivery {0} was superseded by a newer state of its conversion; retry that delivery instead")]
+    Superseded(DeliveryId),
+}
+
+impl Delivery {
+    /// A new one, due at `due_at`.
+    pub fn owed(event: &super::event::Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id: DeliveryId::of(event.id, postback_id),
+            event_id: event.id,
+            postback_id,
+            conversion_id: event.conversion_id,
+            revision: event.revision,
+            affiliate_id: event.affiliate_id,
+            state: DeliveryState::Pending,
+            reason: None,
+            due_at,
+            lease_until: None,
+            attempts: 0,
+            attempts_before_retry: 0,
+            created_at: now,
+            settled_at: None,
+        }
+    }
+
+    /// A person wants it sent now. The schedule starts anew; attempts already made stay in the log.
+    pub fn retry(&mut self, now: Timestamp) -> Result<(), NotRetryable> {
+        match self.state {
+            DeliveryState::Success => return Err(NotRetryable::Accepted(self.id)),
+            DeliveryState::Superseded => return Err(NotRetryable::Superseded(self.id)),
+            DeliveryState::Pending | DeliveryState::Failed | DeliveryState::Cancelled => {}
+        }
+        self.state = DeliveryState::Pending;
+        self.reason = None;
+        self.settled_at = None;
+        self.due_at = now;
+        self.attempts_before_retry = self.attempts;
+        Ok(())
+    }
+
+    pub fn in_flight(&self, now: Timestamp) -> bool {
+        self.state == DeliveryState::Pending && self.lease_until.is_some_and(|until| until > now)
+    }
+}
+
+/// How one attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    Accepted,
+    /// Will be, or would have been, tried again.
+    Retry,
+    Refused,
+}
+
+text_enum!(AttemptOutcome { Accepted => "accepted", Retry => "retry", Refused => "refused" });
+
+/// One HTTP request and its answer, as the log keeps it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub delivery_id: DeliveryId,
+    pub number: i32,
+    pub at: Timestamp,
+    pub duration_ms: i32,
+    /// Empty when the adapter could not say what to send.
+    pub method: String,
+    pub url: String,
+    pub request_headers: Vec<(String, String)>,
+    pub request_body: Option<String>,
+    pub status: Option<i32>,
+    pub response_headers: Vec<(String, String)>,
+    /// The first 16 KiB, decompressed.
+    pub response_body: Option<String>,
+    pub truncated: bool,
+    pub outcome: AttemptOutcome,
+    pub error_code: Option<String>,
+    pub error: Option<String>,
+}

@@ -1,0 +1,167 @@
+//! Landing pages: filling an offer's URL with the click that leads to it.
+//!
+//! A link can't become an open redirect: macros are only ever put where they can't change the scheme,
+//! host or port, and a visitor's own parameters are appended as parameters.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+/// What stays as it is in a value: RFC 3986 unreserved characters.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Macros that a landing page may carry.
+pub const MACROS: [&str; 13] = [
+    "click_id", "affiliate_id", "offer_id", "sub1", "sub2", "sub3", "sub4", "sub5", "sub6", "sub7", "sub8", "sub9",
+    "sub10",
+];
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidLandingUrl {
+    #[error("\"{0}\" is not a URL; write the whole address, such as https://shop.example/?cid={{click_id}}")]
+    NotAUrl(String),
+    #[error("a landing page needs http or https, not \"{0}\"")]
+    Scheme(String),
+    #[error("a landing page can't carry a user name or password")]
+    UserInfo,
+    #[error("a macro can't stand in the scheme, host or port of a landing page: that would let a visitor choose where to go")]
+    MacroInHost,
+    #[error("{{{0}}} is not a macro of landing pages; use one of {list}", list = MACROS.join(", "))]
+    UnknownMacro(String),
+}
+
+/// A landing page that has been looked at: filling it can't fail and can't leave its host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LandingUrl(String);
+
+impl LandingUrl {
+    pub fn parse(text: &str) -> Result<Self, InvalidLandingUrl> {
+        let text = text.trim();
+        let url = Url::parse(text).map_err(|_| InvalidLandingUrl::NotAUrl(text.chars().take(200).collect()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(InvalidLandingUrl::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(InvalidLandingUrl::UserInfo);
+        }
+        let after_scheme = text.find("//").map_or(0, |at| at + 2);
+        let authority_end = text[after_scheme..].find(['/', '?', '#', '\\']).map_or(text.len(), |at| after_scheme + at);
+        if text[..authority_end].contains(['{', '}']) {
+            return Err(InvalidLandingUrl::MacroInHost);
+        }
+        if let Some(unknown) = macros_in(text).find(|name| !MACROS.contains(name)) {
+            return Err(InvalidLandingUrl::UnknownMacro(unknown.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Puts values in place of macros, each percent-encoded once, and appends `params`.
+    pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>, params: &[(String, String)]) -> String {
+        let mut out = String::with_capacity(self.0.len() + 64);
+        let mut rest = self.0.as_str();
+        while let Some((before, name, after)) = next_macro(rest) {
+            out.push_str(before);
+            push_encoded(&mut out, value(name).unwrap_or_default());
+            rest = after;
+        }
+        out.push_str(rest);
+        append_params(&mut out, params);
+        // The stored text may hold spaces or letters that a header can't: the parsed form never does.
+        Url::parse(&out).map_or(out, String::from)
+    }
+}
+
+fn append_params(url: &mut String, params: &[(String, String)]) {
+    if params.is_empty() {
+        return;
+    }
+    let fragment = url.find('#').map(|at| url.split_off(at));
+    for (name, value) in params {
+        let last = url.chars().last();
+        if !url.contains('?') {
+            url.push('?');
+        } else if last != Some('?') && last != Some('&') {
+            url.push('&');
+        }
+        push_encoded(url, name);
+        url.push('=');
+        push_encoded(url, value);
+    }
+    url.push_str(&fragment.unwrap_or_default());
+}
+
+fn push_encoded(out: &mut String, value: &str) {
+    out.extend(utf8_percent_encode(value, VALUE));
+}
+
+fn macros_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (_, name, after) = next_macro(rest)?;
+        rest = after;
+        Some(name)
+    })
+}
+
+/// Splits at the first `{name}`.
+fn next_macro(text: &str) -> Option<(&str, &str, &str)> {
+    let open = text.find('{')?;
+    let close = open + text[open..].find('}')?;
+    Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(landing: &str, params: &[(&str, &str)]) -> String {
+        let params: Vec<_> = params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        LandingUrl::parse(landing).unwrap().fill(
+            |name| match name {
+                "click_id" => Some("06a5"),
+                "sub1" => Some("a b&c=d/é{x}"),
+                _ => None,
+            },
+            &params,
+        )
+    }
+
+    #[test]
+    fn macros_are_filled_and_encoded_once() {
+        assert_eq!(fill("https://shop.example/?cid={click_id}", &[]), "https://shop.example/?cid=06a5");
+        assert_eq!(
+            fill("https://shop.example/p/{sub1}?s={sub1}&t={sub2}", &[]),
+            "https://shop.example/p/a%20b%26c%3Dd%2F%C3%A9%7Bx%7D?s=a%20b%26c%3Dd%2F%C3%A9%7Bx%7D&t="
+        );
+    }
+
+    #[test]
+    fn a_visitors_parameters_are_appended_before_the_fragment() {
+        assert_eq!(
+            fill("https://shop.example/#buy", &[("utm", "x y"), ("next", "https://evil.example/")]),
+            "https://shop.example/?utm=x%20y&next=https%3A%2F%2Fevil.example%2F#buy"
+        );
+        assert_eq!(fill("https://shop.example/?a=1", &[("b", "2")]), "https://shop.example/?a=1&b=2");
+    }
+
+    #[test]
+    fn a_landing_page_that_would_let_a_visitor_choose_the_host_is_refused() {
+        use InvalidLandingUrl::*;
+        for (text, wanted) in [
+            ("shop.example", NotAUrl("shop.example".into())),
+            ("javascript:alert(1)", Scheme("javascript".into())),
+            ("ftp://shop.example/", Scheme("ftp".into())),
+            ("https://user:secret@shop.example/", UserInfo),
+            ("https://{sub1}/", MacroInHost),
+            ("https://shop.example/?x={nope}", UnknownMacro("nope".into())),
+        ] {
+            assert_eq!(LandingUrl::parse(text), Err(wanted), "{text}");
+        }
+        for text in ["https://{sub1}.shop.example/", "https://shop.example:{sub1}/", "{sub1}"] {
+            assert!(LandingUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}

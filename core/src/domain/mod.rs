@@ -1,0 +1,18 @@
+//! The rules of affiliate tracking. PURE: no async, no I/O, no clock; time and chance are passed in.
+
+pub mod actor;
+pub mod affiliate;
+pub mod attribution;
+pub mod click;
+pub mod conversion;
+pub mod delivery;
+pub mod event;
+pub mod landing;
+pub mod ledger;
+pub mod masking;
+pub mod offer;
+pub mod pasted;
+pub mod postback;
+pub mod postings;
+pub mod retry;
+pub mod rules;

@@ -1,0 +1,46 @@
+//! Postbacks: destinations, each with its rule and its adapter's configuration.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, PostbackId};
+
+use super::rules::Rule;
+
+/// Whether a newer state of a conversion replaces an older one that was not yet accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    /// Only the latest state counts: a late retry must not undo the truth.
+    #[default]
+    Latest,
+    /// Every state arrives, in order, as CRMs ask for.
+    All,
+}
+
+text_enum!(Ordering { Latest => "latest", All => "all" });
+
+#[derive(Clone, Debug)]
+pub struct Postback {
+    pub id: PostbackId,
+    pub name: String,
+    pub adapter: String,
+    pub adapter_version: String,
+    pub config: serde_json::Value,
+    pub rule: Rule,
+    pub ordering: Ordering,
+    pub enabled: bool,
+    /// The affiliate who set it up and sees its log; `None` for the operator's own.
+    pub owner: Option<AffiliateId>,
+    /// When a test request was last accepted.
+    pub verified_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub archived_at: Option<Timestamp>,
+}
+
+impl Postback {
+    pub fn is_live(&self) -> bool {
+        self.enabled && self.archived_at.is_none()
+    }
+}

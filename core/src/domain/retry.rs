@@ -1,0 +1,80 @@
+//! When a delivery is tried again, and when it is given up. Adapters report facts; only this file decides.
+
+use std::time::Duration;
+
+/// Waits between attempts. Nine attempts over a day and a half.
+pub const SCHEDULE: [Duration; 8] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(2 * 60),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3_600),
+    Duration::from_secs(6 * 3_600),
+    Duration::from_secs(24 * 3_600),
+];
+
+/// A destination may ask for more patience than the schedule has, up to this.
+pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// Jitter only ever adds, up to this share of the wait, so that a crowd of retries spreads out.
+pub const JITTER: f64 = 0.1;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    After(Duration),
+    GiveUp,
+}
+
+/// What follows the `made`-th attempt (1 for the first) of the running schedule.
+///
+/// `retry_after` is the destination's own wish; it can lengthen the wait and never shorten it.
+/// `chance` is a draw from 0 to 1.
+pub fn after_attempt(made: u32, retry_after: Option<Duration>, chance: f64) -> Next {
+    let Some(wait) = made.checked_sub(1).and_then(|index| SCHEDULE.get(index as usize)) else {
+        return Next::GiveUp;
+    };
+    let wait = wait.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
+    Next::After(wait.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nine_attempts_and_no_more() {
+        let made: Vec<_> = (1..=9).map(|made| after_attempt(made, None, 0.0)).collect();
+        assert_eq!(made[..8], SCHEDULE.map(Next::After));
+        assert_eq!(made[8], Next::GiveUp);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_is_never_shorter_than_the_schedule_nor_longer_than_its_bounds(
+            made in 1_u32..=8, hint in proptest::option::of(0_u64..10_000_000), chance in -1.0..2.0_f64,
+        ) {
+            let scheduled = SCHEDULE[made as usize - 1];
+            let hint = hint.map(Duration::from_secs);
+            let Next::After(wait) = after_attempt(made, hint, chance) else { panic!("gave up early") };
+            prop_assert!(wait >= scheduled);
+            prop_assert!(wait <= scheduled.mul_f64(1.0 + JITTER).max(LONGEST_RETRY_AFTER));
+            if let Some(hint) = hint {
+                prop_assert!(wait >= hint.min(LONGEST_RETRY_AFTER), "Retry-After is honoured within bounds");
+            }
+        }
+
+        #[test]
+        fn every_schedule_ends(made in 9_u32.., hint in 0_u64..1_000, chance in 0.0..1.0_f64) {
+            prop_assert_eq!(after_attempt(made, Some(Duration::from_secs(hint)), chance), Next::GiveUp);
+        }
+
+        #[test]
+        fn more_attempts_never_wait_less(made in 1_u32..8, chance in 0.0..1.0_f64) {
+            let (Next::After(first), Next::After(second)) =
+                (after_attempt(made, None, chance), after_attempt(made + 1, None, 0.0)) else { panic!("gave up") };
+            prop_assert!(second >= first);
+        }
+    }
+}

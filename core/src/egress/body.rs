@@ -1,0 +1,190 @@
+//! Answer bodies: read within bounds, then decoded within bounds.
+//!
+//! Decoding waits until the bounded compressed bytes are there. So one answer costs at most `max` bytes
+//! of input, `max` bytes of output and, for the moment of decoding, the decoder's window; a decoder that
+//! lived as long as a slow connection would hold its window (up to 16 MiB for Brotli) all that time.
+
+use std::io::Read;
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use reqwest::Response;
+
+/// The content encodings that `decode` understands, as offered to servers.
+pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br";
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    /// There was more, or the rest could not be decoded.
+    pub(super) truncated: bool,
+}
+
+/// Reads up to `max` bytes as they came. What lies beyond is never read: dropping the response closes
+/// the connection.
+pub(super) async fn read(response: &mut Response, max: usize) -> Result<Body, reqwest::Error> {
+    let expected = response.content_length().unwrap_or(0);
+    let mut body = Body::default();
+    body.bytes.reserve_exact(usize::try_from(expected).unwrap_or(max).min(max));
+    while let Some(chunk) = response.chunk().await? {
+        let room = max - body.bytes.len();
+        body.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            body.truncated = true;
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// Undoes the content encoding, up to `max` bytes. A damaged body keeps what could be decoded and counts
+/// as truncated, because the server has answered all the same. An unknown encoding stays as it is.
+pub(super) fn decode(encoding: &str, body: Body, max: usize) -> Body {
+    if body.bytes.is_empty() {
+        return body;
+    }
+    let raw = body.bytes.as_slice();
+    let decoded = match encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => inflate(MultiGzDecoder::new(raw), max),
+        // "deflate" means zlib, but some servers send the bare stream (RFC 9110, 8.4.1.2).
+        "deflate" if has_zlib_header(raw) => inflate(ZlibDecoder::new(raw), max),
+        "deflate" => inflate(DeflateDecoder::new(raw), max),
+        "br" => unbrotli(raw, max),
+        _ => return body,
+    };
+    Body { truncated: decoded.truncated || body.truncated, ..decoded }
+}
+
+fn inflate(decoder: impl Read, max: usize) -> Body {
+    let mut bytes = Vec::new();
+    let complete = decoder.take(max as u64 + 1).read_to_end(&mut bytes).is_ok();
+    let truncated = !complete || bytes.len() > max;
+    bytes.truncate(max);
+    Body { bytes, truncated }
+}
+
+/// RFC 1950: the method is 8 and the first two bytes are a multiple of 31.
+fn has_zlib_header(raw: &[u8]) -> bool {
+    matches!(raw, [first, second, ..]
+        if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31))
+}
+
+fn unbrotli(raw: &[u8], max: usize) -> Body {
+    // Strict means RFC 7932: without the "large window" extension, which reserves up to 1 GiB.
+    let mut state = BrotliState::new_strict(
+        StandardAlloc::default(),
+        StandardAlloc::default(),
+        StandardAlloc::default(),
+    );
+    let mut bytes = vec![0; max + 1];
+    let (mut input_left, mut input_at) = (raw.len(), 0);
+    let (mut output_left, mut output_at, mut total) = (bytes.len(), 0, 0);
+    let result = BrotliDecompressStream(
+        &mut input_left,
+        &mut input_at,
+        raw,
+        &mut output_left,
+        &mut output_at,
+        &mut bytes,
+        &mut total,
+        &mut state,
+    );
+    let complete = matches!(result, BrotliResult::ResultSuccess);
+    let truncated = !complete || output_at > max;
+    bytes.truncate(output_at.min(max));
+    bytes.shrink_to_fit();
+    Body { bytes, truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    use super::*;
+
+    const MAX: usize = 64 * 1024;
+
+    /// `printf '{"ok":true}' | brotli`, as one uncompressed meta-block.
+    const BROTLI: &[u8] = b"\x0b\x05\x80{\"ok\":true}\x03";
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(plain).expect("writes to memory");
+        encoder.finish().expect("writes to memory")
+    }
+
+    fn decoded(encoding: &str, raw: &[u8]) -> Body {
+        decode(encoding, Body { bytes: raw.to_vec(), truncated: false }, MAX)
+    }
+
+    #[test]
+    fn every_offered_encoding_is_decoded() {
+        let plain = br#"{"ok":true}"#;
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(plain).expect("writes to memory");
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
+        bare.write_all(plain).expect("writes to memory");
+        let table: [(&str, Vec<u8>); 7] = [
+            ("gzip", gzip(plain)),
+            ("X-GZip ", gzip(plain)),
+            ("gzip", [gzip(br#"{"ok""#), gzip(b":true}")].concat()),
+            ("deflate", zlib.finish().expect("writes to memory")),
+            ("deflate", bare.finish().expect("writes to memory")),
+            ("br", BROTLI.to_vec()),
+            ("identity", plain.to_vec()),
+        ];
+        for (encoding, raw) in table {
+            let body = decoded(encoding, &raw);
+            assert_eq!(body, Body { bytes: plain.to_vec(), truncated: false }, "{encoding}");
+        }
+        assert_eq!(decoded("gzip", b""), Body::default(), "the answer to HEAD");
+        assert_eq!(decoded("zstd", b"raw").bytes, b"raw");
+    }
+
+    #[test]
+    fn a_body_of_exactly_the_bound_is_complete_and_one_byte_more_is_not() {
+        let body = decoded("gzip", &gzip(&[7; MAX]));
+        assert!(body.bytes.len() == MAX && !body.truncated);
+        let body = decoded("gzip", &gzip(&[7; MAX + 1]));
+        assert!(body.bytes.len() == MAX && body.truncated);
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_bound() {
+        let bomb = gzip(&vec![0; 40 << 20]);
+        assert!(bomb.len() < MAX, "40 MiB of zeros fit into {} bytes", bomb.len());
+        let body = decoded("gzip", &bomb);
+        assert!(body.truncated);
+        assert_eq!(body.bytes.capacity().next_power_of_two(), body.bytes.capacity().max(2 * MAX));
+        assert_eq!(body.bytes.len(), MAX);
+
+        // A gzip bomb inside gzip stays what it is: only one layer is undone.
+        let nested = decoded("gzip", &gzip(&bomb));
+        assert!(nested.bytes == bomb && !nested.truncated);
+    }
+
+    #[test]
+    fn damaged_bodies_keep_what_was_readable() {
+        let mut noise: Vec<u8> = (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        noise[0] = b'!';
+        let whole = gzip(&noise);
+        let body = decoded("gzip", &whole[..whole.len() / 2]);
+        assert!(body.truncated && noise.starts_with(&body.bytes));
+        for encoding in ["gzip", "deflate", "br"] {
+            let body = decoded(encoding, b"<html>not compressed at all</html>");
+            assert!(body.truncated, "{encoding}");
+        }
+        let body = decoded("br", &BROTLI[..BROTLI.len() - 4]);
+        assert!(body.truncated && br#"{"ok":true}"#.starts_with(&body.bytes));
+    }
+
+    #[test]
+    fn brotli_with_a_large_window_is_not_decoded() {
+        // 0x11 announces the extension; the next six bits ask for a window of 2^30 bytes.
+        let body = decoded("br", &[0x11, 0x1e, 0, 0, 0, 0, 0, 0]);
+        assert!(body.truncated && body.bytes.is_empty());
+    }
+}

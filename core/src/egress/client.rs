@@ -1,0 +1,198 @@
+//! The one HTTP client behind all postbacks: how it is set up, and what its errors mean.
+//!
+//! It follows no redirect, uses no proxy, keeps no cookie, sends no referer and never repeats a request
+//! that may have reached its server. HTTP/1.1 only: one answer per connection keeps the bounds on memory
+//! simple (an HTTP/2 peer may fill a flow-control window per stream), and every receiver speaks it.
+//!
+//! Answer heads are bounded by hyper: 100 headers and about 400 KiB; beyond that the answer is invalid.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::addresses::Allow;
+use super::body;
+use super::error::EgressError;
+use super::names::VettedNames;
+
+const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
+
+/// Over DNS, TCP and TLS, and never longer than the deadline of the request.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_IDLE_PER_HOST: usize = 128;
+
+pub(super) fn build(allow: Arc<Allow>) -> Result<reqwest::Client, EgressError> {
+    let mut always = HeaderMap::new();
+    always.insert(ACCEPT_ENCODING, HeaderValue::from_static(body::ACCEPT_ENCODING));
+    reqwest::Client::builder()
+        .dns_resolver(VettedNames::new(allow))
+        .tls_backend_preconfigured(tls_config()?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(USER_AGENT)
+        .default_headers(always)
+        // Bodies are decoded in body.rs; another crate may have switched on reqwest's own decoders.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .http1_only()
+        // A tracker with one malformed header has still received the postback.
+        .http1_ignore_invalid_headers_in_responses(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_nodelay(true)
+        .build()
+        .map_err(setup_failed)
+}
+
+/// Names the crypto provider instead of relying on a process-wide default that others may set.
+fn tls_config() -> Result<ClientConfig, EgressError> {
+    let system = rustls_native_certs::load_native_certs();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(setup_failed)?
+        .with_root_certificates(roots(system.certs))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The machine's certificate authorities, or Mozilla's where none are installed (small containers).
+/// Never both: an operator who removed an authority meant it.
+fn roots(system: Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(system);
+    if roots.is_empty() {
+        tracing::info!("No CA certificates are installed here; Mozilla's built-in list is used for HTTPS");
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+fn setup_failed(error: impl Error) -> EgressError {
+    EgressError::Setup { problem: error.to_string() }
+}
+
+/// Says what went wrong from the chain of causes. The client's own text is never used: it has the URL.
+pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or_default();
+    for cause in causes(error) {
+        if let Some(own) = cause.downcast_ref::<EgressError>() {
+            return own.clone();
+        }
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return EgressError::TlsFailed { host, problem: tls_problem(tls) };
+        }
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            if let Some(resource) = exhausted(io) {
+                return EgressError::LocalLimit { host, resource };
+            }
+            if error.is_connect() && !error.is_timeout() {
+                return EgressError::ConnectFailed { host, port, problem: io_problem(io) };
+            }
+        }
+        if let Some(http) = cause.downcast_ref::<hyper::Error>()
+            && http.is_parse()
+        {
+            return EgressError::InvalidAnswer { host, problem: http.to_string() };
+        }
+    }
+    if error.is_builder() {
+        return EgressError::invalid_url("it cannot be written into an HTTP request");
+    }
+    if error.is_connect() {
+        let problem = match error.is_timeout() {
+            true => format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs()),
+            false => "the connection failed".to_owned(),
+        };
+        return EgressError::ConnectFailed { host, port, problem };
+    }
+    EgressError::ConnectionClosed { host }
+}
+
+/// The error and its causes, outermost first. An `io::Error` hides the error it wraps from `source`.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn exhausted(error: &io::Error) -> Option<&'static str> {
+    const TOO_MANY_FILES_IN_SYSTEM: i32 = 23; // ENFILE
+    const TOO_MANY_FILES_IN_PROCESS: i32 = 24; // EMFILE
+    match (error.raw_os_error(), error.kind()) {
+        (Some(TOO_MANY_FILES_IN_SYSTEM | TOO_MANY_FILES_IN_PROCESS), _) => Some("file handles"),
+        (_, io::ErrorKind::AddrNotAvailable) => Some("local ports or addresses"),
+        (_, io::ErrorKind::OutOfMemory) => Some("memory"),
+        _ => None,
+    }
+}
+
+fn io_problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
+        io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
+        io::ErrorKind::TimedOut => "it did not respond".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Certificates are written by strangers, so what they contain is not repeated.
+fn tls_problem(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    use rustls::Error as Tls;
+    match error {
+        Tls::InvalidCertificate(problem) => match problem {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                "its certificate is not valid yet"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "its certificate belongs to another name"
+            }
+            Certificate::UnknownIssuer => "its certificate comes from an unknown authority",
+            Certificate::Revoked => "its certificate was revoked",
+            _ => "its certificate is not valid",
+        }
+        .to_owned(),
+        Tls::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
+        Tls::AlertReceived(alert) => format!("it ended the handshake with {alert:?}"),
+        Tls::PeerIncompatible(_) => "it offers no TLS 1.2 or 1.3 that is safe to use".to_owned(),
+        _ => "the handshake went wrong".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_certificates_gets_the_built_in_list() {
+        assert_eq!(roots(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let unreadable = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(roots(vec![unreadable]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+    }
+
+    #[test]
+    fn running_out_of_sockets_is_told_apart_from_a_bad_destination() {
+        assert_eq!(exhausted(&io::Error::from_raw_os_error(24)), Some("file handles"));
+        assert_eq!(exhausted(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
+    }
+}

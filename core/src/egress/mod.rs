@@ -1,0 +1,149 @@
+//! The way out: sends one HTTP request to an address that was checked, and reads a bounded answer.
+//!
+//! Nothing else in the program opens an outbound socket. Egress knows nothing of postbacks, retries or
+//! rules; it refuses inside addresses, redirects, proxies and answers without end.
+//!
+//! ```text
+//! URL ── target.rs: syntax, scheme, literal addresses ──> headers.rs ──> client.rs (keep-alive pool)
+//!                                                                          │ a new connection
+//!                                               names.rs: resolve, check every address, dial only these
+//! answer <── body.rs: read up to 64 KiB, decode up to 64 KiB <─────────────┘
+//! ```
+
+mod addresses;
+mod body;
+mod client;
+mod error;
+mod headers;
+mod names;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+pub use addresses::AddressKind;
+pub use error::{EgressError, Missing};
+pub use reqwest::Method;
+
+use addresses::Allow;
+
+/// For requests whose sender has no reason to choose another.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What is kept of an answer's body, also after decompression.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Beyond this a deadline is none.
+const MAX_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// The vetted HTTP client. Cloning it is cheap and shares its connections.
+#[derive(Clone)]
+pub struct Egress {
+    client: reqwest::Client,
+    allow: Arc<Allow>,
+}
+
+/// One request. Without a `User-Agent` of its own it gets ours.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    /// Content type and bytes. A `Content-Type` among the headers wins over the one here.
+    pub body: Option<(String, Vec<u8>)>,
+}
+
+/// What came back, whatever its status: a redirect is an answer like any other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// As the server sent them, names in lower case. `content-encoding` and `content-length` describe
+    /// the body as it travelled.
+    pub headers: Vec<(String, String)>,
+    /// Decompressed.
+    pub body: Vec<u8>,
+    /// The body was longer than `MAX_ANSWER_BYTES`, or its compression was damaged.
+    pub truncated: bool,
+}
+
+impl Egress {
+    /// `allow` lists networks that may be called although they are not public.
+    pub fn new(allow: Vec<ipnet::IpNet>) -> Result<Self, EgressError> {
+        let allow = Arc::new(Allow::new(allow));
+        Ok(Self { client: client::build(allow.clone())?, allow })
+    }
+
+    /// Judges a URL without asking DNS, for the moment a postback is saved.
+    pub fn check_url(&self, url: &str) -> Result<Url, EgressError> {
+        target::check(url, &self.allow)
+    }
+
+    /// Sends the request once and reads its answer. The deadline covers everything: the lookup of the
+    /// name, the connection, the head and the body.
+    pub async fn send(&self, outgoing: Outgoing, deadline: Duration) -> Result<Answer, EgressError> {
+        let until = Instant::now() + deadline.min(MAX_DEADLINE);
+        let request = self.prepare(outgoing)?;
+        let url = request.url().clone();
+        let timed_out = |missing| {
+            let host = url.host_str().unwrap_or_default().to_owned();
+            EgressError::TimedOut { host, missing, deadline }
+        };
+
+        let mut response = timeout_at(until, self.client.execute(request))
+            .await
+            .map_err(|_| timed_out(Missing::Answer))?
+            .map_err(|error| client::explain(&error, &url))?;
+        let raw = timeout_at(until, body::read(&mut response, MAX_ANSWER_BYTES))
+            .await
+            .map_err(|_| timed_out(Missing::RestOfAnswer))?
+            .map_err(|error| client::explain(&error, &url))?;
+
+        Ok(answer(&response, raw))
+    }
+
+    fn prepare(&self, outgoing: Outgoing) -> Result<reqwest::Request, EgressError> {
+        let url = self.check_url(&outgoing.url)?;
+        if outgoing.method == Method::CONNECT || outgoing.method == Method::TRACE {
+            return Err(EgressError::MethodRefused { method: outgoing.method.to_string() });
+        }
+        let mut headers = headers::check(&outgoing.headers)?;
+        let mut request = reqwest::Request::new(outgoing.method, url);
+        if let Some((content_type, bytes)) = outgoing.body {
+            if !headers.contains_key(CONTENT_TYPE) {
+                headers.insert(CONTENT_TYPE, content_type_value(&content_type)?);
+            }
+            *request.body_mut() = Some(bytes.into());
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+fn content_type_value(text: &str) -> Result<HeaderValue, EgressError> {
+    HeaderValue::from_str(text).map_err(|_| EgressError::InvalidHeader {
+        header: "The header content-type".to_owned(),
+        problem: "its value has line breaks or control characters",
+    })
+}
+
+fn answer(response: &reqwest::Response, raw: body::Body) -> Answer {
+    let encoding = response.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    let body = match encoding {
+        Some(encoding) => body::decode(encoding, raw, MAX_ANSWER_BYTES),
+        None => raw,
+    };
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+    Answer {
+        status: response.status().as_u16(),
+        headers: headers.collect(),
+        body: body.bytes,
+        truncated: body.truncated,
+    }
+}

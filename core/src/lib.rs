@@ -1,0 +1,14 @@
+//! Postrider: clicks become conversions become postbacks.
+//!
+//! Layers, each using only those to its right:
+//! `web, cli, pipeline → services → storage, adapters, egress → domain → ids, money, clock`.
+//! ARCHITECTURE.md has the map and the walkthroughs.
+
+#[macro_use]
+mod text_enum;
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod ids;
+pub mod money;

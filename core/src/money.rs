@@ -1,0 +1,304 @@
+//! Money: whole millionths of the major unit and an ISO 4217 code. Never a float, also not in JSON.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const MICROS: i64 = 1_000_000;
+/// A billion of the major unit: thousands of such amounts still add up within an `i64`.
+const LARGEST: i64 = 1_000_000_000 * MICROS;
+
+/// Text that is not an amount, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAmount {
+    #[error("\"{0}\" is not an amount; write digits with a point, such as 49.00")]
+    NotANumber(String),
+    #[error("\"{0}\" is negative; amounts are zero or more, and a refund is a rejection")]
+    Negative(String),
+    #[error("\"{0}\" has more than six decimals; the smallest unit kept is 0.000001")]
+    TooPrecise(String),
+    #[error("\"{0}\" is larger than 1,000,000,000")]
+    TooLarge(String),
+}
+
+/// An exact, non-negative amount without its currency: what a person types ("12.50").
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Amount(i64);
+
+impl Amount {
+    pub const ZERO: Self = Self(0);
+
+    /// `None` when negative.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        (micros >= 0).then_some(Self(micros))
+    }
+
+    pub fn micros(self) -> i64 {
+        self.0
+    }
+
+    pub fn of(self, currency: Currency) -> Money {
+        Money { micros: self.0, currency }
+    }
+}
+
+impl FromStr for Amount {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        let shown = || text.chars().take(40).collect::<String>();
+        if let Some(rest) = text.strip_prefix('-')
+            && rest.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return Err(InvalidAmount::Negative(shown()));
+        }
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) {
+            return Err(InvalidAmount::NotANumber(shown()));
+        }
+        if fraction.len() > 6 {
+            return Err(InvalidAmount::TooPrecise(shown()));
+        }
+        let fraction: i64 = format!("{fraction:0<6}").parse().expect("six digits fit an i64");
+        let micros = whole.parse::<i64>().ok().and_then(|w| w.checked_mul(MICROS)?.checked_add(fraction));
+        match micros {
+            Some(micros) if micros <= LARGEST => Ok(Self(micros)),
+            _ => Err(InvalidAmount::TooLarge(shown())),
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_micros(f, self.0)
+    }
+}
+
+impl fmt::Debug for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_micros(f, self.0)
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    /// A string only: a JSON number has been through somebody's float.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// At least two decimals, no more than needed.
+fn write_micros(f: &mut fmt::Formatter<'_>, micros: i64) -> fmt::Result {
+    let sign = if micros < 0 { "-" } else { "" };
+    let (whole, fraction) = (micros.unsigned_abs() / MICROS as u64, micros.unsigned_abs() % MICROS as u64);
+    let digits = format!("{fraction:06}");
+    let kept = digits.trim_end_matches('0').len().max(2);
+    write!(f, "{sign}{whole}.{}", &digits[..kept])
+}
+
+/// Three letters of ISO 4217.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a currency; write its three-letter ISO 4217 code, such as USD")]
+pub struct InvalidCurrency(pub String);
+
+impl Currency {
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("three ASCII letters, checked when made")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = InvalidCurrency;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCurrency> {
+        match <[u8; 3]>::try_from(text.as_bytes()) {
+            Ok(code) if code.iter().all(u8::is_ascii_alphabetic) => Ok(Self(code.map(|b| b.to_ascii_uppercase()))),
+            _ => Err(InvalidCurrency(text.chars().take(20).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A signed amount in a currency: ledger entries and reversals have a sign, prices do not.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Money {
+    pub micros: i64,
+    pub currency: Currency,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MoneyJson {
+    amount: Amount,
+    currency: Currency,
+}
+
+impl Money {
+    pub fn amount(self) -> Amount {
+        Amount(self.micros.max(0))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_micros(f, self.micros)?;
+        write!(f, " {}", self.currency)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        MoneyJson { amount: self.amount(), currency: self.currency }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        MoneyJson::deserialize(from).map(|json| json.amount.of(json.currency))
+    }
+}
+
+/// A share in percent, kept as millionths of a percent ("30" = 30_000_000).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Percent(Amount);
+
+impl Percent {
+    /// Rounded half up to the millionth, in integers throughout.
+    pub fn share_of(self, money: Money) -> Money {
+        let exact = i128::from(money.micros) * i128::from(self.0.micros());
+        let divisor = 100 * i128::from(MICROS);
+        let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(i64::MAX);
+        Money { micros, currency: money.currency }
+    }
+}
+
+impl FromStr for Percent {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+macro_rules! text_schema {
+    ($name:ident, $description:literal, $example:literal) => {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some($description))
+                    .examples([$example])
+                    .into()
+            }
+        }
+        impl utoipa::ToSchema for $name {}
+    };
+}
+text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
+text_schema!(Currency, "An ISO 4217 code.", "USD");
+
+impl utoipa::PartialSchema for Money {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .property("amount", Amount::schema())
+            .property("currency", Currency::schema())
+            .required("amount")
+            .required("currency")
+            .into()
+    }
+}
+impl utoipa::ToSchema for Money {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_what_is_kept() {
+        for (typed, micros, shown) in [
+            ("0", 0, "0.00"),
+            ("12.50", 12_500_000, "12.50"),
+            ("49", 49_000_000, "49.00"),
+            ("0.000001", 1, "0.000001"),
+            ("1.25", 1_250_000, "1.25"),
+            ("14.997", 14_997_000, "14.997"),
+            ("1000000000", LARGEST, "1000000000.00"),
+        ] {
+            let amount: Amount = typed.parse().unwrap();
+            assert_eq!((amount.micros(), amount.to_string().as_str()), (micros, shown));
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_says_why() {
+        use InvalidAmount::*;
+        for (typed, wanted) in [
+            ("abc", NotANumber as fn(String) -> InvalidAmount),
+            ("", NotANumber),
+            ("1e9", NotANumber),
+            (" 1", NotANumber),
+            ("1.", NotANumber),
+            (".5", NotANumber),
+            ("1,000", NotANumber),
+            ("+5", NotANumber),
+            ("NaN", NotANumber),
+            ("-50", Negative),
+            ("1.123456789", TooPrecise),
+            ("1000000000.000001", TooLarge),
+            ("99999999999999999999", TooLarge),
+        ] {
+            assert_eq!(typed.parse::<Amount>(), Err(wanted(typed.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_percentage_rounds_half_up_to_the_millionth() {
+        let usd: Currency = "usd".parse().unwrap();
+        let share = |percent: &str, amount: &str| {
+            percent.parse::<Percent>().unwrap().share_of(amount.parse::<Amount>().unwrap().of(usd)).to_string()
+        };
+        assert_eq!(share("30", "49.99"), "14.997 USD");
+        assert_eq!(share("33.333333", "0.000002"), "0.000001 USD");
+        assert_eq!(share("0", "49.99"), "0.00 USD");
+    }
+}

@@ -1,0 +1,55 @@
+//! One SQL text for both databases. Words in `<…>` become the type of the backend at hand.
+//!
+//! | word | SQLite | PostgreSQL | holds |
+//! |---|---|---|---|
+//! | `<id>` | blob | uuid | a UUIDv7 |
+//! | `<time>` | integer | bigint | Unix milliseconds |
+//! | `<int>` | integer | integer | |
+//! | `<big>` | integer | bigint | micros, hashes, tokens |
+//! | `<bool>` | boolean | boolean | |
+//! | `<by time>` | nothing | `PARTITION BY RANGE (…)` | ranges of UUIDv7 keys are ranges of time |
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+/// Runs every statement of `sql`, which are separated by blank lines.
+pub async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let backend = manager.get_database_backend();
+    for statement in sql.split("\n\n").map(str::trim).filter(|statement| !statement.is_empty()) {
+        db.execute_unprepared(&translate(statement, backend)).await?;
+    }
+    Ok(())
+}
+
+fn translate(statement: &str, backend: DbBackend) -> String {
+    let postgres = backend == DbBackend::Postgres;
+    let mut sql = statement.to_owned();
+    for (word, on_sqlite, on_postgres) in [
+        ("<id>", "blob", "uuid"),
+        ("<time>", "integer", "bigint"),
+        ("<int>", "integer", "integer"),
+        ("<big>", "integer", "bigint"),
+        ("<bool>", "boolean", "boolean"),
+    ] {
+        sql = sql.replace(word, if postgres { on_postgres } else { on_sqlite });
+    }
+    while let Some(start) = sql.find("<by time ") {
+        let end = start + sql[start..].find('>').expect("<by time column> is closed");
+        let column = sql[start + "<by time ".len()..end].to_owned();
+        let clause = if postgres { format!("PARTITION BY RANGE ({column})") } else { String::new() };
+        sql.replace_range(start..=end, &clause);
+    }
+    sql
+}
+
+/// On PostgreSQL, where rows go whose month has no partition yet.
+pub async fn default_partitions(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
+    if manager.get_database_backend() == DbBackend::Postgres {
+        for table in tables {
+            let sql = format!("CREATE TABLE {table}_default PARTITION OF {table} DEFAULT");
+            manager.get_connection().execute_unprepared(&sql).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The schema of Postrider, one file a change. The same SQL for SQLite and PostgreSQL: see [`dialect`].
+//!
+//! Expand, then contract: a migration never breaks the release before it.
+
+mod dialect;
+mod m2026_11_20_000001_spine;
+
+use sea_orm_migration::prelude::*;
+
+/// Runs every migration that this database has not seen.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m2026_11_20_000001_spine::Migration)]
+    }
+}
