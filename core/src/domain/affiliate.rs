@@ -2,6 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+use crate::ids::AffiliateId;
+
+use super::event::PartyFacts;
+
+#[derive(Clone, Debug)]
+pub struct Affiliate {
+    pub id: AffiliateId,
+    pub name: String,
+    pub email: String,
+    pub referral_code: String,
+    pub status: AffiliateStatus,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Affiliate {
+    pub fn facts(&self) -> PartyFacts {
+        PartyFacts {
+            id: self.id.to_string(),
+            name: self.name.clone(),
+            referral_code: Some(self.referral_code.clone()),
+        }
+    }
+}
+
 /// Whether an affiliate's links and codes still lead somewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod affiliate;
+pub mod api_key;
 pub mod attribution;
 pub mod click;
 pub mod conversion;
@@ -9,6 +10,7 @@ pub mod delivery;
 pub mod event;
 pub mod landing;
 pub mod ledger;
+pub mod link;
 pub mod masking;
 pub mod offer;
 pub mod pasted;

@@ -2,7 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Timestamp;
+use crate::ids::OfferId;
 use crate::money::{Amount, Currency, Money, Percent};
+
+use super::event::PartyFacts;
+use super::landing::LandingUrl;
+
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub id: OfferId,
+    pub name: String,
+    pub landing_url: LandingUrl,
+    pub currency: Currency,
+    pub payout: Payout,
+    pub status: OfferStatus,
+    /// Where referral codes lead; one offer is it.
+    pub is_default: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Offer {
+    pub fn facts(&self) -> PartyFacts {
+        PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: None }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

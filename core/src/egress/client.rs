@@ -89,48 +89,45 @@ fn setup_failed(error: impl Error) -> EgressError {
 pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or_default();
-    for cause in causes(error) {
-        if let Some(own) = cause.downcast_ref::<EgressError>() {
-            return own.clone();
-        }
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return EgressError::TlsFailed { host, problem: tls_problem(tls) };
-        }
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
-            if let Some(resource) = exhausted(io) {
-                return EgressError::LocalLimit { host, resource };
-            }
-            if error.is_connect() && !error.is_timeout() {
-                return EgressError::ConnectFailed { host, port, problem: io_problem(io) };
-            }
-        }
-        if let Some(http) = cause.downcast_ref::<hyper::Error>()
-            && http.is_parse()
-        {
-            return EgressError::InvalidAnswer { host, problem: http.to_string() };
-        }
+    if let Some(own) = find::<EgressError>(error) {
+        return own.clone();
+    }
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return EgressError::TlsFailed { host, problem: tls_problem(tls) };
+    }
+    if let Some(http) = find::<hyper::Error>(error).filter(|http| http.is_parse()) {
+        return EgressError::InvalidAnswer { host, problem: http.to_string() };
+    }
+    let io = find::<io::Error>(error);
+    if let Some(resource) = io.and_then(exhausted) {
+        return EgressError::LocalLimit { host, resource };
     }
     if error.is_builder() {
         return EgressError::invalid_url("it cannot be written into an HTTP request");
     }
     if error.is_connect() {
-        let problem = match error.is_timeout() {
-            true => format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs()),
-            false => "the connection failed".to_owned(),
+        let problem = match io {
+            Some(io) => io_problem(io),
+            None if error.is_timeout() => {
+                format!("no connection within {} seconds", CONNECT_TIMEOUT.as_secs())
+            }
+            None => "the connection failed".to_owned(),
         };
         return EgressError::ConnectFailed { host, port, problem };
     }
     EgressError::ConnectionClosed { host }
 }
 
-/// The error and its causes, outermost first. An `io::Error` hides the error it wraps from `source`.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
+/// The outermost cause of a kind. An `io::Error` hides the error it wraps from `source`.
+fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let outermost: &(dyn Error + 'static) = error;
+    let mut causes = std::iter::successors(Some(outermost), |&error| {
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
             None => error.source(),
         }
-    })
+    });
+    causes.find_map(|cause| cause.downcast_ref())
 }
 
 fn exhausted(error: &io::Error) -> Option<&'static str> {
@@ -150,6 +147,7 @@ fn io_problem(error: &io::Error) -> String {
         io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
         io::ErrorKind::TimedOut => "it did not respond".to_owned(),
         io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+        io::ErrorKind::Other => "the connection failed".to_owned(),
         other => other.to_string(),
     }
 }
@@ -161,9 +159,7 @@ fn tls_problem(error: &rustls::Error) -> String {
     match error {
         Tls::InvalidCertificate(problem) => match problem {
             Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                "its certificate is not valid yet"
-            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => "its certificate is not valid yet",
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "its certificate belongs to another name"
             }

@@ -76,11 +76,8 @@ fn check_host(url: &Url, authority: &str, allow: &Allow) -> Result<(), EgressErr
 }
 
 fn check_address(url: &Url, address: IpAddr, allow: &Allow) -> Result<(), EgressError> {
-    let refused = |kind| EgressError::AddressRefused {
-        host: url.host_str().unwrap_or_default().to_owned(),
-        address,
-        kind,
-    };
+    let refused =
+        |kind| EgressError::AddressRefused { host: url.host_str().unwrap_or_default().to_owned(), address, kind };
     allow.check(address).map_err(refused)
 }
 

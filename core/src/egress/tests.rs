@@ -32,8 +32,7 @@ async fn a_request_arrives_as_written_and_its_answer_comes_back() {
     assert!(request.ends_with("\r\n\r\n{\"id\":1}"), "{request}");
     let mut names: Vec<_> = request.lines().skip(1).filter_map(|line| Some(line.split_once(": ")?.0)).collect();
     names.sort_unstable();
-    let expected =
-        ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
+    let expected = ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
     assert_eq!(names, [&expected[..], &["x-signature", "x-signature"]].concat());
     assert!(request.contains(concat!("user-agent: Postrider/", env!("CARGO_PKG_VERSION"), "\r\n")));
 }
@@ -226,13 +225,8 @@ async fn a_body_of_exactly_the_bound_is_whole() {
 
 #[tokio::test]
 async fn a_gzip_bomb_is_cut_at_the_bound() {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    for _ in 0..512 {
-        encoder.write_all(&[0; 1 << 20]).expect("writes to memory");
-    }
-    let bomb = encoder.finish().expect("writes to memory");
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bomb.len());
+    let bomb = gzip(&[0; 1 << 20]).repeat(512);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bomb.len());
     let (address, _seen) = recorder(&[head.as_bytes(), &bomb].concat()).await;
     let answer = in_about(0, egress().send(get(address), SOON)).await.expect("an answer");
     assert!(answer.truncated);
@@ -241,11 +235,8 @@ async fn a_gzip_bomb_is_cut_at_the_bound() {
 
 #[tokio::test]
 async fn a_compressed_answer_is_readable() {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(b"status=ok").expect("writes to memory");
-    let packed = encoder.finish().expect("writes to memory");
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
+    let packed = gzip(b"status=ok");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", packed.len());
     let (address, mut seen) = recorder(&[head.as_bytes(), &packed].concat()).await;
     let answer = egress().send(get(address), SOON).await.expect("an answer");
     assert_eq!((answer.body.as_slice(), answer.truncated), (&b"status=ok"[..], false));
@@ -305,7 +296,12 @@ async fn sloppy_but_understandable_answers_are_taken() {
 
 #[tokio::test]
 async fn https_to_a_plain_port_says_that_it_is_not_tls() {
-    let (address, _hits) = counter().await;
+    let address = serve(|mut stream| async move {
+        let _ = stream.read_u8().await;
+        write(&mut stream, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
+        drip(&mut stream, b"").await;
+    })
+    .await;
     let mut outgoing = get(address);
     outgoing.url = format!("https://{address}/?token=secret");
     let error = egress().send(outgoing, SOON).await.expect_err("no TLS there");
@@ -342,10 +338,8 @@ async fn requests_that_cannot_be_sent_are_refused_before_any_connection() {
 #[test]
 fn proxies_from_the_environment_are_ignored() {
     let this = std::thread::current().name().expect("tests have names").to_owned();
-    let other = this.replace(
-        "proxies_from_the_environment_are_ignored",
-        "connections_are_kept_and_reused_also_by_clones",
-    );
+    let other =
+        this.replace("proxies_from_the_environment_are_ignored", "connections_are_kept_and_reused_also_by_clones");
     let mut command = std::process::Command::new(std::env::current_exe().expect("a path"));
     command.args(["--exact", &other]).env_remove("NO_PROXY").env_remove("no_proxy");
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
@@ -356,17 +350,18 @@ fn proxies_from_the_environment_are_ignored() {
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(plain).expect("writes to memory");
+    encoder.finish().expect("writes to memory")
+}
+
 fn egress() -> Egress {
     Egress::new(vec!["127.0.0.0/8".parse().expect("a network")]).expect("a client")
 }
 
 fn get(address: SocketAddr) -> Outgoing {
-    Outgoing {
-        method: Method::GET,
-        url: format!("http://{address}/?token=secret"),
-        headers: Vec::new(),
-        body: None,
-    }
+    Outgoing { method: Method::GET, url: format!("http://{address}/?token=secret"), headers: Vec::new(), body: None }
 }
 
 /// Waits for the outcome and asserts that it came after `millis`, give or take a slow machine.

@@ -1,0 +1,101 @@
+//! Compiled adapters on disk, so that a restart does not compile them again.
+//!
+//! The files are machine code that will be run without further checks. They are therefore kept in
+//! a folder that only this user can enter, are read back only if their digest fits, and are never
+//! accepted from anybody else. A cache that can't be used is no cache, not an error.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+pub(super) struct Cache {
+    folder: Option<PathBuf>,
+}
+
+const DIGEST_BYTES: usize = 32;
+
+impl Cache {
+    pub(super) fn open(folder: &Path) -> Self {
+        match make_private(folder) {
+            Ok(()) => Self { folder: Some(folder.to_owned()) },
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "Compiled adapters are not cached; make the folder private (mode 0700)");
+                Self { folder: None }
+            }
+        }
+    }
+
+    /// The compiled form of `wasm` if this engine, version and machine have compiled it before.
+    pub(super) fn find(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
+        let bytes = std::fs::read(self.path(engine, wasm)?).ok()?;
+        let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
+        if Sha256::digest(code).as_slice() != digest {
+            return None;
+        }
+        // SAFETY: the code was written by `save`, from this engine's own output: the folder is private
+        // to this user, the name binds it to the engine's settings, and the digest to what was written.
+        #[allow(unsafe_code)]
+        let component = unsafe { Component::deserialize(engine, code) };
+        component.ok()
+    }
+
+    /// Keeps a compiled component. Another process may do the same at the same time; both write
+    /// equal files, and the rename makes either complete.
+    pub(super) fn save(&self, engine: &Engine, wasm: &[u8], component: &Component) {
+        let Some(path) = self.path(engine, wasm) else { return };
+        let Ok(code) = component.serialize() else { return };
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let file = [Sha256::digest(&code).as_slice(), &code].concat();
+        let written = std::fs::write(&temporary, file).and_then(|()| std::fs::rename(&temporary, &path));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), %error, "A compiled adapter could not be cached");
+        }
+    }
+
+    fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
+        let mut settings = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut settings);
+        let name = format!("{:x}-{:016x}.compiled", Sha256::digest(wasm), settings.finish());
+        self.folder.as_ref().map(|folder| folder.join(name))
+    }
+}
+
+/// Creates the folder for this user alone. One that others can already enter is not repaired but
+/// refused, since they may have put files into it.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mode = std::fs::metadata(folder)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let reason = format!("others may enter it (mode {:o})", mode & 0o777);
+            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, reason));
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    std::fs::create_dir_all(folder)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_not_used() {
+        let folder = std::env::temp_dir().join(format!("postrider-cache-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        assert!(Cache::open(&folder).folder.is_some());
+        let mode = std::fs::metadata(&folder).expect("it was created").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o750)).expect("it is ours");
+        assert!(Cache::open(&folder).folder.is_none());
+        std::fs::remove_dir_all(&folder).expect("it is ours");
+    }
+}

@@ -1,0 +1,90 @@
+//! Why an adapter could not be loaded or did not answer, each in a sentence for the person who asks.
+
+use super::limits;
+
+/// [`code`](Self::code) is stable and goes into APIs and logs; the sentence may change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdapterError {
+    #[error("The adapter engine cannot start on this machine: {reason}.")]
+    Engine { reason: String },
+    #[error("This is {what}; an adapter is a WebAssembly component, built with the Postrider SDK.")]
+    NotAComponent { what: &'static str },
+    #[error("The component has {bytes} bytes, {max} are allowed.")]
+    TooLarge { bytes: usize, max: usize },
+    #[error(
+        "The component imports '{import}', but an adapter may import only 'postrider:adapter/log'. Build it for wasm32-unknown-unknown, without WASI."
+    )]
+    ImportRefused { import: String },
+    #[error("The component does not fulfil the adapter contract 0.1: {reason}.")]
+    ContractMismatch { reason: String },
+    #[error("The adapter describes itself wrongly: {reason}.")]
+    InvalidDescriptor { reason: String },
+
+    #[error("The configuration has {bytes} bytes, {max} are allowed.")]
+    ConfigTooLarge { bytes: usize, max: usize },
+    #[error("The adapter did not finish '{call}' in {limit_ms} ms and was stopped.")]
+    Timeout { call: &'static str, limit_ms: u128 },
+    #[error("The adapter used up its computing budget of {fuel} steps in '{call}' and was stopped.")]
+    OutOfFuel { call: &'static str, fuel: u64 },
+    #[error("The adapter wanted more than {} MiB of memory in '{call}' and was stopped.", max >> 20)]
+    OutOfMemory { call: &'static str, max: usize },
+    #[error("The adapter crashed in '{call}': {reason}.")]
+    Trap { call: &'static str, reason: String },
+    #[error("The adapter returned {what} in '{call}', {max} are allowed.")]
+    OutputTooLarge { call: &'static str, what: String, max: usize },
+    #[error("The adapter returned something unusable in '{call}': {reason}.")]
+    InvalidOutput { call: &'static str, reason: String },
+    #[error("The adapter wanted to call '{host}', which is not among its own hosts: {allowed}.")]
+    HostRefused { host: String, allowed: String },
+    #[error("All {} places for running adapters are taken; try again.", limits::INSTANCES)]
+    Busy,
+
+    /// The adapter understood the call and answered with an error of its own.
+    #[error("{message}")]
+    Refused { kind: RefusedKind, message: String, path: Option<String> },
+}
+
+/// Why an adapter said no; the contract's `error-kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedKind {
+    InvalidConfig,
+    InvalidEvent,
+    Unauthenticated,
+    Unsupported,
+    Internal,
+}
+
+impl AdapterError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Engine { .. } => "adapter_engine_unavailable",
+            Self::NotAComponent { .. } => "adapter_not_a_component",
+            Self::TooLarge { .. } => "adapter_too_large",
+            Self::ImportRefused { .. } => "adapter_import_refused",
+            Self::ContractMismatch { .. } => "adapter_contract_mismatch",
+            Self::InvalidDescriptor { .. } => "adapter_invalid_descriptor",
+            Self::ConfigTooLarge { .. } => "adapter_config_too_large",
+            Self::Timeout { .. } => "adapter_timeout",
+            Self::OutOfFuel { .. } => "adapter_out_of_fuel",
+            Self::OutOfMemory { .. } => "adapter_memory",
+            Self::Trap { .. } => "adapter_trap",
+            Self::OutputTooLarge { .. } => "adapter_output_too_large",
+            Self::InvalidOutput { .. } => "adapter_invalid_output",
+            Self::HostRefused { .. } => "adapter_host_refused",
+            Self::Busy => "adapter_busy",
+            Self::Refused { kind, .. } => match kind {
+                RefusedKind::InvalidConfig => "adapter_invalid_config",
+                RefusedKind::InvalidEvent => "adapter_invalid_event",
+                RefusedKind::Unauthenticated => "adapter_unauthenticated",
+                RefusedKind::Unsupported => "adapter_unsupported",
+                RefusedKind::Internal => "adapter_internal",
+            },
+        }
+    }
+
+    /// Whether the same call may succeed later, without anyone changing anything. Adapters are
+    /// pure functions, so only the machine's own trouble passes.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy | Self::Timeout { .. })
+    }
+}

@@ -1,0 +1,62 @@
+//! From bytes to something that can be instantiated. Everything that a component could smuggle in is
+//! refused here, before any of it runs.
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::Engine;
+
+use super::cache::Cache;
+use super::error::AdapterError;
+use super::guest::Guest;
+use super::{limits, v0_1};
+
+/// The two interfaces of the contract that a component may import; the first has types only.
+const ALLOWED_IMPORTS: [&str; 2] = ["postrider:adapter/types", "postrider:adapter/log"];
+
+pub(super) fn load(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<v0_1::AdapterPre<Guest>, AdapterError> {
+    check_kind(wasm)?;
+    let component = match cache.find(engine, wasm) {
+        Some(component) => component,
+        None => {
+            let component = Component::from_binary(engine, wasm).map_err(|error| mismatch(&error))?;
+            check_imports(engine, &component)?;
+            cache.save(engine, wasm, &component);
+            component
+        }
+    };
+    // A cached component was checked when it was saved, yet the check is cheap and the rule absolute.
+    check_imports(engine, &component)?;
+    let mut linker = Linker::<Guest>::new(engine);
+    v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|error| mismatch(&error))?;
+    let instance = linker.instantiate_pre(&component).map_err(|error| mismatch(&error))?;
+    v0_1::AdapterPre::new(instance).map_err(|error| mismatch(&error))
+}
+
+/// Machine code would run with all rights of this process, so it must never get near the engine.
+fn check_kind(wasm: &[u8]) -> Result<(), AdapterError> {
+    if wasm.len() > limits::COMPONENT_BYTES {
+        return Err(AdapterError::TooLarge { bytes: wasm.len(), max: limits::COMPONENT_BYTES });
+    }
+    let what = match wasm {
+        [0x00, b'a', b's', b'm', _, _, 0x01, 0x00, ..] => return Ok(()),
+        [0x00, b'a', b's', b'm', _, _, 0x00, 0x00, ..] => "a core WebAssembly module",
+        _ if Engine::detect_precompiled(wasm).is_some() => "precompiled machine code",
+        [0x7f, b'E', b'L', b'F', ..] => "machine code",
+        _ if wasm.trim_ascii_start().starts_with(b"(") => "WebAssembly text",
+        _ => "not WebAssembly",
+    };
+    Err(AdapterError::NotAComponent { what })
+}
+
+fn check_imports(engine: &Engine, component: &Component) -> Result<(), AdapterError> {
+    for (import, _) in component.component_type().imports(engine) {
+        let interface = import.split('@').next().unwrap_or(import);
+        if !ALLOWED_IMPORTS.contains(&interface) {
+            return Err(AdapterError::ImportRefused { import: import.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(error: &wasmtime::Error) -> AdapterError {
+    AdapterError::ContractMismatch { reason: super::output::clean(&format!("{error:#}"), limits::SENTENCE_CHARS) }
+}

@@ -1,0 +1,150 @@
+//! What an adapter returns is a stranger's data. This decides what of it may go on.
+
+use url::Url;
+
+use super::error::AdapterError;
+use super::{limits, wire};
+
+/// One printable line of at most `max_chars` characters: control characters become spaces.
+pub(super) fn clean(text: &str, max_chars: usize) -> String {
+    let printable = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
+    text.chars().take(max_chars).map(printable).collect::<String>().trim_end().to_owned()
+}
+
+pub(super) fn check_decision(mut decision: wire::Decision) -> Result<wire::Decision, AdapterError> {
+    at_most("decide", "checks", decision.checks.len(), limits::CHECKS)?;
+    for check in &mut decision.checks {
+        check.name = clean(&check.name, limits::CODE_CHARS);
+        check.detail = clean(&check.detail, limits::SENTENCE_CHARS);
+    }
+    Ok(decision)
+}
+
+/// Bounds, well-formed headers, and a URL whose host the adapter declared.
+pub(super) fn check_request(request: &wire::Request, hosts: &[String]) -> Result<(), AdapterError> {
+    at_most("render", "bytes of URL", request.url.len(), limits::URL_BYTES)?;
+    check_url(&request.url, hosts)?;
+    at_most("render", "headers", request.headers.len(), limits::HEADERS)?;
+    let header_bytes = request.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+    at_most("render", "bytes of headers", header_bytes, limits::HEADER_BYTES)?;
+    request.headers.iter().try_for_each(check_header)?;
+    if let Some(body) = &request.body {
+        at_most("render", "bytes of body", body.bytes.len(), limits::BODY_BYTES)?;
+        if !is_header_value(&body.content_type) || body.content_type.len() > 200 {
+            return Err(unusable("render", "the content type is not a header value"));
+        }
+    }
+    Ok(())
+}
+
+fn check_url(text: &str, hosts: &[String]) -> Result<(), AdapterError> {
+    let url = Url::parse(text).map_err(|error| unusable("render", &format!("the URL is not valid ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(unusable("render", "the URL is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(unusable("render", "the URL carries a user name or password"));
+    }
+    let host = url.host_str().unwrap_or_default();
+    if hosts.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host)) {
+        return Ok(());
+    }
+    Err(AdapterError::HostRefused { host: clean(host, limits::SENTENCE_CHARS), allowed: hosts.join(", ") })
+}
+
+/// These describe the connection or the message, and belong to whoever sends it. A second
+/// content length or another host would let a request be read in two ways.
+const HOSTS_OWN_HEADERS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn check_header(header: &wire::Field) -> Result<(), AdapterError> {
+    let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    if header.name.is_empty() || !header.name.bytes().all(token) {
+        return Err(unusable("render", "a header has a name that HTTP does not allow"));
+    }
+    let name = clean(&header.name, limits::CODE_CHARS);
+    if HOSTS_OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(&header.name)) {
+        return Err(unusable("render", &format!("the header '{name}' is set by the server itself")));
+    }
+    if !is_header_value(&header.value) {
+        return Err(unusable("render", &format!("the header '{name}' has a value that HTTP does not allow")));
+    }
+    Ok(())
+}
+
+fn is_header_value(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
+}
+
+pub(super) fn bounded_outcome(outcome: wire::Outcome) -> wire::Outcome {
+    match outcome {
+        wire::Outcome::Accepted(reference) => {
+            wire::Outcome::Accepted(reference.map(|reference| clean(&reference, limits::SENTENCE_CHARS)))
+        }
+        wire::Outcome::Refused(refusal) => wire::Outcome::Refused(wire::Refusal {
+            code: clean(&refusal.code, limits::CODE_CHARS),
+            message: clean(&refusal.message, limits::SENTENCE_CHARS),
+        }),
+        retry @ wire::Outcome::Retry(_) => retry,
+    }
+}
+
+pub(super) fn bounded_issues(issues: Vec<wire::ConfigIssue>) -> Vec<wire::ConfigIssue> {
+    let bounded = |issue: wire::ConfigIssue| wire::ConfigIssue {
+        path: clean(&issue.path, limits::SENTENCE_CHARS),
+        message: clean(&issue.message, limits::SENTENCE_CHARS),
+    };
+    issues.into_iter().take(limits::CONFIG_ISSUES).map(bounded).collect()
+}
+
+pub(super) fn check_descriptor(descriptor: &wire::Descriptor) -> Result<(), AdapterError> {
+    let wrong = |reason: &str| Err(AdapterError::InvalidDescriptor { reason: reason.to_owned() });
+    let slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if descriptor.id.is_empty() || descriptor.id.len() > limits::CODE_CHARS || !descriptor.id.chars().all(slug) {
+        return wrong("its id must be 1 to 64 lower-case letters, digits and hyphens");
+    }
+    let line = |text: &str| !text.is_empty() && clean(text, limits::SENTENCE_CHARS) == text;
+    if !line(&descriptor.version) || !line(&descriptor.title) {
+        return wrong("its version and title must each be one short line");
+    }
+    if descriptor.macros.len() > limits::MACROS {
+        return wrong("it has too many macros");
+    }
+    if descriptor.rules.min_delay > descriptor.rules.max_delay {
+        return wrong("its least delay is longer than its greatest");
+    }
+    Ok(())
+}
+
+/// The engine stopped without a trap: what came back was more than allowed, or nonsense
+/// (text that is not UTF-8, a pointer outside the memory).
+pub(super) fn unreadable(call: &'static str, error: &wasmtime::Error) -> AdapterError {
+    let reason = error.root_cause().to_string();
+    // The engine's type for this is private, its sentence is all there is to recognise it by.
+    if reason.contains("fuel allocated for hostcalls") {
+        return AdapterError::OutputTooLarge { call, what: "too many bytes".into(), max: limits::OUTPUT_BYTES };
+    }
+    unusable(call, &clean(&reason, limits::SENTENCE_CHARS))
+}
+
+fn at_most(call: &'static str, unit: &str, found: usize, max: usize) -> Result<(), AdapterError> {
+    if found <= max {
+        return Ok(());
+    }
+    Err(AdapterError::OutputTooLarge { call, what: format!("{found} {unit}"), max })
+}
+
+fn unusable(call: &'static str, reason: &str) -> AdapterError {
+    AdapterError::InvalidOutput { call, reason: reason.to_owned() }
+}

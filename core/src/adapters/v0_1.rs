@@ -1,0 +1,10 @@
+//! Bindings for contract 0.1. A later contract gets its own module and conversions from these types,
+//! so that an adapter which works keeps working.
+
+wasmtime::component::bindgen!({
+    path: "../sdk/wit",
+    world: "adapter",
+    additional_derives: [PartialEq],
+});
+
+pub use postrider::adapter::{log, types};

@@ -1,0 +1,27 @@
+//! Links: one affiliate promoting one offer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, LinkId, OfferId};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkStatus {
+    Active,
+    Paused,
+}
+
+text_enum!(LinkStatus { Active => "active", Paused => "paused" });
+
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub id: LinkId,
+    pub affiliate_id: AffiliateId,
+    pub offer_id: OfferId,
+    /// A code that customers type at checkout; upper case.
+    pub coupon: Option<String>,
+    pub status: LinkStatus,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}

@@ -1,0 +1,144 @@
+//! Queries of clicks and impressions.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+
+use crate::clock::Timestamp;
+use crate::domain::click::{Agent, Click};
+use crate::domain::event::Action;
+use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
+
+use super::bulk::{Rows, Type};
+use super::entities::clicks::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+use super::{corrupt, from_json, json};
+
+impl TryFrom<Model> for Click {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            action: Action::from_word(&row.action)
+                .ok_or_else(|| corrupt("clicks", format_args!("action {}", row.action)))?,
+            link_id: row.link_id,
+            affiliate_id: row.affiliate_id,
+            offer_id: row.offer_id,
+            occurred_at: row.occurred_at,
+            external_id: row.external_id,
+            sub_ids: from_json("clicks", &row.sub_ids)?,
+            params: from_json("clicks", &row.params)?,
+            landing_url: row.landing_url,
+            referrer: row.referrer,
+            ip: row.ip,
+            user_agent: row.user_agent,
+            agent: Agent { device: row.device, browser: row.browser, os: row.os, likely_bot: row.likely_bot },
+            visitor: row.visitor,
+            unique: row.is_unique,
+        })
+    }
+}
+
+/// Which of these visitors have been seen since `day_start`.
+pub async fn list_seen(
+    tx: &impl ConnectionTrait,
+    visitors: &HashSet<i64>,
+    day_start: Timestamp,
+) -> Result<HashSet<i64>, DbErr> {
+    let mut rows = Rows::new(&[Type::Big]);
+    for visitor in visitors {
+        rows.push([(*visitor).into()]);
+    }
+    let found = rows
+        .query(
+            tx,
+            "WITH wanted (visitor) AS ({rows})
+             SELECT wanted.visitor FROM wanted JOIN clicks ON clicks.visitor = wanted.visitor
+             WHERE clicks.is_unique AND clicks.id >= {1}",
+            vec![floor_uuid(day_start).into()],
+        )
+        .await?;
+    found.iter().map(|row| row.try_get("", "visitor")).collect()
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
+    use Type::{Big, Bool, Id, Text};
+    let mut rows = Rows::new(&[
+        Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool,
+    ]);
+    for click in clicks {
+        rows.push([
+            click.id.into(),
+            click.action.as_str().into(),
+            click.link_id.into(),
+            click.affiliate_id.into(),
+            click.offer_id.into(),
+            click.occurred_at.into(),
+            click.external_id.clone().into(),
+            json(&click.sub_ids).into(),
+            json(&click.params).into(),
+            click.landing_url.clone().into(),
+            click.referrer.clone().into(),
+            click.ip.clone().into(),
+            click.user_agent.clone().into(),
+            click.agent.device.clone().into(),
+            click.agent.browser.clone().into(),
+            click.agent.os.clone().into(),
+            click.agent.likely_bot.into(),
+            click.visitor.into(),
+            click.unique.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
+             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique) {rows}",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: ClickId) -> Result<Option<Click>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Click::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = ClickId>,
+) -> Result<HashMap<ClickId, Click>, DbErr> {
+    let found = Rows::ids(ids)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows}) SELECT clicks.* FROM wanted JOIN clicks ON clicks.id = wanted.id",
+            vec![],
+        )
+        .await?;
+    found.iter().map(|row| Click::try_from(super::model::<Entity>(row)?).map(|click| (click.id, click))).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub offer_id: Option<OfferId>,
+    pub link_id: Option<LinkId>,
+    pub action: Option<Action>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Click>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
+    if let Some(id) = filter.link_id {
+        select = select.filter(Column::LinkId.eq(id));
+    }
+    if let Some(action) = filter.action {
+        select = select.filter(Column::Action.eq(action.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Click::try_from)
+}

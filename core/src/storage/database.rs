@@ -1,0 +1,131 @@
+//! Opening the database. SQLite: one writer, many readers, nothing acknowledged before it is on the disk.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use postrider_migrations::Migrator;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+/// Both databases behind one face. On PostgreSQL `reader` and `writer` are the same pool.
+#[derive(Clone, Debug)]
+pub struct Database {
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+    postgres: Option<sqlx::PgPool>,
+}
+
+impl Database {
+    pub async fn open(url: &str, connections: u32) -> anyhow::Result<Self> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::open_postgres(url, connections).await
+        } else if url.starts_with("sqlite:") {
+            Self::open_sqlite(url, connections).await
+        } else {
+            anyhow::bail!("DATABASE_URL must start with sqlite:// or postgres://")
+        }
+    }
+
+    async fn open_postgres(url: &str, connections: u32) -> anyhow::Result<Self> {
+        let options = PgConnectOptions::from_str(url)
+            .context("DATABASE_URL is not a PostgreSQL URL; write postgres://user:password@host:5432/database")?
+            .application_name("postrider")
+            .statement_cache_capacity(256)
+            // Claims and look-ups by id run many times a second on tables that grow: always the index, never JIT.
+            .options([("jit", "off"), ("plan_cache_mode", "force_generic_plan"), ("timezone", "UTC")])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await
+            .context("PostgreSQL can't be reached; check DATABASE_URL and that the server runs")?;
+        let connection = DatabaseConnection::from(pool.clone());
+        Ok(Self { reader: connection.clone(), writer: connection, postgres: Some(pool) })
+    }
+
+    async fn open_sqlite(url: &str, connections: u32) -> anyhow::Result<Self> {
+        let options = SqliteConnectOptions::from_str(url)
+            .context("DATABASE_URL is not a SQLite URL; write sqlite:///absolute/path/postrider.db")?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .foreign_keys(true)
+            .pragma("temp_store", "memory")
+            .pragma("cache_size", "-16384")
+            .pragma("wal_autocheckpoint", "4000")
+            .statement_cache_capacity(512)
+            .disable_statement_logging();
+        let open = |readonly: bool, connections: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(30))
+                .connect_with(options.clone().read_only(readonly))
+        };
+        let context = || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
+        let writer = open(false, 1).await.with_context(context)?;
+        let reader = open(true, connections.clamp(1, 8)).await.with_context(context)?;
+        Ok(Self { reader: reader.into(), writer: writer.into(), postgres: None })
+    }
+
+    /// Brings the schema up to this release and makes the partitions that are needed soon.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        Migrator::up(&self.writer, None).await.context("the database can't be migrated")
+    }
+
+    /// For reading outside a transaction.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// For single statements that write.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// A transaction that will write. On SQLite it waits here for its turn and can't fail half-way for it.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        self.writer.begin_with_options(options).await
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.postgres.is_some()
+    }
+
+    /// For LISTEN, which SeaORM does not have.
+    pub fn postgres(&self) -> Option<&sqlx::PgPool> {
+        self.postgres.as_ref()
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        self.reader.execute_unprepared("SELECT 1").await.map(drop)
+    }
+
+    pub async fn close(&self) {
+        let _ = self.reader.clone().close().await;
+        let _ = self.writer.clone().close().await;
+    }
+}
+
+/// ` FOR UPDATE SKIP LOCKED` where there is such a thing; SQLite's one writer needs none.
+pub fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
+    if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
+}
+
+/// ` FOR UPDATE` where there is such a thing.
+pub fn for_update(db: &impl ConnectionTrait) -> &'static str {
+    if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
+}

@@ -1,0 +1,24 @@
+//! Affiliates.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::AffiliateId;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "affiliates")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AffiliateId,
+    pub name: String,
+    pub email: String,
+    pub referral_code: String,
+    pub status: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,33 @@
+//! Deliveries.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "deliveries")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: DeliveryId,
+    pub event_id: EventId,
+    pub postback_id: PostbackId,
+    pub conversion_id: Option<ConversionId>,
+    pub revision: i32,
+    pub affiliate_id: AffiliateId,
+    pub state: String,
+    pub reason_code: Option<String>,
+    pub reason: Option<String>,
+    pub due_at: Timestamp,
+    pub lease_until: Option<Timestamp>,
+    pub claim: Option<i64>,
+    pub attempts: i32,
+    pub attempts_before_retry: i32,
+    pub created_at: Timestamp,
+    pub settled_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

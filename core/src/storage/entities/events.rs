@@ -1,0 +1,29 @@
+//! Events; `facts` is JSON text, `routed_at` null is owed.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "events")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: EventId,
+    pub action: String,
+    pub occurred_at: Timestamp,
+    pub affiliate_id: AffiliateId,
+    pub offer_id: OfferId,
+    pub click_id: Option<ClickId>,
+    pub conversion_id: Option<ConversionId>,
+    pub revision: i32,
+    pub facts: String,
+    pub routed_at: Option<Timestamp>,
+    pub lease_until: Option<Timestamp>,
+    pub claim: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

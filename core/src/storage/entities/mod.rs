@@ -1,0 +1,13 @@
+//! The tables, as SeaORM sees them. What a column means is said by the domain type it becomes.
+
+pub mod affiliates;
+pub mod api_keys;
+pub mod attempts;
+pub mod clicks;
+pub mod conversions;
+pub mod deliveries;
+pub mod events;
+pub mod idempotency_keys;
+pub mod links;
+pub mod offers;
+pub mod postbacks;

@@ -1,0 +1,164 @@
+//! Queries of events. A row with `routed_at` null is owed to the router.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, Statement};
+
+use crate::clock::Timestamp;
+use crate::domain::event::{Action, Event};
+use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
+
+use super::bulk::{Rows, Type};
+use super::database::skip_locked;
+use super::entities::events::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+use super::{corrupt, from_json, json};
+
+impl TryFrom<Model> for Event {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            action: Action::from_word(&row.action)
+                .ok_or_else(|| corrupt("events", format_args!("action {}", row.action)))?,
+            occurred_at: row.occurred_at,
+            affiliate_id: row.affiliate_id,
+            offer_id: row.offer_id,
+            click_id: row.click_id,
+            conversion_id: row.conversion_id,
+            revision: row.revision,
+            facts: from_json("events", &row.facts)?,
+        })
+    }
+}
+
+/// Appends them, owed to the router.
+pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+    use Type::{Big, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text]);
+    for event in events {
+        rows.push([
+            event.id.into(),
+            event.action.as_str().into(),
+            event.occurred_at.into(),
+            event.affiliate_id.into(),
+            event.offer_id.into(),
+            event.click_id.into(),
+            event.conversion_id.into(),
+            event.revision.into(),
+            json(&event.facts).into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts)
+         {rows}",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// Takes up to `limit` owed events, oldest first, until `lease_until`. `claim` is this batch's token.
+pub async fn claim(
+    db: &DatabaseConnection,
+    limit: usize,
+    now: Timestamp,
+    lease_until: Timestamp,
+    claim: i64,
+) -> Result<Vec<Event>, DbErr> {
+    let sql = format!(
+        "UPDATE events SET lease_until = $1, claim = $2 WHERE id IN (
+             SELECT id FROM events WHERE routed_at IS NULL AND (lease_until IS NULL OR lease_until <= $3)
+             ORDER BY id LIMIT $4{})
+         RETURNING *",
+        skip_locked(db)
+    );
+    let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    rows.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
+}
+
+/// Marks as routed those that are still this claim's, and says which they were.
+pub async fn finish(
+    tx: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = EventId>,
+    claim: i64,
+    now: Timestamp,
+) -> Result<HashSet<EventId>, DbErr> {
+    let finished = Rows::ids(ids)
+        .query(
+            tx,
+            "WITH done (id) AS ({rows})
+             UPDATE events SET routed_at = {1}, lease_until = NULL, claim = NULL
+             FROM done WHERE events.id = done.id AND events.claim = {2} AND events.routed_at IS NULL
+             RETURNING events.id AS id",
+            vec![now.into(), claim.into()],
+        )
+        .await?;
+    finished.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Frees what a claim still holds, without waiting for its lease.
+pub async fn release(db: &impl ConnectionTrait, claim: i64) -> Result<(), DbErr> {
+    let sql = "UPDATE events SET lease_until = NULL, claim = NULL WHERE claim = $1 AND routed_at IS NULL";
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [claim.into()])).await.map(drop)
+}
+
+/// Frees every claim: only right when no other process can hold one.
+pub async fn release_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    db.execute_unprepared("UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IS NOT NULL")
+        .await
+        .map(drop)
+}
+
+/// How many are owed, and since when the oldest is.
+pub async fn backlog(db: &impl ConnectionTrait) -> Result<(i64, Option<Timestamp>), DbErr> {
+    let sql = "SELECT count(*) AS depth FROM events WHERE routed_at IS NULL";
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let depth = db.query_one_raw(statement).await?.map_or(Ok(0), |row| row.try_get("", "depth"))?;
+    let sql = "SELECT id FROM events WHERE routed_at IS NULL ORDER BY id LIMIT 1";
+    let oldest = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let oldest = oldest.map(|row| row.try_get::<EventId>("", "id")).transpose()?;
+    Ok((depth, oldest.map(|id| time_of(id.0))))
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Event>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Event::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = EventId>,
+) -> Result<HashMap<EventId, Event>, DbErr> {
+    let found = Rows::ids(ids)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows}) SELECT events.* FROM wanted JOIN events ON events.id = wanted.id",
+            vec![],
+        )
+        .await?;
+    found.iter().map(|row| Event::try_from(super::model::<Entity>(row)?).map(|event| (event.id, event))).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub conversion_id: Option<ConversionId>,
+    pub action: Option<Action>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Event>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.conversion_id {
+        select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(action) = filter.action {
+        select = select.filter(Column::Action.eq(action.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Event::try_from)
+}

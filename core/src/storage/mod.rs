@@ -1,0 +1,44 @@
+//! The only SQL of the program: entities, and one file of queries per noun.
+//!
+//! Verbs: `find` (maybe), `lock` (for update), `claim`, `list`, `insert`, `save`. What takes a `tx` never commits.
+
+pub mod affiliates;
+pub mod api_keys;
+pub mod attempts;
+pub mod bulk;
+pub mod clicks;
+pub mod conversions;
+pub mod database;
+pub mod deliveries;
+pub mod entities;
+pub mod events;
+pub mod idempotency;
+pub mod ledger;
+pub mod links;
+pub mod offers;
+pub mod page;
+pub mod postbacks;
+pub mod upkeep;
+pub mod writer;
+
+pub use database::Database;
+
+use sea_orm::DbErr;
+
+/// A row that this release can't have written.
+fn corrupt(table: &str, what: impl std::fmt::Display) -> DbErr {
+    DbErr::Custom(format!("{table} holds {what}, which this release does not know; was it written by a newer one?"))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("maps with text keys and no floats always serialise")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(table: &str, text: &str) -> Result<T, DbErr> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, format_args!("JSON that can't be read ({error})")))
+}
+
+/// A row of a statement that was written by hand, as its entity's model.
+fn model<E: sea_orm::EntityTrait>(row: &sea_orm::QueryResult) -> Result<E::Model, DbErr> {
+    sea_orm::FromQueryResult::from_query_result(row, "")
+}

@@ -1,0 +1,97 @@
+//! Queries of offers.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::domain::landing::LandingUrl;
+use crate::domain::offer::{Offer, OfferStatus, Payout};
+use crate::ids::OfferId;
+
+use super::corrupt;
+use super::entities::offers::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+
+impl TryFrom<Model> for Offer {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("offers", format_args!("a {what} of offer {}", row.id));
+        let payout = match row.payout_kind.as_str() {
+            "fixed" => row.payout_value.parse().ok().map(Payout::Fixed),
+            "percent" => row.payout_value.parse().ok().map(Payout::Percent),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            landing_url: LandingUrl::parse(&row.landing_url).map_err(|_| bad("landing URL"))?,
+            currency: row.currency.parse().map_err(|_| bad("currency"))?,
+            payout: payout.ok_or_else(|| bad("payout"))?,
+            status: OfferStatus::from_word(&row.status).ok_or_else(|| bad("status"))?,
+            name: row.name,
+            is_default: row.is_default,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&Offer> for Model {
+    fn from(offer: &Offer) -> Self {
+        let (payout_kind, payout_value) = match offer.payout {
+            Payout::Fixed(amount) => ("fixed", amount.to_string()),
+            Payout::Percent(percent) => ("percent", percent.to_string()),
+        };
+        Self {
+            id: offer.id,
+            name: offer.name.clone(),
+            landing_url: offer.landing_url.as_str().to_owned(),
+            currency: offer.currency.to_string(),
+            payout_kind: payout_kind.to_owned(),
+            payout_value,
+            status: offer.status.to_string(),
+            is_default: offer.is_default,
+            created_at: offer.created_at,
+            updated_at: offer.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, offer: &Offer) -> Result<(), DbErr> {
+    Entity::insert(Model::from(offer).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, offer: &Offer) -> Result<(), DbErr> {
+    Model::from(offer).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Makes room for another default offer.
+pub async fn clear_default(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::IsDefault, Expr::value(false))
+        .filter(Column::IsDefault.eq(true))
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: OfferId) -> Result<Option<Offer>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Offer::try_from).transpose()
+}
+
+pub async fn find_default(db: &impl ConnectionTrait) -> Result<Option<Offer>, DbErr> {
+    Entity::find().filter(Column::IsDefault.eq(true)).one(db).await?.map(Offer::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = OfferId>,
+) -> Result<HashMap<OfferId, Offer>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    rows.into_iter().map(|row| Offer::try_from(row).map(|it| (it.id, it))).collect()
+}
+
+pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Offer>, DbErr> {
+    page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
+}

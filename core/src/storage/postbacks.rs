@@ -1,0 +1,132 @@
+//! Queries of postbacks.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Select,
+};
+
+use crate::domain::event::{Action, Event};
+use crate::domain::postback::{Ordering, Postback};
+use crate::domain::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
+use crate::ids::{AffiliateId, PostbackId};
+
+use super::entities::postbacks::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+use super::{corrupt, from_json, json};
+
+impl TryFrom<Model> for Postback {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("postbacks", format_args!("a {what} of postback {}", row.id));
+        let delay = match (row.delay_value, row.delay_unit.as_deref()) {
+            (Some(value), Some(unit)) => Some(Delay {
+                value: u32::try_from(value).map_err(|_| bad("delay"))?,
+                unit: DelayUnit::from_word(unit).ok_or_else(|| bad("delay"))?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            rule: Rule {
+                scope: Scope { affiliate_id: row.affiliate_id, offer_id: row.offer_id },
+                action: Action::from_word(&row.action).ok_or_else(|| bad("action"))?,
+                firing_status: FiringStatus::from_word(&row.firing_status).ok_or_else(|| bad("firing status"))?,
+                rejection_reasons: from_json("postbacks", &row.rejection_reasons)?,
+                delay,
+            },
+            config: from_json("postbacks", &row.config)?,
+            ordering: Ordering::from_word(&row.ordering).ok_or_else(|| bad("ordering"))?,
+            name: row.name,
+            adapter: row.adapter,
+            adapter_version: row.adapter_version,
+            enabled: row.enabled,
+            owner: row.owner_affiliate_id,
+            verified_at: row.verified_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+        })
+    }
+}
+
+impl From<&Postback> for Model {
+    fn from(postback: &Postback) -> Self {
+        let rule = &postback.rule;
+        Self {
+            id: postback.id,
+            name: postback.name.clone(),
+            adapter: postback.adapter.clone(),
+            adapter_version: postback.adapter_version.clone(),
+            config: json(&postback.config),
+            action: rule.action.to_string(),
+            affiliate_id: rule.scope.affiliate_id,
+            offer_id: rule.scope.offer_id,
+            firing_status: rule.firing_status.to_string(),
+            rejection_reasons: json(&rule.rejection_reasons),
+            delay_value: rule.delay.map(|delay| delay.value.cast_signed()),
+            delay_unit: rule.delay.map(|delay| delay.unit.to_string()),
+            ordering: postback.ordering.to_string(),
+            enabled: postback.enabled,
+            owner_affiliate_id: postback.owner,
+            verified_at: postback.verified_at,
+            created_at: postback.created_at,
+            updated_at: postback.updated_at,
+            archived_at: postback.archived_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, postback: &Postback) -> Result<(), DbErr> {
+    Entity::insert(Model::from(postback).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, postback: &Postback) -> Result<(), DbErr> {
+    Model::from(postback).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Also archived ones: their deliveries still refer to them.
+pub async fn find(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Postback>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Postback::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = PostbackId>,
+) -> Result<HashMap<PostbackId, Postback>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    rows.into_iter().map(|row| Postback::try_from(row).map(|it| (it.id, it))).collect()
+}
+
+fn live() -> Select<Entity> {
+    Entity::find().filter(Column::Enabled.eq(true)).filter(Column::ArchivedAt.is_null())
+}
+
+/// The live postbacks that may be fired for one of `events`: a little more than their rules admit, never less.
+pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Event]) -> Result<Vec<Postback>, DbErr> {
+    let affiliates: BTreeSet<_> = events.iter().map(|event| event.affiliate_id).collect();
+    let actions: BTreeSet<_> = events.iter().map(|event| event.action.as_str()).collect();
+    let select = live().filter(Column::Action.is_in(actions)).filter(
+        Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)),
+    );
+    select.all(db).await?.into_iter().map(Postback::try_from).collect()
+}
+
+/// Who listens for clicks and impressions.
+pub async fn list_listeners(db: &impl ConnectionTrait) -> Result<Vec<Rule>, DbErr> {
+    let select = live().filter(Column::Action.is_in([Action::Click.as_str(), Action::Impression.as_str()]));
+    select.all(db).await?.into_iter().map(|row| Postback::try_from(row).map(|it| it.rule)).collect()
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    owner: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Postback>, DbErr> {
+    let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
+    if let Some(owner) = owner {
+        select = select.filter(Column::OwnerAffiliateId.eq(owner));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Postback::try_from)
+}
