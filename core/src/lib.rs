@@ -7,9 +7,13 @@
 #[macro_use]
 mod text_enum;
 
+pub mod adapters;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod egress;
 pub mod ids;
 pub mod money;
+pub mod services;
 pub mod storage;

@@ -6,6 +6,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -32,7 +33,7 @@ impl Cache {
     pub(super) fn find(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
         let bytes = std::fs::read(self.path(engine, wasm)?).ok()?;
         let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
-        if Sha256::digest(code).as_slice() != digest {
+        if Sha256::digest(code)[..] != *digest {
             return None;
         }
         // SAFETY: the code was written by `save`, from this engine's own output: the folder is private
@@ -42,13 +43,15 @@ impl Cache {
         component.ok()
     }
 
-    /// Keeps a compiled component. Another process may do the same at the same time; both write
-    /// equal files, and the rename makes either complete.
+    /// Keeps a compiled component. Others may do the same at the same time; all write equal files
+    /// under names of their own, and the rename makes any of them complete.
     pub(super) fn save(&self, engine: &Engine, wasm: &[u8], component: &Component) {
         let Some(path) = self.path(engine, wasm) else { return };
         let Ok(code) = component.serialize() else { return };
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let file = [Sha256::digest(&code).as_slice(), &code].concat();
+        static WRITTEN: AtomicU32 = AtomicU32::new(0);
+        let unique = WRITTEN.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_extension(format!("{}-{unique}.tmp", std::process::id()));
+        let file = [&Sha256::digest(&code)[..], &code].concat();
         let written = std::fs::write(&temporary, file).and_then(|()| std::fs::rename(&temporary, &path));
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "A compiled adapter could not be cached");

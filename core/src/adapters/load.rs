@@ -1,8 +1,8 @@
 //! From bytes to something that can be instantiated. Everything that a component could smuggle in is
 //! refused here, before any of it runs.
 
-use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::cache::Cache;
 use super::error::AdapterError;

@@ -148,3 +148,81 @@ fn at_most(call: &'static str, unit: &str, found: usize, max: usize) -> Result<(
 fn unusable(call: &'static str, reason: &str) -> AdapterError {
     AdapterError::InvalidOutput { call, reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str) -> wire::Request {
+        wire::Request { method: wire::HttpMethod::Get, url: url.into(), headers: vec![], body: None }
+    }
+
+    fn code(request: &wire::Request, hosts: &[&str]) -> &'static str {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        check_request(request, &hosts).err().map_or("", |error| error.code())
+    }
+
+    #[test]
+    fn a_request_goes_to_a_declared_host_only() {
+        assert_eq!(code(&request("https://T.example/pb"), &["x.example", "t.example"]), "");
+        assert_eq!(code(&request("https://anything.example/"), &["*"]), "");
+        for url in ["https://evil.example/", "https://t.example.evil.example/", "https://t.example:80@evil.example/"] {
+            assert!(!code(&request(url), &["t.example"]).is_empty(), "{url}");
+        }
+        assert_eq!(code(&request("https://evil.example/"), &["t.example"]), "adapter_host_refused");
+        assert_eq!(code(&request("https://t.example/"), &[]), "adapter_host_refused");
+    }
+
+    #[test]
+    fn only_plain_web_addresses_are_taken() {
+        for url in
+            ["", "t.example", "/pb", "ftp://t.example/", "file:///etc/passwd", "https://u:p@t.example/", "http://"]
+        {
+            assert_eq!(code(&request(url), &["*"]), "adapter_invalid_output", "{url}");
+        }
+        let long = format!("https://t.example/{}", "x".repeat(limits::URL_BYTES));
+        assert_eq!(code(&request(&long), &["*"]), "adapter_output_too_large");
+    }
+
+    #[test]
+    fn headers_cannot_forge_a_second_request() {
+        let with = |name: &str, value: &str| {
+            let header = wire::Field { name: name.into(), value: value.into() };
+            code(&wire::Request { headers: vec![header], ..request("https://t.example/") }, &["*"])
+        };
+        assert_eq!(with("X-Api-Key", "abc def\t1"), "");
+        for (name, value) in [("X", "a\r\nHost: b"), ("X", "a\0"), ("X\r\nY", "a"), ("", "a"), ("X Y", "a"), ("X", "ü")]
+        {
+            assert_eq!(with(name, value), "adapter_invalid_output", "{name:?}: {value:?}");
+        }
+        for name in ["Host", "content-length", "Transfer-Encoding", "CONNECTION"] {
+            assert_eq!(with(name, "x"), "adapter_invalid_output", "{name}");
+        }
+        assert_eq!(with("X", &"a".repeat(limits::HEADER_BYTES)), "adapter_output_too_large");
+        let many = vec![wire::Field { name: "X".into(), value: "1".into() }; limits::HEADERS + 1];
+        let many = wire::Request { headers: many, ..request("https://t.example/") };
+        assert_eq!(code(&many, &["*"]), "adapter_output_too_large");
+    }
+
+    #[test]
+    fn bodies_are_bounded_and_have_an_honest_type() {
+        let with = |content_type: &str, bytes: usize| {
+            let body = wire::Body { content_type: content_type.into(), bytes: vec![0; bytes] };
+            code(&wire::Request { body: Some(body), ..request("https://t.example/") }, &["*"])
+        };
+        assert_eq!(with("application/json; charset=utf-8", limits::BODY_BYTES), "");
+        assert_eq!(with("application/json", limits::BODY_BYTES + 1), "adapter_output_too_large");
+        assert_eq!(with("a\r\nX: y", 0), "adapter_invalid_output");
+    }
+
+    #[test]
+    fn words_for_people_become_one_short_line() {
+        assert_eq!(clean("a\r\nb\u{1b}[31mc\u{2028}d\n", 100), "a  b [31mc d");
+        assert_eq!(clean(&"ü".repeat(20), 5), "üüüüü");
+        let refusal = wire::Refusal { code: "c".repeat(1000), message: "m".repeat(1000) };
+        let wire::Outcome::Refused(refusal) = bounded_outcome(wire::Outcome::Refused(refusal)) else {
+            panic!("it stays a refusal")
+        };
+        assert_eq!((refusal.code.len(), refusal.message.len()), (limits::CODE_CHARS, limits::SENTENCE_CHARS));
+    }
+}

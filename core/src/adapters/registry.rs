@@ -24,7 +24,6 @@ pub struct Host {
 struct Inner {
     engine: Engine,
     cache: Cache,
-    limits: Limits,
     adapters: BTreeMap<String, Arc<Adapter>>,
 }
 
@@ -32,18 +31,9 @@ impl Host {
     /// Starts the engine and loads the built-in adapters. `cache_dir` is created if need be, for this
     /// user alone; it holds compiled code and may be deleted at any time.
     pub fn start(cache_dir: &Path) -> Result<Self, AdapterError> {
-        Self::with_limits(cache_dir, Limits::default())
-    }
-
-    pub fn with_limits(cache_dir: &Path, limits: Limits) -> Result<Self, AdapterError> {
-        let mut inner = Inner {
-            engine: engine::start()?,
-            cache: Cache::open(cache_dir),
-            limits,
-            adapters: BTreeMap::new(),
-        };
+        let mut inner = Inner { engine: engine::start()?, cache: Cache::open(cache_dir), adapters: BTreeMap::new() };
         for wasm in BUILT_IN {
-            let adapter = inner.load(wasm)?;
+            let adapter = inner.load(wasm, Limits::default())?;
             inner.adapters.insert(adapter.descriptor().id.clone(), Arc::new(adapter));
         }
         Ok(Self { inner: Arc::new(inner) })
@@ -60,12 +50,17 @@ impl Host {
 
     /// Compiles and describes a component without adding it to the adapters of this server.
     pub fn load(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
-        self.inner.load(wasm).map(Arc::new)
+        self.load_with(wasm, Limits::default())
+    }
+
+    /// The same with other limits for each call.
+    pub fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
+        self.inner.load(wasm, limits).map(Arc::new)
     }
 }
 
 impl Inner {
-    fn load(&self, wasm: &[u8]) -> Result<Adapter, AdapterError> {
-        Adapter::new(load::load(&self.engine, &self.cache, wasm)?, self.limits)
+    fn load(&self, wasm: &[u8], limits: Limits) -> Result<Adapter, AdapterError> {
+        Adapter::new(load::load(&self.engine, &self.cache, wasm)?, limits)
     }
 }

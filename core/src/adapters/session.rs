@@ -73,7 +73,7 @@ impl Session {
         Ok(output::bounded_outcome(outcome.map_err(refused)?))
     }
 
-    pub(super) fn validate(&mut self, config: &str) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
+    pub(super) fn validate(&mut self, config: &wire::Json) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         let issues = self.call("validate", |instance| {
             instance.exports.postrider_adapter_adapter_api().call_validate(&mut instance.store, config)
         })?;

@@ -1,0 +1,118 @@
+//! What every use case needs, put together once at the start.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::adapters;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::egress::Egress;
+use crate::services::catalog::Catalog;
+use crate::services::clicks::{self, ClickWriter};
+use crate::services::conversions::{self, ConversionWriter};
+use crate::storage::{self, Database};
+
+/// Cheap to clone; all clones are one application.
+#[derive(Clone)]
+pub struct App {
+    pub settings: Arc<Settings>,
+    /// Where the world reaches this server, without a slash at the end.
+    pub public_url: Arc<str>,
+    /// The hash of the bootstrap admin key.
+    pub bootstrap_key_hash: Arc<str>,
+    pub clock: Clock,
+    pub db: Database,
+    pub adapters: adapters::Host,
+    pub egress: Egress,
+    pub catalog: Catalog,
+    pub signals: Signals,
+    pub clicks: ClickWriter,
+    pub conversions: ConversionWriter,
+}
+
+/// Wakes the workers of this process when there is something new for them.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// An event waits to be routed.
+    pub events: Arc<Notify>,
+    /// A delivery waits to be sent.
+    pub deliveries: Arc<Notify>,
+}
+
+/// The tasks that end, after their last group, when the last [`App`] is dropped.
+pub type WriterTasks = Vec<JoinHandle<()>>;
+
+impl App {
+    /// Opens and migrates the database, loads the adapters and starts the writers.
+    pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
+        create_private_dir(&settings.data_dir)?;
+        let db = Database::open(&settings.database(), settings.database_connections).await?;
+        db.migrate().await?;
+        storage::upkeep::ensure_partitions(&db, clock.now()).await?;
+
+        let cache_dir = settings.data_dir.join("compiled-adapters");
+        let adapters = tokio::task::spawn_blocking(move || adapters::Host::start(&cache_dir)).await??;
+        let egress = Egress::new(settings.egress_allow.clone())?;
+        let catalog = Catalog::new(db.clone());
+        let signals = Signals::default();
+        let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?).into();
+        let (click_writer, click_task) = clicks::spawn_writer(db.clone(), catalog.clone(), signals.clone());
+        let (conversion_writer, conversion_task) =
+            conversions::spawn_writer(db.clone(), catalog.clone(), signals.clone(), clock.clone());
+        let app = Self {
+            settings: Arc::new(settings),
+            public_url: public_url.trim_end_matches('/').into(),
+            bootstrap_key_hash,
+            clock,
+            db,
+            adapters,
+            egress,
+            catalog,
+            signals,
+            clicks: click_writer,
+            conversions: conversion_writer,
+        };
+        Ok((app, vec![click_task, conversion_task]))
+    }
+
+    /// Whether everything that is due has been done: no event to route, no delivery to send now.
+    pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
+        let (events, _) = storage::events::backlog(self.db.reader()).await?;
+        let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
+        Ok(events == 0 && deliveries == 0)
+    }
+}
+
+/// The configured key, or one that is made once and kept in the data folder.
+fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
+    if let Some(key) = &settings.admin_api_key {
+        return Ok(key.clone());
+    }
+    let path = settings.data_dir.join("admin-api-key");
+    if let Ok(key) = std::fs::read_to_string(&path) {
+        return Ok(key.trim().to_owned());
+    }
+    let key = crate::domain::api_key::secret(rand::random());
+    write_private(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
+    tracing::info!(path = %path.display(), "Made an admin API key; read it from this file");
+    Ok(key)
+}
+
+fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("the data folder {} can't be made; set POSTRIDER_DATA_DIR", path.display()))
+}
+
+fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")
+}

@@ -1,0 +1,66 @@
+//! Affiliates: signing up, changing, finding.
+
+use crate::app::App;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::{Affiliate, AffiliateStatus, referral_code};
+use crate::ids::AffiliateId;
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::Error;
+use super::error::is_taken;
+
+/// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
+const DRAWS: u32 = 16;
+
+pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate, Error> {
+    let now = app.clock.now();
+    for tries in 0..DRAWS {
+        let affiliate = Affiliate {
+            id: AffiliateId::new(now),
+            name: name.clone(),
+            email: email.clone(),
+            referral_code: referral_code(rand::random(), tries),
+            status: AffiliateStatus::Active,
+            created_at: now,
+            updated_at: now,
+        };
+        match storage::affiliates::insert(app.db.writer(), &affiliate).await {
+            Ok(()) => return Ok(affiliate),
+            Err(error) if is_taken(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Taken { what: "every referral code drawn", value: referral_code(0, DRAWS) })
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub status: Option<AffiliateStatus>,
+}
+
+pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affiliate, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::affiliates::find(&tx, id).await?;
+    let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
+    affiliate.name = changes.name.unwrap_or(affiliate.name);
+    affiliate.email = changes.email.unwrap_or(affiliate.email);
+    affiliate.status = changes.status.unwrap_or(affiliate.status);
+    affiliate.updated_at = app.clock.now();
+    storage::affiliates::save(&tx, &affiliate).await?;
+    tx.commit().await?;
+    app.catalog.affiliate_changed(id);
+    Ok(affiliate)
+}
+
+pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, Error> {
+    let found = if actor.may_see(id) { storage::affiliates::find(app.db.reader(), id).await? } else { None };
+    found.ok_or_else(|| Error::not_found("affiliate", id))
+}
+
+pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
+    Ok(storage::affiliates::list(app.db.reader(), actor.confined_to(), page).await?)
+}

@@ -1,0 +1,256 @@
+//! Clicks: recorded first, then sent on their way.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sea_orm::DbErr;
+use tokio::task::JoinHandle;
+
+use crate::app::{App, Signals};
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::domain::click::{Agent, Click, SUB_IDS, VALUE_MAX_CHARS, visitor};
+use crate::domain::event::{Action, Event};
+use crate::domain::link::LinkStatus;
+use crate::domain::offer::{Offer, OfferStatus};
+use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use crate::storage::page::{Page, PageRequest};
+use crate::storage::writer::Writer;
+use crate::storage::{self, Database};
+
+use super::Error;
+use super::catalog::Catalog;
+
+/// Clicks wait for each other for no longer than one commit.
+pub type ClickWriter = Writer<Click, Result<(), Arc<DbErr>>>;
+
+/// Clicks that are committed together at most.
+const GROUP: usize = 512;
+
+/// What a browser sent along.
+#[derive(Clone, Debug, Default)]
+pub struct Visit {
+    pub query: Vec<(String, String)>,
+    pub referrer: Option<String>,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+    pub agent: Agent,
+}
+
+/// Where a visit leads.
+struct Destination {
+    link_id: Option<LinkId>,
+    affiliate: Arc<Affiliate>,
+    offer: Arc<Offer>,
+}
+
+/// Records a click over a link and says where it leads. `None`: the link leads nowhere.
+pub async fn follow_link(app: &App, id: LinkId, visit: Visit) -> Result<Option<String>, Error> {
+    let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(None) };
+    let click = record(app, Action::Click, destination, visit).await?;
+    Ok(Some(click.landing_url))
+}
+
+/// Records a click over a referral code; without `offer_id` it leads to the default offer.
+pub async fn follow_code(
+    app: &App,
+    code: &str,
+    offer_id: Option<OfferId>,
+    visit: Visit,
+) -> Result<Option<String>, Error> {
+    let Some(affiliate) = app.catalog.affiliate_by_code(code).await? else { return Ok(None) };
+    let offer = match offer_id {
+        Some(id) => app.catalog.offer(id).await?,
+        None => app.catalog.default_offer().await?,
+    };
+    let Some(offer) = offer else { return Ok(None) };
+    let destination = Destination { link_id: None, affiliate, offer };
+    if !destination.is_open() {
+        return Ok(None);
+    }
+    let click = record(app, Action::Click, destination, visit).await?;
+    Ok(Some(click.landing_url))
+}
+
+/// Records that a banner was seen. `false`: the link leads nowhere.
+pub async fn record_impression(app: &App, id: LinkId, visit: Visit) -> Result<bool, Error> {
+    let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(false) };
+    record(app, Action::Impression, destination, visit).await?;
+    Ok(true)
+}
+
+async fn destination_of_link(catalog: &Catalog, id: LinkId) -> Result<Option<Destination>, DbErr> {
+    let Some(link) = catalog.link(id).await? else { return Ok(None) };
+    let (affiliate, offer) = (catalog.affiliate(link.affiliate_id).await?, catalog.offer(link.offer_id).await?);
+    let (Some(affiliate), Some(offer)) = (affiliate, offer) else { return Ok(None) };
+    let destination = Destination { link_id: Some(id), affiliate, offer };
+    Ok((link.status == LinkStatus::Active && destination.is_open()).then_some(destination))
+}
+
+impl Destination {
+    fn is_open(&self) -> bool {
+        self.affiliate.status == AffiliateStatus::Active && self.offer.status == OfferStatus::Active
+    }
+}
+
+/// Answers when the click is durable.
+async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<Click, Error> {
+    let click = describe(action, destination, visit, app.clock.now());
+    app.clicks.submit(click.clone()).await?.map_err(Error::Database)?;
+    metrics::counter!("postrider_clicks_total", "action" => action.as_str()).increment(1);
+    Ok(click)
+}
+
+fn describe(action: Action, destination: Destination, visit: Visit, now: Timestamp) -> Click {
+    let Destination { link_id, affiliate, offer } = destination;
+    let id = ClickId::new(now);
+    let cut = |text: String| match text.char_indices().nth(VALUE_MAX_CHARS) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    };
+    let mut external_id = None;
+    let (mut sub_ids, mut params): (Vec<(String, String)>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    for (name, value) in visit.query {
+        let (name, value) = (cut(name), cut(value));
+        if name == "click_id" {
+            external_id = external_id.or(Some(value).filter(|value| !value.is_empty()));
+        } else if is_sub_id(&name) {
+            if !sub_ids.iter().any(|(known, _)| *known == name) {
+                sub_ids.push((name, value));
+            }
+        } else if name != "offer_id" || link_id.is_some() {
+            params.push((name, value));
+        }
+    }
+    // A tracker's own parameters travel on; ours are put where the offer's macros ask for them.
+    let landing_url = {
+        let (click, affiliate, offer_id) = (id.to_string(), affiliate.id.to_string(), offer.id.to_string());
+        let value = |name: &str| match name {
+            "click_id" => Some(click.as_str()),
+            "affiliate_id" => Some(affiliate.as_str()),
+            "offer_id" => Some(offer_id.as_str()),
+            sub => sub_ids.iter().find(|(name, _)| name == sub).map(|(_, value)| value.as_str()),
+        };
+        offer.landing_url.fill(value, &params)
+    };
+    let (ip, user_agent) = (visit.ip, visit.user_agent.map(cut));
+    let scope = link_id.map_or(affiliate.id.0, |link| link.0);
+    Click {
+        id,
+        action,
+        link_id,
+        affiliate_id: affiliate.id,
+        offer_id: offer.id,
+        occurred_at: now,
+        external_id,
+        sub_ids,
+        params,
+        landing_url,
+        referrer: visit.referrer.map(cut),
+        visitor: visitor(scope, now, ip.as_deref(), user_agent.as_deref()) ^ i64::from(action == Action::Impression),
+        ip,
+        user_agent,
+        agent: visit.agent,
+        unique: false,
+    }
+}
+
+fn is_sub_id(name: &str) -> bool {
+    name.strip_prefix("sub").is_some_and(|digits| {
+        !digits.starts_with('0') && digits.parse::<usize>().is_ok_and(|slot| (1..=SUB_IDS).contains(&slot))
+    })
+}
+
+/// Starts the task that commits clicks in groups.
+pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickWriter, JoinHandle<()>) {
+    Writer::spawn(GROUP, move |clicks| {
+        let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
+        async move {
+            let count = clicks.len();
+            let result = commit(&db, &catalog, &signals, clicks).await.map_err(|error| {
+                tracing::error!(%error, clicks = count, "Clicks could not be stored");
+                Arc::new(error)
+            });
+            vec![result; count]
+        }
+    })
+}
+
+/// One transaction for a group: who is new today, the clicks, and the events that somebody listens for.
+async fn commit(db: &Database, catalog: &Catalog, signals: &Signals, mut clicks: Vec<Click>) -> Result<(), DbErr> {
+    let listeners = catalog.listeners().await?;
+    let tx = db.begin().await?;
+    mark_unique(&tx, &mut clicks).await?;
+    storage::clicks::insert(&tx, &clicks).await?;
+    let mut events = Vec::new();
+    if !listeners.is_empty() {
+        for click in &clicks {
+            let event = Event::clicked(click, catalog.parties(click.affiliate_id, click.offer_id).await?);
+            if listeners.iter().any(|rule| rule.admits(&event, None)) {
+                events.push(event);
+            }
+        }
+        storage::events::append(&tx, &events).await?;
+    }
+    tx.commit().await?;
+    if !events.is_empty() {
+        signals.events.notify_one();
+    }
+    Ok(())
+}
+
+async fn mark_unique(tx: &sea_orm::DatabaseTransaction, clicks: &mut [Click]) -> Result<(), DbErr> {
+    let visitors: HashSet<i64> = clicks.iter().map(|click| click.visitor).collect();
+    let Some(earliest) = clicks.iter().map(|click| click.occurred_at).min() else { return Ok(()) };
+    let day_start = Timestamp::from_millis(earliest.day() * 86_400_000);
+    let mut seen = storage::clicks::list_seen(tx, &visitors, day_start).await?;
+    for click in clicks {
+        click.unique = seen.insert(click.visitor);
+    }
+    Ok(())
+}
+
+pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
+    let found = storage::clicks::find(app.db.reader(), id).await?;
+    found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::clicks::Filter,
+    page: PageRequest,
+) -> Result<Page<Click>, Error> {
+    if !confine(actor, &mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::clicks::list(app.db.reader(), filter, page).await?)
+}
+
+/// Narrows a filter to what the actor may see; `false` when nothing is left.
+pub fn confine(actor: Actor, affiliate_id: &mut Option<AffiliateId>) -> bool {
+    match (actor.confined_to(), *affiliate_id) {
+        (Some(own), Some(asked)) if own != asked => false,
+        (Some(own), _) => {
+            *affiliate_id = Some(own);
+            true
+        }
+        (None, _) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sub_id;
+
+    #[test]
+    fn there_are_ten_sub_ids() {
+        for name in ["sub1", "sub9", "sub10"] {
+            assert!(is_sub_id(name), "{name}");
+        }
+        for name in ["sub", "sub0", "sub01", "sub11", "sub1x", "subid", "SUB1"] {
+            assert!(!is_sub_id(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Deliveries, as people see them: the log, and the button that says retry.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::app::App;
+use crate::domain::actor::Actor;
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::masking::mask;
+use crate::ids::DeliveryId;
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::Error;
+
+/// A delivery with its attempts, masked for whoever may not see buyers.
+#[derive(Clone, Debug)]
+pub struct LoggedDelivery {
+    pub delivery: Delivery,
+    pub attempts: Vec<Attempt>,
+}
+
+pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
+    let delivery = storage::deliveries::find(app.db.reader(), id).await?;
+    let delivery = visible(app, actor, id, delivery).await?;
+    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    logged.pop().ok_or_else(|| Error::not_found("delivery", id))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::deliveries::Filter,
+    page: PageRequest,
+) -> Result<Page<LoggedDelivery>, Error> {
+    filter.owner = actor.confined_to();
+    let Page { items, next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
+    Ok(Page { items: with_attempts(app, actor, items).await?, next })
+}
+
+/// Sends it as soon as a worker is free. The retry schedule starts anew.
+pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let delivery = storage::deliveries::lock(&tx, id).await?;
+    let mut delivery = visible(app, actor, id, delivery).await?;
+    delivery.retry(now)?;
+    storage::deliveries::save_retry(&tx, &delivery).await?;
+    tx.commit().await?;
+    app.signals.deliveries.notify_one();
+    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    logged.pop().ok_or_else(|| Error::not_found("delivery", id))
+}
+
+/// An affiliate sees the deliveries of the postbacks that it set up.
+async fn visible(app: &App, actor: Actor, id: DeliveryId, found: Option<Delivery>) -> Result<Delivery, Error> {
+    let delivery = found.ok_or_else(|| Error::not_found("delivery", id))?;
+    if let Some(own) = actor.confined_to() {
+        let postback = storage::postbacks::find(app.db.reader(), delivery.postback_id).await?;
+        if postback.is_none_or(|it| it.owner != Some(own)) {
+            return Err(Error::not_found("delivery", id));
+        }
+    }
+    Ok(delivery)
+}
+
+async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Result<Vec<LoggedDelivery>, Error> {
+    let db = app.db.reader();
+    let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
+    let events = if actor.is_admin() {
+        HashMap::new()
+    } else {
+        let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
+        storage::events::find_many(db, ids).await?
+    };
+    let logged = deliveries.into_iter().map(|delivery| {
+        let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
+        if !actor.is_admin() {
+            let event = events.get(&delivery.event_id);
+            let personal = event.map(|event| event.personal_data()).unwrap_or_default();
+            attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &personal));
+        }
+        LoggedDelivery { delivery, attempts }
+    });
+    Ok(logged.collect())
+}
+
+fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {
+    attempt.url = mask(&attempt.url, personal);
+    for body in [&mut attempt.request_body, &mut attempt.response_body] {
+        *body = body.take().map(|body| mask(&body, personal));
+    }
+    for (_, value) in attempt.request_headers.iter_mut().chain(&mut attempt.response_headers) {
+        *value = mask(value, personal);
+    }
+}

@@ -1,0 +1,85 @@
+//! What can go wrong in a use case: a stable code and a sentence that says what to do.
+
+use std::sync::Arc;
+
+use sea_orm::DbErr;
+
+use crate::adapters::AdapterError;
+use crate::domain::conversion::IllegalMove;
+use crate::domain::delivery::NotRetryable;
+use crate::storage::writer::Stopped;
+
+use super::conversions::ConversionError;
+use super::postbacks::Verification;
+
+/// Something wrong with one field of what was sent.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FieldIssue {
+    /// A JSON pointer into the body.
+    pub path: String,
+    pub message: String,
+}
+
+impl FieldIssue {
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no {what} {id} that this key may see")]
+    NotFound { what: &'static str, id: String },
+    #[error("this key may not {what}; use an admin key")]
+    Forbidden { what: &'static str },
+    #[error("{}", sentence(.0))]
+    Invalid(Vec<FieldIssue>),
+    #[error("{}", sentence(.0))]
+    InvalidRule(Vec<FieldIssue>),
+    #[error("{}", sentence(.0))]
+    InvalidConfig(Vec<FieldIssue>),
+    #[error("there is no adapter \"{given}\"; use one of: {known}")]
+    UnknownAdapter { given: String, known: String },
+    #[error("{what} \"{value}\" is taken; choose another")]
+    Taken { what: &'static str, value: String },
+    #[error("{0}")]
+    Conversion(#[from] ConversionError),
+    #[error("{0}")]
+    IllegalMove(#[from] IllegalMove),
+    #[error("{0}")]
+    NotRetryable(#[from] NotRetryable),
+    #[error("{}", .0.sentence())]
+    VerificationFailed(Box<Verification>),
+    #[error("{0}")]
+    Adapter(#[from] AdapterError),
+    #[error("{0}")]
+    Stopped(#[from] Stopped),
+    #[error("the database did not answer; nothing was changed, send the request again")]
+    Database(Arc<DbErr>),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl Error {
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldIssue::new(path, message)])
+    }
+
+    pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+}
+
+fn sentence(issues: &[FieldIssue]) -> String {
+    let parts: Vec<_> = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
+    parts.join("; ")
+}
+
+/// Whether a unique key was violated: somebody was faster, or the value is taken.
+pub fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}

@@ -1,0 +1,19 @@
+//! Use cases: one function, one transaction. Load, decide, save, post, record the event, commit.
+
+pub mod affiliates;
+pub mod api_keys;
+pub mod catalog;
+pub mod clicks;
+pub mod conversions;
+pub mod deliveries;
+pub mod error;
+pub mod events;
+pub mod links;
+pub mod offers;
+pub mod postbacks;
+pub mod routing;
+pub mod samples;
+pub mod sending;
+pub mod wire;
+
+pub use error::{Error, FieldIssue};

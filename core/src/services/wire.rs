@@ -1,0 +1,138 @@
+//! From our words to those of the adapter contract.
+
+use crate::adapters::wire;
+use crate::clock::Timestamp;
+use crate::domain::conversion::Status;
+use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
+use crate::domain::postback::Postback;
+use crate::egress;
+use crate::money::Money;
+
+pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: String) -> wire::Context {
+    wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
+}
+
+pub fn binding(postback: &Postback) -> wire::Binding {
+    wire::Binding { id: postback.id.to_string(), config: postback.config.to_string() }
+}
+
+pub fn event(event: &Event) -> wire::Event {
+    let facts = &event.facts;
+    wire::Event {
+        id: event.id.to_string(),
+        action: match event.action {
+            Action::Impression => wire::Action::Impression,
+            Action::Click => wire::Action::Click,
+            Action::Conversion => wire::Action::Conversion,
+            Action::Event => wire::Action::CustomEvent,
+        },
+        name: facts.name.clone(),
+        occurred_at: unix_ms(event.occurred_at),
+        affiliate: party(&facts.affiliate),
+        offer: Some(party(&facts.offer)),
+        click: facts.click.as_ref().map(click),
+        conversion: facts.conversion.as_ref().map(conversion),
+        attributes: fields(&facts.attributes),
+    }
+}
+
+pub fn request(request: &wire::Request) -> egress::Outgoing {
+    egress::Outgoing {
+        method: match request.method {
+            wire::HttpMethod::Get => egress::Method::GET,
+            wire::HttpMethod::Post => egress::Method::POST,
+            wire::HttpMethod::Put => egress::Method::PUT,
+            wire::HttpMethod::Patch => egress::Method::PATCH,
+            wire::HttpMethod::Delete => egress::Method::DELETE,
+        },
+        url: request.url.clone(),
+        headers: request.headers.iter().map(|field| (field.name.clone(), field.value.clone())).collect(),
+        body: request.body.as_ref().map(|body| (body.content_type.clone(), body.bytes.clone())),
+    }
+}
+
+pub fn response(answer: &egress::Answer) -> wire::Response {
+    wire::Response {
+        status: answer.status,
+        headers: fields(&answer.headers),
+        body: answer.body.clone(),
+        truncated: answer.truncated,
+    }
+}
+
+fn unix_ms(at: Timestamp) -> u64 {
+    at.millis().max(0).cast_unsigned()
+}
+
+fn fields(pairs: &[(String, String)]) -> Vec<wire::Field> {
+    pairs.iter().map(|(name, value)| field(name, value.clone())).collect()
+}
+
+fn field(name: &str, value: String) -> wire::Field {
+    wire::Field { name: name.to_owned(), value }
+}
+
+fn party(party: &PartyFacts) -> wire::Party {
+    let code = party.referral_code.iter().map(|code| field("referral_code", code.clone()));
+    wire::Party { id: party.id.clone(), name: party.name.clone(), attributes: code.collect() }
+}
+
+fn click(click: &ClickFacts) -> wire::Click {
+    wire::Click {
+        id: click.id.to_string(),
+        external_id: click.external_id.clone(),
+        at: unix_ms(click.at),
+        target_url: click.landing_url.clone(),
+        referrer: click.referrer.clone(),
+        ip: click.ip.clone(),
+        user_agent: click.user_agent.clone(),
+        country: None,
+        device: click.device.clone(),
+        sub_ids: fields(&click.sub_ids),
+        attributes: fields(&click.params),
+    }
+}
+
+fn conversion(it: &ConversionFacts) -> wire::Conversion {
+    let attributes = [
+        ("plan_price", it.plan_price.map(|price| price.to_string())),
+        ("purchase_id", it.purchase_id.clone()),
+        ("purchase_date", it.purchase_date.map(rfc3339_seconds)),
+    ];
+    wire::Conversion {
+        id: it.id.to_string(),
+        transaction_id: it.transaction_id.clone(),
+        revision: it.revision.max(0).cast_unsigned(),
+        goal: it.goal.clone(),
+        status: status(&it.status),
+        previous_status: it.previous.as_ref().map(status),
+        payout: it.payout.map(money),
+        revenue: it.revenue.map(money),
+        sale: it.sale.map(money),
+        customer_name: it.customer_name.clone(),
+        customer_email: it.customer_email.clone(),
+        product_name: it.plan_name.clone(),
+        occurred_at: unix_ms(it.occurred_at),
+        attributes: attributes.into_iter().filter_map(|(name, value)| Some(field(name, value?))).collect(),
+    }
+}
+
+/// Whole seconds, as adapters write every date.
+fn rfc3339_seconds(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+}
+
+fn status(status: &Status) -> wire::ConversionStatus {
+    match status {
+        Status::Pending => wire::ConversionStatus::Pending,
+        Status::Approved => wire::ConversionStatus::Approved,
+        Status::Rejected { reason } => {
+            wire::ConversionStatus::Rejected(wire::Rejection { reason: reason.clone(), detail: None })
+        }
+    }
+}
+
+fn money(money: Money) -> wire::Money {
+    wire::Money { micros: money.micros, currency: money.currency.to_string() }
+}
