@@ -15,5 +15,6 @@ pub mod domain;
 pub mod egress;
 pub mod ids;
 pub mod money;
+pub mod pipeline;
 pub mod services;
 pub mod storage;

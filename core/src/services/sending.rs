@@ -269,10 +269,10 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
 }
 
 /// Has the adapters read the answers, decides what follows and stores all of it together.
-pub async fn conclude(app: &App, sent: Vec<Sent>, mut finished: Vec<Finish>) -> Result<(), DbErr> {
+pub async fn conclude(app: &App, sent: Arc<Vec<Sent>>, mut finished: Vec<Finish>) -> Result<(), DbErr> {
     let now = app.clock.now();
     let adapters = app.adapters.clone();
-    let judging = tokio::task::spawn_blocking(move || judge_all(&adapters, sent, now));
+    let judging = tokio::task::spawn_blocking(move || judge_all(&adapters, &sent, now));
     let (attempts, concluded) = judging.await.expect("judging does not panic: adapters are contained");
     finished.extend(concluded);
     let tx = app.db.begin().await?;
@@ -285,12 +285,12 @@ pub async fn conclude(app: &App, sent: Vec<Sent>, mut finished: Vec<Finish>) -> 
     Ok(())
 }
 
-fn judge_all(adapters: &Host, sent: Vec<Sent>, now: Timestamp) -> (Vec<Attempt>, Vec<Finish>) {
+fn judge_all(adapters: &Host, sent: &[Sent], now: Timestamp) -> (Vec<Attempt>, Vec<Finish>) {
     let mut sessions = Sessions::new(adapters);
-    sent.into_iter()
+    sent.iter()
         .map(|sent| {
-            let verdict = Verdict::of(&mut sessions, &sent, now);
-            let finish = verdict.finish(&sent, now);
+            let verdict = Verdict::of(&mut sessions, sent, now);
+            let finish = verdict.finish(sent, now);
             if finish.state == DeliveryState::Success {
                 metrics::histogram!("postrider_pipeline_seconds").record(now.since(sent.event.occurred_at));
             }
@@ -397,16 +397,16 @@ impl Verdict {
         }
     }
 
-    fn attempt(self, sent: Sent) -> Attempt {
+    fn attempt(self, sent: &Sent) -> Attempt {
         let (outcome, error) = match self {
             Self::Accepted => (AttemptOutcome::Accepted, None),
             Self::Retry { code, sentence, .. } => (AttemptOutcome::Retry, Some((code, sentence))),
             Self::Refused { code, sentence } => (AttemptOutcome::Refused, Some((code, sentence))),
         };
         let (error_code, error) = error.unzip();
-        let request = sent.request.map(|request| Logged::of(&request)).unwrap_or_default();
-        let answer = sent.result.ok();
-        let body = answer.as_ref().map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
+        let request = sent.request.as_ref().map(Logged::of).unwrap_or_default();
+        let answer = sent.result.as_ref().ok();
+        let body = answer.map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
         Attempt {
             number: number_of(&sent.delivery),
             delivery_id: sent.delivery.id,
@@ -416,10 +416,10 @@ impl Verdict {
             url: request.url,
             request_headers: request.headers,
             request_body: request.body,
-            status: answer.as_ref().map(|answer| i32::from(answer.status)),
+            status: answer.map(|answer| i32::from(answer.status)),
             response_body: body.map(text),
-            truncated: answer.as_ref().is_some_and(|answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES),
-            response_headers: answer.map(|answer| answer.headers).unwrap_or_default(),
+            truncated: answer.is_some_and(|answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES),
+            response_headers: answer.map(|answer| answer.headers.clone()).unwrap_or_default(),
             outcome,
             error_code,
             error,

@@ -1,0 +1,59 @@
+//! The worker "jobs": housekeeping on a schedule. Every run may be repeated or left out without harm, so
+//! nothing of it is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::*;
+use sea_orm::DbErr;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::storage;
+
+use super::work::{self, Fetched};
+
+const EVERY: Duration = Duration::from_secs(3_600);
+/// How long an `Idempotency-Key` is remembered.
+const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
+
+struct Housekeeping;
+
+pub fn run(app: App, stopping: CancellationToken) -> work::Running {
+    let clock = app.clock.clone();
+    let fetch = move || {
+        let clock = clock.clone();
+        async move {
+            clock.sleep(EVERY).await;
+            Ok::<_, DbErr>(Fetched { tasks: vec![Housekeeping], idle: EVERY })
+        }
+    };
+    let queue = work::queue(app.clock.clone(), Arc::new(Notify::new()), fetch);
+    let worker = WorkerBuilder::new(format!("jobs-{:016x}", rand::random::<u64>()))
+        .backend(queue)
+        .concurrency(1)
+        .data(app)
+        .build(keep_house);
+    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+}
+
+async fn keep_house(_: Housekeeping, app: Data<App>) -> Result<(), BoxDynError> {
+    if let Err(error) = upkeep(&app).await {
+        tracing::error!(%error, "Housekeeping failed; it is tried again in an hour");
+    }
+    Ok(())
+}
+
+async fn upkeep(app: &App) -> Result<(), DbErr> {
+    let now = app.clock.now();
+    storage::upkeep::ensure_partitions(&app.db, now).await?;
+    storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
+    let days = u64::from(app.settings.retention_days);
+    if days > 0 {
+        let before = now.minus(Duration::from_secs(days * 86_400));
+        let pruned = storage::upkeep::prune(&app.db, before).await?;
+        tracing::info!(pruned, days, "Deleted what is out of retention");
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Background work: apalis workers over our own tables.
+//!
+//! The tables `events` and `deliveries` are the queues. What a worker takes it leases; what it loses comes
+//! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
+
+mod jobs;
+mod route;
+mod send;
+mod wake;
+mod work;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::storage;
+
+/// The workers of this process.
+pub struct Pipeline {
+    stopping: CancellationToken,
+    workers: TaskTracker,
+    claims: work::Claims,
+    app: App,
+}
+
+impl Pipeline {
+    /// Starts what this process's role asks for.
+    pub async fn start(app: &App) -> anyhow::Result<Self> {
+        let stopping = CancellationToken::new();
+        let workers = TaskTracker::new();
+        let claims = work::Claims::new(app.settings.lease());
+        if !app.db.is_postgres() {
+            // The data folder is locked, so whoever held these is dead.
+            storage::events::release_all(app.db.writer()).await?;
+            storage::deliveries::release_all(app.db.writer()).await?;
+        }
+        if app.settings.role.runs_workers() {
+            workers.spawn(forever("route", stopping.clone(), {
+                let (app, claims, stopping) = (app.clone(), claims.clone(), stopping.clone());
+                move || route::run(app.clone(), claims.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("send", stopping.clone(), {
+                let (app, claims, stopping) = (app.clone(), claims.clone(), stopping.clone());
+                move || send::run(app.clone(), claims.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("jobs", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || jobs::run(app.clone(), stopping.clone())
+            }));
+        }
+        wake::start(app, &workers, &stopping);
+        workers.close();
+        Ok(Self { stopping, workers, claims, app: app.clone() })
+    }
+
+    /// Takes nothing new, waits for what is in flight, and frees what was not begun.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        if tokio::time::timeout(self.app.settings.drain_timeout(), self.workers.wait()).await.is_err() {
+            tracing::warn!("Postbacks were still in flight at the end of the drain; their leases end and they are sent again");
+        }
+        for claim in self.claims.outstanding() {
+            let events = storage::events::release(self.app.db.writer(), claim).await;
+            let deliveries = storage::deliveries::release(self.app.db.writer(), claim).await;
+            if let Err(error) = events.and(deliveries) {
+                tracing::warn!(%error, "Claims could not be freed; their leases will end by themselves");
+                break;
+            }
+        }
+    }
+}
+
+/// A worker that ends without being told to is started again, not in a hot loop.
+async fn forever(
+    name: &'static str,
+    stopping: CancellationToken,
+    run: impl Fn() -> work::Running + Send,
+) {
+    while !stopping.is_cancelled() {
+        match run().await {
+            Ok(()) if stopping.is_cancelled() => return,
+            Ok(()) => tracing::error!(worker = name, "A worker ended; starting it again"),
+            Err(error) => tracing::error!(worker = name, %error, "A worker failed; starting it again"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

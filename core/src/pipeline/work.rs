@@ -1,0 +1,148 @@
+//! A table as an apalis backend: a stream that claims, and never ends or fails.
+//!
+//! apalis stops a worker whose stream yields an error or an end. This one logs an error, waits and goes
+//! on; it ends only when the process does.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use apalis::prelude::*;
+use apalis_core::backend::custom::{BackendBuilder, CustomBackend};
+use apalis_core::task::builder::TaskBuilder;
+use futures::future::BoxFuture;
+use futures::sink::Drain;
+use futures::stream::{self, BoxStream, StreamExt};
+use sea_orm::DbErr;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, Timestamp};
+
+/// How long to wait after the database failed.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// What a fetch found.
+pub struct Fetched<T> {
+    pub tasks: Vec<T>,
+    /// How long to sleep when there is nothing more, unless woken. Zero: ask again at once.
+    pub idle: Duration,
+}
+
+type TaskStream<T> = BoxStream<'static, Result<Option<Task<T>>, Infallible>>;
+
+pub type Queue<T> = CustomBackend<T, (), TaskStream<T>, Drain<Task<T>>>;
+
+/// A worker under way. A box, because the compiler can't see that the bare future may move between threads.
+pub type Running = BoxFuture<'static, Result<(), WorkerError>>;
+
+/// Ends when the process is to stop.
+pub async fn told_to_stop(stopping: CancellationToken) -> Result<(), WorkerError> {
+    stopping.cancelled().await;
+    Ok(())
+}
+
+/// A backend that runs `fetch` whenever the worker wants more and there may be some.
+pub fn queue<T, F, Fut>(clock: Clock, wake: Arc<Notify>, fetch: F) -> Queue<T>
+where
+    T: Send + 'static,
+    F: Fn() -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Fetched<T>, DbErr>> + Send + 'static,
+{
+    BackendBuilder::new()
+        .database(())
+        .fetcher(move |(), (), _| {
+            Fetcher { clock: clock.clone(), wake: wake.clone(), fetch: fetch.clone(), ready: VecDeque::new() }.stream()
+        })
+        .sink(|(), ()| futures::sink::drain())
+        .build()
+        .expect("database, fetcher and sink are all given")
+}
+
+struct Fetcher<T, F> {
+    clock: Clock,
+    wake: Arc<Notify>,
+    fetch: F,
+    ready: VecDeque<T>,
+}
+
+impl<T, F, Fut> Fetcher<T, F>
+where
+    T: Send + 'static,
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Fetched<T>, DbErr>> + Send + 'static,
+{
+    fn stream(self) -> TaskStream<T> {
+        stream::unfold(self, |mut fetcher| async move {
+            let task = fetcher.next().await;
+            Some((Ok(Some(task)), fetcher))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Task<T> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                return identified(next);
+            }
+            match (self.fetch)().await {
+                Ok(fetched) => {
+                    self.ready.extend(fetched.tasks);
+                    if self.ready.is_empty() && !fetched.idle.is_zero() {
+                        tokio::select! {
+                            () = self.wake.notified() => {}
+                            () = self.clock.sleep(fetched.idle) => {}
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "Work could not be claimed; trying again in a second");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                }
+            }
+        }
+    }
+}
+
+/// A task without an id would make the worker panic.
+fn identified<T>(args: T) -> Task<T> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    TaskBuilder::new(args).task_id(TaskId::from_int(NEXT.fetch_add(1, Ordering::Relaxed))).build()
+}
+
+/// The tokens of the batches that this process took, for as long as their leases last.
+#[derive(Clone)]
+pub struct Claims {
+    lease: Duration,
+    taken: Arc<Mutex<VecDeque<(Timestamp, i64)>>>,
+}
+
+impl Claims {
+    pub fn new(lease: Duration) -> Self {
+        Self { lease, taken: Arc::default() }
+    }
+
+    /// A new token and the end of its lease.
+    pub fn take(&self, now: Timestamp) -> (i64, Timestamp) {
+        let (claim, until) = (rand::random::<i64>(), now.plus(self.lease));
+        let mut taken = self.taken.lock().expect("no holder of this lock panics");
+        while taken.front().is_some_and(|(until, _)| *until < now) {
+            taken.pop_front();
+        }
+        taken.push_back((until, claim));
+        (claim, until)
+    }
+
+    /// A batch turned out to be empty.
+    pub fn give_back(&self, claim: i64) {
+        let mut taken = self.taken.lock().expect("no holder of this lock panics");
+        taken.retain(|(_, known)| *known != claim);
+    }
+
+    pub fn outstanding(&self) -> Vec<i64> {
+        self.taken.lock().expect("no holder of this lock panics").iter().map(|(_, claim)| *claim).collect()
+    }
+}
