@@ -9,6 +9,7 @@ mod text_enum;
 
 pub mod adapters;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -16,5 +17,9 @@ pub mod egress;
 pub mod ids;
 pub mod money;
 pub mod pipeline;
+pub mod server;
 pub mod services;
 pub mod storage;
+pub mod web;
+
+pub use server::Server;

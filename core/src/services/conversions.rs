@@ -135,12 +135,6 @@ pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     submit(app, Command::Report(Box::new(report))).await
 }
 
-/// Records many; each has its own answer, in the order given.
-pub async fn report_many(app: &App, reports: Vec<Result<Report, Error>>) -> Vec<Result<Recorded, Error>> {
-    let reports = reports.into_iter().map(|one| async { report(app, one?).await });
-    futures::future::join_all(reports).await
-}
-
 /// Approves a pending conversion; its earning is posted.
 pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
     Ok(submit(app, Command::ChangeStatus { id, status: Status::Approved }).await?.conversion)

@@ -17,12 +17,13 @@ use super::postbacks::Verification;
 pub struct FieldIssue {
     /// A JSON pointer into the body.
     pub path: String,
+    pub code: &'static str,
     pub message: String,
 }
 
 impl FieldIssue {
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+    pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { path: path.into(), code, message: message.into() }
     }
 }
 
@@ -34,10 +35,6 @@ pub enum Error {
     Forbidden { what: &'static str },
     #[error("{}", sentence(.0))]
     Invalid(Vec<FieldIssue>),
-    #[error("{}", sentence(.0))]
-    InvalidRule(Vec<FieldIssue>),
-    #[error("{}", sentence(.0))]
-    InvalidConfig(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]
     UnknownAdapter { given: String, known: String },
     #[error("{what} \"{value}\" is taken; choose another")]
@@ -66,7 +63,7 @@ impl From<DbErr> for Error {
 
 impl Error {
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldIssue::new(path, message)])
+        Self::Invalid(vec![FieldIssue::new(path, "invalid_field", message)])
     }
 
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {

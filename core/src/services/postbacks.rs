@@ -223,15 +223,19 @@ fn check(app: &App, postback: &mut Postback) -> Result<std::sync::Arc<Adapter>, 
     postback.adapter_version = adapter.descriptor().version.clone();
     let issues = rule_issues(&postback.rule, &adapter.descriptor().rules);
     if !issues.is_empty() {
-        return Err(Error::InvalidRule(issues));
+        return Err(Error::Invalid(issues));
     }
     let issues = adapter.check_config(&postback.config)?;
     if !issues.is_empty() {
         let at = |path: &str| format!("/config{path}");
-        let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), it.message));
-        return Err(Error::InvalidConfig(issues.collect()));
+        let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), "invalid_config", it.message));
+        return Err(Error::Invalid(issues.collect()));
     }
     Ok(adapter)
+}
+
+fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {
+    FieldIssue::new(path, "invalid_rule", message)
 }
 
 fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
@@ -243,21 +247,21 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
         Action::Event => contract::Action::CustomEvent,
     };
     if !policy.actions.contains(&action) {
-        issues.push(FieldIssue::new("/action", format!("this adapter does not fire on {}", rule.action)));
+        issues.push(invalid_rule("/action", format!("this adapter does not fire on {}", rule.action)));
     }
     if rule.firing_status != FiringStatus::Any && !policy.statuses {
-        issues.push(FieldIssue::new("/firing_status", "this adapter decides by itself; leave it \"any\""));
+        issues.push(invalid_rule("/firing_status", "this adapter decides by itself; leave it \"any\""));
     }
     if !rule.rejection_reasons.is_empty() {
         if !policy.rejection_reasons {
-            issues.push(FieldIssue::new("/rejection_reasons", "this adapter does not filter by reason; leave it empty"));
+            issues.push(invalid_rule("/rejection_reasons", "this adapter does not filter by reason; leave it empty"));
         } else if matches!(rule.firing_status, FiringStatus::Approved | FiringStatus::Pending) {
             let message = "reasons belong to rejected conversions; set firing_status to rejected or any, or leave it empty";
-            issues.push(FieldIssue::new("/rejection_reasons", message));
+            issues.push(invalid_rule("/rejection_reasons", message));
         }
     }
     if rule.rejection_reasons.len() > REASONS_MAX {
-        issues.push(FieldIssue::new("/rejection_reasons", format!("at most {REASONS_MAX} reasons")));
+        issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons")));
     }
     if let Some(delay) = rule.delay {
         let bounds = Duration::from_millis(policy.min_delay)..=Duration::from_millis(policy.max_delay);
@@ -267,11 +271,11 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
                 bounds.start().as_secs(),
                 bounds.end().as_secs()
             );
-            issues.push(FieldIssue::new("/delay", message));
+            issues.push(invalid_rule("/delay", message));
         }
     } else if policy.min_delay > 0 {
         let message = format!("this adapter needs a delay of at least {} seconds", policy.min_delay / 1_000);
-        issues.push(FieldIssue::new("/delay", message));
+        issues.push(invalid_rule("/delay", message));
     }
     issues
 }

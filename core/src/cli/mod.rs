@@ -1,0 +1,66 @@
+//! The command line. `postrider` alone is `postrider serve`.
+
+mod demo;
+mod migrate;
+mod openapi;
+mod serve;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Settings;
+
+/// Self-hosted postback integration platform for affiliate marketing.
+#[derive(Parser)]
+#[command(name = "postrider", version)]
+struct Cli {
+    /// The settings file; POSTRIDER_* in the environment wins over it.
+    #[arg(long, global = true, env = "POSTRIDER_CONFIG", default_value = "postrider.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until told to stop (the default)
+    Serve,
+    /// Bring the database up to this release and end
+    Migrate,
+    /// Show it all at work: a seeded program, a tracker, real traffic
+    Demo(demo::DemoArgs),
+    /// Print the description of the API
+    Openapi,
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(matches!(cli.command, Some(Command::Demo(_))));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.command.unwrap_or(Command::Serve) {
+                Command::Serve => serve::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Demo(args) => demo::run(args).await,
+                Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
+            }
+        })
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("postrider: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
+fn start_logging(quiet: bool) {
+    let default = if quiet { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() || quiet { logging.init() } else { logging.json().init() }
+}

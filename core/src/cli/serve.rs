@@ -1,0 +1,25 @@
+//! `postrider serve`: until SIGTERM or Ctrl-C.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::server::Server;
+
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let server = Server::start(settings, Clock::system()).await?;
+    told_to_stop().await?;
+    tracing::info!("Stopping: answering what was asked and sending what is in flight");
+    server.stop().await;
+    Ok(())
+}
+
+/// SIGTERM or Ctrl-C.
+pub async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    Ok(())
+}

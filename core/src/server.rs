@@ -1,0 +1,110 @@
+//! One running server: the web edge and the workers over one application.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, WriterTasks};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::pipeline::Pipeline;
+use crate::web;
+
+/// Serves until it is stopped.
+pub struct Server {
+    app: App,
+    address: SocketAddr,
+    stopping: CancellationToken,
+    web: JoinHandle<()>,
+    pipeline: Pipeline,
+    writers: WriterTasks,
+    /// Held while this server uses the data folder.
+    _lock: std::fs::File,
+}
+
+impl Server {
+    pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
+        web::health::install();
+        let lock = lock_data_dir(&settings)?;
+        let listener = TcpListener::bind(&settings.listen)
+            .await
+            .with_context(|| format!("can't listen on {}; choose another POSTRIDER_LISTEN", settings.listen))?;
+        let address = listener.local_addr()?;
+        let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let (app, writers) = App::start(settings, clock, public_url).await?;
+        let pipeline = Pipeline::start(&app).await?;
+
+        let stopping = CancellationToken::new();
+        let router = if app.settings.role.serves_web() {
+            web::router::router(app.clone())
+        } else {
+            web::router::operator_router(app.clone())
+        };
+        // A failure to set TCP_NODELAY costs some milliseconds and nothing else.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let web = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "The web server ended");
+            }
+        });
+        tracing::info!(%address, role = ?app.settings.role, database = if app.db.is_postgres() { "postgres" } else { "sqlite" }, "Postrider is ready");
+        Ok(Self { app, address, stopping, web, pipeline, writers, _lock: lock })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
+    /// Takes at most twice the drain timeout.
+    pub async fn stop(self) {
+        let limit = self.app.settings.drain_timeout();
+        self.stopping.cancel();
+        let mut web = self.web;
+        if tokio::time::timeout(limit.min(Duration::from_secs(5)), &mut web).await.is_err() {
+            // Keep-alive connections that never close by themselves.
+            web.abort();
+        }
+        self.pipeline.stop().await;
+        let db = self.app.db.clone();
+        drop(self.app);
+        for writer in self.writers {
+            let _ = tokio::time::timeout(limit, writer).await;
+        }
+        db.close().await;
+        tracing::info!("Postrider has stopped");
+    }
+}
+
+/// Two servers on one SQLite file would take each other's claims for a dead process's.
+fn lock_data_dir(settings: &Settings) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("the data folder {} can't be made; set POSTRIDER_DATA_DIR", settings.data_dir.display()))?;
+    let path = settings.data_dir.join("lock");
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("{} can't be opened; may the data folder be written?", path.display()))?;
+    if settings.database().starts_with("sqlite:") {
+        file.try_lock().map_err(|_| {
+            anyhow::anyhow!(
+                "another Postrider uses the data folder {}; stop it, or set POSTRIDER_DATA_DIR to another folder",
+                settings.data_dir.display()
+            )
+        })?;
+    }
+    Ok(file)
+}

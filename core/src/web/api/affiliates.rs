@@ -1,0 +1,134 @@
+//! `/api/v1/affiliates`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::ids::AffiliateId;
+use crate::services::affiliates::{self, Changes};
+use crate::web::auth::{Admin, Caller};
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+
+use super::Issues;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AffiliateIn {
+    #[schema(example = "Ada Lovelace", max_length = 200)]
+    name: String,
+    #[schema(example = "ada@example.com", max_length = 254)]
+    email: String,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AffiliateChanges {
+    name: Option<String>,
+    email: Option<String>,
+    status: Option<AffiliateStatus>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AffiliateOut {
+    id: AffiliateId,
+    name: String,
+    email: String,
+    /// For people to type or read aloud.
+    #[schema(example = "AF12345")]
+    referral_code: String,
+    referral_url: String,
+    status: AffiliateStatus,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl AffiliateOut {
+    fn of(app: &App, it: Affiliate) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            email: it.email,
+            referral_url: format!("{}/r/{}", app.public_url, it.referral_code),
+            referral_code: it.referral_code,
+            status: it.status,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+fn email(issues: &mut Issues, text: &str) -> String {
+    let text = issues.text("/email", text, 254);
+    let (name, host) = text.split_once('@').unwrap_or_default();
+    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
+        issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
+    }
+    text
+}
+
+/// Sign up an affiliate.
+#[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
+    responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn create_affiliate(
+    State(app): State<App>,
+    _: Admin,
+    ApiJson(body): ApiJson<AffiliateIn>,
+) -> ApiResult<(StatusCode, Json<AffiliateOut>)> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", &body.name, 200);
+    let email = email(&mut issues, &body.email);
+    issues.result()?;
+    let affiliate = affiliates::create(&app, name, email).await?;
+    Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
+}
+
+/// List affiliates, newest first.
+#[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(PageIn),
+    responses((status = 200, body = PageOut<AffiliateOut>), (status = "default", body = Problem)))]
+pub async fn list_affiliates(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<AffiliateOut>>> {
+    let page = affiliates::list(&app, actor, page.request()?).await?;
+    Ok(Json(PageOut::of(page, |it| AffiliateOut::of(&app, it))))
+}
+
+/// Read an affiliate.
+#[utoipa::path(get, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn get_affiliate(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Json<AffiliateOut>> {
+    let affiliate = affiliates::get(&app, actor, id).await?;
+    Ok(Json(AffiliateOut::of(&app, affiliate)))
+}
+
+/// Change an affiliate. A suspended one's links and codes lead nowhere.
+#[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    request_body = AffiliateChanges,
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn change_affiliate(
+    State(app): State<App>,
+    _: Admin,
+    PathId(id): PathId<AffiliateId>,
+    ApiJson(body): ApiJson<AffiliateChanges>,
+) -> ApiResult<Json<AffiliateOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        email: body.email.map(|text| email(&mut issues, &text)),
+        status: body.status,
+    };
+    issues.result()?;
+    let affiliate = affiliates::change(&app, id, changes).await?;
+    Ok(Json(AffiliateOut::of(&app, affiliate)))
+}

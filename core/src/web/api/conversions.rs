@@ -1,0 +1,353 @@
+//! `/api/v1/conversions`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::attribution::Evidence;
+use crate::domain::conversion::{Buyer, Conversion, Status};
+use crate::domain::masking::{mask_email, mask_name};
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::money::{Amount, Currency, Money};
+use crate::services::conversions::{self, Change, Claim, Recorded, Report};
+use crate::services::Error;
+use crate::storage;
+use crate::web::auth::{Admin, Caller};
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
+
+use super::{AmountIn, Issues};
+
+/// Conversions in one request.
+const BATCH_MAX: usize = 1_000;
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusWord {
+    #[default]
+    Pending,
+    Approved,
+    Rejected,
+}
+
+/// A conversion as an advertiser tells of it. One of click_id, referral_code and coupon says whose it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConversionIn {
+    click_id: Option<String>,
+    #[schema(example = "AF12345")]
+    referral_code: Option<String>,
+    coupon: Option<String>,
+    /// The advertiser's own id; counts once per offer.
+    #[schema(example = "T-1001", max_length = 200)]
+    transaction_id: String,
+    offer_id: Option<OfferId>,
+    #[schema(example = "sale")]
+    goal: Option<String>,
+    #[serde(default)]
+    status: StatusWord,
+    /// Why it is rejected, for that status.
+    reason: Option<String>,
+    /// What the customer paid.
+    amount: Option<AmountIn>,
+    /// The offer's when absent.
+    currency: Option<Currency>,
+    /// What the offer pays when absent.
+    payout: Option<AmountIn>,
+    /// What the advertiser pays to the program.
+    revenue: Option<AmountIn>,
+    customer_name: Option<String>,
+    customer_email: Option<String>,
+    plan_name: Option<String>,
+    plan_price: Option<AmountIn>,
+    purchase_id: Option<String>,
+    /// RFC 3339, or a date.
+    #[schema(example = "2026-11-20T14:05:00Z")]
+    purchase_date: Option<String>,
+}
+
+impl ConversionIn {
+    fn report(self) -> Result<Report, Error> {
+        let mut issues = Issues::default();
+        let claim = self.claim(&mut issues);
+        let transaction_id = issues.text("/transaction_id", &self.transaction_id, 200);
+        let status = match (self.status, issues.optional_text("/reason", self.reason, 100)) {
+            (StatusWord::Rejected, Some(reason)) => Status::Rejected { reason },
+            (StatusWord::Rejected, None) => {
+                issues.add("/reason", "invalid_field", "a rejected conversion needs a reason, such as \"fraud\"");
+                Status::Pending
+            }
+            (_, Some(_)) => {
+                issues.add("/reason", "invalid_field", "a reason belongs to the status rejected");
+                Status::Pending
+            }
+            (StatusWord::Pending, None) => Status::Pending,
+            (StatusWord::Approved, None) => Status::Approved,
+        };
+        let purchase_date = self.purchase_date.filter(|text| !text.trim().is_empty()).and_then(|text| {
+            let parsed = Timestamp::parse(text.trim());
+            if parsed.is_none() {
+                issues.add("/purchase_date", "invalid_field", "must be a time such as 2026-11-20T14:05:00Z, or a date");
+            }
+            parsed
+        });
+        let report = Report {
+            claim: claim.unwrap_or(Claim::ReferralCode(String::new())),
+            offer_id: self.offer_id,
+            transaction_id,
+            goal: issues.optional_text("/goal", self.goal, 100),
+            status,
+            amount: AmountIn::read(self.amount, "/amount", &mut issues),
+            currency: self.currency,
+            payout: AmountIn::read(self.payout, "/payout", &mut issues),
+            revenue: AmountIn::read(self.revenue, "/revenue", &mut issues),
+            buyer: Buyer {
+                customer_name: issues.optional_text("/customer_name", self.customer_name, 200),
+                customer_email: issues.optional_text("/customer_email", self.customer_email, 254),
+                plan_name: issues.optional_text("/plan_name", self.plan_name, 200),
+                plan_price: AmountIn::read(self.plan_price, "/plan_price", &mut issues),
+                purchase_id: issues.optional_text("/purchase_id", self.purchase_id, 200),
+                purchase_date,
+            },
+        };
+        issues.result()?;
+        Ok(report)
+    }
+
+    /// A click beats a code beats a coupon; given but unreadable evidence is never skipped over.
+    fn claim(&self, issues: &mut Issues) -> Option<Claim> {
+        let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        if let Some(text) = given(&self.click_id) {
+            let parsed = text.parse::<ClickId>();
+            return parsed.map(Claim::Click).map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok();
+        }
+        if let Some(code) = given(&self.referral_code) {
+            return Some(Claim::ReferralCode(code));
+        }
+        if let Some(coupon) = given(&self.coupon) {
+            return Some(Claim::Coupon(coupon));
+        }
+        issues.add("/click_id", "attribution_missing", "say whose conversion it is: send click_id, referral_code or coupon");
+        None
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ConversionOut {
+    id: ConversionId,
+    transaction_id: String,
+    /// Grows by one with every change of status.
+    revision: i32,
+    status: StatusWord,
+    rejection_reason: Option<String>,
+    affiliate_id: AffiliateId,
+    offer_id: OfferId,
+    link_id: Option<LinkId>,
+    click_id: Option<ClickId>,
+    attributed_by: Evidence,
+    goal: Option<String>,
+    amount: Option<Amount>,
+    currency: Option<Currency>,
+    payout: Option<Money>,
+    /// What the advertiser pays; not shown to affiliates.
+    revenue: Option<Money>,
+    /// Masked for affiliates.
+    customer_name: Option<String>,
+    /// Masked for affiliates.
+    customer_email: Option<String>,
+    plan_name: Option<String>,
+    plan_price: Option<Amount>,
+    purchase_id: Option<String>,
+    purchase_date: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl ConversionOut {
+    fn of(actor: Actor, it: Conversion) -> Self {
+        let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
+        if !actor.is_admin() {
+            name = name.map(|name| mask_name(&name));
+            email = email.map(|email| mask_email(&email));
+        }
+        Self {
+            id: it.id,
+            transaction_id: it.transaction_id,
+            revision: it.revision,
+            status: match it.status {
+                Status::Pending => StatusWord::Pending,
+                Status::Approved => StatusWord::Approved,
+                Status::Rejected { .. } => StatusWord::Rejected,
+            },
+            rejection_reason: it.status.reason().map(str::to_owned),
+            affiliate_id: it.affiliate_id,
+            offer_id: it.offer_id,
+            link_id: it.link_id,
+            click_id: it.click_id,
+            attributed_by: it.attributed_by,
+            goal: it.goal,
+            amount: it.sale.map(Money::amount),
+            currency: it.sale.or(it.payout).map(|money| money.currency),
+            payout: it.payout,
+            revenue: it.revenue.filter(|_| actor.is_admin()),
+            customer_name: name,
+            customer_email: email,
+            plan_name: it.buyer.plan_name,
+            plan_price: it.buyer.plan_price,
+            purchase_id: it.buyer.purchase_id,
+            purchase_date: it.buyer.purchase_date,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// One answer of many.
+#[derive(Serialize, ToSchema)]
+pub struct BatchItemOut {
+    /// As if it had been sent alone: 201, 200 or an error.
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversion: Option<ConversionOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct BatchOut {
+    /// In the order given.
+    items: Vec<BatchItemOut>,
+}
+
+/// Only its schema is used: the body is read item by item, so that each item has its own answer.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ConversionsIn {
+    One(Box<ConversionIn>),
+    Many(Vec<ConversionIn>),
+}
+
+fn status_of(change: Change) -> StatusCode {
+    if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+/// Report one conversion, or up to 1,000. The same transaction again is the same answer; another status is an update.
+#[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
+    responses((status = 201, description = "Recorded", body = ConversionOut),
+        (status = 200, description = "Known already or updated; for an array, an answer each", body = BatchOut),
+        (status = "default", body = Problem)))]
+pub async fn create_conversions(
+    State(app): State<App>,
+    Admin(actor): Admin,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Response> {
+    let serde_json::Value::Array(items) = body else {
+        let recorded = conversions::report(&app, read::<ConversionIn>(body)?.report()?).await?;
+        let status = status_of(recorded.change);
+        return Ok((status, Json(ConversionOut::of(actor, recorded.conversion))).into_response());
+    };
+    if items.is_empty() || items.len() > BATCH_MAX {
+        let detail = format!("the array has {} conversions; send 1 to {BATCH_MAX}", items.len());
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_batch", detail));
+    }
+    let reports: Vec<Result<Report, Problem>> =
+        items.into_iter().map(|item| read::<ConversionIn>(item).and_then(|it| Ok(it.report()?))).collect();
+    let answers = reports.into_iter().map(|report| async { Ok(conversions::report(&app, report?).await?) });
+    let answers: Vec<Result<Recorded, Problem>> = futures::future::join_all(answers).await;
+    let items = answers.into_iter().map(|answer| match answer {
+        Ok(recorded) => BatchItemOut {
+            status: status_of(recorded.change).as_u16(),
+            conversion: Some(ConversionOut::of(actor, recorded.conversion)),
+            error: None,
+        },
+        Err(problem) => BatchItemOut { status: problem.status().as_u16(), conversion: None, error: Some(problem) },
+    });
+    Ok(Json(BatchOut { items: items.collect() }).into_response())
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ConversionFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+    offer_id: Option<OfferId>,
+    click_id: Option<ClickId>,
+    status: Option<StatusWord>,
+    transaction_id: Option<String>,
+}
+
+/// List conversions, newest first.
+#[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter),
+    responses((status = 200, body = PageOut<ConversionOut>), (status = "default", body = Problem)))]
+pub async fn list_conversions(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<ConversionFilter>,
+) -> ApiResult<Json<PageOut<ConversionOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = storage::conversions::Filter {
+        affiliate_id: it.affiliate_id,
+        offer_id: it.offer_id,
+        click_id: it.click_id,
+        status: it.status.map(|status| match status {
+            StatusWord::Pending => "pending",
+            StatusWord::Approved => "approved",
+            StatusWord::Rejected => "rejected",
+        }),
+        transaction_id: it.transaction_id,
+    };
+    let page = conversions::list(&app, actor, filter, page).await?;
+    Ok(Json(PageOut::of(page, |it| ConversionOut::of(actor, it))))
+}
+
+/// Read a conversion.
+#[utoipa::path(get, path = "/api/v1/conversions/{id}", tag = "conversions", params(("id" = ConversionId, Path)),
+    responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
+pub async fn get_conversion(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<ConversionId>,
+) -> ApiResult<Json<ConversionOut>> {
+    Ok(Json(ConversionOut::of(actor, conversions::get(&app, actor, id).await?)))
+}
+
+/// Approve a pending conversion.
+#[utoipa::path(post, path = "/api/v1/conversions/{id}/approve", tag = "conversions", params(("id" = ConversionId, Path)),
+    responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
+pub async fn approve_conversion(
+    State(app): State<App>,
+    Admin(actor): Admin,
+    PathId(id): PathId<ConversionId>,
+) -> ApiResult<Json<ConversionOut>> {
+    Ok(Json(ConversionOut::of(actor, conversions::approve(&app, id).await?)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectionIn {
+    #[schema(example = "fraud", max_length = 100)]
+    reason: String,
+}
+
+/// Reject a pending conversion, or an approved one as a chargeback.
+#[utoipa::path(post, path = "/api/v1/conversions/{id}/reject", tag = "conversions", params(("id" = ConversionId, Path)),
+    request_body = RejectionIn,
+    responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
+pub async fn reject_conversion(
+    State(app): State<App>,
+    Admin(actor): Admin,
+    PathId(id): PathId<ConversionId>,
+    ApiJson(body): ApiJson<RejectionIn>,
+) -> ApiResult<Json<ConversionOut>> {
+    let mut issues = Issues::default();
+    let reason = issues.text("/reason", &body.reason, 100);
+    issues.result()?;
+    Ok(Json(ConversionOut::of(actor, conversions::reject(&app, id, reason).await?)))
+}

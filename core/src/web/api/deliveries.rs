@@ -1,0 +1,170 @@
+//! `/api/v1/deliveries`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::delivery::{Attempt, AttemptOutcome, DeliveryState};
+use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+use crate::services::deliveries::{self, LoggedDelivery};
+use crate::storage;
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
+
+#[derive(Serialize, ToSchema)]
+pub struct HeaderOut {
+    name: String,
+    value: String,
+}
+
+fn headers(pairs: Vec<(String, String)>) -> Vec<HeaderOut> {
+    pairs.into_iter().map(|(name, value)| HeaderOut { name, value }).collect()
+}
+
+/// One HTTP request and its answer.
+#[derive(Serialize, ToSchema)]
+pub struct AttemptOut {
+    number: i32,
+    at: Timestamp,
+    duration_ms: i32,
+    method: String,
+    /// As it was sent; buyers are masked for affiliates.
+    url: String,
+    request_headers: Vec<HeaderOut>,
+    request_body: Option<String>,
+    /// Null when no answer came.
+    status: Option<i32>,
+    response_headers: Vec<HeaderOut>,
+    /// The first 16 KiB.
+    response_body: Option<String>,
+    truncated: bool,
+    outcome: AttemptOutcome,
+    error_code: Option<String>,
+    error: Option<String>,
+}
+
+impl From<Attempt> for AttemptOut {
+    fn from(it: Attempt) -> Self {
+        Self {
+            number: it.number,
+            at: it.at,
+            duration_ms: it.duration_ms,
+            method: it.method,
+            url: it.url,
+            request_headers: headers(it.request_headers),
+            request_body: it.request_body,
+            status: it.status,
+            response_headers: headers(it.response_headers),
+            response_body: it.response_body,
+            truncated: it.truncated,
+            outcome: it.outcome,
+            error_code: it.error_code,
+            error: it.error,
+        }
+    }
+}
+
+/// One event owed to one postback.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryOut {
+    id: DeliveryId,
+    event_id: EventId,
+    postback_id: PostbackId,
+    conversion_id: Option<ConversionId>,
+    affiliate_id: AffiliateId,
+    state: DeliveryState,
+    /// Why it is in that state, in a sentence.
+    reason: Option<String>,
+    /// The same for programs; stable.
+    reason_code: Option<String>,
+    /// When it is, or was, to be sent next.
+    due_at: Timestamp,
+    /// Whether a worker holds it right now.
+    in_flight: bool,
+    attempts: Vec<AttemptOut>,
+    created_at: Timestamp,
+    settled_at: Option<Timestamp>,
+}
+
+impl DeliveryOut {
+    fn of(now: Timestamp, it: LoggedDelivery) -> Self {
+        let LoggedDelivery { delivery, attempts } = it;
+        let in_flight = delivery.in_flight(now);
+        let (reason_code, reason) = delivery.reason.map(|reason| (reason.code, reason.sentence)).unzip();
+        Self {
+            id: delivery.id,
+            event_id: delivery.event_id,
+            postback_id: delivery.postback_id,
+            conversion_id: delivery.conversion_id,
+            affiliate_id: delivery.affiliate_id,
+            state: delivery.state,
+            reason,
+            reason_code,
+            due_at: delivery.due_at,
+            in_flight,
+            attempts: attempts.into_iter().map(AttemptOut::from).collect(),
+            created_at: delivery.created_at,
+            settled_at: delivery.settled_at,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct DeliveryFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    postback_id: Option<PostbackId>,
+    conversion_id: Option<ConversionId>,
+    event_id: Option<EventId>,
+    state: Option<DeliveryState>,
+}
+
+/// List deliveries with their attempts, newest first.
+#[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter),
+    responses((status = 200, body = PageOut<DeliveryOut>), (status = "default", body = Problem)))]
+pub async fn list_deliveries(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<DeliveryFilter>,
+) -> ApiResult<Json<PageOut<DeliveryOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = storage::deliveries::Filter {
+        owner: None,
+        postback_id: it.postback_id,
+        conversion_id: it.conversion_id,
+        event_id: it.event_id,
+        state: it.state,
+    };
+    let page = deliveries::list(&app, actor, filter, page).await?;
+    let now = app.clock.now();
+    Ok(Json(PageOut::of(page, |it| DeliveryOut::of(now, it))))
+}
+
+/// Read a delivery with its attempts.
+#[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    responses((status = 200, body = DeliveryOut), (status = "default", body = Problem)))]
+pub async fn get_delivery(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<DeliveryId>,
+) -> ApiResult<Json<DeliveryOut>> {
+    Ok(Json(DeliveryOut::of(app.clock.now(), deliveries::get(&app, actor, id).await?)))
+}
+
+/// Send a delivery again, now. Its retry schedule starts anew and the rules are judged again.
+#[utoipa::path(post, path = "/api/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    responses((status = 202, body = DeliveryOut), (status = "default", body = Problem)))]
+pub async fn retry_delivery(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<DeliveryId>,
+) -> ApiResult<(StatusCode, Json<DeliveryOut>)> {
+    let delivery = deliveries::retry(&app, actor, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(DeliveryOut::of(app.clock.now(), delivery))))
+}

@@ -1,0 +1,79 @@
+//! `/api/v1`: one file a noun, `*In` for what comes and `*Out` for what goes.
+
+pub mod affiliates;
+pub mod api_keys;
+pub mod clicks;
+pub mod conversions;
+pub mod deliveries;
+pub mod events;
+pub mod links;
+pub mod offers;
+pub mod postbacks;
+
+use crate::services::FieldIssue;
+
+/// What was wrong with a body, gathered, so that a person is told all of it at once.
+#[derive(Default)]
+struct Issues(Vec<FieldIssue>);
+
+impl Issues {
+    fn add(&mut self, path: &str, code: &'static str, message: impl Into<String>) {
+        self.0.push(FieldIssue::new(path, code, message));
+    }
+
+    /// Trimmed text of 1 to `max` characters.
+    fn text(&mut self, path: &str, text: &str, max: usize) -> String {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > max {
+            self.add(path, "invalid_field", format!("must have 1 to {max} characters"));
+        }
+        text.to_owned()
+    }
+
+    /// The same, or nothing: empty text counts as absent.
+    fn optional_text(&mut self, path: &str, text: Option<String>, max: usize) -> Option<String> {
+        let text = text.filter(|text| !text.trim().is_empty())?;
+        Some(self.text(path, &text, max))
+    }
+
+    fn result(self) -> Result<(), crate::services::Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(crate::services::Error::Invalid(self.0)) }
+    }
+}
+
+/// An amount as it came: text, or something else that must be told so.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(transparent)]
+struct AmountIn(serde_json::Value);
+
+impl AmountIn {
+    fn read(this: Option<Self>, path: &str, issues: &mut Issues) -> Option<crate::money::Amount> {
+        let message = match this?.0 {
+            serde_json::Value::Null => return None,
+            serde_json::Value::String(text) => match text.parse() {
+                Ok(amount) => return Some(amount),
+                Err(error) => crate::money::InvalidAmount::to_string(&error),
+            },
+            other => format!("{other} is not text; write amounts as text, such as \"49.00\""),
+        };
+        issues.add(path, "invalid_amount", message);
+        None
+    }
+}
+
+impl utoipa::PartialSchema for AmountIn {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        crate::money::Amount::schema()
+    }
+}
+
+impl utoipa::ToSchema for AmountIn {}
+
+/// A field that may be absent, null or set.
+fn some<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(from).map(Some)
+}

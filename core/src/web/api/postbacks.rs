@@ -1,0 +1,315 @@
+//! `/api/v1/postbacks`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::event::Action;
+use crate::domain::postback::{Ordering, Postback};
+use crate::domain::rules::{Delay, FiringStatus, Rule, Scope};
+use crate::ids::{AffiliateId, PostbackId};
+use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+
+use super::Issues;
+
+fn conversion() -> Action {
+    Action::Conversion
+}
+
+fn any() -> FiringStatus {
+    FiringStatus::Any
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A destination, what it is fired for, and how its requests are made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostbackIn {
+    #[schema(example = "Voluum", max_length = 200)]
+    name: String,
+    #[schema(example = "macro-url")]
+    adapter: String,
+    /// As the adapter's schema says.
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    #[serde(default = "conversion")]
+    action: Action,
+    #[serde(default)]
+    scope: Scope,
+    #[serde(default = "any")]
+    firing_status: FiringStatus,
+    /// Only these, for rejected conversions; all when empty.
+    #[serde(default)]
+    rejection_reasons: Vec<String>,
+    #[serde(default)]
+    delay: Option<Delay>,
+    #[serde(default)]
+    ordering: Ordering,
+    /// An admin may save a disabled one untested.
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// The affiliate who sees its log; an affiliate's key sets its own.
+    #[serde(default)]
+    owner_affiliate_id: Option<AffiliateId>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostbackChanges {
+    name: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    config: Option<serde_json::Value>,
+    action: Option<Action>,
+    scope: Option<Scope>,
+    firing_status: Option<FiringStatus>,
+    rejection_reasons: Option<Vec<String>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "super::some")]
+    #[schema(value_type = Option<Delay>)]
+    delay: Option<Option<Delay>>,
+    ordering: Option<Ordering>,
+    enabled: Option<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PostbackOut {
+    id: PostbackId,
+    name: String,
+    adapter: String,
+    adapter_version: String,
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    action: Action,
+    scope: Scope,
+    firing_status: FiringStatus,
+    rejection_reasons: Vec<String>,
+    delay: Option<Delay>,
+    ordering: Ordering,
+    enabled: bool,
+    owner_affiliate_id: Option<AffiliateId>,
+    /// When its destination last accepted a test request.
+    verified_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Postback> for PostbackOut {
+    fn from(it: Postback) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            adapter: it.adapter,
+            adapter_version: it.adapter_version,
+            config: it.config,
+            action: it.rule.action,
+            scope: it.rule.scope,
+            firing_status: it.rule.firing_status,
+            rejection_reasons: it.rule.rejection_reasons,
+            delay: it.rule.delay,
+            ordering: it.ordering,
+            enabled: it.enabled,
+            owner_affiliate_id: it.owner,
+            verified_at: it.verified_at,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// What the destination made of a test request with sample values.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct VerificationOut {
+    accepted: bool,
+    method: String,
+    url: String,
+    status: Option<u16>,
+    /// The first 16 KiB of the answer.
+    body: Option<String>,
+    error_code: Option<String>,
+    error: Option<String>,
+    duration_ms: u64,
+}
+
+impl From<Verification> for VerificationOut {
+    fn from(it: Verification) -> Self {
+        Self {
+            accepted: it.accepted,
+            method: it.method,
+            url: it.url,
+            status: it.status,
+            body: it.body,
+            error_code: it.error_code,
+            error: it.error,
+            duration_ms: u64::try_from(it.duration.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
+    given
+        .iter()
+        .enumerate()
+        .map(|(index, reason)| issues.text(&format!("/rejection_reasons/{index}"), reason, 100))
+        .collect()
+}
+
+/// Save a postback after its destination accepted a test request.
+#[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
+    responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
+pub async fn create_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<PostbackIn>,
+) -> ApiResult<(StatusCode, Json<PostbackOut>)> {
+    let mut issues = Issues::default();
+    let wanted = Wanted {
+        name: issues.text("/name", &body.name, 200),
+        adapter: body.adapter,
+        config: body.config,
+        rule: Rule {
+            scope: body.scope,
+            action: body.action,
+            firing_status: body.firing_status,
+            rejection_reasons: reasons(&mut issues, body.rejection_reasons),
+            delay: body.delay.filter(|delay| delay.value > 0),
+        },
+        ordering: body.ordering,
+        enabled: body.enabled,
+        owner: body.owner_affiliate_id,
+    };
+    issues.result()?;
+    Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, wanted).await?.into())))
+}
+
+/// List postbacks, newest first.
+#[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PageIn),
+    responses((status = 200, body = PageOut<PostbackOut>), (status = "default", body = Problem)))]
+pub async fn list_postbacks(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<PostbackOut>>> {
+    Ok(Json(PageOut::of(postbacks::list(&app, actor, page.request()?).await?, PostbackOut::from)))
+}
+
+/// Read a postback.
+#[utoipa::path(get, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
+    responses((status = 200, body = PostbackOut), (status = "default", body = Problem)))]
+pub async fn get_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<PostbackId>,
+) -> ApiResult<Json<PostbackOut>> {
+    Ok(Json(postbacks::get(&app, actor, id).await?.into()))
+}
+
+/// Change a postback. A new configuration is tested before it is saved.
+#[utoipa::path(patch, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
+    request_body = PostbackChanges,
+    responses((status = 200, body = PostbackOut), (status = "default", body = Problem)))]
+pub async fn change_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<PostbackId>,
+    ApiJson(body): ApiJson<PostbackChanges>,
+) -> ApiResult<Json<PostbackOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        config: body.config,
+        rule: RuleChanges {
+            action: body.action,
+            scope: body.scope,
+            firing_status: body.firing_status,
+            rejection_reasons: body.rejection_reasons.map(|given| reasons(&mut issues, given)),
+            delay: body.delay.map(|delay| delay.filter(|delay| delay.value > 0)),
+        },
+        ordering: body.ordering,
+        enabled: body.enabled,
+    };
+    issues.result()?;
+    Ok(Json(postbacks::change(&app, actor, id, changes).await?.into()))
+}
+
+/// Take a postback away. Its log stays; what it was still owed is cancelled.
+#[utoipa::path(delete, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub async fn archive_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<PostbackId>,
+) -> ApiResult<StatusCode> {
+    postbacks::archive(&app, actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Send a test request with sample values and tell what came back. Changes nothing.
+#[utoipa::path(post, path = "/api/v1/postbacks/{id}/test", tag = "postbacks", params(("id" = PostbackId, Path)),
+    responses((status = 200, body = VerificationOut), (status = "default", body = Problem)))]
+pub async fn test_postback(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<PostbackId>,
+) -> ApiResult<Json<VerificationOut>> {
+    Ok(Json(postbacks::test(&app, actor, id).await?.into()))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PastedIn {
+    #[schema(example = "https://tracker.example/postback?cid={external_click_id}&payout={payout}&source=postrider")]
+    url: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ParameterOut {
+    name: String,
+    r#macro: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ValueOut {
+    name: String,
+    value: String,
+}
+
+/// A pasted URL, taken apart: the first four fields are a configuration of macro-url.
+#[derive(Serialize, ToSchema)]
+pub struct PastedOut {
+    base_url: String,
+    #[schema(example = "GET")]
+    method: &'static str,
+    parameters: Vec<ParameterOut>,
+    custom: Vec<ValueOut>,
+    /// Values with tokens that name no macro of ours: choose one or a fixed value.
+    unknown: Vec<ValueOut>,
+}
+
+/// Take a pasted URL apart and recognise its macros.
+#[utoipa::path(post, path = "/api/v1/postbacks/parse", tag = "postbacks", request_body = PastedIn,
+    responses((status = 200, body = PastedOut), (status = "default", body = Problem)))]
+pub async fn parse_postback(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(body): ApiJson<PastedIn>,
+) -> ApiResult<Json<PastedOut>> {
+    let pasted = postbacks::parse(&app, &body.url)?;
+    let values = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
+    Ok(Json(PastedOut {
+        base_url: pasted.base_url,
+        method: "GET",
+        parameters: pasted.parameters.into_iter().map(|it| ParameterOut { name: it.name, r#macro: it.r#macro }).collect(),
+        custom: values(pasted.custom),
+        unknown: values(pasted.unknown),
+    }))
+}

@@ -1,0 +1,117 @@
+//! Errors as problem+json (RFC 9457). The one file that knows which error has which HTTP status.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::services::{Error, FieldIssue};
+
+pub type ApiResult<T> = Result<T, Problem>;
+
+/// What went wrong: a stable `code` for programs and a `detail` that says what to do.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    #[schema(example = "Unprocessable Entity")]
+    title: &'static str,
+    #[schema(example = 422)]
+    status: u16,
+    /// Stable; programs may rely on it.
+    #[schema(example = "unknown_click")]
+    pub code: &'static str,
+    /// A sentence that says what to do.
+    pub detail: String,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldIssue>,
+    /// What the destination made of a test request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<Box<super::api::postbacks::VerificationOut>>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            verification: None,
+        }
+    }
+
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    pub fn unauthorized() -> Self {
+        let detail = "send an API key as Authorization: Bearer prk_…; this one is missing, unknown or revoked";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("made from a status code")
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, code) = match &error {
+            Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Error::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Invalid(issues) => (unprocessable, common_code(issues)),
+            Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
+            Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
+            Error::Conversion(error) => (unprocessable, error.code()),
+            Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
+            Error::NotRetryable(_) => (StatusCode::CONFLICT, "delivery_not_retryable"),
+            Error::VerificationFailed(_) => (unprocessable, "verification_failed"),
+            Error::Adapter(error) => (unprocessable, error.code()),
+            Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        if let Error::Database(error) = &error {
+            tracing::error!(%error, "A request failed in the database");
+        }
+        let mut problem = Self::new(status, code, error.to_string());
+        match error {
+            Error::Invalid(issues) => problem.errors = issues,
+            Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),
+            _ => {}
+        }
+        problem
+    }
+}
+
+/// The code that all issues share.
+fn common_code(issues: &[FieldIssue]) -> &'static str {
+    match issues.split_first() {
+        Some((first, rest)) if rest.iter().all(|it| it.code == first.code) => first.code,
+        _ => "invalid_field",
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

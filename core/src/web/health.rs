@@ -1,0 +1,89 @@
+//! For whoever watches: alive, ready, and numbers.
+
+use std::sync::OnceLock;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+
+use crate::app::App;
+use crate::storage;
+
+/// Seconds, from the time of one adapter call to that of a slow destination.
+const BUCKETS: [f64; 16] =
+    [0.000_01, 0.000_05, 0.000_2, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// One recorder for the whole process: several servers in one process share it.
+fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+            .expect("there are buckets");
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        // Fails only if somebody else's recorder is there already; then ours stays empty.
+        let _ = metrics::set_global_recorder(recorder);
+        describe();
+        handle
+    })
+}
+
+/// Starts counting.
+pub fn install() {
+    recorder();
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("postrider_clicks_total", "Clicks and impressions stored, by action");
+    describe_counter!("postrider_conversions_total", "Conversion commands carried out, by status and result");
+    describe_counter!("postrider_deliveries_total", "Deliveries after an attempt or a rule, by the state they got");
+    describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
+    describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
+    describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
+    describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
+    describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
+}
+
+/// Alive.
+pub async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// Ready for requests: the database answers.
+pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
+    match app.db.ping().await {
+        Ok(()) => (StatusCode::OK, Json(json!({"status": "ready"}))),
+        Err(error) => {
+            tracing::warn!(%error, "Not ready: the database does not answer");
+            let body = json!({"status": "unavailable", "detail": "the database does not answer"});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
+}
+
+/// Numbers for Prometheus.
+pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let now = app.clock.now();
+    let queues = [
+        ("events", storage::events::backlog(app.db.reader()).await),
+        ("deliveries", storage::deliveries::backlog(app.db.reader(), now).await),
+    ];
+    for (queue, backlog) in queues {
+        match backlog {
+            Ok((depth, oldest)) => {
+                let age = oldest.map_or(0.0, |oldest| now.since(oldest).as_secs_f64());
+                metrics::gauge!("postrider_queue_depth", "queue" => queue).set(depth as f64);
+                metrics::gauge!("postrider_queue_age_seconds", "queue" => queue).set(age);
+            }
+            Err(error) => tracing::warn!(%error, queue, "The queue could not be measured"),
+        }
+    }
+    let recorder = recorder();
+    recorder.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+}

@@ -1,0 +1,107 @@
+//! `Idempotency-Key` on every POST: the same answer again, a 409 when the request differs.
+//!
+//! The key is taken before the work and the answer is kept after it. If the process dies in between, the
+//! key stays taken and a repetition is told so: nothing is ever done twice behind the caller's back.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::services::Error;
+use crate::storage;
+use crate::storage::idempotency::Known;
+
+use super::errors::Problem;
+use super::router::BODY_LIMIT;
+
+const HEADER: &str = "idempotency-key";
+const KEY_MAX_CHARS: usize = 255;
+
+/// Axum middleware over the API.
+pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let key = request.headers().get(HEADER).map(HeaderValue::to_str);
+    match key {
+        Some(key) if request.method() == Method::POST => {
+            let key = match key {
+                Ok(key) if (1..=KEY_MAX_CHARS).contains(&key.trim().len()) => key.trim().to_owned(),
+                _ => {
+                    let detail = format!("an Idempotency-Key has 1 to {KEY_MAX_CHARS} printable ASCII characters");
+                    return Problem::bad_request("invalid_idempotency_key", detail).into_response();
+                }
+            };
+            once(&app, key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Response, Problem> {
+    let Ok(actor) = super::auth::authenticate(request.headers(), app).await else {
+        return Ok(next.run(request).await);
+    };
+    let actor = actor.name();
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 4 MiB; send it in parts")
+    })?;
+    let hash = hash_of(parts.uri.path(), &body);
+    let db = app.db.writer();
+    match storage::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
+        Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
+            Err(Problem::conflict("idempotency_key_reused", "this Idempotency-Key came with another request before; choose a new key for a new request"))
+        }
+        Known::Answered { status, body, .. } => Ok(replay(status, body)),
+        Known::Unfinished { since, .. } => Err(Problem::conflict(
+            "idempotency_key_in_progress",
+            format!("a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"),
+        )),
+        Known::Started => {
+            let secret = parts.uri.path().ends_with("/api-keys");
+            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+            keep(app, &actor, &key, response, secret).await
+        }
+    }
+}
+
+async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: bool) -> Result<Response, Problem> {
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let db = app.db.writer();
+    let kept = if parts.status.is_success() {
+        let text = if secret { without_secret(&body) } else { String::from_utf8_lossy(&body).into_owned() };
+        storage::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
+    } else {
+        // Refused requests changed nothing: the key may be used for the corrected one.
+        storage::idempotency::forget(db, actor, key).await
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn replay(status: u16, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    response
+}
+
+/// A new API key is shown once, also to those who ask twice.
+fn without_secret(body: &Bytes) -> String {
+    let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(key) = value.get_mut("key") {
+        *key = serde_json::Value::Null;
+    }
+    value.to_string()
+}
+
+fn hash_of(path: &str, body: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(body).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

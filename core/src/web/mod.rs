@@ -1,0 +1,12 @@
+//! The HTTP edge: translates, authorizes, answers. No query and no rule lives here.
+
+pub mod api;
+pub mod auth;
+pub mod errors;
+pub mod extract;
+pub mod health;
+pub mod idempotency;
+pub mod openapi;
+pub mod pages;
+pub mod router;
+pub mod tracking;

@@ -1,0 +1,101 @@
+//! Every route on one page.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+use super::api::{affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks};
+use super::errors::Problem;
+use super::{health, idempotency, openapi, pages, tracking};
+
+/// The largest body of a request.
+pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The API, with its description.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(affiliates::create_affiliate, affiliates::list_affiliates))
+        .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
+        .routes(routes!(offers::create_offer, offers::list_offers))
+        .routes(routes!(offers::get_offer, offers::change_offer))
+        .routes(routes!(links::create_link, links::list_links))
+        .routes(routes!(links::get_link, links::change_link))
+        .routes(routes!(clicks::list_clicks))
+        .routes(routes!(clicks::get_click))
+        .routes(routes!(conversions::create_conversions, conversions::list_conversions))
+        .routes(routes!(conversions::get_conversion))
+        .routes(routes!(conversions::approve_conversion))
+        .routes(routes!(conversions::reject_conversion))
+        .routes(routes!(events::create_event, events::list_events))
+        .routes(routes!(events::get_event))
+        .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))
+        .routes(routes!(postbacks::parse_postback))
+        .routes(routes!(postbacks::get_postback, postbacks::change_postback, postbacks::archive_postback))
+        .routes(routes!(postbacks::test_postback))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::get_delivery))
+        .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::revoke_api_key))
+}
+
+/// Everything that this server answers.
+pub fn router(app: App) -> Router {
+    let (api, _) = api().split_for_parts();
+    let api = api
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    Router::new()
+        // Visitors
+        .route("/c/{link}", get(tracking::follow_link))
+        .route("/r/{code}", get(tracking::follow_code))
+        .route("/i/{link}", get(tracking::record_impression))
+        // Programs
+        .merge(api)
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/docs", get(openapi::page))
+        .route("/api/docs/{file}", get(openapi::asset))
+        .merge(operators())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .with_state(app)
+}
+
+/// What a process answers that only works.
+pub fn operator_router(app: App) -> Router {
+    operators().with_state(app)
+}
+
+fn operators() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+}
+
+async fn not_found(uri: axum::http::Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response();
+    }
+    pages::not_found()
+}
+
+async fn method_not_allowed() -> Problem {
+    let detail = "this address does not take that method; /api/docs shows which it takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+fn internal_error() -> Response {
+    let detail = "something broke on our side; send the request again, and tell the operator if it stays";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+}
