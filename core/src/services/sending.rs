@@ -19,7 +19,7 @@ use crate::domain::event::Event;
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::retry::{self, Next};
 use crate::egress::{Answer, EgressError};
-use crate::ids::ConversionId;
+use crate::ids::{ConversionId, DeliveryId};
 use crate::storage;
 use crate::storage::deliveries::{Finish, Sibling};
 
@@ -108,6 +108,8 @@ pub async fn prepare(app: &App, deliveries: Vec<Delivery>, claim: i64) -> Result
 struct Standing {
     conversions: HashMap<ConversionId, (i32, Status)>,
     siblings: HashMap<ConversionId, Vec<Sibling>>,
+    /// What is being prepared together.
+    batch: HashSet<DeliveryId>,
 }
 
 enum Standpoint {
@@ -127,7 +129,7 @@ impl Standing {
         for sibling in storage::deliveries::list_siblings(app.db.reader(), &changed).await? {
             siblings.entry(sibling.conversion_id).or_default().push(sibling);
         }
-        Ok(Self { conversions, siblings })
+        Ok(Self { conversions, siblings, batch: deliveries.iter().map(|it| it.id).collect() })
     }
 
     fn judge(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Standpoint {
@@ -153,13 +155,16 @@ impl Standing {
         if let Some(objection) = judgement.objection() {
             return Standpoint::End(DeliveryState::Cancelled, cancelled_because(event, standing, &objection.detail));
         }
-        let elder = self.others(delivery).find(|it| {
-            it.state == DeliveryState::Pending && it.lease_until.is_some_and(|until| until > now) && it.id != delivery.id
-        });
-        match elder {
-            Some(_) if delivery.revision > 1 => Standpoint::Wait(now.plus(WAIT_FOR_ELDER)),
-            _ => Standpoint::Send,
+        // An older one of this batch is about to be superseded; any other that is leased is on its way right now.
+        let on_its_way = |it: &Sibling| {
+            it.state == DeliveryState::Pending
+                && it.lease_until.is_some_and(|until| until > now)
+                && !self.batch.contains(&it.id)
+        };
+        if self.others(delivery).any(on_its_way) {
+            return Standpoint::Wait(now.plus(WAIT_FOR_ELDER));
         }
+        Standpoint::Send
     }
 
     /// The event as it was decides, after every older delivery has ended.

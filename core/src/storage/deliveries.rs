@@ -12,7 +12,7 @@ use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 
 use super::bulk::{Rows, Type};
 use super::corrupt;
-use super::database::{for_update, skip_locked};
+use super::database::{for_update, is_one_of, skip_locked};
 use super::entities::deliveries::{Column, Entity, Model};
 use super::entities::postbacks;
 use super::page::{self, Page, PageRequest};
@@ -77,13 +77,15 @@ pub async fn claim(
     lease_until: Timestamp,
     claim: i64,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let sql = format!(
-        "UPDATE deliveries SET lease_until = $1, claim = $2 WHERE id IN (
-             SELECT id FROM deliveries
-             WHERE state = 'pending' AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)
-             ORDER BY due_at LIMIT $4{})
-         RETURNING *",
+    let due = format!(
+        "SELECT id FROM deliveries
+         WHERE state = 'pending' AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)
+         ORDER BY due_at LIMIT $4{}",
         skip_locked(db)
+    );
+    let sql = format!(
+        "UPDATE deliveries SET lease_until = $1, claim = $2 WHERE {} RETURNING *",
+        is_one_of(db, "id", &due)
     );
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;

@@ -9,7 +9,7 @@ use crate::domain::event::{Action, Event};
 use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
 
 use super::bulk::{Rows, Type};
-use super::database::skip_locked;
+use super::database::{is_one_of, skip_locked};
 use super::entities::events::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
 use super::{corrupt, from_json, json};
@@ -68,12 +68,14 @@ pub async fn claim(
     lease_until: Timestamp,
     claim: i64,
 ) -> Result<Vec<Event>, DbErr> {
-    let sql = format!(
-        "UPDATE events SET lease_until = $1, claim = $2 WHERE id IN (
-             SELECT id FROM events WHERE routed_at IS NULL AND (lease_until IS NULL OR lease_until <= $3)
-             ORDER BY id LIMIT $4{})
-         RETURNING *",
+    let owed = format!(
+        "SELECT id FROM events WHERE routed_at IS NULL AND (lease_until IS NULL OR lease_until <= $3)
+         ORDER BY id LIMIT $4{}",
         skip_locked(db)
+    );
+    let sql = format!(
+        "UPDATE events SET lease_until = $1, claim = $2 WHERE {} RETURNING *",
+        is_one_of(db, "id", &owed)
     );
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
