@@ -30,6 +30,17 @@ pub fn mask_name(name: &str) -> String {
     format!("{}{MASK}", name.chars().next().map(String::from).unwrap_or_default())
 }
 
+/// A sentence about a refused address names the address, which would let an affiliate explore the names of the
+/// inside network. `code` says what the sentence is about.
+pub fn hide_address(code: Option<&str>, sentence: Option<String>) -> Option<String> {
+    match code {
+        Some("address_refused") => {
+            Some("the destination has no public address; only public addresses can be called".to_owned())
+        }
+        _ => sentence,
+    }
+}
+
 fn written_forms(value: &str) -> Vec<String> {
     let json = serde_json::to_string(value).unwrap_or_default();
     let mut forms = vec![

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::app::App;
 use crate::domain::actor::Actor;
-use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::masking::mask;
+use crate::domain::delivery::{Attempt, Delivery, Reason};
+use crate::domain::masking::{hide_address, mask};
 use crate::ids::DeliveryId;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -72,9 +72,13 @@ async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Re
         let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
         storage::events::find_many(db, ids).await?
     };
-    let logged = deliveries.into_iter().map(|delivery| {
+    let logged = deliveries.into_iter().map(|mut delivery| {
         let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
         if !actor.is_admin() {
+            delivery.reason = delivery.reason.map(|it| Reason {
+                sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
+                code: it.code,
+            });
             let event = events.get(&delivery.event_id);
             let personal = event.map(|event| event.personal_data()).unwrap_or_default();
             attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &personal));
@@ -85,6 +89,7 @@ async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Re
 }
 
 fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {
+    attempt.error = hide_address(attempt.error_code.as_deref(), attempt.error.take());
     attempt.url = mask(&attempt.url, personal);
     for body in [&mut attempt.request_body, &mut attempt.response_body] {
         *body = body.take().map(|body| mask(&body, personal));

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::event::Action;
+use crate::domain::masking::hide_address;
 use crate::domain::pasted::{self, Pasted};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule};
@@ -47,6 +48,14 @@ pub struct Verification {
 }
 
 impl Verification {
+    /// Which inside address a name has is nobody's business but the operator's.
+    fn shown_to(mut self, actor: Actor) -> Self {
+        if !actor.is_admin() {
+            self.error = hide_address(self.error_code.as_deref(), self.error.take());
+        }
+        self
+    }
+
     pub fn sentence(&self) -> String {
         let what = match (self.status, &self.error) {
             (Some(status), _) => {
@@ -83,7 +92,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     check_references(app, &postback).await?;
     let adapter = check(app, &mut postback)?;
     if postback.enabled || !actor.is_admin() {
-        require_accepted(app, &adapter, &mut postback).await?;
+        require_accepted(app, actor, &adapter, &mut postback).await?;
     }
     storage::postbacks::insert(app.db.writer(), &postback).await?;
     app.catalog.postbacks_changed();
@@ -132,7 +141,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     }
     let untested = postback.verified_at.is_none();
     if untested && (postback.enabled || (reconfigured && !actor.is_admin())) {
-        require_accepted(app, &adapter, &mut postback).await?;
+        require_accepted(app, actor, &adapter, &mut postback).await?;
     }
     storage::postbacks::save(app.db.writer(), &postback).await?;
     app.catalog.postbacks_changed();
@@ -143,7 +152,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
 pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verification, Error> {
     let postback = get(app, actor, id).await?;
     let adapter = find_adapter(app, &postback.adapter)?;
-    verify(app, &adapter, &postback).await
+    Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 
 /// Takes a postback away; its log stays.
@@ -180,8 +189,8 @@ pub fn parse(app: &App, url: &str) -> Result<Pasted, Error> {
 fn confine(actor: Actor, postback: &mut Postback) -> Result<(), Error> {
     let scope = &mut postback.rule.scope;
     if let Some(own) = actor.confined_to() {
-        if scope.affiliate_id.is_some_and(|asked| asked != own) {
-            return Err(Error::Forbidden { what: "set up a postback for another affiliate" });
+        if let Some(other) = scope.affiliate_id.filter(|asked| *asked != own) {
+            return Err(Error::not_found("affiliate", other));
         }
         scope.affiliate_id = Some(own);
         postback.owner = Some(own);
@@ -282,16 +291,16 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
 
 async fn require_accepted(
     app: &App,
+    actor: Actor,
     adapter: &std::sync::Arc<Adapter>,
     postback: &mut Postback,
-) -> Result<Timestamp, Error> {
+) -> Result<(), Error> {
     let verification = verify(app, adapter, postback).await?;
     if !verification.accepted {
-        return Err(Error::VerificationFailed(Box::new(verification)));
+        return Err(Error::VerificationFailed(Box::new(verification.shown_to(actor))));
     }
-    let now = app.clock.now();
-    postback.verified_at = Some(now);
-    Ok(now)
+    postback.verified_at = Some(app.clock.now());
+    Ok(())
 }
 
 /// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.

@@ -1,10 +1,11 @@
 //! Many rows in one statement, the same SQL for both databases.
 //!
-//! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::uuid[], …)` on PostgreSQL
+//! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::text::uuid[], …)` on PostgreSQL
 //! and `VALUES ($1, $2), …` on SQLite. PostgreSQL always sees the same text; SQLite sees one per power of two,
 //! so that prepared statements are found again.
+//!
+//! Arrays travel as PostgreSQL's array literals (`{"a",NULL}`), because SeaORM's own arrays can't hold a NULL.
 
-use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 /// The type of a column of `{rows}`.
@@ -18,13 +19,13 @@ pub enum Type {
 }
 
 impl Type {
-    fn postgres(self) -> (&'static str, ArrayType) {
+    fn postgres(self) -> &'static str {
         match self {
-            Self::Id => ("uuid", ArrayType::Uuid),
-            Self::Text => ("text", ArrayType::String),
-            Self::Int => ("int4", ArrayType::Int),
-            Self::Big => ("int8", ArrayType::BigInt),
-            Self::Bool => ("bool", ArrayType::Bool),
+            Self::Id => "uuid",
+            Self::Text => "text",
+            Self::Int => "int4",
+            Self::Big => "int8",
+            Self::Bool => "bool",
         }
     }
 }
@@ -100,21 +101,53 @@ impl Rows {
 
     fn unnested(self, sql: &str, more: &[Value]) -> Statement {
         let width = self.types.len();
-        let mut columns: Vec<Vec<Value>> = (0..width).map(|_| Vec::with_capacity(self.values.len() / width)).collect();
-        for (index, value) in self.values.into_iter().enumerate() {
-            columns[index % width].push(value);
+        let mut columns = vec![String::from("{"); width];
+        for (index, value) in self.values.iter().enumerate() {
+            let column = &mut columns[index % width];
+            if index >= width {
+                column.push(',');
+            }
+            push_element(column, value);
         }
-        let mut casts = Vec::with_capacity(width);
-        let mut parameters = Vec::with_capacity(width + more.len());
-        for (index, (kind, column)) in self.types.iter().zip(columns).enumerate() {
-            let (name, array) = kind.postgres();
-            casts.push(format!("${}::{name}[]", index + 1));
-            parameters.push(Value::Array(array, Some(Box::new(column))));
-        }
+        let casts: Vec<_> = self
+            .types
+            .iter()
+            .enumerate()
+            .map(|(index, kind)| format!("${}::text::{}[]", index + 1, kind.postgres()))
+            .collect();
         let text = fill(sql, &format!("SELECT * FROM UNNEST({})", casts.join(", ")), width, more.len());
-        parameters.extend(more.iter().cloned());
+        let literals = columns.into_iter().map(|column| Value::from(column + "}"));
+        let parameters: Vec<Value> = literals.chain(more.iter().cloned()).collect();
         Statement::from_sql_and_values(DbBackend::Postgres, text, parameters)
     }
+}
+
+/// One element of an array literal (PostgreSQL's manual, 8.15.6): quoted, with `"` and `\` escaped.
+fn push_element(literal: &mut String, value: &Value) {
+    use std::fmt::Write;
+    let written = match value {
+        Value::Uuid(Some(id)) => write!(literal, "{}", id.simple()),
+        Value::Int(Some(number)) => write!(literal, "{number}"),
+        Value::BigInt(Some(number)) => write!(literal, "{number}"),
+        Value::Bool(Some(truth)) => write!(literal, "{truth}"),
+        Value::String(Some(text)) => {
+            literal.push('"');
+            for c in text.chars() {
+                if matches!(c, '"' | '\\') {
+                    literal.push('\\');
+                }
+                literal.push(c);
+            }
+            literal.push('"');
+            Ok(())
+        }
+        Value::Uuid(None) | Value::Int(None) | Value::BigInt(None) | Value::Bool(None) | Value::String(None) => {
+            literal.push_str("NULL");
+            Ok(())
+        }
+        other => unreachable!("no column of ours holds {other:?}"),
+    };
+    written.expect("writing into memory");
 }
 
 fn values_text(rows: usize, width: usize) -> String {
@@ -158,6 +191,17 @@ mod tests {
         assert_eq!(on_sqlite[1].sql, "INSERT INTO t (a, b) VALUES ($1, $2) -- $3");
         let on_postgres = five_rows().statements(DbBackend::Postgres, sql, &[7.into()]);
         assert_eq!(on_postgres.len(), 1);
-        assert_eq!(on_postgres[0].sql, "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::int8[], $2::text[]) -- $3");
+        assert_eq!(on_postgres[0].sql, "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::text::int8[], $2::text::text[]) -- $3");
+    }
+
+    #[test]
+    fn postgres_gets_every_text_and_null_as_they_are() {
+        let mut rows = Rows::new(&[Type::Text, Type::Big]);
+        rows.push(["a\"b\\c{,}".into(), 1_i64.into()]);
+        rows.push([None::<String>.into(), None::<i64>.into()]);
+        rows.push(["NULL".into(), (-1_i64).into()]);
+        let statement = rows.statements(DbBackend::Postgres, "{rows}", &[]).remove(0);
+        let literals = statement.values.expect("it has parameters").0;
+        assert_eq!(literals, [r#"{"a\"b\\c{,}",NULL,"NULL"}"#.into(), "{1,NULL,-1}".into()]);
     }
 }

@@ -79,7 +79,10 @@ pub async fn claim(
     );
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    rows.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
+    let claimed = rows.iter().map(|row| super::model::<Entity>(row)?.try_into());
+    let mut claimed: Vec<Event> = claimed.collect::<Result<_, DbErr>>()?;
+    claimed.sort_unstable_by_key(|event| event.id);
+    Ok(claimed)
 }
 
 /// Marks as routed those that are still this claim's, and says which they were.
