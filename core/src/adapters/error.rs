@@ -28,6 +28,8 @@ pub enum AdapterError {
     OutOfFuel { call: &'static str, fuel: u64 },
     #[error("The adapter wanted more than {} MiB of memory in '{call}' and was stopped.", max >> 20)]
     OutOfMemory { call: &'static str, max: usize },
+    #[error("The adapter logged more than {max_lines} lines or {max_bytes} bytes in '{call}' and was stopped.")]
+    LogFlood { call: &'static str, max_lines: usize, max_bytes: usize },
     #[error("The adapter crashed in '{call}': {reason}.")]
     Trap { call: &'static str, reason: String },
     #[error("The adapter returned {what} in '{call}', {max} are allowed.")]
@@ -67,6 +69,7 @@ impl AdapterError {
             Self::Timeout { .. } => "adapter_timeout",
             Self::OutOfFuel { .. } => "adapter_out_of_fuel",
             Self::OutOfMemory { .. } => "adapter_memory",
+            Self::LogFlood { .. } => "adapter_log_flood",
             Self::Trap { .. } => "adapter_trap",
             Self::OutputTooLarge { .. } => "adapter_output_too_large",
             Self::InvalidOutput { .. } => "adapter_invalid_output",

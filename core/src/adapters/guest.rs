@@ -21,25 +21,47 @@ pub struct LogLine {
 pub(super) struct Guest {
     memory_bytes: usize,
     pub(super) log: Vec<LogLine>,
+    log_calls: usize,
+    log_bytes: usize,
 }
 
 impl Guest {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { memory_bytes: limits.memory_bytes, log: Vec::new() }
+        Self { memory_bytes: limits.memory_bytes, log: Vec::new(), log_calls: 0, log_bytes: 0 }
+    }
+}
+
+impl Guest {
+    /// A new call has its own share of log lines.
+    pub(super) fn begin_call(&mut self) {
+        self.log.clear();
+        (self.log_calls, self.log_bytes) = (0, 0);
     }
 }
 
 impl log::Host for Guest {
-    /// Lines beyond the limit are dropped without a trap; logging must not change an outcome.
-    fn emit(&mut self, level: log::Level, message: String) {
+    /// Lines beyond the limit are dropped, since logging should not change an outcome; only a flood
+    /// of them stops the adapter.
+    fn emit(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.log_calls += 1;
+        self.log_bytes += message.len();
+        if self.log_calls > limits::LOG_CALLS || self.log_bytes > limits::LOG_BYTES {
+            return Err(LogFlood.into());
+        }
         if self.log.len() < limits::LOG_LINES {
             self.log.push(LogLine { level, message: clean(&message, limits::LOG_LINE_CHARS) });
         }
+        Ok(())
     }
 }
 
 /// The interface has types only, nothing to call.
 impl super::v0_1::types::Host for Guest {}
+
+/// Marks the error with which a flood of log lines ends.
+#[derive(Debug, thiserror::Error)]
+#[error("too much logged")]
+pub(super) struct LogFlood;
 
 /// Marks the error with which growth ends, so that it is told from other traps.
 #[derive(Debug, thiserror::Error)]

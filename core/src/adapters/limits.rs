@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What one call may cost. The defaults are two or three orders of magnitude above what a
-/// good adapter needs: rendering a postback takes about 10 µs, 50,000 units of fuel and 1.2 MiB.
+/// good adapter needs: rendering a postback takes less than 10 µs and 30,000 units of fuel.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Roughly one unit per WebAssembly instruction and per byte copied. This is the real budget:
@@ -17,7 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { fuel: 50_000_000, deadline_ticks: 50, memory_bytes: MEMORY_BYTES }
+        Self { fuel: 50_000_000, deadline_ticks: 200, memory_bytes: MEMORY_BYTES }
     }
 }
 
@@ -54,5 +54,8 @@ pub const CODE_CHARS: usize = 64;
 
 pub const LOG_LINES: usize = 20;
 pub const LOG_LINE_CHARS: usize = 500;
+/// Taking a line costs the host time that no fuel pays for, so beyond these the adapter is stopped.
+pub const LOG_CALLS: usize = 1_000;
+pub const LOG_BYTES: usize = 256 << 10;
 
 pub const MACROS: usize = 500;

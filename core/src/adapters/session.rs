@@ -1,12 +1,13 @@
 //! One instance of an adapter and the calls to it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::adapter::Adapter;
 use super::error::AdapterError;
-use super::guest::{Guest, LogLine, OutOfMemory};
+use super::guest::{Guest, LogFlood, LogLine, OutOfMemory};
 use super::limits::{self, Limits};
 use super::{output, v0_1, wire};
 
@@ -109,7 +110,9 @@ impl Session {
             }
             None => Instance::start(&self.adapter.component, limits)?,
         };
+        let started = Instant::now();
         let result = run(&mut instance);
+        metrics::histogram!("postrider_adapter_seconds", "call" => name).record(started.elapsed());
         self.log.append(&mut instance.store.data_mut().log);
         match result {
             Ok(answer) => {
@@ -135,6 +138,7 @@ impl Instance {
 
 /// The budget of one call. What an earlier call left over does not count.
 fn grant(store: &mut Store<Guest>, limits: &Limits) -> Result<(), AdapterError> {
+    store.data_mut().begin_call();
     store.set_epoch_deadline(limits.deadline_ticks);
     store.set_fuel(limits.fuel).map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })
 }
@@ -147,6 +151,10 @@ fn stopped(call: &'static str, limits: &Limits, error: &wasmtime::Error) -> Adap
     }
     if error.is::<OutOfMemory>() {
         return AdapterError::OutOfMemory { call, max: limits.memory_bytes };
+    }
+    if error.is::<LogFlood>() {
+        let (max_lines, max_bytes) = (limits::LOG_CALLS, limits::LOG_BYTES);
+        return AdapterError::LogFlood { call, max_lines, max_bytes };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => AdapterError::OutOfFuel { call, fuel: limits.fuel },

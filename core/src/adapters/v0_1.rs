@@ -4,6 +4,7 @@
 wasmtime::component::bindgen!({
     path: "../sdk/wit",
     world: "adapter",
+    imports: { default: trappable },
     additional_derives: [PartialEq],
 });
 

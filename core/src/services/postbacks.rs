@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
-use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::event::Action;
 use crate::domain::masking::hide_address;

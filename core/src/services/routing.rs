@@ -64,6 +64,7 @@ fn decide(
     let mut session = adapter.as_ref().map(Adapter::session);
     let binding = wire::binding(postback);
     let delay = postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
+    let longest = adapter.as_ref().map(|it| Duration::from_millis(it.descriptor().rules.max_delay)).unwrap_or_default();
     for event in events {
         let context = wire::context(now, 0, false, event.id.to_string());
         let verdict = match &mut session {
@@ -74,7 +75,7 @@ fn decide(
         let wait = match verdict {
             Ok(contract::Verdict::Skip) => continue,
             Ok(contract::Verdict::Fire) => delay,
-            Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(ms)),
+            Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(ms).min(longest)),
             Err(error) => {
                 tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), %error, "The adapter could not decide; its delivery will say why");
                 delay

@@ -191,14 +191,32 @@ fn a_flood_of_output_is_cut_off_before_it_is_copied() {
 
 #[test]
 fn a_flood_of_log_lines_stays_bounded() {
-    let decide = "(loop (call $emit (i32.const 3) (i32.const 0) (i32.const 65000)) br 0) unreachable";
-    let adapter =
-        Hostile { decide, ..HARMLESS }.load(Limits { fuel: 1_000_000, ..Limits::default() }).expect("it loads");
+    for length in [1, 65_000] {
+        let decide =
+            format!("(loop (call $emit (i32.const 3) (i32.const 0) (i32.const {length})) br 0) unreachable").leak();
+        let adapter = Hostile { decide, ..HARMLESS }.load(Limits::default()).expect("it loads");
+        let mut session = adapter.session();
+        let error = session.decide(&context(), &binding(json!({})), &conversion()).expect_err("it never ends");
+        assert_eq!(error.code(), "adapter_log_flood");
+        check_log(session.log());
+    }
+}
+
+#[test]
+fn lines_beyond_the_limit_are_dropped_without_harm() {
+    let decide = "(local i32) (loop (call $emit (i32.const 1) (i32.const 2048) (i32.const 7))
+        (br_if 0 (i32.lt_u (local.tee 1 (i32.add (local.get 1) (i32.const 1))) (i32.const 900)))) unreachable";
+    let adapter = Hostile { decide, ..HARMLESS }.load(Limits::default()).expect("it loads");
     let mut session = adapter.session();
-    let error = session.decide(&context(), &binding(json!({})), &conversion()).expect_err("it never ends");
-    assert_eq!(error.code(), "adapter_out_of_fuel");
+    let error = session.decide(&context(), &binding(json!({})), &conversion()).expect_err("it crashes");
+    assert_eq!(error.code(), "adapter_trap");
     assert_eq!(session.log().len(), limits::LOG_LINES);
-    for line in session.log() {
+    assert_eq!(session.log()[0], LogLine { level: LogLevel::Info, message: "hostile".into() });
+}
+
+fn check_log(lines: &[LogLine]) {
+    assert!(lines.len() <= limits::LOG_LINES);
+    for line in lines {
         assert!(line.message.chars().count() <= limits::LOG_LINE_CHARS);
         assert!(!line.message.contains(char::is_control));
     }

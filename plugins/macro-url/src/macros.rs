@@ -1,0 +1,163 @@
+//! Every macro: its token, what it means, an example, and where its value comes from.
+//!
+//! A value is raw text; whoever puts it into a URL encodes it. No value is the empty text.
+
+use std::borrow::Cow;
+
+use postrider_sdk::prelude::*;
+
+type Value<'a> = Option<Cow<'a, str>>;
+
+pub struct Macro {
+    token: &'static str,
+    description: &'static str,
+    example: &'static str,
+    personal_data: bool,
+    value: for<'a> fn(&'a Event) -> Value<'a>,
+}
+
+const fn public(
+    token: &'static str,
+    description: &'static str,
+    example: &'static str,
+    value: for<'a> fn(&'a Event) -> Value<'a>,
+) -> Macro {
+    Macro { token, description, example, personal_data: false, value }
+}
+
+/// A value that tells who the buyer or visitor is.
+const fn personal(
+    token: &'static str,
+    description: &'static str,
+    example: &'static str,
+    value: for<'a> fn(&'a Event) -> Value<'a>,
+) -> Macro {
+    Macro { token, description, example, personal_data: true, value }
+}
+
+#[rustfmt::skip]
+static MACROS: &[Macro] = &[
+    public("click_id", "Our id of the click", "06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&click(e)?.id)),
+    public("external_click_id", "The network's own click id, as it came with the click", "abc-123", |e| optional(&click(e)?.external_id)),
+    public("sub1", "Sub id 1 of the click", "newsletter", |e| sub(e, "sub1")),
+    public("sub2", "Sub id 2 of the click", "banner-3", |e| sub(e, "sub2")),
+    public("sub3", "Sub id 3 of the click", "footer", |e| sub(e, "sub3")),
+    public("sub4", "Sub id 4 of the click", "blue", |e| sub(e, "sub4")),
+    public("sub5", "Sub id 5 of the click", "mobile", |e| sub(e, "sub5")),
+    public("sub6", "Sub id 6 of the click", "6", |e| sub(e, "sub6")),
+    public("sub7", "Sub id 7 of the click", "7", |e| sub(e, "sub7")),
+    public("sub8", "Sub id 8 of the click", "8", |e| sub(e, "sub8")),
+    public("sub9", "Sub id 9 of the click", "9", |e| sub(e, "sub9")),
+    public("sub10", "Sub id 10 of the click", "10", |e| sub(e, "sub10")),
+    public("affiliate_id", "Our id of the affiliate", "aff_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.affiliate.id)),
+    public("affiliate_name", "Name of the affiliate", "Ada Lovelace", |e| text(&e.affiliate.name)),
+    public("referral_code", "Referral code of the affiliate", "AF12345", |e| attribute(&e.affiliate.attributes, "referral_code")),
+    public("offer_id", "Our id of the offer", "off_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.offer.as_ref()?.id)),
+    public("offer_name", "Name of the offer", "Starter plan", |e| text(&e.offer.as_ref()?.name)),
+    public("conversion_id", "Our id of the conversion", "cnv_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&conversion(e)?.id)),
+    public("transaction_id", "The shop's id of the transaction", "order-1001", |e| text(&conversion(e)?.transaction_id)),
+    public("goal", "Goal that was reached", "sale", |e| optional(&conversion(e)?.goal)),
+    public("status", "Status of the conversion: pending, approved or rejected", "approved", |e| text(conversion(e)?.status.as_str())),
+    public("previous_status", "Status before this change", "pending", |e| text(conversion(e)?.previous_status.as_ref()?.as_str())),
+    public("rejection_reason", "Reason code, if the conversion is rejected", "duplicate", rejection_reason),
+    public("payout", "Commission of the affiliate", "12.50", |e| amount(&conversion(e)?.payout)),
+    public("revenue", "What the advertiser pays", "20.00", |e| amount(&conversion(e)?.revenue)),
+    public("amount", "Value of the sale", "49.00", |e| amount(&conversion(e)?.sale)),
+    public("currency", "Currency of the payout, else of the sale", "USD", currency),
+    personal("customer_name", "Full name of the buyer", "Grace Hopper", |e| optional(&conversion(e)?.customer_name)),
+    personal("customer_email", "E-mail address of the buyer", "grace@example.com", |e| optional(&conversion(e)?.customer_email)),
+    public("plan_name", "Product or plan that was bought", "Pro yearly", |e| optional(&conversion(e)?.product_name)),
+    public("plan_price", "Price of the plan, else the value of the sale", "49.00", |e| noted(e, "plan_price").or_else(|| amount(&conversion(e)?.sale))),
+    public("purchase_id", "Id of the purchase, else of the transaction", "P-77", |e| noted(e, "purchase_id").or_else(|| text(&conversion(e)?.transaction_id))),
+    public("purchase_date", "Time of the purchase, else of the conversion", "2026-11-20T14:05:00Z", |e| noted(e, "purchase_date").or_else(|| date(conversion(e)?.occurred_at))),
+    public("event_id", "Our id of this event", "evt_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.id)),
+    public("action", "What happened: click, impression, conversion or event", "conversion", |e| text(e.action.as_str())),
+    public("event_name", "Name of a custom event", "trial_started", |e| optional(&e.name)),
+    public("revision", "How often the conversion has changed, from 1", "1", |e| number(u64::from(conversion(e)?.revision))),
+    public("event_date", "Time of this event, UTC", "2026-11-20T14:05:00Z", |e| date(e.occurred_at)),
+    public("click_date", "Time of the click, UTC", "2026-11-19T09:30:00Z", |e| date(click(e)?.at)),
+    public("conversion_date", "Time of the conversion, UTC", "2026-11-20T14:05:00Z", |e| date(conversion(e)?.occurred_at)),
+    public("timestamp", "Time of this event in Unix seconds", "1795183500", |e| number(time::unix_seconds(e.occurred_at))),
+    personal("ip", "IP address of the visitor", "203.0.113.7", |e| optional(&click(e)?.ip)),
+    public("country", "Country of the visitor", "PL", |e| optional(&click(e)?.country)),
+    public("device", "Kind of device of the visitor", "mobile", |e| optional(&click(e)?.device)),
+    personal("user_agent", "Browser of the visitor", "Mozilla/5.0", |e| optional(&click(e)?.user_agent)),
+    public("referrer", "Page that the visitor came from", "https://blog.example/review", |e| optional(&click(e)?.referrer)),
+    public("keyword", "Keyword of the click", "email tool", |e| attribute(&click(e)?.attributes, "keyword")),
+    public("page", "Page of the click", "/pricing", |e| attribute(&click(e)?.attributes, "page")),
+];
+
+impl Macro {
+    pub fn find(token: &str) -> Option<&'static Self> {
+        MACROS.iter().find(|known| known.token == token)
+    }
+
+    /// The text for this event, empty where the event has none.
+    pub fn value<'a>(&self, event: &'a Event) -> Cow<'a, str> {
+        (self.value)(event).unwrap_or_default()
+    }
+}
+
+/// The macros as the host shows them.
+pub fn describe() -> Vec<MacroDef> {
+    let describe = |known: &Macro| MacroDef {
+        token: known.token.into(),
+        description: known.description.into(),
+        example: known.example.into(),
+        personal_data: known.personal_data,
+    };
+    MACROS.iter().map(describe).collect()
+}
+
+fn click(event: &Event) -> Option<&Click> {
+    event.click.as_ref()
+}
+
+fn conversion(event: &Event) -> Option<&Conversion> {
+    event.conversion.as_ref()
+}
+
+fn text(value: &str) -> Value<'_> {
+    Some(Cow::Borrowed(value))
+}
+
+fn optional(value: &Option<String>) -> Value<'_> {
+    value.as_deref().map(Cow::Borrowed)
+}
+
+fn number(value: u64) -> Value<'static> {
+    Some(Cow::Owned(value.to_string()))
+}
+
+fn date(at_ms: u64) -> Value<'static> {
+    Some(Cow::Owned(time::rfc3339(at_ms)))
+}
+
+fn amount(money: &Option<Money>) -> Value<'static> {
+    money.as_ref().map(|money| Cow::Owned(money::decimal(money)))
+}
+
+fn attribute<'a>(attributes: &'a [Field], name: &str) -> Value<'a> {
+    find(attributes, name).map(Cow::Borrowed)
+}
+
+fn sub<'a>(event: &'a Event, name: &str) -> Value<'a> {
+    attribute(&click(event)?.sub_ids, name)
+}
+
+/// A detail of the purchase that was reported with the conversion.
+fn noted<'a>(event: &'a Event, name: &str) -> Value<'a> {
+    attribute(&conversion(event)?.attributes, name)
+}
+
+fn rejection_reason(event: &Event) -> Value<'_> {
+    match &conversion(event)?.status {
+        ConversionStatus::Rejected(rejection) => text(&rejection.reason),
+        ConversionStatus::Pending | ConversionStatus::Approved => None,
+    }
+}
+
+fn currency(event: &Event) -> Value<'_> {
+    let conversion = conversion(event)?;
+    text(&conversion.payout.as_ref().or(conversion.sale.as_ref())?.currency)
+}

@@ -1,0 +1,69 @@
+//! Write a Postrider network adapter: a sandboxed WebAssembly component that says how one network
+//! wants to be told about an event, and how its answer is to be read.
+//!
+//! An adapter is a set of pure functions. It has no clock, no randomness, no files and no network;
+//! whatever it may know arrives as an argument. That is why the host can preview, test and replay
+//! a postback with the same call that sends it. This crate refuses to hide that: there is no
+//! runtime here, only the contract's types, a trait with defaults, and small helpers.
+//!
+//! ```
+//! use postrider_sdk::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Config { account: String }
+//!
+//! struct Acme;
+//!
+//! impl Adapter for Acme {
+//!     type Config = Config;
+//!
+//!     fn describe() -> Descriptor {
+//!         Descriptor {
+//!             hosts: vec!["t.acme.example".into()],
+//!             config_schema: r#"{"type":"object","required":["account"]}"#.into(),
+//!             ..Descriptor::outbound("acme", "0.1.0", "Acme")
+//!         }
+//!     }
+//!
+//!     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
+//!         let click = event.click.as_ref().ok_or_else(|| AdapterError::invalid_event("there is no click"))?;
+//!         let url = url::append_query("https://t.acme.example/pb", [("acc", config.account.as_str()), ("sid", &click.id)]);
+//!         Ok(Request::get(url))
+//!     }
+//! }
+//!
+//! postrider_sdk::export_adapter!(Acme);
+//! ```
+
+mod adapter;
+mod export;
+pub mod log;
+pub mod money;
+pub mod time;
+mod types;
+pub mod url;
+
+/// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this is public for the macro.
+#[doc(hidden)]
+#[allow(unsafe_code, clippy::all, missing_docs)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "adapter",
+        pub_export_macro: true,
+        export_macro_name: "export",
+        default_bindings_module: "postrider_sdk::bindings",
+        additional_derives: [PartialEq],
+        generate_all,
+    });
+}
+
+pub use adapter::Adapter;
+#[doc(hidden)]
+pub use export::Exported;
+pub use types::*;
+
+/// Everything that an adapter usually needs.
+pub mod prelude {
+    pub use crate::{Adapter, log, money, time, types::*, url};
+}

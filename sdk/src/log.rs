@@ -1,0 +1,31 @@
+//! Lines for the person who debugs this adapter. The host keeps few and cuts long ones; never put a
+//! buyer's data or a secret into one.
+
+use crate::bindings::postrider::adapter::log::Level;
+
+pub fn debug(message: &str) {
+    emit(Level::Debug, message);
+}
+
+pub fn info(message: &str) {
+    emit(Level::Info, message);
+}
+
+pub fn warn(message: &str) {
+    emit(Level::Warn, message);
+}
+
+pub fn error(message: &str) {
+    emit(Level::Error, message);
+}
+
+#[cfg(target_arch = "wasm32")]
+fn emit(level: Level, message: &str) {
+    crate::bindings::postrider::adapter::log::emit(level, message);
+}
+
+/// In unit tests there is no host to log to.
+#[cfg(not(target_arch = "wasm32"))]
+fn emit(level: Level, message: &str) {
+    eprintln!("{level:?}: {message}");
+}

@@ -1,0 +1,118 @@
+//! The contract's types by their short names, with the constructors that adapters keep writing.
+
+pub use crate::bindings::exports::postrider::adapter::adapter_api::{Json, Response};
+pub use crate::bindings::postrider::adapter::types::{
+    Action, AdapterError, Binding, Body, Capabilities, Check, Click, ConfigIssue, Context, Conversion,
+    ConversionStatus, Decision, Descriptor, ErrorKind, Event, Field, HttpMethod, InboundReport, InboundRequest,
+    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedConversion, Request, RulePolicy, Verdict,
+};
+
+impl Descriptor {
+    /// An adapter that only sends, lets a person set every rule, and waits at most 30 days.
+    /// Fill in the rest with `..`: hosts (none are allowed yet), schema and macros.
+    pub fn outbound(id: &str, version: &str, title: &str) -> Self {
+        Self {
+            id: id.into(),
+            version: version.into(),
+            title: title.into(),
+            summary: String::new(),
+            docs_url: None,
+            capabilities: Capabilities::OUTBOUND,
+            rules: RulePolicy {
+                actions: vec![Action::Impression, Action::Click, Action::Conversion, Action::CustomEvent],
+                statuses: true,
+                rejection_reasons: true,
+                min_delay: 0,
+                max_delay: time_ms::days(30),
+            },
+            hosts: Vec::new(),
+            config_schema: "{}".into(),
+            macros: Vec::new(),
+        }
+    }
+}
+
+/// Durations in the contract are milliseconds.
+mod time_ms {
+    pub const fn days(days: u64) -> u64 {
+        days * 24 * 60 * 60 * 1000
+    }
+}
+
+impl Request {
+    pub fn get(url: impl Into<String>) -> Self {
+        Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: None }
+    }
+
+    pub fn post(url: impl Into<String>, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        let body = Body { content_type: content_type.into(), bytes: bytes.into() };
+        Self { method: HttpMethod::Post, url: url.into(), headers: Vec::new(), body: Some(body) }
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push(Field { name: name.into(), value: value.into() });
+        self
+    }
+}
+
+impl Decision {
+    /// Fire now. The host has judged its own rules already; this adds no test of its own.
+    pub fn fire() -> Self {
+        Self { verdict: Verdict::Fire, checks: Vec::new() }
+    }
+}
+
+impl AdapterError {
+    fn new(kind: ErrorKind, message: impl Into<String>, path: Option<String>) -> Self {
+        Self { kind, message: message.into(), path }
+    }
+
+    /// The configuration cannot work; `path` is a JSON pointer such as `/parameters/2/macro`.
+    pub fn invalid_config(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidConfig, message, Some(path.into()))
+    }
+
+    /// The event lacks something that the network insists on.
+    pub fn invalid_event(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidEvent, message, None)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsupported, message, None)
+    }
+}
+
+impl ConfigIssue {
+    /// `path` is a JSON pointer into the configuration, "" for the whole of it.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+/// The value of the first field of that name; names are compared exactly.
+pub fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
+    fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
+}
+
+impl ConversionStatus {
+    /// The word that goes over the wire: pending, approved or rejected.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Approved => "approved",
+            Self::Rejected(_) => "rejected",
+        }
+    }
+}
+
+impl Action {
+    /// The word that goes over the wire; a custom event is an `event`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Impression => "impression",
+            Self::Click => "click",
+            Self::Conversion => "conversion",
+            Self::CustomEvent => "event",
+        }
+    }
+}
