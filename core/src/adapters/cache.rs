@@ -38,7 +38,7 @@ impl Cache {
         }
         // SAFETY: the code was written by `save`, from this engine's own output: the folder is private
         // to this user, the name binds it to the engine's settings, and the digest to what was written.
-        #[allow(unsafe_code)]
+        #[expect(unsafe_code, reason = "loading compiled code is the purpose of this cache")]
         let component = unsafe { Component::deserialize(engine, code) };
         component.ok()
     }

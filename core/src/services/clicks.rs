@@ -110,7 +110,8 @@ fn describe(action: Action, destination: Destination, visit: Visit, now: Timesta
         None => text,
     };
     let mut external_id = None;
-    let (mut sub_ids, mut params): (Vec<(String, String)>, Vec<(String, String)>) = (Vec::new(), Vec::new());
+    let mut sub_ids: Vec<(String, String)> = Vec::new();
+    let mut params: Vec<(String, String)> = Vec::new();
     for (name, value) in visit.query {
         let (name, value) = (cut(name), cut(value));
         if name == "click_id" {
