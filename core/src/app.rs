@@ -101,7 +101,8 @@ fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
     Ok(key)
 }
 
-fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
+/// For its owner only: it holds keys and the names of buyers. One that is there already stays as it is.
+pub fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

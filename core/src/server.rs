@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, WriterTasks};
+use crate::app::{self, App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
@@ -93,8 +93,7 @@ impl Server {
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
 fn lock_data_dir(settings: &Settings) -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(&settings.data_dir)
-        .with_context(|| format!("the data folder {} can't be made; set POSTRIDER_DATA_DIR", settings.data_dir.display()))?;
+    app::create_private_dir(&settings.data_dir)?;
     let path = settings.data_dir.join("lock");
     let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("{} can't be opened; may the data folder be written?", path.display()))?;

@@ -19,8 +19,19 @@ impl MigrationTrait for Migration {
     /// There is nothing before the first.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
-            "attempts", "deliveries", "events", "entries", "postings", "conversions", "clicks", "idempotency_keys",
-            "postbacks", "api_keys", "links", "offers", "affiliates",
+            "attempts",
+            "deliveries",
+            "events",
+            "entries",
+            "postings",
+            "conversions",
+            "clicks",
+            "idempotency_keys",
+            "postbacks",
+            "api_keys",
+            "links",
+            "offers",
+            "affiliates",
         ] {
             manager.get_connection().execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }

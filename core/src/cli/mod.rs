@@ -59,8 +59,10 @@ pub fn main() -> ExitCode {
 
 /// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
 fn start_logging(quiet: bool) {
-    let default = if quiet { "warn" } else { "info" };
+    // The demo fails some deliveries on purpose and tells of them itself.
+    let default = if quiet { "error" } else { "info" };
     let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() || quiet { logging.init() } else { logging.json().init() }
+    let on_terminal = std::io::stderr().is_terminal();
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(on_terminal).with_writer(std::io::stderr);
+    if on_terminal || quiet { logging.init() } else { logging.json().init() }
 }

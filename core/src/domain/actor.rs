@@ -6,8 +6,13 @@ use crate::ids::{AffiliateId, KeyId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// `key` is absent for the bootstrap key, which lives in the settings.
-    Admin { key: Option<KeyId> },
-    Affiliate { key: KeyId, affiliate_id: AffiliateId },
+    Admin {
+        key: Option<KeyId>,
+    },
+    Affiliate {
+        key: KeyId,
+        affiliate_id: AffiliateId,
+    },
 }
 
 impl Actor {

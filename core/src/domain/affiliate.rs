@@ -20,11 +20,7 @@ pub struct Affiliate {
 
 impl Affiliate {
     pub fn facts(&self) -> PartyFacts {
-        PartyFacts {
-            id: self.id.to_string(),
-            name: self.name.clone(),
-            referral_code: Some(self.referral_code.clone()),
-        }
+        PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: Some(self.referral_code.clone()) }
     }
 }
 

@@ -87,7 +87,9 @@ pub struct Buyer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Applied {
     /// With the status before.
-    Now { previous: Status },
+    Now {
+        previous: Status,
+    },
     Already,
 }
 
@@ -98,7 +100,9 @@ pub enum IllegalMove {
         "conversion {id} is already rejected ({reason}); a rejection is final, report the sale again under a new transaction id"
     )]
     AlreadyRejected { id: ConversionId, reason: String },
-    #[error("conversion {id} is already approved and can't go back to pending; reject it with a reason to take it back")]
+    #[error(
+        "conversion {id} is already approved and can't go back to pending; reject it with a reason to take it back"
+    )]
     AlreadyApproved { id: ConversionId },
 }
 

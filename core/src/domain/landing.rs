@@ -11,7 +11,18 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// Macros that a landing page may carry.
 pub const MACROS: [&str; 13] = [
-    "click_id", "affiliate_id", "offer_id", "sub1", "sub2", "sub3", "sub4", "sub5", "sub6", "sub7", "sub8", "sub9",
+    "click_id",
+    "affiliate_id",
+    "offer_id",
+    "sub1",
+    "sub2",
+    "sub3",
+    "sub4",
+    "sub5",
+    "sub6",
+    "sub7",
+    "sub8",
+    "sub9",
     "sub10",
 ];
 
@@ -23,7 +34,9 @@ pub enum InvalidLandingUrl {
     Scheme(String),
     #[error("a landing page can't carry a user name or password")]
     UserInfo,
-    #[error("a macro can't stand in the scheme, host or port of a landing page: that would let a visitor choose where to go")]
+    #[error(
+        "a macro can't stand in the scheme, host or port of a landing page: that would let a visitor choose where to go"
+    )]
     MacroInHost,
     #[error("{{{0}}} is not a macro of landing pages; use one of {list}", list = MACROS.join(", "))]
     UnknownMacro(String),

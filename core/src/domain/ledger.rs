@@ -61,10 +61,7 @@ impl Posting {
             key,
             conversion_id: Some(conversion_id),
             currency: money.currency,
-            entries: vec![
-                Entry { account: from, micros: -money.micros },
-                Entry { account: to, micros: money.micros },
-            ],
+            entries: vec![Entry { account: from, micros: -money.micros }, Entry { account: to, micros: money.micros }],
             at,
         };
         posting.assert_balanced();

@@ -85,7 +85,10 @@ mod tests {
             "thanks, ada+shop@example.com",
         ] {
             let masked = mask(text, &values).to_lowercase();
-            assert!(!masked.contains("shop@") && !masked.contains("lovelace") && !masked.contains("shop%40"), "{masked}");
+            assert!(
+                !masked.contains("shop@") && !masked.contains("lovelace") && !masked.contains("shop%40"),
+                "{masked}"
+            );
         }
         assert_eq!(mask("https://t.example/?p=5.00", &values), "https://t.example/?p=5.00");
         assert_eq!(mask_email("ada@example.com"), "a***@example.com");

@@ -80,15 +80,16 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     let mut pasted = Pasted { base_url: base_url.to_owned(), ..Pasted::default() };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, raw) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decoded(name), raw.to_owned());
-        match token(&value) {
+        let (name, value) = (decoded(name), decoded(raw));
+        // A browser's address bar encodes braces; `%payout%` must be seen before it is decoded.
+        match token(raw).or_else(|| token(&value)) {
             Some(inner) => match known(inner, &is_macro) {
                 Some(found) => pasted.parameters.push(MacroParameter { name, r#macro: found }),
-                None => pasted.unknown.push((name, decoded(&value))),
+                None => pasted.unknown.push((name, value)),
             },
             // A token inside a longer value is not sent literally without somebody having seen it.
-            None if value.contains(['{', '[', '}', ']']) => pasted.unknown.push((name, decoded(&value))),
-            None => pasted.custom.push((name, decoded(&value))),
+            None if value.contains(['{', '[', '}', ']']) => pasted.unknown.push((name, value)),
+            None => pasted.custom.push((name, value)),
         }
     }
     Ok(pasted)
@@ -129,9 +130,10 @@ mod tests {
 
     #[test]
     fn the_guides_own_example_is_taken_apart() {
-        let pasted =
-            split_ours("https://yourtracking.com/postback?event=sale&click_id={click_id}&payout={payout}&name={customer_name}")
-                .unwrap();
+        let pasted = split_ours(
+            "https://yourtracking.com/postback?event=sale&click_id={click_id}&payout={payout}&name={customer_name}",
+        )
+        .unwrap();
         assert_eq!(pasted.base_url, "https://yourtracking.com/postback");
         assert_eq!(pasted.custom, [("event".into(), "sale".into())]);
         let macros: Vec<_> = pasted.parameters.iter().map(|p| (p.name.as_str(), p.r#macro.as_str())).collect();
@@ -141,13 +143,23 @@ mod tests {
 
     #[test]
     fn every_way_of_marking_a_token_is_recognised() {
-        for token in
-            ["{payout}", "{{payout}}", "[payout]", "#payout#", "##payout##", "${payout}", "%payout%", "!!!payout!!!", "{PAYOUT}"]
-        {
+        for token in [
+            "{payout}",
+            "{{payout}}",
+            "[payout]",
+            "#payout#",
+            "##payout##",
+            "${payout}",
+            "%payout%",
+            "!!!payout!!!",
+            "{PAYOUT}",
+            "%7Bpayout%7D",
+        ] {
             let pasted = split_ours(&format!("https://t.example/?p={token}")).unwrap();
             assert_eq!(pasted.parameters.len(), 1, "{token}");
         }
-        let pasted = split_ours("https://t.example/?a={external_transaction_id}&b=[program_id]&c={nope}&d=%41+b&e").unwrap();
+        let pasted =
+            split_ours("https://t.example/?a={external_transaction_id}&b=[program_id]&c={nope}&d=%41+b&e").unwrap();
         assert_eq!(pasted.parameters[0].r#macro, "external_click_id");
         assert_eq!(pasted.parameters[1].r#macro, "offer_id");
         assert_eq!(pasted.unknown, [("c".into(), "{nope}".into())]);

@@ -59,7 +59,9 @@ impl Pipeline {
     pub async fn stop(self) {
         self.stopping.cancel();
         if tokio::time::timeout(self.app.settings.drain_timeout(), self.workers.wait()).await.is_err() {
-            tracing::warn!("Postbacks were still in flight at the end of the drain; their leases end and they are sent again");
+            tracing::warn!(
+                "Postbacks were still in flight at the end of the drain; their leases end and they are sent again"
+            );
         }
         for claim in self.claims.outstanding() {
             let events = storage::events::release(self.app.db.writer(), claim).await;
@@ -73,11 +75,7 @@ impl Pipeline {
 }
 
 /// A worker that ends without being told to is started again, not in a hot loop.
-async fn forever(
-    name: &'static str,
-    stopping: CancellationToken,
-    run: impl Fn() -> work::Running + Send,
-) {
+async fn forever(name: &'static str, stopping: CancellationToken, run: impl Fn() -> work::Running + Send) {
     while !stopping.is_cancelled() {
         match run().await {
             Ok(()) if stopping.is_cancelled() => return,

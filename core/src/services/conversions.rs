@@ -109,7 +109,9 @@ pub enum ConversionError {
     UnknownOffer(OfferId),
     #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
     OfferMissing,
-    #[error("{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it")]
+    #[error(
+        "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
+    )]
     OfferMismatch { evidence: String, found: OfferId, given: OfferId },
     #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
     AmountMissing,
@@ -277,7 +279,9 @@ impl Group {
             Claim::Click(id) => match clicks.get(id) {
                 None => return Ok(Err(ConversionError::UnknownClick(id.to_string()))),
                 Some(click) if click.action != Action::Click => return Ok(Err(ConversionError::NotAClick(*id))),
-                Some(click) => (Evidence::Click, click.affiliate_id, Some(click.offer_id), click.link_id, Some(click.facts())),
+                Some(click) => {
+                    (Evidence::Click, click.affiliate_id, Some(click.offer_id), click.link_id, Some(click.facts()))
+                }
             },
             Claim::ReferralCode(code) => match self.catalog.affiliate_by_code(&normal_code(code)).await? {
                 None => return Ok(Err(ConversionError::UnknownReferralCode(code.clone()))),

@@ -60,7 +60,11 @@ impl Verification {
             (Some(status), _) => {
                 let body = self.body.as_deref().unwrap_or_default().trim();
                 let quote: String = body.chars().take(200).collect();
-                if quote.is_empty() { format!("it answered {status}") } else { format!("it answered {status}: {quote}") }
+                if quote.is_empty() {
+                    format!("it answered {status}")
+                } else {
+                    format!("it answered {status}: {quote}")
+                }
             }
             (None, Some(error)) => error.clone(),
             (None, None) => "it did not answer".to_owned(),
@@ -264,7 +268,8 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
         if !policy.rejection_reasons {
             issues.push(invalid_rule("/rejection_reasons", "this adapter does not filter by reason; leave it empty"));
         } else if matches!(rule.firing_status, FiringStatus::Approved | FiringStatus::Pending) {
-            let message = "reasons belong to rejected conversions; set firing_status to rejected or any, or leave it empty";
+            let message =
+                "reasons belong to rejected conversions; set firing_status to rejected or any, or leave it empty";
             issues.push(invalid_rule("/rejection_reasons", message));
         }
     }
@@ -337,8 +342,7 @@ async fn verify(app: &App, adapter: &std::sync::Arc<Adapter>, postback: &Postbac
     verification.status = Some(answer.status);
     verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
     let mut session = adapter.session();
-    let verdict =
-        blocking(move || Verdict::of_answer(&mut session, &context, &binding, &request, &answer, now)).await;
+    let verdict = blocking(move || Verdict::of_answer(&mut session, &context, &binding, &request, &answer, now)).await;
     match verdict {
         Verdict::Accepted => verification.accepted = true,
         Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {

@@ -43,9 +43,9 @@ fn status_for(rule: &Rule) -> Status {
     match rule.firing_status {
         FiringStatus::Pending => Status::Pending,
         FiringStatus::Any | FiringStatus::Approved => Status::Approved,
-        FiringStatus::Rejected => Status::Rejected {
-            reason: rule.rejection_reasons.first().cloned().unwrap_or_else(|| "test".to_owned()),
-        },
+        FiringStatus::Rejected => {
+            Status::Rejected { reason: rule.rejection_reasons.first().cloned().unwrap_or_else(|| "test".to_owned()) }
+        }
     }
 }
 

@@ -83,7 +83,8 @@ pub async fn prepare(app: &App, deliveries: Vec<Delivery>, claim: i64) -> Result
     let mut preparation = Preparation::default();
     let mut to_render = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
-        let (Some(event), Some(postback)) = (events.get(&delivery.event_id), postbacks.get(&delivery.postback_id)) else {
+        let (Some(event), Some(postback)) = (events.get(&delivery.event_id), postbacks.get(&delivery.postback_id))
+        else {
             let reason = Reason::new("event_pruned", "its event is older than the retention and was deleted");
             preparation.finished.push(ended(&delivery, claim, DeliveryState::Failed, reason, now));
             continue;
@@ -146,7 +147,9 @@ impl Standing {
 
     /// The conversion as it is now decides, and only its newest delivery counts.
     fn judge_latest(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Standpoint {
-        if let Some(newer) = self.others(delivery).filter(|it| it.revision > delivery.revision).max_by_key(|it| it.revision) {
+        if let Some(newer) =
+            self.others(delivery).filter(|it| it.revision > delivery.revision).max_by_key(|it| it.revision)
+        {
             let sentence = format!("a newer state of the conversion took its place, see delivery {}", newer.id);
             return Standpoint::End(DeliveryState::Superseded, Reason::new("newer_state", sentence));
         }
@@ -318,7 +321,8 @@ impl Verdict {
             (Err(trouble), _) => return Self::of_trouble(trouble),
             (Ok(_), None) => unreachable!("an answer has a request"),
         };
-        let context = wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
+        let context =
+            wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
         match sessions.of(&sent.postback) {
             Some((session, binding)) => Self::of_answer(session, &context, binding, answer.1, answer.0, now),
             None => Self::of_trouble(&Trouble::AdapterGone(sent.postback.adapter.clone())),
@@ -342,9 +346,7 @@ impl Verdict {
                 sentence: format!("the destination answered {status}"),
                 after: after.map(Duration::from_millis).or_else(|| retry_after(answer, now)),
             },
-            Ok(contract::Outcome::Refused(refusal)) => {
-                Self::Refused { code: refusal.code, sentence: refusal.message }
-            }
+            Ok(contract::Outcome::Refused(refusal)) => Self::Refused { code: refusal.code, sentence: refusal.message },
             Err(error) => Self::of_trouble(&Trouble::Adapter(error)),
         }
     }
@@ -353,9 +355,11 @@ impl Verdict {
         let (code, sentence, may_pass) = match trouble {
             Trouble::Egress(error) => (error.code().to_owned(), error.to_string(), error.retryable()),
             Trouble::Adapter(error) => (error.code().to_owned(), error.to_string(), error.is_transient()),
-            Trouble::AdapterGone(id) => {
-                ("adapter_missing".to_owned(), format!("the adapter \"{id}\" is not installed; install it and retry"), true)
-            }
+            Trouble::AdapterGone(id) => (
+                "adapter_missing".to_owned(),
+                format!("the adapter \"{id}\" is not installed; install it and retry"),
+                true,
+            ),
         };
         if may_pass { Self::Retry { code, sentence, after: None } } else { Self::Refused { code, sentence } }
     }
@@ -444,17 +448,11 @@ pub struct Logged {
 impl Logged {
     pub fn of(request: &contract::Request) -> Self {
         let outgoing = wire::request(request);
-        let body = outgoing.body.map(|(content_type, bytes)| {
-            (content_type, text(&bytes[..bytes.len().min(BODY_LOG_BYTES)]))
-        });
+        let body =
+            outgoing.body.map(|(content_type, bytes)| (content_type, text(&bytes[..bytes.len().min(BODY_LOG_BYTES)])));
         let mut headers = outgoing.headers;
         headers.extend(body.iter().map(|(content_type, _)| ("content-type".to_owned(), content_type.clone())));
-        Self {
-            method: outgoing.method.to_string(),
-            url: outgoing.url,
-            headers,
-            body: body.map(|(_, text)| text),
-        }
+        Self { method: outgoing.method.to_string(), url: outgoing.url, headers, body: body.map(|(_, text)| text) }
     }
 }
 

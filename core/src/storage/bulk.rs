@@ -69,7 +69,12 @@ impl Rows {
     }
 
     /// As [`Rows::execute`], for statements that return rows.
-    pub async fn query(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<Vec<QueryResult>, DbErr> {
+    pub async fn query(
+        self,
+        db: &impl ConnectionTrait,
+        sql: &str,
+        more: Vec<Value>,
+    ) -> Result<Vec<QueryResult>, DbErr> {
         let mut found = Vec::new();
         for statement in self.statements(db.get_database_backend(), sql, &more) {
             found.extend(db.query_all_raw(statement).await?);
@@ -191,7 +196,10 @@ mod tests {
         assert_eq!(on_sqlite[1].sql, "INSERT INTO t (a, b) VALUES ($1, $2) -- $3");
         let on_postgres = five_rows().statements(DbBackend::Postgres, sql, &[7.into()]);
         assert_eq!(on_postgres.len(), 1);
-        assert_eq!(on_postgres[0].sql, "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::text::int8[], $2::text::text[]) -- $3");
+        assert_eq!(
+            on_postgres[0].sql,
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::text::int8[], $2::text::text[]) -- $3"
+        );
     }
 
     #[test]

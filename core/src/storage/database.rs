@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use postrider_migrations::Migrator;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::ConnectOptions;
@@ -77,7 +77,8 @@ impl Database {
                 .acquire_timeout(Duration::from_secs(30))
                 .connect_with(options.clone().read_only(readonly))
         };
-        let context = || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
+        let context =
+            || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
         let writer = open(false, 1).await.with_context(context)?;
         let reader = open(true, connections.clamp(1, 8)).await.with_context(context)?;
         Ok(Self { reader: reader.into(), writer: writer.into(), postgres: None })

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    Statement,
 };
 
 use crate::clock::Timestamp;
@@ -83,10 +84,8 @@ pub async fn claim(
          ORDER BY due_at LIMIT $4{}",
         skip_locked(db)
     );
-    let sql = format!(
-        "UPDATE deliveries SET lease_until = $1, claim = $2 WHERE {} RETURNING *",
-        is_one_of(db, "id", &due)
-    );
+    let sql =
+        format!("UPDATE deliveries SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &due));
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let claimed = rows.iter().map(|row| super::model::<Entity>(row)?.try_into());
@@ -206,9 +205,9 @@ pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, Db
 
 /// How many are due, and since when the longest due one is.
 pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, Option<Timestamp>), DbErr> {
-    let sql = "SELECT count(*) AS depth, min(due_at) AS oldest FROM deliveries WHERE state = 'pending' AND due_at <= $1";
-    let found =
-        db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.into()])).await?;
+    let sql =
+        "SELECT count(*) AS depth, min(due_at) AS oldest FROM deliveries WHERE state = 'pending' AND due_at <= $1";
+    let found = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.into()])).await?;
     found.map_or(Ok((0, None)), |row| Ok((row.try_get("", "depth")?, row.try_get("", "oldest")?)))
 }
 

@@ -73,10 +73,8 @@ pub async fn claim(
          ORDER BY id LIMIT $4{}",
         skip_locked(db)
     );
-    let sql = format!(
-        "UPDATE events SET lease_until = $1, claim = $2 WHERE {} RETURNING *",
-        is_one_of(db, "id", &owed)
-    );
+    let sql =
+        format!("UPDATE events SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &owed));
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let claimed = rows.iter().map(|row| super::model::<Entity>(row)?.try_into());
@@ -113,9 +111,11 @@ pub async fn release(db: &impl ConnectionTrait, claim: i64) -> Result<(), DbErr>
 
 /// Frees every claim: only right when no other process can hold one.
 pub async fn release_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    db.execute_unprepared("UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IS NOT NULL")
-        .await
-        .map(drop)
+    db.execute_unprepared(
+        "UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IS NOT NULL",
+    )
+    .await
+    .map(drop)
 }
 
 /// How many are owed, and since when the oldest is.

@@ -13,8 +13,15 @@ pub enum Known {
     /// It was new and is now this request's.
     Started,
     /// Its first request has not been answered (yet).
-    Unfinished { request_hash: String, since: Timestamp },
-    Answered { request_hash: String, status: u16, body: String },
+    Unfinished {
+        request_hash: String,
+        since: Timestamp,
+    },
+    Answered {
+        request_hash: String,
+        status: u16,
+        body: String,
+    },
 }
 
 /// Takes the key for this request, or says what became of the one that took it before.

@@ -107,9 +107,9 @@ fn live() -> Select<Entity> {
 pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Event]) -> Result<Vec<Postback>, DbErr> {
     let affiliates: BTreeSet<_> = events.iter().map(|event| event.affiliate_id).collect();
     let actions: BTreeSet<_> = events.iter().map(|event| event.action.as_str()).collect();
-    let select = live().filter(Column::Action.is_in(actions)).filter(
-        Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)),
-    );
+    let select = live()
+        .filter(Column::Action.is_in(actions))
+        .filter(Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)));
     select.all(db).await?.into_iter().map(Postback::try_from).collect()
 }
 

@@ -37,7 +37,9 @@ pub async fn ensure_partitions(db: &Database, now: Timestamp) -> Result<(), DbEr
                 ))
                 .await?;
             if exists.is_none() {
-                let sql = format!("CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')");
+                let sql = format!(
+                    "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
+                );
                 db.writer().execute_unprepared(&sql).await?;
             }
         }

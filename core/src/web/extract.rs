@@ -39,11 +39,14 @@ impl FromRequest<App> for JsonBody {
         }
         let body = axum::body::Bytes::from_request(request, app).await.map_err(body_problem)?;
         if body.windows(6).any(|it| it == b"\\u0000") {
-            return Err(Problem::bad_request("invalid_json", "text can't hold the character NUL (\\u0000); leave it out"));
+            return Err(Problem::bad_request(
+                "invalid_json",
+                "text can't hold the character NUL (\\u0000); leave it out",
+            ));
         }
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            Problem::bad_request("invalid_json", format!("the body is not JSON: {error}"))
-        })
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| Problem::bad_request("invalid_json", format!("the body is not JSON: {error}")))
     }
 }
 
@@ -89,7 +92,9 @@ where
         let Path(text) = Path::<String>::from_request_parts(parts, app)
             .await
             .map_err(|error| Problem::bad_request("invalid_id", error.body_text()))?;
-        text.parse().map(Self).map_err(|error: crate::ids::InvalidId| Problem::bad_request("invalid_id", error.to_string()))
+        text.parse()
+            .map(Self)
+            .map_err(|error: crate::ids::InvalidId| Problem::bad_request("invalid_id", error.to_string()))
     }
 }
 
@@ -126,11 +131,15 @@ impl PageIn {
     pub fn request(&self) -> Result<PageRequest, Problem> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::bad_request("invalid_parameter", format!("limit is {limit}; choose 1 to {LIMIT_MAX}")));
+            return Err(Problem::bad_request(
+                "invalid_parameter",
+                format!("limit is {limit}; choose 1 to {LIMIT_MAX}"),
+            ));
         }
         let before = self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
-            crate::ids::decode(text)
-                .ok_or_else(|| Problem::bad_request("invalid_cursor", "the cursor is not one of ours; take `next` of the page before"))
+            crate::ids::decode(text).ok_or_else(|| {
+                Problem::bad_request("invalid_cursor", "the cursor is not one of ours; take `next` of the page before")
+            })
         });
         Ok(PageRequest { before: before.transpose()?, limit })
     }

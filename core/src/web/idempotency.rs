@@ -52,12 +52,17 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
     let db = app.db.writer();
     match storage::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
         Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
-            Err(Problem::conflict("idempotency_key_reused", "this Idempotency-Key came with another request before; choose a new key for a new request"))
+            Err(Problem::conflict(
+                "idempotency_key_reused",
+                "this Idempotency-Key came with another request before; choose a new key for a new request",
+            ))
         }
         Known::Answered { status, body, .. } => Ok(replay(status, body)),
         Known::Unfinished { since, .. } => Err(Problem::conflict(
             "idempotency_key_in_progress",
-            format!("a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"),
+            format!(
+                "a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"
+            ),
         )),
         Known::Started => {
             let secret = parts.uri.path().ends_with("/api-keys");

@@ -83,7 +83,9 @@ pub async fn create_api_key(
     let name = issues.text("/name", &body.name, 200);
     match (body.role, body.affiliate_id) {
         (KeyRole::Affiliate, None) => issues.add("/affiliate_id", "invalid_field", "say whose key it is"),
-        (KeyRole::Admin, Some(_)) => issues.add("/affiliate_id", "invalid_field", "an admin's key belongs to no affiliate"),
+        (KeyRole::Admin, Some(_)) => {
+            issues.add("/affiliate_id", "invalid_field", "an admin's key belongs to no affiliate")
+        }
         _ => {}
     }
     issues.result()?;

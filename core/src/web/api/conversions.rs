@@ -15,8 +15,8 @@ use crate::domain::conversion::{Buyer, Conversion, Status};
 use crate::domain::masking::{mask_email, mask_name};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use crate::money::{Amount, Currency, Money};
-use crate::services::conversions::{self, Change, Claim, Recorded, Report};
 use crate::services::Error;
+use crate::services::conversions::{self, Change, Claim, Recorded, Report};
 use crate::storage;
 use crate::web::auth::{Admin, Caller};
 use crate::web::errors::{ApiResult, Problem};
@@ -122,10 +122,14 @@ impl ConversionIn {
 
     /// A click beats a code beats a coupon; given but unreadable evidence is never skipped over.
     fn claim(&self, issues: &mut Issues) -> Option<Claim> {
-        let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let given =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         if let Some(text) = given(&self.click_id) {
             let parsed = text.parse::<ClickId>();
-            return parsed.map(Claim::Click).map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok();
+            return parsed
+                .map(Claim::Click)
+                .map_err(|error| issues.add("/click_id", "unknown_click", error.to_string()))
+                .ok();
         }
         if let Some(code) = given(&self.referral_code) {
             return Some(Claim::ReferralCode(code));
@@ -133,7 +137,11 @@ impl ConversionIn {
         if let Some(coupon) = given(&self.coupon) {
             return Some(Claim::Coupon(coupon));
         }
-        issues.add("/click_id", "attribution_missing", "say whose conversion it is: send click_id, referral_code or coupon");
+        issues.add(
+            "/click_id",
+            "attribution_missing",
+            "say whose conversion it is: send click_id, referral_code or coupon",
+        );
         None
     }
 }

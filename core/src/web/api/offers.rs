@@ -103,7 +103,11 @@ fn payout(issues: &mut Issues, it: PayoutIn) -> Option<Payout> {
         (None, Some(percent)) => {
             let percent = AmountIn::read(Some(percent), "/payout/percent", issues)?;
             if percent.micros() > 100_000_000 {
-                issues.add("/payout/percent", "invalid_amount", format!("{percent} is more than the whole; choose 0 to 100"));
+                issues.add(
+                    "/payout/percent",
+                    "invalid_amount",
+                    format!("{percent} is more than the whole; choose 0 to 100"),
+                );
             }
             percent.to_string().parse().ok().map(Payout::Percent)
         }
@@ -153,11 +157,7 @@ pub async fn list_offers(
 /// Read an offer.
 #[utoipa::path(get, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
-pub async fn get_offer(
-    State(app): State<App>,
-    _: Caller,
-    PathId(id): PathId<OfferId>,
-) -> ApiResult<Json<OfferOut>> {
+pub async fn get_offer(State(app): State<App>, _: Caller, PathId(id): PathId<OfferId>) -> ApiResult<Json<OfferOut>> {
     Ok(Json(offers::get(&app, id).await?.into()))
 }
 

@@ -304,11 +304,16 @@ pub async fn parse_postback(
     ApiJson(body): ApiJson<PastedIn>,
 ) -> ApiResult<Json<PastedOut>> {
     let pasted = postbacks::parse(&app, &body.url)?;
-    let values = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
+    let values =
+        |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
     Ok(Json(PastedOut {
         base_url: pasted.base_url,
         method: "GET",
-        parameters: pasted.parameters.into_iter().map(|it| ParameterOut { name: it.name, r#macro: it.r#macro }).collect(),
+        parameters: pasted
+            .parameters
+            .into_iter()
+            .map(|it| ParameterOut { name: it.name, r#macro: it.r#macro })
+            .collect(),
         custom: values(pasted.custom),
         unknown: values(pasted.unknown),
     }))

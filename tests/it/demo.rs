@@ -1,0 +1,19 @@
+//! `postrider demo --once`: what a newcomer sees first must work.
+
+use postrider_tests::database::Database;
+use postrider_tests::process::Installation;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_ends_well() {
+    let installation = Installation::new(Database::sqlite());
+    // The demo chooses its own database and its own rules for the way out.
+    let own = ["DATABASE_URL", "POSTRIDER_EGRESS_ALLOW", "POSTRIDER_ADMIN_API_KEY"];
+
+    let status = installation.run(&["demo", "--once"], &own).await;
+
+    let log = installation.log();
+    assert!(status.success(), "{status}:\n{log}");
+    for word in ["approved", "rejected", "click"] {
+        assert!(log.contains(word), "the table tells of {word}:\n{log}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Every error of the API, as its callers see it. A changed sentence shows in the diff of `snapshots/`; accept it with
+//! `INSTA_UPDATE=always tests/run`.
+
+use std::collections::BTreeSet;
+
+use postrider_tests::app::TestApp;
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::receiver::Reply;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(every_error_says_what_to_do);
+
+/// Codes that no request can provoke on purpose; each has a test of its own elsewhere or none but review.
+const UNPROVOKED: [&str; 3] = ["idempotency_key_in_progress", "internal", "unavailable"];
+
+struct Gallery {
+    t: TestApp,
+    codes: BTreeSet<String>,
+}
+
+impl Gallery {
+    /// Compares an answer with its snapshot, ids and ports made anonymous.
+    fn show(&mut self, name: &str, answer: &Answer) {
+        let problem = answer.json();
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{name}: {}", answer.text);
+        assert_eq!(problem["status"], answer.status, "{name}: {}", answer.text);
+        for field in ["type", "title", "code", "detail"] {
+            text(&problem, field);
+        }
+        self.codes.insert(text(&problem, "code"));
+        let pretty = serde_json::to_string_pretty(&problem).expect("it was JSON");
+        let pretty = pretty.replace(&self.t.receiver.address().to_string(), "[receiver]");
+        insta::assert_snapshot!(name, format!("{} {}", answer.status, without_ids(&pretty)));
+    }
+
+    async fn post(&mut self, name: &str, path: &str, body: Value) {
+        let answer = self.t.admin.post(path, &body).await;
+        self.show(name, &answer);
+    }
+
+    async fn get(&mut self, name: &str, path: &str) {
+        let answer = self.t.admin.get(path).await;
+        self.show(name, &answer);
+    }
+
+    async fn raw(&mut self, name: &str, path: &str, content_type: &str, body: impl Into<reqwest::Body>) {
+        let admin = self.t.admin.clone();
+        let request = admin.request(Method::POST, path).header("content-type", content_type).body(body);
+        let answer = admin.send(request).await;
+        self.show(name, &answer);
+    }
+}
+
+/// Puts `[id]` for every run of 26 characters of Crockford's base32 that has a digit first, as ids of this century do.
+fn without_ids(text: &str) -> String {
+    let is_id = |word: &str| {
+        word.len() == 26 && word.starts_with('0') && word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+    };
+    let mut out = String::new();
+    for piece in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        match is_id(word) {
+            // The examples in messages stay: they are part of the sentence.
+            true if word.chars().all(|c| c == '0') || word == "06a5xk2m7q8r9stvwxyz012345" => out.push_str(piece),
+            true => out.push_str(&piece.replacen(word, "[id]", 1)),
+            false => out.push_str(piece),
+        }
+    }
+    out
+}
+
+async fn every_error_says_what_to_do(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let affiliate = click.link.affiliate.clone();
+    let conversion = t.conversion(&click).transaction("T-1").send().await;
+    t.reject(&conversion, "fraud").await.expect(200);
+    let approved = t.conversion(&click).transaction("T-2").send().await;
+    let report = json!({"click_id": click.id, "transaction_id": "T-9", "amount": "1.00", "currency": "USD"});
+    let with = |field: &str, value: Value| {
+        let mut body = report.clone();
+        body[field] = value;
+        body
+    };
+    let without = |field: &str| {
+        let mut body = report.clone();
+        body.as_object_mut().expect("an object").remove(field);
+        body
+    };
+    let nothing = "00000000000000000000000000";
+    let conversions = "/api/v1/conversions";
+    let mut g = Gallery { t, codes: BTreeSet::new() };
+
+    // Who asks.
+    let answer = g.t.anonymous().get(conversions).await;
+    g.show("unauthorized_without_key", &answer);
+    let answer = g.t.admin.with_key(Some("prk_wrong")).get(conversions).await;
+    g.show("unauthorized_wrong_key", &answer);
+    let answer = affiliate.client.post("/api/v1/offers", &json!({"name": "x"})).await;
+    g.show("forbidden_for_affiliates", &answer);
+
+    // Where to.
+    g.get("not_found_path", "/api/v1/nothing").await;
+    g.get("not_found_conversion", &format!("{conversions}/cnv_{nothing}")).await;
+    g.get("not_found_delivery", &format!("/api/v1/deliveries/dlv_{nothing}")).await;
+    let answer = g.t.admin.delete(conversions).await;
+    g.show("method_not_allowed", &answer);
+
+    // How it is written.
+    g.raw("invalid_json_syntax", conversions, "application/json", "{\"click_id\": ").await;
+    g.raw("invalid_json_nothing", conversions, "application/json", "").await;
+    g.raw("invalid_json_not_utf8", conversions, "application/json", &b"{\"goal\": \"\xff\"}"[..]).await;
+    g.raw("invalid_json_nul", conversions, "application/json", "{\"goal\": \"a\\u0000b\"}").await;
+    g.raw("unsupported_media_type", conversions, "text/plain", "{}").await;
+    g.raw("body_too_large", conversions, "application/json", vec![b' '; 64 << 20]).await;
+    g.get("invalid_id", &format!("{conversions}/cnv_nonsense")).await;
+    g.get("invalid_id_of_another_kind", &format!("{conversions}/{}", click.link.offer)).await;
+    g.get("invalid_parameter_id", &format!("{conversions}?affiliate_id=nonsense")).await;
+    g.get("invalid_cursor", &format!("{conversions}?cursor=nonsense")).await;
+    g.get("invalid_parameter_limit", &format!("{conversions}?limit=1000")).await;
+    g.get("invalid_parameter_status", &format!("{conversions}?status=approvd")).await;
+    let answer = g.t.admin.post_once(conversions, &"k".repeat(300), &report).await;
+    g.show("invalid_idempotency_key", &answer);
+
+    // What was reported.
+    g.post("invalid_field_missing", conversions, without("transaction_id")).await;
+    g.post("invalid_field_unknown", conversions, with("clik_id", json!("x"))).await;
+    g.post("invalid_field_wrong_type", conversions, with("goal", json!(7))).await;
+    g.post("invalid_field_status", conversions, with("status", json!("aproved"))).await;
+    g.post("invalid_field_no_reason", conversions, with("status", json!("rejected"))).await;
+    g.post("invalid_field_currency", conversions, with("currency", json!("dollars"))).await;
+    g.post("invalid_field_date", conversions, with("purchase_date", json!("yesterday"))).await;
+    g.post("invalid_field_too_long", conversions, with("transaction_id", json!("x".repeat(10_000)))).await;
+    g.post("invalid_amount_word", conversions, with("amount", json!("abc"))).await;
+    g.post("invalid_amount_negative", conversions, with("amount", json!("-50"))).await;
+    g.post("invalid_amount_exponent", conversions, with("amount", json!("1e9"))).await;
+    g.post("invalid_amount_nine_decimals", conversions, with("amount", json!("1.123456789"))).await;
+    g.post("invalid_amount_number", conversions, with("amount", json!(49.5))).await;
+    g.post("invalid_amount_too_large", conversions, with("amount", json!("99999999999999"))).await;
+    g.post("unknown_click", conversions, with("click_id", json!(nothing))).await;
+    let mut by_code = without("click_id");
+    g.post("attribution_missing", conversions, by_code.clone()).await;
+    by_code["referral_code"] = json!("AF00000");
+    g.post("unknown_referral_code", conversions, by_code.clone()).await;
+    by_code["referral_code"] = json!(affiliate.referral_code);
+    by_code["offer_id"] = json!(format!("ofr_{nothing}"));
+    g.post("unknown_offer", conversions, by_code.clone()).await;
+    by_code["offer_id"] = json!(g.t.offer_with(json!({"payout": {"percent": "30"}})).await);
+    by_code["amount"] = Value::Null;
+    g.post("amount_missing", conversions, by_code).await;
+    g.t.anonymous().get(&click.link.impression_path).await;
+    let impression = g.t.admin.list("/api/v1/clicks?action=impression").await.remove(0);
+    g.post("not_a_click", conversions, with("click_id", impression["id"].clone())).await;
+    let mut by_coupon = without("click_id");
+    by_coupon["coupon"] = json!("NONE");
+    g.post("unknown_coupon", conversions, by_coupon).await;
+    g.post("offer_mismatch", conversions, with("offer_id", json!(format!("ofr_{nothing}")))).await;
+    g.post("invalid_batch_too_many", conversions, json!(vec![report.clone(); 1001])).await;
+    g.post("invalid_batch_empty", conversions, json!([])).await;
+
+    // What can't be done any more.
+    g.post("illegal_approval", &format!("{conversions}/{conversion}/approve"), json!({})).await;
+    g.post("illegal_other_reason", &format!("{conversions}/{conversion}/reject"), json!({"reason": "other"})).await;
+    let mut back = report.clone();
+    back["transaction_id"] = json!("T-2");
+    back["status"] = json!("pending");
+    g.post("illegal_return_to_pending", conversions, back).await;
+    g.post("invalid_field_reject_without_reason", &format!("{conversions}/{approved}/reject"), json!({})).await;
+
+    // The program.
+    let link = json!({"affiliate_id": format!("aff_{nothing}"), "offer_id": click.link.offer});
+    g.post("not_found_affiliate_of_a_link", "/api/v1/links", link).await;
+    let offer = |changes: Value| {
+        let mut body =
+            json!({"name": "x", "landing_url": "https://shop.example/", "currency": "USD", "payout": {"fixed": "1"}});
+        for (field, value) in changes.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        body
+    };
+    g.post("invalid_landing_url_scheme", "/api/v1/offers", offer(json!({"landing_url": "javascript:alert(1)"}))).await;
+    g.post(
+        "invalid_landing_url_macro_in_host",
+        "/api/v1/offers",
+        offer(json!({"landing_url": "https://{sub1}.example/"})),
+    )
+    .await;
+    g.post("invalid_field_payout", "/api/v1/offers", offer(json!({"payout": {"fixed": "1", "percent": "1"}}))).await;
+    g.post("invalid_field_email", "/api/v1/affiliates", json!({"name": "x", "email": "nonsense"})).await;
+    let coupon = json!({"affiliate_id": affiliate.id, "offer_id": click.link.offer, "coupon": "SPRING"});
+    g.t.admin.post("/api/v1/links", &coupon).await.expect(201);
+    g.post("taken_coupon", "/api/v1/links", coupon).await;
+
+    // Postbacks.
+    let postback = |g: &Gallery, changes: &[(&str, Value)]| {
+        let mut body = g.t.postback("/p").body;
+        for (field, value) in changes {
+            body[field] = value.clone();
+        }
+        body
+    };
+    let postbacks = "/api/v1/postbacks";
+    let body = postback(&g, &[("firing_status", json!("approved")), ("rejection_reasons", json!(["fraud"]))]);
+    g.post("invalid_rule_reasons", postbacks, body).await;
+    let body = postback(&g, &[("delay", json!({"value": 100_000, "unit": "hours"}))]);
+    g.post("invalid_rule_delay", postbacks, body).await;
+    let body = postback(&g, &[("adapter", json!("no-such-adapter"))]);
+    g.post("unknown_adapter", postbacks, body).await;
+    let config = json!({"base_url": "ftp://x", "method": "PUT", "parameters": [{"name": "", "macro": "nope"}]});
+    let body = postback(&g, &[("config", config)]);
+    g.post("invalid_config", postbacks, body).await;
+    g.t.receiver.always("/p", Reply::body(404, "no such campaign"));
+    let body = postback(&g, &[]);
+    g.post("verification_failed_status", postbacks, body).await;
+    let inside = json!({"base_url": "http://10.0.0.1/", "method": "GET", "parameters": [], "custom": []});
+    let body = postback(&g, &[("config", inside)]);
+    g.post("verification_failed_inside_address", postbacks, body).await;
+    g.post("invalid_field_parse", "/api/v1/postbacks/parse", json!({"url": "nonsense"})).await;
+
+    // Deliveries and keys.
+    g.t.receiver.always("/p", Reply::status(200));
+    let saved = g.t.postback("/p").save().await;
+    g.t.conversion(&click).transaction("T-3").send().await;
+    g.t.deliver_all().await;
+    let delivery = text(&g.t.only_delivery(&saved).await, "id");
+    g.post("delivery_not_retryable", &format!("/api/v1/deliveries/{delivery}/retry"), json!({})).await;
+    let ann = json!({"name": "Ann", "email": "ann@example.com"});
+    g.t.admin.post_once("/api/v1/affiliates", "key-1", &ann).await.expect(201);
+    let answer =
+        g.t.admin.post_once("/api/v1/affiliates", "key-1", &json!({"name": "Bob", "email": "b@example.com"})).await;
+    g.show("idempotency_key_reused", &answer);
+    g.post("invalid_field_key_role", "/api/v1/api-keys", json!({"name": "x", "role": "root"})).await;
+
+    every_code_is_shown(&g).await;
+}
+
+/// The description of the API lists its codes; each has a picture here.
+async fn every_code_is_shown(g: &Gallery) {
+    let description = g.t.anonymous().get("/api/openapi.json").await.expect(200);
+    let listed = &description["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let listed = listed.as_array().unwrap_or_else(|| panic!("the description lists the codes of Problem"));
+    for code in listed.iter().map(|code| code.as_str().expect("a word")) {
+        let shown = g.codes.contains(code) || UNPROVOKED.contains(&code);
+        assert!(shown, "{code} has no snapshot");
+    }
+    for code in &g.codes {
+        assert!(listed.contains(&json!(code)), "{code} is not in the description");
+    }
+}

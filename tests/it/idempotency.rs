@@ -1,0 +1,147 @@
+//! The same call again, also fifty times at once, counts once.
+
+use std::collections::HashSet;
+
+use futures::future::join_all;
+use postrider_tests::app::TestApp;
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::json;
+
+on_both_databases!(
+    fifty_equal_reports_at_once_are_one_conversion,
+    fifty_approvals_at_once_are_one_posting,
+    an_approval_and_a_rejection_at_once_leave_one_truth,
+    the_same_key_gets_the_same_answer,
+    the_same_key_with_another_body_is_refused,
+    fifty_equal_calls_with_one_key_create_one_thing,
+    a_refused_call_may_be_corrected_under_its_key,
+);
+
+async fn fifty_equal_reports_at_once_are_one_conversion(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let postbacks = [t.postback("/a").save().await, t.postback("/b").save().await];
+    let report = t.conversion(&click);
+
+    let answers = join_all((0..50).map(|_| report.try_send())).await;
+    t.deliver_all().await;
+
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    let again = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((created, again), (1, 49));
+    let bodies: HashSet<_> = answers.iter().map(|answer| &answer.text).collect();
+    assert_eq!(bodies.len(), 1, "the same answer for all: {bodies:?}");
+    assert_eq!(t.database.count("conversions").await, 1);
+    assert_eq!(t.postings().await, 1);
+    for (postback, path) in postbacks.iter().zip(["/a", "/b"]) {
+        assert_eq!(t.deliveries(postback).await.len(), 1);
+        t.receiver.only_request(path);
+    }
+}
+
+async fn fifty_approvals_at_once_are_one_posting(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let postback = t.postback("/p").save().await;
+    let id = t.conversion(&click).status("pending").send().await;
+    let before = t.postings().await;
+
+    let answers = join_all((0..50).map(|_| t.approve(&id))).await;
+    t.deliver_all().await;
+
+    for answer in answers {
+        assert_eq!(answer.expect(200)["revision"], 2);
+    }
+    assert_eq!(t.postings().await, before + 1);
+    assert_eq!(t.deliveries(&postback).await.len(), 1);
+    t.receiver.only_request("/p");
+}
+
+async fn an_approval_and_a_rejection_at_once_leave_one_truth(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    for _ in 0..10 {
+        let id = t.conversion(&click).status("pending").send().await;
+        let (approved, rejected) = tokio::join!(t.approve(&id), t.reject(&id, "fraud"));
+
+        // Whoever comes first wins; a rejection may follow an approval, an approval can't follow a rejection.
+        rejected.expect(200);
+        assert!(matches!(approved.status, 200 | 409), "{}", approved.text);
+        let now = t.admin.get(&format!("/api/v1/conversions/{id}")).await.expect(200);
+        assert_eq!(now["status"], "rejected");
+        let revision = if approved.status == 200 { 3 } else { 2 };
+        assert_eq!(now["revision"], revision);
+    }
+    let rest = "SELECT count(*) FROM (SELECT account FROM entries GROUP BY account HAVING sum(micros) <> 0) AS rest";
+    assert_eq!(t.database.number(rest).await, 0, "no money is left of what was rejected");
+}
+
+async fn the_same_key_gets_the_same_answer(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"name": "Ann", "email": "ann@example.com"});
+
+    let first = t.admin.post_once("/api/v1/affiliates", "key-1", &body).await;
+    let second = t.admin.post_once("/api/v1/affiliates", "key-1", &body).await;
+    let other_key =
+        t.admin.post_once("/api/v1/affiliates", "key-2", &json!({"name": "Ben", "email": "ben@example.com"})).await;
+
+    first.expect(201);
+    assert_eq!((second.status, &second.text), (201, &first.text));
+    other_key.expect(201);
+    assert_eq!(t.database.count("affiliates").await, 2);
+
+    // A key belongs to its caller and to its path.
+    let affiliate = t.affiliate().await;
+    let offer = t.offer().await;
+    let link = json!({"offer_id": offer});
+    affiliate.client.post_once("/api/v1/links", "key-1", &link).await.expect(201);
+    let other = t.affiliate().await;
+    other.client.post_once("/api/v1/links", "key-1", &link).await.expect(201);
+    assert_eq!(t.database.count("links").await, 2);
+}
+
+async fn the_same_key_with_another_body_is_refused(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = |name: &str| json!({"name": name, "email": "ann@example.com"});
+    t.admin.post_once("/api/v1/affiliates", "key-1", &body("Ann")).await.expect(201);
+
+    let answer = t.admin.post_once("/api/v1/affiliates", "key-1", &body("Bob")).await;
+
+    answer.expect_problem(409, "idempotency_key_reused");
+    assert_eq!(t.database.count("affiliates").await, 1);
+    for bad in ["", &"k".repeat(300)] {
+        let answer = t.admin.post_once("/api/v1/affiliates", bad, &body("Cid")).await;
+        answer.expect_problem(400, "invalid_idempotency_key");
+    }
+}
+
+async fn fifty_equal_calls_with_one_key_create_one_thing(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"name": "Ann", "email": "ann@example.com"});
+
+    let answers = join_all((0..50).map(|_| t.admin.post_once("/api/v1/affiliates", "one", &body))).await;
+
+    let mut ids = HashSet::new();
+    for answer in answers {
+        match answer.status {
+            201 => drop(ids.insert(text(&answer.json(), "id"))),
+            _ => drop(answer.expect_problem(409, "idempotency_key_in_progress")),
+        }
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(t.database.count("affiliates").await, 1);
+}
+
+/// A call that changed nothing gives its key back.
+async fn a_refused_call_may_be_corrected_under_its_key(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let mut body = json!({"click_id": click.id, "transaction_id": "T-1", "amount": "abc", "currency": "USD"});
+    t.admin.post_once("/api/v1/conversions", "key-1", &body).await.expect_problem(422, "invalid_amount");
+
+    body["amount"] = json!("1.00");
+    t.admin.post_once("/api/v1/conversions", "key-1", &body).await.expect(201);
+    assert_eq!(t.database.count("conversions").await, 1);
+}

@@ -1,0 +1,18 @@
+//! Postrider's behaviour as its users see it: one test per business rule, over HTTP, on both databases.
+
+mod access;
+mod clicks;
+mod conversions;
+mod crash;
+mod delivery;
+mod demo;
+mod egress;
+mod errors;
+mod idempotency;
+mod macros;
+mod openapi;
+mod operation;
+mod parse;
+mod postbacks;
+mod rules;
+mod tracking;

@@ -1,0 +1,73 @@
+//! A pasted URL becomes a base, parameters with macros, fixed ones and unknown ones.
+
+use postrider_tests::app::TestApp;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::{Value, json};
+
+on_both_databases!(a_pasted_url_is_taken_apart, what_was_parsed_can_be_saved_and_fires, what_is_no_url_is_refused);
+
+async fn parse(t: &TestApp, url: &str) -> Value {
+    t.admin.post("/api/v1/postbacks/parse", &json!({"url": url})).await.expect(200)
+}
+
+async fn a_pasted_url_is_taken_apart(db: Database) {
+    let t = TestApp::start(db).await;
+    let guide = "https://yourtracking.com/postback?event=sale&click_id={click_id}&payout={payout}\
+        &name={customer_name}&email={customer_email}&plan_name={plan_name}&plan_price={plan_price}\
+        &purchase_date={purchase_date}&purchase_id={purchase_id}";
+    let parsed = parse(&t, guide).await;
+    assert_eq!(parsed["base_url"], "https://yourtracking.com/postback");
+    assert_eq!(parsed["method"], "GET");
+    assert_eq!(parsed["custom"], json!([{"name": "event", "value": "sale"}]));
+    assert_eq!(parsed["unknown"], json!([]));
+    let parameters = parsed["parameters"].as_array().unwrap();
+    let names: Vec<_> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
+    let wanted = ["click_id", "payout", "name", "email", "plan_name", "plan_price", "purchase_date", "purchase_id"];
+    assert_eq!(names, wanted, "in their order");
+
+    // Every way of writing a macro that the networks have.
+    for token in ["{status}", "{{status}}", "[status]", "#status#", "${status}", "%7Bstatus%7D", "{STATUS}"] {
+        let parsed = parse(&t, &format!("https://x.example/p?s={token}")).await;
+        assert_eq!(parsed["parameters"], json!([{"name": "s", "macro": "status"}]), "{token}");
+    }
+
+    // What is no macro stays what it is; what looks like one and is unknown is said to be.
+    let parsed = parse(&t, "https://x.example/p?a=1&b=&c&d={no_such_macro}&e=50%25&f=a+b").await;
+    assert_eq!(parsed["parameters"], json!([]));
+    assert_eq!(
+        parsed["custom"],
+        json!([
+            {"name": "a", "value": "1"}, {"name": "b", "value": ""}, {"name": "c", "value": ""},
+            {"name": "e", "value": "50%"}, {"name": "f", "value": "a b"},
+        ])
+    );
+    assert_eq!(parsed["unknown"], json!([{"name": "d", "value": "{no_such_macro}"}]));
+    assert_eq!(parse(&t, "https://x.example:8443/p/").await["base_url"], "https://x.example:8443/p/");
+}
+
+async fn what_was_parsed_can_be_saved_and_fires(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let pasted = t.receiver.url("/pasted?cid={click_id}&state={status}&tag=a%26b");
+    let mut config = parse(&t, &pasted).await;
+    config.as_object_mut().unwrap().remove("unknown");
+    t.postback("/pasted").set("config", config).save().await;
+
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+
+    let request = t.receiver.only_request("/pasted");
+    assert_eq!(request.parameter("cid"), click.id);
+    assert_eq!(request.parameter("state"), "approved");
+    assert_eq!(request.parameter("tag"), "a&b");
+}
+
+async fn what_is_no_url_is_refused(db: Database) {
+    let t = TestApp::start(db).await;
+    for url in ["", "nonsense", "ftp://x.example/", "javascript:alert(1)", "/postback?x=1", "https://"] {
+        let answer = t.admin.post("/api/v1/postbacks/parse", &json!({"url": url})).await;
+        assert_eq!(answer.status, 422, "{url:?}: {}", answer.text);
+    }
+    t.admin.post("/api/v1/postbacks/parse", &json!({})).await.expect_problem(422, "invalid_field");
+}

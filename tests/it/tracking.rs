@@ -1,0 +1,327 @@
+//! Links, codes and pixels: what a visitor sees, and what is kept of the visit.
+
+use std::time::Duration;
+
+use postrider_tests::app::{Click, Link, TestApp, click_id_in};
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    a_click_leads_to_the_landing_page_with_its_macros_filled,
+    a_click_keeps_what_came_with_it,
+    a_macro_value_stays_one_value,
+    a_visitor_is_unique_once_per_link_and_day,
+    the_user_agent_tells_device_and_bots,
+    only_a_trusted_proxy_may_name_the_visitor,
+    an_impression_is_a_pixel_and_no_click,
+    a_referral_code_leads_to_the_default_offer,
+    what_leads_nowhere_is_a_plain_404,
+    a_link_is_no_open_redirect,
+    a_strange_value_harms_neither_its_click_nor_its_neighbours,
+);
+
+async fn clicks(t: &TestApp, link: &Link) -> Vec<Value> {
+    t.admin.list(&format!("/api/v1/clicks?link_id={}", link.id)).await
+}
+
+async fn stored(t: &TestApp, click: &Click) -> Value {
+    t.admin.get(&format!("/api/v1/clicks/{}", click.id)).await.expect(200)
+}
+
+/// A visit with headers of one's own.
+async fn visit(t: &TestApp, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let client = t.anonymous();
+    let mut request = client.request(Method::GET, path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    client.send(request).await
+}
+
+async fn a_click_leads_to_the_landing_page_with_its_macros_filled(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let landing = "https://shop.example/p/{offer_id}?cid={click_id}&aff={affiliate_id}&s={sub1}&ten={sub10}&fixed=1";
+    let offer = t.offer_with(json!({"landing_url": landing})).await;
+    let link = t.link(&affiliate, &offer).await;
+
+    let answer = t.anonymous().get(&format!("{}?sub1=red&sub10=last&keyword=shoes&utm_source=mail", link.path)).await;
+
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let click = click_id_in(&answer);
+    let location = answer.header("location").unwrap();
+    let wanted = format!("https://shop.example/p/{offer}?cid={click}&aff={}&s=red&ten=last&fixed=1", affiliate.id);
+    assert!(location.starts_with(&wanted), "{location}");
+    let location = url::Url::parse(location).unwrap();
+    let passed_on: Vec<_> = location.query_pairs().skip(5).collect();
+    assert!(passed_on.contains(&("utm_source".into(), "mail".into())), "{location}");
+    // The row is durable before the answer.
+    assert_eq!(t.database.count("clicks").await, 1);
+}
+
+async fn a_click_keeps_what_came_with_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let answer = visit(
+        &t,
+        &format!("{}?click_id=tracker-77&sub1=a&sub3=c&keyword=red+shoes&page=2&extra=%26", link.path),
+        &[("referer", "https://blog.example/review")],
+    )
+    .await;
+    let id = click_id_in(&answer);
+
+    let click = t.admin.get(&format!("/api/v1/clicks/{id}")).await.expect(200);
+
+    assert_eq!(click["id"], id);
+    assert_eq!(click["action"], "click");
+    assert_eq!(click["link_id"], link.id);
+    assert_eq!(click["affiliate_id"], link.affiliate.id);
+    assert_eq!(click["offer_id"], link.offer);
+    assert_eq!(click["external_click_id"], "tracker-77");
+    assert_eq!(click["sub_ids"], json!({"sub1": "a", "sub3": "c"}));
+    assert_eq!(click["parameters"], json!({"keyword": "red shoes", "page": "2", "extra": "&"}));
+    assert_eq!(click["referrer"], "https://blog.example/review");
+    assert_eq!(click["ip"], "127.0.0.1");
+    assert_eq!(click["occurred_at"], "2026-03-10T12:00:00.000Z");
+    assert_eq!(clicks(&t, &link).await.len(), 1);
+}
+
+/// Reserved characters in a sub id can't add parameters to the landing page, nor end its query.
+async fn a_macro_value_stays_one_value(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let landing = "https://shop.example/{sub2}/x?cid={click_id}&s={sub1}&end=1";
+    let offer = t.offer_with(json!({"landing_url": landing})).await;
+    let link = t.link(&affiliate, &offer).await;
+    let nasty = "a&b=c#d?e/f%41 ü€😀";
+
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("sub1", nasty).append_pair("sub2", nasty);
+    let answer = t.anonymous().get(&format!("{}?{}", link.path, query.finish())).await;
+
+    assert_eq!(answer.status, 302);
+    let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+    let value = |name: &str| -> Vec<String> {
+        let pairs = location.query_pairs().filter(|(key, _)| key == name);
+        pairs.map(|(_, value)| value.into_owned()).collect()
+    };
+    assert_eq!(value("s"), [nasty]);
+    assert_eq!(value("end"), ["1"]);
+    assert_eq!(value("b"), [""; 0]);
+    assert_eq!(location.path_segments().unwrap().count(), 2, "{location}");
+    assert_eq!(location.fragment(), None);
+}
+
+async fn a_visitor_is_unique_once_per_link_and_day(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let other = t.link(&link.affiliate, &link.offer).await;
+    let uniqueness = async |link: &Link, agent: &str| -> bool {
+        let answer = visit(&t, &link.path, &[("user-agent", agent)]).await;
+        let path = format!("/api/v1/clicks/{}", click_id_in(&answer));
+        t.admin.get(&path).await.expect(200)["unique"].as_bool().unwrap()
+    };
+
+    assert!(uniqueness(&link, "Firefox").await);
+    assert!(!uniqueness(&link, "Firefox").await, "the same visitor again");
+    assert!(uniqueness(&link, "Chrome").await, "another visitor");
+    assert!(uniqueness(&other, "Firefox").await, "another link");
+    // The clock stands at noon; the day ends at midnight UTC.
+    t.advance(Duration::from_secs(12 * 3600 - 1));
+    assert!(!uniqueness(&link, "Firefox").await, "still the same day");
+    t.advance(Duration::from_secs(1));
+    assert!(uniqueness(&link, "Firefox").await, "another day");
+}
+
+async fn the_user_agent_tells_device_and_bots(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let cases = [
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
+            ("mobile", "Safari", "iPhone", false),
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36",
+            ("desktop", "Chrome", "Windows 10", false),
+        ),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", ("", "Googlebot", "", true)),
+    ];
+    for (agent, (device, browser, os, bot)) in cases {
+        let answer = visit(&t, &link.path, &[("user-agent", agent)]).await;
+        let path = format!("/api/v1/clicks/{}", click_id_in(&answer));
+        let click = t.admin.get(&path).await.expect(200);
+        assert_eq!(click["likely_bot"], bot, "{click}");
+        assert_eq!(click["device"].as_str().unwrap_or_default(), device, "{click}");
+        assert_eq!(click["browser"], browser, "{click}");
+        assert_eq!(click["os"].as_str().unwrap_or_default(), os, "{click}");
+    }
+}
+
+async fn only_a_trusted_proxy_may_name_the_visitor(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let ip = async |t: &TestApp, forwarded: &str| -> String {
+        let answer = visit(t, &link.path, &[("x-forwarded-for", forwarded)]).await;
+        let path = format!("/api/v1/clicks/{}", click_id_in(&answer));
+        text(&t.admin.get(&path).await.expect(200), "ip")
+    };
+
+    assert_eq!(ip(&t, "203.0.113.7").await, "127.0.0.1", "nobody is trusted by default");
+
+    t.restart_with(|settings| {
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    assert_eq!(ip(&t, "203.0.113.7").await, "203.0.113.7");
+    assert_eq!(ip(&t, "203.0.113.7, 10.1.2.3").await, "203.0.113.7", "a chain of trusted ones");
+    // What a visitor claims is to the left of what our proxy saw.
+    assert_eq!(ip(&t, "1.1.1.1, 203.0.113.7").await, "203.0.113.7", "a forged entry");
+    assert_eq!(ip(&t, "nonsense").await, "127.0.0.1");
+}
+
+async fn an_impression_is_a_pixel_and_no_click(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+
+    let answer = t.anonymous().get(&format!("{}?sub1=banner", link.impression_path)).await;
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("image/gif"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(answer.text.starts_with("GIF8"));
+    let rows = clicks(&t, &link).await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0]["action"], "impression");
+    assert_eq!(rows[0]["sub_ids"], json!({"sub1": "banner"}));
+    let none = t.admin.list("/api/v1/clicks?action=click").await;
+    assert!(none.is_empty(), "{none:?}");
+}
+
+async fn a_referral_code_leads_to_the_default_offer(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let first = t.offer().await;
+    let second = t.offer_with(json!({"landing_url": "https://second.example/?cid={click_id}"})).await;
+    let visit = async |path: String| {
+        let answer = t.anonymous().get(&path).await;
+        assert_eq!(answer.status, 302, "{path}: {}", answer.text);
+        let click = t.admin.get(&format!("/api/v1/clicks/{}", click_id_in(&answer))).await.expect(200);
+        assert_eq!(click["affiliate_id"], affiliate.id);
+        text(&click, "offer_id")
+    };
+
+    let code = &affiliate.referral_code;
+    assert!(code.starts_with("AF") && code.len() >= 7, "{code}");
+    assert_eq!(visit(format!("/r/{code}")).await, first, "the first offer is the default");
+    assert_eq!(visit(format!("/r/{}", code.to_lowercase())).await, first, "codes have no case");
+    assert_eq!(visit(format!("/r/{code}?offer_id={second}")).await, second);
+
+    t.admin.patch(&format!("/api/v1/offers/{second}"), &json!({"default": true})).await.expect(200);
+    assert_eq!(visit(format!("/r/{code}")).await, second, "there is one default");
+}
+
+async fn what_leads_nowhere_is_a_plain_404(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let affiliate = &link.affiliate;
+    let nowhere = async |path: &str| {
+        let answer = t.anonymous().get(path).await;
+        assert_eq!(answer.status, 404, "{path}: {}", answer.text);
+        assert!(answer.header("content-type").unwrap().starts_with("text/html"), "{path}");
+        assert_eq!(answer.header("location"), None, "{path}");
+    };
+
+    nowhere("/c/00000000000000000000000000").await;
+    nowhere("/c/nonsense").await;
+    nowhere("/i/00000000000000000000000000").await;
+    nowhere("/r/AF00000").await;
+    nowhere(&format!("/r/{}?offer_id=ofr_00000000000000000000000000", affiliate.referral_code)).await;
+    // Nothing of the address comes back as markup.
+    let answer = t.anonymous().get("/c/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
+    assert_eq!(answer.status, 404);
+    assert!(!answer.text.contains("<script"), "{}", answer.text);
+
+    let link_path = format!("/api/v1/links/{}", link.id);
+    t.admin.patch(&link_path, &json!({"status": "paused"})).await.expect(200);
+    nowhere(&link.path).await;
+    t.admin.patch(&link_path, &json!({"status": "active"})).await.expect(200);
+    t.click_on(&link, "").await;
+
+    let affiliate_path = format!("/api/v1/affiliates/{}", affiliate.id);
+    t.admin.patch(&affiliate_path, &json!({"status": "suspended"})).await.expect(200);
+    nowhere(&link.path).await;
+    nowhere(&format!("/r/{}", affiliate.referral_code)).await;
+    assert_eq!(t.database.count("clicks").await, 1, "only the one that led somewhere");
+}
+
+async fn a_link_is_no_open_redirect(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let landing = "https://shop.example/{sub1}?cid={click_id}";
+    let offer = t.offer_with(json!({"landing_url": landing})).await;
+    let link = t.link(&affiliate, &offer).await;
+
+    for attempt in [
+        "?url=https://evil.example/",
+        "?redirect=https://evil.example/&landing_url=https://evil.example/",
+        "?sub1=//evil.example/",
+        "?sub1=@evil.example/",
+        "?sub1=..%2F..%2F%2Fevil.example",
+        "?sub1=%0d%0aLocation:%20https://evil.example/",
+        "?sub1=%5C%5Cevil.example",
+    ] {
+        let answer = t.anonymous().get(&format!("{}{attempt}", link.path)).await;
+        assert_eq!(answer.status, 302, "{attempt}");
+        let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+        assert_eq!(location.host_str(), Some("shop.example"), "{attempt}: {location}");
+        assert_eq!(location.scheme(), "https", "{attempt}: {location}");
+        assert_eq!(location.username(), "", "{attempt}: {location}");
+    }
+
+    for landing in [
+        "https://{sub1}/",
+        "https://{sub1}.example/",
+        "{sub1}",
+        "https://shop.example:{sub1}/",
+        "https://user:{sub1}@shop.example/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//shop.example/",
+        "/landing",
+        "",
+    ] {
+        let body = json!({"name": "x", "landing_url": landing, "currency": "USD", "payout": {"fixed": "1"}});
+        let answer = t.admin.post("/api/v1/offers", &body).await;
+        assert_eq!(answer.status, 422, "{landing:?}: {}", answer.text);
+    }
+}
+
+/// Clicks are committed in groups: what one visitor sends must not spoil the group.
+async fn a_strange_value_harms_neither_its_click_nor_its_neighbours(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let long = format!("?sub1={}", "x".repeat(6000));
+    let queries =
+        ["?sub1=a%00b", "?sub1=%ff%fe", "?%00=%00", "?sub1=%", "?sub1=%F0%9F", "?&&=&=&", "?sub1=a&sub1=b", &long];
+    let strange = futures::future::join_all(queries.iter().map(|query| t.click_on(&link, query)));
+    let plain = futures::future::join_all((0..20).map(|_| t.click_on(&link, "?sub1=plain")));
+    let (strange, plain) = tokio::join!(strange, plain);
+
+    assert_eq!(t.database.count("clicks").await, (strange.len() + plain.len()) as i64);
+    for click in &strange {
+        stored(&t, click).await;
+    }
+    let headers = [("user-agent", b"\xff\xfe latin \xe9".as_slice()), ("referer", b"http://\xe9.example/".as_slice())];
+    let client = t.anonymous();
+    let mut request = client.request(Method::GET, &link.path);
+    for (name, value) in headers {
+        request = request.header(name, reqwest::header::HeaderValue::from_bytes(value).unwrap());
+    }
+    let answer = client.send(request).await;
+    assert_eq!(answer.status, 302, "{}", answer.text);
+}

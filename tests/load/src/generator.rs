@@ -1,0 +1,174 @@
+//! A closed loop of connections: each sends its next request when the last one is answered.
+//!
+//! Two threads with a runtime each and no work-stealing between them: the machine is shared with what is measured, so
+//! a call may cost little more than its two system calls.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use tokio::task::JoinSet;
+
+use crate::http::{Answer, Connection};
+
+const THREADS: usize = 2;
+
+/// A server that answers nothing for so long ends the run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection's side of the conversation.
+pub trait Caller: Send + 'static {
+    fn request(&mut self) -> &[u8];
+
+    /// Judges the answer; an error ends the run.
+    fn answered(&mut self, answer: &Answer<'_>) -> anyhow::Result<()>;
+}
+
+pub struct Outcome<C> {
+    pub callers: Vec<C>,
+    pub answers: u64,
+    pub started: Instant,
+    pub elapsed: Duration,
+    /// Sorted, in microseconds.
+    pub latencies_us: Vec<u32>,
+}
+
+impl<C> Outcome<C> {
+    pub fn per_second(&self) -> f64 {
+        self.answers as f64 / self.elapsed.as_secs_f64()
+    }
+
+    pub fn latency_ms(&self, quantile: f64) -> f64 {
+        let last = self.latencies_us.len().saturating_sub(1);
+        let at = (last as f64 * quantile).round() as usize;
+        self.latencies_us.get(at).map_or(0.0, |it| f64::from(*it) / 1_000.0)
+    }
+}
+
+/// Calls for `duration` and lets every call end; the time counts from when all are connected.
+pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Duration) -> anyhow::Result<Outcome<C>> {
+    let barrier = Arc::new(Barrier::new(THREADS));
+    let mut shares: Vec<Vec<C>> = (0..THREADS).map(|_| Vec::new()).collect();
+    for (index, caller) in callers.into_iter().enumerate() {
+        shares[index % THREADS].push(caller);
+    }
+    let threads: Vec<_> = shares
+        .into_iter()
+        .map(|share| {
+            let barrier = barrier.clone();
+            tokio::task::spawn_blocking(move || run_share(address, share, duration, &barrier))
+        })
+        .collect();
+    let mut outcome = Outcome {
+        callers: Vec::new(),
+        answers: 0,
+        started: Instant::now(),
+        elapsed: Duration::ZERO,
+        latencies_us: Vec::new(),
+    };
+    let mut ended = outcome.started;
+    for thread in threads {
+        let share = thread.await.map_err(|error| anyhow!("a generator thread broke: {error}"))??;
+        // All threads leave the barrier at about the same time.
+        outcome.started = share.started;
+        ended = ended.max(share.ended);
+        outcome.callers.extend(share.callers);
+        outcome.latencies_us.extend(share.latencies_us);
+    }
+    outcome.elapsed = ended - outcome.started;
+    outcome.answers = outcome.latencies_us.len() as u64;
+    outcome.latencies_us.sort_unstable();
+    Ok(outcome)
+}
+
+struct Share<C> {
+    callers: Vec<C>,
+    started: Instant,
+    ended: Instant,
+    latencies_us: Vec<u32>,
+}
+
+fn run_share<C: Caller>(
+    address: SocketAddr,
+    callers: Vec<C>,
+    duration: Duration,
+    barrier: &Barrier,
+) -> anyhow::Result<Share<C>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connected = Vec::with_capacity(callers.len());
+        let mut failure = None;
+        for caller in callers {
+            match Connection::open(address).await {
+                Ok(connection) => connected.push((caller, connection)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        // The other thread waits here too, so this one comes whatever happened.
+        barrier.wait();
+        if let Some(error) = failure {
+            return Err(error).with_context(|| format!("{address} does not accept connections"));
+        }
+        let started = Instant::now();
+        let mut calls = JoinSet::new();
+        for (caller, connection) in connected {
+            calls.spawn(call_until(caller, connection, started + duration));
+        }
+        let mut share = Share { callers: Vec::new(), started, ended: started, latencies_us: Vec::new() };
+        let all = async {
+            while let Some(result) = calls.join_next().await {
+                let (caller, latencies_us) = result??;
+                share.callers.push(caller);
+                share.latencies_us.extend(latencies_us);
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(duration + PATIENCE, all).await {
+            Ok(result) => result?,
+            Err(_) => bail!("{address} has not answered for {PATIENCE:?}"),
+        }
+        share.ended = Instant::now();
+        Ok(share)
+    })
+}
+
+async fn call_until<C: Caller>(
+    mut caller: C,
+    mut connection: Connection,
+    until: Instant,
+) -> anyhow::Result<(C, Vec<u32>)> {
+    let mut latencies_us = Vec::with_capacity(4_096);
+    let mut before = Instant::now();
+    while before < until {
+        let answer = connection.call(caller.request()).await.context("a call failed")?;
+        caller.answered(&answer)?;
+        let now = Instant::now();
+        latencies_us.push(u32::try_from((now - before).as_micros()).unwrap_or(u32::MAX));
+        before = now;
+    }
+    Ok((caller, latencies_us))
+}
+
+/// Writes `number` in digits of `base` over the whole of `place`.
+pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number % base) as usize];
+        number /= base;
+    }
+}
+
+/// Where `wanted` stands in `bytes`, once and for all.
+pub fn place_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
+    let at = bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes()).expect("the template has the place");
+    at..at + wanted.len()
+}
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[odd / 2],
+        even => (values[even / 2 - 1] + values[even / 2]) / 2.0,
+    }
+}

@@ -1,0 +1,216 @@
+//! The benchmark of design budgets: `cargo run --release -p postrider-load`. tests/load/README.md explains it.
+//!
+//! Everything runs on loopback, in fresh folders and databases, for a bounded time; whatever was started is
+//! stopped, also after an error or Ctrl-C. It prints figures and judges only whether rows are missing or doubled:
+//! a slow machine is no failure.
+
+mod adapter;
+mod baseline;
+mod budgets;
+mod clicks;
+mod conversions;
+mod generator;
+mod http;
+mod latency;
+mod machine;
+mod program;
+mod receiver;
+mod report;
+mod server;
+
+// The tests' own databases and waiting, as they are.
+#[allow(dead_code, reason = "the benchmark needs a part of them")]
+#[path = "../../src/database.rs"]
+mod database;
+#[path = "../../src/postgres.rs"]
+mod postgres;
+#[path = "../../src/temp.rs"]
+mod temp;
+#[allow(dead_code, reason = "the benchmark needs a part of it")]
+#[path = "../../src/wait.rs"]
+mod wait;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::database::Database;
+use crate::report::Report;
+
+/// Measures Postrider against its budgets and prints a table and one line of JSON.
+#[derive(Parser)]
+#[command(name = "postrider-load")]
+struct Options {
+    /// A third of the time, for a first look; figures vary more.
+    #[arg(long)]
+    quick: bool,
+    /// One part only.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// One database only.
+    #[arg(long, value_enum)]
+    db: Option<Kind>,
+    /// Measure this program instead of the one that cargo builds.
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// Connections that send conversions.
+    #[arg(long, default_value_t = 128)]
+    conversion_connections: usize,
+    #[arg(long, hide = true)]
+    serve_baseline: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Clicks,
+    Conversions,
+    Latency,
+    Adapter,
+}
+
+/// Which database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// A fresh, empty one.
+    pub async fn create(self) -> Database {
+        match self {
+            Self::Sqlite => Database::sqlite(),
+            Self::Postgres => Database::postgres().await,
+        }
+    }
+}
+
+/// How long each part takes.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// Times that server and baseline take turns.
+    pub click_rounds: usize,
+    pub click_round: Duration,
+    pub conversions: Duration,
+    pub conversion_connections: usize,
+    pub latency_samples: u64,
+    pub adapter: Duration,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Self {
+        let conversion_connections = options.conversion_connections.max(1);
+        if options.quick {
+            return Self {
+                click_rounds: 2,
+                click_round: Duration::from_millis(1_500),
+                conversions: Duration::from_secs(4),
+                conversion_connections,
+                latency_samples: 100,
+                adapter: Duration::from_millis(500),
+            };
+        }
+        Self {
+            click_rounds: 3,
+            click_round: Duration::from_millis(3_500),
+            conversions: Duration::from_secs(12),
+            conversion_connections,
+            latency_samples: 400,
+            adapter: Duration::from_secs(2),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.serve_baseline {
+        return baseline::serve();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(&options) => result,
+            () = told_to_stop() => Err(anyhow::anyhow!("stopped; all that was started is stopped too")),
+        }
+    });
+    // The generator's threads see their connections end; nobody waits for them.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| {
+        eprintln!("postrider-load: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        eprintln!("This is a debug build; its figures mean nothing. Use: cargo run --release -p postrider-load");
+    }
+    let plan = Plan::of(options);
+    let wants = |part| options.only.is_none_or(|only| only == part);
+    let mut report = Report::new();
+    report.note("machine", machine::describe());
+    report.note("quick", options.quick.into());
+
+    if wants(Part::Adapter) {
+        progress("adapter");
+        adapter::measure(plan.adapter, &mut report)?;
+    }
+    if options.only != Some(Part::Adapter) {
+        let program = options.program.clone().map_or_else(program::build, Ok)?;
+        for kind in [Kind::Sqlite, Kind::Postgres] {
+            if options.db.is_none_or(|only| only == kind) {
+                measure_on(kind, &program, plan, wants, &mut report).await?;
+            }
+        }
+    }
+    report.print();
+    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Each part has a fresh server on a fresh database, so that none pays for the rows of another.
+async fn measure_on(
+    kind: Kind,
+    program: &Path,
+    plan: Plan,
+    wants: impl Fn(Part) -> bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if wants(Part::Latency) {
+        progress(&format!("latency, {}", kind.name()));
+        latency::measure(kind, program, plan, report).await?;
+    }
+    if wants(Part::Clicks) {
+        progress(&format!("clicks, {}", kind.name()));
+        clicks::measure(kind, program, plan, report).await?;
+    }
+    if wants(Part::Conversions) {
+        progress(&format!("conversions, {}", kind.name()));
+        conversions::measure(kind, program, plan, report).await?;
+    }
+    Ok(())
+}
+
+fn progress(part: &str) {
+    eprintln!("measuring: {part}");
+}
+
+async fn told_to_stop() {
+    let listen = |kind| signal(kind).expect("signals can be listened to");
+    let (mut interrupt, mut terminate, mut hangup) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}

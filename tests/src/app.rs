@@ -1,0 +1,438 @@
+//! The server under test, in this process, on a clock that the test moves, with builders for what a test needs
+//! first. Everything goes through HTTP, so that a test reads like what a customer does.
+//!
+//! ```text
+//! let t = TestApp::start(db).await;
+//! let click = t.click().await;
+//! let postback = t.postback("/p").firing("approved").save().await;
+//! let conversion = t.conversion(&click).status("approved").send().await;
+//! t.deliver_all().await;
+//! assert_eq!(t.receiver.only_request("/p").parameter("status"), "approved");
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use postrider::clock::Clock;
+use postrider::config::Settings;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client, text};
+use crate::database::Database;
+use crate::receiver::Receiver;
+use crate::temp::TempDir;
+use crate::wait::eventually;
+
+/// 2026-03-10T12:00:00Z, and it stands still. Not today: whoever asks the system's clock gets caught.
+pub const START_MS: i64 = 1_773_144_000_000;
+
+const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
+
+pub struct TestApp {
+    server: Option<postrider::Server>,
+    settings: Settings,
+    pub clock: Clock,
+    /// The API as the admin.
+    pub admin: Client,
+    pub receiver: Receiver,
+    pub database: Database,
+    _data_dir: TempDir,
+    next: AtomicU32,
+}
+
+/// An affiliate with a key of its own.
+#[derive(Clone, Debug)]
+pub struct Affiliate {
+    pub id: String,
+    pub referral_code: String,
+    /// The API as this affiliate.
+    pub client: Client,
+}
+
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub id: String,
+    pub affiliate: Affiliate,
+    pub offer: String,
+    /// "/c/…"
+    pub path: String,
+    /// "/i/…"
+    pub impression_path: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Click {
+    pub id: String,
+    pub link: Link,
+}
+
+impl TestApp {
+    /// A server that may send postbacks to loopback, where the receiver is.
+    pub async fn start(database: Database) -> TestApp {
+        TestApp::start_with(database, |_| {}).await
+    }
+
+    pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
+        crate::install_tls_provider();
+        let data_dir = TempDir::new("data");
+        let mut settings = Settings {
+            listen: "127.0.0.1:0".to_owned(),
+            database_url: Some(database.url()),
+            data_dir: data_dir.path().to_owned(),
+            admin_api_key: Some(ADMIN_KEY.to_owned()),
+            egress_allow: vec!["127.0.0.1/32".parse().expect("a network")],
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let clock = Clock::manual(START_MS);
+        let server = launch(&settings, &clock).await;
+        TestApp {
+            admin: Client::new(&server.url(), Some(ADMIN_KEY)),
+            server: Some(server),
+            settings,
+            clock,
+            receiver: Receiver::start().await,
+            database,
+            _data_dir: data_dir,
+            next: AtomicU32::new(0),
+        }
+    }
+
+    /// Stops the server and starts it again on the same data, at the same time of its clock.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        let server = self.server.take().expect("it runs");
+        server.stop().await;
+        change(&mut self.settings);
+        let server = launch(&self.settings, &self.clock).await;
+        self.admin = Client::new(&server.url(), Some(ADMIN_KEY));
+        self.server = Some(server);
+    }
+
+    /// Stops the server as SIGTERM does.
+    pub async fn stop(&mut self) {
+        self.server.take().expect("it runs").stop().await;
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server().address()
+    }
+
+    pub fn anonymous(&self) -> Client {
+        self.admin.with_key(None)
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
+    /// Moves the clock by a millisecond: ids, and so lists, are in the order of time, and of nothing else.
+    pub fn tick(&self) {
+        self.clock.advance(Duration::from_millis(1));
+    }
+
+    /// Waits until no event is owed and no delivery is due at the time that the clock shows.
+    pub async fn deliver_all(&self) {
+        eventually("the pipeline to be idle", async || {
+            let idle = self.server().app().is_idle().await;
+            idle.expect("the database answers").then_some(())
+        })
+        .await;
+    }
+
+    fn server(&self) -> &postrider::Server {
+        self.server.as_ref().expect("it runs")
+    }
+
+    /// A number that this test has not used yet.
+    pub fn unique(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    // The nouns, with defaults.
+
+    pub async fn affiliate(&self) -> Affiliate {
+        let n = self.unique();
+        let body = json!({"name": format!("Affiliate {n}"), "email": format!("affiliate-{n}@example.com")});
+        let affiliate = self.admin.post("/api/v1/affiliates", &body).await.expect(201);
+        let id = text(&affiliate, "id");
+        let body = json!({"name": "test", "role": "affiliate", "affiliate_id": id});
+        let key = self.admin.post("/api/v1/api-keys", &body).await.expect(201);
+        Affiliate {
+            referral_code: text(&affiliate, "referral_code"),
+            client: self.admin.with_key(Some(&text(&key, "key"))),
+            id,
+        }
+    }
+
+    /// An offer that pays 12.50 USD and whose landing page gets the click id as `cid`.
+    pub async fn offer(&self) -> String {
+        self.offer_with(json!({})).await
+    }
+
+    /// The same with some fields changed.
+    pub async fn offer_with(&self, changes: Value) -> String {
+        let mut body = json!({
+            "name": format!("Offer {}", self.unique()),
+            "landing_url": "https://shop.example/landing?cid={click_id}",
+            "currency": "USD",
+            "payout": {"fixed": "12.50"},
+        });
+        merge(&mut body, changes);
+        text(&self.admin.post("/api/v1/offers", &body).await.expect(201), "id")
+    }
+
+    pub async fn link(&self, affiliate: &Affiliate, offer: &str) -> Link {
+        self.link_with(affiliate, offer, json!({})).await
+    }
+
+    pub async fn link_with(&self, affiliate: &Affiliate, offer: &str, changes: Value) -> Link {
+        let mut body = json!({"affiliate_id": affiliate.id, "offer_id": offer});
+        merge(&mut body, changes);
+        let link = self.admin.post("/api/v1/links", &body).await.expect(201);
+        let path_of = |field: &str| {
+            let url = text(&link, field);
+            url::Url::parse(&url).expect("an absolute URL").path().to_owned()
+        };
+        Link {
+            id: text(&link, "id"),
+            affiliate: affiliate.clone(),
+            offer: offer.to_owned(),
+            path: path_of("url"),
+            impression_path: path_of("impression_url"),
+        }
+    }
+
+    /// A link of a new affiliate to a new offer.
+    pub async fn any_link(&self) -> Link {
+        let affiliate = self.affiliate().await;
+        let offer = self.offer().await;
+        self.link(&affiliate, &offer).await
+    }
+
+    /// A click on a link of a new affiliate to a new offer.
+    pub async fn click(&self) -> Click {
+        self.click_on(&self.any_link().await, "").await
+    }
+
+    /// A click with a query ("" or "?sub1=a"), through the public edge.
+    pub async fn click_on(&self, link: &Link, query: &str) -> Click {
+        let answer = self.anonymous().get(&format!("{}{query}", link.path)).await;
+        assert_eq!(answer.status, 302, "{}", answer.text);
+        Click { id: click_id_in(&answer), link: link.clone() }
+    }
+
+    pub fn conversion<'a>(&'a self, click: &'a Click) -> NewConversion<'a> {
+        NewConversion {
+            t: self,
+            body: json!({
+                "click_id": click.id,
+                "transaction_id": format!("order-{}", self.unique()),
+                "status": "approved",
+                "amount": "49.00",
+                "currency": "USD",
+            }),
+        }
+    }
+
+    /// A postback to a path of the receiver, for approved conversions of anybody.
+    pub fn postback<'a>(&'a self, path: &'a str) -> NewPostback<'a> {
+        NewPostback {
+            t: self,
+            path,
+            client: self.admin.clone(),
+            body: json!({
+                "name": format!("Postback {path}"),
+                "adapter": "macro-url",
+                "config": {
+                    "base_url": self.receiver.url(path),
+                    "method": "GET",
+                    "parameters": [
+                        {"name": "click", "macro": "click_id"},
+                        {"name": "transaction", "macro": "transaction_id"},
+                        {"name": "status", "macro": "status"},
+                        {"name": "payout", "macro": "payout"},
+                    ],
+                    "custom": [],
+                },
+                "action": "conversion",
+                "scope": {"affiliate_id": null, "offer_id": null},
+                "firing_status": "approved",
+                "rejection_reasons": [],
+                "delay": null,
+                "enabled": true,
+            }),
+        }
+    }
+
+    pub async fn approve(&self, conversion: &str) -> Answer {
+        self.admin.post(&format!("/api/v1/conversions/{conversion}/approve"), &json!({})).await
+    }
+
+    pub async fn reject(&self, conversion: &str, reason: &str) -> Answer {
+        let path = format!("/api/v1/conversions/{conversion}/reject");
+        self.admin.post(&path, &json!({"reason": reason})).await
+    }
+
+    // Questions.
+
+    /// The deliveries of a postback, oldest first.
+    pub async fn deliveries(&self, postback: &str) -> Vec<Value> {
+        let path = format!("/api/v1/deliveries?postback_id={postback}");
+        let mut items = self.admin.list(&path).await;
+        items.reverse();
+        items
+    }
+
+    /// The one delivery of a postback.
+    pub async fn only_delivery(&self, postback: &str) -> Value {
+        let mut items = self.deliveries(postback).await;
+        assert_eq!(items.len(), 1, "{items:#?}");
+        let id = text(&items.remove(0), "id");
+        self.admin.get(&format!("/api/v1/deliveries/{id}")).await.expect(200)
+    }
+
+    /// The amounts of the ledger, each once per entry; they must cancel out.
+    pub async fn postings(&self) -> i64 {
+        self.database.count("postings").await
+    }
+}
+
+async fn launch(settings: &Settings, clock: &Clock) -> postrider::Server {
+    postrider::Server::start(settings.clone(), clock.clone()).await.expect("the server starts")
+}
+
+/// The click id that a landing page like the one of `offer` gets.
+pub fn click_id_in(answer: &Answer) -> String {
+    let location = answer.header("location").expect("a redirect has a location");
+    let location = url::Url::parse(location).expect("an absolute URL");
+    let cid = location.query_pairs().find(|(name, _)| name == "cid");
+    cid.expect("the landing page gets the click id").1.into_owned()
+}
+
+/// Sets the fields of `changes` in `body`, whole.
+fn merge(body: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else { panic!("changes are an object") };
+    for (name, value) in changes {
+        body[name] = value;
+    }
+}
+
+/// A conversion about to be reported by the admin.
+#[derive(Clone)]
+pub struct NewConversion<'a> {
+    t: &'a TestApp,
+    pub body: Value,
+}
+
+impl NewConversion<'_> {
+    pub fn transaction(self, id: &str) -> Self {
+        self.set("transaction_id", json!(id))
+    }
+
+    pub fn status(self, status: &str) -> Self {
+        self.set("status", json!(status))
+    }
+
+    pub fn rejected(self, reason: &str) -> Self {
+        self.status("rejected").set("reason", json!(reason))
+    }
+
+    pub fn set(mut self, field: &str, value: Value) -> Self {
+        self.body[field] = value;
+        self
+    }
+
+    pub async fn try_send(&self) -> Answer {
+        self.t.admin.post("/api/v1/conversions", &self.body).await
+    }
+
+    /// Reports it for the first time; returns its id.
+    pub async fn send(&self) -> String {
+        text(&self.try_send().await.expect(201), "id")
+    }
+}
+
+/// A postback about to be saved.
+#[derive(Clone)]
+pub struct NewPostback<'a> {
+    t: &'a TestApp,
+    path: &'a str,
+    client: Client,
+    pub body: Value,
+}
+
+impl NewPostback<'_> {
+    /// Saved by an affiliate, for itself.
+    pub fn owned_by(mut self, affiliate: &Affiliate) -> Self {
+        self.client = affiliate.client.clone();
+        self
+    }
+
+    pub fn firing(self, status: &str) -> Self {
+        self.set("firing_status", json!(status))
+    }
+
+    pub fn reasons(self, reasons: &[&str]) -> Self {
+        self.set("rejection_reasons", json!(reasons))
+    }
+
+    pub fn scope(self, affiliate: Option<&Affiliate>, offer: Option<&str>) -> Self {
+        let affiliate = affiliate.map(|affiliate| &affiliate.id);
+        self.set("scope", json!({"affiliate_id": affiliate, "offer_id": offer}))
+    }
+
+    pub fn action(self, action: &str) -> Self {
+        self.set("action", json!(action))
+    }
+
+    pub fn delay(self, value: u64, unit: &str) -> Self {
+        self.set("delay", json!({"value": value, "unit": unit}))
+    }
+
+    pub fn method(mut self, method: &str) -> Self {
+        self.body["config"]["method"] = json!(method);
+        self
+    }
+
+    /// Sends to another place than the receiver.
+    pub fn to(mut self, base_url: &str) -> Self {
+        self.body["config"]["base_url"] = json!(base_url);
+        self
+    }
+
+    /// (outer name, macro) for each parameter, instead of the default ones.
+    pub fn parameters(mut self, parameters: &[(&str, &str)]) -> Self {
+        let parameters = parameters.iter().map(|(name, token)| json!({"name": name, "macro": token}));
+        self.body["config"]["parameters"] = parameters.collect();
+        self
+    }
+
+    pub fn custom(mut self, custom: &[(&str, &str)]) -> Self {
+        let custom = custom.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        self.body["config"]["custom"] = custom.collect();
+        self
+    }
+
+    pub fn set(mut self, field: &str, value: Value) -> Self {
+        self.body[field] = value;
+        self
+    }
+
+    /// Saved without the test request, then switched on later or never.
+    pub fn disabled(self) -> Self {
+        self.set("enabled", json!(false))
+    }
+
+    pub async fn try_save(&self) -> Answer {
+        self.client.post("/api/v1/postbacks", &self.body).await
+    }
+
+    /// Saves it, forgets the test request that the receiver saw, returns its id.
+    pub async fn save(&self) -> String {
+        let postback = self.try_save().await.expect(201);
+        self.t.receiver.forget(self.path);
+        text(&postback, "id")
+    }
+}

@@ -1,0 +1,138 @@
+//! A thin JSON client for the API: it adds the key and hands back status, headers and text as they came.
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// One caller of the API: an address and, perhaps, a key.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+/// What the server answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Client {
+    pub fn new(base: &str, key: Option<&str>) -> Client {
+        crate::install_tls_provider();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client with no certificates to load");
+        Client { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) }
+    }
+
+    /// The same server, another caller.
+    pub fn with_key(&self, key: Option<&str>) -> Client {
+        Client { key: key.map(str::to_owned), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// POST with an `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, idempotency_key: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.send(request.header("Idempotency-Key", idempotency_key)).await
+    }
+
+    /// For requests that no well-behaved client makes.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        self.try_send(request).await.expect("the server answers")
+    }
+
+    /// For servers that may be killed at any moment.
+    pub async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+        let response = request.send().await?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await?,
+        })
+    }
+
+    /// Every item of a list, page by page.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = None::<String>;
+        loop {
+            let glue = if path.contains('?') { '&' } else { '?' };
+            let page = match &cursor {
+                Some(cursor) => format!("{path}{glue}limit=200&cursor={cursor}"),
+                None => format!("{path}{glue}limit=200"),
+            };
+            let page = self.get(&page).await.expect(200);
+            items.extend(page["items"].as_array().expect("a list").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return items,
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "the server answered: {}", self.text);
+        self.json()
+    }
+
+    /// The body as JSON; null when there is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        if self.text.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text))
+    }
+
+    /// The body of a problem with this status and this code.
+    #[track_caller]
+    pub fn expect_problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.expect(status);
+        assert_eq!(problem["code"], code, "the server answered: {}", self.text);
+        problem
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The text at this place; panics when there is none.
+#[track_caller]
+pub fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_else(|| panic!("no text {field:?} in {value}")).to_owned()
+}

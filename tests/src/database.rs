@@ -1,0 +1,84 @@
+//! The database under a test, and the few questions that only SQL can answer (rows of the ledger, of clicks).
+
+use std::path::Path;
+
+use sqlx::{Connection, PgConnection, Row, SqliteConnection};
+
+use crate::temp::TempDir;
+
+#[derive(Debug)]
+pub enum Database {
+    Sqlite { dir: TempDir },
+    Postgres { url: String },
+}
+
+impl Database {
+    pub fn sqlite() -> Database {
+        Database::Sqlite { dir: TempDir::new("sqlite") }
+    }
+
+    /// A fresh database in the cluster of this test process.
+    pub async fn postgres() -> Database {
+        Database::Postgres { url: crate::postgres::fresh_database().await }
+    }
+
+    /// What goes into `DATABASE_URL`.
+    pub fn url(&self) -> String {
+        match self {
+            Database::Sqlite { dir } => format!("sqlite://{}", file(dir).display()),
+            Database::Postgres { url } => url.clone(),
+        }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Database::Sqlite { .. })
+    }
+
+    /// The one whole number that `sql` selects.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Database::Sqlite { dir } => {
+                let mut connection = open_sqlite(&file(dir)).await;
+                let row = sqlx::query(sql).fetch_one(&mut connection).await;
+                row.expect("the query runs").get(0)
+            }
+            Database::Postgres { url } => {
+                let mut connection = PgConnection::connect(url).await.expect("it answers");
+                let row = sqlx::query(sql).fetch_one(&mut connection).await;
+                row.expect("the query runs").get(0)
+            }
+        }
+    }
+
+    /// Rows of a table.
+    pub async fn count(&self, table: &str) -> i64 {
+        self.number(&format!("SELECT count(*) FROM {table}")).await
+    }
+
+    /// Whether the text stands anywhere in the stored data.
+    pub async fn contains(&self, table: &str, text: &str) -> bool {
+        match self {
+            // SQLite keeps text as it is, so the files themselves are the strictest place to look.
+            Database::Sqlite { dir } => std::fs::read_dir(dir.path())
+                .expect("the folder is there")
+                .flatten()
+                .filter_map(|entry| std::fs::read(entry.path()).ok())
+                .any(|bytes| bytes.windows(text.len()).any(|w| w == text.as_bytes())),
+            Database::Postgres { .. } => {
+                let sql = format!("SELECT count(*) FROM {table} t WHERE t::text LIKE '%{text}%'");
+                self.number(&sql).await > 0
+            }
+        }
+    }
+}
+
+fn file(dir: &TempDir) -> std::path::PathBuf {
+    dir.path().join("postrider.db")
+}
+
+async fn open_sqlite(file: &Path) -> SqliteConnection {
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(file).busy_timeout(std::time::Duration::from_secs(20));
+    SqliteConnection::connect_with(&options).await.expect("the server has created the file")
+}

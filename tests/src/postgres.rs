@@ -1,0 +1,164 @@
+//! A private PostgreSQL cluster for this test process: own folder, own port, loopback only, durable.
+//!
+//! It is started by the first test that asks, and a shell watches over it: when this process ends, however
+//! it ends, the pipe to the shell closes, and the shell stops the server and removes the folder.
+//! `POSTRIDER_TEST_POSTGRES` (a URL of a superuser, without a database) names a server to use instead.
+
+use std::net::TcpListener;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tokio::sync::OnceCell;
+
+use crate::temp::unique_dir;
+use crate::wait::within;
+
+struct Cluster {
+    /// "postgres://postgres@127.0.0.1:12345"; a database name is appended.
+    url: String,
+    /// Holds the pipe open; never read. `None` when the server is somebody else's.
+    _watchdog: Option<Child>,
+}
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
+/// Creates an empty database and returns its URL.
+pub async fn fresh_database() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let cluster = CLUSTER.get_or_init(start).await;
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut admin = connect(&cluster.url).await.expect("the cluster answered before");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&mut admin)
+        .await
+        .expect("a superuser may create a database");
+    format!("{}/{name}", cluster.url)
+}
+
+async fn start() -> Cluster {
+    if let Ok(url) = std::env::var("POSTRIDER_TEST_POSTGRES") {
+        let url = url.trim_end_matches('/').to_owned();
+        return Cluster { url, _watchdog: None };
+    }
+    // Another process may take the port between our look and PostgreSQL's; then begin again with another.
+    for _ in 0..5 {
+        if let Some(cluster) = try_start().await {
+            return cluster;
+        }
+    }
+    panic!("PostgreSQL found no free port in five tries");
+}
+
+async fn try_start() -> Option<Cluster> {
+    let bin = find_binaries();
+    let dir = unique_dir("pg");
+    let owner = owner_of_cluster();
+    if let Some((uid, gid)) = owner {
+        chown(&dir, Some(uid), Some(gid)).expect("root may give a folder away");
+    }
+    init(&bin, &dir, owner);
+    let port = free_port();
+    let watchdog = watch_over(&bin, &dir, port, owner);
+    let url = format!("postgres://postgres@127.0.0.1:{port}");
+    wait_until_ready(&url, &dir).await.then(|| Cluster { url, _watchdog: Some(watchdog) })
+}
+
+fn init(bin: &Path, dir: &Path, owner: Option<(u32, u32)>) {
+    let mut initdb = Command::new(bin.join("initdb"));
+    initdb
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"])
+        .arg("--pgdata")
+        .arg(dir.join("data"))
+        .current_dir(dir);
+    let output = as_owner(&mut initdb, owner).output().expect("initdb runs");
+    assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Starts PostgreSQL under a shell that outlives this process by a moment only.
+fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> Child {
+    const SCRIPT: &str = r#"
+        trap '' INT TERM HUP
+        "$1/postgres" -D "$2/data" -p "$3" \
+            -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
+            -c fsync=on -c synchronous_commit=on -c max_connections=400 -c log_checkpoints=off \
+            >>"$2/log" 2>&1 &
+        server=$!
+        cat >/dev/null
+        kill -QUIT "$server" 2>/dev/null
+        wait "$server"
+        rm -rf "$2"
+    "#;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", SCRIPT, "postgres-watchdog"])
+        .arg(bin)
+        .arg(dir)
+        .arg(port.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir(dir)
+        // Ctrl-C at the terminal must reach the tests, not the one who cleans up after them.
+        .process_group(0);
+    as_owner(&mut shell, owner).spawn().expect("sh runs")
+}
+
+async fn wait_until_ready(url: &str, dir: &Path) -> bool {
+    let deadline = Duration::from_secs(60);
+    within(deadline, "PostgreSQL to start", async || {
+        if connect(url).await.is_ok() {
+            return Some(true);
+        }
+        let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+        log.contains("could not bind").then_some(false)
+    })
+    .await
+}
+
+async fn connect(url: &str) -> sqlx::Result<PgConnection> {
+    PgConnection::connect(&format!("{url}/postgres")).await
+}
+
+/// Debian keeps the server's programs out of the path.
+fn find_binaries() -> PathBuf {
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin"));
+    debian
+        .chain(std::env::split_paths(&in_path))
+        .find(|dir| dir.join("initdb").exists() && dir.join("postgres").exists())
+        .expect("PostgreSQL's initdb and postgres are installed (tests/run does it)")
+}
+
+/// PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes.
+fn owner_of_cluster() -> Option<(u32, u32)> {
+    let id = |args: &[&str]| -> Option<u32> {
+        let output = Command::new("id").args(args).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    (id(&["-u"]) == Some(0)).then(|| {
+        let user = ["postgres", "nobody"].into_iter().find_map(|name| Some((id(&["-u", name])?, id(&["-g", name])?)));
+        user.expect("there is a user postgres or nobody")
+    })
+}
+
+fn as_owner(command: &mut Command, owner: Option<(u32, u32)>) -> &mut Command {
+    match owner {
+        Some((uid, gid)) => command.uid(uid).gid(gid),
+        None => command,
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    probe.local_addr().expect("it is bound").port()
+}

@@ -1,0 +1,173 @@
+//! The real `postrider` program as a child process, for what only a process can do: be killed, start again
+//! on the same data, obey SIGTERM, write logs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::database::Database;
+use crate::postgres::free_port;
+use crate::temp::TempDir;
+use crate::wait::within;
+
+pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
+
+/// Where and how the program runs; outlives any number of its runs.
+pub struct Installation {
+    pub database: Database,
+    data_dir: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Installation {
+    pub fn new(database: Database) -> Installation {
+        Installation { database, data_dir: TempDir::new("data"), environment: Vec::new() }
+    }
+
+    /// Adds a setting, e.g. ("POSTRIDER_LEASE_SECS", "2").
+    pub fn with(mut self, name: &'static str, value: &str) -> Installation {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Starts `postrider serve` and waits until it is ready.
+    pub async fn start(&self) -> Process {
+        self.start_with(&[]).await
+    }
+
+    /// The same with further settings for this run only.
+    pub async fn start_with(&self, settings: &[(&str, &str)]) -> Process {
+        // Somebody else may take the port between our look and the program's; then another one will do.
+        for _ in 0..5 {
+            if let Some(process) = self.try_start(settings).await {
+                return process;
+            }
+        }
+        panic!("postrider did not start; its log:\n{}", self.log());
+    }
+
+    async fn try_start(&self, settings: &[(&str, &str)]) -> Option<Process> {
+        let port = free_port();
+        let mut command = self.command(&["serve"]);
+        command.env("POSTRIDER_LISTEN", format!("127.0.0.1:{port}"));
+        command.envs(settings.iter().copied());
+        let child = command.spawn().expect("postrider runs");
+        let url = format!("http://127.0.0.1:{port}");
+        let client = Client::new(&url, Some(ADMIN_KEY));
+        let mut process = Process { child, url, client };
+        let ready = within(Duration::from_secs(120), "postrider to be ready", async || {
+            if process.child.try_wait().expect("it is our child").is_some() {
+                return Some(false);
+            }
+            let request = process.client.request(reqwest::Method::GET, "/readyz");
+            let answer = process.client.try_send(request).await.ok()?;
+            (answer.status == 200).then_some(true)
+        })
+        .await;
+        ready.then_some(process)
+    }
+
+    /// The program with this installation's settings and any arguments, its output going to the log.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.log_file()).expect("the data folder is ours");
+        let mut command = Command::new(program());
+        // Settings come from here only, whatever the developer's shell has.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .current_dir(self.data_dir.path())
+            .env("DATABASE_URL", self.database.url())
+            .env("POSTRIDER_DATA_DIR", self.data_dir.path())
+            .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
+            .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
+            .envs(self.environment.iter().map(|(k, v)| (*k, v.as_str())))
+            .stdin(Stdio::null())
+            .stderr(log.try_clone().expect("a file can be cloned"))
+            .stdout(log);
+        command
+    }
+
+    /// Runs the program to its end, without the environment variables in `without`.
+    pub async fn run(&self, arguments: &[&str], without: &[&str]) -> ExitStatus {
+        let mut command = self.command(arguments);
+        for name in without {
+            command.env_remove(name);
+        }
+        let child = command.spawn().expect("postrider runs");
+        let client = Client::new("http://unused.invalid", None);
+        Process { child, url: String::new(), client }.wait().await
+    }
+
+    /// Everything that the program has printed and logged so far, in all its runs.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.data_dir.path().join("test.log")
+    }
+}
+
+/// One run of the program. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    pub url: String,
+    /// As the admin.
+    pub client: Client,
+}
+
+impl Process {
+    /// SIGKILL: no destructor runs, nothing is flushed. Returns when the process is gone.
+    pub fn kill_9(mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// SIGTERM; `wait` tells how it ended.
+    pub fn terminate(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn wait(&mut self) -> ExitStatus {
+        within(Duration::from_secs(180), "postrider to end", async || self.child.try_wait().expect("it is our child"))
+            .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Builds the program, in the profile of the test that asks, and returns its path. Cargo does nothing when it is
+/// fresh, so a test never judges the program of yesterday.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test knows its own path");
+        // target/<profile>/deps/it-0123456789abcdef
+        let folder = test.parent().and_then(Path::parent).expect("in deps");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--workspace", "--bin", "postrider"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.status().expect("cargo runs");
+        assert!(status.success(), "postrider does not build");
+        folder.join("postrider")
+    })
+}

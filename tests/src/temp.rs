@@ -1,0 +1,39 @@
+//! A directory of one's own that goes away with its owner.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new(purpose: &str) -> TempDir {
+        TempDir(unique_dir(purpose))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Creates `<temp>/postrider-<purpose>-<pid>-<n>`; nobody removes it.
+pub(crate) fn unique_dir(purpose: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    loop {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("postrider-{purpose}-{pid}-{n}"));
+        match std::fs::create_dir(&path) {
+            Ok(()) => return path,
+            // Left behind by a killed process that had the same number.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            Err(error) => panic!("cannot create {}: {error}", path.display()),
+        }
+    }
+}
