@@ -86,7 +86,8 @@ impl Server {
         for writer in self.writers {
             let _ = tokio::time::timeout(limit, writer).await;
         }
-        db.close().await;
+        // Closing waits for every connection, and a postback still in flight may hold on to one.
+        let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");
     }
 }

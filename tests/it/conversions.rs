@@ -12,6 +12,7 @@ on_both_databases!(
     a_conversion_belongs_to_the_affiliate_of_its_click,
     without_a_click_a_code_or_a_coupon_tells_whose_it_is,
     a_conversion_of_nobody_is_refused,
+    a_code_says_who_and_not_what,
     the_offer_says_what_a_conversion_pays,
     what_is_no_amount_is_refused,
     every_legal_move_and_every_illegal_one,
@@ -136,6 +137,15 @@ async fn a_conversion_of_nobody_is_refused(db: Database) {
     assert_eq!(t.database.count("conversions").await, 0);
     assert_eq!(t.database.count("events").await, 0);
     assert_eq!(t.postings().await, 0);
+}
+
+async fn a_code_says_who_and_not_what(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let body = json!({"referral_code": affiliate.referral_code, "transaction_id": "T-1"});
+    t.admin.post("/api/v1/conversions", &body).await.expect_problem(422, "offer_missing");
+    let offer = t.offer().await;
+    assert_eq!(t.admin.post("/api/v1/conversions", &body).await.expect(201)["offer_id"], offer);
 }
 
 async fn the_offer_says_what_a_conversion_pays(db: Database) {

@@ -72,8 +72,11 @@ impl Error {
 }
 
 fn sentence(issues: &[FieldIssue]) -> String {
-    let parts: Vec<_> = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
-    parts.join("; ")
+    let parts = issues.iter().map(|issue| match issue.path.as_str() {
+        "" => format!("the body: {}", issue.message),
+        path => format!("{path}: {}", issue.message),
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// Whether a unique key was violated: somebody was faster, or the value is taken.
