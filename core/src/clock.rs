@@ -38,13 +38,19 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC.
+    /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC. What is read can be
+    /// written and read again: years have four digits, also in UTC.
     pub fn parse(text: &str) -> Option<Self> {
-        if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
-            return Some(Self(time.timestamp_millis()));
-        }
-        let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        Some(Self(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()))
+        const YEAR_0: i64 = -62_167_219_200_000;
+        const YEAR_10000: i64 = 253_402_300_800_000;
+        let millis = match chrono::DateTime::parse_from_rfc3339(text) {
+            Ok(time) => time.timestamp_millis(),
+            Err(_) => {
+                let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+                date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()
+            }
+        };
+        (YEAR_0..YEAR_10000).contains(&millis).then_some(Self(millis))
     }
 }
 
@@ -135,6 +141,22 @@ impl Clock {
             Kind::Manual(manual) => {
                 let _ = tokio::time::timeout(span, manual.moved.notified()).await;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_can_be_written_and_read_again() {
+        for text in ["2026-11-20T14:05:00Z", "2026-11-20T14:05:00.250+02:00", "2026-11-20", "0000-01-01", "9999-12-31"] {
+            let time = Timestamp::parse(text).unwrap();
+            assert_eq!(Timestamp::parse(&time.to_string()), Some(time), "{text}");
+        }
+        for text in ["+12345-01-01", "9999-12-31T23:59:59-01:00", "-0001-12-31", "20.11.2026", ""] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
 }

@@ -9,6 +9,24 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
+/// that name. The admin key is read apart, as text, whatever it looks like.
+const FROM_ENVIRONMENT: [&str; 13] = [
+    "LISTEN",
+    "DATABASE_URL",
+    "DATA_DIR",
+    "PUBLIC_URL",
+    "EGRESS_ALLOW",
+    "TRUSTED_PROXIES",
+    "ROLE",
+    "LEASE_SECS",
+    "REQUEST_TIMEOUT_MS",
+    "DRAIN_TIMEOUT_MS",
+    "SEND_CONCURRENCY",
+    "DATABASE_CONNECTIONS",
+    "RETENTION_DAYS",
+];
+
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -90,9 +108,11 @@ impl Settings {
         let settings: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(Env::raw().only(&["DATABASE_URL"]))
-            .merge(Env::prefixed("POSTRIDER_").ignore(&["CONFIG", "LOG"]))
+            .merge(Env::prefixed("POSTRIDER_").only(&FROM_ENVIRONMENT))
             .extract()
             .with_context(|| format!("The settings in {} or POSTRIDER_* can't be used", file.display()))?;
+        let key = std::env::var("POSTRIDER_ADMIN_API_KEY").ok().filter(|key| !key.is_empty());
+        let settings = Self { admin_api_key: key.or(settings.admin_api_key), ..settings };
         settings.check()?;
         Ok(settings)
     }
@@ -112,6 +132,11 @@ impl Settings {
             "lease_secs ({} s) must be longer than request_timeout_ms ({} ms), or a postback in flight is sent twice",
             self.lease_secs,
             self.request_timeout_ms
+        );
+        anyhow::ensure!(
+            self.database_connections >= 4 || !self.database().starts_with("postgres"),
+            "database_connections is {}; PostgreSQL needs 4 or more",
+            self.database_connections
         );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");

@@ -23,14 +23,14 @@ pub struct Server {
     web: JoinHandle<()>,
     pipeline: Pipeline,
     writers: WriterTasks,
-    /// Held while this server uses the data folder.
-    _lock: std::fs::File,
+    /// Held while this server uses a SQLite file.
+    _lock: Option<std::fs::File>,
 }
 
 impl Server {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         web::health::install();
-        let lock = lock_data_dir(&settings)?;
+        let lock = lock_database(&settings)?;
         let listener = TcpListener::bind(&settings.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another POSTRIDER_LISTEN", settings.listen))?;
@@ -93,18 +93,16 @@ impl Server {
 }
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-fn lock_data_dir(settings: &Settings) -> anyhow::Result<std::fs::File> {
+fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
     app::create_private_dir(&settings.data_dir)?;
-    let path = settings.data_dir.join("lock");
+    let url = settings.database();
+    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = format!("{}.lock", path.split('?').next().unwrap_or(path));
     let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(|| format!("{} can't be opened; may the data folder be written?", path.display()))?;
-    if settings.database().starts_with("sqlite:") {
-        file.try_lock().map_err(|_| {
-            anyhow::anyhow!(
-                "another Postrider uses the data folder {}; stop it, or set POSTRIDER_DATA_DIR to another folder",
-                settings.data_dir.display()
-            )
-        })?;
-    }
-    Ok(file)
+    let file = file.with_context(|| format!("{path} can't be opened; does its folder exist and may it be written?"))?;
+    file.try_lock().map_err(|_| {
+        anyhow::anyhow!("another Postrider uses this database ({path} is locked); stop it, or set POSTRIDER_DATA_DIR to another folder")
+    })?;
+    Ok(Some(file))
 }

@@ -9,6 +9,11 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// All or nothing: a start that is broken off must not leave half a schema.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         dialect::run(manager, PROGRAM).await?;
         dialect::run(manager, BOOKS).await?;
@@ -152,7 +157,7 @@ CREATE TABLE conversions (
     purchase_date <time>,
     created_at <time> NOT NULL,
     updated_at <time> NOT NULL,
-    UNIQUE (offer_id, transaction_id)
+    UNIQUE (transaction_id, offer_id)
 )
 
 CREATE INDEX conversions_by_affiliate ON conversions (affiliate_id, id)

@@ -8,4 +8,5 @@ wasmtime::component::bindgen!({
     additional_derives: [PartialEq],
 });
 
-pub use postrider::adapter::{log, types};
+// `self`, because rustdoc has a crate `postrider` at hand as well.
+pub use self::postrider::adapter::{log, types};

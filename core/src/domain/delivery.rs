@@ -69,8 +69,19 @@ pub struct Delivery {
 pub enum NotRetryable {
     #[error("delivery {0} was accepted by its destination; there is nothing to retry")]
     Accepted(DeliveryId),
+    #[error("delivery {0} is being sent right now; look again in a moment")]
+    InFlight(DeliveryId),
     #[error("delivery {0} was superseded by a newer state of its conversion; retry that delivery instead")]
     Superseded(DeliveryId),
+}
+
+impl NotRetryable {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InFlight(_) => "delivery_in_flight",
+            Self::Accepted(_) | Self::Superseded(_) => "delivery_not_retryable",
+        }
+    }
 }
 
 impl Delivery {
@@ -99,6 +110,8 @@ impl Delivery {
         match self.state {
             DeliveryState::Success => return Err(NotRetryable::Accepted(self.id)),
             DeliveryState::Superseded => return Err(NotRetryable::Superseded(self.id)),
+            // What comes of the attempt under way would overwrite the wish.
+            DeliveryState::Pending if self.in_flight(now) => return Err(NotRetryable::InFlight(self.id)),
             DeliveryState::Pending | DeliveryState::Failed | DeliveryState::Cancelled => {}
         }
         self.state = DeliveryState::Pending;

@@ -56,9 +56,14 @@ impl LandingUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidLandingUrl::UserInfo);
         }
-        let after_scheme = text.find("//").map_or(0, |at| at + 2);
-        let authority_end = text[after_scheme..].find(['/', '?', '#', '\\']).map_or(text.len(), |at| after_scheme + at);
-        if text[..authority_end].contains(['{', '}']) {
+        // A parser skips any slashes and backslashes before the host; here it must stand right after `://`.
+        let rest = text.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
+        let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+        if authority.is_empty() {
+            return Err(InvalidLandingUrl::NotAUrl(text.chars().take(200).collect()));
+        }
+        let host_has_macro = url.host_str().is_none_or(|host| host.contains(['{', '}', '%']));
+        if authority.contains(['{', '}']) || host_has_macro {
             return Err(InvalidLandingUrl::MacroInHost);
         }
         if let Some(unknown) = macros_in(text).find(|name| !MACROS.contains(name)) {
@@ -173,7 +178,16 @@ mod tests {
         ] {
             assert_eq!(LandingUrl::parse(text), Err(wanted), "{text}");
         }
-        for text in ["https://{sub1}.shop.example/", "https://shop.example:{sub1}/", "{sub1}"] {
+        for text in [
+            "https://{sub1}.shop.example/",
+            "https://shop.example:{sub1}/",
+            "{sub1}",
+            "https:///{sub1}/x",
+            "https:/{sub1}/x",
+            "https:\\\\{sub1}\\x",
+            "https://\\{sub1}/",
+            "https:{sub1}",
+        ] {
             assert!(LandingUrl::parse(text).is_err(), "{text}");
         }
     }

@@ -58,18 +58,20 @@ impl Pipeline {
     /// Takes nothing new, waits for what is in flight, and frees what was not begun.
     pub async fn stop(self) {
         self.stopping.cancel();
-        if tokio::time::timeout(self.app.settings.drain_timeout(), self.workers.wait()).await.is_err() {
-            tracing::warn!(
-                "Postbacks were still in flight at the end of the drain; their leases end and they are sent again"
-            );
+        let limit = self.app.settings.drain_timeout();
+        if tokio::time::timeout(limit, self.workers.wait()).await.is_err() {
+            // Which of the claims are still in flight can't be told, and those must not be sent twice at once.
+            tracing::warn!("Postbacks are in flight at the end of the drain; they are sent again when their leases end");
+            return;
         }
-        for claim in self.claims.outstanding() {
-            let events = storage::events::release(self.app.db.writer(), claim).await;
-            let deliveries = storage::deliveries::release(self.app.db.writer(), claim).await;
-            if let Err(error) = events.and(deliveries) {
-                tracing::warn!(%error, "Claims could not be freed; their leases will end by themselves");
-                break;
-            }
+        // What is claimed now was not begun.
+        let claims = self.claims.outstanding();
+        let releasing = async {
+            storage::events::release(self.app.db.writer(), &claims).await?;
+            storage::deliveries::release(self.app.db.writer(), &claims).await
+        };
+        if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
+            tracing::warn!("Claims could not be freed; their leases will end by themselves");
         }
     }
 }
@@ -77,10 +79,12 @@ impl Pipeline {
 /// A worker that ends without being told to is started again, not in a hot loop.
 async fn forever(name: &'static str, stopping: CancellationToken, run: impl Fn() -> work::Running + Send) {
     while !stopping.is_cancelled() {
-        match run().await {
-            Ok(()) if stopping.is_cancelled() => return,
-            Ok(()) => tracing::error!(worker = name, "A worker ended; starting it again"),
-            Err(error) => tracing::error!(worker = name, %error, "A worker failed; starting it again"),
+        // A task of its own, so that a panic ends the worker and not whoever would start it again.
+        match tokio::spawn(run()).await {
+            Ok(Ok(())) if stopping.is_cancelled() => return,
+            Ok(Ok(())) => tracing::error!(worker = name, "A worker ended; starting it again"),
+            Ok(Err(error)) => tracing::error!(worker = name, %error, "A worker failed; starting it again"),
+            Err(error) => tracing::error!(worker = name, %error, "A worker broke off; starting it again"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -1,6 +1,7 @@
 //! The worker "send": claims due deliveries, sends them, and stores what came of it in groups.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -9,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::services::sending::{self, Prepared, Sent};
+use crate::services::error::is_outage;
+use crate::services::sending::{self, Concluded, Prepared, Sent};
 use crate::storage;
 use crate::storage::writer::Writer;
 
@@ -33,11 +35,14 @@ struct Due {
 }
 
 pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Running {
-    let concluder_app = app.clone();
-    let (concluder, concluding) = Concluder::spawn(GROUP, move |sent| conclude(concluder_app.clone(), sent));
+    let behind = Arc::new(AtomicBool::new(false));
+    let (concluder, concluding) = {
+        let (app, behind) = (app.clone(), behind.clone());
+        Concluder::spawn(GROUP, move |sent| conclude(app.clone(), behind.clone(), sent))
+    };
     let fetch = {
         let (app, concluder) = (app.clone(), concluder.clone());
-        move || fetch(app.clone(), claims.clone(), concluder.clone())
+        move || fetch(app.clone(), claims.clone(), concluder.clone(), behind.clone())
     };
     let queue = work::queue(app.clock.clone(), app.signals.deliveries.clone(), fetch);
     let concurrency = app.settings.send_concurrency;
@@ -58,7 +63,15 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
 }
 
 /// Claims a batch and prepares it. What the rules end and what adapters can't render is stored right away.
-async fn fetch(app: App, claims: Claims, concluder: Concluder) -> Result<Fetched<Due>, DbErr> {
+async fn fetch(
+    app: App,
+    claims: Claims,
+    concluder: Concluder,
+    behind: Arc<AtomicBool>,
+) -> Result<Fetched<Due>, DbErr> {
+    if behind.load(Ordering::SeqCst) {
+        return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
+    }
     let now = app.clock.now();
     let (claim, lease_until) = claims.take(now);
     let deliveries = storage::deliveries::claim(app.db.writer(), BATCH, now, lease_until, claim).await?;
@@ -70,7 +83,7 @@ async fn fetch(app: App, claims: Claims, concluder: Concluder) -> Result<Fetched
     }
     let preparation = sending::prepare(&app, deliveries, claim).await?;
     if !preparation.finished.is_empty() {
-        sending::conclude(&app, Arc::default(), preparation.finished).await?;
+        Concluded::by_rules(preparation.finished).store(&app).await?;
     }
     for troubled in preparation.troubled {
         let concluder = concluder.clone();
@@ -91,16 +104,23 @@ async fn send(due: Due, app: Data<App>, concluder: Data<Concluder>) -> Result<()
     Ok(())
 }
 
-/// Stores a group of results. A database that is away for a moment must not cost a second postback.
-async fn conclude(app: App, sent: Vec<Sent>) -> Vec<()> {
+/// Stores a group of results. A database that is away for a moment must not cost a second postback: while
+/// results wait to be stored nothing new is claimed, and nothing that another claim could take up is forgotten.
+async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()> {
     let count = sent.len();
-    let sent = Arc::new(sent);
+    let concluded = sending::conclude(&app, sent).await;
     let give_up = tokio::time::Instant::now() + app.settings.lease();
     loop {
-        match sending::conclude(&app, sent.clone(), Vec::new()).await {
+        match concluded.store(&app).await {
             Ok(()) => break,
+            Err(error) if !is_outage(&error) => {
+                tracing::warn!(%error, results = count, "Results could not be stored together; storing them one by one");
+                concluded.store_one_by_one(&app).await;
+                break;
+            }
             Err(error) if tokio::time::Instant::now() < give_up => {
-                tracing::warn!(%error, results = count, "Results could not be stored; trying again");
+                behind.store(true, Ordering::SeqCst);
+                tracing::warn!(%error, results = count, "The database is away; results wait to be stored");
                 tokio::time::sleep(STORE_AGAIN).await;
             }
             Err(error) => {
@@ -109,5 +129,6 @@ async fn conclude(app: App, sent: Vec<Sent>) -> Vec<()> {
             }
         }
     }
+    behind.store(false, Ordering::SeqCst);
     vec![(); count]
 }

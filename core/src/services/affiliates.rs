@@ -44,7 +44,7 @@ pub struct Changes {
 
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affiliate, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::affiliates::find(&tx, id).await?;
+    let found = storage::affiliates::lock(&tx, id).await?;
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
     affiliate.name = changes.name.unwrap_or(affiliate.name);
     affiliate.email = changes.email.unwrap_or(affiliate.email);

@@ -48,8 +48,7 @@ struct Destination {
 /// Records a click over a link and says where it leads. `None`: the link leads nowhere.
 pub async fn follow_link(app: &App, id: LinkId, visit: Visit) -> Result<Option<String>, Error> {
     let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(None) };
-    let click = record(app, Action::Click, destination, visit).await?;
-    Ok(Some(click.landing_url))
+    record(app, Action::Click, destination, visit).await.map(Some)
 }
 
 /// Records a click over a referral code; without `offer_id` it leads to the default offer.
@@ -69,8 +68,7 @@ pub async fn follow_code(
     if !destination.is_open() {
         return Ok(None);
     }
-    let click = record(app, Action::Click, destination, visit).await?;
-    Ok(Some(click.landing_url))
+    record(app, Action::Click, destination, visit).await.map(Some)
 }
 
 /// Records that a banner was seen. `false`: the link leads nowhere.
@@ -94,12 +92,13 @@ impl Destination {
     }
 }
 
-/// Answers when the click is durable.
-async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<Click, Error> {
+/// Answers with the landing page when the click is durable.
+async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<String, Error> {
     let click = describe(action, destination, visit, app.clock.now());
-    app.clicks.submit(click.clone()).await?.map_err(Error::Database)?;
+    let landing_url = click.landing_url.clone();
+    app.clicks.submit(click).await?.map_err(Error::Database)?;
     metrics::counter!("postrider_clicks_total", "action" => action.as_str()).increment(1);
-    Ok(click)
+    Ok(landing_url)
 }
 
 fn describe(action: Action, destination: Destination, visit: Visit, now: Timestamp) -> Click {

@@ -29,6 +29,7 @@ use crate::storage::{self, Database};
 use super::Error;
 use super::catalog::Catalog;
 use super::clicks::confine;
+use super::error::is_outage;
 
 pub type ConversionWriter = Writer<Command, Result<Recorded, Error>>;
 
@@ -51,7 +52,8 @@ pub struct Report {
     pub offer_id: Option<OfferId>,
     pub transaction_id: String,
     pub goal: Option<String>,
-    pub status: Status,
+    /// Pending for a new conversion when absent; a known one then stays as it is.
+    pub status: Option<Status>,
     pub amount: Option<Amount>,
     /// The offer's when absent.
     pub currency: Option<Currency>,
@@ -137,6 +139,13 @@ pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     submit(app, Command::Report(Box::new(report))).await
 }
 
+/// Records many, in the order given, each with its own answer.
+pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
+    let commands = reports.into_iter().map(|report| Command::Report(Box::new(report)));
+    let answers = app.conversions.submit_all(commands).await;
+    answers.into_iter().map(|answer| answer?.inspect(count)).collect()
+}
+
 /// Approves a pending conversion; its earning is posted.
 pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
     Ok(submit(app, Command::ChangeStatus { id, status: Status::Approved }).await?.conversion)
@@ -148,10 +157,12 @@ pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Conve
 }
 
 async fn submit(app: &App, command: Command) -> Result<Recorded, Error> {
-    let recorded = app.conversions.submit(command).await??;
+    app.conversions.submit(command).await?.inspect(count)
+}
+
+fn count(recorded: &Recorded) {
     let (status, result) = (recorded.conversion.status.word(), recorded.change.word());
     metrics::counter!("postrider_conversions_total", "status" => status, "result" => result).increment(1);
-    Ok(recorded)
 }
 
 pub async fn get(app: &App, actor: Actor, id: ConversionId) -> Result<Conversion, Error> {
@@ -214,9 +225,10 @@ impl Group {
     async fn carry_out(&self, commands: Vec<Command>) -> Vec<Result<Recorded, Error>> {
         match self.try_together(commands.clone()).await {
             Ok(answers) => answers,
-            Err(error) if commands.len() == 1 => {
-                tracing::error!(%error, "A conversion could not be stored");
-                vec![Err(error.into())]
+            Err(error) if commands.len() == 1 || is_outage(&error) => {
+                tracing::error!(%error, conversions = commands.len(), "Conversions could not be stored");
+                let error = Error::from(error);
+                commands.iter().map(|_| Err(error.clone())).collect()
             }
             Err(error) => {
                 tracing::warn!(%error, conversions = commands.len(), "A group failed; trying one by one");
@@ -398,7 +410,9 @@ impl Books {
     fn report(&mut self, it: &Attributed, now: Timestamp) -> Result<Recorded, Error> {
         let key = (it.offer.id, it.report.transaction_id.clone());
         if let Some(entry) = self.by_transaction.get(&key) {
-            return self.apply(*entry, &it.report.status, now);
+            let entry = *entry;
+            let status = it.report.status.clone().unwrap_or_else(|| self.conversions[entry].conversion.status.clone());
+            return self.apply(entry, &status, now);
         }
         let conversion = it.conversion(now)?;
         let entry = self.add(conversion.clone(), true, it.click.clone());
@@ -474,7 +488,7 @@ impl Attributed {
             offer_id: self.offer.id,
             transaction_id: report.transaction_id.clone(),
             revision: 1,
-            status: report.status.clone(),
+            status: report.status.clone().unwrap_or(Status::Pending),
             affiliate_id: self.affiliate.id,
             link_id: self.link_id,
             click_id: self.click.as_ref().map(|click| click.id),

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use sea_orm::ConnectionTrait;
+
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
@@ -21,7 +23,7 @@ pub struct LoggedDelivery {
 
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::deliveries::find(app.db.reader(), id).await?;
-    let delivery = visible(app, actor, id, delivery).await?;
+    let delivery = visible(app.db.reader(), actor, id, delivery).await?;
     let mut logged = with_attempts(app, actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
@@ -42,7 +44,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDeli
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let delivery = storage::deliveries::lock(&tx, id).await?;
-    let mut delivery = visible(app, actor, id, delivery).await?;
+    let mut delivery = visible(&tx, actor, id, delivery).await?;
     delivery.retry(now)?;
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
@@ -52,10 +54,15 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDeli
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.
-async fn visible(app: &App, actor: Actor, id: DeliveryId, found: Option<Delivery>) -> Result<Delivery, Error> {
+async fn visible(
+    db: &impl ConnectionTrait,
+    actor: Actor,
+    id: DeliveryId,
+    found: Option<Delivery>,
+) -> Result<Delivery, Error> {
     let delivery = found.ok_or_else(|| Error::not_found("delivery", id))?;
     if let Some(own) = actor.confined_to() {
-        let postback = storage::postbacks::find(app.db.reader(), delivery.postback_id).await?;
+        let postback = storage::postbacks::find(db, delivery.postback_id).await?;
         if postback.is_none_or(|it| it.owner != Some(own)) {
             return Err(Error::not_found("delivery", id));
         }
@@ -79,13 +86,22 @@ async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Re
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
                 code: it.code,
             });
-            let event = events.get(&delivery.event_id);
-            let personal = event.map(|event| event.personal_data()).unwrap_or_default();
-            attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &personal));
+            match events.get(&delivery.event_id) {
+                Some(event) => attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &event.personal_data())),
+                // Nobody can say any more what in it was personal.
+                None => attempts.iter_mut().for_each(hide_attempt),
+            }
         }
         LoggedDelivery { delivery, attempts }
     });
     Ok(logged.collect())
+}
+
+fn hide_attempt(attempt: &mut Attempt) {
+    attempt.url = "***".to_owned();
+    (attempt.request_body, attempt.response_body) = (None, None);
+    attempt.request_headers.clear();
+    attempt.response_headers.clear();
 }
 
 fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {

@@ -39,6 +39,8 @@ pub enum Error {
     UnknownAdapter { given: String, known: String },
     #[error("{what} \"{value}\" is taken; choose another")]
     Taken { what: &'static str, value: String },
+    #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]
+    ChangedMeanwhile { what: &'static str, id: String },
     #[error("{0}")]
     Conversion(#[from] ConversionError),
     #[error("{0}")]
@@ -77,6 +79,11 @@ fn sentence(issues: &[FieldIssue]) -> String {
         path => format!("{path}: {}", issue.message),
     });
     parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Whether the database is out of reach, so that trying the parts of a whole one by one only takes longer.
+pub fn is_outage(error: &DbErr) -> bool {
+    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
 }
 
 /// Whether a unique key was violated: somebody was faster, or the value is taken.

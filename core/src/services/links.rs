@@ -53,7 +53,7 @@ pub struct Changes {
 
 pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Link, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::links::find(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
+    let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
     if let Some(coupon) = changes.coupon {
         if !actor.is_admin() {

@@ -56,7 +56,7 @@ pub struct Changes {
 
 pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::offers::find(&tx, id).await?;
+    let found = storage::offers::lock(&tx, id).await?;
     let mut offer = found.ok_or_else(|| Error::not_found("offer", id))?;
     let former_default = storage::offers::find_default(&tx).await?.map(|it| it.id);
     if changes.make_default && !offer.is_default {

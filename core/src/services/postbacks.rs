@@ -124,6 +124,7 @@ pub struct RuleChanges {
 /// Changes a postback. A new configuration is tried first, as a new postback is.
 pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Postback, Error> {
     let mut postback = get(app, actor, id).await?;
+    let seen = postback.updated_at;
     let reconfigured = changes.config.as_ref().is_some_and(|config| *config != postback.config);
     let rule = changes.rule;
     postback.name = changes.name.unwrap_or(postback.name);
@@ -146,7 +147,10 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     if untested && (postback.enabled || (reconfigured && !actor.is_admin())) {
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
-    storage::postbacks::save(app.db.writer(), &postback).await?;
+    // The test took its time: whoever changed or deleted the postback meanwhile has not seen this change.
+    if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
+        return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
+    }
     app.catalog.postbacks_changed();
     Ok(postback)
 }
@@ -161,11 +165,13 @@ pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verificatio
 /// Takes a postback away; its log stays.
 pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<(), Error> {
     let mut postback = get(app, actor, id).await?;
-    let now = app.clock.now();
+    let (seen, now) = (postback.updated_at, app.clock.now());
     postback.enabled = false;
     postback.archived_at = Some(now);
     postback.updated_at = now;
-    storage::postbacks::save(app.db.writer(), &postback).await?;
+    if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
+        return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
+    }
     app.catalog.postbacks_changed();
     Ok(())
 }
@@ -310,7 +316,7 @@ async fn require_accepted(
 /// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.
 async fn verify(app: &App, adapter: &std::sync::Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
     let now = app.clock.now();
-    let event = wire::event(&samples::event_for(&postback.rule, now));
+    let event = wire::event(&samples::event_for(&postback.rule, now), postback);
     let context = wire::context(now, 1, true, format!("test-{}", postback.id));
     let binding = wire::binding(postback);
     let request = {

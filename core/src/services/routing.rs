@@ -68,7 +68,7 @@ fn decide(
     for event in events {
         let context = wire::context(now, 0, false, event.id.to_string());
         let verdict = match &mut session {
-            Some(session) => session.decide(&context, &binding, &wire::event(event)).map(|it| it.verdict),
+            Some(session) => session.decide(&context, &binding, &wire::event(event, postback)).map(|it| it.verdict),
             // Sending will say that the adapter is gone, in the log of a delivery, where people look.
             None => Ok(contract::Verdict::Fire),
         };

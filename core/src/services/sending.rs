@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
 use crate::domain::delivery::{Attempt, AttemptOutcome, Delivery, DeliveryState, Reason};
-use crate::domain::event::Event;
+use crate::domain::event::{Action, Event};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::retry::{self, Next};
 use crate::egress::{Answer, EgressError};
@@ -109,6 +109,8 @@ pub async fn prepare(app: &App, deliveries: Vec<Delivery>, claim: i64) -> Result
 struct Standing {
     conversions: HashMap<ConversionId, (i32, Status)>,
     siblings: HashMap<ConversionId, Vec<Sibling>>,
+    /// The oldest revision of which an event waits to be routed.
+    unrouted: HashMap<ConversionId, i32>,
     /// What is being prepared together.
     batch: HashSet<DeliveryId>,
 }
@@ -130,7 +132,8 @@ impl Standing {
         for sibling in storage::deliveries::list_siblings(app.db.reader(), &changed).await? {
             siblings.entry(sibling.conversion_id).or_default().push(sibling);
         }
-        Ok(Self { conversions, siblings, batch: deliveries.iter().map(|it| it.id).collect() })
+        let unrouted = storage::events::list_unrouted(app.db.reader(), &changed).await?;
+        Ok(Self { conversions, siblings, unrouted, batch: deliveries.iter().map(|it| it.id).collect() })
     }
 
     fn judge(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Standpoint {
@@ -148,7 +151,7 @@ impl Standing {
     /// The conversion as it is now decides, and only its newest delivery counts.
     fn judge_latest(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Standpoint {
         if let Some(newer) =
-            self.others(delivery).filter(|it| it.revision > delivery.revision).max_by_key(|it| it.revision)
+            self.others(delivery, event).filter(|it| it.revision > delivery.revision).max_by_key(|it| it.revision)
         {
             let sentence = format!("a newer state of the conversion took its place, see delivery {}", newer.id);
             return Standpoint::End(DeliveryState::Superseded, Reason::new("newer_state", sentence));
@@ -156,7 +159,8 @@ impl Standing {
         let standing = delivery.conversion_id.and_then(|id| self.conversions.get(&id));
         let judgement = postback.rule.judge(event, standing.map(|(_, status)| status));
         if let Some(objection) = judgement.objection() {
-            return Standpoint::End(DeliveryState::Cancelled, cancelled_because(event, standing, &objection.detail));
+            let reason = cancelled_because(event, postback, standing, &objection.detail);
+            return Standpoint::End(DeliveryState::Cancelled, reason);
         }
         // An older one of this batch is about to be superseded; any other that is leased is on its way right now.
         let on_its_way = |it: &Sibling| {
@@ -164,7 +168,7 @@ impl Standing {
                 && it.lease_until.is_some_and(|until| until > now)
                 && !self.batch.contains(&it.id)
         };
-        if self.others(delivery).any(on_its_way) {
+        if self.others(delivery, event).any(on_its_way) {
             return Standpoint::Wait(now.plus(WAIT_FOR_ELDER));
         }
         Standpoint::Send
@@ -178,32 +182,45 @@ impl Standing {
             return Standpoint::End(DeliveryState::Cancelled, reason);
         }
         let elder = self
-            .others(delivery)
+            .others(delivery, event)
             .filter(|it| it.revision < delivery.revision && it.state == DeliveryState::Pending)
             .min_by_key(|it| it.revision);
+        let unrouted = delivery.conversion_id.and_then(|id| self.unrouted.get(&id));
         match elder {
             Some(elder) => Standpoint::Wait(elder.due_at.max(now).plus(WAIT_FOR_ELDER)),
+            // An older state may not have become a delivery yet.
+            None if unrouted.is_some_and(|oldest| *oldest < delivery.revision) => {
+                Standpoint::Wait(now.plus(WAIT_FOR_ELDER))
+            }
             None => Standpoint::Send,
         }
     }
 
-    /// Other deliveries of the same conversion to the same postback.
-    fn others<'a>(&'a self, delivery: &'a Delivery) -> impl Iterator<Item = &'a Sibling> {
-        let siblings = delivery.conversion_id.and_then(|id| self.siblings.get(&id));
+    /// Deliveries of other states of the same conversion to the same postback. What happens after a conversion
+    /// is a fact of its own: it neither replaces a state nor waits for one.
+    fn others<'a>(&'a self, delivery: &'a Delivery, event: &Event) -> impl Iterator<Item = &'a Sibling> {
+        let conversion = delivery.conversion_id.filter(|_| event.action == Action::Conversion);
+        let siblings = conversion.and_then(|id| self.siblings.get(&id));
         siblings.into_iter().flatten().filter(|it| it.postback_id == delivery.postback_id && it.id != delivery.id)
     }
 }
 
 /// The conversion changed while its delivery waited; say so rather than only naming the rule.
-fn cancelled_because(event: &Event, standing: Option<&(i32, Status)>, objection: &str) -> Reason {
+fn cancelled_because(
+    event: &Event,
+    postback: &Postback,
+    standing: Option<&(i32, Status)>,
+    objection: &str,
+) -> Reason {
     let then = event.facts.conversion.as_ref().map(|it| &it.status);
     match (then, standing) {
         (Some(then), Some((_, now))) if then != now => {
             let why = now.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            Reason::new(
-                format!("{}_during_delay", now.word()),
-                format!("{} during delay{why}: {objection}", now.word()),
-            )
+            let (code, when) = match postback.rule.delay {
+                Some(_) => ("during_delay", "during delay"),
+                None => ("before_sent", "before this was sent"),
+            };
+            Reason::new(format!("{}_{code}", now.word()), format!("{} {when}{why}: {objection}", now.word()))
         }
         _ => Reason::new("rules_changed", format!("the rules were changed: {objection}")),
     }
@@ -221,7 +238,7 @@ fn render_all(
         let context = wire::context(now, number_of(&delivery).cast_unsigned(), false, delivery.id.to_string());
         let rendered = match sessions.of(&postback) {
             Some((session, binding)) => {
-                session.render(&context, binding, &wire::event(&event)).map_err(Trouble::Adapter)
+                session.render(&context, binding, &wire::event(&event, &postback)).map_err(Trouble::Adapter)
             }
             None => Err(Trouble::AdapterGone(postback.adapter.clone())),
         };
@@ -276,35 +293,70 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
     Sent { delivery, claim, event, postback, request: Some(request), result, at, duration }
 }
 
-/// Has the adapters read the answers, decides what follows and stores all of it together.
-pub async fn conclude(app: &App, sent: Arc<Vec<Sent>>, mut finished: Vec<Finish>) -> Result<(), DbErr> {
-    let now = app.clock.now();
-    let adapters = app.adapters.clone();
-    let judging = tokio::task::spawn_blocking(move || judge_all(&adapters, &sent, now));
-    let (attempts, concluded) = judging.await.expect("judging does not panic: adapters are contained");
-    finished.extend(concluded);
+/// What came of attempts: how each is logged, and what becomes of its delivery.
+#[derive(Default)]
+pub struct Concluded {
+    pub attempts: Vec<Attempt>,
+    pub finished: Vec<Finish>,
+    /// From its event to now, less the delay that was asked for: of those that were accepted at once.
+    pipeline: Vec<Duration>,
+}
+
+/// Has the adapters read the answers and decides what follows. Stores nothing.
+pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
+    let (adapters, now) = (app.adapters.clone(), app.clock.now());
+    let judging = tokio::task::spawn_blocking(move || {
+        let mut sessions = Sessions::new(&adapters);
+        let mut concluded = Concluded::default();
+        for sent in sent {
+            let verdict = Verdict::of(&mut sessions, &sent, now);
+            let finish = verdict.finish(&sent, now);
+            if finish.state == DeliveryState::Success && finish.attempts == 1 {
+                let delay = sent.delivery.due_at.since(sent.delivery.created_at);
+                concluded.pipeline.push(now.since(sent.event.occurred_at).saturating_sub(delay));
+            }
+            concluded.finished.push(finish);
+            concluded.attempts.push(verdict.attempt(sent));
+        }
+        concluded
+    });
+    judging.await.expect("judging does not panic: adapters are contained")
+}
+
+impl Concluded {
+    /// Without requests: ended or put off by the rules.
+    pub fn by_rules(finished: Vec<Finish>) -> Self {
+        Self { finished, ..Self::default() }
+    }
+
+    /// One transaction for all of it.
+    pub async fn store(&self, app: &App) -> Result<(), DbErr> {
+        store(app, &self.attempts, &self.finished).await?;
+        for span in &self.pipeline {
+            metrics::histogram!("postrider_pipeline_seconds").record(*span);
+        }
+        Ok(())
+    }
+
+    /// One transaction each, so that one that the database refuses does not hold up the others.
+    pub async fn store_one_by_one(&self, app: &App) {
+        for (attempt, finish) in self.attempts.iter().zip(&self.finished) {
+            if let Err(error) = store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
+                tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its postback will be sent again");
+            }
+        }
+    }
+}
+
+async fn store(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(), DbErr> {
     let tx = app.db.begin().await?;
-    let stored = storage::deliveries::finish(&tx, &finished).await?;
-    storage::attempts::insert(&tx, &attempts).await?;
+    let stored = storage::deliveries::finish(&tx, finished).await?;
+    storage::attempts::insert(&tx, attempts).await?;
     tx.commit().await?;
     for finish in finished.iter().filter(|finish| stored.contains(&finish.id)) {
         metrics::counter!("postrider_deliveries_total", "outcome" => finish.state.as_str()).increment(1);
     }
     Ok(())
-}
-
-fn judge_all(adapters: &Host, sent: &[Sent], now: Timestamp) -> (Vec<Attempt>, Vec<Finish>) {
-    let mut sessions = Sessions::new(adapters);
-    sent.iter()
-        .map(|sent| {
-            let verdict = Verdict::of(&mut sessions, sent, now);
-            let finish = verdict.finish(sent, now);
-            if finish.state == DeliveryState::Success {
-                metrics::histogram!("postrider_pipeline_seconds").record(now.since(sent.event.occurred_at));
-            }
-            (verdict.attempt(sent), finish)
-        })
-        .unzip()
 }
 
 /// What an attempt came to.
@@ -406,7 +458,7 @@ impl Verdict {
         }
     }
 
-    fn attempt(self, sent: &Sent) -> Attempt {
+    fn attempt(self, sent: Sent) -> Attempt {
         let (outcome, error) = match self {
             Self::Accepted => (AttemptOutcome::Accepted, None),
             Self::Retry { code, sentence, .. } => (AttemptOutcome::Retry, Some((code, sentence))),
@@ -414,8 +466,8 @@ impl Verdict {
         };
         let (error_code, error) = error.unzip();
         let request = sent.request.as_ref().map(Logged::of).unwrap_or_default();
-        let answer = sent.result.as_ref().ok();
-        let body = answer.map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
+        let answer = sent.result.ok();
+        let body = answer.as_ref().map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
         Attempt {
             number: number_of(&sent.delivery),
             delivery_id: sent.delivery.id,
@@ -425,10 +477,10 @@ impl Verdict {
             url: request.url,
             request_headers: request.headers,
             request_body: request.body,
-            status: answer.map(|answer| i32::from(answer.status)),
+            status: answer.as_ref().map(|answer| i32::from(answer.status)),
             response_body: body.map(text),
-            truncated: answer.is_some_and(|answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES),
-            response_headers: answer.map(|answer| answer.headers.clone()).unwrap_or_default(),
+            truncated: answer.as_ref().is_some_and(|answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES),
+            response_headers: answer.map(|answer| answer.headers).unwrap_or_default(),
             outcome,
             error_code,
             error,

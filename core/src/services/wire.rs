@@ -16,8 +16,13 @@ pub fn binding(postback: &Postback) -> wire::Binding {
     wire::Binding { id: postback.id.to_string(), config: postback.config.to_string() }
 }
 
-pub fn event(event: &Event) -> wire::Event {
+/// The event as `postback` may see it: what the advertiser pays is not for affiliates' own postbacks.
+pub fn event(event: &Event, postback: &Postback) -> wire::Event {
     let facts = &event.facts;
+    let conversion = facts.conversion.as_ref().map(|it| wire::Conversion {
+        revenue: it.revenue.filter(|_| postback.owner.is_none()).map(money),
+        ..conversion(it)
+    });
     wire::Event {
         id: event.id.to_string(),
         action: match event.action {
@@ -31,7 +36,7 @@ pub fn event(event: &Event) -> wire::Event {
         affiliate: party(&facts.affiliate),
         offer: Some(party(&facts.offer)),
         click: facts.click.as_ref().map(click),
-        conversion: facts.conversion.as_ref().map(conversion),
+        conversion,
         attributes: fields(&facts.attributes),
     }
 }

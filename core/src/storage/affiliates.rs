@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
@@ -47,6 +47,11 @@ pub async fn insert(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<
 
 pub async fn save(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<(), DbErr> {
     Model::from(affiliate).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Affiliate::try_from).transpose()
 }
 
 pub async fn find(db: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {

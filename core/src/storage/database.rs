@@ -14,6 +14,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+/// Any number that nobody else's program would choose.
+const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;
+
 /// Both databases behind one face. On PostgreSQL `reader` and `writer` are the same pool.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -86,6 +89,14 @@ impl Database {
 
     /// Brings the schema up to this release and makes the partitions that are needed soon.
     pub async fn migrate(&self) -> anyhow::Result<()> {
+        // Two nodes that start together take turns. The lock goes with its connection, whatever happens.
+        let mut turn = match &self.postgres {
+            Some(pool) => Some(pool.acquire().await?.detach()),
+            None => None,
+        };
+        if let Some(connection) = &mut turn {
+            sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(connection).await?;
+        }
         Migrator::up(&self.writer, None).await.context("the database can't be migrated")
     }
 

@@ -9,7 +9,7 @@ use sea_orm::{
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
-use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 
 use super::bulk::{Rows, Type};
 use super::corrupt;
@@ -88,8 +88,8 @@ pub async fn claim(
         format!("UPDATE deliveries SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &due));
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    let claimed = rows.iter().map(|row| super::model::<Entity>(row)?.try_into());
-    let mut claimed: Vec<Delivery> = claimed.collect::<Result<_, DbErr>>()?;
+    let mut claimed: Vec<Delivery> =
+        super::readable("deliveries", &rows, |row| super::model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|delivery| delivery.due_at);
     Ok(claimed)
 }
@@ -138,10 +138,18 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
     done.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Frees what a claim still holds, without waiting for its lease.
-pub async fn release(db: &impl ConnectionTrait, claim: i64) -> Result<(), DbErr> {
-    let sql = "UPDATE deliveries SET lease_until = NULL, claim = NULL WHERE state = 'pending' AND claim = $1";
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [claim.into()])).await.map(drop)
+/// Frees what these claims still hold, without waiting for their leases.
+pub async fn release(db: &impl ConnectionTrait, claims: &[i64]) -> Result<(), DbErr> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    // Numbers of our own making, and a list that no database has a type for.
+    let claims: Vec<_> = claims.iter().map(i64::to_string).collect();
+    let sql = format!(
+        "UPDATE deliveries SET lease_until = NULL, claim = NULL WHERE state = 'pending' AND claim IN ({})",
+        claims.join(", ")
+    );
+    db.execute_unprepared(&sql).await.map(drop)
 }
 
 /// Frees every claim: only right when no other process can hold one.
@@ -262,7 +270,13 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         select = select.filter(Column::ConversionId.eq(id));
     }
     if let Some(id) = filter.event_id {
-        select = select.filter(Column::EventId.eq(id));
+        // A delivery's id has its event's millisecond: a range of the primary key instead of an index more.
+        let at = time_of(id.0);
+        let next = at.plus(std::time::Duration::from_millis(1));
+        select = select
+            .filter(Column::EventId.eq(id))
+            .filter(Column::Id.gte(floor_uuid(at)))
+            .filter(Column::Id.lt(floor_uuid(next)));
     }
     if let Some(state) = filter.state {
         select = select.filter(Column::State.eq(state.as_str()));

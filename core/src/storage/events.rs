@@ -77,8 +77,7 @@ pub async fn claim(
         format!("UPDATE events SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &owed));
     let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    let claimed = rows.iter().map(|row| super::model::<Entity>(row)?.try_into());
-    let mut claimed: Vec<Event> = claimed.collect::<Result<_, DbErr>>()?;
+    let mut claimed: Vec<Event> = super::readable("events", &rows, |row| super::model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|event| event.id);
     Ok(claimed)
 }
@@ -103,10 +102,36 @@ pub async fn finish(
     finished.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Frees what a claim still holds, without waiting for its lease.
-pub async fn release(db: &impl ConnectionTrait, claim: i64) -> Result<(), DbErr> {
-    let sql = "UPDATE events SET lease_until = NULL, claim = NULL WHERE claim = $1 AND routed_at IS NULL";
-    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [claim.into()])).await.map(drop)
+/// Of these conversions, the oldest revision of which an event waits to be routed.
+pub async fn list_unrouted(
+    db: &impl ConnectionTrait,
+    conversions: &HashSet<ConversionId>,
+) -> Result<HashMap<ConversionId, i32>, DbErr> {
+    let found = Rows::ids(conversions.iter().copied())
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows})
+             SELECT wanted.id AS id, min(events.revision) AS revision
+             FROM wanted JOIN events ON events.conversion_id = wanted.id WHERE events.routed_at IS NULL
+             GROUP BY wanted.id",
+            vec![],
+        )
+        .await?;
+    found.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "revision")?))).collect()
+}
+
+/// Frees what these claims still hold, without waiting for their leases.
+pub async fn release(db: &impl ConnectionTrait, claims: &[i64]) -> Result<(), DbErr> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    // Numbers of our own making, and a list that no database has a type for.
+    let claims: Vec<_> = claims.iter().map(i64::to_string).collect();
+    let sql = format!(
+        "UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IN ({})",
+        claims.join(", ")
+    );
+    db.execute_unprepared(&sql).await.map(drop)
 }
 
 /// Frees every claim: only right when no other process can hold one.
@@ -144,7 +169,8 @@ pub async fn find_many(
             vec![],
         )
         .await?;
-    found.iter().map(|row| Event::try_from(super::model::<Entity>(row)?).map(|event| (event.id, event))).collect()
+    let events: Vec<Event> = super::readable("events", &found, |row| super::model::<Entity>(row)?.try_into());
+    Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
 #[derive(Clone, Copy, Debug, Default)]

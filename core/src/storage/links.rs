@@ -1,6 +1,6 @@
 //! Queries of links.
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 
 use crate::domain::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
@@ -45,6 +45,11 @@ pub async fn insert(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr>
 
 pub async fn save(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr> {
     Model::from(link).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Link::try_from).transpose()
 }
 
 pub async fn find(db: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {

@@ -38,6 +38,12 @@ fn from_json<T: serde::de::DeserializeOwned>(table: &str, text: &str) -> Result<
     serde_json::from_str(text).map_err(|error| corrupt(table, format_args!("JSON that can't be read ({error})")))
 }
 
+/// What of `rows` can be read. A row that can't be is told of and left out: it must not take its neighbours with it.
+fn readable<S, T>(table: &str, rows: impl IntoIterator<Item = S>, read: impl Fn(S) -> Result<T, DbErr>) -> Vec<T> {
+    let report = |error| tracing::error!(%error, table, "A row can't be read and is left out");
+    rows.into_iter().filter_map(|row| read(row).map_err(report).ok()).collect()
+}
+
 /// A row of a statement that was written by hand, as its entity's model.
 fn model<E: sea_orm::EntityTrait>(row: &sea_orm::QueryResult) -> Result<E::Model, DbErr> {
     sea_orm::FromQueryResult::from_query_result(row, "")

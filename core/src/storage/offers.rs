@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Offer, OfferStatus, Payout};
@@ -74,6 +74,11 @@ pub async fn clear_default(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         .exec(tx)
         .await
         .map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: OfferId) -> Result<Option<Offer>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Offer::try_from).transpose()
 }
 
 pub async fn find(db: &impl ConnectionTrait, id: OfferId) -> Result<Option<Offer>, DbErr> {

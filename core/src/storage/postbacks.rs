@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Select,
 };
 
+use crate::clock::Timestamp;
 use crate::domain::event::{Action, Event};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
@@ -82,8 +83,15 @@ pub async fn insert(tx: &impl ConnectionTrait, postback: &Postback) -> Result<()
     Entity::insert(Model::from(postback).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-pub async fn save(tx: &impl ConnectionTrait, postback: &Postback) -> Result<(), DbErr> {
-    Model::from(postback).into_active_model().reset_all().update(tx).await.map(drop)
+/// Saves it unless somebody changed it since it was `seen`; says whether it did.
+pub async fn save(tx: &impl ConnectionTrait, postback: &Postback, seen: Timestamp) -> Result<bool, DbErr> {
+    let saved = Entity::update_many()
+        .set(Model::from(postback).into_active_model().reset_all())
+        .filter(Column::Id.eq(postback.id))
+        .filter(Column::UpdatedAt.eq(seen))
+        .exec(tx)
+        .await?;
+    Ok(saved.rows_affected > 0)
 }
 
 /// Also archived ones: their deliveries still refer to them.
@@ -96,7 +104,7 @@ pub async fn find_many(
     ids: impl IntoIterator<Item = PostbackId>,
 ) -> Result<HashMap<PostbackId, Postback>, DbErr> {
     let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
-    rows.into_iter().map(|row| Postback::try_from(row).map(|it| (it.id, it))).collect()
+    Ok(super::readable("postbacks", rows, Postback::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
 fn live() -> Select<Entity> {
@@ -110,13 +118,14 @@ pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Event]) -> Res
     let select = live()
         .filter(Column::Action.is_in(actions))
         .filter(Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)));
-    select.all(db).await?.into_iter().map(Postback::try_from).collect()
+    Ok(super::readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 
 /// Who listens for clicks and impressions.
 pub async fn list_listeners(db: &impl ConnectionTrait) -> Result<Vec<Rule>, DbErr> {
     let select = live().filter(Column::Action.is_in([Action::Click.as_str(), Action::Impression.as_str()]));
-    select.all(db).await?.into_iter().map(|row| Postback::try_from(row).map(|it| it.rule)).collect()
+    let listeners = super::readable("postbacks", select.all(db).await?, Postback::try_from);
+    Ok(listeners.into_iter().map(|it| it.rule).collect())
 }
 
 pub async fn list(

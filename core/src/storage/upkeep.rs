@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::ids::floor_uuid;
+use crate::ids::{floor_uuid, time_of};
 
 use super::Database;
 
@@ -91,26 +91,22 @@ async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
 }
 
 async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
-    let bound = floor_uuid(before);
+    let backend = db.writer().get_database_backend();
+    let mut bound = before;
+    for (owed, key) in [("events WHERE routed_at IS NULL", "id"), ("deliveries WHERE state = 'pending'", "event_id")] {
+        let oldest = Statement::from_string(backend, format!("SELECT min({key}) AS oldest FROM {owed}"));
+        let oldest = db.reader().query_one_raw(oldest).await?;
+        // Nothing that is as old as what is still owed goes: its event and its click may be needed.
+        if let Some(id) = oldest.map(|row| row.try_get::<Option<Uuid>>("", "oldest")).transpose()?.flatten() {
+            bound = bound.min(time_of(id));
+        }
+    }
     let mut deleted = 0;
     for (table, key) in TABLES {
-        let keep = match table {
-            "deliveries" => "AND state <> 'pending'",
-            "events" => {
-                "AND routed_at IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id AND state = 'pending')"
-            }
-            "attempts" => {
-                "AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = attempts.delivery_id AND state = 'pending')"
-            }
-            _ => "",
-        };
-        let sql = format!(
-            "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {key} < $1 {keep} LIMIT {CHUNK})"
-        );
+        let sql = format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {key} < $1 LIMIT {CHUNK})");
         loop {
-            let values: [sea_orm::Value; 1] = [bound.into()];
-            let statement = Statement::from_sql_and_values(db.writer().get_database_backend(), &sql, values);
+            let values: [sea_orm::Value; 1] = [floor_uuid(bound).into()];
+            let statement = Statement::from_sql_and_values(backend, &sql, values);
             let gone = db.writer().execute_raw(statement).await?.rows_affected();
             deleted += gone;
             if gone < CHUNK as u64 {

@@ -105,6 +105,10 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            let detail = "a parameter can't hold the character NUL (%00); leave it out";
+            return Err(Problem::bad_request("invalid_parameter", detail));
+        }
         let query = axum::extract::Query::<T>::from_request_parts(parts, app).await;
         let invalid = |text: String| {
             let text = text.trim_start_matches("Failed to deserialize query string: ").to_owned();

@@ -66,13 +66,18 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
         )),
         Known::Started => {
             let secret = parts.uri.path().ends_with("/api-keys");
-            let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-            keep(app, &actor, &key, response, secret).await
+            let app = app.clone();
+            // A task of its own: a caller who hangs up must find the answer when it asks again.
+            let work = tokio::spawn(async move {
+                let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+                keep(&app, &actor, &key, response, secret).await
+            });
+            Ok(work.await.unwrap_or_else(|_| super::router::internal_error()))
         }
     }
 }
 
-async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: bool) -> Result<Response, Problem> {
+async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: bool) -> Response {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let db = app.db.writer();
@@ -86,7 +91,7 @@ async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: boo
     if let Err(error) = kept {
         tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+    Response::from_parts(parts, Body::from(body))
 }
 
 fn replay(status: u16, body: String) -> Response {

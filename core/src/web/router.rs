@@ -95,7 +95,7 @@ async fn method_not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-fn internal_error() -> Response {
+pub fn internal_error() -> Response {
     let detail = "something broke on our side; send the request again, and tell the operator if it stays";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
 }

@@ -27,10 +27,9 @@ use super::{AmountIn, Issues};
 /// Conversions in one request.
 const BATCH_MAX: usize = 1_000;
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusWord {
-    #[default]
     Pending,
     Approved,
     Rejected,
@@ -50,8 +49,8 @@ pub struct ConversionIn {
     offer_id: Option<OfferId>,
     #[schema(example = "sale")]
     goal: Option<String>,
-    #[serde(default)]
-    status: StatusWord,
+    /// Pending when absent; a transaction that is known already then stays as it is.
+    status: Option<StatusWord>,
     /// Why it is rejected, for that status.
     reason: Option<String>,
     /// What the customer paid.
@@ -78,17 +77,18 @@ impl ConversionIn {
         let claim = self.claim(&mut issues);
         let transaction_id = issues.text("/transaction_id", &self.transaction_id, 200);
         let status = match (self.status, issues.optional_text("/reason", self.reason, 100)) {
-            (StatusWord::Rejected, Some(reason)) => Status::Rejected { reason },
-            (StatusWord::Rejected, None) => {
+            (Some(StatusWord::Rejected), Some(reason)) => Some(Status::Rejected { reason }),
+            (Some(StatusWord::Rejected), None) => {
                 issues.add("/reason", "invalid_field", "a rejected conversion needs a reason, such as \"fraud\"");
-                Status::Pending
+                None
             }
             (_, Some(_)) => {
                 issues.add("/reason", "invalid_field", "a reason belongs to the status rejected");
-                Status::Pending
+                None
             }
-            (StatusWord::Pending, None) => Status::Pending,
-            (StatusWord::Approved, None) => Status::Approved,
+            (Some(StatusWord::Pending), None) => Some(Status::Pending),
+            (Some(StatusWord::Approved), None) => Some(Status::Approved),
+            (None, None) => None,
         };
         let purchase_date = self.purchase_date.filter(|text| !text.trim().is_empty()).and_then(|text| {
             let parsed = Timestamp::parse(text.trim());
@@ -264,10 +264,20 @@ pub async fn create_conversions(
         let detail = format!("the array has {} conversions; send 1 to {BATCH_MAX}", items.len());
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_batch", detail));
     }
-    let reports: Vec<Result<Report, Problem>> =
-        items.into_iter().map(|item| read::<ConversionIn>(item).and_then(|it| Ok(it.report()?))).collect();
-    let answers = reports.into_iter().map(|report| async { Ok(conversions::report(&app, report?).await?) });
-    let answers: Vec<Result<Recorded, Problem>> = futures::future::join_all(answers).await;
+    let mut answers: Vec<Result<Recorded, Problem>> = Vec::with_capacity(items.len());
+    let mut reports = Vec::with_capacity(items.len());
+    // What can't be read is answered where it stands; what can is recorded in the order given.
+    let readable: Vec<Result<(), Problem>> = items
+        .into_iter()
+        .map(|item| Ok(reports.push(read::<ConversionIn>(item)?.report()?)))
+        .collect();
+    let mut recorded = conversions::report_many(&app, reports).await.into_iter();
+    for one in readable {
+        answers.push(match one {
+            Ok(()) => recorded.next().expect("one answer a report").map_err(Problem::from),
+            Err(problem) => Err(problem),
+        });
+    }
     let items = answers.into_iter().map(|answer| match answer {
         Ok(recorded) => BatchItemOut {
             status: status_of(recorded.change).as_u16(),

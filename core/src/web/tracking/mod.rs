@@ -3,10 +3,12 @@
 mod agent;
 mod client;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
@@ -26,24 +28,22 @@ const PARAMETERS_MAX: usize = 64;
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 
 /// `GET /c/{link}`
-pub async fn follow_link(State(app): State<App>, Path(link): Path<String>, request: Request) -> Response {
+pub async fn follow_link(State(app): State<App>, Segment(link): Segment, Visitor(visit): Visitor) -> Response {
     let Ok(id) = link.parse::<LinkId>() else { return pages::not_found() };
-    let visit = request.visit(&app);
     redirect(clicks::follow_link(&app, id, visit).await)
 }
 
 /// `GET /r/{code}`
-pub async fn follow_code(State(app): State<App>, Path(code): Path<String>, request: Request) -> Response {
-    let visit = request.visit(&app);
+pub async fn follow_code(State(app): State<App>, Segment(code): Segment, Visitor(visit): Visitor) -> Response {
     let offer = visit.query.iter().find(|(name, _)| name == "offer_id").map(|(_, value)| value.parse());
     let Ok(offer_id) = offer.transpose() else { return pages::not_found() };
     redirect(clicks::follow_code(&app, &normal_code(&code), offer_id, visit).await)
 }
 
 /// `GET /i/{link}`
-pub async fn record_impression(State(app): State<App>, Path(link): Path<String>, request: Request) -> Response {
+pub async fn record_impression(State(app): State<App>, Segment(link): Segment, Visitor(visit): Visitor) -> Response {
     let Ok(id) = link.parse::<LinkId>() else { return pages::not_found() };
-    match clicks::record_impression(&app, id, request.visit(&app)).await {
+    match clicks::record_impression(&app, id, visit).await {
         Ok(true) => {
             let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
             (headers, PIXEL).into_response()
@@ -73,49 +73,42 @@ fn redirect(destination: Result<Option<String>, Error>) -> Response {
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
-/// What tracking reads of a request.
-pub struct Request {
-    method: Method,
-    peer: SocketAddr,
-    query: Option<String>,
-    headers: HeaderMap,
-}
+/// The last part of the path. What can't be text there leads nowhere.
+pub struct Segment(String);
 
-impl axum::extract::FromRequestParts<App> for Request {
-    type Rejection = std::convert::Infallible;
+impl FromRequestParts<App> for Segment {
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let RawQuery(query) = RawQuery::from_request_parts(parts, app).await?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0);
-        Ok(Self {
-            method: parts.method.clone(),
-            peer: peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
-            query,
-            headers: parts.headers.clone(),
-        })
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let segment = Path::<String>::from_request_parts(parts, app).await;
+        let segment = segment.ok().map(|Path(text)| text).filter(|text| !text.contains('\0'));
+        segment.map(Self).ok_or_else(pages::not_found)
     }
 }
 
-impl Request {
-    fn visit(self, app: &App) -> Visit {
-        let query = self.query.unwrap_or_default();
+/// What tracking reads of a request.
+pub struct Visitor(Visit);
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let query = parts.uri.query().unwrap_or_default();
         let query = url::form_urlencoded::parse(query.as_bytes())
             .take(PARAMETERS_MAX)
             .map(|(name, value)| (clean(&name), clean(&value)))
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        let text = |name| self.headers.get(name).map(|value| clean(&String::from_utf8_lossy(value.as_bytes())));
+        let text = |name| parts.headers.get(name).map(|value| clean(&String::from_utf8_lossy(value.as_bytes())));
         let user_agent = text(header::USER_AGENT);
         let mut agent = agent::read(user_agent.as_deref());
         // Browsers GET. Link previews and monitors ask for the head only.
-        agent.likely_bot |= self.method == Method::HEAD;
-        Visit {
-            query,
-            referrer: text(header::REFERER),
-            ip: Some(client::address(self.peer.ip(), &self.headers, &app.settings.trusted_proxies).to_string()),
-            user_agent,
-            agent,
-        }
+        agent.likely_bot |= parts.method == Method::HEAD;
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = |peer: &ConnectInfo<SocketAddr>| {
+            client::address(peer.0.ip(), &parts.headers, &app.settings.trusted_proxies).to_string()
+        };
+        Ok(Self(Visit { query, referrer: text(header::REFERER), ip: peer.map(address), user_agent, agent }))
     }
 }
 
