@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn what_is_read_can_be_written_and_read_again() {
-        for text in ["2026-11-20T14:05:00Z", "2026-11-20T14:05:00.250+02:00", "2026-11-20", "0000-01-01", "9999-12-31"] {
+        for text in ["2026-11-20T14:05:00Z", "2026-11-20T14:05:00.250+02:00", "2026-11-20", "0000-01-01", "9999-12-31"]
+        {
             let time = Timestamp::parse(text).unwrap();
             assert_eq!(Timestamp::parse(&time.to_string()), Some(time), "{text}");
         }

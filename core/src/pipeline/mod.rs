@@ -61,7 +61,9 @@ impl Pipeline {
         let limit = self.app.settings.drain_timeout();
         if tokio::time::timeout(limit, self.workers.wait()).await.is_err() {
             // Which of the claims are still in flight can't be told, and those must not be sent twice at once.
-            tracing::warn!("Postbacks are in flight at the end of the drain; they are sent again when their leases end");
+            tracing::warn!(
+                "Postbacks are in flight at the end of the drain; they are sent again when their leases end"
+            );
             return;
         }
         // What is claimed now was not begun.

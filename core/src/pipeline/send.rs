@@ -63,12 +63,7 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
 }
 
 /// Claims a batch and prepares it. What the rules end and what adapters can't render is stored right away.
-async fn fetch(
-    app: App,
-    claims: Claims,
-    concluder: Concluder,
-    behind: Arc<AtomicBool>,
-) -> Result<Fetched<Due>, DbErr> {
+async fn fetch(app: App, claims: Claims, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Due>, DbErr> {
     if behind.load(Ordering::SeqCst) {
         return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
     }

@@ -21,6 +21,7 @@ use crate::storage::{self, Database};
 
 use super::Error;
 use super::catalog::Catalog;
+use super::error::is_outage;
 
 /// Clicks wait for each other for no longer than one commit.
 pub type ClickWriter = Writer<Click, Result<(), Arc<DbErr>>>;
@@ -166,26 +167,42 @@ fn is_sub_id(name: &str) -> bool {
 pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickWriter, JoinHandle<()>) {
     Writer::spawn(GROUP, move |clicks| {
         let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
-        async move {
-            let count = clicks.len();
-            let result = commit(&db, &catalog, &signals, clicks).await.map_err(|error| {
-                tracing::error!(%error, clicks = count, "Clicks could not be stored");
-                Arc::new(error)
-            });
-            vec![result; count]
-        }
+        async move { commit_all(&db, &catalog, &signals, clicks).await }
     })
 }
 
+/// Answers every click. If the group fails for one of them, each is tried alone.
+async fn commit_all(
+    db: &Database,
+    catalog: &Catalog,
+    signals: &Signals,
+    mut clicks: Vec<Click>,
+) -> Vec<Result<(), Arc<DbErr>>> {
+    let error = match commit(db, catalog, signals, &mut clicks).await {
+        Ok(()) => return vec![Ok(()); clicks.len()],
+        Err(error) => error,
+    };
+    tracing::error!(%error, clicks = clicks.len(), "Clicks could not be stored");
+    if clicks.len() == 1 || is_outage(&error) {
+        let error = Arc::new(error);
+        return clicks.iter().map(|_| Err(error.clone())).collect();
+    }
+    let mut answers = Vec::with_capacity(clicks.len());
+    for click in &mut clicks {
+        answers.push(commit(db, catalog, signals, std::slice::from_mut(click)).await.map_err(Arc::new));
+    }
+    answers
+}
+
 /// One transaction for a group: who is new today, the clicks, and the events that somebody listens for.
-async fn commit(db: &Database, catalog: &Catalog, signals: &Signals, mut clicks: Vec<Click>) -> Result<(), DbErr> {
+async fn commit(db: &Database, catalog: &Catalog, signals: &Signals, clicks: &mut [Click]) -> Result<(), DbErr> {
     let listeners = catalog.listeners().await?;
     let tx = db.begin().await?;
-    mark_unique(&tx, &mut clicks).await?;
-    storage::clicks::insert(&tx, &clicks).await?;
+    mark_unique(&tx, clicks).await?;
+    storage::clicks::insert(&tx, clicks).await?;
     let mut events = Vec::new();
     if !listeners.is_empty() {
-        for click in &clicks {
+        for click in clicks.iter() {
             let event = Event::clicked(click, catalog.parties(click.affiliate_id, click.offer_id).await?);
             if listeners.iter().any(|rule| rule.admits(&event, None)) {
                 events.push(event);

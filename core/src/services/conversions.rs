@@ -4,7 +4,7 @@
 //! append the events, commit. Equal commands of one moment therefore meet in memory, and equal commands
 //! of two nodes meet at the unique key of (offer, transaction id).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinHandle;
@@ -376,7 +376,8 @@ struct StatusChange {
 impl Books {
     /// Locks every conversion that the group names and that exists.
     async fn open(tx: &impl ConnectionTrait, work: &[Work]) -> Result<Self, DbErr> {
-        let (mut transactions, mut ids) = (HashSet::new(), HashSet::new());
+        // In order, so that two nodes lock what they share in the same order.
+        let (mut transactions, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for item in work {
             match item {
                 Work::Report(it) => {

@@ -206,12 +206,7 @@ impl Standing {
 }
 
 /// The conversion changed while its delivery waited; say so rather than only naming the rule.
-fn cancelled_because(
-    event: &Event,
-    postback: &Postback,
-    standing: Option<&(i32, Status)>,
-    objection: &str,
-) -> Reason {
+fn cancelled_because(event: &Event, postback: &Postback, standing: Option<&(i32, Status)>, objection: &str) -> Reason {
     let then = event.facts.conversion.as_ref().map(|it| &it.status);
     match (then, standing) {
         (Some(then), Some((_, now))) if then != now => {

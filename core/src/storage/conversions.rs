@@ -1,6 +1,6 @@
 //! Queries of conversions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
@@ -59,7 +59,7 @@ impl TryFrom<Model> for Conversion {
 /// Those of `keys` (offer, transaction id) that exist, held until `tx` ends.
 pub async fn lock_by_transaction(
     tx: &impl ConnectionTrait,
-    keys: &HashSet<(OfferId, String)>,
+    keys: &BTreeSet<(OfferId, String)>,
 ) -> Result<Vec<Conversion>, DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Text]);
     for (offer_id, transaction_id) in keys {
@@ -75,7 +75,7 @@ pub async fn lock_by_transaction(
 }
 
 /// Those of `ids` that exist, held until `tx` ends.
-pub async fn lock_many(tx: &impl ConnectionTrait, ids: &HashSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
+pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
          SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id{}",

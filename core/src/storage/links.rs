@@ -1,6 +1,8 @@
 //! Queries of links.
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
 
 use crate::domain::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};

@@ -103,7 +103,8 @@ async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
     }
     let mut deleted = 0;
     for (table, key) in TABLES {
-        let sql = format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {key} < $1 LIMIT {CHUNK})");
+        let sql =
+            format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {key} < $1 LIMIT {CHUNK})");
         loop {
             let values: [sea_orm::Value; 1] = [floor_uuid(bound).into()];
             let statement = Statement::from_sql_and_values(backend, &sql, values);

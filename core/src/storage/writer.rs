@@ -39,7 +39,10 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
                 let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
                 // A task of its own: a panic breaks off this group, not every group to come.
                 let Ok(answers) = tokio::spawn(commit(commands)).await else {
-                    tracing::error!(commands = waiting.len(), "A group was broken off by a bug; nothing of it was stored");
+                    tracing::error!(
+                        commands = waiting.len(),
+                        "A group was broken off by a bug; nothing of it was stored"
+                    );
                     continue;
                 };
                 debug_assert_eq!(answers.len(), waiting.len(), "every command is answered");

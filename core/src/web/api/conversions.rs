@@ -267,10 +267,8 @@ pub async fn create_conversions(
     let mut answers: Vec<Result<Recorded, Problem>> = Vec::with_capacity(items.len());
     let mut reports = Vec::with_capacity(items.len());
     // What can't be read is answered where it stands; what can is recorded in the order given.
-    let readable: Vec<Result<(), Problem>> = items
-        .into_iter()
-        .map(|item| Ok(reports.push(read::<ConversionIn>(item)?.report()?)))
-        .collect();
+    let readable: Vec<Result<(), Problem>> =
+        items.into_iter().map(|item| Ok(reports.push(read::<ConversionIn>(item)?.report()?))).collect();
     let mut recorded = conversions::report_many(&app, reports).await.into_iter();
     for one in readable {
         answers.push(match one {
