@@ -219,9 +219,7 @@ async fn commit(db: &Database, catalog: &Catalog, signals: &Signals, clicks: &mu
 
 async fn mark_unique(tx: &sea_orm::DatabaseTransaction, clicks: &mut [Click]) -> Result<(), DbErr> {
     let visitors: HashSet<i64> = clicks.iter().map(|click| click.visitor).collect();
-    let Some(earliest) = clicks.iter().map(|click| click.occurred_at).min() else { return Ok(()) };
-    let day_start = Timestamp::from_millis(earliest.day() * 86_400_000);
-    let mut seen = storage::clicks::list_seen(tx, &visitors, day_start).await?;
+    let mut seen = storage::clicks::list_seen(tx, &visitors).await?;
     for click in clicks {
         click.unique = seen.insert(click.visitor);
     }

@@ -1,7 +1,7 @@
 //! Many rows in one statement, the same SQL for both databases.
 //!
 //! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::text::uuid[], …)` on PostgreSQL
-//! and `VALUES ($1, $2), …` on SQLite. PostgreSQL always sees the same text; SQLite sees one per power of two,
+//! and `VALUES (?, ?), …` on SQLite. PostgreSQL always sees the same text; SQLite sees one per power of two,
 //! so that prepared statements are found again.
 //!
 //! Arrays travel as PostgreSQL's array literals (`{"a",NULL}`), because SeaORM's own arrays can't hold a NULL.
@@ -155,13 +155,13 @@ fn push_element(literal: &mut String, value: &Value) {
     written.expect("writing into memory");
 }
 
+/// Nameless, since SQLite looks for the name of each parameter in a list of all.
 fn values_text(rows: usize, width: usize) -> String {
     let mut text = String::from("VALUES ");
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..width {
-            let separator = if column == 0 { "" } else { ", " };
-            text.push_str(&format!("{separator}${}", row * width + column + 1));
+            text.push_str(if column == 0 { "?" } else { ", ?" });
         }
         text.push(')');
     }
@@ -193,7 +193,7 @@ mod tests {
         let sql = "INSERT INTO t (a, b) {rows} -- {1}";
         let on_sqlite = five_rows().statements(DbBackend::Sqlite, sql, &[7.into()]);
         assert_eq!(on_sqlite.len(), 2, "four rows and one");
-        assert_eq!(on_sqlite[1].sql, "INSERT INTO t (a, b) VALUES ($1, $2) -- $3");
+        assert_eq!(on_sqlite[1].sql, "INSERT INTO t (a, b) VALUES (?, ?) -- $3");
         let on_postgres = five_rows().statements(DbBackend::Postgres, sql, &[7.into()]);
         assert_eq!(on_postgres.len(), 1);
         assert_eq!(

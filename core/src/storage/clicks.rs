@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
-use crate::clock::Timestamp;
 use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
-use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
+use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 
 use super::bulk::{Rows, Type};
 use super::entities::clicks::{Column, Entity, Model};
@@ -40,12 +39,9 @@ impl TryFrom<Model> for Click {
     }
 }
 
-/// Which of these visitors have been seen since `day_start`.
-pub async fn list_seen(
-    tx: &impl ConnectionTrait,
-    visitors: &HashSet<i64>,
-    day_start: Timestamp,
-) -> Result<HashSet<i64>, DbErr> {
+/// Which of these visitors have been seen. A visitor's number has its day in it, so "today" needs no more words,
+/// and any word more could lead a planner away from the index of visitors.
+pub async fn list_seen(tx: &impl ConnectionTrait, visitors: &HashSet<i64>) -> Result<HashSet<i64>, DbErr> {
     let mut rows = Rows::new(&[Type::Big]);
     for visitor in visitors {
         rows.push([(*visitor).into()]);
@@ -54,9 +50,8 @@ pub async fn list_seen(
         .query(
             tx,
             "WITH wanted (visitor) AS ({rows})
-             SELECT wanted.visitor FROM wanted JOIN clicks ON clicks.visitor = wanted.visitor
-             WHERE clicks.is_unique AND clicks.id >= {1}",
-            vec![floor_uuid(day_start).into()],
+             SELECT wanted.visitor FROM wanted JOIN clicks ON clicks.visitor = wanted.visitor AND clicks.is_unique",
+            vec![],
         )
         .await?;
     found.iter().map(|row| row.try_get("", "visitor")).collect()

@@ -48,6 +48,8 @@ impl Database {
                 ("enable_seqscan", "off"),
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
+                ("enable_bitmapscan", "off"),
+                ("enable_material", "off"),
                 ("jit", "off"),
             ])
             .disable_statement_logging();

@@ -108,6 +108,9 @@ pub struct Finish {
 }
 
 /// One UPDATE for all; rows that are no longer of their claim are left alone. Says which were finished.
+///
+/// Only pending rows have a claim, so the token is guard enough. To say "pending" as well would lead PostgreSQL to
+/// the index of all pending rows instead of the primary key.
 pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);
@@ -130,7 +133,7 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
              UPDATE deliveries SET state = done.state, reason_code = done.reason_code, reason = done.reason,
                  due_at = done.due_at, attempts = done.attempts, settled_at = done.settled_at,
                  lease_until = NULL, claim = NULL
-             FROM done WHERE deliveries.id = done.id AND deliveries.claim = done.claim AND deliveries.state = 'pending'
+             FROM done WHERE deliveries.id = done.id AND deliveries.claim = done.claim
              RETURNING deliveries.id AS id",
             vec![],
         )

@@ -82,7 +82,8 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Marks as routed those that are still this claim's, and says which they were.
+/// Marks as routed those that are still this claim's, and says which they were. Only owed rows have a claim; see
+/// the finish of deliveries for why that is all it asks.
 pub async fn finish(
     tx: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = EventId>,
@@ -94,7 +95,7 @@ pub async fn finish(
             tx,
             "WITH done (id) AS ({rows})
              UPDATE events SET routed_at = {1}, lease_until = NULL, claim = NULL
-             FROM done WHERE events.id = done.id AND events.claim = {2} AND events.routed_at IS NULL
+             FROM done WHERE events.id = done.id AND events.claim = {2}
              RETURNING events.id AS id",
             vec![now.into(), claim.into()],
         )
@@ -112,7 +113,7 @@ pub async fn list_unrouted(
             db,
             "WITH wanted (id) AS ({rows})
              SELECT wanted.id AS id, min(events.revision) AS revision
-             FROM wanted JOIN events ON events.conversion_id = wanted.id WHERE events.routed_at IS NULL
+             FROM wanted JOIN events ON events.conversion_id = wanted.id AND coalesce(events.routed_at, 0) = 0
              GROUP BY wanted.id",
             vec![],
         )
