@@ -59,8 +59,8 @@ impl App {
         let catalog = Catalog::new(db.clone());
         let signals = Signals::default();
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?).into();
-        let (click_writer, click_task) = clicks::spawn_writer(db.clone(), catalog.clone(), signals.clone());
-        let (conversion_writer, conversion_task) =
+        let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), signals.clone());
+        let (conversion_writer, conversion_tasks) =
             conversions::spawn_writer(db.clone(), catalog.clone(), signals.clone(), clock.clone());
         let app = Self {
             settings: Arc::new(settings),
@@ -75,7 +75,7 @@ impl App {
             clicks: click_writer,
             conversions: conversion_writer,
         };
-        Ok((app, vec![click_task, conversion_task]))
+        Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
 
     /// Whether everything that is due has been done: no event to route, no delivery to send now.

@@ -134,8 +134,8 @@ impl Settings {
             self.request_timeout_ms
         );
         anyhow::ensure!(
-            self.database_connections >= 4 || !self.database().starts_with("postgres"),
-            "database_connections is {}; PostgreSQL needs 4 or more",
+            self.database_connections >= 8 || !self.database().starts_with("postgres"),
+            "database_connections is {}; PostgreSQL needs 8 or more",
             self.database_connections
         );
         if let Some(key) = &self.admin_api_key {

@@ -16,7 +16,7 @@ use crate::domain::link::LinkStatus;
 use crate::domain::offer::{Offer, OfferStatus};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use crate::storage::page::{Page, PageRequest};
-use crate::storage::writer::Writer;
+use crate::storage::writer::{Lanes, Writer};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -24,7 +24,7 @@ use super::catalog::Catalog;
 use super::error::is_outage;
 
 /// Clicks wait for each other for no longer than one commit.
-pub type ClickWriter = Writer<Click, Result<(), Arc<DbErr>>>;
+pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
 
 /// Clicks that are committed together at most.
 const GROUP: usize = 512;
@@ -97,7 +97,9 @@ impl Destination {
 async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<String, Error> {
     let click = describe(action, destination, visit, app.clock.now());
     let landing_url = click.landing_url.clone();
-    app.clicks.submit(click).await?.map_err(Error::Database)?;
+    // One visitor, one lane: two first visits of a day would else not see each other.
+    let visitor = click.visitor;
+    app.clicks.submit(&visitor, click).await?.map_err(Error::Database)?;
     metrics::counter!("postrider_clicks_total", "action" => action.as_str()).increment(1);
     Ok(landing_url)
 }
@@ -163,11 +165,14 @@ fn is_sub_id(name: &str) -> bool {
     })
 }
 
-/// Starts the task that commits clicks in groups.
-pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickWriter, JoinHandle<()>) {
-    Writer::spawn(GROUP, move |clicks| {
+/// Starts the tasks that commit clicks in groups.
+pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickWriter, Vec<JoinHandle<()>>) {
+    Lanes::spawn(db.lanes(), || {
         let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
-        async move { commit_all(&db, &catalog, &signals, clicks).await }
+        Writer::spawn(GROUP, move |clicks| {
+            let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
+            async move { commit_all(&db, &catalog, &signals, clicks).await }
+        })
     })
 }
 

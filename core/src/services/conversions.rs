@@ -5,6 +5,7 @@
 //! of two nodes meet at the unique key of (offer, transaction id).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ use crate::domain::postings;
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
-use crate::storage::writer::Writer;
+use crate::storage::writer::{Lanes, Writer};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -31,7 +32,7 @@ use super::catalog::Catalog;
 use super::clicks::confine;
 use super::error::is_outage;
 
-pub type ConversionWriter = Writer<Command, Result<Recorded, Error>>;
+pub type ConversionWriter = Lanes<Command, Result<Recorded, Error>>;
 
 /// Commands that are committed together at most.
 const GROUP: usize = 256;
@@ -136,28 +137,29 @@ impl ConversionError {
 
 /// Records a report. The same transaction again is the same conversion; another status is an update.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
-    submit(app, Command::Report(Box::new(report))).await
+    let key = report.transaction_id.clone();
+    submit(app, &key, Command::Report(Box::new(report))).await
 }
 
 /// Records many, in the order given, each with its own answer.
 pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
-    let commands = reports.into_iter().map(|report| Command::Report(Box::new(report)));
+    let commands = reports.into_iter().map(|report| (report.transaction_id.clone(), Command::Report(Box::new(report))));
     let answers = app.conversions.submit_all(commands).await;
     answers.into_iter().map(|answer| answer?.inspect(count)).collect()
 }
 
 /// Approves a pending conversion; its earning is posted.
 pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
-    Ok(submit(app, Command::ChangeStatus { id, status: Status::Approved }).await?.conversion)
+    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Approved }).await?.conversion)
 }
 
 /// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
 pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Conversion, Error> {
-    Ok(submit(app, Command::ChangeStatus { id, status: Status::Rejected { reason } }).await?.conversion)
+    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Rejected { reason } }).await?.conversion)
 }
 
-async fn submit(app: &App, command: Command) -> Result<Recorded, Error> {
-    app.conversions.submit(command).await?.inspect(count)
+async fn submit(app: &App, key: &impl Hash, command: Command) -> Result<Recorded, Error> {
+    app.conversions.submit(key, command).await?.inspect(count)
 }
 
 fn count(recorded: &Recorded) {
@@ -182,20 +184,24 @@ pub async fn list(
     Ok(storage::conversions::list(app.db.reader(), filter, page).await?)
 }
 
-/// Starts the task that commits commands in groups.
+/// Starts the tasks that commit commands in groups.
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
     signals: Signals,
     clock: Clock,
-) -> (ConversionWriter, JoinHandle<()>) {
-    Writer::spawn(GROUP, move |commands| {
-        let ledger = Group { db: db.clone(), catalog: catalog.clone(), signals: signals.clone(), clock: clock.clone() };
-        async move { ledger.carry_out(commands).await }
+) -> (ConversionWriter, Vec<JoinHandle<()>>) {
+    Lanes::spawn(db.lanes(), || {
+        let group = Group { db: db.clone(), catalog: catalog.clone(), signals: signals.clone(), clock: clock.clone() };
+        Writer::spawn(GROUP, move |commands| {
+            let group = group.clone();
+            async move { group.carry_out(commands).await }
+        })
     })
 }
 
 /// What a group needs to be carried out.
+#[derive(Clone)]
 struct Group {
     db: Database,
     catalog: Catalog,

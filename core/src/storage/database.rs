@@ -125,6 +125,11 @@ impl Database {
         self.postgres.is_some()
     }
 
+    /// How many groups may usefully be committed at once: SQLite has one writer.
+    pub fn lanes(&self) -> usize {
+        if self.is_postgres() { 2 } else { 1 }
+    }
+
     /// For LISTEN, which SeaORM does not have.
     pub fn postgres(&self) -> Option<&sqlx::PgPool> {
         self.postgres.as_ref()

@@ -4,6 +4,8 @@
 //! shares one flush to disk. A request is answered when its group is durable.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -55,28 +57,64 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
         (Self { queue }, task)
     }
 
-    /// Many commands, taken up in the order given; waits until all their groups are durable.
-    pub async fn submit_all(&self, commands: impl IntoIterator<Item = C>) -> Vec<Result<A, Stopped>> {
-        let mut waiting = Vec::new();
-        for command in commands {
-            let (answer, answered) = oneshot::channel();
-            let sent = self.queue.send((command, answer)).await;
-            waiting.push(sent.map(|()| answered).map_err(|_| Stopped));
-        }
-        let mut answers = Vec::with_capacity(waiting.len());
-        for one in waiting {
-            answers.push(match one {
-                Ok(answered) => answered.await.map_err(|_| Stopped),
-                Err(stopped) => Err(stopped),
-            });
-        }
-        answers
+    /// Puts the command in line; the answer comes when its group is durable.
+    async fn begin(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
+        let (answer, waiting) = oneshot::channel();
+        self.queue.send((command, answer)).await.map_err(|_| Stopped)?;
+        Ok(waiting)
     }
 
     /// Waits until the command's group is durable.
     pub async fn submit(&self, command: C) -> Result<A, Stopped> {
-        let (answer, waiting) = oneshot::channel();
-        self.queue.send((command, answer)).await.map_err(|_| Stopped)?;
-        waiting.await.map_err(|_| Stopped)
+        self.begin(command).await?.await.map_err(|_| Stopped)
+    }
+}
+
+/// Writers side by side, where the database can commit side by side: one group is on its way to the disk while
+/// another is put together. Commands of one key always take the same lane, so they keep their order.
+#[derive(Debug)]
+pub struct Lanes<C, A>(Arc<[Writer<C, A>]>);
+
+impl<C, A> Clone for Lanes<C, A> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
+    /// `open` starts one writer.
+    pub fn spawn(
+        lanes: usize,
+        open: impl Fn() -> (Writer<C, A>, tokio::task::JoinHandle<()>),
+    ) -> (Self, Vec<tokio::task::JoinHandle<()>>) {
+        let (writers, tasks): (Vec<_>, Vec<_>) = (0..lanes).map(|_| open()).unzip();
+        (Self(writers.into()), tasks)
+    }
+
+    fn lane(&self, key: &impl Hash) -> &Writer<C, A> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        &self.0[hasher.finish() as usize % self.0.len()]
+    }
+
+    /// Waits until the command's group is durable.
+    pub async fn submit(&self, key: &impl Hash, command: C) -> Result<A, Stopped> {
+        self.lane(key).submit(command).await
+    }
+
+    /// Many commands; those of one key are carried out in the order given. Waits until all are durable.
+    pub async fn submit_all<K: Hash>(&self, commands: impl IntoIterator<Item = (K, C)>) -> Vec<Result<A, Stopped>> {
+        let mut begun = Vec::new();
+        for (key, command) in commands {
+            begun.push(self.lane(&key).begin(command).await);
+        }
+        let mut answers = Vec::with_capacity(begun.len());
+        for one in begun {
+            answers.push(match one {
+                Ok(waiting) => waiting.await.map_err(|_| Stopped),
+                Err(stopped) => Err(stopped),
+            });
+        }
+        answers
     }
 }

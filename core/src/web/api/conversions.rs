@@ -16,7 +16,7 @@ use crate::domain::masking::{mask_email, mask_name};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
-use crate::services::conversions::{self, Change, Claim, Recorded, Report};
+use crate::services::conversions::{self, Change, Claim, Report};
 use crate::storage;
 use crate::web::auth::{Admin, Caller};
 use crate::web::errors::{ApiResult, Problem};
@@ -264,19 +264,23 @@ pub async fn create_conversions(
         let detail = format!("the array has {} conversions; send 1 to {BATCH_MAX}", items.len());
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_batch", detail));
     }
-    let mut answers: Vec<Result<Recorded, Problem>> = Vec::with_capacity(items.len());
-    let mut reports = Vec::with_capacity(items.len());
     // What can't be read is answered where it stands; what can is recorded in the order given.
-    let readable: Vec<Result<(), Problem>> =
-        items.into_iter().map(|item| Ok(reports.push(read::<ConversionIn>(item)?.report()?))).collect();
-    let mut recorded = conversions::report_many(&app, reports).await.into_iter();
-    for one in readable {
-        answers.push(match one {
-            Ok(()) => recorded.next().expect("one answer a report").map_err(Problem::from),
-            Err(problem) => Err(problem),
-        });
+    let (mut reports, mut refusals) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for item in items {
+        match read::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
+            Ok(report) => {
+                reports.push(report);
+                refusals.push(None);
+            }
+            Err(problem) => refusals.push(Some(problem)),
+        }
     }
-    let items = answers.into_iter().map(|answer| match answer {
+    let mut recorded = conversions::report_many(&app, reports).await.into_iter();
+    let answers = refusals.into_iter().map(|refusal| match refusal {
+        Some(problem) => Err(problem),
+        None => recorded.next().expect("every report has its answer").map_err(Problem::from),
+    });
+    let items = answers.map(|answer| match answer {
         Ok(recorded) => BatchItemOut {
             status: status_of(recorded.change).as_u16(),
             conversion: Some(ConversionOut::of(actor, recorded.conversion)),
