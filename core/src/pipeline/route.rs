@@ -32,7 +32,7 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
             async move {
                 let now = app.clock.now();
                 let (claim, lease_until) = claims.take(now);
-                let events = storage::events::claim(app.db.writer(), BATCH, now, lease_until, claim).await?;
+                let events = storage::events::claim(app.db.queue(), BATCH, now, lease_until, claim).await?;
                 if events.is_empty() {
                     claims.give_back(claim);
                     return Ok(Fetched { tasks: Vec::new(), idle: IDLE });

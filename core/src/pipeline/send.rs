@@ -69,7 +69,7 @@ async fn fetch(app: App, claims: Claims, concluder: Concluder, behind: Arc<Atomi
     }
     let now = app.clock.now();
     let (claim, lease_until) = claims.take(now);
-    let deliveries = storage::deliveries::claim(app.db.writer(), BATCH, now, lease_until, claim).await?;
+    let deliveries = storage::deliveries::claim(app.db.queue(), BATCH, now, lease_until, claim).await?;
     if deliveries.is_empty() {
         claims.give_back(claim);
         let next = storage::deliveries::next_due(app.db.reader()).await?;

@@ -21,7 +21,7 @@ pub async fn route(app: &App, events: Vec<Event>, claim: i64) -> Result<u64, Err
     let postbacks = storage::postbacks::list_candidates(app.db.reader(), &events).await?;
     let owed = if postbacks.is_empty() { Vec::new() } else { decide_all(app, events, postbacks, now).await };
 
-    let tx = app.db.begin().await?;
+    let tx = app.db.begin_queue().await?;
     let finished: HashSet<_> = storage::events::finish(&tx, ids, claim, now).await?;
     let owed: Vec<_> = owed.into_iter().filter(|delivery| finished.contains(&delivery.event_id)).collect();
     let added = storage::deliveries::insert(&tx, &owed).await?;

@@ -14,6 +14,9 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+/// One for each that claims and routes.
+const QUEUE_CONNECTIONS: u32 = 4;
+
 /// Any number that nobody else's program would choose.
 const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;
 
@@ -22,6 +25,7 @@ const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;
 pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    queue: DatabaseConnection,
     postgres: Option<sqlx::PgPool>,
 }
 
@@ -56,11 +60,15 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .context("PostgreSQL can't be reached; check DATABASE_URL and that the server runs")?;
+        let queue = PgPoolOptions::new()
+            .max_connections(QUEUE_CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options.options([("synchronous_commit", "off")]));
         let connection = DatabaseConnection::from(pool.clone());
-        Ok(Self { reader: connection.clone(), writer: connection, postgres: Some(pool) })
+        Ok(Self { reader: connection.clone(), writer: connection, queue: queue.into(), postgres: Some(pool) })
     }
 
     async fn open_sqlite(url: &str, connections: u32) -> anyhow::Result<Self> {
@@ -86,7 +94,8 @@ impl Database {
             || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
         let writer = open(false, 1).await.with_context(context)?;
         let reader = open(true, connections.clamp(1, 8)).await.with_context(context)?;
-        Ok(Self { reader: reader.into(), writer: writer.into(), postgres: None })
+        let writer = DatabaseConnection::from(writer);
+        Ok(Self { reader: reader.into(), queue: writer.clone(), writer, postgres: None })
     }
 
     /// Brings the schema up to this release and makes the partitions that are needed soon.
@@ -112,13 +121,28 @@ impl Database {
         &self.writer
     }
 
+    /// For claiming and routing: what is lost of it when PostgreSQL itself crashes is found owed and done again, so
+    /// it need not wait for the disk. What is durable later, such as a result, takes all before it along.
+    pub fn queue(&self) -> &DatabaseConnection {
+        &self.queue
+    }
+
+    /// A transaction of the queue.
+    pub async fn begin_queue(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.begin_on(&self.queue).await
+    }
+
     /// A transaction that will write. On SQLite it waits here for its turn and can't fail half-way for it.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.begin_on(&self.writer).await
+    }
+
+    async fn begin_on(&self, connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        self.writer.begin_with_options(options).await
+        connection.begin_with_options(options).await
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -143,6 +167,7 @@ impl Database {
     pub async fn close(&self) {
         let _ = self.reader.clone().close().await;
         let _ = self.writer.clone().close().await;
+        let _ = self.queue.clone().close().await;
     }
 }
 
