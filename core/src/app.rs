@@ -1,49 +1,77 @@
 //! What every use case needs, put together once at the start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::adapters;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::domain::event::Event;
 use crate::egress::Egress;
 use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
+use crate::services::inbox::{Inbox, Leases};
+use crate::services::routing::Owed;
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
 #[derive(Clone)]
-pub struct App {
-    pub settings: Arc<Settings>,
+pub struct App(Arc<Parts>);
+
+/// What an application is made of.
+pub struct Parts {
+    pub settings: Settings,
     /// Where the world reaches this server, without a slash at the end.
-    pub public_url: Arc<str>,
+    pub public_url: String,
     /// The hash of the bootstrap admin key.
-    pub bootstrap_key_hash: Arc<str>,
+    pub bootstrap_key_hash: String,
     pub clock: Clock,
     pub db: Database,
     pub adapters: adapters::Host,
     pub egress: Egress,
     pub catalog: Catalog,
-    pub signals: Signals,
+    pub inboxes: Inboxes,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
 }
 
-/// Wakes the workers of this process when there is something new for them.
-#[derive(Clone, Default)]
-pub struct Signals {
-    /// An event waits to be routed.
-    pub events: Arc<Notify>,
-    /// A delivery waits to be sent.
-    pub deliveries: Arc<Notify>,
+/// What the workers of this process are to do.
+#[derive(Clone, Debug)]
+pub struct Inboxes {
+    /// To be routed.
+    pub events: Inbox<Event>,
+    /// To be sent.
+    pub deliveries: Inbox<Owed>,
+    pub leases: Leases,
+}
+
+impl Inboxes {
+    fn new(lease: Duration) -> Self {
+        let leases = Leases::new(lease);
+        Self { events: Inbox::new(leases.clone()), deliveries: Inbox::new(leases.clone()), leases }
+    }
+
+    /// The workers begin or cease to take from them.
+    pub fn set_open(&self, open: bool) {
+        self.events.set_open(open);
+        self.deliveries.set_open(open);
+    }
 }
 
 /// The tasks that end, after their last group, when the last [`App`] is dropped.
 pub type WriterTasks = Vec<JoinHandle<()>>;
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
 
 impl App {
     /// Opens and migrates the database, loads the adapters and starts the writers.
@@ -57,24 +85,24 @@ impl App {
         let adapters = tokio::task::spawn_blocking(move || adapters::Host::start(&cache_dir)).await??;
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone());
-        let signals = Signals::default();
-        let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?).into();
-        let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), signals.clone());
+        let inboxes = Inboxes::new(settings.lease());
+        let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
+        let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone());
         let (conversion_writer, conversion_tasks) =
-            conversions::spawn_writer(db.clone(), catalog.clone(), signals.clone(), clock.clone());
-        let app = Self {
-            settings: Arc::new(settings),
-            public_url: public_url.trim_end_matches('/').into(),
+            conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+        let app = Self(Arc::new(Parts {
+            settings,
+            public_url: public_url.trim_end_matches('/').to_owned(),
             bootstrap_key_hash,
             clock,
             db,
             adapters,
             egress,
             catalog,
-            signals,
+            inboxes,
             clicks: click_writer,
             conversions: conversion_writer,
-        };
+        }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
 

@@ -21,7 +21,6 @@ use crate::storage;
 pub struct Pipeline {
     stopping: CancellationToken,
     workers: TaskTracker,
-    claims: work::Claims,
     app: App,
 }
 
@@ -30,20 +29,20 @@ impl Pipeline {
     pub async fn start(app: &App) -> anyhow::Result<Self> {
         let stopping = CancellationToken::new();
         let workers = TaskTracker::new();
-        let claims = work::Claims::new(app.settings.lease());
         if !app.db.is_postgres() {
             // The data folder is locked, so whoever held these is dead.
-            storage::events::release_all(app.db.writer()).await?;
-            storage::deliveries::release_all(app.db.writer()).await?;
+            storage::events::QUEUE.release_all(app.db.writer()).await?;
+            storage::deliveries::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
+            app.inboxes.set_open(true);
             workers.spawn(forever("route", stopping.clone(), {
-                let (app, claims, stopping) = (app.clone(), claims.clone(), stopping.clone());
-                move || route::run(app.clone(), claims.clone(), stopping.clone())
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || route::run(app.clone(), stopping.clone())
             }));
             workers.spawn(forever("send", stopping.clone(), {
-                let (app, claims, stopping) = (app.clone(), claims.clone(), stopping.clone());
-                move || send::run(app.clone(), claims.clone(), stopping.clone())
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || send::run(app.clone(), stopping.clone())
             }));
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
@@ -52,11 +51,12 @@ impl Pipeline {
         }
         wake::start(app, &workers, &stopping);
         workers.close();
-        Ok(Self { stopping, workers, claims, app: app.clone() })
+        Ok(Self { stopping, workers, app: app.clone() })
     }
 
     /// Takes nothing new, waits for what is in flight, and frees what was not begun.
     pub async fn stop(self) {
+        self.app.inboxes.set_open(false);
         self.stopping.cancel();
         let limit = self.app.settings.drain_timeout();
         if tokio::time::timeout(limit, self.workers.wait()).await.is_err() {
@@ -66,11 +66,11 @@ impl Pipeline {
             );
             return;
         }
-        // What is claimed now was not begun.
-        let claims = self.claims.outstanding();
+        // What is leased now was not begun.
+        let claims = self.app.inboxes.leases.claims();
         let releasing = async {
-            storage::events::release(self.app.db.writer(), &claims).await?;
-            storage::deliveries::release(self.app.db.writer(), &claims).await
+            storage::events::QUEUE.release(self.app.db.writer(), &claims).await?;
+            storage::deliveries::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
             tracing::warn!("Claims could not be freed; their leases will end by themselves");

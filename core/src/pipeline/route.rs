@@ -1,47 +1,31 @@
-//! The worker "route": claims owed events and turns them into deliveries.
-
-use std::time::Duration;
+//! The worker "route": takes owed events and turns them into deliveries.
 
 use apalis::prelude::*;
+use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::event::Event;
+use crate::domain::lease::Leased;
+use crate::services::inbox::Taken;
 use crate::services::routing;
 use crate::storage;
 
-use super::work::{self, Claims, Fetched};
+use super::work::{self, Fetched};
 
-/// Events that are routed together at most.
+/// Events that are taken from the inbox, and from the table, at a time.
 const BATCH: usize = 256;
 /// Batches under way at once: one is decided while the next is claimed.
 const CONCURRENCY: usize = 2;
-/// How long an idle worker trusts its wake-up signals.
-const IDLE: Duration = Duration::from_millis(500);
 
-struct Batch {
-    events: Vec<Event>,
-    claim: i64,
-}
+struct Batch(Vec<Leased<Event>>);
 
-pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Running {
+pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let fetch = {
         let app = app.clone();
-        move || {
-            let (app, claims) = (app.clone(), claims.clone());
-            async move {
-                let now = app.clock.now();
-                let (claim, lease_until) = claims.take(now);
-                let events = storage::events::claim(app.db.queue(), BATCH, now, lease_until, claim).await?;
-                if events.is_empty() {
-                    claims.give_back(claim);
-                    return Ok(Fetched { tasks: Vec::new(), idle: IDLE });
-                }
-                Ok(Fetched { tasks: vec![Batch { events, claim }], idle: IDLE })
-            }
-        }
+        move || fetch(app.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.signals.events.clone(), fetch);
+    let queue = work::queue(app.clock.clone(), app.inboxes.events.wake().clone(), fetch);
     let worker = WorkerBuilder::new(format!("route-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(CONCURRENCY)
@@ -51,8 +35,24 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
     Box::pin(worker.run_until(work::told_to_stop(stopping)))
 }
 
+async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
+    let (now, inbox) = (app.clock.now(), &app.inboxes.events);
+    let Taken { items: mut events, look } = inbox.take(BATCH, now);
+    if look {
+        let lease = inbox.leases().grant(now);
+        let found = storage::events::claim(app.db.queue(), BATCH, now, lease).await;
+        let found = work::found_beside(found, !events.is_empty())?;
+        if found.len() == BATCH {
+            inbox.look_by(now);
+        }
+        events.extend(found.into_iter().map(|it| Leased { it, lease }));
+    }
+    let tasks = if events.is_empty() { Vec::new() } else { vec![Batch(events)] };
+    Ok(Fetched { tasks, idle: inbox.rest(now) })
+}
+
 async fn route(batch: Batch, app: Data<App>) -> Result<(), BoxDynError> {
-    if let Err(error) = routing::route(&app, batch.events, batch.claim).await {
+    if let Err(error) = routing::route(&app, batch.0).await {
         tracing::error!(%error, "Events could not be routed; they are taken up again when their lease ends");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The worker "send": claims due deliveries, sends them, and stores what came of it in groups.
+//! The worker "send": takes due deliveries, sends them, and stores what came of it in groups.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,32 +9,26 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::clock::Timestamp;
+use crate::domain::lease::Leased;
 use crate::services::error::is_outage;
+use crate::services::inbox::Taken;
+use crate::services::routing::Owed;
 use crate::services::sending::{self, Concluded, Prepared, Sent};
 use crate::storage;
 use crate::storage::writer::Writer;
 
-use super::work::{self, Claims, Fetched};
+use super::work::{self, Fetched};
 
-/// Deliveries that are claimed together at most.
+/// Deliveries that are taken from the inbox, and from the table, at a time.
 const BATCH: usize = 128;
 /// Results that are stored together at most.
 const GROUP: usize = 256;
-/// How long an idle worker trusts its wake-up signals.
-const IDLE: Duration = Duration::from_millis(500);
 /// Waits between tries to store results, while the leases last.
 const STORE_AGAIN: Duration = Duration::from_millis(250);
 
 type Concluder = Writer<Sent, ()>;
 
-/// One delivery, to be sent before its lease runs out.
-struct Due {
-    prepared: Prepared,
-    lease_until: Timestamp,
-}
-
-pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Running {
+pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let behind = Arc::new(AtomicBool::new(false));
     let (concluder, concluding) = {
         let (app, behind) = (app.clone(), behind.clone());
@@ -42,9 +36,9 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
     };
     let fetch = {
         let (app, concluder) = (app.clone(), concluder.clone());
-        move || fetch(app.clone(), claims.clone(), concluder.clone(), behind.clone())
+        move || fetch(app.clone(), concluder.clone(), behind.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.signals.deliveries.clone(), fetch);
+    let queue = work::queue(app.clock.clone(), app.inboxes.deliveries.wake().clone(), fetch);
     let concurrency = app.settings.send_concurrency;
     let worker = WorkerBuilder::new(format!("send-{:016x}", rand::random::<u64>()))
         .backend(queue)
@@ -62,21 +56,16 @@ pub fn run(app: App, claims: Claims, stopping: CancellationToken) -> work::Runni
     })
 }
 
-/// Claims a batch and prepares it. What the rules end and what adapters can't render is stored right away.
-async fn fetch(app: App, claims: Claims, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Due>, DbErr> {
+/// Takes a batch and prepares it. What the rules end and what adapters can't render is stored right away.
+async fn fetch(app: App, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Prepared>, DbErr> {
     if behind.load(Ordering::SeqCst) {
         return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
     }
-    let now = app.clock.now();
-    let (claim, lease_until) = claims.take(now);
-    let deliveries = storage::deliveries::claim(app.db.queue(), BATCH, now, lease_until, claim).await?;
-    if deliveries.is_empty() {
-        claims.give_back(claim);
-        let next = storage::deliveries::next_due(app.db.reader()).await?;
-        let idle = next.map_or(IDLE, |due| due.since(now).clamp(Duration::from_millis(1), IDLE));
-        return Ok(Fetched { tasks: Vec::new(), idle });
+    let due = take(&app).await?;
+    if due.is_empty() {
+        return Ok(Fetched { tasks: Vec::new(), idle: app.inboxes.deliveries.rest(app.clock.now()) });
     }
-    let preparation = sending::prepare(&app, deliveries, claim).await?;
+    let preparation = sending::prepare(&app, due).await?;
     if !preparation.finished.is_empty() {
         Concluded::by_rules(preparation.finished).store(&app).await?;
     }
@@ -84,16 +73,32 @@ async fn fetch(app: App, claims: Claims, concluder: Concluder, behind: Arc<Atomi
         let concluder = concluder.clone();
         tokio::spawn(async move { concluder.submit(troubled).await });
     }
-    let tasks = preparation.ready.into_iter().map(|prepared| Due { prepared, lease_until }).collect();
-    Ok(Fetched { tasks, idle: Duration::ZERO })
+    Ok(Fetched { tasks: preparation.ready, idle: Duration::ZERO })
 }
 
-async fn send(due: Due, app: Data<App>, concluder: Data<Concluder>) -> Result<(), BoxDynError> {
-    if app.clock.now().plus(app.settings.request_timeout()) > due.lease_until {
+async fn take(app: &App) -> Result<Vec<Leased<Owed>>, DbErr> {
+    let (now, inbox) = (app.clock.now(), &app.inboxes.deliveries);
+    let Taken { items: mut due, look } = inbox.take(BATCH, now);
+    if look {
+        let lease = inbox.leases().grant(now);
+        let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await;
+        let found = work::found_beside(found, !due.is_empty())?;
+        if found.len() == BATCH {
+            inbox.look_by(now);
+        } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
+            inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
+        }
+        due.extend(sending::with_events(app, found, lease).await?);
+    }
+    Ok(due)
+}
+
+async fn send(prepared: Prepared, app: Data<App>, concluder: Data<Concluder>) -> Result<(), BoxDynError> {
+    if !prepared.can_be_sent(&app) {
         // It waited too long for its turn. Somebody else may hold it by the time it would be answered.
         return Ok(());
     }
-    let sent = sending::send(&app, due.prepared).await;
+    let sent = sending::send(&app, prepared).await;
     // Ends when the result is durable, so that a drain leaves nothing half-done.
     let _ = concluder.submit(sent).await;
     Ok(())

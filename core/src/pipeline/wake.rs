@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
+use crate::app::{App, Inboxes};
 use crate::config::Role;
 
 const EVENTS: &str = "postrider_events";
@@ -21,18 +21,17 @@ const PACE: Duration = Duration::from_millis(10);
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     let Some(pool) = app.db.postgres() else { return };
     if app.settings.role == Role::Web {
-        for (channel, signal) in [(EVENTS, &app.signals.events), (DELIVERIES, &app.signals.deliveries)] {
-            tasks.spawn(stopping.clone().run_until_cancelled_owned(forward(pool.clone(), channel, signal.clone())));
+        for (channel, wake) in [(EVENTS, app.inboxes.events.wake()), (DELIVERIES, app.inboxes.deliveries.wake())] {
+            tasks.spawn(stopping.clone().run_until_cancelled_owned(forward(pool.clone(), channel, wake.clone())));
         }
     } else {
-        let (events, deliveries) = (app.signals.events.clone(), app.signals.deliveries.clone());
-        tasks.spawn(stopping.clone().run_until_cancelled_owned(listen(pool.clone(), events, deliveries)));
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(listen(pool.clone(), app.inboxes.clone())));
     }
 }
 
-async fn forward(pool: sqlx::PgPool, channel: &'static str, signal: Arc<Notify>) {
+async fn forward(pool: sqlx::PgPool, channel: &'static str, wake: Arc<Notify>) {
     loop {
-        signal.notified().await;
+        wake.notified().await;
         if let Err(error) = sqlx::query("SELECT pg_notify($1, '')").bind(channel).execute(&pool).await {
             tracing::debug!(%error, "Workers could not be notified; they will poll");
         }
@@ -40,22 +39,22 @@ async fn forward(pool: sqlx::PgPool, channel: &'static str, signal: Arc<Notify>)
     }
 }
 
-async fn listen(pool: sqlx::PgPool, events: Arc<Notify>, deliveries: Arc<Notify>) {
+async fn listen(pool: sqlx::PgPool, inboxes: Inboxes) {
     loop {
-        if let Err(error) = listen_once(&pool, &events, &deliveries).await {
+        if let Err(error) = listen_once(&pool, &inboxes).await {
             tracing::debug!(%error, "The notification channel broke; polling until it is back");
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 
-async fn listen_once(pool: &sqlx::PgPool, events: &Notify, deliveries: &Notify) -> Result<(), sqlx::Error> {
+async fn listen_once(pool: &sqlx::PgPool, inboxes: &Inboxes) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([EVENTS, DELIVERIES]).await?;
     loop {
         match listener.recv().await?.channel() {
-            EVENTS => events.notify_one(),
-            _ => deliveries.notify_one(),
+            EVENTS => inboxes.events.announce(),
+            _ => inboxes.deliveries.announce(),
         }
     }
 }

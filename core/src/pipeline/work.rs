@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -20,7 +20,7 @@ use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 
 /// How long to wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -107,42 +107,19 @@ where
     }
 }
 
+/// What a look into the table found. If it failed although other work is at hand, that goes first.
+pub fn found_beside<T>(found: Result<Vec<T>, DbErr>, other_work: bool) -> Result<Vec<T>, DbErr> {
+    match found {
+        Err(error) if other_work => {
+            tracing::error!(%error, "Work could not be claimed; trying again soon");
+            Ok(Vec::new())
+        }
+        found => found,
+    }
+}
+
 /// A task without an id would make the worker panic.
 fn identified<T>(args: T) -> Task<T> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     TaskBuilder::new(args).task_id(TaskId::from_int(NEXT.fetch_add(1, Ordering::Relaxed))).build()
-}
-
-/// The tokens of the batches that this process took, for as long as their leases last.
-#[derive(Clone)]
-pub struct Claims {
-    lease: Duration,
-    taken: Arc<Mutex<VecDeque<(Timestamp, i64)>>>,
-}
-
-impl Claims {
-    pub fn new(lease: Duration) -> Self {
-        Self { lease, taken: Arc::default() }
-    }
-
-    /// A new token and the end of its lease.
-    pub fn take(&self, now: Timestamp) -> (i64, Timestamp) {
-        let (claim, until) = (rand::random::<i64>(), now.plus(self.lease));
-        let mut taken = self.taken.lock().expect("no holder of this lock panics");
-        while taken.front().is_some_and(|(until, _)| *until < now) {
-            taken.pop_front();
-        }
-        taken.push_back((until, claim));
-        (claim, until)
-    }
-
-    /// A batch turned out to be empty.
-    pub fn give_back(&self, claim: i64) {
-        let mut taken = self.taken.lock().expect("no holder of this lock panics");
-        taken.retain(|(_, known)| *known != claim);
-    }
-
-    pub fn outstanding(&self) -> Vec<i64> {
-        self.taken.lock().expect("no holder of this lock panics").iter().map(|(_, claim)| *claim).collect()
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sea_orm::DbErr;
 use tokio::task::JoinHandle;
 
-use crate::app::{App, Signals};
+use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
@@ -22,6 +22,7 @@ use crate::storage::{self, Database};
 use super::Error;
 use super::catalog::Catalog;
 use super::error::is_outage;
+use super::inbox::Inbox;
 
 /// Clicks wait for each other for no longer than one commit.
 pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
@@ -166,12 +167,12 @@ fn is_sub_id(name: &str) -> bool {
 }
 
 /// Starts the tasks that commit clicks in groups.
-pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickWriter, Vec<JoinHandle<()>>) {
+pub fn spawn_writer(db: Database, catalog: Catalog, inbox: Inbox<Event>) -> (ClickWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
+        let (db, catalog, inbox) = (db.clone(), catalog.clone(), inbox.clone());
         Writer::spawn(GROUP, move |clicks| {
-            let (db, catalog, signals) = (db.clone(), catalog.clone(), signals.clone());
-            async move { commit_all(&db, &catalog, &signals, clicks).await }
+            let (db, catalog, inbox) = (db.clone(), catalog.clone(), inbox.clone());
+            async move { commit_all(&db, &catalog, &inbox, clicks).await }
         })
     })
 }
@@ -180,10 +181,10 @@ pub fn spawn_writer(db: Database, catalog: Catalog, signals: Signals) -> (ClickW
 async fn commit_all(
     db: &Database,
     catalog: &Catalog,
-    signals: &Signals,
+    inbox: &Inbox<Event>,
     mut clicks: Vec<Click>,
 ) -> Vec<Result<(), Arc<DbErr>>> {
-    let error = match commit(db, catalog, signals, &mut clicks).await {
+    let error = match commit(db, catalog, inbox, &mut clicks).await {
         Ok(()) => return vec![Ok(()); clicks.len()],
         Err(error) => error,
     };
@@ -194,41 +195,57 @@ async fn commit_all(
     }
     let mut answers = Vec::with_capacity(clicks.len());
     for click in &mut clicks {
-        answers.push(commit(db, catalog, signals, std::slice::from_mut(click)).await.map_err(Arc::new));
+        answers.push(commit(db, catalog, inbox, std::slice::from_mut(click)).await.map_err(Arc::new));
     }
     answers
 }
 
-/// One transaction for a group: who is new today, the clicks, and the events that somebody listens for.
-async fn commit(db: &Database, catalog: &Catalog, signals: &Signals, clicks: &mut [Click]) -> Result<(), DbErr> {
-    let listeners = catalog.listeners().await?;
+/// One transaction for a group: the clicks, and the events that somebody listens for.
+async fn commit(db: &Database, catalog: &Catalog, inbox: &Inbox<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
+    mark_first(clicks);
+    let events = events(catalog, clicks).await?;
+    let Some(newest) = events.last() else {
+        return insert(db, clicks).await;
+    };
+    let lease = inbox.lease(newest.occurred_at);
     let tx = db.begin().await?;
-    mark_unique(&tx, clicks).await?;
     storage::clicks::insert(&tx, clicks).await?;
+    storage::events::append(&tx, &events, lease).await?;
+    tx.commit().await?;
+    inbox.put(lease, events);
+    Ok(())
+}
+
+/// Clicks alone are one statement on PostgreSQL, and that is a transaction by itself.
+async fn insert(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
+    if db.is_postgres() {
+        return storage::clicks::insert(db.writer(), clicks).await;
+    }
+    let tx = db.begin().await?;
+    storage::clicks::insert(&tx, clicks).await?;
+    tx.commit().await
+}
+
+async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr> {
+    let listeners = catalog.listeners().await?;
     let mut events = Vec::new();
     if !listeners.is_empty() {
-        for click in clicks.iter() {
+        for click in clicks {
             let event = Event::clicked(click, catalog.parties(click.affiliate_id, click.offer_id).await?);
             if listeners.iter().any(|rule| rule.admits(&event, None)) {
                 events.push(event);
             }
         }
-        storage::events::append(&tx, &events).await?;
     }
-    tx.commit().await?;
-    if !events.is_empty() {
-        signals.events.notify_one();
-    }
-    Ok(())
+    Ok(events)
 }
 
-async fn mark_unique(tx: &sea_orm::DatabaseTransaction, clicks: &mut [Click]) -> Result<(), DbErr> {
-    let visitors: HashSet<i64> = clicks.iter().map(|click| click.visitor).collect();
-    let mut seen = storage::clicks::list_seen(tx, &visitors).await?;
+/// Whether a visitor has been seen before this group, the database knows.
+fn mark_first(clicks: &mut [Click]) {
+    let mut seen = HashSet::with_capacity(clicks.len());
     for click in clicks {
         click.unique = seen.insert(click.visitor);
     }
-    Ok(())
 }
 
 pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {

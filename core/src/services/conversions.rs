@@ -10,7 +10,7 @@ use std::hash::Hash;
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::task::JoinHandle;
 
-use crate::app::{App, Signals};
+use crate::app::App;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, normal_code};
@@ -31,6 +31,7 @@ use super::Error;
 use super::catalog::Catalog;
 use super::clicks::confine;
 use super::error::is_outage;
+use super::inbox::Inbox;
 
 pub type ConversionWriter = Lanes<Command, Result<Recorded, Error>>;
 
@@ -188,11 +189,11 @@ pub async fn list(
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
-    signals: Signals,
+    inbox: Inbox<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let group = Group { db: db.clone(), catalog: catalog.clone(), signals: signals.clone(), clock: clock.clone() };
+        let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
         Writer::spawn(GROUP, move |commands| {
             let group = group.clone();
             async move { group.carry_out(commands).await }
@@ -205,7 +206,7 @@ pub fn spawn_writer(
 struct Group {
     db: Database,
     catalog: Catalog,
-    signals: Signals,
+    inbox: Inbox<Event>,
     clock: Clock,
 }
 
@@ -254,7 +255,6 @@ impl Group {
         let work = self.attribute(commands).await?;
         for _ in 0..RACES {
             if let Some(answers) = self.commit(&work).await? {
-                self.signals.events.notify_one();
                 return Ok(answers);
             }
             tracing::debug!("Another node recorded one of these transactions; reading it");
@@ -345,11 +345,17 @@ impl Group {
                 Work::ChangeStatus { id, status } => books.change_status(*id, status, now),
             });
         }
-        if !books.save(&tx, &self.catalog).await? {
+        if !books.save(&tx).await? {
             tx.rollback().await?;
             return Ok(None);
         }
+        let events = books.events(&tx, &self.catalog).await?;
+        let lease = self.inbox.lease(now);
+        storage::events::append(&tx, &events, lease).await?;
         tx.commit().await?;
+        if !events.is_empty() {
+            self.inbox.put(lease, events);
+        }
         Ok(Some(answers))
     }
 }
@@ -446,8 +452,8 @@ impl Books {
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change })
     }
 
-    /// Rows, money and events together. `false`: a row that should be new exists.
-    async fn save(&mut self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<bool, DbErr> {
+    /// Rows and money. `false`: a row that should be new exists.
+    async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::conversions::insert(tx, &new).await?.len() < new.len() {
             return Ok(false);
@@ -462,7 +468,6 @@ impl Books {
             .filter_map(|it| postings::status_changed(&it.snapshot, it.previous.as_ref(), it.at))
             .collect();
         storage::ledger::post(tx, &postings).await?;
-        storage::events::append(tx, &self.events(tx, catalog).await?).await?;
         Ok(true)
     }
 

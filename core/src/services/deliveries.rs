@@ -48,7 +48,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDeli
     delivery.retry(now)?;
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
-    app.signals.deliveries.notify_one();
+    app.inboxes.deliveries.announce();
     let mut logged = with_attempts(app, actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }

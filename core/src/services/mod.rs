@@ -8,6 +8,7 @@ pub mod conversions;
 pub mod deliveries;
 pub mod error;
 pub mod events;
+pub mod inbox;
 pub mod links;
 pub mod offers;
 pub mod postbacks;

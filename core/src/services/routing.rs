@@ -9,31 +9,53 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
+use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
 use crate::storage;
 
 use super::{Error, wire};
 
-/// Turns claimed events into deliveries; says how many became owed. Routing an event twice adds nothing.
-pub async fn route(app: &App, events: Vec<Event>, claim: i64) -> Result<u64, Error> {
+/// A delivery and the event that it tells of.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    pub delivery: Delivery,
+    /// `None`: it is older than the retention and was deleted.
+    pub event: Option<Arc<Event>>,
+}
+
+/// Turns leased events into deliveries. Routing an event twice adds nothing.
+pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     let now = app.clock.now();
-    let ids: Vec<_> = events.iter().map(|event| event.id).collect();
+    let claimed: Vec<_> = events.iter().map(|event| (event.it.id, event.lease.claim)).collect();
+    let events: Vec<_> = events.into_iter().map(|event| Arc::new(event.it)).collect();
     let postbacks = storage::postbacks::list_candidates(app.db.reader(), &events).await?;
     let owed = if postbacks.is_empty() { Vec::new() } else { decide_all(app, events, postbacks, now).await };
 
+    let lease = app.inboxes.deliveries.lease(now);
     let tx = app.db.begin_queue().await?;
-    let finished: HashSet<_> = storage::events::finish(&tx, ids, claim, now).await?;
-    let owed: Vec<_> = owed.into_iter().filter(|delivery| finished.contains(&delivery.event_id)).collect();
-    let added = storage::deliveries::insert(&tx, &owed).await?;
-    tx.commit().await?;
-    if added > 0 {
-        app.signals.deliveries.notify_one();
+    let finished: HashSet<_> = storage::events::finish(&tx, claimed, now).await?;
+    let mut owed: Vec<_> = owed.into_iter().filter(|owed| finished.contains(&owed.delivery.event_id)).collect();
+    for owed in owed.iter_mut().filter(|owed| owed.delivery.due_at <= now) {
+        owed.delivery.lease_until = lease.map(|lease| lease.until);
     }
-    Ok(added)
+    let deliveries = owed.iter().map(|owed| &owed.delivery);
+    let added = storage::deliveries::insert(&tx, deliveries, lease.map(|lease| lease.claim)).await?;
+    tx.commit().await?;
+    let all_added = added == owed.len() as u64;
+    let (at_once, later): (Vec<_>, Vec<_>) = owed.into_iter().partition(|owed| owed.delivery.lease_until.is_some());
+    if all_added {
+        app.inboxes.deliveries.put(lease, at_once);
+    } else {
+        tracing::warn!("Events had been routed before; what is left of their deliveries is sent when its lease ends");
+    }
+    if !later.is_empty() {
+        app.inboxes.deliveries.announce();
+    }
+    Ok(())
 }
 
 /// Adapters compute on a blocking thread, one fresh instance a postback.
-async fn decide_all(app: &App, events: Vec<Event>, postbacks: Vec<Postback>, now: Timestamp) -> Vec<Delivery> {
+async fn decide_all(app: &App, events: Vec<Arc<Event>>, postbacks: Vec<Postback>, now: Timestamp) -> Vec<Owed> {
     let adapters = app.adapters.clone();
     let work = move || {
         let mut owed = Vec::new();
@@ -57,9 +79,9 @@ async fn decide_all(app: &App, events: Vec<Event>, postbacks: Vec<Postback>, now
 fn decide(
     adapter: Option<Arc<Adapter>>,
     postback: &Postback,
-    events: &[&Event],
+    events: &[&Arc<Event>],
     now: Timestamp,
-    owed: &mut Vec<Delivery>,
+    owed: &mut Vec<Owed>,
 ) {
     let mut session = adapter.as_ref().map(Adapter::session);
     let binding = wire::binding(postback);
@@ -81,6 +103,7 @@ fn decide(
                 delay
             }
         };
-        owed.push(Delivery::owed(event, postback.id, now.plus(wait), now));
+        let delivery = Delivery::owed(event, postback.id, now.plus(wait), now);
+        owed.push(Owed { delivery, event: Some(Arc::clone(event)) });
     }
 }

@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
 use crate::domain::delivery::{Attempt, AttemptOutcome, Delivery, DeliveryState, Reason};
 use crate::domain::event::{Action, Event};
+use crate::domain::lease::{Lease, Leased};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::retry::{self, Next};
 use crate::egress::{Answer, EgressError};
@@ -23,6 +24,7 @@ use crate::ids::{ConversionId, DeliveryId};
 use crate::storage;
 use crate::storage::deliveries::{Finish, Sibling};
 
+use super::routing::Owed;
 use super::wire;
 
 /// What the log keeps of a body.
@@ -33,8 +35,8 @@ const WAIT_FOR_ELDER: Duration = Duration::from_secs(1);
 
 /// Ready to be sent.
 pub struct Prepared {
-    pub delivery: Delivery,
-    pub claim: i64,
+    delivery: Delivery,
+    lease: Lease,
     event: Arc<Event>,
     postback: Arc<Postback>,
     request: contract::Request,
@@ -69,28 +71,36 @@ pub struct Preparation {
     pub finished: Vec<Finish>,
 }
 
-/// Judges the rules again on the conversions as they are now, and has the adapters render the rest.
-pub async fn prepare(app: &App, deliveries: Vec<Delivery>, claim: i64) -> Result<Preparation, DbErr> {
-    let now = app.clock.now();
-    let db = app.db.reader();
-    let events = storage::events::find_many(db, deliveries.iter().map(|it| it.event_id)).await?;
+/// Finds the events of deliveries that were claimed from the table.
+pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> Result<Vec<Leased<Owed>>, DbErr> {
+    let events = storage::events::find_many(app.db.reader(), deliveries.iter().map(|it| it.event_id)).await?;
     let events: HashMap<_, _> = events.into_iter().map(|(id, event)| (id, Arc::new(event))).collect();
-    let postbacks = deliveries.iter().map(|it| it.postback_id).collect::<HashSet<_>>();
-    let postbacks = storage::postbacks::find_many(db, postbacks).await?;
+    let owed = deliveries.into_iter().map(|delivery| {
+        let event = events.get(&delivery.event_id).cloned();
+        Leased { it: Owed { delivery, event }, lease }
+    });
+    Ok(owed.collect())
+}
+
+/// Judges the rules again on the conversions as they are now, and has the adapters render the rest.
+pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
+    let now = app.clock.now();
+    let postbacks = due.iter().map(|due| due.it.delivery.postback_id).collect::<HashSet<_>>();
+    let postbacks = storage::postbacks::find_many(app.db.reader(), postbacks).await?;
     let postbacks: HashMap<_, _> = postbacks.into_iter().map(|(id, postback)| (id, Arc::new(postback))).collect();
-    let standing = Standing::load(app, &deliveries).await?;
+    let standing = Standing::load(app, &due).await?;
 
     let mut preparation = Preparation::default();
-    let mut to_render = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
-        let (Some(event), Some(postback)) = (events.get(&delivery.event_id), postbacks.get(&delivery.postback_id))
-        else {
+    let mut to_render = Vec::with_capacity(due.len());
+    for Leased { it: Owed { delivery, event }, lease } in due {
+        let claim = lease.claim;
+        let (Some(event), Some(postback)) = (event, postbacks.get(&delivery.postback_id)) else {
             let reason = Reason::new("event_pruned", "its event is older than the retention and was deleted");
             preparation.finished.push(ended(&delivery, claim, DeliveryState::Failed, reason, now));
             continue;
         };
-        match standing.judge(&delivery, event, postback, now) {
-            Standpoint::Send => to_render.push((delivery, event.clone(), postback.clone())),
+        match standing.judge(&delivery, &event, postback, now) {
+            Standpoint::Send => to_render.push(ToRender { delivery, lease, event, postback: postback.clone() }),
             Standpoint::Wait(until) => preparation.finished.push(put_off(&delivery, claim, until)),
             Standpoint::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
@@ -98,7 +108,7 @@ pub async fn prepare(app: &App, deliveries: Vec<Delivery>, claim: i64) -> Result
         }
     }
     let adapters = app.adapters.clone();
-    let rendering = tokio::task::spawn_blocking(move || render_all(&adapters, to_render, claim, now));
+    let rendering = tokio::task::spawn_blocking(move || render_all(&adapters, to_render, now));
     let (ready, troubled) = rendering.await.expect("rendering does not panic: adapters are contained");
     preparation.ready = ready;
     preparation.troubled = troubled;
@@ -122,8 +132,8 @@ enum Standpoint {
 }
 
 impl Standing {
-    async fn load(app: &App, deliveries: &[Delivery]) -> Result<Self, DbErr> {
-        let ids: HashSet<_> = deliveries.iter().filter_map(|it| it.conversion_id).collect();
+    async fn load(app: &App, due: &[Leased<Owed>]) -> Result<Self, DbErr> {
+        let ids: HashSet<_> = due.iter().filter_map(|due| due.it.delivery.conversion_id).collect();
         let conversions = storage::conversions::find_standing(app.db.reader(), ids).await?;
         // A conversion that never changed has no other deliveries to mind.
         let changed: HashSet<_> =
@@ -133,7 +143,7 @@ impl Standing {
             siblings.entry(sibling.conversion_id).or_default().push(sibling);
         }
         let unrouted = storage::events::list_unrouted(app.db.reader(), &changed).await?;
-        Ok(Self { conversions, siblings, unrouted, batch: deliveries.iter().map(|it| it.id).collect() })
+        Ok(Self { conversions, siblings, unrouted, batch: due.iter().map(|due| due.it.delivery.id).collect() })
     }
 
     fn judge(&self, delivery: &Delivery, event: &Event, postback: &Postback, now: Timestamp) -> Standpoint {
@@ -221,15 +231,18 @@ fn cancelled_because(event: &Event, postback: &Postback, standing: Option<&(i32,
     }
 }
 
-fn render_all(
-    adapters: &Host,
-    deliveries: Vec<(Delivery, Arc<Event>, Arc<Postback>)>,
-    claim: i64,
-    now: Timestamp,
-) -> (Vec<Prepared>, Vec<Sent>) {
-    let (mut ready, mut troubled) = (Vec::with_capacity(deliveries.len()), Vec::new());
+/// What the rules let through.
+struct ToRender {
+    delivery: Delivery,
+    lease: Lease,
+    event: Arc<Event>,
+    postback: Arc<Postback>,
+}
+
+fn render_all(adapters: &Host, to_render: Vec<ToRender>, now: Timestamp) -> (Vec<Prepared>, Vec<Sent>) {
+    let (mut ready, mut troubled) = (Vec::with_capacity(to_render.len()), Vec::new());
     let mut sessions = Sessions::new(adapters);
-    for (delivery, event, postback) in deliveries {
+    for ToRender { delivery, lease, event, postback } in to_render {
         let context = wire::context(now, number_of(&delivery).cast_unsigned(), false, delivery.id.to_string());
         let rendered = match sessions.of(&postback) {
             Some((session, binding)) => {
@@ -238,10 +251,10 @@ fn render_all(
             None => Err(Trouble::AdapterGone(postback.adapter.clone())),
         };
         match rendered {
-            Ok(request) => ready.push(Prepared { delivery, claim, event, postback, request }),
+            Ok(request) => ready.push(Prepared { delivery, lease, event, postback, request }),
             Err(trouble) => troubled.push(Sent {
                 delivery,
-                claim,
+                claim: lease.claim,
                 event,
                 postback,
                 request: None,
@@ -276,16 +289,23 @@ impl<'a> Sessions<'a> {
     }
 }
 
+impl Prepared {
+    /// Whether its answer would come while it is still ours. Somebody else may send it after that.
+    pub fn can_be_sent(&self, app: &App) -> bool {
+        app.clock.now().plus(app.settings.request_timeout()) <= self.lease.until
+    }
+}
+
 /// Makes the request. Comes back with an answer or a reason, never later than the deadline.
 pub async fn send(app: &App, prepared: Prepared) -> Sent {
-    let Prepared { delivery, claim, event, postback, request } = prepared;
+    let Prepared { delivery, lease, event, postback, request } = prepared;
     let at = app.clock.now();
     let started = tokio::time::Instant::now();
     let result = app.egress.send(wire::request(&request), app.settings.request_timeout()).await;
     let duration = started.elapsed();
     metrics::histogram!("postrider_delivery_seconds").record(duration);
     let result = result.map_err(Trouble::Egress);
-    Sent { delivery, claim, event, postback, request: Some(request), result, at, duration }
+    Sent { delivery, claim: lease.claim, event, postback, request: Some(request), result, at, duration }
 }
 
 /// What came of attempts: how each is logged, and what becomes of its delivery.

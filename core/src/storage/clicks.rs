@@ -1,6 +1,6 @@
 //! Queries of clicks and impressions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
@@ -39,25 +39,10 @@ impl TryFrom<Model> for Click {
     }
 }
 
-/// Which of these visitors have been seen. A visitor's number has its day in it, so "today" needs no more words,
-/// and any word more could lead a planner away from the index of visitors.
-pub async fn list_seen(tx: &impl ConnectionTrait, visitors: &HashSet<i64>) -> Result<HashSet<i64>, DbErr> {
-    let mut rows = Rows::new(&[Type::Big]);
-    for visitor in visitors {
-        rows.push([(*visitor).into()]);
-    }
-    let found = rows
-        .query(
-            tx,
-            "WITH wanted (visitor) AS ({rows})
-             SELECT wanted.visitor FROM wanted JOIN clicks ON clicks.visitor = wanted.visitor AND clicks.is_unique",
-            vec![],
-        )
-        .await?;
-    found.iter().map(|row| row.try_get("", "visitor")).collect()
-}
-
-pub async fn insert(tx: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
+/// Adds them and finds out who is new today: [`Click::unique`] says only who is the first of its visitor in `clicks`.
+/// A visitor's number has its day in it, so "today" needs no more words, and any word more could lead a planner
+/// away from the index of visitors.
+pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Text};
     let mut rows = Rows::new(&[
         Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool,
@@ -86,9 +71,15 @@ pub async fn insert(tx: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
         ]);
     }
     rows.execute(
-        tx,
-        "INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
-             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique) {rows}",
+        db,
+        "WITH new (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first) AS ({rows})
+         INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
+             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique)
+         SELECT id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor,
+             is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique)
+         FROM new",
         vec![],
     )
     .await

@@ -9,14 +9,16 @@ use sea_orm::{
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::lease::Lease;
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 
 use super::bulk::{Rows, Type};
 use super::corrupt;
-use super::database::{for_update, is_one_of, skip_locked};
+use super::database::for_update;
 use super::entities::deliveries::{Column, Entity, Model};
 use super::entities::postbacks;
 use super::page::{self, Page, PageRequest};
+use super::queue::Queue;
 
 impl TryFrom<Model> for Delivery {
     type Error = DbErr;
@@ -42,10 +44,19 @@ impl TryFrom<Model> for Delivery {
     }
 }
 
-/// Adds what is owed. The pair of event and postback decides the id, so adding twice adds once.
-pub async fn insert(tx: &impl ConnectionTrait, deliveries: &[Delivery]) -> Result<u64, DbErr> {
+/// What the sender has to do.
+pub const QUEUE: Queue =
+    Queue { table: "deliveries", owed: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
+
+/// Adds what is owed, those that have a lease to the holder of `claim`. The pair of event and postback decides the
+/// id, so adding twice adds once.
+pub async fn insert(
+    tx: &impl ConnectionTrait,
+    deliveries: impl IntoIterator<Item = &Delivery>,
+    claim: Option<i64>,
+) -> Result<u64, DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big]);
+    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big]);
     for it in deliveries {
         rows.push([
             it.id.into(),
@@ -59,35 +70,27 @@ pub async fn insert(tx: &impl ConnectionTrait, deliveries: &[Delivery]) -> Resul
             it.attempts.into(),
             it.attempts_before_retry.into(),
             it.created_at.into(),
+            it.lease_until.into(),
+            claim.filter(|_| it.lease_until.is_some()).into(),
         ]);
     }
     rows.execute(
         tx,
         "INSERT INTO deliveries (id, event_id, postback_id, conversion_id, revision, affiliate_id, state, due_at,
-             attempts, attempts_before_retry, created_at) {rows} ON CONFLICT (id) DO NOTHING",
+             attempts, attempts_before_retry, created_at, lease_until, claim) {rows} ON CONFLICT (id) DO NOTHING",
         vec![],
     )
     .await
 }
 
-/// Takes up to `limit` due deliveries, longest due first, until `lease_until`. `claim` is this batch's token.
+/// Takes up to `limit` due deliveries, longest due first.
 pub async fn claim(
     db: &DatabaseConnection,
     limit: usize,
     now: Timestamp,
-    lease_until: Timestamp,
-    claim: i64,
+    lease: Lease,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let due = format!(
-        "SELECT id FROM deliveries
-         WHERE state = 'pending' AND due_at <= $3 AND (lease_until IS NULL OR lease_until <= $3)
-         ORDER BY due_at LIMIT $4{}",
-        skip_locked(db)
-    );
-    let sql =
-        format!("UPDATE deliveries SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &due));
-    let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    let rows = QUEUE.take(db, limit, now, lease).await?;
     let mut claimed: Vec<Delivery> =
         super::readable("deliveries", &rows, |row| super::model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|delivery| delivery.due_at);
@@ -139,29 +142,6 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
         )
         .await?;
     done.iter().map(|row| row.try_get("", "id")).collect()
-}
-
-/// Frees what these claims still hold, without waiting for their leases.
-pub async fn release(db: &impl ConnectionTrait, claims: &[i64]) -> Result<(), DbErr> {
-    if claims.is_empty() {
-        return Ok(());
-    }
-    // Numbers of our own making, and a list that no database has a type for.
-    let claims: Vec<_> = claims.iter().map(i64::to_string).collect();
-    let sql = format!(
-        "UPDATE deliveries SET lease_until = NULL, claim = NULL WHERE state = 'pending' AND claim IN ({})",
-        claims.join(", ")
-    );
-    db.execute_unprepared(&sql).await.map(drop)
-}
-
-/// Frees every claim: only right when no other process can hold one.
-pub async fn release_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    db.execute_unprepared(
-        "UPDATE deliveries SET lease_until = NULL, claim = NULL WHERE state = 'pending' AND claim IS NOT NULL",
-    )
-    .await
-    .map(drop)
 }
 
 /// Another delivery of a conversion.

@@ -6,12 +6,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTra
 
 use crate::clock::Timestamp;
 use crate::domain::event::{Action, Event};
+use crate::domain::lease::Lease;
 use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
 
 use super::bulk::{Rows, Type};
-use super::database::{is_one_of, skip_locked};
 use super::entities::events::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
+use super::queue::Queue;
 use super::{corrupt, from_json, json};
 
 impl TryFrom<Model> for Event {
@@ -33,10 +34,13 @@ impl TryFrom<Model> for Event {
     }
 }
 
-/// Appends them, owed to the router.
-pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<(), DbErr> {
+/// What the router has to do.
+pub const QUEUE: Queue = Queue { table: "events", owed: "routed_at IS NULL", due: "", order: "id" };
+
+/// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
+pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text]);
+    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text, Big, Big]);
     for event in events {
         rows.push([
             event.id.into(),
@@ -48,56 +52,47 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event]) -> Result<(), D
             event.conversion_id.into(),
             event.revision.into(),
             json(&event.facts).into(),
+            lease.map(|lease| lease.until).into(),
+            lease.map(|lease| lease.claim).into(),
         ]);
     }
     rows.execute(
         tx,
-        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts)
-         {rows}",
+        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts,
+             lease_until, claim) {rows}",
         vec![],
     )
     .await
     .map(drop)
 }
 
-/// Takes up to `limit` owed events, oldest first, until `lease_until`. `claim` is this batch's token.
-pub async fn claim(
-    db: &DatabaseConnection,
-    limit: usize,
-    now: Timestamp,
-    lease_until: Timestamp,
-    claim: i64,
-) -> Result<Vec<Event>, DbErr> {
-    let owed = format!(
-        "SELECT id FROM events WHERE routed_at IS NULL AND (lease_until IS NULL OR lease_until <= $3)
-         ORDER BY id LIMIT $4{}",
-        skip_locked(db)
-    );
-    let sql =
-        format!("UPDATE events SET lease_until = $1, claim = $2 WHERE {} RETURNING *", is_one_of(db, "id", &owed));
-    let values = [lease_until.into(), claim.into(), now.into(), (limit as i64).into()];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+/// Takes up to `limit` owed events, oldest first.
+pub async fn claim(db: &DatabaseConnection, limit: usize, now: Timestamp, lease: Lease) -> Result<Vec<Event>, DbErr> {
+    let rows = QUEUE.take(db, limit, now, lease).await?;
     let mut claimed: Vec<Event> = super::readable("events", &rows, |row| super::model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|event| event.id);
     Ok(claimed)
 }
 
-/// Marks as routed those that are still this claim's, and says which they were. Only owed rows have a claim; see
+/// Marks as routed those that are still of their claim, and says which they were. Only owed rows have a claim; see
 /// the finish of deliveries for why that is all it asks.
 pub async fn finish(
     tx: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = EventId>,
-    claim: i64,
+    claimed: impl IntoIterator<Item = (EventId, i64)>,
     now: Timestamp,
 ) -> Result<HashSet<EventId>, DbErr> {
-    let finished = Rows::ids(ids)
+    let mut rows = Rows::new(&[Type::Id, Type::Big]);
+    for (id, claim) in claimed {
+        rows.push([id.into(), claim.into()]);
+    }
+    let finished = rows
         .query(
             tx,
-            "WITH done (id) AS ({rows})
+            "WITH done (id, claim) AS ({rows})
              UPDATE events SET routed_at = {1}, lease_until = NULL, claim = NULL
-             FROM done WHERE events.id = done.id AND events.claim = {2}
+             FROM done WHERE events.id = done.id AND events.claim = done.claim
              RETURNING events.id AS id",
-            vec![now.into(), claim.into()],
+            vec![now.into()],
         )
         .await?;
     finished.iter().map(|row| row.try_get("", "id")).collect()
@@ -119,29 +114,6 @@ pub async fn list_unrouted(
         )
         .await?;
     found.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "revision")?))).collect()
-}
-
-/// Frees what these claims still hold, without waiting for their leases.
-pub async fn release(db: &impl ConnectionTrait, claims: &[i64]) -> Result<(), DbErr> {
-    if claims.is_empty() {
-        return Ok(());
-    }
-    // Numbers of our own making, and a list that no database has a type for.
-    let claims: Vec<_> = claims.iter().map(i64::to_string).collect();
-    let sql = format!(
-        "UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IN ({})",
-        claims.join(", ")
-    );
-    db.execute_unprepared(&sql).await.map(drop)
-}
-
-/// Frees every claim: only right when no other process can hold one.
-pub async fn release_all(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    db.execute_unprepared(
-        "UPDATE events SET lease_until = NULL, claim = NULL WHERE routed_at IS NULL AND claim IS NOT NULL",
-    )
-    .await
-    .map(drop)
 }
 
 /// How many are owed, and since when the oldest is.

@@ -18,6 +18,7 @@ pub mod links;
 pub mod offers;
 pub mod page;
 pub mod postbacks;
+pub mod queue;
 pub mod upkeep;
 pub mod writer;
 

@@ -1,6 +1,7 @@
 //! Queries of postbacks.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Select,
@@ -112,7 +113,7 @@ fn live() -> Select<Entity> {
 }
 
 /// The live postbacks that may be fired for one of `events`: a little more than their rules admit, never less.
-pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Event]) -> Result<Vec<Postback>, DbErr> {
+pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -> Result<Vec<Postback>, DbErr> {
     let affiliates: BTreeSet<_> = events.iter().map(|event| event.affiliate_id).collect();
     let actions: BTreeSet<_> = events.iter().map(|event| event.action.as_str()).collect();
     let select = live()

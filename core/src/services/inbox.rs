@@ -1,0 +1,207 @@
+//! Inboxes: work that this process stored and will do itself, handed on in memory.
+//!
+//! A row is stored with its lease (`domain/lease.rs`), so nobody else takes it up, and once it is durable the
+//! thing itself goes to the worker: what was just written need not be claimed and read again. The database stays the
+//! record of what is owed. What an inbox has no room for, what another process stored and what a crash left is
+//! found by looking in the table.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::Timestamp;
+use crate::domain::lease::{Lease, Leased};
+
+/// Things that wait in memory at most, give or take a group.
+const CAPACITY: usize = 4_096;
+/// How long a worker trusts that whatever is new in its table is announced.
+const TRUST: Duration = Duration::from_millis(500);
+
+/// What came to this process by its leases, one new token after another. All that begins within a part of a lease's
+/// length shares one, so that there are few to remember.
+#[derive(Clone, Debug)]
+pub struct Leases {
+    length: Duration,
+    granted: Arc<Mutex<VecDeque<(Timestamp, Lease)>>>,
+}
+
+impl Leases {
+    pub fn new(length: Duration) -> Self {
+        Self { length, granted: Arc::default() }
+    }
+
+    pub fn grant(&self, now: Timestamp) -> Lease {
+        let mut granted = held(&self.granted);
+        if let Some((since, lease)) = granted.back()
+            && (*since..since.plus(self.length / 32)).contains(&now)
+        {
+            return *lease;
+        }
+        while granted.front().is_some_and(|(_, lease)| lease.until < now) {
+            granted.pop_front();
+        }
+        let lease = Lease { claim: rand::random(), until: now.plus(self.length) };
+        granted.push_back((now, lease));
+        lease
+    }
+
+    /// The tokens that may still hold rows.
+    pub fn claims(&self) -> Vec<i64> {
+        held(&self.granted).iter().map(|(_, lease)| lease.claim).collect()
+    }
+}
+
+/// Where one worker of this process gets what it is to do. Clones are one inbox.
+#[derive(Debug)]
+pub struct Inbox<T> {
+    leases: Leases,
+    wake: Arc<Notify>,
+    state: Arc<Mutex<State<T>>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// A worker of this process empties it.
+    open: bool,
+    waiting: VecDeque<Leased<T>>,
+    /// When the table is to be looked into next.
+    look_at: Timestamp,
+}
+
+/// What a worker finds.
+#[derive(Debug)]
+pub struct Taken<T> {
+    pub items: Vec<Leased<T>>,
+    /// Whether the table is to be looked into as well.
+    pub look: bool,
+}
+
+impl<T> Clone for Inbox<T> {
+    fn clone(&self) -> Self {
+        Self { leases: self.leases.clone(), wake: self.wake.clone(), state: self.state.clone() }
+    }
+}
+
+impl<T> Inbox<T> {
+    pub fn new(leases: Leases) -> Self {
+        let state = State { open: false, waiting: VecDeque::new(), look_at: LONG_AGO };
+        Self { leases, wake: Arc::default(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// A worker begins or ceases to empty it.
+    pub fn set_open(&self, open: bool) {
+        held(&self.state).open = open;
+    }
+
+    /// The lease to store new rows with, if this process may take them up right away.
+    pub fn lease(&self, now: Timestamp) -> Option<Lease> {
+        let state = held(&self.state);
+        (state.open && state.waiting.len() < CAPACITY).then(|| self.leases.grant(now))
+    }
+
+    /// Hands on what is durable now. Without a lease the table has it for whoever looks first.
+    pub fn put(&self, lease: Option<Lease>, items: impl IntoIterator<Item = T>) {
+        match lease {
+            Some(lease) => held(&self.state).waiting.extend(items.into_iter().map(|it| Leased { it, lease })),
+            None => held(&self.state).look_at = LONG_AGO,
+        }
+        self.wake.notify_one();
+    }
+
+    /// Something in the table is new, from here or from another process.
+    pub fn announce(&self) {
+        self.put(None, []);
+    }
+
+    /// Oldest first, and whether it is time to look in the table.
+    pub fn take(&self, limit: usize, now: Timestamp) -> Taken<T> {
+        let mut state = held(&self.state);
+        let count = limit.min(state.waiting.len());
+        let look = state.look_at <= now;
+        if look {
+            // What is announced from here on asks for another look.
+            state.look_at = now.plus(TRUST);
+        }
+        Taken { items: state.waiting.drain(..count).collect(), look }
+    }
+
+    /// Something in the table is due at `at`.
+    pub fn look_by(&self, at: Timestamp) {
+        let mut state = held(&self.state);
+        state.look_at = state.look_at.min(at);
+    }
+
+    /// How long a worker that found nothing may sleep, unless it is woken.
+    pub fn rest(&self, now: Timestamp) -> Duration {
+        let state = held(&self.state);
+        if state.waiting.is_empty() { state.look_at.since(now) } else { Duration::ZERO }
+    }
+
+    /// Woken for every [`Inbox::put`].
+    pub fn wake(&self) -> &Arc<Notify> {
+        &self.wake
+    }
+
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+}
+
+const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
+
+fn held<S>(lock: &Mutex<S>) -> MutexGuard<'_, S> {
+    lock.lock().expect("no holder of this lock panics")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn inbox() -> Inbox<u32> {
+        Inbox::new(Leases::new(Duration::from_secs(32)))
+    }
+
+    #[test]
+    fn nothing_is_leased_before_a_worker_is_there_or_when_too_much_waits() {
+        let inbox = inbox();
+        assert_eq!(inbox.lease(at(0)), None);
+        inbox.set_open(true);
+        let lease = inbox.lease(at(0));
+        assert!(lease.is_some());
+        inbox.put(lease, 0..CAPACITY as u32);
+        assert_eq!(inbox.lease(at(0)), None);
+        inbox.take(1, at(0));
+        assert!(inbox.lease(at(0)).is_some());
+    }
+
+    #[test]
+    fn the_table_is_looked_into_when_something_is_announced_or_the_time_has_come() {
+        let inbox = inbox();
+        assert!(inbox.take(1, at(0)).look, "a worker that starts looks first");
+        assert!(!inbox.take(1, at(499)).look);
+        assert!(inbox.take(1, at(500)).look);
+        inbox.look_by(at(600));
+        assert_eq!(inbox.rest(at(550)), Duration::from_millis(50));
+        inbox.announce();
+        inbox.look_by(at(600));
+        assert!(inbox.take(1, at(551)).look, "announced while it looked");
+    }
+
+    #[test]
+    fn a_lease_is_shared_for_a_while_and_remembered_until_it_ends() {
+        let leases = Leases::new(Duration::from_secs(32));
+        let first = leases.grant(at(0));
+        assert_eq!(leases.grant(at(999)), first);
+        let second = leases.grant(at(1_000));
+        assert_ne!(second.claim, first.claim);
+        assert_eq!(leases.claims(), [first.claim, second.claim]);
+        leases.grant(at(32_001));
+        assert!(!leases.claims().contains(&first.claim));
+    }
+}
