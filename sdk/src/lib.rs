@@ -38,6 +38,7 @@
 mod adapter;
 mod export;
 pub mod log;
+pub mod macros;
 pub mod money;
 pub mod time;
 mod types;
@@ -65,5 +66,5 @@ pub use types::*;
 
 /// Everything that an adapter usually needs.
 pub mod prelude {
-    pub use crate::{Adapter, log, money, time, types::*, url};
+    pub use crate::{Adapter, log, macros, macros::Macro, money, time, types::*, url};
 }

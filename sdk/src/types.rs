@@ -4,7 +4,7 @@ pub use crate::bindings::exports::postrider::adapter::adapter_api::{Json, Respon
 pub use crate::bindings::postrider::adapter::types::{
     Action, AdapterError, Binding, Body, Capabilities, Check, Click, ConfigIssue, Context, Conversion,
     ConversionStatus, Decision, Descriptor, ErrorKind, Event, Field, HttpMethod, InboundReport, InboundRequest,
-    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedConversion, Request, RulePolicy, Verdict,
+    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedAmount, ReportedConversion, Request, RulePolicy, Verdict,
 };
 
 impl Descriptor {
@@ -41,12 +41,12 @@ mod time_ms {
 
 impl Request {
     pub fn get(url: impl Into<String>) -> Self {
-        Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: None }
+        Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: None, sign_with: Vec::new() }
     }
 
     pub fn post(url: impl Into<String>, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
         let body = Body { content_type: content_type.into(), bytes: bytes.into() };
-        Self { method: HttpMethod::Post, url: url.into(), headers: Vec::new(), body: Some(body) }
+        Self { method: HttpMethod::Post, url: url.into(), headers: Vec::new(), body: Some(body), sign_with: Vec::new() }
     }
 
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {

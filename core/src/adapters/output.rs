@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn request(url: &str) -> wire::Request {
-        wire::Request { method: wire::HttpMethod::Get, url: url.into(), headers: vec![], body: None }
+        wire::Request { method: wire::HttpMethod::Get, url: url.into(), headers: vec![], body: None, sign_with: vec![] }
     }
 
     fn code(request: &wire::Request, hosts: &[&str]) -> &'static str {

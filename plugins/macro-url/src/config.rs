@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use postrider_sdk::prelude::*;
 use serde::Deserialize;
 
-use crate::macros::Macro;
 use crate::template::Template;
 
 #[derive(Deserialize)]
@@ -52,7 +51,7 @@ enum Token {
 
 impl From<String> for Token {
     fn from(token: String) -> Self {
-        Macro::find(&token).map_or(Self::Unknown(token), Self::Known)
+        macros::find(&token).map_or(Self::Unknown(token), Self::Known)
     }
 }
 

@@ -5,7 +5,6 @@
 //! because a visitor chooses their values.
 
 mod config;
-mod macros;
 mod template;
 
 use postrider_sdk::prelude::*;

@@ -4,7 +4,6 @@ use postrider_sdk::prelude::*;
 use serde::Deserialize;
 
 use crate::config::unknown;
-use crate::macros::Macro;
 
 #[derive(Deserialize)]
 #[serde(from = "String")]
@@ -38,7 +37,7 @@ fn split(source: &str) -> Vec<Piece> {
         match inner.find(['{', '}']) {
             Some(end) if rest[at..].starts_with('{') && inner[end..].starts_with('}') => {
                 let token = &inner[..end];
-                pieces.push(Macro::find(token).map_or_else(|| Piece::Unknown(token.into()), Piece::Macro));
+                pieces.push(macros::find(token).map_or_else(|| Piece::Unknown(token.into()), Piece::Macro));
                 rest = &inner[end + 1..];
             }
             _ => {

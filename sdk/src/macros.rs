@@ -1,13 +1,16 @@
-//! Every macro: its token, what it means, an example, and where its value comes from.
+//! Every macro of Postrider: its token, what it means, an example, and where its value comes from.
 //!
 //! A value is raw text; whoever puts it into a URL encodes it. No value is the empty text.
 
 use std::borrow::Cow;
 
-use postrider_sdk::prelude::*;
+use crate::types::*;
+use crate::{money, time};
 
+/// The text of a macro for one event.
 type Value<'a> = Option<Cow<'a, str>>;
 
+/// One macro; see [`find`].
 pub struct Macro {
     token: &'static str,
     description: &'static str,
@@ -87,9 +90,19 @@ static MACROS: &[Macro] = &[
     public("page", "Page of the click", "/pricing", |e| attribute(&click(e)?.attributes, "page")),
 ];
 
+/// The macro of this name, without any brackets.
+pub fn find(token: &str) -> Option<&'static Macro> {
+    MACROS.iter().find(|known| known.token == token)
+}
+
 impl Macro {
-    pub fn find(token: &str) -> Option<&'static Self> {
-        MACROS.iter().find(|known| known.token == token)
+    pub fn token(&self) -> &'static str {
+        self.token
+    }
+
+    /// Whether its value tells who the buyer or visitor is.
+    pub fn is_personal_data(&self) -> bool {
+        self.personal_data
     }
 
     /// The text for this event, empty where the event has none.
@@ -98,7 +111,7 @@ impl Macro {
     }
 }
 
-/// The macros as the host shows them.
+/// All of them as the host shows them, for [`Descriptor::macros`].
 pub fn describe() -> Vec<MacroDef> {
     let describe = |known: &Macro| MacroDef {
         token: known.token.into(),
@@ -138,7 +151,7 @@ fn amount(money: &Option<Money>) -> Value<'static> {
 }
 
 fn attribute<'a>(attributes: &'a [Field], name: &str) -> Value<'a> {
-    find(attributes, name).map(Cow::Borrowed)
+    crate::types::find(attributes, name).map(Cow::Borrowed)
 }
 
 fn sub<'a>(event: &'a Event, name: &str) -> Value<'a> {
