@@ -9,6 +9,8 @@ pub const ADAPTER_FRESH_US: Budget = Budget { value: 60.0, better: Better::Lower
 /// From the conversion to the request at the destination, when there is nothing else to do.
 pub const LATENCY_P50_MS: Budget = Budget { value: 20.0, better: Better::Lower };
 pub const LATENCY_P99_MS: Budget = Budget { value: 100.0, better: Better::Lower };
+/// Throughput on tables with ten million rows, against empty ones.
+pub const HISTORY_RATIO: Budget = Budget { value: 0.9, better: Better::Higher };
 pub const MEMORY_MIB: Budget = Budget { value: 200.0, better: Better::Lower };
 
 /// Conversions accepted over the API, one by one, and delivered, sustained.

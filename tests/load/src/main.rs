@@ -10,6 +10,7 @@ mod budgets;
 mod clicks;
 mod conversions;
 mod generator;
+mod history;
 mod http;
 mod latency;
 mod machine;
@@ -38,7 +39,7 @@ use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::database::Database;
-use crate::report::Report;
+use crate::report::{Figure, Report};
 
 /// Measures Postrider against its budgets and prints a table and one line of JSON.
 #[derive(Parser)]
@@ -59,6 +60,9 @@ struct Options {
     /// Connections that send conversions.
     #[arg(long, default_value_t = 128)]
     conversion_connections: usize,
+    /// Measure conversions once more on tables that hold this many rows already, against the empty ones.
+    #[arg(long, value_name = "ROWS")]
+    history: Option<u64>,
     #[arg(long, hide = true)]
     serve_baseline: bool,
 }
@@ -169,7 +173,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let program = options.program.clone().map_or_else(program::build, Ok)?;
         for kind in [Kind::Sqlite, Kind::Postgres] {
             if options.db.is_none_or(|only| only == kind) {
-                measure_on(kind, &program, plan, wants, &mut report).await?;
+                measure_on(kind, &program, plan, wants, options.history, &mut report).await?;
             }
         }
     }
@@ -183,6 +187,7 @@ async fn measure_on(
     program: &Path,
     plan: Plan,
     wants: impl Fn(Part) -> bool,
+    history: Option<u64>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     if wants(Part::Latency) {
@@ -195,7 +200,19 @@ async fn measure_on(
     }
     if wants(Part::Conversions) {
         progress(&format!("conversions, {}", kind.name()));
-        conversions::measure(kind, program, plan, report).await?;
+        let empty = conversions::measure(kind, program, plan, 0, report).await?;
+        if let Some(rows) = history {
+            progress(&format!("conversions with history, {}", kind.name()));
+            let full = conversions::measure(kind, program, plan, rows, report).await?;
+            report.add(Figure {
+                name: format!("conversions with {rows} rows of history"),
+                kind: Some(kind),
+                value: full / empty,
+                unit: "x",
+                budget: Some(budgets::HISTORY_RATIO),
+                note: format!("{full:.0} of {empty:.0} per second"),
+            });
+        }
     }
     Ok(())
 }
