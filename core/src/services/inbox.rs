@@ -115,7 +115,8 @@ impl<T> Inbox<T> {
         self.put(None, []);
     }
 
-    /// Oldest first, and whether it is time to look in the table.
+    /// Oldest first, and whether it is time to look in the table. What waited longer than its lease is left to whoever
+    /// claims it.
     pub fn take(&self, limit: usize, now: Timestamp) -> Taken<T> {
         let mut state = held(&self.state);
         let count = limit.min(state.waiting.len());
@@ -124,7 +125,8 @@ impl<T> Inbox<T> {
             // What is announced from here on asks for another look.
             state.look_at = now.plus(TRUST);
         }
-        Taken { items: state.waiting.drain(..count).collect(), look }
+        let items = state.waiting.drain(..count).filter(|item| item.lease.until > now).collect();
+        Taken { items, look }
     }
 
     /// Something in the table is due at `at`.
@@ -178,6 +180,16 @@ mod tests {
         assert_eq!(inbox.lease(at(0)), None);
         inbox.take(1, at(0));
         assert!(inbox.lease(at(0)).is_some());
+    }
+
+    #[test]
+    fn what_waited_longer_than_its_lease_is_left_to_others() {
+        let inbox = inbox();
+        inbox.set_open(true);
+        inbox.put(inbox.lease(at(0)), [1]);
+        inbox.put(inbox.lease(at(2_000)), [2]);
+        let taken: Vec<_> = inbox.take(9, at(32_000)).items.into_iter().map(|item| item.it).collect();
+        assert_eq!(taken, [2]);
     }
 
     #[test]
