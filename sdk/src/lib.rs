@@ -41,6 +41,7 @@ pub mod log;
 pub mod macros;
 pub mod money;
 pub mod time;
+pub mod tokens;
 mod types;
 pub mod url;
 
@@ -66,5 +67,5 @@ pub use types::*;
 
 /// Everything that an adapter usually needs.
 pub mod prelude {
-    pub use crate::{Adapter, log, macros, macros::Macro, money, time, types::*, url};
+    pub use crate::{Adapter, log, macros, macros::Macro, money, time, tokens, types::*, url};
 }

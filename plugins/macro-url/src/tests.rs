@@ -108,6 +108,9 @@ fn every_macro_has_its_value_encoded_once() {
         ("payout", "12.50"),
         ("revenue", "-20.005"),
         ("amount", "49.00"),
+        ("payout_minor", "1250"),
+        ("revenue_minor", "-2001"),
+        ("amount_minor", "4900"),
         ("currency", "EUR"),
         ("action", "conversion"),
         ("revision", "3"),
@@ -132,7 +135,7 @@ fn the_macros_are_the_documented_ones() {
     let tokens: Vec<String> = MacroUrl::describe().macros.into_iter().map(|known| known.token).collect();
     let documented = "click_id external_click_id sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 affiliate_id \
         affiliate_name referral_code offer_id offer_name conversion_id transaction_id goal status previous_status \
-        rejection_reason payout revenue amount currency customer_name customer_email plan_name plan_price purchase_id \
+        rejection_reason payout revenue amount payout_minor revenue_minor amount_minor currency customer_name customer_email plan_name plan_price purchase_id \
         purchase_date event_id action event_name revision event_date click_date conversion_date timestamp ip country \
         device user_agent referrer keyword page";
     assert_eq!(tokens, documented.split_whitespace().collect::<Vec<_>>());
