@@ -62,7 +62,7 @@ pub mod bindings {
     });
 }
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, classify_by_status};
 #[doc(hidden)]
 pub use export::Exported;
 pub use schema::{Secret, schema};

@@ -1,5 +1,9 @@
 //! Every macro, every rule of the configuration, and what the outside world gets to see.
 
+mod answers;
+mod bodies;
+mod reports;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -257,7 +261,7 @@ fn an_unknown_macro_is_named_with_its_place() {
         found,
         [
             ("/base_url".into(), "'nope' is not a known macro.".into()),
-            ("/parameters/2/macro".into(), "'{goal}' is not a known macro.".to_owned()),
+            ("/parameters/2/macro".into(), "'{goal}' is not a known macro; did you mean goal?".to_owned()),
         ]
     );
 }
@@ -333,11 +337,12 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
     fn fields(schema: &Value) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             assert!(field["title"].is_string() && field["description"].is_string(), "{name}");
+            fields(field);
             fields(&field["items"]);
         }
     }
     let schema: Value = serde_json::from_str(&MacroUrl::describe().config_schema).expect("it is JSON");
-    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(4));
+    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(9));
     fields(&schema);
 }
 
@@ -345,7 +350,7 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
 fn it_sends_anything_anywhere_and_leaves_the_rules_to_people() {
     let descriptor = MacroUrl::describe();
     assert_eq!((descriptor.id.as_str(), descriptor.version.as_str()), ("macro-url", "0.1.0"));
-    assert_eq!(descriptor.capabilities, Capabilities::OUTBOUND);
+    assert_eq!(descriptor.capabilities, Capabilities::OUTBOUND | Capabilities::INBOUND);
     assert_eq!(descriptor.hosts, ["*"]);
     let rules = descriptor.rules;
     assert_eq!((rules.actions.len(), rules.statuses, rules.rejection_reasons), (4, true, true));
