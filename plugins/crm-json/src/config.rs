@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use crate::context::Wanted;
 use crate::headers::Header;
 use crate::helpers::TOKEN;
-use crate::inspect::Reads;
+use crate::inspect::{Budget, Reads};
 use crate::sample;
 use crate::success::Success;
 use crate::template::{Encoding, Template, unfit};
@@ -60,10 +60,12 @@ enum Method {
 impl From<Written> for Config {
     fn from(written: Written) -> Self {
         let token = written.token.filter(|token| !token.is_empty());
-        let template = |source, encoding| Template::compile(source, encoding, token.as_ref());
+        let mut budget = Budget::default();
+        let mut template = |source, encoding| Template::compile(source, encoding, token.as_ref(), &mut budget);
         let url = template(written.url, Encoding::Url);
-        let header = |header: WrittenHeader| Header::new(header.name, template(header.value, Encoding::Header));
-        let headers: Vec<Header> = written.headers.into_iter().map(header).collect();
+        let headers = written.headers.into_iter();
+        let headers: Vec<Header> =
+            headers.map(|header| Header::new(header.name, template(header.value, Encoding::Header))).collect();
         let body = template(written.body, Encoding::Json);
         let templates = [&url, &body].into_iter().chain(headers.iter().map(Header::value));
         let reads = templates.fold(Reads::default(), |reads, template| reads.and(template.reads()));

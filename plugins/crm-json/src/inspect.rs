@@ -14,9 +14,40 @@ use crate::helpers;
 
 /// Blocks in blocks, and brackets in one expression: a parser descends into each.
 const DEEPEST: usize = 16;
-const EXPRESSIONS: usize = 1_000;
-/// Within a list, which renders them for each of its entries.
-const REPEATED_EXPRESSIONS: usize = 50;
+/// Lists in one template, and expressions in one list, which are rendered for each of its entries.
+const LISTS: usize = 3;
+const REPEATED_EXPRESSIONS: usize = 20;
+
+/// What the templates of one configuration may cost together. Parsing takes about 1,000 steps for a character and 40,000 for an
+/// expression; this keeps the first call within half of what the host grants.
+pub struct Budget {
+    characters: usize,
+    expressions: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { characters: 12_000, expressions: 250 }
+    }
+}
+
+impl Budget {
+    /// Asked before a template is parsed.
+    fn take(&mut self, source: &str) -> Option<String> {
+        let all = Self::default();
+        let left = |all: usize, used: usize| all.checked_sub(used);
+        match (left(self.characters, source.len()), left(self.expressions, source.matches("{{").count())) {
+            (Some(characters), Some(expressions)) => {
+                *self = Self { characters, expressions };
+                None
+            }
+            _ => Some(format!(
+                "The templates may have up to {} characters and {} expressions together.",
+                all.characters, all.expressions
+            )),
+        }
+    }
+}
 
 /// The names at the top of the context that templates read.
 #[derive(Default, Debug)]
@@ -47,10 +78,15 @@ pub struct Found {
     pub problems: Vec<String>,
     pub reads: Reads,
     expressions: usize,
+    lists: usize,
 }
 
-/// Whether the parser would have to descend too deep; asked before it is called.
-pub fn too_deep(source: &str) -> Option<String> {
+/// Why the parser must not see this: it would take too long, or descend too deep.
+pub fn too_much(source: &str, budget: &mut Budget) -> Option<String> {
+    budget.take(source).or_else(|| too_deep(source))
+}
+
+fn too_deep(source: &str) -> Option<String> {
     let mut blocks: usize = 0;
     for expression in source.split("{{").skip(1) {
         let inner = expression.split("}}").next().unwrap_or_default();
@@ -81,8 +117,8 @@ pub fn texts(source: &str) -> impl Iterator<Item = &str> {
 pub fn inspect(template: &Template) -> Found {
     let mut found = Found::default();
     found.template(template, Scope::Top);
-    if found.expressions > EXPRESSIONS {
-        found.problems.push(format!("A template may have up to {EXPRESSIONS} expressions."));
+    if found.lists > LISTS {
+        found.problems.push(format!("A template may have up to {LISTS} lists ({{{{#each}}}})."));
     }
     found
 }
@@ -166,6 +202,7 @@ _ => self.problem("Partials and decorators are not available here."),
                 Scope::List
             }
             ("each", _) => {
+                self.lists += 1;
                 if !block.params.iter().all(is_list) {
                     self.problem("Only the attributes and sub_ids of the event are lists for {{#each}}.");
                 }

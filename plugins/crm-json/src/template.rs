@@ -4,10 +4,10 @@ use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateError, Temp
 use postrider_sdk::prelude::*;
 
 use crate::helpers;
-use crate::inspect::{self, Reads};
+use crate::inspect::{self, Budget, Reads};
 
-/// More than any service takes, and less than the host lets through.
-const LONGEST: usize = 200_000;
+/// More than a service takes, and less than the host lets through.
+const LONGEST: usize = 64_000;
 const NAME: &str = "template";
 
 /// The place where values stand, which says how they are encoded.
@@ -28,12 +28,12 @@ pub struct Template {
 }
 
 impl Template {
-    pub fn compile(source: String, encoding: Encoding, token: Option<&Secret>) -> Self {
+    pub fn compile(source: String, encoding: Encoding, token: Option<&Secret>, budget: &mut Budget) -> Self {
         let mut template = Self { source, engine: None, problems: Vec::new(), reads: Reads::default() };
         if !template.source.contains("{{") {
             return template;
         }
-        match inspect::too_deep(&template.source) {
+        match inspect::too_much(&template.source, budget) {
             Some(problem) => template.problems.push(problem),
             None => template.parse(encoding, token),
         }

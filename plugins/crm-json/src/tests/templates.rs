@@ -162,17 +162,31 @@ fn a_template_with_mistakes_is_refused_with_a_sentence() {
 
 #[test]
 fn a_template_cannot_cost_without_bound() {
-    let deep = |open: &str, close: &str| format!("[{}1{}]", open.repeat(5_000), close.repeat(5_000));
+    let deep = |open: &str, close: &str| format!("[{}1{}]", open.repeat(100), close.repeat(100));
     assert!(problem(&deep("{{#if payout}}", "{{/if}}")).contains("up to 16 deep"));
     assert!(problem(&format!("[{{{{json {}}}}}]", "[".repeat(5_000))).contains("up to 16 brackets"));
-    assert!(problem(&"{{payout}}".repeat(1_001)).contains("up to 1000 expressions"));
+    for much in ["{{payout}}".repeat(251), "{{!}}".repeat(251), format!("{{{{payout}}}}{}", " ".repeat(12_000))] {
+        assert!(problem(&much).contains("up to 12000 characters and 250 expressions together"));
+    }
     let list = "{{#each click.attributes}}{{#each click.sub_ids}}1{{/each}}{{/each}}";
     assert!(problem(list).contains("may not stand in another list"));
     assert!(problem("{{#each this}}{{/each}}").contains("Only the attributes"));
-    let long = format!("{{{{#each click.attributes}}}}{}{{{{/each}}}}", "{{@key}}".repeat(51));
-    assert!(problem(&long).contains("up to 50 expressions"));
-    let huge = format!("{{{{#each click.sub_ids}}}}{}{{{{/each}}}}", " ".repeat(20_001));
-    assert!(problem(&huge).contains("more than 200000 bytes"));
+    let long = format!("{{{{#each click.attributes}}}}{}{{{{/each}}}}", "{{@key}}".repeat(21));
+    assert!(problem(&long).contains("up to 20 expressions"));
+    assert!(problem(&"{{#each click.attributes}}{{/each}}".repeat(4)).contains("up to 3 lists"));
+    let huge = format!("{{{{#each click.sub_ids}}}}{}{{{{/each}}}}", " ".repeat(7_000));
+    assert!(problem(&huge).contains("more than 64000 bytes"));
+}
+
+#[test]
+fn the_templates_of_a_configuration_share_one_budget() {
+    let headers: Vec<Value> =
+        (0..20).map(|index| json!({"name": format!("X-{index}"), "value": "{{payout}}".repeat(10)})).collect();
+    let value = |body: &str| json!({"url": "https://crm.example/", "headers": headers, "body": body});
+    assert_eq!(issues(value(&format!("[{}1]", "{{payout}},".repeat(50)))), []);
+    let found = issues(value(&format!("[{}1]", "{{payout}},".repeat(51))));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "/body");
 }
 
 #[test]
