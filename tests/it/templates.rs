@@ -353,10 +353,21 @@ fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
         updated_at: now,
         archived_at: None,
     };
-    let event = wire::event(&samples::event_for(&postback.rule, now), &postback);
+    let mut event = wire::event(&samples::event_for(&postback.rule, now), &postback);
+    name_ids(&mut event);
     let context = wire::context(now, 1, true, "test".to_owned());
     let rendered = adapter.session().render(&context, &wire::binding(&postback), &event);
     rendered.unwrap_or_else(|error| panic!("{}: {error}", template.id))
+}
+
+/// Gives what has a new id each time one that the cases can know.
+fn name_ids(event: &mut contract::Event) {
+    const ID: &str = "06bq3x8k2m7v1d5r9t4w6y8z0a";
+    event.id = format!("evt_{ID}");
+    event.affiliate.id = format!("aff_{ID}");
+    event.offer.as_mut().expect("it has an offer").id = format!("off_{ID}");
+    event.click.as_mut().expect("it has a click").id = ID.to_owned();
+    event.conversion.as_mut().expect("it has a conversion").id = format!("cnv_{ID}");
 }
 
 /// A request as the cases write it.
