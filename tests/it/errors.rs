@@ -256,6 +256,13 @@ async fn every_error_says_what_to_do(db: Database) {
     let body = postback(&g, &[("config", inside)]);
     g.post("verification_failed_inside_address", postbacks, body).await;
     g.post("invalid_field_parse", "/api/v1/postbacks/parse", json!({"url": "nonsense"})).await;
+    let template = |id: &str, fields: Value| json!({"name": "Tracker", "template": id, "fields": fields});
+    g.post("invalid_field_template_unknown", postbacks, template("no-such-template", json!({}))).await;
+    g.post("invalid_field_template_inbound", postbacks, template("awin", json!({}))).await;
+    g.post("invalid_field_template_fields", postbacks, template("voluum", json!({"domain": "track.example.com"})))
+        .await;
+    g.post("invalid_field_template_value", postbacks, template("voluum", json!({"tracking_domain": "my tracker"})))
+        .await;
 
     // Deliveries and keys.
     g.t.receiver.always("/p", Reply::status(200));

@@ -15,4 +15,5 @@ mod operation;
 mod parse;
 mod postbacks;
 mod rules;
+mod templates;
 mod tracking;

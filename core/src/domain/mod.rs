@@ -19,3 +19,4 @@ pub mod postback;
 pub mod postings;
 pub mod retry;
 pub mod rules;
+pub mod template;

@@ -24,6 +24,8 @@ text_enum!(Ordering { Latest => "latest", All => "all" });
 pub struct Postback {
     pub id: PostbackId,
     pub name: String,
+    /// The template of the catalogue that it was made of.
+    pub template: Option<String>,
     pub adapter: String,
     pub adapter_version: String,
     pub config: serde_json::Value,

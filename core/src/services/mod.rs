@@ -15,6 +15,7 @@ pub mod postbacks;
 pub mod routing;
 pub mod samples;
 pub mod sending;
+pub mod templates;
 pub mod wire;
 
 pub use error::{Error, FieldIssue};

@@ -1,5 +1,6 @@
 //! Postbacks: setting one up, which includes trying it, and taking pasted URLs apart.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::adapters::{Adapter, wire as contract};
@@ -15,7 +16,7 @@ use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
 use super::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
-use super::{Error, FieldIssue, samples, wire};
+use super::{Error, FieldIssue, samples, templates, wire};
 
 /// Reasons that one postback may be narrowed to.
 const REASONS_MAX: usize = 50;
@@ -24,12 +25,25 @@ const REASONS_MAX: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: String,
-    pub adapter: String,
-    pub config: serde_json::Value,
+    pub destination: Destination,
     pub rule: Rule,
     pub ordering: Ordering,
     pub enabled: bool,
     pub owner: Option<AffiliateId>,
+}
+
+/// Where requests go and how they are made.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    Adapter {
+        adapter: String,
+        config: serde_json::Value,
+    },
+    /// A template of the catalogue, and what it asks for.
+    Template {
+        id: String,
+        fields: BTreeMap<String, String>,
+    },
 }
 
 /// What the destination made of a test request.
@@ -76,12 +90,20 @@ impl Verification {
 /// Saves a postback after its destination accepted a test request. An admin may save a disabled one untested.
 pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback, Error> {
     let now = app.clock.now();
+    let (template, adapter, config) = match wanted.destination {
+        Destination::Adapter { adapter, config } => (None, adapter, config),
+        Destination::Template { id, fields } => {
+            let (adapter, config) = templates::postback_of(&id, &fields)?;
+            (Some(id), adapter, config)
+        }
+    };
     let mut postback = Postback {
         id: PostbackId::new(now),
         name: wanted.name,
-        adapter: wanted.adapter,
+        template,
+        adapter,
         adapter_version: String::new(),
-        config: wanted.config,
+        config,
         rule: wanted.rule,
         ordering: wanted.ordering,
         enabled: wanted.enabled,

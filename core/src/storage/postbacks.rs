@@ -41,6 +41,7 @@ impl TryFrom<Model> for Postback {
             config: from_json("postbacks", &row.config)?,
             ordering: Ordering::from_word(&row.ordering).ok_or_else(|| bad("ordering"))?,
             name: row.name,
+            template: row.template,
             adapter: row.adapter,
             adapter_version: row.adapter_version,
             enabled: row.enabled,
@@ -76,6 +77,7 @@ impl From<&Postback> for Model {
             created_at: postback.created_at,
             updated_at: postback.updated_at,
             archived_at: postback.archived_at,
+            template: postback.template.clone(),
         }
     }
 }

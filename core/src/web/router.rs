@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-use super::api::{affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks};
+use super::api::{affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks, templates};
 use super::errors::Problem;
 use super::{health, idempotency, openapi, pages, tracking};
 
@@ -40,6 +40,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(postbacks::parse_postback))
         .routes(routes!(postbacks::get_postback, postbacks::change_postback, postbacks::archive_postback))
         .routes(routes!(postbacks::test_postback))
+        .routes(routes!(templates::list_templates))
+        .routes(routes!(templates::get_template))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))

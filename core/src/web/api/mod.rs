@@ -9,6 +9,7 @@ pub mod events;
 pub mod links;
 pub mod offers;
 pub mod postbacks;
+pub mod templates;
 
 use crate::services::FieldIssue;
 

@@ -1,5 +1,7 @@
 //! `/api/v1/postbacks`
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,8 @@ use crate::domain::event::Action;
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::ids::{AffiliateId, PostbackId};
-use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
+use crate::services::Error;
+use crate::services::postbacks::{self, Changes, Destination, RuleChanges, Verification, Wanted};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -37,11 +40,17 @@ fn yes() -> bool {
 pub struct PostbackIn {
     #[schema(example = "Voluum", max_length = 200)]
     name: String,
+    /// With `config`; or else a `template` with its `fields`.
     #[schema(example = "macro-url")]
-    adapter: String,
+    adapter: Option<String>,
     /// As the adapter's schema says.
-    #[schema(value_type = Object)]
-    config: serde_json::Value,
+    #[schema(value_type = Option<Object>)]
+    config: Option<serde_json::Value>,
+    /// A template of the catalogue that decides adapter and configuration.
+    template: Option<String>,
+    /// What the template asks for, by name.
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
     #[serde(default = "conversion")]
     action: Action,
     #[serde(default)]
@@ -85,6 +94,8 @@ pub struct PostbackChanges {
 pub struct PostbackOut {
     id: PostbackId,
     name: String,
+    /// The template that it was made of.
+    template: Option<String>,
     adapter: String,
     adapter_version: String,
     #[schema(value_type = Object)]
@@ -108,6 +119,7 @@ impl From<Postback> for PostbackOut {
         Self {
             id: it.id,
             name: it.name,
+            template: it.template,
             adapter: it.adapter,
             adapter_version: it.adapter_version,
             config: it.config,
@@ -163,6 +175,26 @@ fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
         .collect()
 }
 
+/// Either an adapter with its configuration, or a template with its fields.
+fn destination(
+    adapter: Option<String>,
+    config: Option<serde_json::Value>,
+    template: Option<String>,
+    fields: BTreeMap<String, String>,
+) -> Result<Destination, Error> {
+    match (template, adapter, config) {
+        (Some(id), None, None) => Ok(Destination::Template { id, fields }),
+        (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "leave it out; the template decides")),
+        (Some(_), None, Some(_)) => Err(Error::invalid("/config", "leave it out; the template and its fields decide")),
+        (None, ..) if !fields.is_empty() => {
+            Err(Error::invalid("/fields", "fields belong to a template; give its id as template, or leave them out"))
+        }
+        (None, Some(adapter), Some(config)) => Ok(Destination::Adapter { adapter, config }),
+        (None, None, _) => Err(Error::invalid("", "missing field `adapter`, or `template`")),
+        (None, Some(_), None) => Err(Error::invalid("", "missing field `config`")),
+    }
+}
+
 /// Save a postback after its destination accepted a test request.
 #[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
     responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
@@ -174,8 +206,7 @@ pub async fn create_postback(
     let mut issues = Issues::default();
     let wanted = Wanted {
         name: issues.text("/name", &body.name, 200),
-        adapter: body.adapter,
-        config: body.config,
+        destination: destination(body.adapter, body.config, body.template, body.fields)?,
         rule: Rule {
             scope: body.scope,
             action: body.action,

@@ -1,0 +1,307 @@
+//! Templates: how a real network, tracker or CRM is connected, and what a person must supply for it.
+//!
+//! A template is a configuration with `{{field}}` where the person's own values go. Filling it is pure; whether an
+//! adapter takes the result is the adapter's business.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What is at the other end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TemplateKind)]
+pub enum Kind {
+    Network,
+    Tracker,
+    AdPlatform,
+    Crm,
+}
+
+/// Who calls whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TemplateDirection)]
+pub enum Direction {
+    /// We call them.
+    Outbound,
+    /// They call us.
+    Inbound,
+}
+
+/// What a person must supply.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    pub name: String,
+    pub title: String,
+    pub help: String,
+    pub example: String,
+    /// A regular expression.
+    pub pattern: String,
+    /// Not to be shown on a screen.
+    #[serde(default)]
+    pub secret: bool,
+    /// Taken when the person gives none.
+    #[serde(default)]
+    pub default: Option<String>,
+}
+
+/// One more URL to paste, for networks with one place per status or event.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paste {
+    pub r#where: String,
+    pub url: String,
+}
+
+/// One entry of the catalogue; `schemas/template.schema.json` says what may stand in it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    pub id: String,
+    pub name: String,
+    pub kind: Kind,
+    pub direction: Direction,
+    /// Whether the network's own documentation says so.
+    pub verified: bool,
+    pub adapter: String,
+    pub config: Value,
+    pub fields: Vec<Field>,
+    /// How an inbound source reads the network's words, amounts and times.
+    pub source_settings: Option<Value>,
+    /// The parameter of the network's link that takes our click id.
+    pub click_parameter: Option<String>,
+    /// What a person pastes into the network: `{source_url}` is ours, everything else the network's.
+    pub paste: Option<String>,
+    #[serde(default)]
+    pub also_paste: Vec<Paste>,
+    pub instructions: Vec<String>,
+    pub notes: Vec<String>,
+    /// Where it is documented.
+    pub source: String,
+    /// An example that the tests run.
+    pub case: Value,
+}
+
+/// A template with a person's values in it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Filled {
+    pub config: Value,
+    pub source_settings: Option<Value>,
+}
+
+/// What is wrong with the value of one field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldProblem {
+    pub name: String,
+    pub message: String,
+}
+
+/// How well a template answers a search: smaller is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Match {
+    Whole,
+    Start,
+    Words,
+}
+
+impl Template {
+    /// The configuration with `given` in it, or every field that is missing, unknown or not what it must be.
+    pub fn fill(&self, given: &BTreeMap<String, String>) -> Result<Filled, Vec<FieldProblem>> {
+        let mut problems: Vec<_> =
+            given.keys().filter(|name| self.field(name).is_none()).map(|name| self.unknown(name)).collect();
+        let mut values = BTreeMap::new();
+        for field in &self.fields {
+            match field.value(given.get(&field.name)) {
+                Ok(value) => drop(values.insert(field.name.as_str(), value)),
+                Err(message) => problems.push(FieldProblem { name: field.name.clone(), message }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Filled {
+            config: fill_value(&self.config, &values),
+            source_settings: self.source_settings.as_ref().map(|settings| fill_value(settings, &values)),
+        })
+    }
+
+    /// How well it answers the search for `words`, in any case, by name and id.
+    pub fn matches(&self, words: &str) -> Option<Match> {
+        let asked = words.trim().to_lowercase();
+        let (name, id) = (self.name.to_lowercase(), self.id.to_lowercase());
+        if asked == name || asked == id {
+            return Some(Match::Whole);
+        }
+        if name.starts_with(&asked) || id.starts_with(&asked) {
+            return Some(Match::Start);
+        }
+        let all = format!("{name} {}", id.replace('_', " "));
+        // "share a sale" is ShareASale, too.
+        let found =
+            asked.split_whitespace().all(|word| all.contains(word)) || letters(&name).contains(&letters(&asked));
+        found.then_some(Match::Words)
+    }
+
+    fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    fn unknown(&self, name: &str) -> FieldProblem {
+        let known: Vec<_> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        let message = if known.is_empty() {
+            "this template asks for nothing; leave it out".to_owned()
+        } else {
+            format!("this template does not ask for it; its fields are: {}", known.join(", "))
+        };
+        FieldProblem { name: name.to_owned(), message }
+    }
+}
+
+impl Field {
+    fn value(&self, given: Option<&String>) -> Result<String, String> {
+        let given = given.map(|value| value.trim()).filter(|value| !value.is_empty());
+        let Some(value) = given.or(self.default.as_deref()) else {
+            return Err(format!("{} is missing. {}", self.title, self.help));
+        };
+        // Such a value would become a macro, or end the text that it stands in.
+        if value.contains(['{', '}', '"', '\\']) || value.contains(char::is_control) {
+            return Err(format!("{} can't hold braces, quotes, backslashes or line breaks", self.title));
+        }
+        if !self.admits(value) {
+            return Err(format!("{} does not look right; an example is {}", self.title, self.example));
+        }
+        Ok(value.to_owned())
+    }
+
+    fn admits(&self, value: &str) -> bool {
+        let schema = json!({"type": "string", "pattern": self.pattern});
+        let pattern = jsonschema::draft202012::new(&schema).expect("a test compiles every pattern of the catalogue");
+        pattern.is_valid(&Value::from(value))
+    }
+}
+
+fn letters(text: &str) -> String {
+    text.chars().filter(|letter| letter.is_alphanumeric()).collect()
+}
+
+fn fill_value(value: &Value, values: &BTreeMap<&str, String>) -> Value {
+    match value {
+        Value::String(text) => Value::String(fill_text(text, values)),
+        Value::Array(items) => items.iter().map(|item| fill_value(item, values)).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), fill_value(value, values))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Braces with another name in them are the adapter's own, and stay.
+fn fill_text(text: &str, values: &BTreeMap<&str, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, name, after)) = next_placeholder(rest) {
+        out.push_str(before);
+        match values.get(name) {
+            Some(value) => push_value(&mut out, value, after),
+            None => out.push_str(&rest[before.len()..rest.len() - after.len()]),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, inner) = text.split_once("{{")?;
+    let (name, after) = inner.split_once("}}")?;
+    Some((before, name, after))
+}
+
+/// People paste a domain with its scheme and a slash as often as without: either is understood.
+fn push_value(out: &mut String, value: &str, after: &str) {
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| out.ends_with(scheme));
+    let Some(scheme) = scheme else { return out.push_str(value) };
+    if value.contains("://") {
+        out.truncate(out.len() - scheme.len());
+    }
+    out.push_str(if after.starts_with('/') { value.trim_end_matches('/') } else { value });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template() -> Template {
+        serde_json::from_value(json!({
+            "id": "some_tracker", "name": "Some Tracker", "kind": "tracker", "direction": "outbound", "verified": true,
+            "adapter": "macro-url",
+            "config": {"base_url": "https://{{domain}}/p/{sub1}", "custom": [{"name": "k", "value": "{{key}}"}], "body": "{{payout}}"},
+            "fields": [
+                {"name": "domain", "title": "Domain", "help": "Where it is.", "example": "t.example", "pattern": "^[a-z0-9:/.]+$"},
+                {"name": "key", "title": "Key", "help": "Yours.", "example": "abc", "pattern": "^.{1,5}$", "default": "none"}
+            ],
+            "source_settings": null, "click_parameter": null, "paste": null, "instructions": [], "notes": [],
+            "source": "https://t.example/", "case": {}
+        }))
+        .expect("a template")
+    }
+
+    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn values_fill_their_places_and_other_braces_stay() {
+        let filled = template().fill(&given(&[("domain", "t.example:8443"), ("key", "a&b")])).expect("it is complete");
+        let wanted = json!({
+            "base_url": "https://t.example:8443/p/{sub1}", "custom": [{"name": "k", "value": "a&b"}], "body": "{{payout}}"
+        });
+        assert_eq!(filled.config, wanted);
+        assert_eq!(filled.source_settings, None);
+    }
+
+    #[test]
+    fn a_domain_may_come_with_its_scheme_and_a_slash() {
+        for (value, base_url) in [
+            ("http://t.example/", "http://t.example/p/{sub1}"),
+            ("https://t.example", "https://t.example/p/{sub1}"),
+            ("t.example/", "https://t.example/p/{sub1}"),
+        ] {
+            let filled = template().fill(&given(&[("domain", value)])).expect("it is complete");
+            assert_eq!(filled.config["base_url"], base_url);
+            assert_eq!(filled.config["custom"][0]["value"], "none", "the default");
+        }
+    }
+
+    #[test]
+    fn every_bad_field_is_named_with_its_title() {
+        let problems = |pairs: &[(&str, &str)]| template().fill(&given(pairs)).expect_err("it is refused");
+        let told = |name: &str, message: &str| FieldProblem { name: name.into(), message: message.into() };
+        assert_eq!(problems(&[]), [told("domain", "Domain is missing. Where it is.")]);
+        assert_eq!(
+            problems(&[("domain", " "), ("key", "abcdef"), ("port", "1")]),
+            [
+                told("port", "this template does not ask for it; its fields are: domain, key"),
+                told("domain", "Domain is missing. Where it is."),
+                told("key", "Key does not look right; an example is abc"),
+            ]
+        );
+        for value in ["{sub1}", "a\"b", "a\\b", "a\nb"] {
+            let message = "Key can't hold braces, quotes, backslashes or line breaks";
+            assert_eq!(problems(&[("domain", "t.example"), ("key", value)]), [told("key", message)]);
+        }
+    }
+
+    #[test]
+    fn a_search_finds_by_name_id_and_words() {
+        let found = |words: &str| template().matches(words);
+        assert_eq!(found("SOME tracker"), Some(Match::Whole));
+        assert_eq!(found("some_tracker"), Some(Match::Whole));
+        assert_eq!(found(" some"), Some(Match::Start));
+        assert_eq!(found("tracker some"), Some(Match::Words));
+        assert_eq!(found("so me track"), Some(Match::Words));
+        assert_eq!(found(""), Some(Match::Start));
+        assert_eq!(found("other"), None);
+    }
+}

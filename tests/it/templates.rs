@@ -1,0 +1,419 @@
+//! The catalogue: its entries are sound, it can be searched, and a template becomes a postback that arrives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use postrider::adapters::{Adapter, Host, wire as contract};
+use postrider::clock::Timestamp;
+use postrider::domain::event::Action;
+use postrider::domain::postback::{Ordering, Postback};
+use postrider::domain::rules::{FiringStatus, Rule, Scope};
+use postrider::domain::template::{Direction, Template};
+use postrider::ids::PostbackId;
+use postrider::services::{samples, templates, wire};
+use postrider_tests::app::{START_MS, TestApp};
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::temp::TempDir;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    the_catalogue_is_searched_by_name_id_and_words,
+    the_catalogue_has_pages,
+    a_postback_of_a_template_arrives_as_its_tracker_wants_it,
+    a_template_says_which_field_is_wrong,
+    a_template_or_an_adapter_but_not_both,
+);
+
+const FILES: [(&str, &str); 4] = [
+    ("ad_platform", include_str!("../../plugins/templates/ad-platforms.json")),
+    ("crm", include_str!("../../plugins/templates/crms.json")),
+    ("network", include_str!("../../plugins/templates/networks.json")),
+    ("tracker", include_str!("../../plugins/templates/trackers.json")),
+];
+const SCHEMA: &str = include_str!("../../schemas/template.schema.json");
+
+/// Whose own documentation was read. None of them may get lost.
+const DOCUMENTED: &str = "\
+    acornads activecampaign_event adcombo adjust_s2s adprofex adsterra adtraction adxad affise_advertiser \
+    affise_affiliate affise_reach affonso affrank appmetrica_postback appsflyer_s2s awin bemob binom bolead \
+    branch_postback cake_advertiser cake_affiliate cashbackos cj_advertiser clickbank_ins clickflare \
+    clickmagick_campaigns clickmagick_webhook cpalead digistore24_ipn digistore24_s2s everad everflow_partner \
+    exoclick funnelflux_pro ga4_mp goaffpro gohighlevel hubspot impact income_partners indoleads integr8 \
+    jvzoo_v1 jvzoo_v2 keitaro klaviyo limonad linkclicky mailerrocket maxppi mediago meta_capi mgid mintegral \
+    monetizer mylead openai_ads orbitra peerclick perkox pipedrive playtimeads popunder_store posh_partners \
+    prodege rakuten redtrack salesforce scaleo_affiliate segment shareasale slack sourceknowledge taboola \
+    targetcircle tiktok_events trafficstars tune_affiliate voluum warriorplus yungpoints zapier zeropark_sold \
+    zeydoo zoho_crm";
+
+// What is in the files.
+
+#[test]
+fn every_template_is_as_the_schema_says() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    jsonschema::meta::validate(&schema).expect("it is a schema");
+    let schema = jsonschema::draft202012::new(&schema).unwrap();
+    for (kind, file) in FILES {
+        let entries: Vec<Value> = serde_json::from_str(file).unwrap();
+        for entry in &entries {
+            let id = text(entry, "id");
+            let problems: Vec<_> =
+                schema.iter_errors(entry).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            assert_eq!(problems, [""; 0], "{id}");
+            assert_eq!(entry["kind"], kind, "{id} is in the wrong file");
+        }
+        let ids: Vec<_> = entries.iter().map(|entry| text(entry, "id")).collect();
+        assert!(ids.is_sorted(), "{kind}: sort them by id");
+    }
+}
+
+#[test]
+fn every_documented_network_is_in_the_catalogue() {
+    let ids: Vec<_> = templates::all().iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "every id once");
+    for id in DOCUMENTED.split(' ') {
+        assert!(templates::get(id).is_ok_and(|it| it.verified), "{id}");
+    }
+}
+
+#[test]
+fn every_field_is_declared_and_used_and_has_a_good_example() {
+    for template in templates::all() {
+        let id = &template.id;
+        let declared: BTreeSet<_> = template.fields.iter().map(|field| field.name.clone()).collect();
+        assert_eq!(declared.len(), template.fields.len(), "{id}: every field once");
+        let used = placeholders(&format!("{}{}", template.config, json!(template.source_settings)));
+        // In a CRM's body, braces are its adapter's as well.
+        let unknown: Vec<_> = used.difference(&declared).collect();
+        assert!(unknown.is_empty() || template.adapter == "crm-json", "{id}: {unknown:?} is no field");
+        assert!(declared.is_subset(&used), "{id}: a field is asked for and not used");
+        for field in &template.fields {
+            let schema = json!({"type": "string", "pattern": field.pattern});
+            let pattern = jsonschema::draft202012::new(&schema).expect("a regular expression");
+            for value in [Some(&field.example), field.default.as_ref()].into_iter().flatten() {
+                assert!(pattern.is_valid(&json!(value)), "{id}: {value} is no {}", field.name);
+            }
+        }
+        assert!(filled(template).is_ok(), "{id}: its case can't be filled");
+    }
+}
+
+#[test]
+fn every_status_of_an_example_has_a_meaning() {
+    for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
+        let meanings = &template.source_settings.as_ref().expect("inbound ones have settings")["statuses"];
+        let known = meanings.as_object().expect("a map of words");
+        for report in template.case["report"]["conversions"].as_array().into_iter().flatten() {
+            let word = report["status"].as_str();
+            assert!(
+                known.is_empty() || word.is_none_or(|word| known.contains_key(word)),
+                "{}: {word:?} is not in the map",
+                template.id
+            );
+        }
+    }
+}
+
+// What the adapters make of it.
+
+#[test]
+fn every_configuration_is_what_its_adapter_takes() {
+    let host = Adapters::start();
+    for template in templates::all() {
+        let Some(adapter) = host.that_can(template) else { continue };
+        let issues = adapter.check_config(&filled(template).unwrap()).expect("the adapter runs");
+        let issues: Vec<_> = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
+        assert_eq!(issues, [""; 0], "{}", template.id);
+    }
+}
+
+#[test]
+fn every_outbound_example_is_rendered_as_it_says() {
+    let host = Adapters::start();
+    for template in templates::all().iter().filter(|it| it.direction == Direction::Outbound) {
+        let Some(adapter) = host.that_can(template) else { continue };
+        let request = render(&adapter, template);
+        assert_eq!(shown(&request), template.case["request"], "{}", template.id);
+    }
+}
+
+#[test]
+fn every_inbound_example_is_read_as_it_says() {
+    for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
+        // The others read their network's own names, and have cases of their own.
+        if template.adapter != "macro-url" {
+            continue;
+        }
+        let read = read_as_configured(&filled(template).unwrap()["fields"], &template.case["inbound"]);
+        let report = &template.case["report"];
+        let wanted = if report.is_null() { json!({}) } else { report["conversions"][0].clone() };
+        assert_eq!(read, wanted, "{}", template.id);
+    }
+}
+
+// Searching it, and using it.
+
+async fn the_catalogue_is_searched_by_name_id_and_words(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let ids = async |query: &str| {
+        let page = affiliate.client.get(&format!("/api/v1/templates?{query}")).await.expect(200);
+        let items = page["items"].as_array().unwrap().clone();
+        items.iter().map(|item| text(item, "id")).collect::<Vec<_>>()
+    };
+
+    assert_eq!(ids("q=VOLUUM").await, ["voluum"]);
+    assert_eq!(ids("q=binom").await, ["binom", "binom_v2"]);
+    assert_eq!(ids("q=share%20a%20sale").await, ["shareasale"]);
+    assert_eq!(ids("q=advertiser+affise").await, ["affise_advertiser"]);
+    assert_eq!(ids("q=mylead&direction=inbound").await, ["mylead"]);
+    assert_eq!(ids("q=no+such+network").await, [""; 0]);
+    for (query, field, wanted) in [
+        ("kind=crm", "kind", json!("crm")),
+        ("direction=inbound", "direction", json!("inbound")),
+        ("verified=false", "verified", json!(false)),
+    ] {
+        let page = t.admin.get(&format!("/api/v1/templates?limit=200&{query}")).await.expect(200);
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() > 10 && items.iter().all(|item| item[field] == wanted), "{query}");
+    }
+
+    let keitaro = t.admin.get("/api/v1/templates/keitaro").await.expect(200);
+    assert_eq!(keitaro["fields"][0]["title"], "Tracking domain");
+    assert_eq!(keitaro["fields"][1]["secret"], true);
+    assert!(keitaro.get("case").is_none());
+    t.admin.get("/api/v1/templates/nope").await.expect_problem(404, "not_found");
+    t.admin.get("/api/v1/templates?kind=nope").await.expect_problem(400, "invalid_parameter");
+    t.anonymous().get("/api/v1/templates").await.expect_problem(401, "unauthorized");
+}
+
+async fn the_catalogue_has_pages(db: Database) {
+    let t = TestApp::start(db).await;
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = t.admin.get(&format!("/api/v1/templates?limit=70&cursor={cursor}")).await.expect(200);
+        seen.extend(page["items"].as_array().unwrap().iter().map(|item| text(item, "id")));
+        let Some(next) = page["next"].as_str() else { break };
+        next.clone_into(&mut cursor);
+    }
+    let all: Vec<_> = templates::all().iter().map(|it| it.id.clone()).collect();
+    assert_eq!(seen, all);
+    t.admin.get("/api/v1/templates?cursor=nope").await.expect_problem(400, "invalid_cursor");
+    t.admin.get("/api/v1/templates?limit=201").await.expect_problem(400, "invalid_parameter");
+}
+
+async fn a_postback_of_a_template_arrives_as_its_tracker_wants_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let click = t.click_on(&link, "?click_id=tracker-1").await;
+    let host = Adapters::start();
+    let domain = t.receiver.url("");
+    let wanted = [
+        (
+            "voluum",
+            json!({"tracking_domain": domain}),
+            "/postback",
+            "cid=tracker-1&payout=12.50&txid=order-9&currency=USD&et=",
+        ),
+        (
+            "keitaro",
+            json!({"tracking_domain": domain, "postback_key": "k3y"}),
+            "/k3y/postback",
+            "subid=tracker-1&status=sale&payout=12.50&tid=order-9&currency=USD&from=postrider",
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (template, fields, path, query) in wanted {
+        if host.that_can(templates::get(template).unwrap()).is_none() {
+            continue;
+        }
+        let body = json!({"name": template, "template": template, "fields": fields, "firing_status": "approved"});
+        let saved = t.admin.post("/api/v1/postbacks", &body).await.expect(201);
+        assert_eq!((&saved["template"], &saved["adapter"]), (&json!(template), &json!("macro-url")));
+        assert_eq!(saved["config"]["base_url"], t.receiver.url(path));
+        let read = t.admin.get(&format!("/api/v1/postbacks/{}", text(&saved, "id"))).await.expect(200);
+        assert_eq!(read, saved);
+        t.receiver.forget(path);
+        expected.push((path, query));
+    }
+    t.conversion(&click).set("transaction_id", json!("order-9")).send().await;
+    t.deliver_all().await;
+
+    for (path, query) in expected {
+        assert_eq!(t.receiver.only_request(path).query, query);
+    }
+}
+
+async fn a_template_says_which_field_is_wrong(db: Database) {
+    let t = TestApp::start(db).await;
+    let issues = async |template: &str, fields: Value| {
+        let body = json!({"name": "x", "template": template, "fields": fields});
+        let problem = t.admin.post("/api/v1/postbacks", &body).await.expect_problem(422, "invalid_field");
+        let issue = |it: &Value| (text(it, "path"), text(it, "message"));
+        problem["errors"].as_array().unwrap().iter().map(issue).collect::<Vec<_>>()
+    };
+
+    let missing = issues("voluum", json!({})).await;
+    assert_eq!(missing.len(), 1);
+    assert_eq!(missing[0].0, "/fields/tracking_domain");
+    assert!(missing[0].1.starts_with("Tracking domain is missing."), "{missing:?}");
+
+    let wrong = issues("voluum", json!({"tracking_domain": "two words", "port": "1"})).await;
+    let paths: Vec<_> = wrong.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/fields/port", "/fields/tracking_domain"]);
+    assert!(wrong[1].1.contains("Tracking domain does not look right"), "{wrong:?}");
+
+    assert_eq!(issues("no_such", json!({})).await[0].0, "/template");
+    assert!(issues("awin", json!({})).await[0].1.contains("/api/v1/sources"));
+    assert!(t.receiver.all_requests().is_empty());
+}
+
+async fn a_template_or_an_adapter_but_not_both(db: Database) {
+    let t = TestApp::start(db).await;
+    let fields = json!({"tracking_domain": t.receiver.url("")});
+    for (body, path) in [
+        (json!({"name": "x", "template": "voluum", "fields": fields, "adapter": "macro-url"}), "/adapter"),
+        (json!({"name": "x", "template": "voluum", "fields": fields, "config": {}}), "/config"),
+        (json!({"name": "x", "adapter": "macro-url", "config": {}, "fields": fields}), "/fields"),
+        (json!({"name": "x", "adapter": "macro-url"}), ""),
+        (json!({"name": "x"}), ""),
+    ] {
+        let problem = t.admin.post("/api/v1/postbacks", &body).await.expect_problem(422, "invalid_field");
+        assert_eq!(problem["errors"][0]["path"], path, "{body}");
+    }
+    // One that was set up by hand has none.
+    let id = t.postback("/p").save().await;
+    let saved = t.admin.get(&format!("/api/v1/postbacks/{id}")).await.expect(200);
+    assert_eq!(saved["template"], Value::Null);
+}
+
+// Helpers.
+
+struct Adapters {
+    host: Host,
+    _cache: TempDir,
+}
+
+impl Adapters {
+    fn start() -> Self {
+        let cache = TempDir::new("adapters");
+        Self { host: Host::start(cache.path()).expect("the host starts"), _cache: cache }
+    }
+
+    /// The adapter of a template, if this build has it and it knows all that the template configures.
+    fn that_can(&self, template: &Template) -> Option<Arc<Adapter>> {
+        let adapter = self.host.adapter(&template.adapter)?;
+        let schema: Value = serde_json::from_str(&adapter.descriptor().config_schema).expect("a schema");
+        let known = schema["properties"].as_object().expect("of an object");
+        let configured = template.config.as_object().expect("an object");
+        configured.keys().all(|name| known.contains_key(name)).then_some(adapter)
+    }
+}
+
+/// The configuration with the values of the template's case.
+fn filled(template: &Template) -> Result<Value, String> {
+    let fields: BTreeMap<String, String> =
+        serde_json::from_value(template.case["fields"].clone()).map_err(|error| error.to_string())?;
+    template.fill(&fields).map(|filled| filled.config).map_err(|problems| format!("{problems:?}"))
+}
+
+fn placeholders(text: &str) -> BTreeSet<String> {
+    let inner = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+    let name = |name: &&str| {
+        name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+    };
+    inner.map(|(inner, _)| inner).filter(name).map(str::to_owned).collect()
+}
+
+fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
+    let now = Timestamp::from_millis(START_MS);
+    let firing_status = FiringStatus::from_word(&text(&template.case, "event")).expect("a status");
+    let rule = Rule {
+        scope: Scope { affiliate_id: None, offer_id: None },
+        action: Action::Conversion,
+        firing_status,
+        rejection_reasons: vec![],
+        delay: None,
+    };
+    let postback = Postback {
+        id: PostbackId::new(now),
+        name: template.name.clone(),
+        template: Some(template.id.clone()),
+        adapter: template.adapter.clone(),
+        adapter_version: adapter.descriptor().version.clone(),
+        config: filled(template).expect("its case fills it"),
+        rule,
+        ordering: Ordering::default(),
+        enabled: true,
+        owner: None,
+        verified_at: None,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    };
+    let mut event = wire::event(&samples::event_for(&postback.rule, now), &postback);
+    name_ids(&mut event);
+    let context = wire::context(now, 1, true, "test".to_owned());
+    let rendered = adapter.session().render(&context, &wire::binding(&postback), &event);
+    rendered.unwrap_or_else(|error| panic!("{}: {error}", template.id))
+}
+
+/// Gives what has a new id each time one that the cases can know.
+fn name_ids(event: &mut contract::Event) {
+    const ID: &str = "06bq3x8k2m7v1d5r9t4w6y8z0a";
+    event.id = format!("evt_{ID}");
+    event.affiliate.id = format!("aff_{ID}");
+    event.offer.as_mut().expect("it has an offer").id = format!("off_{ID}");
+    event.click.as_mut().expect("it has a click").id = ID.to_owned();
+    event.conversion.as_mut().expect("it has a conversion").id = format!("cnv_{ID}");
+}
+
+/// A request as the cases write it.
+fn shown(request: &contract::Request) -> Value {
+    let method = match request.method {
+        contract::HttpMethod::Get => "GET",
+        contract::HttpMethod::Post => "POST",
+        contract::HttpMethod::Put => "PUT",
+        contract::HttpMethod::Patch => "PATCH",
+        contract::HttpMethod::Delete => "DELETE",
+    };
+    let mut shown = json!({"method": method, "url": request.url});
+    if !request.headers.is_empty() {
+        let headers = request.headers.iter().map(|it| (it.name.to_lowercase(), json!(it.value)));
+        shown["headers"] = Value::Object(headers.collect());
+    }
+    if let Some(body) = &request.body {
+        shown["content_type"] = json!(body.content_type);
+        let content = String::from_utf8(body.bytes.clone()).expect("text");
+        if body.content_type.contains("json") {
+            shown["json"] = serde_json::from_str(&content).expect("JSON");
+        } else {
+            shown["body"] = json!(content);
+        }
+    }
+    shown
+}
+
+/// What the parameters of a request say by a configuration's `fields`.
+fn read_as_configured(fields: &Value, request: &Value) -> Value {
+    let mut parameters = BTreeMap::new();
+    for part in ["query", "form"] {
+        let pairs = request[part].as_str().unwrap_or_default();
+        parameters.extend(url::form_urlencoded::parse(pairs.as_bytes()).into_owned());
+    }
+    for (name, value) in request["json"].as_object().into_iter().flatten() {
+        parameters.insert(name.clone(), value.as_str().expect("text").to_owned());
+    }
+    let parameter = |field: &str| parameters.get(fields[field].as_str()?).cloned();
+    let mut read = json!({});
+    for field in fields.as_object().expect("an object").keys().filter(|field| *field != "currency") {
+        let Some(value) = parameter(field) else { continue };
+        read[field] = match field.as_str() {
+            "payout" | "revenue" | "sale" => json!({"text": value, "currency": parameter("currency")}),
+            _ => json!(value),
+        };
+    }
+    read
+}
