@@ -22,7 +22,7 @@ mod v0_1;
 mod tests;
 
 pub use adapter::Adapter;
-pub use error::AdapterError;
+pub use error::{AdapterError, RefusedKind};
 pub use guest::{LogLevel, LogLine};
 pub use registry::Host;
 pub use session::{Cost, Session};
