@@ -371,7 +371,7 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// As answers are written and compared: what is absent is left out.
+/// As answers are written and compared: what is absent or an empty list is left out.
 pub fn normal(words: &impl Serialize) -> Value {
     let mut value = serde_json::to_value(words).expect("words are plain data with text keys");
     leave_out_nothing(&mut value);
@@ -381,7 +381,7 @@ pub fn normal(words: &impl Serialize) -> Value {
 fn leave_out_nothing(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|_, field| !field.is_null());
+            fields.retain(|_, field| !field.is_null() && field.as_array().is_none_or(|items| !items.is_empty()));
             fields.values_mut().for_each(leave_out_nothing);
         }
         Value::Array(items) => items.iter_mut().for_each(leave_out_nothing),
