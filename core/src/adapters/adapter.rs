@@ -35,12 +35,21 @@ impl Adapter {
     /// Everything wrong with a configuration: what its schema says, and then what the adapter itself
     /// says. Paths are JSON pointers. Messages never quote a value, since it may be a secret.
     pub fn check_config(self: &Arc<Self>, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
+        self.check_config_in(&mut self.session(), config)
+    }
+
+    /// The same in a session of the caller, who wants to know what was logged and what it took.
+    pub fn check_config_in(
+        &self,
+        session: &mut Session,
+        config: &Value,
+    ) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         let text = config.to_string();
         if text.len() > limits::CONFIG_BYTES {
             return Err(AdapterError::ConfigTooLarge { bytes: text.len(), max: limits::CONFIG_BYTES });
         }
         let mut issues: Vec<_> = self.schema.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect();
-        let mut own = self.session().validate(&text)?;
+        let mut own = session.validate(&text)?;
         if !issues.is_empty() {
             // The schema has told already, field by field, why the whole cannot be read.
             own.retain(|issue| !issue.path.is_empty());
@@ -48,6 +57,11 @@ impl Adapter {
         issues.append(&mut own);
         issues.truncate(limits::CONFIG_ISSUES);
         Ok(issues)
+    }
+
+    /// What each call may cost.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// A conversation with this adapter, for one postback. Nothing runs until the first call.

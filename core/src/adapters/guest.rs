@@ -20,6 +20,7 @@ pub struct LogLine {
 
 pub(super) struct Guest {
     memory_bytes: usize,
+    pub(super) memory_peak_bytes: usize,
     pub(super) log: Vec<LogLine>,
     log_calls: usize,
     log_bytes: usize,
@@ -27,7 +28,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { memory_bytes: limits.memory_bytes, log: Vec::new(), log_calls: 0, log_bytes: 0 }
+        Self { memory_bytes: limits.memory_bytes, memory_peak_bytes: 0, log: Vec::new(), log_calls: 0, log_bytes: 0 }
     }
 }
 
@@ -72,7 +73,11 @@ pub(super) struct OutOfMemory;
 /// anyway, and less clearly.
 impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.memory_bytes { Err(OutOfMemory.into()) } else { Ok(true) }
+        if desired > self.memory_bytes {
+            return Err(OutOfMemory.into());
+        }
+        self.memory_peak_bytes = self.memory_peak_bytes.max(desired);
+        Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

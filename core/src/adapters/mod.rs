@@ -22,10 +22,10 @@ mod v0_1;
 mod tests;
 
 pub use adapter::Adapter;
-pub use error::AdapterError;
+pub use error::{AdapterError, RefusedKind};
 pub use guest::{LogLevel, LogLine};
 pub use registry::Host;
-pub use session::Session;
+pub use session::{Cost, Session};
 
 /// What goes in and out of an adapter, as `sdk/wit/adapter.wit` says it.
 pub mod wire {

@@ -1,7 +1,7 @@
 //! One instance of an adapter and the calls to it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -19,6 +19,17 @@ pub struct Session {
     adapter: Arc<Adapter>,
     live: Option<Instance>,
     log: Vec<LogLine>,
+    cost: Cost,
+}
+
+/// What one call took, to be held against [`Limits`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub fuel: u64,
+    /// The most that the instance has held so far; its memory never shrinks.
+    pub memory_bytes: usize,
+    /// The first call of a session includes the making of the instance.
+    pub elapsed: Duration,
 }
 
 struct Instance {
@@ -28,7 +39,7 @@ struct Instance {
 
 impl Session {
     pub(super) fn new(adapter: Arc<Adapter>) -> Self {
-        Self { adapter, live: None, log: Vec::new() }
+        Self { adapter, live: None, log: Vec::new(), cost: Cost::default() }
     }
 
     /// Whether this event goes out, and why. Ask only after the host's own rules said yes.
@@ -74,6 +85,42 @@ impl Session {
         Ok(output::bounded_outcome(outcome.map_err(refused)?))
     }
 
+    /// What to add to the target URL of a click.
+    pub fn decorate_click(
+        &mut self,
+        ctx: &wire::Context,
+        binding: &wire::Binding,
+        click: &wire::Click,
+    ) -> Result<Vec<wire::Field>, AdapterError> {
+        let fields = self.call("decorate-click", |instance| {
+            instance.exports.postrider_adapter_adapter_api().call_decorate_click(
+                &mut instance.store,
+                ctx,
+                binding,
+                click,
+            )
+        })?;
+        fields.map_err(refused)
+    }
+
+    /// What a network reports to us, in its own words.
+    pub fn parse_inbound(
+        &mut self,
+        ctx: &wire::Context,
+        binding: &wire::Binding,
+        request: &wire::InboundRequest,
+    ) -> Result<wire::InboundReport, AdapterError> {
+        let report = self.call("parse-inbound", |instance| {
+            instance.exports.postrider_adapter_adapter_api().call_parse_inbound(
+                &mut instance.store,
+                ctx,
+                binding,
+                request,
+            )
+        })?;
+        report.map_err(refused)
+    }
+
     pub(super) fn validate(&mut self, config: &wire::Json) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         let issues = self.call("validate", |instance| {
             instance.exports.postrider_adapter_adapter_api().call_validate(&mut instance.store, config)
@@ -84,6 +131,11 @@ impl Session {
     /// What the adapter logged during the last call, also if that call failed.
     pub fn log(&self) -> &[LogLine] {
         &self.log
+    }
+
+    /// What the last call took, also if it failed.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
     pub(super) fn describe(
@@ -102,7 +154,9 @@ impl Session {
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<T>,
     ) -> Result<T, AdapterError> {
         self.log.clear();
+        self.cost = Cost::default();
         let limits = &self.adapter.limits;
+        let begun = Instant::now();
         let mut instance = match self.live.take() {
             Some(mut instance) => {
                 grant(&mut instance.store, limits)?;
@@ -114,6 +168,11 @@ impl Session {
         let result = run(&mut instance);
         metrics::histogram!("postrider_adapter_seconds", "call" => name).record(started.elapsed());
         self.log.append(&mut instance.store.data_mut().log);
+        self.cost = Cost {
+            fuel: limits.fuel - instance.store.get_fuel().unwrap_or_default(),
+            memory_bytes: instance.store.data().memory_peak_bytes,
+            elapsed: begun.elapsed(),
+        };
         match result {
             Ok(answer) => {
                 self.live = Some(instance);

@@ -136,6 +136,30 @@ fn macro_url_renders_a_conversion_and_reads_the_answer() {
 }
 
 #[test]
+fn a_call_tells_what_it_took() {
+    let adapter = macro_url();
+    let mut session = adapter.session();
+    assert_eq!(session.cost(), Cost::default());
+    let binding = binding(json!({"base_url": "https://t.example/"}));
+    session.render(&context(), &binding, &conversion()).expect("it renders");
+    let cost = session.cost();
+    assert!((1..adapter.limits().fuel / 10).contains(&cost.fuel), "{cost:?}");
+    assert!((1 << 16..=limits::MEMORY_BYTES).contains(&cost.memory_bytes), "{cost:?}");
+    assert!(!cost.elapsed.is_zero());
+    session.render(&context(), &binding, &conversion()).expect("it renders");
+    assert!(session.cost().fuel < cost.fuel, "the configuration is parsed once");
+}
+
+#[test]
+fn an_adapter_without_the_ability_says_so() {
+    let mut session = macro_url().session();
+    let binding = binding(json!({"base_url": "https://t.example/"}));
+    let click = conversion().click.expect("it has one");
+    let error = session.decorate_click(&context(), &binding, &click).expect_err("it only sends");
+    assert_eq!(error.code(), "adapter_unsupported");
+}
+
+#[test]
 fn one_instance_serves_changing_configurations() {
     let mut session = macro_url().session();
     for page in ["one", "two", "one"] {

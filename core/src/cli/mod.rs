@@ -1,5 +1,7 @@
 //! The command line. `postrider` alone is `postrider serve`.
 
+mod adapter;
+mod api;
 mod demo;
 mod migrate;
 mod openapi;
@@ -33,13 +35,15 @@ enum Command {
     Migrate,
     /// Show it all at work: a seeded program, a tracker, real traffic
     Demo(demo::DemoArgs),
+    /// Make, build, check, test and install adapters
+    Adapter(adapter::AdapterArgs),
     /// Print the description of the API
     Openapi,
 }
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(matches!(cli.command, Some(Command::Demo(_))));
+    start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_))));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
                 Command::Serve => serve::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
+                Command::Adapter(args) => adapter::run(args, &cli.config).await,
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
             }
         })
@@ -59,7 +64,7 @@ pub fn main() -> ExitCode {
 
 /// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
 fn start_logging(quiet: bool) {
-    // The demo fails some deliveries on purpose and tells of them itself.
+    // The demo fails some deliveries on purpose, and adapters are tested to fail: both tell of it themselves.
     let default = if quiet { "error" } else { "info" };
     let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let on_terminal = std::io::stderr().is_terminal();

@@ -36,7 +36,7 @@ use addresses::Allow;
 /// For requests whose sender has no reason to choose another.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is kept of an answer's body, also after decompression.
+/// What is kept of an answer's body, also after decompression, unless the client was told otherwise.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Beyond this a deadline is none.
@@ -47,6 +47,7 @@ const MAX_DEADLINE: Duration = Duration::from_secs(3600);
 pub struct Egress {
     client: reqwest::Client,
     allow: Arc<Allow>,
+    max_answer_bytes: usize,
 }
 
 /// One request. Without a `User-Agent` of its own it gets ours.
@@ -68,7 +69,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Decompressed.
     pub body: Vec<u8>,
-    /// The body was longer than `MAX_ANSWER_BYTES`, or its compression was damaged.
+    /// The body was longer than what is kept, or its compression was damaged.
     pub truncated: bool,
 }
 
@@ -76,7 +77,12 @@ impl Egress {
     /// `allow` lists networks that may be called although they are not public.
     pub fn new(allow: Vec<ipnet::IpNet>) -> Result<Self, EgressError> {
         let allow = Arc::new(Allow::new(allow));
-        Ok(Self { client: client::build(allow.clone())?, allow })
+        Ok(Self { client: client::build(allow.clone())?, allow, max_answer_bytes: MAX_ANSWER_BYTES })
+    }
+
+    /// The same client, which keeps more or less of an answer's body.
+    pub fn keeping(self, max_answer_bytes: usize) -> Self {
+        Self { max_answer_bytes, ..self }
     }
 
     /// Judges a URL without asking DNS, for the moment a postback is saved.
@@ -99,12 +105,12 @@ impl Egress {
             .await
             .map_err(|_| timed_out(Missing::Answer))?
             .map_err(|error| client::explain(&error, &url))?;
-        let raw = timeout_at(until, body::read(&mut response, MAX_ANSWER_BYTES))
+        let raw = timeout_at(until, body::read(&mut response, self.max_answer_bytes))
             .await
             .map_err(|_| timed_out(Missing::RestOfAnswer))?
             .map_err(|error| client::explain(&error, &url))?;
 
-        Ok(answer(&response, raw))
+        Ok(answer(&response, raw, self.max_answer_bytes))
     }
 
     fn prepare(&self, outgoing: Outgoing) -> Result<reqwest::Request, EgressError> {
@@ -132,10 +138,10 @@ fn content_type_value(text: &str) -> Result<HeaderValue, EgressError> {
     })
 }
 
-fn answer(response: &reqwest::Response, raw: body::Body) -> Answer {
+fn answer(response: &reqwest::Response, raw: body::Body, max_bytes: usize) -> Answer {
     let encoding = response.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
     let body = match encoding {
-        Some(encoding) => body::decode(encoding, raw, MAX_ANSWER_BYTES),
+        Some(encoding) => body::decode(encoding, raw, max_bytes),
         None => raw,
     };
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

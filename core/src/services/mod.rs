@@ -2,6 +2,7 @@
 
 pub mod affiliates;
 pub mod api_keys;
+pub mod cases;
 pub mod catalog;
 pub mod clicks;
 pub mod conversions;

@@ -1,10 +1,10 @@
-//! Sample events: what a postback is tested with before it is saved.
+//! Sample events: what a postback is tested with before it is saved, and what the cases of adapters are about.
 
 use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
 use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
-use crate::domain::rules::{FiringStatus, Rule};
-use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+use crate::domain::rules::{FiringStatus, Rule, Scope};
+use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId, floor_uuid};
 use crate::money::{Amount, Currency, Money};
 
 /// An event that `rule` would let through, with plain and recognisable values.
@@ -37,6 +37,40 @@ pub fn event_for(rule: &Rule, now: Timestamp) -> Event {
             attributes: Vec::new(),
         },
     }
+}
+
+/// The names that [`named`] knows.
+pub const NAMES: [&str; 6] =
+    ["conversion-pending", "conversion-approved", "conversion-rejected", "click", "impression", "custom-event"];
+
+/// When every event of [`named`] happens: 2026-11-20T14:05:00Z.
+pub const NAMED_AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
+
+/// A sample that is the same whenever and wherever it is made, down to its ids.
+pub fn named(name: &str) -> Option<Event> {
+    let (action, firing_status) = match name {
+        "conversion-pending" => (Action::Conversion, FiringStatus::Pending),
+        "conversion-approved" => (Action::Conversion, FiringStatus::Approved),
+        "conversion-rejected" => (Action::Conversion, FiringStatus::Rejected),
+        "click" => (Action::Click, FiringStatus::Any),
+        "impression" => (Action::Impression, FiringStatus::Any),
+        "custom-event" => (Action::Event, FiringStatus::Any),
+        _ => return None,
+    };
+    let id = floor_uuid(NAMED_AT);
+    let scope = Scope { affiliate_id: Some(AffiliateId(id)), offer_id: Some(OfferId(id)) };
+    let rule = Rule { scope, action, firing_status, rejection_reasons: Vec::new(), delay: None };
+    let mut event = event_for(&rule, NAMED_AT);
+    event.id = EventId(id);
+    if let Some(click) = &mut event.facts.click {
+        click.id = ClickId(id);
+        event.click_id = Some(click.id);
+    }
+    if let Some(conversion) = &mut event.facts.conversion {
+        conversion.id = ConversionId(id);
+        event.conversion_id = Some(conversion.id);
+    }
+    Some(event)
 }
 
 fn status_for(rule: &Rule) -> Status {
@@ -86,5 +120,19 @@ fn conversion(status: Status, now: Timestamp) -> ConversionFacts {
         purchase_id: Some("test-purchase".to_owned()),
         purchase_date: Some(now),
         occurred_at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_sample_is_always_the_same() {
+        for name in NAMES {
+            let [first, second] = [named(name), named(name)].map(|event| format!("{event:?}"));
+            assert_eq!(first, second);
+            assert!(first.starts_with("Some"), "{name}");
+        }
     }
 }

@@ -18,11 +18,18 @@ pub fn binding(postback: &Postback) -> wire::Binding {
 
 /// The event as `postback` may see it: what the advertiser pays is not for affiliates' own postbacks.
 pub fn event(event: &Event, postback: &Postback) -> wire::Event {
+    let mut seen = whole_event(event);
+    if postback.owner.is_some()
+        && let Some(conversion) = &mut seen.conversion
+    {
+        conversion.revenue = None;
+    }
+    seen
+}
+
+/// The event with all that is known of it.
+pub fn whole_event(event: &Event) -> wire::Event {
     let facts = &event.facts;
-    let conversion = facts.conversion.as_ref().map(|it| wire::Conversion {
-        revenue: it.revenue.filter(|_| postback.owner.is_none()).map(money),
-        ..conversion(it)
-    });
     wire::Event {
         id: event.id.to_string(),
         action: match event.action {
@@ -36,7 +43,7 @@ pub fn event(event: &Event, postback: &Postback) -> wire::Event {
         affiliate: party(&facts.affiliate),
         offer: Some(party(&facts.offer)),
         click: facts.click.as_ref().map(click),
-        conversion,
+        conversion: facts.conversion.as_ref().map(conversion),
         attributes: fields(&facts.attributes),
     }
 }

@@ -5,7 +5,6 @@
 //! else, and the log that it prints is the API's; only whether the server is idle is asked directly. So its
 //! verdict is worth something: with `--once` it is also the smoke test of a release.
 
-mod api;
 mod narrator;
 mod program;
 mod report;

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::api::{Api, text};
 use super::narrator::Narrator;
 use super::stage::Stage;
 use super::tracker::{GONE, STUMBLING};
+use crate::cli::api::{Api, text};
 
 /// How long Katherine's network wants to wait before it hears of a sale.
 pub const DELAY_SECS: u64 = 4;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::api::text;
 use super::narrator::{Colour, Narrator, seconds};
 use super::program::Program;
 use super::stage::Stage;
 use super::tracker::Receipt;
 use super::traffic::{Absence, Arrival, Fate, Plan};
+use crate::cli::api::text;
 
 /// Clocks are read at different moments on both sides of a request.
 const TOLERANCE: Duration = Duration::from_millis(50);

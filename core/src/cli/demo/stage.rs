@@ -15,9 +15,9 @@ use crate::domain::api_key;
 use crate::egress::Egress;
 use crate::server::Server;
 
-use super::api::Api;
 use super::narrator::Narrator;
 use super::tracker::Tracker;
+use crate::cli::api::Api;
 
 const USUAL_ADDRESS: &str = "127.0.0.1:8080";
 const ANY_FREE_PORT: &str = "127.0.0.1:0";

@@ -9,11 +9,11 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use url::Url;
 
-use super::api::text;
 use super::narrator::Narrator;
 use super::program::{Affiliate, DELAY_SECS, Program};
 use super::stage::Stage;
 use super::tracker::{GONE, STUMBLING};
+use crate::cli::api::text;
 
 /// Between steps, so that on the screen an effect stands below its cause.
 const BREATH: Duration = Duration::from_millis(150);

@@ -1,4 +1,4 @@
-//! The demo's client of its own server: JSON with a key, and visitors without one.
+//! A client of a Postrider server, for the demo and for commands: JSON with a key, and visitors without one.
 //!
 //! It speaks over the vetted client like every postback, because nothing else opens an outbound socket.
 
@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::egress::{Answer, Egress, Outgoing};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Installing compiles first, and a server on a busy machine takes its time.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Answers are read up to 64 KiB: twenty deliveries with their attempts fit well.
+/// Answers are usually read up to 64 KiB: twenty deliveries with their attempts fit well.
 const PAGE: usize = 20;
 
 /// A visitor with a telephone.
@@ -38,7 +39,11 @@ impl Api {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, Some(("application/json".to_owned(), body.to_string().into_bytes()))).await
+        self.post_bytes(path, "application/json", body.to_string().into_bytes()).await
+    }
+
+    pub async fn post_bytes(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -77,7 +82,7 @@ impl Api {
         let json: Value = serde_json::from_slice(&answer.body)
             .with_context(|| format!("{method} {path} answered {} with something that is not JSON", answer.status))?;
         if !(200..300).contains(&answer.status) {
-            bail!("{method} {path} answered {}: {}", answer.status, json["detail"].as_str().unwrap_or_default());
+            bail!("{method} {path} answered {}: {}", answer.status, told(&json));
         }
         Ok(json)
     }
@@ -90,8 +95,22 @@ impl Api {
         body: Option<(String, Vec<u8>)>,
     ) -> anyhow::Result<Answer> {
         let request = Outgoing { method, url, headers, body };
-        self.client.send(request, DEADLINE).await.context("the demo's server does not answer")
+        self.client.send(request, DEADLINE).await.with_context(|| format!("no server answers at {}", self.url))
     }
+}
+
+/// A problem in sentences: what is wrong, and with which field.
+fn told(problem: &Value) -> String {
+    let mut told = problem["detail"].as_str().unwrap_or("no reason given").to_owned();
+    for issue in problem["errors"].as_array().into_iter().flatten() {
+        let field = |name: &str| issue[name].as_str().unwrap_or_default();
+        let line = format!("{}: {}", field("path"), field("message"));
+        // A single one is the detail itself.
+        if !told.contains(field("message")) {
+            told = format!("{told}\n  {line}");
+        }
+    }
+    told
 }
 
 /// The text at a field that every answer of this kind has.

@@ -1,0 +1,192 @@
+//! `postrider adapter …`: the tutorial is followed to the letter, and mistakes are told plainly.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use postrider_tests::process::program;
+
+const TUTORIAL: &str = include_str!("../../docs/adapters.md");
+
+/// A folder of the checkout, so that the commands find its SDK; compiled code stays for the next run.
+struct Desk(PathBuf);
+
+impl Desk {
+    fn new(name: &str) -> Desk {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("adapter-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("the build folder is ours");
+        Desk(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Runs shell commands as the tutorial's reader would.
+    fn shell(&self, folder: &str, commands: &str) -> Output {
+        let folder_of_program = program().parent().expect("it is in a folder");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-euc", commands])
+            .current_dir(self.path(folder))
+            .env("PATH", format!("{}:{path}", folder_of_program.display()))
+            .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+            // Rust's standard library is compiled once for all runs.
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("adapters"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
+            shell.env_remove(name);
+        }
+        shell.output().expect("bash runs")
+    }
+
+    /// The same, with an end that must be good; what was printed.
+    fn succeed(&self, folder: &str, commands: &str) -> String {
+        let output = self.shell(folder, commands);
+        let text = told(&output);
+        assert!(output.status.success(), "{commands}\n{text}");
+        text
+    }
+
+    fn fail(&self, folder: &str, commands: &str) -> String {
+        let output = self.shell(folder, commands);
+        let text = told(&output);
+        assert!(!output.status.success(), "{commands}\n{text}");
+        text
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn told(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+/// A fenced block: what stands behind the fence, and the lines.
+struct Block<'a> {
+    info: &'a str,
+    text: String,
+}
+
+fn blocks(document: &str) -> Vec<Block<'_>> {
+    let mut blocks = Vec::new();
+    let mut lines = document.lines();
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let text = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+            blocks.push(Block { info, text });
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_tutorial_works_as_it_is_written() {
+    let desk = Desk::new("tutorial");
+    let mut folder = "";
+    let mut printed = String::new();
+    for block in blocks(TUTORIAL) {
+        let text = block.text.as_str();
+        match block.info.split_once(" title=") {
+            Some((_, file)) => std::fs::write(desk.path("acme").join(file), text).expect("the adapter is ours"),
+            None if block.info == "sh" => {
+                printed += &desk.succeed(folder, text);
+                if text.contains("cd acme\n") {
+                    folder = "acme";
+                }
+            }
+            None if block.info == "rust" => {
+                let scaffolded = std::fs::read_to_string(desk.path("acme/src/lib.rs")).expect("it was made");
+                assert_eq!(text, scaffolded, "the tutorial shows what `new` writes");
+            }
+            // What the last command prints; only the time differs.
+            None if block.info == "text" => {
+                for line in text.lines().filter(|line| !line.starts_with("time") && !line.starts_with("fuel")) {
+                    assert!(printed.contains(line), "not printed: {line}\n{printed}");
+                }
+            }
+            // Needs a server.
+            None => assert_eq!(block.info, "console", "the test knows what to do with this block"),
+        }
+    }
+    for expected in ["3 passed, 0 failed", "3 passed, 1 updated, 0 failed", "4 passed, 0 failed", "acme 0.1.0: Acme"] {
+        assert!(printed.contains(expected), "{expected} is missing in\n{printed}");
+    }
+    let updated = std::fs::read_to_string(desk.path("acme/cases/approved.json")).expect("it is there");
+    let url = "https://postback.acme.example/conversion?account=17&click=test-click&status=paid&payout=12.50";
+    assert!(updated.contains(url), "{updated}");
+
+    // An answer that is not what is expected fails, and is told at its place.
+    std::fs::write(desk.path("acme/cases/approved.json"), updated.replace("12.50", "13")).expect("it is ours");
+    let failed = desk.fail("acme", "postrider adapter test");
+    for line in ["FAILED   approved.json", "at /ok/url", "payout=13", "payout=12.50", "3 passed, 1 failed"] {
+        assert!(failed.contains(line), "{line} is missing in\n{failed}");
+    }
+    desk.fail("acme", "postrider adapter run cases/approved.json");
+    // Nobody answers there, which is told without a word about stacks or libraries.
+    let refused = desk.fail("acme", "postrider adapter install dist/acme.wasm --key none --url http://127.0.0.1:9");
+    assert!(refused.contains("no server answers at http://127.0.0.1:9"), "{refused}");
+}
+
+#[test]
+fn a_panic_is_told_with_its_message() {
+    let desk = Desk::new("panic");
+    desk.succeed("", "postrider adapter new panicking");
+    let source = desk.path("panicking/src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("it was made");
+    let text =
+        text.replace("let missing =", "assert!(config.account_id != \"13\", \"unlucky\");\n        let missing =");
+    std::fs::write(&source, text).expect("it is ours");
+    let case = desk.path("panicking/cases/approved.json");
+    let text = std::fs::read_to_string(&case).expect("it was made").replace("\"17\"", "\"13\"");
+    std::fs::write(&case, text).expect("it is ours");
+
+    desk.succeed("panicking", "postrider adapter build");
+    let failed = desk.fail("panicking", "postrider adapter test --update");
+
+    assert!(failed.contains("unlucky") && failed.contains("adapter_trap"), "{failed}");
+    let kept = std::fs::read_to_string(&case).expect("it is there");
+    assert!(kept.contains("payout=12.50"), "a crash is never what is expected: {kept}");
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_written() {
+    let desk = Desk::new("mistakes");
+    for slug in ["Acme", "acme_ads", "../acme", "fn", "7net", "postrider-x"] {
+        let told = desk.fail("", &format!("postrider adapter new '{slug}'"));
+        assert!(told.contains("such as acme-ads"), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(desk.path("")).expect("it is there").count(), 0);
+    std::fs::create_dir(desk.path("acme")).expect("it is ours");
+    let told = desk.fail("", "postrider adapter new acme");
+    assert!(told.contains("acme exists already"), "{told}");
+    let told = desk.fail("", "postrider adapter new other --sdk /no/such/sdk");
+    assert!(told.contains("neither a folder"), "{told}");
+    for command in ["build", "check", "test"] {
+        let told = desk.fail("", &format!("postrider adapter {command} acme"));
+        assert!(told.contains("acme has no Cargo.toml"), "{told}");
+    }
+}
+
+#[test]
+fn what_can_be_no_adapter_is_refused_with_a_reason() {
+    let desk = Desk::new("check");
+    let core = [0, b'a', b's', b'm', 1, 0, 0, 0];
+    let files: [(&str, &[u8], &str); 4] = [
+        ("core.wasm", &core, "a core WebAssembly module"),
+        ("text.wasm", b"(component)", "WebAssembly text"),
+        ("empty.wasm", b"", "not WebAssembly"),
+        ("large.wasm", &[0; (4 << 20) + 1], "4,194,305 bytes, 4,194,304 are allowed"),
+    ];
+    for (name, bytes, reason) in files {
+        std::fs::write(desk.path(name), bytes).expect("it is ours");
+        let told = desk.fail("", &format!("postrider adapter check {name}"));
+        assert!(told.contains(reason), "{name}: {told}");
+    }
+    let told = desk.fail("", "postrider adapter check no-such.wasm");
+    assert!(told.contains("no-such.wasm can't be read"), "{told}");
+}
