@@ -1,6 +1,7 @@
 //! Postrider's behaviour as its users see it: one test per business rule, over HTTP, on both databases.
 
 mod access;
+mod adapters;
 mod clicks;
 mod conversions;
 mod crash;

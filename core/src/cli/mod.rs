@@ -1,5 +1,6 @@
 //! The command line. `postrider` alone is `postrider serve`.
 
+mod compile_adapter;
 mod demo;
 mod migrate;
 mod openapi;
@@ -35,10 +36,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Print the description of the API
     Openapi,
+    /// What a server starts for itself to compile an adapter
+    #[command(hide = true)]
+    CompileAdapter(compile_adapter::CompileArgs),
 }
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::CompileAdapter(args)) = cli.command {
+        return compile_adapter::run(&args);
+    }
     start_logging(matches!(cli.command, Some(Command::Demo(_))));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -48,6 +55,7 @@ pub fn main() -> ExitCode {
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
+                Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
             }
         })
     });

@@ -1,4 +1,4 @@
-//! Postbacks; `config` and `rejection_reasons` are JSON text.
+//! Postbacks; `config`, `rejection_reasons` and `secret_origins` are JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -28,6 +28,7 @@ pub struct Model {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub archived_at: Option<Timestamp>,
+    pub secret_origins: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
