@@ -11,11 +11,13 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::event::Event;
 use crate::egress::Egress;
+use crate::services::adapters::Registry;
 use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::inbox::{Inbox, Leases};
 use crate::services::routing::Owed;
+use crate::services::secrets::{self, Vault};
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
@@ -31,7 +33,9 @@ pub struct Parts {
     pub bootstrap_key_hash: String,
     pub clock: Clock,
     pub db: Database,
-    pub adapters: adapters::Host,
+    pub adapters: Registry,
+    /// Seals and opens the secrets of configurations.
+    pub vault: Vault,
     pub egress: Egress,
     pub catalog: Catalog,
     pub inboxes: Inboxes,
@@ -82,7 +86,11 @@ impl App {
         storage::upkeep::ensure_partitions(&db, clock.now()).await?;
 
         let cache_dir = settings.data_dir.join("compiled-adapters");
-        let adapters = tokio::task::spawn_blocking(move || adapters::Host::start(&cache_dir)).await??;
+        let compiler = settings.compiler_program.clone();
+        let host =
+            tokio::task::spawn_blocking(move || adapters::Host::start_with_compiler(&cache_dir, compiler)).await??;
+        let adapters = Registry::start(host, db.clone(), clock.clone()).await?;
+        let vault = Vault::new(secret_key(&settings)?);
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone());
         let inboxes = Inboxes::new(settings.lease());
@@ -97,6 +105,7 @@ impl App {
             clock,
             db,
             adapters,
+            vault,
             egress,
             catalog,
             inboxes,
@@ -116,16 +125,38 @@ impl App {
 
 /// The configured key, or one that is made once and kept in the data folder.
 fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
-    if let Some(key) = &settings.admin_api_key {
-        return Ok(key.clone());
+    match &settings.admin_api_key {
+        Some(key) => Ok(key.clone()),
+        None => kept_key(settings, "admin-api-key", "an admin API key; read it from this file", || {
+            crate::domain::api_key::secret(rand::random())
+        }),
     }
-    let path = settings.data_dir.join("admin-api-key");
-    if let Ok(key) = std::fs::read_to_string(&path) {
-        return Ok(key.trim().to_owned());
+}
+
+/// What the secrets of postbacks are sealed with: configured, or made once and kept in the data folder.
+fn secret_key(settings: &Settings) -> anyhow::Result<[u8; 32]> {
+    let text = match &settings.secret_key {
+        Some(key) => key.clone(),
+        None => {
+            let what = "the key that seals secrets; keep a copy of this file with each copy of the database";
+            kept_key(settings, "secret-key", what, || {
+                rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
+            })?
+        }
+    };
+    secrets::parse_key(&text).context("the secret key is not 32 bytes in hexadecimal or base64; restore its file")
+}
+
+fn kept_key(settings: &Settings, name: &str, what: &str, make: impl FnOnce() -> String) -> anyhow::Result<String> {
+    let path = settings.data_dir.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(key) => return Ok(key.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
     }
-    let key = crate::domain::api_key::secret(rand::random());
+    let key = make();
     write_private(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
-    tracing::info!(path = %path.display(), "Made an admin API key; read it from this file");
+    tracing::info!(path = %path.display(), "Made {what}");
     Ok(key)
 }
 

@@ -9,9 +9,11 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::services::secrets::parse_key;
+
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
-/// that name. The admin key is read apart, as text, whatever it looks like.
-const FROM_ENVIRONMENT: [&str; 13] = [
+/// that name. The admin key and the secret key are read apart, as text, whatever they look like.
+const FROM_ENVIRONMENT: [&str; 14] = [
     "LISTEN",
     "DATABASE_URL",
     "DATA_DIR",
@@ -25,6 +27,7 @@ const FROM_ENVIRONMENT: [&str; 13] = [
     "SEND_CONCURRENCY",
     "DATABASE_CONNECTIONS",
     "RETENTION_DAYS",
+    "COMPILER_PROGRAM",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -60,6 +63,11 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// The bootstrap admin key; without it one is made and kept in `data_dir`.
     pub admin_api_key: Option<String>,
+    /// Seals the secrets of postbacks: 32 bytes, hexadecimal or base64. Without it one is made and kept in `data_dir`;
+    /// processes that share a database must share it.
+    pub secret_key: Option<String>,
+    /// The Postrider that compiles installed adapters in a process of its own; without it this program itself.
+    pub compiler_program: Option<PathBuf>,
     /// Networks that postbacks may reach although the guard refuses them (`127.0.0.0/8,10.1.0.0/16`).
     #[serde(deserialize_with = "networks")]
     pub egress_allow: Vec<IpNet>,
@@ -89,6 +97,8 @@ impl Default for Settings {
             data_dir: "./postrider-data".into(),
             public_url: None,
             admin_api_key: None,
+            secret_key: None,
+            compiler_program: None,
             egress_allow: Vec::new(),
             trusted_proxies: Vec::new(),
             role: Role::All,
@@ -111,8 +121,12 @@ impl Settings {
             .merge(Env::prefixed("POSTRIDER_").only(&FROM_ENVIRONMENT))
             .extract()
             .with_context(|| format!("The settings in {} or POSTRIDER_* can't be used", file.display()))?;
-        let key = std::env::var("POSTRIDER_ADMIN_API_KEY").ok().filter(|key| !key.is_empty());
-        let settings = Self { admin_api_key: key.or(settings.admin_api_key), ..settings };
+        let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let settings = Self {
+            admin_api_key: text("POSTRIDER_ADMIN_API_KEY").or(settings.admin_api_key),
+            secret_key: text("POSTRIDER_SECRET_KEY").or(settings.secret_key),
+            ..settings
+        };
         settings.check()?;
         Ok(settings)
     }
@@ -140,6 +154,12 @@ impl Settings {
         );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
+        }
+        if let Some(key) = &self.secret_key {
+            anyhow::ensure!(
+                parse_key(key).is_some(),
+                "secret_key is not 32 bytes in hexadecimal or base64; make one with `openssl rand -hex 32`"
+            );
         }
         Ok(())
     }

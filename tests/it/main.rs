@@ -2,6 +2,7 @@
 
 mod access;
 mod adapter_commands;
+mod adapters;
 mod clicks;
 mod conversions;
 mod crash;

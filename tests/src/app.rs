@@ -37,7 +37,7 @@ pub struct TestApp {
     pub admin: Client,
     pub receiver: Receiver,
     pub database: Database,
-    _data_dir: TempDir,
+    data_dir: TempDir,
     next: AtomicU32,
 }
 
@@ -73,6 +73,12 @@ impl TestApp {
         TestApp::start_with(database, |_| {}).await
     }
 
+    /// The same for adapters that are installed: they are compiled by the real program.
+    pub async fn start_with_compiler(database: Database) -> TestApp {
+        let program = crate::process::program().to_owned();
+        TestApp::start_with(database, |settings| settings.compiler_program = Some(program)).await
+    }
+
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         crate::install_tls_provider();
         let data_dir = TempDir::new("data");
@@ -94,7 +100,7 @@ impl TestApp {
             clock,
             receiver: Receiver::start().await,
             database,
-            _data_dir: data_dir,
+            data_dir: data_dir,
             next: AtomicU32::new(0),
         }
     }
@@ -116,6 +122,10 @@ impl TestApp {
 
     pub fn address(&self) -> SocketAddr {
         self.server().address()
+    }
+
+    pub fn data_dir(&self) -> &std::path::Path {
+        self.data_dir.path()
     }
 
     pub fn anonymous(&self) -> Client {
@@ -264,6 +274,12 @@ impl TestApp {
                 "enabled": true,
             }),
         }
+    }
+
+    /// Uploads a component.
+    pub async fn install(&self, wasm: Vec<u8>) -> Answer {
+        let request = self.admin.request(reqwest::Method::POST, "/api/v1/adapters");
+        self.admin.send(request.header("content-type", "application/wasm").body(wasm)).await
     }
 
     pub async fn approve(&self, conversion: &str) -> Answer {

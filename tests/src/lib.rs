@@ -6,6 +6,7 @@
 pub mod app;
 pub mod client;
 pub mod database;
+pub mod guest;
 pub mod plugins;
 pub mod postgres;
 pub mod process;

@@ -2,38 +2,52 @@
 
 use std::sync::Arc;
 
-use jsonschema::Validator;
-use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
 use super::error::AdapterError;
 use super::guest::Guest;
 use super::limits::{self, Limits};
+use super::schema::Schema;
 use super::session::Session;
 use super::{output, v0_1, wire};
 
 pub struct Adapter {
     descriptor: wire::Descriptor,
-    schema: Validator,
+    digest: String,
+    schema: Schema,
     pub(super) component: v0_1::AdapterPre<Guest>,
     pub(super) limits: Limits,
 }
 
 impl Adapter {
     /// Asks the component to describe itself, which happens once, and checks what it says.
-    pub(super) fn new(component: v0_1::AdapterPre<Guest>, limits: Limits) -> Result<Self, AdapterError> {
+    pub(super) fn new(
+        component: v0_1::AdapterPre<Guest>,
+        digest: String,
+        limits: Limits,
+    ) -> Result<Self, AdapterError> {
         let descriptor = Session::describe(&component, &limits)?;
         output::check_descriptor(&descriptor)?;
-        let schema = compile_schema(&descriptor.config_schema)?;
-        Ok(Self { descriptor, schema, component, limits })
+        let schema = Schema::parse(&descriptor.config_schema)?;
+        Ok(Self { descriptor, digest, schema, component, limits })
     }
 
     pub fn descriptor(&self) -> &wire::Descriptor {
         &self.descriptor
     }
 
+    /// The digest of the component that it was loaded from.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The schema of its configuration, which also says what in it is secret.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Everything wrong with a configuration: what its schema says, and then what the adapter itself
-    /// says. Paths are JSON pointers. Messages never quote a value, since it may be a secret.
+    /// says, which sees the secrets hidden. Paths are JSON pointers. Messages never quote a value.
     pub fn check_config(self: &Arc<Self>, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         self.check_config_in(&mut self.session(), config)
     }
@@ -48,8 +62,8 @@ impl Adapter {
         if text.len() > limits::CONFIG_BYTES {
             return Err(AdapterError::ConfigTooLarge { bytes: text.len(), max: limits::CONFIG_BYTES });
         }
-        let mut issues: Vec<_> = self.schema.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect();
-        let mut own = session.validate(&text)?;
+        let mut issues = self.schema.issues(config);
+        let mut own = session.validate(&self.schema.hidden(config).to_string())?;
         if !issues.is_empty() {
             // The schema has told already, field by field, why the whole cannot be read.
             own.retain(|issue| !issue.path.is_empty());
@@ -68,25 +82,4 @@ impl Adapter {
     pub fn session(self: &Arc<Self>) -> Session {
         Session::new(Arc::clone(self))
     }
-}
-
-/// A schema is data from a stranger: it can't fetch anything, since no retriever is built in.
-fn compile_schema(text: &str) -> Result<Validator, AdapterError> {
-    let invalid = |reason: String| AdapterError::InvalidDescriptor {
-        reason: output::clean(&format!("its configuration schema is no JSON Schema: {reason}"), limits::SENTENCE_CHARS),
-    };
-    let schema: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    jsonschema::draft202012::new(&schema).map_err(|error| invalid(error.to_string()))
-}
-
-/// A missing field is reported at the field, where a form can show it.
-fn issue(error: jsonschema::ValidationError<'_>) -> wire::ConfigIssue {
-    let mut path = error.instance_path().to_string();
-    if let ValidationErrorKind::Required { property } = error.kind() {
-        let name = property.as_str().unwrap_or_default();
-        path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
-        return wire::ConfigIssue { path, message: "This is required.".into() };
-    }
-    let message = format!("{}.", error.masked_with("This"));
-    wire::ConfigIssue { path, message: output::clean(&message, limits::SENTENCE_CHARS) }
 }

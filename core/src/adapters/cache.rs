@@ -29,6 +29,11 @@ impl Cache {
         }
     }
 
+    /// Where compiled adapters are kept, if they can be.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// The compiled form of `wasm` if this engine, version and machine have compiled it before.
     pub(super) fn find(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
         let bytes = std::fs::read(self.path(engine, wasm)?).ok()?;

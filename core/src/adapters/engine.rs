@@ -5,17 +5,48 @@ use wasmtime::{Config, Engine, PoolingAllocationConfig};
 use super::error::AdapterError;
 use super::limits;
 
+/// How the engine gets memory for instances. Compiled code fits only the one that it was compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    Pooled,
+    OnDemand,
+}
+
+impl Allocation {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pooled => "pooled",
+            Self::OnDemand => "on-demand",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Pooled, Self::OnDemand].into_iter().find(|it| it.word() == word)
+    }
+}
+
 /// Starts an engine with a pool of preallocated instances, which makes a fresh one cheap. The pool
 /// reserves address space, never memory; where even that is limited (`ulimit -v`, some containers),
 /// instances are allocated one by one instead.
-pub(super) fn start() -> Result<Engine, AdapterError> {
-    let engine = Engine::new(&pooled()).or_else(|error| {
+pub(super) fn start() -> Result<(Engine, Allocation), AdapterError> {
+    let pooled = Engine::new(&pooled()).map(|engine| (engine, Allocation::Pooled));
+    let engine = pooled.or_else(|error| {
         tracing::warn!(%error, "No address space for a pool of adapter instances; each will be allocated alone");
-        Engine::new(&on_demand())
+        Engine::new(&on_demand()).map(|engine| (engine, Allocation::OnDemand))
     });
-    let engine = engine.map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })?;
+    let (engine, allocation) = engine.map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })?;
     start_ticker(&engine)?;
-    Ok(engine)
+    Ok((engine, allocation))
+}
+
+/// One that runs nothing and needs no room for instances; its code fits an engine of this allocation.
+pub(super) fn for_compiling(allocation: Allocation) -> Result<Engine, AdapterError> {
+    let config = match allocation {
+        // The pool itself has no part in the code.
+        Allocation::Pooled => common(),
+        Allocation::OnDemand => on_demand(),
+    };
+    Engine::new(&config).map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })
 }
 
 pub(super) fn pooled() -> Config {

@@ -20,6 +20,9 @@ pub enum AdapterError {
     #[error("The adapter describes itself wrongly: {reason}.")]
     InvalidDescriptor { reason: String },
 
+    #[error("Compiling the component needed more than {limit} and was stopped; make it smaller or simpler.")]
+    CompileTooCostly { limit: String },
+
     #[error("The configuration has {bytes} bytes, {max} are allowed.")]
     ConfigTooLarge { bytes: usize, max: usize },
     #[error("The adapter did not finish '{call}' in {limit_ms} ms and was stopped.")]
@@ -65,6 +68,7 @@ impl AdapterError {
             Self::ImportRefused { .. } => "adapter_import_refused",
             Self::ContractMismatch { .. } => "adapter_contract_mismatch",
             Self::InvalidDescriptor { .. } => "adapter_invalid_descriptor",
+            Self::CompileTooCostly { .. } => "adapter_compile_too_costly",
             Self::ConfigTooLarge { .. } => "adapter_config_too_large",
             Self::Timeout { .. } => "adapter_timeout",
             Self::OutOfFuel { .. } => "adapter_out_of_fuel",
@@ -89,5 +93,20 @@ impl AdapterError {
     /// pure functions, so only the machine's own trouble passes.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Busy | Self::Timeout { .. })
+    }
+
+    /// Whether the adapter itself is to blame. What it refuses it has understood, and what the machine or a
+    /// configuration lacks is not its fault.
+    pub fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::OutOfFuel { .. }
+                | Self::OutOfMemory { .. }
+                | Self::LogFlood { .. }
+                | Self::Trap { .. }
+                | Self::OutputTooLarge { .. }
+                | Self::InvalidOutput { .. }
+        )
     }
 }

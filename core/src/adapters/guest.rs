@@ -18,6 +18,17 @@ pub struct LogLine {
     pub message: String,
 }
 
+impl LogLevel {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 pub(super) struct Guest {
     memory_bytes: usize,
     pub(super) memory_peak_bytes: usize,

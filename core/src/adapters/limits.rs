@@ -33,8 +33,26 @@ pub const INSTANCES: u32 = 512;
 pub const CORE_INSTANCES_PER_ADAPTER: u32 = 6;
 pub const TABLES_PER_ADAPTER: u32 = 4;
 
-/// Compiling takes time and memory in proportion, and there is no budget for it.
+/// Compiling takes time and memory in proportion.
 pub const COMPONENT_BYTES: usize = 4 << 20;
+
+/// What compiling a stranger's component may cost the child process that does it. A good adapter takes
+/// a second, and four of the largest allowed size less than a quarter of this.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileLimits {
+    /// Address space, in which the program itself needs some room.
+    pub memory_bytes: u64,
+    /// Seconds of computing.
+    pub cpu_secs: u64,
+    /// On the wall: a backstop for a machine that gives the child nothing to compute with.
+    pub time: Duration,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { memory_bytes: 2 << 30, cpu_secs: 30, time: Duration::from_secs(90) }
+    }
+}
 
 /// Everything that one call may hand over, counted while it is copied out of the adapter.
 pub const OUTPUT_BYTES: usize = 1 << 20;
@@ -44,6 +62,8 @@ pub const CONFIG_ISSUES: usize = 100;
 
 pub const URL_BYTES: usize = 8 << 10;
 pub const HEADERS: usize = 32;
+/// One to sign with, one that it replaces, and some to spare.
+pub const SIGNING_SECRETS: usize = 4;
 pub const HEADER_BYTES: usize = 8 << 10;
 pub const BODY_BYTES: usize = 256 << 10;
 
@@ -59,3 +79,4 @@ pub const LOG_CALLS: usize = 1_000;
 pub const LOG_BYTES: usize = 256 << 10;
 
 pub const MACROS: usize = 500;
+pub const HOSTS: usize = 100;

@@ -5,6 +5,8 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::cache::Cache;
+use super::compile::Compiler;
+use super::engine::Allocation;
 use super::error::AdapterError;
 use super::guest::Guest;
 use super::{limits, v0_1};
@@ -12,15 +14,27 @@ use super::{limits, v0_1};
 /// The two interfaces of the contract that a component may import; the first has types only.
 const ALLOWED_IMPORTS: [&str; 2] = ["postrider:adapter/types", "postrider:adapter/log"];
 
-pub(super) fn load(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<v0_1::AdapterPre<Guest>, AdapterError> {
+/// Whose component it is: ours is compiled right here, anybody else's by a child process.
+pub(super) enum Origin<'a> {
+    Ours,
+    Strangers(&'a Compiler, Allocation),
+}
+
+pub(super) fn load(
+    engine: &Engine,
+    cache: &Cache,
+    origin: Origin<'_>,
+    wasm: &[u8],
+) -> Result<v0_1::AdapterPre<Guest>, AdapterError> {
     check_kind(wasm)?;
-    let component = match cache.find(engine, wasm) {
-        Some(component) => component,
-        None => {
-            let component = Component::from_binary(engine, wasm).map_err(|error| mismatch(&error))?;
-            check_imports(engine, &component)?;
-            cache.save(engine, wasm, &component);
-            component
+    let component = match (cache.find(engine, wasm), origin) {
+        (Some(component), _) => component,
+        (None, Origin::Ours) => compile(engine, cache, wasm)?,
+        (None, Origin::Strangers(compiler, allocation)) => {
+            compiler.compile(cache, allocation, wasm)?;
+            cache.find(engine, wasm).ok_or_else(|| AdapterError::Engine {
+                reason: "what its compiler left in the cache can't be read".to_owned(),
+            })?
         }
     };
     // A cached component was checked when it was saved, yet the check is cheap and the rule absolute.
@@ -29,6 +43,13 @@ pub(super) fn load(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<v0_1::
     v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|error| mismatch(&error))?;
     let instance = linker.instantiate_pre(&component).map_err(|error| mismatch(&error))?;
     v0_1::AdapterPre::new(instance).map_err(|error| mismatch(&error))
+}
+
+/// Compiles a component into the cache. What it imports is judged by whoever loads it.
+pub(super) fn compile(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<Component, AdapterError> {
+    let component = Component::from_binary(engine, wasm).map_err(|error| mismatch(&error))?;
+    cache.save(engine, wasm, &component);
+    Ok(component)
 }
 
 /// Machine code would run with all rights of this process, so it must never get near the engine.

@@ -8,13 +8,15 @@
 
 mod adapter;
 mod cache;
+pub mod compile;
 mod engine;
 mod error;
 mod guest;
+mod host;
 pub mod limits;
 mod load;
 mod output;
-mod registry;
+mod schema;
 mod session;
 mod v0_1;
 
@@ -22,12 +24,20 @@ mod v0_1;
 mod tests;
 
 pub use adapter::Adapter;
+pub use engine::Allocation;
 pub use error::{AdapterError, RefusedKind};
 pub use guest::{LogLevel, LogLine};
-pub use registry::Host;
+pub use host::{BuiltIn, Host};
+pub use schema::Schema;
 pub use session::{Cost, Session};
 
 /// What goes in and out of an adapter, as `sdk/wit/adapter.wit` says it.
 pub mod wire {
     pub use super::v0_1::types::*;
+}
+
+/// The name of a component's bytes: SHA-256 in hexadecimal digits.
+pub fn digest(wasm: &[u8]) -> String {
+    use sha2::Digest;
+    format!("{:x}", sha2::Sha256::digest(wasm))
 }

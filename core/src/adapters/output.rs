@@ -28,6 +28,7 @@ pub(super) fn check_request(request: &wire::Request, hosts: &[String]) -> Result
     let header_bytes = request.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
     at_most("render", "bytes of headers", header_bytes, limits::HEADER_BYTES)?;
     request.headers.iter().try_for_each(check_header)?;
+    at_most("render", "secrets to sign with", request.sign_with.len(), limits::SIGNING_SECRETS)?;
     if let Some(body) = &request.body {
         at_most("render", "bytes of body", body.bytes.len(), limits::BODY_BYTES)?;
         if !is_header_value(&body.content_type) || body.content_type.len() > 200 {
@@ -83,7 +84,7 @@ fn check_header(header: &wire::Field) -> Result<(), AdapterError> {
     Ok(())
 }
 
-fn is_header_value(value: &str) -> bool {
+pub(super) fn is_header_value(value: &str) -> bool {
     value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte))
 }
 
@@ -114,9 +115,21 @@ pub(super) fn check_descriptor(descriptor: &wire::Descriptor) -> Result<(), Adap
     if descriptor.id.is_empty() || descriptor.id.len() > limits::CODE_CHARS || !descriptor.id.chars().all(slug) {
         return wrong("its id must be 1 to 64 lower-case letters, digits and hyphens");
     }
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_');
+    let version = &descriptor.version;
+    if version.is_empty() || version.len() > limits::CODE_CHARS || !version.chars().all(word) {
+        return wrong("its version must be 1 to 64 letters, digits, dots, hyphens, underscores and plus signs");
+    }
     let line = |text: &str| !text.is_empty() && clean(text, limits::SENTENCE_CHARS) == text;
-    if !line(&descriptor.version) || !line(&descriptor.title) {
-        return wrong("its version and title must each be one short line");
+    if !line(&descriptor.title) || !line(&descriptor.summary) {
+        return wrong("its title and summary must each be one short line");
+    }
+    let web = |text: &String| Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !descriptor.docs_url.iter().all(web) {
+        return wrong("the address of its documentation is neither http nor https");
+    }
+    if descriptor.hosts.len() > limits::HOSTS || !descriptor.hosts.iter().all(|host| line(host)) {
+        return wrong("its hosts must be at most 100 short lines");
     }
     if descriptor.macros.len() > limits::MACROS {
         return wrong("it has too many macros");

@@ -235,8 +235,8 @@ fn without_room_for_a_pool_adapters_still_run() {
     let engine = wasmtime::Engine::new(&engine::on_demand()).expect("it starts");
     let scratch = Scratch::new("on-demand");
     let wasm = include_bytes!("../../../plugins/dist/macro-url.wasm");
-    let component = load::load(&engine, &cache::Cache::open(&scratch.0), wasm).expect("it loads");
-    let adapter = Adapter::new(component, Limits::default()).expect("it describes itself");
+    let component = load::load(&engine, &cache::Cache::open(&scratch.0), load::Origin::Ours, wasm).expect("it loads");
+    let adapter = Adapter::new(component, digest(wasm), Limits::default()).expect("it describes itself");
     assert_eq!(adapter.descriptor().id, "macro-url");
 }
 

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod api;
+mod compile_adapter;
 mod demo;
 mod migrate;
 mod openapi;
@@ -39,10 +40,16 @@ enum Command {
     Adapter(adapter::AdapterArgs),
     /// Print the description of the API
     Openapi,
+    /// What a server starts for itself to compile an adapter
+    #[command(hide = true)]
+    CompileAdapter(compile_adapter::CompileArgs),
 }
 
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::CompileAdapter(args)) = cli.command {
+        return compile_adapter::run(&args);
+    }
     start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_))));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -53,6 +60,7 @@ pub fn main() -> ExitCode {
                 Command::Demo(args) => demo::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
+                Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
             }
         })
     });

@@ -139,6 +139,20 @@ pub enum AttemptOutcome {
 
 text_enum!(AttemptOutcome { Accepted => "accepted", Retry => "retry", Refused => "refused" });
 
+/// A line that an adapter logged.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AdapterLine {
+    #[schema(example = "info")]
+    pub level: String,
+    pub message: String,
+}
+
+impl AdapterLine {
+    pub fn new(level: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { level: level.into(), message: message.into() }
+    }
+}
+
 /// One HTTP request and its answer, as the log keeps it.
 #[derive(Clone, Debug)]
 pub struct Attempt {
@@ -159,4 +173,6 @@ pub struct Attempt {
     pub outcome: AttemptOutcome,
     pub error_code: Option<String>,
     pub error: Option<String>,
+    /// What its adapter logged while it rendered the request and read the answer.
+    pub adapter_log: Vec<AdapterLine>,
 }

@@ -1,6 +1,7 @@
 //! The rules of affiliate tracking. PURE: no async, no I/O, no clock; time and chance are passed in.
 
 pub mod actor;
+pub mod adapter;
 pub mod affiliate;
 pub mod api_key;
 pub mod attribution;

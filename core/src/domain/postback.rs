@@ -28,7 +28,10 @@ pub struct Postback {
     pub template: Option<String>,
     pub adapter: String,
     pub adapter_version: String,
+    /// Secrets in it are sealed.
     pub config: serde_json::Value,
+    /// Where its secrets may go when the adapter leaves that to the configuration: `https://host[:port]`.
+    pub secret_origins: Vec<String>,
     pub rule: Rule,
     pub ordering: Ordering,
     pub enabled: bool,

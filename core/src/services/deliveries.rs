@@ -100,6 +100,7 @@ async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Re
 fn hide_attempt(attempt: &mut Attempt) {
     attempt.url = "***".to_owned();
     (attempt.request_body, attempt.response_body) = (None, None);
+    attempt.adapter_log.clear();
     attempt.request_headers.clear();
     attempt.response_headers.clear();
 }
@@ -109,6 +110,9 @@ fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {
     attempt.url = mask(&attempt.url, personal);
     for body in [&mut attempt.request_body, &mut attempt.response_body] {
         *body = body.take().map(|body| mask(&body, personal));
+    }
+    for line in &mut attempt.adapter_log {
+        line.message = mask(&line.message, personal);
     }
     for (_, value) in attempt.request_headers.iter_mut().chain(&mut attempt.response_headers) {
         *value = mask(value, personal);

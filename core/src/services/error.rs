@@ -6,11 +6,12 @@ use sea_orm::DbErr;
 
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
-use crate::domain::delivery::NotRetryable;
+use crate::domain::delivery::{NotRetryable, Reason};
 use crate::storage::writer::Stopped;
 
 use super::conversions::ConversionError;
 use super::postbacks::Verification;
+use super::secrets::SecretError;
 
 /// Something wrong with one field of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
@@ -37,6 +38,12 @@ pub enum Error {
     Invalid(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]
     UnknownAdapter { given: String, known: String },
+    #[error("version {version} of the adapter \"{id}\" is installed with other bytes; give the new one a new version")]
+    AdapterVersionTaken { id: String, version: String },
+    #[error("{}", .0.sentence)]
+    AdapterWaits(Reason),
+    #[error("{0}")]
+    Secret(#[from] SecretError),
     #[error("{what} \"{value}\" is taken; choose another")]
     Taken { what: &'static str, value: String },
     #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]

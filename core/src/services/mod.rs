@@ -1,5 +1,6 @@
 //! Use cases: one function, one transaction. Load, decide, save, post, record the event, commit.
 
+pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
 pub mod cases;
@@ -12,9 +13,11 @@ pub mod events;
 pub mod inbox;
 pub mod links;
 pub mod offers;
+pub mod plan;
 pub mod postbacks;
 pub mod routing;
 pub mod samples;
+pub mod secrets;
 pub mod sending;
 pub mod templates;
 pub mod wire;

@@ -1,11 +1,16 @@
 //! Postbacks: setting one up, which includes trying it, and taking pasted URLs apart.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
 
 use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::adapter::AdapterVersion;
 use crate::domain::event::Action;
 use crate::domain::masking::hide_address;
 use crate::domain::pasted::{self, Pasted};
@@ -15,6 +20,8 @@ use crate::ids::{AffiliateId, PostbackId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
+use super::plan::Plan;
+use super::secrets::{self, SecretError};
 use super::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
 use super::{Error, FieldIssue, samples, templates, wire};
 
@@ -90,20 +97,22 @@ impl Verification {
 /// Saves a postback after its destination accepted a test request. An admin may save a disabled one untested.
 pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback, Error> {
     let now = app.clock.now();
-    let (template, adapter, config) = match wanted.destination {
+    let (template, adapter_id, config) = match wanted.destination {
         Destination::Adapter { adapter, config } => (None, adapter, config),
         Destination::Template { id, fields } => {
             let (adapter, config) = templates::postback_of(&id, &fields)?;
             (Some(id), adapter, config)
         }
     };
+    let adapter = newest(app, &adapter_id).await?;
     let mut postback = Postback {
         id: PostbackId::new(now),
         name: wanted.name,
         template,
-        adapter,
-        adapter_version: String::new(),
+        adapter: adapter_id,
+        adapter_version: adapter.descriptor().version.clone(),
         config,
+        secret_origins: Vec::new(),
         rule: wanted.rule,
         ordering: wanted.ordering,
         enabled: wanted.enabled,
@@ -115,13 +124,17 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     };
     confine(actor, &mut postback)?;
     check_references(app, &postback).await?;
-    let adapter = check(app, &mut postback)?;
-    if postback.enabled || !actor.is_admin() {
+    refuse_seals(&postback.config)?;
+    check(&adapter, &postback.rule, &postback.config).await?;
+    app.vault.seal_config(adapter.schema(), &mut postback.config, &postback.id.to_string());
+    let test_it = postback.enabled || !actor.is_admin();
+    bind_secrets(app, &adapter, &mut postback, test_it).await?;
+    if test_it {
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
     storage::postbacks::insert(app.db.writer(), &postback).await?;
     app.catalog.postbacks_changed();
-    Ok(postback)
+    Ok(shown(app, postback))
 }
 
 /// What may be changed; `None` stays.
@@ -145,12 +158,15 @@ pub struct RuleChanges {
 
 /// Changes a postback. A new configuration is tried first, as a new postback is.
 pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Postback, Error> {
-    let mut postback = get(app, actor, id).await?;
+    let mut postback = find(app, actor, id).await?;
+    let adapter = pinned(app, &postback).await?;
     let seen = postback.updated_at;
-    let reconfigured = changes.config.as_ref().is_some_and(|config| *config != postback.config);
+    let entered = match changes.config {
+        Some(config) => reconfigure(app, &adapter, &mut postback, config)?,
+        None => Entered::Nothing,
+    };
     let rule = changes.rule;
     postback.name = changes.name.unwrap_or(postback.name);
-    postback.config = changes.config.unwrap_or(postback.config);
     postback.rule.action = rule.action.unwrap_or(postback.rule.action);
     postback.rule.scope = rule.scope.unwrap_or(postback.rule.scope);
     postback.rule.firing_status = rule.firing_status.unwrap_or(postback.rule.firing_status);
@@ -161,12 +177,38 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     postback.updated_at = app.clock.now();
     confine(actor, &mut postback)?;
     check_references(app, &postback).await?;
-    let adapter = check(app, &mut postback)?;
-    if reconfigured {
+    let plain = app.vault.open_config(&postback.config, &id.to_string());
+    // Whoever only renames or disables it need not have the key at hand.
+    match plain {
+        Ok(plain) => check(&adapter, &postback.rule, &plain).await?,
+        Err(error) if postback.enabled || entered != Entered::Nothing => return Err(error.into()),
+        Err(_) => {}
+    }
+    app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
+    if entered != Entered::Nothing {
         postback.verified_at = None;
     }
-    let untested = postback.verified_at.is_none();
-    if untested && (postback.enabled || (reconfigured && !actor.is_admin())) {
+    let reconfigured = entered != Entered::Nothing;
+    let test_it = postback.verified_at.is_none() && (postback.enabled || (reconfigured && !actor.is_admin()));
+    match entered {
+        // They stay bound to where they were entered for.
+        Entered::KeepingSecrets if !postback.secret_origins.is_empty() => {
+            trial(app, &adapter, &postback).await?.check_destination(&postback)?;
+        }
+        Entered::KeepingSecrets => refuse_unbound(trial(app, &adapter, &postback).await?)?,
+        Entered::Anew => {
+            postback.secret_origins.clear();
+            bind_secrets(app, &adapter, &mut postback, test_it).await?;
+        }
+        Entered::Nothing if test_it && postback.secret_origins.is_empty() => {
+            bind_secrets(app, &adapter, &mut postback, test_it).await?;
+        }
+        Entered::Nothing => {}
+    }
+    if test_it {
+        if let Some(reason) = app.adapters.waits(&postback).await? {
+            return Err(Error::AdapterWaits(reason));
+        }
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
     // The test took its time: whoever changed or deleted the postback meanwhile has not seen this change.
@@ -174,19 +216,46 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     app.catalog.postbacks_changed();
-    Ok(postback)
+    Ok(shown(app, postback))
+}
+
+/// What somebody entered who sent a configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    /// The configuration is what it was.
+    Nothing,
+    /// Some secrets came as their masks.
+    KeepingSecrets,
+    Anew,
+}
+
+/// Takes over a configuration that was sent, with the secrets that came as their masks.
+fn reconfigure(app: &App, adapter: &Adapter, postback: &mut Postback, config: Value) -> Result<Entered, Error> {
+    let holder = postback.id.to_string();
+    refuse_seals(&config)?;
+    let mut sent = config;
+    let kept = app.vault.keep(adapter.schema(), &postback.config, &mut sent, &holder).map_err(Error::Invalid)?;
+    let before = app.vault.open_config(&postback.config, &holder);
+    if before.is_ok_and(|before| app.vault.open_config(&sent, &holder).is_ok_and(|sent| sent == before)) {
+        return Ok(Entered::Nothing);
+    }
+    postback.config = sent;
+    Ok(if kept { Entered::KeepingSecrets } else { Entered::Anew })
 }
 
 /// Sends the test request of a saved postback and tells what came back. Changes nothing.
 pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verification, Error> {
-    let postback = get(app, actor, id).await?;
-    let adapter = find_adapter(app, &postback.adapter)?;
+    let postback = find(app, actor, id).await?;
+    let adapter = pinned(app, &postback).await?;
+    if let Some(reason) = app.adapters.waits(&postback).await? {
+        return Err(Error::AdapterWaits(reason));
+    }
     Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 
 /// Takes a postback away; its log stays.
 pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<(), Error> {
-    let mut postback = get(app, actor, id).await?;
+    let mut postback = find(app, actor, id).await?;
     let (seen, now) = (postback.updated_at, app.clock.now());
     postback.enabled = false;
     postback.archived_at = Some(now);
@@ -198,19 +267,30 @@ pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<(), Erro
     Ok(())
 }
 
+/// A postback as people may see it: its secrets are masked.
 pub async fn get(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
+    Ok(shown(app, find(app, actor, id).await?))
+}
+
+async fn find(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
     let found = storage::postbacks::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.owner == Some(own)));
     visible.ok_or_else(|| Error::not_found("postback", id))
 }
 
+fn shown(app: &App, mut postback: Postback) -> Postback {
+    postback.config = app.vault.mask_config(&postback.config, &postback.id.to_string());
+    postback
+}
+
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
-    Ok(storage::postbacks::list(app.db.reader(), actor.confined_to(), page).await?)
+    let page = storage::postbacks::list(app.db.reader(), actor.confined_to(), page).await?;
+    Ok(page.map(|postback| shown(app, postback)))
 }
 
 /// Takes a pasted URL apart and recognises the macros of the generic adapter in it.
-pub fn parse(app: &App, url: &str) -> Result<Pasted, Error> {
-    let adapter = find_adapter(app, "macro-url")?;
+pub async fn parse(app: &App, url: &str) -> Result<Pasted, Error> {
+    let adapter = newest(app, "macro-url").await?;
     let macros = &adapter.descriptor().macros;
     let is_macro = |name: &str| macros.iter().any(|it| it.token.trim_matches(['{', '}']) == name);
     pasted::split(url, is_macro).map_err(|error| Error::invalid("/url", error.to_string()))
@@ -250,28 +330,49 @@ async fn check_references(app: &App, postback: &Postback) -> Result<(), Error> {
     Ok(())
 }
 
-fn find_adapter(app: &App, id: &str) -> Result<std::sync::Arc<Adapter>, Error> {
-    app.adapters.adapter(id).ok_or_else(|| {
-        let known: Vec<_> = app.adapters.adapters().iter().map(|it| it.descriptor().id.clone()).collect();
-        Error::UnknownAdapter { given: id.to_owned(), known: known.join(", ") }
-    })
+/// What a new postback pins.
+async fn newest(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
+    if let Some(adapter) = app.adapters.latest(id).await? {
+        return Ok(adapter);
+    }
+    let mut known: Vec<_> = app.adapters.list(None).await?.into_iter().map(|it| it.id).collect();
+    known.dedup();
+    Err(Error::UnknownAdapter { given: id.to_owned(), known: known.join(", ") })
 }
 
-/// Judges configuration and rule against what the adapter allows, and pins the adapter's version.
-fn check(app: &App, postback: &mut Postback) -> Result<std::sync::Arc<Adapter>, Error> {
-    let adapter = find_adapter(app, &postback.adapter)?;
-    postback.adapter_version = adapter.descriptor().version.clone();
-    let issues = rule_issues(&postback.rule, &adapter.descriptor().rules);
-    if !issues.is_empty() {
-        return Err(Error::Invalid(issues));
+/// What a saved postback pins.
+async fn pinned(app: &App, postback: &Postback) -> Result<Arc<Adapter>, Error> {
+    let (id, version) = (&postback.adapter, &postback.adapter_version);
+    let found = app.adapters.load(id, version).await?;
+    found.ok_or_else(|| Error::AdapterWaits(AdapterVersion::missing(id, version)))
+}
+
+/// Only the server itself marks what it has sealed.
+fn refuse_seals(config: &Value) -> Result<(), Error> {
+    if secrets::names_seal(config) {
+        let message = "\"$sealed\" marks secrets that the server has stored; send the secret itself, as text";
+        return Err(Error::Invalid(vec![FieldIssue::new("/config", "invalid_config", message)]));
     }
-    let issues = adapter.check_config(&postback.config)?;
+    Ok(())
+}
+
+/// Judges rule and configuration, as it was entered, against what the adapter allows.
+async fn check(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<(), Error> {
+    let issues = issues(adapter, rule, config).await?;
+    if issues.is_empty() { Ok(()) } else { Err(Error::Invalid(issues)) }
+}
+
+/// The rule's issues, or else the configuration's.
+pub(super) async fn issues(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<Vec<FieldIssue>, Error> {
+    let issues = rule_issues(rule, &adapter.descriptor().rules);
     if !issues.is_empty() {
-        let at = |path: &str| format!("/config{path}");
-        let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), "invalid_config", it.message));
-        return Err(Error::Invalid(issues.collect()));
+        return Ok(issues);
     }
-    Ok(adapter)
+    let (adapter, config) = (adapter.clone(), config.clone());
+    let issues = blocking(move || adapter.check_config(&config)).await?;
+    let issue =
+        |it: contract::ConfigIssue| FieldIssue::new(format!("/config{}", it.path), "invalid_config", it.message);
+    Ok(issues.into_iter().map(issue).collect())
 }
 
 fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {
@@ -305,26 +406,97 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
         issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons")));
     }
     if let Some(delay) = rule.delay {
-        let bounds = Duration::from_millis(policy.min_delay)..=Duration::from_millis(policy.max_delay);
-        if !bounds.contains(&delay.span()) {
-            let message = format!(
-                "{delay} is out of bounds; this adapter allows {} to {} seconds",
-                bounds.start().as_secs(),
-                bounds.end().as_secs()
-            );
+        let (least, most) = (Duration::from_millis(policy.min_delay), Duration::from_millis(policy.max_delay));
+        if most.is_zero() {
+            issues.push(invalid_rule("/delay", "this adapter takes no delay; leave it out"));
+        } else if delay.span() < least {
+            let least = in_words(least);
+            let message = format!("this adapter waits at least {least}; send a delay of {least} or more");
+            issues.push(invalid_rule("/delay", message));
+        } else if delay.span() > most {
+            let most = in_words(most);
+            let message = format!("this adapter waits at most {most}; send a delay of {most} or less");
             issues.push(invalid_rule("/delay", message));
         }
-    } else if policy.min_delay > 0 {
-        let message = format!("this adapter needs a delay of at least {} seconds", policy.min_delay / 1_000);
-        issues.push(invalid_rule("/delay", message));
     }
     issues
+}
+
+/// "2 minutes", in the largest unit that fits.
+fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (count, unit) = match seconds {
+        _ if seconds > 0 && seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds > 0 && seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The test request of a postback, rendered and not yet sent.
+struct Trial {
+    plan: Plan,
+    context: contract::Context,
+    request: contract::Request,
+}
+
+async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Trial, Error> {
+    let now = app.clock.now();
+    let event = wire::event(&samples::event_for(&postback.rule, now), postback);
+    let context = wire::context(now, 1, true, format!("test-{}", postback.id));
+    let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
+    let (mut session, binding) = (adapter.session(), plan.binding.clone());
+    let (rendered, context) = blocking(move || (session.render(&context, &binding, &event), context)).await;
+    let request = rendered.map_err(|error| plan.hiding(error))?;
+    Ok(Trial { plan, context, request })
+}
+
+impl Trial {
+    /// Where the secrets of the request go, if the adapter leaves that to the configuration.
+    fn chosen_origin(&self) -> Option<String> {
+        let chosen = self.plan.adapter.descriptor().hosts.iter().any(|host| host == "*");
+        let url = Url::parse(&self.request.url).ok().filter(|_| chosen && self.plan.secrets.concerns(&self.request))?;
+        Some(url.origin().ascii_serialization())
+    }
+
+    fn check_destination(&self, postback: &Postback) -> Result<(), Error> {
+        match self.chosen_origin() {
+            Some(origin) if !postback.secret_origins.contains(&origin) => {
+                Err(SecretError::OriginRefused { origin, allowed: postback.secret_origins.join(", ") }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Secrets that were never bound to a place, in a configuration that is no longer the one they came with.
+fn refuse_unbound(trial: Trial) -> Result<(), Error> {
+    match trial.chosen_origin() {
+        Some(origin) => Err(SecretError::OriginRefused { origin, allowed: "nowhere yet".to_owned() }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Secrets may go where the configuration that they came with sends them, and nowhere else later.
+pub(super) async fn bind_secrets(
+    app: &App,
+    adapter: &Arc<Adapter>,
+    postback: &mut Postback,
+    must_render: bool,
+) -> Result<(), Error> {
+    match trial(app, adapter, postback).await {
+        Ok(trial) => postback.secret_origins.extend(trial.chosen_origin()),
+        // A disabled one may be unfinished; it is bound when it is enabled.
+        Err(error) if must_render => return Err(error),
+        Err(_) => {}
+    }
+    Ok(())
 }
 
 async fn require_accepted(
     app: &App,
     actor: Actor,
-    adapter: &std::sync::Arc<Adapter>,
+    adapter: &Arc<Adapter>,
     postback: &mut Postback,
 ) -> Result<(), Error> {
     let verification = verify(app, adapter, postback).await?;
@@ -336,16 +508,10 @@ async fn require_accepted(
 }
 
 /// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.
-async fn verify(app: &App, adapter: &std::sync::Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
+async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
     let now = app.clock.now();
-    let event = wire::event(&samples::event_for(&postback.rule, now), postback);
-    let context = wire::context(now, 1, true, format!("test-{}", postback.id));
-    let binding = wire::binding(postback);
-    let request = {
-        let (mut session, context, binding) = (adapter.session(), context.clone(), binding.clone());
-        blocking(move || session.render(&context, &binding, &event)).await?
-    };
-    let logged = Logged::of(&request);
+    let Trial { plan, context, request } = trial(app, adapter, postback).await?;
+    let logged = Logged::of(&request, &plan);
     let mut verification = Verification {
         accepted: false,
         method: logged.method,
@@ -356,21 +522,22 @@ async fn verify(app: &App, adapter: &std::sync::Arc<Adapter>, postback: &Postbac
         error: None,
         duration: Duration::ZERO,
     };
+    let outgoing = plan.reveal(&request, &context.idempotency_key, now)?;
     let started = tokio::time::Instant::now();
-    let answer = app.egress.send(wire::request(&request), app.settings.request_timeout()).await;
+    let answer = app.egress.send(outgoing, app.settings.request_timeout()).await;
     verification.duration = started.elapsed();
-    let answer = match answer {
+    let mut answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
             verification.error_code = Some(error.code().to_owned());
-            verification.error = Some(error.to_string());
+            verification.error = Some(plan.secrets.mask(&error.to_string()).into_owned());
             return Ok(verification);
         }
     };
+    plan.secrets.mask_answer(&mut answer);
     verification.status = Some(answer.status);
     verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
-    let mut session = adapter.session();
-    let verdict = blocking(move || Verdict::of_answer(&mut session, &context, &binding, &request, &answer, now)).await;
+    let verdict = blocking(move || Verdict::of_answer(&plan, &context, &request, &answer, now)).await;
     match verdict {
         Verdict::Accepted => verification.accepted = true,
         Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {
@@ -381,6 +548,6 @@ async fn verify(app: &App, adapter: &std::sync::Arc<Adapter>, postback: &Postbac
     Ok(verification)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
 }

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::{Adapter, wire as contract};
+use crate::adapters::wire as contract;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, Reason};
 use crate::domain::event::Event;
 use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
 use crate::storage;
 
+use super::adapters::{Faults, Standing, key_of};
+use super::plan::Plan;
+use super::secrets::Vault;
 use super::{Error, wire};
 
 /// A delivery and the event that it tells of.
@@ -29,7 +32,7 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     let claimed: Vec<_> = events.iter().map(|event| (event.it.id, event.lease.claim)).collect();
     let events: Vec<_> = events.into_iter().map(|event| Arc::new(event.it)).collect();
     let postbacks = storage::postbacks::list_candidates(app.db.reader(), &events).await?;
-    let owed = if postbacks.is_empty() { Vec::new() } else { decide_all(app, events, postbacks, now).await };
+    let owed = if postbacks.is_empty() { Vec::new() } else { decide_all(app, events, postbacks, now).await? };
 
     let lease = app.inboxes.deliveries.lease(now);
     let tx = app.db.begin_queue().await?;
@@ -55,11 +58,17 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
 }
 
 /// Adapters compute on a blocking thread, one fresh instance a postback.
-async fn decide_all(app: &App, events: Vec<Arc<Event>>, postbacks: Vec<Postback>, now: Timestamp) -> Vec<Owed> {
-    let adapters = app.adapters.clone();
+async fn decide_all(
+    app: &App,
+    events: Vec<Arc<Event>>,
+    postbacks: Vec<Postback>,
+    now: Timestamp,
+) -> Result<Vec<Owed>, Error> {
+    let versions = app.adapters.versions(postbacks.iter().map(key_of).collect()).await?;
+    let (vault, faults) = (app.vault.clone(), app.adapters.faults().clone());
     let work = move || {
         let mut owed = Vec::new();
-        for postback in &postbacks {
+        for postback in postbacks {
             let admitted: Vec<_> = events
                 .iter()
                 .filter(|event| {
@@ -67,39 +76,52 @@ async fn decide_all(app: &App, events: Vec<Arc<Event>>, postbacks: Vec<Postback>
                     postback.rule.admits(event, status)
                 })
                 .collect();
-            if !admitted.is_empty() {
-                decide(adapters.adapter(&postback.adapter), postback, &admitted, now, &mut owed);
+            if admitted.is_empty() {
+                continue;
+            }
+            match plan(&vault, versions.of(&postback), &postback) {
+                Ok(plan) => decide(&plan, &faults, &admitted, now, &mut owed),
+                Err(reason) => owed.extend(admitted.into_iter().map(|event| undecided(event, &postback, &reason, now))),
             }
         }
         owed
     };
-    tokio::task::spawn_blocking(work).await.expect("deciding does not panic: adapters are contained")
+    let owed = tokio::task::spawn_blocking(work).await.expect("deciding does not panic: adapters are contained");
+    app.adapters.settle_faults().await;
+    Ok(owed)
 }
 
-fn decide(
-    adapter: Option<Arc<Adapter>>,
-    postback: &Postback,
-    events: &[&Arc<Event>],
-    now: Timestamp,
-    owed: &mut Vec<Owed>,
-) {
-    let mut session = adapter.as_ref().map(Adapter::session);
-    let binding = wire::binding(postback);
+fn plan(vault: &Vault, standing: &Standing, postback: &Postback) -> Result<Plan, Reason> {
+    match standing {
+        Standing::Waits(reason) => Err(reason.clone()),
+        Standing::Ready(adapter) => Plan::new(vault, Arc::new(postback.clone()), adapter.clone())
+            .map_err(|error| Reason::new(error.code(), error.to_string())),
+    }
+}
+
+/// Owed while its adapter can't be asked; the sender asks it when it can.
+fn undecided(event: &Arc<Event>, postback: &Postback, reason: &Reason, now: Timestamp) -> Owed {
     let delay = postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
-    let longest = adapter.as_ref().map(|it| Duration::from_millis(it.descriptor().rules.max_delay)).unwrap_or_default();
+    let mut delivery = Delivery::owed(event, postback.id, now.plus(delay), now);
+    delivery.reason = Some(reason.clone());
+    Owed { delivery, event: Some(Arc::clone(event)) }
+}
+
+fn decide(plan: &Plan, faults: &Faults, events: &[&Arc<Event>], now: Timestamp, owed: &mut Vec<Owed>) {
+    let Plan { postback, adapter, binding, .. } = plan;
+    let mut session = adapter.session();
+    let delay = postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
+    let longest = Duration::from_millis(adapter.descriptor().rules.max_delay);
     for event in events {
         let context = wire::context(now, 0, false, event.id.to_string());
-        let verdict = match &mut session {
-            Some(session) => session.decide(&context, &binding, &wire::event(event, postback)).map(|it| it.verdict),
-            // Sending will say that the adapter is gone, in the log of a delivery, where people look.
-            None => Ok(contract::Verdict::Fire),
-        };
-        let wait = match verdict {
+        let decided = session.decide(&context, binding, &wire::event(event, postback));
+        faults.count(postback, &decided);
+        let wait = match decided.map(|decision| decision.verdict) {
             Ok(contract::Verdict::Skip) => continue,
             Ok(contract::Verdict::Fire) => delay,
             Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(ms).min(longest)),
             Err(error) => {
-                tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), %error, "The adapter could not decide; its delivery will say why");
+                tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), "The adapter could not decide; its delivery will say why");
                 delay
             }
         };

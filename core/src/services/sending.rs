@@ -10,21 +10,25 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
-use crate::adapters::{AdapterError, Host, Session, wire as contract};
+use crate::adapters::{AdapterError, LogLine, Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::adapter::WAITING;
 use crate::domain::conversion::Status;
-use crate::domain::delivery::{Attempt, AttemptOutcome, Delivery, DeliveryState, Reason};
+use crate::domain::delivery::{AdapterLine, Attempt, AttemptOutcome, Delivery, DeliveryState, Reason};
 use crate::domain::event::{Action, Event};
 use crate::domain::lease::{Lease, Leased};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::retry::{self, Next};
 use crate::egress::{Answer, EgressError};
-use crate::ids::{ConversionId, DeliveryId};
+use crate::ids::{ConversionId, DeliveryId, PostbackId};
 use crate::storage;
 use crate::storage::deliveries::{Finish, Sibling};
 
+use super::adapters::{Faults, Standing as AdapterStanding, key_of};
+use super::plan::Plan;
 use super::routing::Owed;
+use super::secrets::SecretError;
 use super::wire;
 
 /// What the log keeps of a body.
@@ -33,13 +37,17 @@ pub const BODY_LOG_BYTES: usize = 16 * 1024;
 /// How long a delivery waits for an older one of its conversion that is being sent right now.
 const WAIT_FOR_ELDER: Duration = Duration::from_secs(1);
 
+/// How long a delivery waits for an adapter that is out of service, before it looks again.
+const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
+
 /// Ready to be sent.
 pub struct Prepared {
     delivery: Delivery,
     lease: Lease,
     event: Arc<Event>,
-    postback: Arc<Postback>,
+    plan: Arc<Plan>,
     request: contract::Request,
+    log: Vec<AdapterLine>,
 }
 
 /// Sent, with what came back. An adapter that could not render has no request.
@@ -47,8 +55,10 @@ pub struct Sent {
     delivery: Delivery,
     claim: i64,
     event: Arc<Event>,
-    postback: Arc<Postback>,
+    plan: Arc<Plan>,
+    /// As rendered: with the placeholders of secrets.
     request: Option<contract::Request>,
+    log: Vec<AdapterLine>,
     result: Result<Answer, Trouble>,
     at: Timestamp,
     duration: Duration,
@@ -57,7 +67,7 @@ pub struct Sent {
 /// Why no answer came.
 enum Trouble {
     Adapter(AdapterError),
-    AdapterGone(String),
+    Secret(SecretError),
     Egress(EgressError),
 }
 
@@ -89,6 +99,7 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
     let postbacks = storage::postbacks::find_many(app.db.reader(), postbacks).await?;
     let postbacks: HashMap<_, _> = postbacks.into_iter().map(|(id, postback)| (id, Arc::new(postback))).collect();
     let standing = Standing::load(app, &due).await?;
+    let plans = plan_all(app, &postbacks).await?;
 
     let mut preparation = Preparation::default();
     let mut to_render = Vec::with_capacity(due.len());
@@ -100,19 +111,41 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
             continue;
         };
         match standing.judge(&delivery, &event, postback, now) {
-            Standpoint::Send => to_render.push(ToRender { delivery, lease, event, postback: postback.clone() }),
-            Standpoint::Wait(until) => preparation.finished.push(put_off(&delivery, claim, until)),
+            Standpoint::Send => match &plans[&postback.id] {
+                Ok(plan) => to_render.push(ToRender { delivery, lease, event, plan: plan.clone() }),
+                Err(reason) => preparation.finished.push(wait_for_adapter(&delivery, claim, reason.clone(), now)),
+            },
+            Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
             Standpoint::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
             }
         }
     }
-    let adapters = app.adapters.clone();
-    let rendering = tokio::task::spawn_blocking(move || render_all(&adapters, to_render, now));
-    let (ready, troubled) = rendering.await.expect("rendering does not panic: adapters are contained");
+    let faults = app.adapters.faults().clone();
+    let rendering = tokio::task::spawn_blocking(move || render_all(&faults, to_render, now));
+    let Preparation { ready, troubled, finished } =
+        rendering.await.expect("rendering does not panic: adapters are contained");
     preparation.ready = ready;
     preparation.troubled = troubled;
+    preparation.finished.extend(finished);
+    app.adapters.settle_faults().await;
     Ok(preparation)
+}
+
+/// How the requests of each postback are made, or why its deliveries wait.
+async fn plan_all(
+    app: &App,
+    postbacks: &HashMap<PostbackId, Arc<Postback>>,
+) -> Result<HashMap<PostbackId, Result<Arc<Plan>, Reason>>, DbErr> {
+    let versions = app.adapters.versions(postbacks.values().map(|it| key_of(it)).collect()).await?;
+    let plan = |postback: &Arc<Postback>| match versions.of(postback) {
+        AdapterStanding::Waits(reason) => Err(reason.clone()),
+        AdapterStanding::Ready(adapter) => match Plan::new(&app.vault, postback.clone(), adapter.clone()) {
+            Ok(plan) => Ok(Arc::new(plan)),
+            Err(error) => Err(Reason::new(error.code(), error.to_string())),
+        },
+    };
+    Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }
 
 /// Where the conversions of a batch stand now.
@@ -236,56 +269,95 @@ struct ToRender {
     delivery: Delivery,
     lease: Lease,
     event: Arc<Event>,
-    postback: Arc<Postback>,
+    plan: Arc<Plan>,
 }
 
-fn render_all(adapters: &Host, to_render: Vec<ToRender>, now: Timestamp) -> (Vec<Prepared>, Vec<Sent>) {
-    let (mut ready, mut troubled) = (Vec::with_capacity(to_render.len()), Vec::new());
-    let mut sessions = Sessions::new(adapters);
-    for ToRender { delivery, lease, event, postback } in to_render {
-        let context = wire::context(now, number_of(&delivery).cast_unsigned(), false, delivery.id.to_string());
-        let rendered = match sessions.of(&postback) {
-            Some((session, binding)) => {
-                session.render(&context, binding, &wire::event(&event, &postback)).map_err(Trouble::Adapter)
+fn render_all(faults: &Faults, to_render: Vec<ToRender>, now: Timestamp) -> Preparation {
+    let mut preparation = Preparation::default();
+    let mut sessions = Sessions::default();
+    for it in to_render {
+        if faults.too_many(&it.plan.postback) {
+            let sentence = "its adapter has just failed too often in a row";
+            let reason = Reason::new("adapter_out_of_service", sentence);
+            preparation.finished.push(wait_for_adapter(&it.delivery, it.lease.claim, reason, now));
+            continue;
+        }
+        match render(sessions.of(&it.plan), faults, &it, now) {
+            Rendered::Request(request, log) => {
+                let ToRender { delivery, lease, event, plan } = it;
+                preparation.ready.push(Prepared { delivery, lease, event, plan, request, log });
             }
-            None => Err(Trouble::AdapterGone(postback.adapter.clone())),
-        };
-        match rendered {
-            Ok(request) => ready.push(Prepared { delivery, lease, event, postback, request }),
-            Err(trouble) => troubled.push(Sent {
-                delivery,
-                claim: lease.claim,
-                event,
-                postback,
+            Rendered::Skipped(reason) => {
+                let state = DeliveryState::Cancelled;
+                preparation.finished.push(ended(&it.delivery, it.lease.claim, state, reason, now));
+            }
+            Rendered::Failed(error, log) => preparation.troubled.push(Sent {
+                delivery: it.delivery,
+                claim: it.lease.claim,
+                event: it.event,
+                plan: it.plan,
                 request: None,
-                result: Err(trouble),
+                log,
+                result: Err(Trouble::Adapter(error)),
                 at: now,
                 duration: Duration::ZERO,
             }),
         }
     }
-    (ready, troubled)
+    preparation
 }
 
-/// One adapter instance a postback, for as long as a batch takes.
-struct Sessions<'a> {
-    adapters: &'a Host,
-    open: HashMap<crate::ids::PostbackId, Option<(Session, contract::Binding)>>,
+enum Rendered {
+    Request(contract::Request, Vec<AdapterLine>),
+    Skipped(Reason),
+    Failed(AdapterError, Vec<AdapterLine>),
 }
 
-impl<'a> Sessions<'a> {
-    fn new(adapters: &'a Host) -> Self {
-        Self { adapters, open: HashMap::new() }
+fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp) -> Rendered {
+    let ToRender { delivery, event, plan, .. } = it;
+    let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
+    let event = wire::event(event, &plan.postback);
+    let mut log = Vec::new();
+    // While it waited for its adapter nobody could ask whether it should be sent at all.
+    let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
+    if undecided && delivery.attempts == 0 {
+        let decided = session.decide(&context, &plan.binding, &event);
+        faults.count(&plan.postback, &decided);
+        log.extend(lines(plan, session.log()));
+        match decided {
+            Ok(decision) if decision.verdict == contract::Verdict::Skip => {
+                let why = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
+                let why = why.unwrap_or_else(|| "it does not want this event".to_owned());
+                let sentence = format!("the adapter skipped it: {}", plan.secrets.mask(&why));
+                return Rendered::Skipped(Reason::new("adapter_skipped", sentence));
+            }
+            Ok(_) => {}
+            Err(error) => return Rendered::Failed(error, log),
+        }
     }
+    let rendered = session.render(&context, &plan.binding, &event);
+    faults.count(&plan.postback, &rendered);
+    log.extend(lines(plan, session.log()));
+    match rendered {
+        Ok(request) => Rendered::Request(request, log),
+        Err(error) => Rendered::Failed(error, log),
+    }
+}
 
-    /// `None`: there is no such adapter any more.
-    fn of(&mut self, postback: &Postback) -> Option<(&mut Session, &contract::Binding)> {
-        let adapters = self.adapters;
-        let open = self.open.entry(postback.id).or_insert_with(|| {
-            let adapter = adapters.adapter(&postback.adapter)?;
-            Some((adapter.session(), wire::binding(postback)))
-        });
-        open.as_mut().map(|(session, binding)| (session, &*binding))
+/// What an adapter logged, as people may read it.
+fn lines<'a>(plan: &'a Plan, log: &'a [LogLine]) -> impl Iterator<Item = AdapterLine> + 'a {
+    let line = |it: &LogLine| AdapterLine::new(it.level.word(), plan.secrets.mask(&it.message));
+    log.iter().map(line)
+}
+
+/// One adapter instance a plan, for as long as a batch takes.
+#[derive(Default)]
+struct Sessions(HashMap<*const Plan, Session>);
+
+impl Sessions {
+    /// The plans of a batch outlive it, so their addresses tell them apart.
+    fn of(&mut self, plan: &Arc<Plan>) -> &mut Session {
+        self.0.entry(Arc::as_ptr(plan)).or_insert_with(|| plan.adapter.session())
     }
 }
 
@@ -298,14 +370,19 @@ impl Prepared {
 
 /// Makes the request. Comes back with an answer or a reason, never later than the deadline.
 pub async fn send(app: &App, prepared: Prepared) -> Sent {
-    let Prepared { delivery, lease, event, postback, request } = prepared;
+    let Prepared { delivery, lease, event, plan, request, log } = prepared;
     let at = app.clock.now();
     let started = tokio::time::Instant::now();
-    let result = app.egress.send(wire::request(&request), app.settings.request_timeout()).await;
+    let result = match plan.reveal(&request, &delivery.id.to_string(), at) {
+        Ok(outgoing) => {
+            let result = app.egress.send(outgoing, app.settings.request_timeout()).await;
+            metrics::histogram!("postrider_delivery_seconds").record(started.elapsed());
+            result.map_err(Trouble::Egress)
+        }
+        Err(error) => Err(Trouble::Secret(error)),
+    };
     let duration = started.elapsed();
-    metrics::histogram!("postrider_delivery_seconds").record(duration);
-    let result = result.map_err(Trouble::Egress);
-    Sent { delivery, claim: lease.claim, event, postback, request: Some(request), result, at, duration }
+    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration }
 }
 
 /// What came of attempts: how each is logged, and what becomes of its delivery.
@@ -319,12 +396,17 @@ pub struct Concluded {
 
 /// Has the adapters read the answers and decides what follows. Stores nothing.
 pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
-    let (adapters, now) = (app.adapters.clone(), app.clock.now());
+    let (faults, now) = (app.adapters.faults().clone(), app.clock.now());
     let judging = tokio::task::spawn_blocking(move || {
-        let mut sessions = Sessions::new(&adapters);
+        // Made before the sessions, so that no plan goes while its address is a key.
+        let plans: Vec<_> = sent.iter().map(|sent| sent.plan.clone()).collect();
+        let mut sessions = Sessions::default();
         let mut concluded = Concluded::default();
-        for sent in sent {
-            let verdict = Verdict::of(&mut sessions, &sent, now);
+        for mut sent in sent {
+            if let Ok(answer) = &mut sent.result {
+                sent.plan.secrets.mask_answer(answer);
+            }
+            let verdict = Verdict::of(&mut sessions, &faults, &mut sent, now);
             let finish = verdict.finish(&sent, now);
             if finish.state == DeliveryState::Success && finish.attempts == 1 {
                 let delay = sent.delivery.due_at.since(sent.delivery.created_at);
@@ -333,9 +415,12 @@ pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
             concluded.finished.push(finish);
             concluded.attempts.push(verdict.attempt(sent));
         }
+        drop((sessions, plans));
         concluded
     });
-    judging.await.expect("judging does not panic: adapters are contained")
+    let concluded = judging.await.expect("judging does not panic: adapters are contained");
+    app.adapters.settle_faults().await;
+    concluded
 }
 
 impl Concluded {
@@ -382,31 +467,47 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn of(sessions: &mut Sessions<'_>, sent: &Sent, now: Timestamp) -> Self {
-        let answer = match (&sent.result, &sent.request) {
+    fn of(sessions: &mut Sessions, faults: &Faults, sent: &mut Sent, now: Timestamp) -> Self {
+        let plan = &sent.plan;
+        let (answer, request) = match (&sent.result, &sent.request) {
             (Ok(answer), Some(request)) => (answer, request),
-            (Err(trouble), _) => return Self::of_trouble(trouble),
+            (Err(trouble), _) => return Self::of_trouble(trouble).hiding(plan),
             (Ok(_), None) => unreachable!("an answer has a request"),
         };
         let context =
             wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
-        match sessions.of(&sent.postback) {
-            Some((session, binding)) => Self::of_answer(session, &context, binding, answer.1, answer.0, now),
-            None => Self::of_trouble(&Trouble::AdapterGone(sent.postback.adapter.clone())),
+        let session = sessions.of(plan);
+        let classified = session.classify(&context, &plan.binding, request, &wire::response(answer));
+        faults.count(&plan.postback, &classified);
+        sent.log.extend(lines(plan, session.log()));
+        Self::of_outcome(classified, answer, now).hiding(plan)
+    }
+
+    /// Adapters quote what they know.
+    fn hiding(self, plan: &Plan) -> Self {
+        let hide = |sentence: String| plan.secrets.mask(&sentence).into_owned();
+        match self {
+            Self::Accepted => Self::Accepted,
+            Self::Retry { code, sentence, after } => Self::Retry { code, sentence: hide(sentence), after },
+            Self::Refused { code, sentence } => Self::Refused { code: hide(code), sentence: hide(sentence) },
         }
     }
 
-    /// What the adapter makes of an answer.
+    /// What the adapter makes of the answer to a test request.
     pub fn of_answer(
-        session: &mut Session,
+        plan: &Plan,
         context: &contract::Context,
-        binding: &contract::Binding,
         request: &contract::Request,
         answer: &Answer,
         now: Timestamp,
     ) -> Self {
+        let classified = plan.adapter.session().classify(context, &plan.binding, request, &wire::response(answer));
+        Self::of_outcome(classified, answer, now).hiding(plan)
+    }
+
+    fn of_outcome(outcome: Result<contract::Outcome, AdapterError>, answer: &Answer, now: Timestamp) -> Self {
         let status = answer.status;
-        match session.classify(context, binding, request, &wire::response(answer)) {
+        match outcome {
             Ok(contract::Outcome::Accepted(_)) => Self::Accepted,
             Ok(contract::Outcome::Retry(after)) => Self::Retry {
                 code: format!("http_{status}"),
@@ -422,11 +523,7 @@ impl Verdict {
         let (code, sentence, may_pass) = match trouble {
             Trouble::Egress(error) => (error.code().to_owned(), error.to_string(), error.retryable()),
             Trouble::Adapter(error) => (error.code().to_owned(), error.to_string(), error.is_transient()),
-            Trouble::AdapterGone(id) => (
-                "adapter_missing".to_owned(),
-                format!("the adapter \"{id}\" is not installed; install it and retry"),
-                true,
-            ),
+            Trouble::Secret(error) => (error.code().to_owned(), error.to_string(), false),
         };
         if may_pass { Self::Retry { code, sentence, after: None } } else { Self::Refused { code, sentence } }
     }
@@ -480,7 +577,7 @@ impl Verdict {
             Self::Refused { code, sentence } => (AttemptOutcome::Refused, Some((code, sentence))),
         };
         let (error_code, error) = error.unzip();
-        let request = sent.request.as_ref().map(Logged::of).unwrap_or_default();
+        let request = sent.request.as_ref().map(|request| Logged::of(request, &sent.plan)).unwrap_or_default();
         let answer = sent.result.ok();
         let body = answer.as_ref().map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
         Attempt {
@@ -499,11 +596,12 @@ impl Verdict {
             outcome,
             error_code,
             error,
+            adapter_log: sent.log,
         }
     }
 }
 
-/// A request as the log shows it.
+/// A request as the log shows it: as it was rendered, without its secrets.
 #[derive(Default)]
 pub struct Logged {
     pub method: String,
@@ -513,13 +611,17 @@ pub struct Logged {
 }
 
 impl Logged {
-    pub fn of(request: &contract::Request) -> Self {
+    pub fn of(request: &contract::Request, plan: &Plan) -> Self {
         let outgoing = wire::request(request);
-        let body =
-            outgoing.body.map(|(content_type, bytes)| (content_type, text(&bytes[..bytes.len().min(BODY_LOG_BYTES)])));
-        let mut headers = outgoing.headers;
-        headers.extend(body.iter().map(|(content_type, _)| ("content-type".to_owned(), content_type.clone())));
-        Self { method: outgoing.method.to_string(), url: outgoing.url, headers, body: body.map(|(_, text)| text) }
+        let hide = |text: &str| plan.secrets.mask(text).into_owned();
+        let mut headers: Vec<_> = outgoing.headers.into_iter().map(|(name, value)| (name, hide(&value))).collect();
+        // Masked before it is cut, so that no half of a placeholder is left at the end.
+        let body = outgoing.body.map(|(content_type, bytes)| {
+            headers.push(("content-type".to_owned(), content_type));
+            let whole = hide(&text(&bytes));
+            whole[..whole.floor_char_boundary(BODY_LOG_BYTES)].to_owned()
+        });
+        Self { method: outgoing.method.to_string(), url: hide(&outgoing.url), headers, body }
     }
 }
 
@@ -554,11 +656,21 @@ fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, 
     }
 }
 
-fn put_off(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
+fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
+    let reason = Reason::new("waits_for_older", "waits for an older state of the same conversion");
+    put_off(delivery, claim, reason, until)
+}
+
+fn wait_for_adapter(delivery: &Delivery, claim: i64, reason: Reason, now: Timestamp) -> Finish {
+    put_off(delivery, claim, reason, now.plus(WAIT_FOR_ADAPTER))
+}
+
+/// Waiting uses up no attempt.
+fn put_off(delivery: &Delivery, claim: i64, reason: Reason, until: Timestamp) -> Finish {
     Finish {
         id: delivery.id,
         state: DeliveryState::Pending,
-        reason: Some(Reason::new("waits_for_older", "waits for an older state of the same conversion")),
+        reason: Some(reason),
         due_at: until,
         attempts: delivery.attempts,
         settled_at: None,

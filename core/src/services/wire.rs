@@ -12,10 +12,6 @@ pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: Str
     wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
 }
 
-pub fn binding(postback: &Postback) -> wire::Binding {
-    wire::Binding { id: postback.id.to_string(), config: postback.config.to_string() }
-}
-
 /// The event as `postback` may see it: what the advertiser pays is not for affiliates' own postbacks.
 pub fn event(event: &Event, postback: &Postback) -> wire::Event {
     let mut seen = whole_event(event);

@@ -32,6 +32,7 @@ impl TryFrom<Model> for Attempt {
                 .ok_or_else(|| corrupt("attempts", format_args!("outcome {}", row.outcome)))?,
             error_code: row.error_code,
             error: row.error,
+            adapter_log: row.adapter_log.map_or(Ok(Vec::new()), |log| from_json("attempts", &log))?,
         })
     }
 }
@@ -39,7 +40,8 @@ impl TryFrom<Model> for Attempt {
 /// Logs them. A number that is there already stays as it is: somebody else sent that attempt.
 pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Int, Big, Int, Text, Text, Text, Text, Int, Text, Text, Bool, Text, Text, Text]);
+    let mut rows =
+        Rows::new(&[Id, Int, Big, Int, Text, Text, Text, Text, Int, Text, Text, Bool, Text, Text, Text, Text]);
     for it in attempts {
         rows.push([
             it.delivery_id.into(),
@@ -57,12 +59,13 @@ pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(
             it.outcome.as_str().into(),
             it.error_code.clone().into(),
             it.error.clone().into(),
+            Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
         ]);
     }
     rows.execute(
         tx,
         "INSERT INTO attempts (delivery_id, number, at, duration_ms, method, url, request_headers, request_body, status,
-             response_headers, response_body, truncated, outcome, error_code, error) {rows}
+             response_headers, response_body, truncated, outcome, error_code, error, adapter_log) {rows}
          ON CONFLICT (delivery_id, number) DO NOTHING",
         vec![],
     )

@@ -159,11 +159,6 @@ impl Database {
         self.postgres.as_ref()
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), DbErr> {
-        self.reader.execute_unprepared("SELECT 1").await.map(drop)
-    }
-
     pub async fn close(&self) {
         let _ = self.reader.clone().close().await;
         let _ = self.writer.clone().close().await;

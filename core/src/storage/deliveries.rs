@@ -56,7 +56,7 @@ pub async fn insert(
     claim: Option<i64>,
 ) -> Result<u64, DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big]);
+    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text]);
     for it in deliveries {
         rows.push([
             it.id.into(),
@@ -72,12 +72,14 @@ pub async fn insert(
             it.created_at.into(),
             it.lease_until.into(),
             claim.filter(|_| it.lease_until.is_some()).into(),
+            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
         ]);
     }
     rows.execute(
         tx,
         "INSERT INTO deliveries (id, event_id, postback_id, conversion_id, revision, affiliate_id, state, due_at,
-             attempts, attempts_before_retry, created_at, lease_until, claim) {rows} ON CONFLICT (id) DO NOTHING",
+             attempts, attempts_before_retry, created_at, lease_until, claim, reason_code, reason) {rows} ON CONFLICT (id) DO NOTHING",
         vec![],
     )
     .await

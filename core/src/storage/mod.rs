@@ -2,6 +2,7 @@
 //!
 //! Verbs: `find` (maybe), `lock` (for update), `claim`, `list`, `insert`, `save`. What takes a `tx` never commits.
 
+pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
 pub mod attempts;

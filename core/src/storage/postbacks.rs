@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Select,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
 };
 
 use crate::clock::Timestamp;
@@ -47,6 +48,7 @@ impl TryFrom<Model> for Postback {
             enabled: row.enabled,
             owner: row.owner_affiliate_id,
             verified_at: row.verified_at,
+            secret_origins: from_json("postbacks", &row.secret_origins)?,
             created_at: row.created_at,
             updated_at: row.updated_at,
             archived_at: row.archived_at,
@@ -74,6 +76,7 @@ impl From<&Postback> for Model {
             enabled: postback.enabled,
             owner_affiliate_id: postback.owner,
             verified_at: postback.verified_at,
+            secret_origins: json(&postback.secret_origins),
             created_at: postback.created_at,
             updated_at: postback.updated_at,
             archived_at: postback.archived_at,
@@ -121,6 +124,37 @@ pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -
     let select = live()
         .filter(Column::Action.is_in(actions))
         .filter(Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)));
+    Ok(super::readable("postbacks", select.all(db).await?, Postback::try_from))
+}
+
+/// Whether a live postback of anybody but `owner` pins this adapter version.
+pub async fn others_use(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    owner: Option<AffiliateId>,
+) -> Result<bool, DbErr> {
+    let other = match owner {
+        Some(owner) => Condition::any().add(Column::OwnerAffiliateId.ne(owner)).add(Column::OwnerAffiliateId.is_null()),
+        None => Condition::all().add(Column::OwnerAffiliateId.is_not_null()),
+    };
+    let select = live().filter(Column::Adapter.eq(adapter)).filter(Column::AdapterVersion.eq(version)).filter(other);
+    Ok(select.limit(1).one(db).await?.is_some())
+}
+
+/// Up to `limit` postbacks that pin another version of this adapter, oldest first.
+pub async fn list_behind(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    limit: u64,
+) -> Result<Vec<Postback>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::ArchivedAt.is_null())
+        .filter(Column::Adapter.eq(adapter))
+        .filter(Column::AdapterVersion.ne(version))
+        .order_by_asc(Column::Id)
+        .limit(limit);
     Ok(super::readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 

@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::adapters::AdapterError;
+use crate::domain::adapter::WAITING;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -77,7 +79,14 @@ impl From<Error> for Problem {
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
             Error::VerificationFailed(_) => (unprocessable, "verification_failed"),
+            Error::Adapter(error @ AdapterError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, error.code()),
+            Error::Adapter(error @ (AdapterError::Engine { .. } | AdapterError::Busy)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, error.code())
+            }
             Error::Adapter(error) => (unprocessable, error.code()),
+            Error::AdapterVersionTaken { .. } => (StatusCode::CONFLICT, "adapter_version_taken"),
+            Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
+            Error::Secret(error) => (unprocessable, error.code()),
             Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         if let Error::Database(error) = &error {
@@ -91,6 +100,10 @@ impl From<Error> for Problem {
         }
         problem
     }
+}
+
+fn waiting_code(code: &str) -> &'static str {
+    WAITING.into_iter().find(|known| *known == code).unwrap_or("adapter_unavailable")
 }
 
 /// The code that all issues share.

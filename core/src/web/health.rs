@@ -45,6 +45,12 @@ fn describe() {
     describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
     describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
     describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
+    describe_counter!(
+        "postrider_adapter_faults_total",
+        "Calls in which an adapter failed, by adapter, version and code"
+    );
+    describe_counter!("postrider_adapters_taken_out_total", "Times that an adapter version went out of service");
+    describe_gauge!("postrider_adapters_out_of_service", "Adapter versions that are out of service");
     describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
     describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
 }
@@ -54,10 +60,12 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database answers.
+/// Ready for requests: the database answers. It also tells how many adapter versions are out of service, which does
+/// not make the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    match app.db.ping().await {
-        Ok(()) => (StatusCode::OK, Json(json!({"status": "ready"}))),
+    match storage::adapters::count_out_of_service(app.db.reader()).await {
+        Ok(0) => (StatusCode::OK, Json(json!({"status": "ready"}))),
+        Ok(count) => (StatusCode::OK, Json(json!({"status": "ready", "adapters_out_of_service": count}))),
         Err(error) => {
             tracing::warn!(%error, "Not ready: the database does not answer");
             let body = json!({"status": "unavailable", "detail": "the database does not answer"});
@@ -82,6 +90,10 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
             }
             Err(error) => tracing::warn!(%error, queue, "The queue could not be measured"),
         }
+    }
+    match storage::adapters::count_out_of_service(app.db.reader()).await {
+        Ok(count) => metrics::gauge!("postrider_adapters_out_of_service").set(count as f64),
+        Err(error) => tracing::warn!(%error, "The adapters out of service could not be counted"),
     }
     let recorder = recorder();
     recorder.run_upkeep();

@@ -12,7 +12,9 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-use super::api::{affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks, templates};
+use super::api::{
+    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks, templates,
+};
 use super::errors::Problem;
 use super::{health, idempotency, openapi, pages, tracking};
 
@@ -42,6 +44,11 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(postbacks::test_postback))
         .routes(routes!(templates::list_templates))
         .routes(routes!(templates::get_template))
+        .routes(routes!(adapters::install_adapter, adapters::list_adapters))
+        .routes(routes!(adapters::get_adapter))
+        .routes(routes!(adapters::disable_adapter))
+        .routes(routes!(adapters::enable_adapter))
+        .routes(routes!(adapters::upgrade_adapter))
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))

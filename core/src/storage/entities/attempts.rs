@@ -1,4 +1,4 @@
-//! Attempts; headers are JSON text.
+//! Attempts; headers and the adapter's log are JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -25,6 +25,7 @@ pub struct Model {
     pub outcome: String,
     pub error_code: Option<String>,
     pub error: Option<String>,
+    pub adapter_log: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

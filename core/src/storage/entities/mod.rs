@@ -1,5 +1,6 @@
 //! The tables, as SeaORM sees them. What a column means is said by the domain type it becomes.
 
+pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
 pub mod attempts;

@@ -1,4 +1,4 @@
-//! Postbacks; `config` and `rejection_reasons` are JSON text.
+//! Postbacks; `config`, `rejection_reasons` and `secret_origins` are JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -29,6 +29,7 @@ pub struct Model {
     pub updated_at: Timestamp,
     pub archived_at: Option<Timestamp>,
     pub template: Option<String>,
+    pub secret_origins: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

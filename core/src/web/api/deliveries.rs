@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Attempt, AttemptOutcome, DeliveryState};
+use crate::domain::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::services::deliveries::{self, LoggedDelivery};
 use crate::storage;
@@ -33,7 +33,7 @@ pub struct AttemptOut {
     at: Timestamp,
     duration_ms: i32,
     method: String,
-    /// As it was sent; buyers are masked for affiliates.
+    /// As it was rendered: secrets are ***, and buyers are masked for affiliates.
     url: String,
     request_headers: Vec<HeaderOut>,
     request_body: Option<String>,
@@ -46,6 +46,8 @@ pub struct AttemptOut {
     outcome: AttemptOutcome,
     error_code: Option<String>,
     error: Option<String>,
+    /// What the adapter logged while it rendered the request and read the answer.
+    adapter_log: Vec<AdapterLine>,
 }
 
 impl From<Attempt> for AttemptOut {
@@ -65,6 +67,7 @@ impl From<Attempt> for AttemptOut {
             outcome: it.outcome,
             error_code: it.error_code,
             error: it.error,
+            adapter_log: it.adapter_log,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `/api/v1`: one file a noun, `*In` for what comes and `*Out` for what goes.
 
+pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
 pub mod clicks;

@@ -98,6 +98,7 @@ pub struct PostbackOut {
     template: Option<String>,
     adapter: String,
     adapter_version: String,
+    /// Secrets are masked; a change that sends the mask keeps the secret.
     #[schema(value_type = Object)]
     config: serde_json::Value,
     action: Action,
@@ -334,7 +335,7 @@ pub async fn parse_postback(
     _: Caller,
     ApiJson(body): ApiJson<PastedIn>,
 ) -> ApiResult<Json<PastedOut>> {
-    let pasted = postbacks::parse(&app, &body.url)?;
+    let pasted = postbacks::parse(&app, &body.url).await?;
     let values =
         |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
     Ok(Json(PastedOut {

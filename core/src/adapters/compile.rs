@@ -1,0 +1,156 @@
+//! Compiling what strangers wrote, in a child process with limits of its own.
+//!
+//! The compiler has no budget that could be set from inside, and a component can be written to make it slow, greedy or crash.
+//! The child is this same program under another command. It gets no environment and leaves its result in the cache,
+//! which is read back as any cached component is.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+
+use super::cache::Cache;
+use super::engine::{self, Allocation};
+use super::error::AdapterError;
+use super::limits::{self, CompileLimits};
+use super::{load, output};
+
+/// The command of the program that is the child.
+pub const COMMAND: &str = "compile-adapter";
+
+/// How often the parent looks whether the child has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How children are started. One at a time: uploads are rare, and the machine has other work.
+pub(super) struct Compiler {
+    /// `None`: this program itself.
+    program: Option<PathBuf>,
+    pub(super) limits: CompileLimits,
+    turn: Mutex<()>,
+}
+
+impl Compiler {
+    pub(super) fn new(program: Option<PathBuf>) -> Self {
+        Self { program, limits: CompileLimits::default(), turn: Mutex::new(()) }
+    }
+
+    /// Comes back when the component is in the cache, or with the reason why it will never be.
+    pub(super) fn compile(&self, cache: &Cache, allocation: Allocation, wasm: &[u8]) -> Result<(), AdapterError> {
+        let Some(folder) = cache.folder() else {
+            return Err(unavailable("its folder for compiled adapters is not private (mode 0700)"));
+        };
+        let _turn = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let upload = folder.join(format!("{}-{:016x}.upload", std::process::id(), rand::random::<u64>()));
+        let ended = std::fs::write(&upload, wasm).and_then(|()| self.run(folder, allocation, &upload));
+        let _ = std::fs::remove_file(&upload);
+        match ended.map_err(|error| unavailable(&format!("its compiler does not start: {error}")))? {
+            Some((status, said)) => self.judge(status, &said),
+            None => Err(too_costly(format!("{} seconds", self.limits.time.as_secs_f64()))),
+        }
+    }
+
+    /// How the child ended and what it said; `None` when its time was up.
+    fn run(
+        &self,
+        folder: &Path,
+        allocation: Allocation,
+        upload: &Path,
+    ) -> std::io::Result<Option<(ExitStatus, String)>> {
+        let program = self.program.clone().map_or_else(std::env::current_exe, Ok)?;
+        let mut child = Command::new(program)
+            .arg(COMMAND)
+            .arg(folder)
+            .arg(allocation.word())
+            .arg(self.limits.memory_bytes.to_string())
+            .arg(self.limits.cpu_secs.to_string())
+            .env_clear()
+            .stdin(std::fs::File::open(upload)?)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let ended = wait(&mut child, self.limits.time);
+        if !matches!(ended, Ok(Some(_))) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let Some(status) = ended? else { return Ok(None) };
+        let mut said = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(4 * limits::SENTENCE_CHARS as u64).read_to_end(&mut said)?;
+        }
+        Ok(Some((status, String::from_utf8_lossy(&said).into_owned())))
+    }
+
+    fn judge(&self, status: ExitStatus, said: &str) -> Result<(), AdapterError> {
+        let CompileLimits { memory_bytes, cpu_secs, .. } = self.limits;
+        let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
+        if status.success() {
+            Ok(())
+        } else if killed_by(Signal::XCPU) || killed_by(Signal::KILL) {
+            Err(too_costly(format!("{cpu_secs} seconds of computing")))
+        } else if killed_by(Signal::ABORT) {
+            // What Rust does when there is no memory left.
+            Err(too_costly(format!("{} MiB of memory", memory_bytes >> 20)))
+        } else if let Some(signal) = status.signal() {
+            Err(AdapterError::ContractMismatch { reason: format!("the compiler crashed on it (signal {signal})") })
+        } else if status.code() == Some(i32::from(REFUSED)) {
+            Err(AdapterError::ContractMismatch { reason: output::clean(said, limits::SENTENCE_CHARS) })
+        } else {
+            Err(unavailable(&format!("its compiler ended with {status}")))
+        }
+    }
+}
+
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if started.elapsed() > limit {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn unavailable(reason: &str) -> AdapterError {
+    AdapterError::Engine { reason: reason.to_owned() }
+}
+
+fn too_costly(limit: String) -> AdapterError {
+    AdapterError::CompileTooCostly { limit }
+}
+
+/// With this the child says that the component is to blame; the reason is on its standard output.
+const REFUSED: u8 = 3;
+
+/// The child: limits itself, and then compiles what comes on its standard input into the cache.
+pub fn run_child(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_secs: u64) -> ExitCode {
+    match compile(folder, allocation, memory_bytes, cpu_secs) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(AdapterError::ContractMismatch { reason }) => {
+            println!("{reason}");
+            ExitCode::from(REFUSED)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compile(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_secs: u64) -> Result<(), AdapterError> {
+    for (resource, limit) in [(Resource::Core, 0), (Resource::As, memory_bytes), (Resource::Cpu, cpu_secs)] {
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
+            .map_err(|error| unavailable(&format!("its compiler can't be limited: {error}")))?;
+    }
+    let mut wasm = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut wasm).map_err(|error| unavailable(&error.to_string()))?;
+    let engine = engine::for_compiling(allocation)?;
+    load::compile(&engine, &Cache::open(folder), &wasm).map(drop)
+}

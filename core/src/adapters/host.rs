@@ -1,0 +1,99 @@
+//! The host itself: one engine, and the adapters that come with the program.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::Engine;
+
+use super::adapter::Adapter;
+use super::cache::Cache;
+use super::compile::Compiler;
+use super::engine::Allocation;
+use super::error::AdapterError;
+use super::limits::Limits;
+use super::load::Origin;
+use super::{engine, load};
+
+/// Adapters that come with the program, as built from `plugins/`.
+const BUILT_IN: [&[u8]; 5] = [
+    include_bytes!("../../../plugins/dist/affrank.wasm"),
+    include_bytes!("../../../plugins/dist/crm-json.wasm"),
+    include_bytes!("../../../plugins/dist/integr8.wasm"),
+    include_bytes!("../../../plugins/dist/macro-url.wasm"),
+    include_bytes!("../../../plugins/dist/mylead.wasm"),
+];
+
+/// Cheap to clone; all clones share the engine, its pool and the loaded adapters.
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    allocation: Allocation,
+    cache: Cache,
+    compiler: Compiler,
+    built_in: Vec<BuiltIn>,
+}
+
+/// An adapter that comes with the program, and its bytes.
+pub struct BuiltIn {
+    pub adapter: Arc<Adapter>,
+    pub wasm: &'static [u8],
+}
+
+impl Host {
+    /// Starts the engine and loads the built-in adapters. `cache_dir` is created if need be, for this
+    /// user alone; it holds compiled code and may be deleted at any time.
+    pub fn start(cache_dir: &Path) -> Result<Self, AdapterError> {
+        Self::start_with(cache_dir, Compiler::new(None))
+    }
+
+    /// The same with another program to compile what strangers wrote; it must be a Postrider.
+    pub fn start_with_compiler(cache_dir: &Path, program: Option<PathBuf>) -> Result<Self, AdapterError> {
+        Self::start_with(cache_dir, Compiler::new(program))
+    }
+
+    pub(super) fn start_with(cache_dir: &Path, compiler: Compiler) -> Result<Self, AdapterError> {
+        let (engine, allocation) = engine::start()?;
+        let mut inner = Inner { engine, allocation, cache: Cache::open(cache_dir), compiler, built_in: Vec::new() };
+        for wasm in BUILT_IN {
+            let adapter = inner.load(wasm, Origin::Ours, Limits::default())?;
+            inner.built_in.push(BuiltIn { adapter: Arc::new(adapter), wasm });
+        }
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A built-in adapter.
+    pub fn adapter(&self, id: &str) -> Option<Arc<Adapter>> {
+        self.built_in().iter().find(|it| it.adapter.descriptor().id == id).map(|it| it.adapter.clone())
+    }
+
+    pub fn built_in(&self) -> &[BuiltIn] {
+        &self.inner.built_in
+    }
+
+    /// Compiles and describes a component in this process: for those that are ours or the caller's own.
+    pub fn load(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
+        self.load_with(wasm, Limits::default())
+    }
+
+    /// The same with other limits for each call.
+    pub fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
+        self.inner.load(wasm, Origin::Ours, limits).map(Arc::new)
+    }
+
+    /// Compiles and describes what somebody sent. Compiling happens in a child process with limits.
+    pub fn load_strangers(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
+        let origin = Origin::Strangers(&self.inner.compiler, self.inner.allocation);
+        self.inner.load(wasm, origin, Limits::default()).map(Arc::new)
+    }
+}
+
+impl Inner {
+    fn load(&self, wasm: &[u8], origin: Origin<'_>, limits: Limits) -> Result<Adapter, AdapterError> {
+        let component = load::load(&self.engine, &self.cache, origin, wasm)?;
+        Adapter::new(component, super::digest(wasm), limits)
+    }
+}

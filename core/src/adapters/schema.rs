@@ -1,0 +1,194 @@
+//! The schema of a configuration: what it accepts, and which places in it are secret.
+//!
+//! A place is secret when its schema says `"writeOnly": true`; everything below is then secret as well.
+
+use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use serde_json::{Map, Value};
+
+use super::error::AdapterError;
+use super::{limits, output, wire};
+
+pub struct Schema {
+    validator: Validator,
+    document: Value,
+}
+
+/// References and nested schemas are followed to this depth; a schema may refer to itself.
+const DEPTH: usize = 32;
+
+impl Schema {
+    /// A schema is data from a stranger: it can't fetch anything, since no retriever is built in.
+    pub(super) fn parse(text: &str) -> Result<Self, AdapterError> {
+        let invalid = |reason: String| {
+            let reason = format!("its configuration schema is no JSON Schema: {reason}");
+            AdapterError::InvalidDescriptor { reason: output::clean(&reason, limits::SENTENCE_CHARS) }
+        };
+        let document: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        let validator = jsonschema::draft202012::new(&document).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { validator, document })
+    }
+
+    pub fn document(&self) -> &Value {
+        &self.document
+    }
+
+    pub(super) fn issues(&self, config: &Value) -> Vec<wire::ConfigIssue> {
+        self.validator.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect()
+    }
+
+    /// Calls `visit` with the JSON pointer and the value of each secret in `config`. A secret is text, or
+    /// whatever `is_secret` recognises as one that was changed before.
+    pub fn visit_secrets(
+        &self,
+        config: &mut Value,
+        is_secret: impl Fn(&Value) -> bool,
+        mut visit: impl FnMut(&str, &mut Value),
+    ) {
+        let mut places = Vec::new();
+        self.find(&self.document, config, &is_secret, String::new(), DEPTH, &mut places);
+        places.sort_unstable();
+        places.dedup();
+        for place in places {
+            if let Some(value) = config.pointer_mut(&place) {
+                visit(&place, value);
+            }
+        }
+    }
+
+    /// The configuration with something harmless in place of each secret.
+    pub(super) fn hidden(&self, config: &Value) -> Value {
+        let mut hidden = config.clone();
+        let mut number = 0;
+        self.visit_secrets(&mut hidden, Value::is_string, |_, secret| {
+            number += 1;
+            *secret = Value::String(format!("secret{number:032}"));
+        });
+        hidden
+    }
+
+    fn find(
+        &self,
+        schema: &Value,
+        value: &Value,
+        is_secret: &impl Fn(&Value) -> bool,
+        place: String,
+        depth: usize,
+        found: &mut Vec<String>,
+    ) {
+        let (Some(schema), Some(depth)) = (schema.as_object(), depth.checked_sub(1)) else { return };
+        if schema.get("writeOnly") == Some(&Value::Bool(true)) {
+            return leaves(value, is_secret, place, found);
+        }
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
+        let target = target.and_then(|pointer| self.document.pointer(pointer));
+        let list = |name: &str| schema.get(name).and_then(Value::as_array).into_iter().flatten();
+        let one = |name: &str| schema.get(name);
+        let alternatives = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(list);
+        let conditions = ["then", "else"].into_iter().filter_map(one);
+        for same in target.into_iter().chain(alternatives).chain(conditions) {
+            self.find(same, value, is_secret, place.clone(), depth, found);
+        }
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let place = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    for below in member_schemas(schema, name) {
+                        self.find(below, member, is_secret, place.clone(), depth, found);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let below = list("prefixItems").nth(index).or_else(|| one("items"));
+                    if let Some(below) = below {
+                        self.find(below, item, is_secret, format!("{place}/{index}"), depth, found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn member_schemas<'a>(schema: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
+    let own = schema.get("properties").and_then(|it| it.get(name));
+    let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
+    // Which pattern fits is not asked: hiding too much is the safe mistake.
+    let mut schemas: Vec<_> = own.into_iter().chain(patterns.map(|(_, schema)| schema)).collect();
+    if schemas.is_empty() {
+        schemas.extend(schema.get("additionalProperties"));
+    }
+    schemas
+}
+
+/// Everything that could be a secret at and below a place that is secret as a whole.
+fn leaves(value: &Value, is_secret: &impl Fn(&Value) -> bool, place: String, found: &mut Vec<String>) {
+    if is_secret(value) {
+        return found.push(place);
+    }
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                leaves(member, is_secret, format!("{place}/{name}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(item, is_secret, format!("{place}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A missing field is reported at the field, where a form can show it.
+fn issue(error: jsonschema::ValidationError<'_>) -> wire::ConfigIssue {
+    let mut path = error.instance_path().to_string();
+    if let ValidationErrorKind::Required { property } = error.kind() {
+        let name = property.as_str().unwrap_or_default();
+        path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+        return wire::ConfigIssue { path, message: "This is required.".into() };
+    }
+    let message = format!("{}.", error.masked_with("This"));
+    wire::ConfigIssue { path, message: output::clean(&message, limits::SENTENCE_CHARS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_wherever_the_schema_puts_them() {
+        let schema = json!({
+            "type": "object",
+            "$defs": {"key": {"type": "string", "writeOnly": true}},
+            "properties": {
+                "token": {"$ref": "#/$defs/key"},
+                "signing": {"type": "array", "items": {"type": "string", "writeOnly": true}},
+                "headers": {"type": "array", "items": {"type": "object", "properties": {
+                    "name": {"type": "string"}, "value": {"type": "string", "writeOnly": true}}}},
+                "account": {"type": "object", "writeOnly": true},
+                "plain": {"type": "string"},
+                "self": {"$ref": "#"},
+            },
+            "anyOf": [{"properties": {"other": {"writeOnly": true}}}, {}],
+        });
+        let schema = Schema::parse(&schema.to_string()).expect("it is one");
+        let mut config = json!({
+            "token": "a", "signing": ["b", "c"], "headers": [{"name": "n", "value": "d"}],
+            "account": {"user": {"na/me": "e"}, "age": 3}, "plain": "p", "self": {"token": "f"}, "other": "g",
+        });
+        let mut found = Vec::new();
+        schema
+            .visit_secrets(&mut config, Value::is_string, |place, value| found.push((place.to_owned(), value.take())));
+        let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
+        let wanted =
+            ["/account/user/na~1me", "/headers/0/value", "/other", "/self/token", "/signing/0", "/signing/1", "/token"];
+        assert_eq!(places, wanted);
+        assert_eq!(config["plain"], "p");
+    }
+}

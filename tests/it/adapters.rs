@@ -1,0 +1,409 @@
+//! Adapters that are installed: refused or taken, run, failing, upgraded, and never told a secret.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, Mac};
+use postrider_tests::app::{Click, TestApp};
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::guest::{Guest, LOG_A_LINE, LOG_CONFIG, LOGGED};
+use postrider_tests::on_both_databases;
+use postrider_tests::receiver::Reply;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    an_installed_adapter_delivers,
+    what_is_no_good_adapter_is_refused_with_the_reason,
+    a_version_never_changes_its_bytes,
+    only_admins_install_and_everybody_sees_what_a_form_needs,
+    an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wait,
+    one_owners_faults_do_not_stop_another_owners_deliveries,
+    deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on,
+    what_an_adapter_logs_is_shown_with_the_attempt,
+    a_secret_reaches_the_destination_and_nobody_else,
+    a_masked_secret_stays_and_does_not_travel,
+    a_request_is_signed_by_standard_webhooks,
+    an_upgrade_is_shown_before_it_is_made,
+    a_delay_within_an_adapters_bounds_is_optional,
+);
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const MASKED: &str = "••••LaSw";
+
+async fn postback_with(t: &TestApp, path: &str, changes: Value) -> Answer {
+    let mut body = json!({
+        "name": "Guest",
+        "adapter": "guest",
+        "config": {"key": SECRET, "url": t.receiver.url(path)},
+        "firing_status": "approved",
+    });
+    for (name, value) in changes.as_object().expect("changes are an object") {
+        body[name] = value.clone();
+    }
+    t.admin.post("/api/v1/postbacks", &body).await
+}
+
+/// A postback of the adapter "guest" to this path; returns its id.
+async fn postback(t: &TestApp, path: &str) -> String {
+    let id = text(&postback_with(t, path, json!({})).await.expect(201), "id");
+    t.receiver.forget(path);
+    id
+}
+
+/// Saved without a test request, then switched on in the table's own words: for adapters that can't render.
+async fn convert(t: &TestApp, click: &Click, times: usize) {
+    for _ in 0..times {
+        t.tick();
+        t.conversion(click).send().await;
+    }
+}
+
+async fn version(t: &TestApp, version: &str) -> Value {
+    let adapter = t.admin.get("/api/v1/adapters/guest").await.expect(200);
+    let versions = adapter["versions"].as_array().expect("versions");
+    versions.iter().find(|it| it["version"] == version).unwrap_or_else(|| panic!("no {version} in {adapter}")).clone()
+}
+
+async fn an_installed_adapter_delivers(db: Database) {
+    let mut t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    let installed = t.install(Guest::default().component()).await.expect(201);
+    assert_eq!((&installed["id"], &installed["version"]), (&json!("guest"), &json!("1.0.0")));
+    assert_eq!((&installed["origin"], &installed["state"]), (&json!("installed"), &json!("active")));
+    let id = postback(&t, "/p").await;
+
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    assert_eq!(t.only_delivery(&id).await["state"], "success");
+    assert_eq!(t.receiver.only_request("/p").method, "POST");
+
+    // It is there after a restart, also when nothing of it is left in the cache.
+    std::fs::remove_dir_all(t.data_dir().join("compiled-adapters")).expect("it is ours");
+    t.restart_with(|_| {}).await;
+    t.receiver.forget("/p");
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    t.receiver.only_request("/p");
+}
+
+async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let wasi = wat::parse_str(
+        r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func (result u64))))))"#,
+    )
+    .expect("it is right");
+    let guest = Guest::default();
+    let no_schema = Guest { schema: "{\"type\": 7}", ..guest.clone() };
+    let bad_id = Guest { id: "Not An Id", ..guest.clone() };
+    let start = Guest { extra: "(start $forever) (func $forever (loop br 0))".into(), ..guest.clone() };
+    let truncated = guest.component()[..500].to_vec();
+    for (name, wasm, status, code, says) in [
+        ("text", b"(component)".to_vec(), 422, "adapter_not_a_component", "WebAssembly text"),
+        ("a module", wat::parse_str("(module)").unwrap(), 422, "adapter_not_a_component", "a core WebAssembly module"),
+        ("compiled", precompiled(), 422, "adapter_not_a_component", "precompiled machine code"),
+        ("nothing", Vec::new(), 422, "adapter_not_a_component", "not WebAssembly"),
+        ("WASI", wasi, 422, "adapter_import_refused", "wasi:clocks/wall-clock@0.2.0"),
+        ("no exports", wat::parse_str("(component)").unwrap(), 422, "adapter_contract_mismatch", "contract 0.1"),
+        ("half of one", truncated, 422, "adapter_contract_mismatch", "contract 0.1"),
+        ("a bad schema", no_schema.component(), 422, "adapter_invalid_descriptor", "JSON Schema"),
+        ("a bad id", bad_id.component(), 422, "adapter_invalid_descriptor", "id"),
+        ("an endless start", start.component(), 422, "adapter_out_of_fuel", "start"),
+        ("too large", vec![0; (4 << 20) + 1], 413, "adapter_too_large", "4194304"),
+    ] {
+        let problem = t.install(wasm).await.expect_problem(status, code);
+        assert!(text(&problem, "detail").contains(says), "{name}: {problem}");
+    }
+    assert!(t.admin.get("/api/v1/adapters/guest").await.status == 404, "nothing was installed");
+}
+
+/// What the first bytes of machine code look like.
+fn precompiled() -> Vec<u8> {
+    let folder = postrider_tests::temp::TempDir::new("compiled");
+    postrider::adapters::Host::start(folder.path()).expect("the host starts");
+    let file = std::fs::read_dir(folder.path()).expect("it exists").next().expect("a file").expect("readable").path();
+    std::fs::read(file).expect("readable").split_off(32)
+}
+
+async fn a_version_never_changes_its_bytes(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let first = t.install(Guest::default().component()).await.expect(201);
+    let again = t.install(Guest::default().component()).await.expect(200);
+    assert_eq!(again, first);
+    let other = Guest { method: 0, ..Guest::default() };
+    t.install(other.component()).await.expect_problem(409, "adapter_version_taken");
+    assert_eq!(version(&t, "1.0.0").await["digest"], first["digest"]);
+}
+
+async fn only_admins_install_and_everybody_sees_what_a_form_needs(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let client = &affiliate.client;
+    let request = client.request(reqwest::Method::POST, "/api/v1/adapters").body(Guest::default().component());
+    client.send(request).await.expect_problem(403, "forbidden");
+    for path in
+        ["/api/v1/adapters/macro-url/versions/0.1.0/disable", "/api/v1/adapters/macro-url/versions/0.1.0/enable"]
+    {
+        client.post(path, &json!({})).await.expect_problem(403, "forbidden");
+    }
+    client.post("/api/v1/adapters/macro-url/upgrade", &json!({"to": "9"})).await.expect_problem(403, "forbidden");
+
+    let listed = client.list("/api/v1/adapters").await;
+    assert!(listed.iter().any(|it| it["id"] == "macro-url"), "{listed:?}");
+    let adapter = client.get("/api/v1/adapters/macro-url").await.expect(200);
+    let descriptor = &adapter["descriptor"];
+    assert_eq!((&adapter["latest"], &adapter["versions"][0]["origin"]), (&descriptor["version"], &json!("built_in")));
+    assert_eq!(descriptor["config_schema"]["type"], "object");
+    assert_eq!(descriptor["capabilities"]["outbound"], true);
+    assert!(descriptor["macros"].as_array().is_some_and(|it| it.iter().any(|it| it["token"] == "{payout}")));
+    assert!(descriptor["rules"]["actions"].as_array().is_some_and(|it| it.contains(&json!("conversion"))));
+    client.get("/api/v1/adapters/nope").await.expect_problem(404, "not_found");
+    t.admin.post("/api/v1/adapters/macro-url/versions/9/enable", &json!({})).await.expect_problem(404, "not_found");
+}
+
+/// Traps unless the attempt is a test.
+const TRAP_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then unreachable))";
+
+async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wait(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    t.install(Guest { before_render: TRAP_WHEN_REAL, ..Guest::default() }.component()).await.expect(201);
+    let id = postback(&t, "/p").await;
+    let bystander = t.postback("/other").save().await;
+
+    convert(&t, &click, 12).await;
+    t.deliver_all().await;
+
+    let guest = version(&t, "1.0.0").await;
+    assert_eq!(guest["state"], "out_of_service", "{guest}");
+    assert!(text(&guest, "reason").contains("faults in a row"), "{guest}");
+    let ready = t.anonymous().get("/readyz").await.expect(200);
+    assert_eq!(ready["adapters_out_of_service"], 1, "{ready}");
+    assert_eq!(t.deliveries(&bystander).await.iter().filter(|it| it["state"] == "success").count(), 12);
+
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let newest = t.deliveries(&id).await.pop().expect("a delivery");
+    assert_eq!((&newest["state"], &newest["reason_code"]), (&json!("pending"), &json!("adapter_out_of_service")));
+    assert_eq!(newest["attempts"], json!([]), "waiting uses up no attempt");
+
+    // It waits as long as it takes, and goes on with a version that works.
+    t.advance(Duration::from_secs(90));
+    t.deliver_all().await;
+    assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["reason_code"], "adapter_out_of_service");
+    t.install(Guest { version: "1.0.1", ..Guest::default() }.component()).await.expect(201);
+    let upgrade = json!({"to": "1.0.1", "dry_run": false});
+    let moved = t.admin.post("/api/v1/adapters/guest/upgrade", &upgrade).await.expect(200);
+    assert_eq!(moved["postbacks"][0]["moved"], true, "{moved}");
+    t.advance(Duration::from_secs(90));
+    t.deliver_all().await;
+    assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["state"], "success");
+}
+
+async fn one_owners_faults_do_not_stop_another_owners_deliveries(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let (mine, theirs) = (t.click().await, t.click().await);
+    // Traps on a URL that ends in x.
+    let trap = "(if (i32.eq (i32.load8_u (i32.sub (i32.add (i32.load offset=32 (local.get 0))
+        (i32.load offset=36 (local.get 0))) (i32.const 3))) (i32.const 120))
+        (then (if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then unreachable))))";
+    t.install(Guest { before_render: trap, ..Guest::default() }.component()).await.expect(201);
+    for (click, path) in [(&mine, "/good"), (&theirs, "/x")] {
+        let body = json!({"name": "Guest", "adapter": "guest", "config": {"key": SECRET, "url": t.receiver.url(path)}});
+        click.link.affiliate.client.post("/api/v1/postbacks", &body).await.expect(201);
+        t.receiver.forget(path);
+    }
+    convert(&t, &theirs, 25).await;
+    t.deliver_all().await;
+    convert(&t, &mine, 1).await;
+    t.deliver_all().await;
+    t.receiver.only_request("/good");
+    assert_eq!(version(&t, "1.0.0").await["state"], "active");
+}
+
+async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    // Skips every event that is not a test.
+    let skip = "(i32.store8 offset=8 (i32.const 36864) (i32.const 2)) i32.const 36864";
+    t.install(Guest { decide: skip, ..Guest::default() }.component()).await.expect(201);
+    t.install(Guest { id: "other", ..Guest::default() }.component()).await.expect(201);
+    let skipping = postback(&t, "/skipping").await;
+    let body = json!({"adapter": "other"});
+    let sending = text(&postback_with(&t, "/sending", body).await.expect(201), "id");
+    t.receiver.forget("/sending");
+    for id in ["guest", "other"] {
+        let path = format!("/api/v1/adapters/{id}/versions/1.0.0");
+        let disabled = t.admin.post(&format!("{path}/disable"), &json!({})).await.expect(200);
+        assert_eq!(disabled["state"], "disabled");
+    }
+    postback_with(&t, "/p", json!({})).await.expect_problem(422, "unknown_adapter");
+
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    for id in [&skipping, &sending] {
+        let delivery = t.only_delivery(id).await;
+        assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("pending"), &json!("adapter_disabled")));
+    }
+
+    for id in ["guest", "other"] {
+        t.admin.post(&format!("/api/v1/adapters/{id}/versions/1.0.0/enable"), &json!({})).await.expect(200);
+    }
+    t.advance(Duration::from_secs(61));
+    t.deliver_all().await;
+    assert_eq!(t.only_delivery(&sending).await["state"], "success");
+    let skipped = t.only_delivery(&skipping).await;
+    assert_eq!((&skipped["state"], &skipped["reason_code"]), (&json!("cancelled"), &json!("adapter_skipped")));
+    assert!(t.receiver.requests("/skipping").is_empty());
+}
+
+async fn what_an_adapter_logs_is_shown_with_the_attempt(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    let before_render = format!("{LOG_A_LINE} {LOG_CONFIG}").leak();
+    t.install(Guest { before_render, ..Guest::default() }.component()).await.expect(201);
+    let id = postback(&t, "/p").await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let delivery = t.only_delivery(&id).await;
+    let log = &delivery["attempts"][0]["adapter_log"];
+    assert_eq!(log[0], json!({"level": "info", "message": LOGGED}));
+    let config = format!(r#"{{"key":"***","url":"{}"}}"#, t.receiver.url("/p"));
+    assert_eq!(log[1], json!({"level": "debug", "message": config}), "not even the placeholder is shown");
+}
+
+async fn a_secret_reaches_the_destination_and_nobody_else(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    t.install(Guest::default().component()).await.expect(201);
+    // The destination quotes what it was sent.
+    t.receiver.always("/p", Reply::body(200, &format!("welcome {SECRET}")));
+    let saved = postback_with(&t, "/p", json!({})).await.expect(201);
+    assert_eq!(saved["config"]["key"], MASKED);
+    let id = text(&saved, "id");
+    t.receiver.forget("/p");
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+
+    let received = t.receiver.only_request("/p");
+    assert_eq!(received.header("x-key"), Some(SECRET));
+    let sent: Value = serde_json::from_slice(&received.body).expect("JSON");
+    assert_eq!(sent, json!({"key": SECRET, "url": t.receiver.url("/p")}));
+    let path = format!("/api/v1/postbacks/{id}");
+    let delivery = t.only_delivery(&id).await;
+    assert_eq!(delivery["state"], "success", "{delivery}");
+    assert_eq!(delivery["attempts"][0]["response_body"], "welcome ***");
+    for shown in [
+        delivery,
+        t.admin.get(&path).await.expect(200),
+        json!(t.admin.list("/api/v1/postbacks").await),
+        t.admin.post(&format!("{path}/test"), &json!({})).await.expect(200),
+    ] {
+        let shown = shown.to_string();
+        assert!(!shown.contains("MfKQ9r8GKYqrTwjUPD8ILPZIo2La") && !shown.contains("$sealed"), "{shown}");
+    }
+    let refused = json!({"config": {"key": {"$sealed": "x"}, "url": t.receiver.url("/p")}});
+    postback_with(&t, "/p", refused).await.expect_problem(422, "invalid_config");
+}
+
+async fn a_masked_secret_stays_and_does_not_travel(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    t.install(Guest::default().component()).await.expect(201);
+    let id = postback(&t, "/p").await;
+    let path = format!("/api/v1/postbacks/{id}");
+    let change = |key: &str, url: &str| json!({"config": {"key": key, "url": url}});
+
+    let kept = t.admin.patch(&path, &change(MASKED, &t.receiver.url("/q"))).await.expect(200);
+    assert_eq!(kept["config"]["key"], MASKED);
+    assert_eq!(t.receiver.only_request("/q").header("x-key"), Some(SECRET));
+
+    // Whoever may change a postback may not thereby read its secret.
+    let elsewhere = t.receiver.url("/stolen").replace("127.0.0.1", "localhost");
+    let problem = t.admin.patch(&path, &change(MASKED, &elsewhere)).await.expect_problem(422, "secret_host_refused");
+    assert!(text(&problem, "detail").contains("localhost"), "{problem}");
+    assert!(t.receiver.requests("/stolen").is_empty());
+    let problem = t.admin.patch(&path, &change("••••abcd", &t.receiver.url("/q"))).await;
+    assert_eq!(problem.expect_problem(422, "invalid_config")["errors"][0]["path"], "/config/key");
+
+    let renewed = t.admin.patch(&path, &change("another-secret-1", &t.receiver.url("/r"))).await.expect(200);
+    assert_eq!(renewed["config"]["key"], "••••et-1");
+    assert_eq!(t.receiver.only_request("/r").header("x-key"), Some("another-secret-1"));
+}
+
+async fn a_request_is_signed_by_standard_webhooks(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    t.install(Guest { signs: true, ..Guest::default() }.component()).await.expect(201);
+    let id = postback(&t, "/p").await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let received = t.receiver.only_request("/p");
+    let header = |name: &str| received.header(name).unwrap_or_else(|| panic!("no {name}")).to_owned();
+    assert_eq!(header("webhook-id"), text(&t.only_delivery(&id).await, "id"));
+    assert_eq!(header("webhook-timestamp"), "1773144000");
+    let key = BASE64.decode(SECRET.strip_prefix("whsec_").expect("its prefix")).expect("base64");
+    let mut signature = <Hmac<sha2::Sha256> as Mac>::new_from_slice(&key).expect("any length");
+    signature.update(format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes());
+    signature.update(&received.body);
+    let wanted = format!("v1,{}", BASE64.encode(signature.finalize().into_bytes()));
+    assert_eq!(header("webhook-signature"), wanted);
+}
+
+async fn an_upgrade_is_shown_before_it_is_made(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    t.install(Guest::default().component()).await.expect(201);
+    let id = postback(&t, "/p").await;
+    convert(&t, &click, 3).await;
+    t.deliver_all().await;
+    let strict = r#"{"type": "object", "properties": {"url": {"type": "string", "pattern": "^https://"},
+        "key": {"type": "string", "writeOnly": true}}}"#;
+    t.install(Guest { version: "1.1.0", ..Guest::default() }.component()).await.expect(201);
+    t.install(Guest { version: "1.2.0", method: 0, ..Guest::default() }.component()).await.expect(201);
+    t.install(Guest { version: "2.0.0", schema: strict, ..Guest::default() }.component()).await.expect(201);
+    let upgrade = async |to: &str, dry_run: bool| {
+        let body = json!({"to": to, "dry_run": dry_run});
+        let mut answer = t.admin.post("/api/v1/adapters/guest/upgrade", &body).await.expect(200);
+        answer["postbacks"][0].take()
+    };
+
+    let same = upgrade("1.1.0", true).await;
+    assert_eq!((&same["result"], &same["compared"], &same["moved"]), (&json!("ok"), &json!(3), &json!(false)));
+    let differs = upgrade("1.2.0", true).await;
+    assert_eq!((&differs["result"], &differs["different"]), (&json!("differs"), &json!(3)), "{differs}");
+    let first = &differs["first_difference"];
+    assert_eq!((&first["what"], &first["before"], &first["after"]), (&json!("method"), &json!("POST"), &json!("GET")));
+    let invalid = upgrade("2.0.0", false).await;
+    assert_eq!((&invalid["result"], &invalid["moved"]), (&json!("invalid"), &json!(false)), "{invalid}");
+    assert_eq!(invalid["issues"][0]["path"], "/config/url");
+    let pinned = async || t.admin.get(&format!("/api/v1/postbacks/{id}")).await.expect(200)["adapter_version"].clone();
+    assert_eq!(pinned().await, "1.0.0", "nothing has moved");
+
+    assert_eq!(upgrade("1.2.0", false).await["moved"], true);
+    assert_eq!(pinned().await, "1.2.0");
+    t.receiver.forget("/p");
+    convert(&t, &click, 1).await;
+    t.deliver_all().await;
+    assert_eq!(t.receiver.only_request("/p").method, "GET");
+    t.admin.post("/api/v1/adapters/guest/upgrade", &json!({"to": "7"})).await.expect_problem(404, "not_found");
+    // A new postback gets the newest version, and a change of a saved one keeps what it pins.
+    t.admin.patch(&format!("/api/v1/postbacks/{id}"), &json!({"name": "renamed"})).await.expect(200);
+    assert_eq!(pinned().await, "1.2.0");
+}
+
+async fn a_delay_within_an_adapters_bounds_is_optional(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    t.install(Guest { min_delay_ms: 120_000, ..Guest::default() }.component()).await.expect(201);
+    postback_with(&t, "/p", json!({})).await.expect(201);
+    for (value, unit) in [(2, "minutes"), (120, "seconds"), (24, "hours")] {
+        postback_with(&t, "/p", json!({"delay": {"value": value, "unit": unit}})).await.expect(201);
+    }
+    for (value, unit, says) in [
+        (119, "seconds", "this adapter waits at least 2 minutes; send a delay of 2 minutes or more"),
+        (25, "hours", "this adapter waits at most 24 hours; send a delay of 24 hours or less"),
+    ] {
+        let answer = postback_with(&t, "/p", json!({"delay": {"value": value, "unit": unit}})).await;
+        assert_eq!(answer.expect_problem(422, "invalid_rule")["errors"][0]["message"], says);
+    }
+}
