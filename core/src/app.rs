@@ -85,7 +85,7 @@ impl App {
         db.migrate().await?;
         storage::upkeep::ensure_partitions(&db, clock.now()).await?;
 
-        let cache_dir = settings.data_dir.join("compiled-adapters");
+        let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
         let host =
             tokio::task::spawn_blocking(move || adapters::Host::start_with_compiler(&cache_dir, compiler)).await??;

@@ -13,7 +13,7 @@ use crate::services::secrets::parse_key;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret key are read apart, as text, whatever they look like.
-const FROM_ENVIRONMENT: [&str; 14] = [
+const FROM_ENVIRONMENT: [&str; 15] = [
     "LISTEN",
     "DATABASE_URL",
     "DATA_DIR",
@@ -28,6 +28,7 @@ const FROM_ENVIRONMENT: [&str; 14] = [
     "DATABASE_CONNECTIONS",
     "RETENTION_DAYS",
     "COMPILER_PROGRAM",
+    "ADAPTER_CACHE_DIR",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -68,6 +69,8 @@ pub struct Settings {
     pub secret_key: Option<String>,
     /// The Postrider that compiles installed adapters in a process of its own; without it this program itself.
     pub compiler_program: Option<PathBuf>,
+    /// Where compiled adapters are kept, for this user alone; without it a folder in `data_dir`.
+    pub adapter_cache_dir: Option<PathBuf>,
     /// Networks that postbacks may reach although the guard refuses them (`127.0.0.0/8,10.1.0.0/16`).
     #[serde(deserialize_with = "networks")]
     pub egress_allow: Vec<IpNet>,
@@ -99,6 +102,7 @@ impl Default for Settings {
             admin_api_key: None,
             secret_key: None,
             compiler_program: None,
+            adapter_cache_dir: None,
             egress_allow: Vec::new(),
             trusted_proxies: Vec::new(),
             role: Role::All,
@@ -174,6 +178,10 @@ impl Settings {
 
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    pub fn adapter_cache_dir(&self) -> PathBuf {
+        self.adapter_cache_dir.clone().unwrap_or_else(|| self.data_dir.join("compiled-adapters"))
     }
 
     /// Where the database is: the one configured or a file in the data folder.

@@ -87,6 +87,7 @@ impl TestApp {
             database_url: Some(database.url()),
             data_dir: data_dir.path().to_owned(),
             admin_api_key: Some(ADMIN_KEY.to_owned()),
+            adapter_cache_dir: Some(crate::process::adapter_cache()),
             egress_allow: vec!["127.0.0.1/32".parse().expect("a network")],
             ..Settings::default()
         };

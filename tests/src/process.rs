@@ -14,6 +14,11 @@ use crate::wait::within;
 
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
 
+/// One for all servers under test, in this run and the next: compiling every adapter for each would take most of the time.
+pub fn adapter_cache() -> PathBuf {
+    std::env::temp_dir().join("postrider-tests-adapters")
+}
+
 /// Where and how the program runs; outlives any number of its runs.
 pub struct Installation {
     pub database: Database,
@@ -84,6 +89,7 @@ impl Installation {
             .env("DATABASE_URL", self.database.url())
             .env("POSTRIDER_DATA_DIR", self.data_dir.path())
             .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
+            .env("POSTRIDER_ADAPTER_CACHE_DIR", adapter_cache())
             .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
             .envs(self.environment.iter().map(|(k, v)| (*k, v.as_str())))
             .stdin(Stdio::null())

@@ -15,7 +15,7 @@ use super::load::Origin;
 use super::{engine, load};
 
 /// Adapters that come with the program, as built from `plugins/`.
-const BUILT_IN: [&[u8]; 5] = [
+const BUILT_IN: [&'static [u8]; 5] = [
     include_bytes!("../../../plugins/dist/affrank.wasm"),
     include_bytes!("../../../plugins/dist/crm-json.wasm"),
     include_bytes!("../../../plugins/dist/integr8.wasm"),
@@ -58,9 +58,14 @@ impl Host {
     pub(super) fn start_with(cache_dir: &Path, compiler: Compiler) -> Result<Self, AdapterError> {
         let (engine, allocation) = engine::start()?;
         let mut inner = Inner { engine, allocation, cache: Cache::open(cache_dir), compiler, built_in: Vec::new() };
-        for wasm in BUILT_IN {
-            let adapter = inner.load(wasm, Origin::Ours, Limits::default())?;
-            inner.built_in.push(BuiltIn { adapter: Arc::new(adapter), wasm });
+        // Side by side: on the very first start each has to be compiled.
+        let loaded: Vec<_> = std::thread::scope(|scope| {
+            let load = |wasm| inner.load(wasm, Origin::Ours, Limits::default());
+            let loading = BUILT_IN.map(|wasm| (wasm, scope.spawn(move || load(wasm))));
+            loading.into_iter().map(|(wasm, thread)| (wasm, thread.join().expect("loading does not panic"))).collect()
+        });
+        for (wasm, adapter) in loaded {
+            inner.built_in.push(BuiltIn { adapter: Arc::new(adapter?), wasm });
         }
         Ok(Self { inner: Arc::new(inner) })
     }
