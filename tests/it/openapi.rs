@@ -38,6 +38,8 @@ async fn the_description_is_complete() {
         "/api/v1/postbacks/{id}",
         "/api/v1/postbacks/parse",
         "/api/v1/postbacks/{id}/test",
+        "/api/v1/templates",
+        "/api/v1/templates/{id}",
         "/api/v1/conversions",
         "/api/v1/conversions/{id}",
         "/api/v1/conversions/{id}/approve",
