@@ -3,6 +3,7 @@
 mod access;
 mod adapter_commands;
 mod clicks;
+mod contract;
 mod conversions;
 mod crash;
 mod delivery;
