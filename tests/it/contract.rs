@@ -157,6 +157,12 @@ fn every_bad_configuration_is_refused_at_its_place() {
 
 #[test]
 fn whatever_happens_adapters_answer_and_answer_the_same() {
+    // Strategies nest deeply, and take more than a test's thread has.
+    let roomy = std::thread::Builder::new().stack_size(64 << 20).spawn(generate_and_ask).expect("a thread starts");
+    roomy.join().expect("every answer is good");
+}
+
+fn generate_and_ask() {
     let ask = |call: &dyn Fn(&mut Session, &wire::Binding) -> String| {
         for (slug, Subject { adapter, configs, .. }) in SUBJECTS.iter() {
             for config in configs {
@@ -172,7 +178,8 @@ fn whatever_happens_adapters_answer_and_answer_the_same() {
         }
     };
     let context = context();
-    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 64, failure_persistence: None, max_shrink_iters: 100, ..Config::default() });
     let event = |event| {
         ask(&|session, binding| told(session.decide(&context, binding, &event)));
         ask(&|session, binding| match session.render(&context, binding, &event) {
