@@ -4,6 +4,7 @@ mod access;
 mod adapter_commands;
 mod adapters;
 mod clicks;
+mod contract;
 mod conversions;
 mod crash;
 mod delivery;

@@ -133,6 +133,10 @@ impl Session {
         &self.log
     }
 
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
     /// What the last call took, also if it failed.
     pub fn cost(&self) -> Cost {
         self.cost
