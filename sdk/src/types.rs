@@ -4,7 +4,8 @@ pub use crate::bindings::exports::postrider::adapter::adapter_api::{Json, Respon
 pub use crate::bindings::postrider::adapter::types::{
     Action, AdapterError, Binding, Body, Capabilities, Check, Click, ConfigIssue, Context, Conversion,
     ConversionStatus, Decision, Descriptor, ErrorKind, Event, Field, HttpMethod, InboundReport, InboundRequest,
-    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedAmount, ReportedConversion, Request, RulePolicy, Verdict,
+    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedAmount, ReportedConversion, Request, RulePolicy,
+    Verdict,
 };
 
 impl Descriptor {
