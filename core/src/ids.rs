@@ -192,6 +192,13 @@ impl DeliveryId {
     }
 }
 
+impl SourceId {
+    /// The source that an affiliate has from the start: whoever makes it makes the same.
+    pub fn first_of(affiliate: AffiliateId) -> Self {
+        Self(derive(affiliate.0, affiliate.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ pub mod conversion;
 pub mod delivery;
 pub mod event;
 pub mod guards;
+pub mod inbound_request;
 pub mod landing;
 pub mod lease;
 pub mod ledger;

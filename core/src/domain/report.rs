@@ -156,8 +156,8 @@ impl Issue {
             Self::TestPing => "test_ping",
             Self::NothingReported(_) => "nothing_reported",
             Self::StatusIgnored(_) => "status_ignored",
-            Self::ClickIdMissing => "click_id_missing",
-            Self::LiteralMacro { .. } => "literal_macro",
+            Self::ClickIdMissing => "no_click_id",
+            Self::LiteralMacro { .. } => "unreplaced_macro",
             Self::ForeignClickId(_) => "foreign_click_id",
             Self::ClickIdTooShort { .. } => "click_id_too_short",
             Self::ClickIdAmbiguous(_) => "click_id_ambiguous",
@@ -172,6 +172,14 @@ impl Issue {
             Self::InvalidTime(_) => "invalid_time",
             Self::TooLong { .. } => "too_long",
             Self::GivenUp { .. } => "given_up",
+        }
+    }
+
+    /// Of what an adapter found and named itself: a mistake of the set-up is refused, so that the network's log shows it.
+    pub fn outcome_of_code(code: &str) -> Outcome {
+        match code {
+            "unreplaced_macro" | "no_click_id" | "unreadable_body" | "invalid_amount" => Outcome::Refused,
+            _ => Outcome::Ignored,
         }
     }
 
@@ -493,7 +501,7 @@ mod tests {
             assert!(!is_literal_macro(text), "{text}");
         }
         let it = Words { click_id: Some("06a5".into()), transaction_id: Some("{tid}".into()), ..Words::default() };
-        assert_eq!(it.screened().unwrap_err().code(), "literal_macro");
+        assert_eq!(it.screened().unwrap_err().code(), "unreplaced_macro");
     }
 
     #[test]
@@ -507,7 +515,7 @@ mod tests {
             assert_eq!(code(test, "1"), "test_ping", "{test}");
         }
         assert_eq!(code("testimonial-7", "1"), "");
-        assert_eq!(code("  ", ""), "click_id_missing");
+        assert_eq!(code("  ", ""), "no_click_id");
         assert_eq!(code("", "T-1"), "");
         assert_eq!(code("x", &"t".repeat(201)), "too_long");
     }

@@ -41,9 +41,9 @@ pub struct Source {
 
 impl Source {
     /// The source that an affiliate has from the start. It adds nothing to landing URLs until told to.
-    pub fn first(affiliate_id: AffiliateId, id: SourceId, key: String, at: Timestamp) -> Self {
+    pub fn first(affiliate_id: AffiliateId, key: String, at: Timestamp) -> Self {
         Self {
-            id,
+            id: SourceId::first_of(affiliate_id),
             key,
             name: "AffRank".into(),
             adapter: FIRST_ADAPTER.into(),
