@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId};
 
+use super::masking;
 use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that nobody has judged yet.
@@ -44,6 +45,24 @@ pub struct RawRequest {
     /// The body was longer.
     pub truncated: bool,
     pub remote_ip: Option<IpAddr>,
+}
+
+impl RawRequest {
+    /// For somebody to read: without secrets and, for those who may not see buyers, without people.
+    pub fn shown(mut self, secrets: &[String], hides_people: bool) -> Self {
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+        let body = String::from_utf8_lossy(&self.body).into_owned();
+        let hide = |text: &str| {
+            let text = masking::mask(text, &secrets);
+            if hides_people { masking::hide_people(&text) } else { text }
+        };
+        self.query = hide(&self.query);
+        self.body = hide(&body).into_bytes();
+        for (_, value) in &mut self.headers {
+            *value = hide(value);
+        }
+        self
+    }
 }
 
 /// An outcome with its stable code and its sentence; what was accepted needs neither.

@@ -85,7 +85,10 @@ pub struct SourceSettings {
 
 /// What a status word of the network means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "must be pending, approved, rejected or ignored, or an object such as {\"status\": \"rejected\", \"reason\": \"fraud\"}"
+)]
 pub enum Meaning {
     Word(MeaningWord),
     Reasoned(Reasoned),

@@ -1,7 +1,11 @@
 //! Queries of sources.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
 
 use crate::clock::Timestamp;
 use crate::domain::source::Source;
@@ -71,7 +75,6 @@ pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Resul
 
 /// Saves it unless somebody changed it since it was `seen`; says whether it did.
 pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
-    use sea_orm::ActiveModelTrait;
     let saved = Entity::update_many()
         .set(Model::from(source).into_active_model().reset_all())
         .filter(Column::Id.eq(source.id))
@@ -84,6 +87,14 @@ pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -
 /// Also archived ones: their log still refers to them.
 pub async fn find(db: &impl ConnectionTrait, id: SourceId) -> Result<Option<Source>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Source::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = SourceId>,
+) -> Result<HashMap<SourceId, Source>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    Ok(super::readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
 pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Source>, DbErr> {

@@ -3,6 +3,7 @@
 mod judging;
 mod matching;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::DbErr;
@@ -46,6 +47,21 @@ impl Received {
             adapters_reply,
             refuses_unknown: source.settings.unknown_status_reply == UnknownReply::Refuse,
         }
+    }
+}
+
+/// A request for somebody to read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub request: InboundRequest,
+    /// What nobody may read in it.
+    pub secrets: Vec<String>,
+}
+
+impl Shown {
+    fn of(request: InboundRequest, source: Option<&Source>) -> Self {
+        let secrets = source.into_iter().flat_map(|it| it.settings.guards.secret_values());
+        Self { request, secrets: secrets.map(str::to_owned).collect() }
     }
 }
 
@@ -118,35 +134,39 @@ pub async fn judge_again(app: &App, leased: Leased<InboundRequest>) {
 }
 
 /// Judges a request again, after something was put right. What was accepted stays as it is.
-pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<InboundRequest, Error> {
+pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
     let known = get(app, actor, id).await?;
-    if matches!(known.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
+    if matches!(known.request.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
         return Ok(known);
     }
-    let source = super::sources::get(app, actor, known.source_id).await?;
+    let source = super::sources::get(app, actor, known.request.source_id).await?;
     let now = app.clock.now();
     let lease = lease(now);
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
-    Ok(judge(app, &source, Leased { it, lease }).await?.0)
+    let (request, _) = judge(app, &source, Leased { it, lease }).await?;
+    Ok(Shown::of(request, Some(&source)))
 }
 
-pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<InboundRequest, Error> {
+pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
     let found = storage::inbound_requests::find(app.db.reader(), id).await?;
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
-    visible.ok_or_else(|| Error::not_found("inbound request", id))
+    let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
+    let source = storage::sources::find(app.db.reader(), request.source_id).await?;
+    Ok(Shown::of(request, source.as_ref()))
 }
 
-pub async fn list(
-    app: &App,
-    actor: Actor,
-    mut filter: Filter,
-    page: PageRequest,
-) -> Result<Page<InboundRequest>, Error> {
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::inbound_requests::list(app.db.reader(), filter, page).await?)
+    let page = storage::inbound_requests::list(app.db.reader(), filter, page).await?;
+    let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
+    let sources = storage::sources::find_many(app.db.reader(), ids).await?;
+    Ok(page.map(|it| {
+        let source = sources.get(&it.source_id);
+        Shown::of(it, source)
+    }))
 }
 
 fn lease(now: Timestamp) -> Lease {
