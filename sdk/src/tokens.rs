@@ -127,6 +127,10 @@ impl<T> Template<T> {
         if self.source.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
             problems.push("The URL must not contain spaces, line breaks or backslashes.".into());
         }
+        // A manual's <account> that nobody filled in would be sent as it is.
+        if self.source.contains(['<', '>']) {
+            problems.push("Replace what stands in angle brackets by your own value.".into());
+        }
         if url::has_dot_segment(&self.source) {
             problems.push("The URL must not contain '.' or '..' as a path segment.".into());
         }
@@ -299,6 +303,7 @@ mod tests {
         assert_eq!(issues("https://t.example/[a]?b=[b]", Syntax::SQUARE), 0);
         assert_eq!(issues("https://t.example/../x", Syntax::SQUARE), 1);
         assert_eq!(issues("t.example", Syntax::SQUARE), 1);
+        assert_eq!(issues("https://t.example/<account>/pb", Syntax::CURLY), 1);
         let template = Template::parse("https://t.example/{a}/x", Syntax::CURLY, upper);
         let url = |value: &'static str| template.render_url("/url", |_| Cow::Borrowed(value));
         assert!(url("..").is_err());
