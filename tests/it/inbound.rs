@@ -35,6 +35,10 @@ on_both_databases!(
     a_head_has_no_effect,
     a_large_body_is_refused_and_logged,
     a_source_says_what_it_cannot_be,
+    affrank_matches_a_session_to_its_click_with_keyword_and_page,
+    affrank_adds_its_session_to_the_links_of_its_affiliate,
+    what_nobody_judged_is_judged_when_the_lease_ends,
+    a_source_without_its_adapter_says_so,
 );
 
 /// A source about to be saved. Its network sends sub (our click id), tid, st, sum, cur and g.
@@ -240,26 +244,22 @@ async fn amounts_come_in_every_unit_and_stay_exact(db: Database) {
         assert_eq!(found[0]["payout"], wanted, "{amounts} {sum}");
     }
     let source = source(&t).save().await;
-    for (field, sum, code) in [
+    for (field, value, code) in [
         ("sum", "12,50", "invalid_amount"),
         ("rev", "-1", "invalid_amount"),
         ("sale", "a lot", "invalid_amount"),
         ("cur", "dollars", "invalid_currency"),
         ("at", "yesterday", "invalid_time"),
     ] {
-        let answer = source.report(&[("sub", &click.id), ("tid", "bad"), ("sum", "1"), (field, sum)]).await;
-        if field == "sum" {
-            // The first of two wins, so the bad one has to come alone.
-            source.report(&[("sub", &click.id), ("tid", "bad"), (field, sum)]).await;
-        } else {
-            assert_eq!(answer.status, 422, "{field}: {}", answer.text);
-            assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
-        }
-        let entry = source.last().await;
-        // `cur` counts only beside an amount.
-        assert_outcome(&entry, "refused", code);
+        // A currency says something only beside an amount.
+        let amount = if field == "sum" { ("x", "") } else { ("sum", "1") };
+        let answer = source.report(&[("sub", &click.id), ("tid", "bad"), amount, (field, value)]).await;
+        assert_eq!(answer.status, 422, "{field}: {}", answer.text);
+        assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+        assert_outcome(&source.last().await, "refused", code);
+        t.tick();
     }
-    assert_eq!(t.admin.list("/api/v1/conversions?transaction_id=bad").await.len(), 1, "the one good amount");
+    assert!(t.admin.list("/api/v1/conversions?transaction_id=bad").await.is_empty());
 }
 
 async fn a_repetition_is_a_duplicate_and_answers_the_same(db: Database) {
@@ -750,4 +750,95 @@ async fn a_source_says_what_it_cannot_be(db: Database) {
     let answer = create("config", json!({"base_url": 7})).await;
     answer.expect_problem(422, "invalid_config");
     assert_eq!(t.admin.list("/api/v1/sources").await.len(), 0);
+}
+
+/// The source that an affiliate has from the start.
+async fn first_source(t: &TestApp, affiliate: &Affiliate) -> Source {
+    let saved = affiliate.client.list("/api/v1/sources").await.remove(0);
+    Source::of(t, &affiliate.client, &saved)
+}
+
+async fn affrank_matches_a_session_to_its_click_with_keyword_and_page(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click_on(&t.any_link().await, "?keyword=red+shoes&page=%2Freviews").await;
+    let source = first_source(&t, &click.link.affiliate).await;
+
+    let answer = source.report(&[("sessionId", &click.id), ("amount", "4.75")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    // The same session in the case of a network that shouts.
+    source.report(&[("sessionId", &click.id.to_uppercase()), ("amount", "4.75")]).await;
+
+    let conversion = only_conversion(&t, &click).await;
+    assert_eq!(conversion["payout"], json!({"amount": "4.75", "currency": "USD"}));
+    assert_eq!(conversion["status"], "approved");
+    let stored = t.admin.get(&format!("/api/v1/clicks/{}", click.id)).await.expect(200);
+    assert_eq!(stored["parameters"], json!({"keyword": "red shoes", "page": "/reviews"}));
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
+    // The guide: what was never a session of ours.
+    t.tick();
+    assert_eq!(source.report(&[("sessionId", "{SESSION_ID}"), ("amount", "{COMMISSION}")]).await.status, 422);
+    assert_outcome(&source.last().await, "refused", "unreplaced_macro");
+}
+
+async fn affrank_adds_its_session_to_the_links_of_its_affiliate(db: Database) {
+    let t = TestApp::start(db).await;
+    let (mine, other) = (t.any_link().await, t.any_link().await);
+    let source = first_source(&t, &mine.affiliate).await;
+    let sessions = async |link: &postrider_tests::app::Link, query: &str| -> (String, Vec<String>) {
+        let answer = t.anonymous().get(&format!("{}{query}", link.path)).await;
+        let location = url::Url::parse(answer.header("location").unwrap()).unwrap();
+        let sessions = location.query_pairs().filter(|(name, _)| name == "affrank_sid" || name == "s id");
+        let sessions = sessions.map(|(_, value)| value.into_owned()).collect();
+        (postrider_tests::app::click_id_in(&answer), sessions)
+    };
+    assert_eq!(sessions(&mine, "").await.1, [""; 0], "nothing is added until somebody wants it");
+
+    let patched = source.patch(json!({"config": {"append": true}})).await.expect(200);
+    assert_eq!(patched["decorates_clicks"], true);
+
+    let (click, found) = sessions(&mine, "?keyword=a").await;
+    assert_eq!(found, [click.as_str()]);
+    let stored = t.admin.get(&format!("/api/v1/clicks/{click}")).await.expect(200);
+    assert!(text(&stored, "landing_url").ends_with(&format!("affrank_sid={click}")), "{stored}");
+    assert_eq!(sessions(&mine, "?affrank_sid=own").await.1, ["own"], "a name that is there already is not repeated");
+    assert_eq!(sessions(&other, "").await.1, [""; 0], "another affiliate's");
+
+    source.patch(json!({"config": {"append": true, "parameter": "sid"}})).await.expect(200);
+    assert_eq!(sessions(&mine, "").await.1, [""; 0]);
+    source.patch(json!({"config": {"append": true}, "enabled": false})).await.expect(200);
+    assert_eq!(sessions(&mine, "").await.1, [""; 0]);
+}
+
+/// A request is a row before anything judges it, so whoever dies then leaves it to the worker.
+async fn what_nobody_judged_is_judged_when_the_lease_ends(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).settings(json!({"amounts": {"decimal": ","}})).save().await;
+    source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "1.5")]).await;
+    source.patch(json!({"settings": {"amounts": {"decimal": "."}}})).await.expect(200);
+    // As it was while it was judged.
+    let now = postrider_tests::app::START_MS;
+    let sql = format!(
+        "UPDATE inbound_requests SET outcome = 'waiting', code = 'not_judged', items = '[]', tries = 0,
+         due_at = {now}, lease_until = {}, claim = 7, settled_at = NULL",
+        now + 60_000
+    );
+    t.database.execute(&sql).await;
+
+    t.advance(Duration::from_secs(60));
+    t.deliver_all().await;
+
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(only_conversion(&t, &click).await["payout"]["amount"], "1.50");
+}
+
+async fn a_source_without_its_adapter_says_so(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    t.database.execute("UPDATE sources SET adapter = 'gone'").await;
+    let answer = source.report(&[("sub", &click.id)]).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(answer.text.contains("\"gone\""), "{}", answer.text);
+    assert_outcome(&source.last().await, "failed", "adapter_missing");
 }

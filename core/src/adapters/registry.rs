@@ -13,7 +13,8 @@ use super::limits::Limits;
 use super::{engine, load};
 
 /// Adapters that come with the program, as built from `plugins/`.
-const BUILT_IN: [&[u8]; 1] = [include_bytes!("../../../plugins/dist/macro-url.wasm")];
+const BUILT_IN: [&[u8]; 2] =
+    [include_bytes!("../../../plugins/dist/affrank.wasm"), include_bytes!("../../../plugins/dist/macro-url.wasm")];
 
 /// Cheap to clone; all clones share the engine, its pool and the loaded adapters.
 #[derive(Clone)]
