@@ -5,6 +5,7 @@
 mod dialect;
 mod m2026_11_20_000001_spine;
 mod m2026_11_21_000002_adapters;
+mod m2026_11_21_000003_inbound;
 mod m2026_11_21_000004_templates;
 
 use sea_orm_migration::prelude::*;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m2026_11_20_000001_spine::Migration),
             Box::new(m2026_11_21_000002_adapters::Migration),
+            Box::new(m2026_11_21_000003_inbound::Migration),
             Box::new(m2026_11_21_000004_templates::Migration),
         ]
     }

@@ -264,6 +264,28 @@ async fn every_error_says_what_to_do(db: Database) {
     g.post("invalid_field_template_value", postbacks, template("voluum", json!({"tracking_domain": "my tracker"})))
         .await;
 
+    // Sources.
+    let source = |changes: Value| {
+        let mut body = json!({"name": "x", "adapter": "macro-url", "config": {"base_url": "https://n.example/",
+            "method": "GET", "parameters": [], "custom": [], "fields": {"click_id": "sub"}}});
+        for (field, value) in changes.as_object().expect("an object") {
+            body[field] = value.clone();
+        }
+        body
+    };
+    let sources = "/api/v1/sources";
+    g.get("not_found_source", &format!("{sources}/src_{nothing}")).await;
+    g.get("not_found_inbound_request", &format!("/api/v1/inbound_requests/inr_{nothing}")).await;
+    g.get("invalid_parameter_outcome", "/api/v1/inbound_requests?outcome=lost").await;
+    g.post("unknown_adapter_of_a_source", sources, source(json!({"adapter": "no-such-adapter"}))).await;
+    g.post("invalid_config_of_a_source", sources, source(json!({"config": {"base_url": 7}}))).await;
+    let settings = json!({"statuses": {"1": "aproved"}});
+    g.post("invalid_field_status_of_a_source", sources, source(json!({"settings": settings}))).await;
+    g.post("invalid_field_time_zone", sources, source(json!({"settings": {"time_zone": "Mars"}}))).await;
+    let settings =
+        json!({"guards": {"token": {"parameter": "", "value": "short"}}, "reply": {"status": 404, "body": ""}});
+    g.post("invalid_field_settings_of_a_source", sources, source(json!({"settings": settings}))).await;
+
     // Deliveries and keys.
     g.t.receiver.always("/p", Reply::status(200));
     let saved = g.t.postback("/p").save().await;

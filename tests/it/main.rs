@@ -12,6 +12,7 @@ mod demo;
 mod egress;
 mod errors;
 mod idempotency;
+mod inbound;
 mod macros;
 mod openapi;
 mod operation;

@@ -85,7 +85,7 @@ impl Session {
         Ok(output::bounded_outcome(outcome.map_err(refused)?))
     }
 
-    /// What to add to the target URL of a click.
+    /// What to add to the landing URL of a click.
     pub fn decorate_click(
         &mut self,
         ctx: &wire::Context,
@@ -93,17 +93,13 @@ impl Session {
         click: &wire::Click,
     ) -> Result<Vec<wire::Field>, AdapterError> {
         let fields = self.call("decorate-click", |instance| {
-            instance.exports.postrider_adapter_adapter_api().call_decorate_click(
-                &mut instance.store,
-                ctx,
-                binding,
-                click,
-            )
+            let api = instance.exports.postrider_adapter_adapter_api();
+            api.call_decorate_click(&mut instance.store, ctx, binding, click)
         })?;
-        fields.map_err(refused)
+        output::check_decoration(fields.map_err(refused)?)
     }
 
-    /// What a network reports to us, in its own words.
+    /// What a network's request reports, in its own words.
     pub fn parse_inbound(
         &mut self,
         ctx: &wire::Context,
@@ -111,14 +107,10 @@ impl Session {
         request: &wire::InboundRequest,
     ) -> Result<wire::InboundReport, AdapterError> {
         let report = self.call("parse-inbound", |instance| {
-            instance.exports.postrider_adapter_adapter_api().call_parse_inbound(
-                &mut instance.store,
-                ctx,
-                binding,
-                request,
-            )
+            let api = instance.exports.postrider_adapter_adapter_api();
+            api.call_parse_inbound(&mut instance.store, ctx, binding, request)
         })?;
-        report.map_err(refused)
+        output::check_report(report.map_err(refused)?)
     }
 
     pub(super) fn validate(&mut self, config: &wire::Json) -> Result<Vec<wire::ConfigIssue>, AdapterError> {

@@ -10,6 +10,7 @@ pub mod conversions;
 pub mod deliveries;
 pub mod error;
 pub mod events;
+pub mod inbound;
 pub mod inbox;
 pub mod links;
 pub mod offers;
@@ -19,6 +20,7 @@ pub mod routing;
 pub mod samples;
 pub mod secrets;
 pub mod sending;
+pub mod sources;
 pub mod templates;
 pub mod wire;
 

@@ -330,8 +330,8 @@ async fn check_references(app: &App, postback: &Postback) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a new postback pins.
-async fn newest(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
+/// What a new postback or source pins.
+pub(super) async fn newest(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
     if let Some(adapter) = app.adapters.latest(id).await? {
         return Ok(adapter);
     }
