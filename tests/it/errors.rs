@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 on_both_databases!(every_error_says_what_to_do);
 
 /// Every code that programs may rely on. Not here, because no request provokes them on purpose: internal, unavailable,
-/// invalid_body, adapter_…; in tests of their own: idempotency_key_in_progress, offer_missing.
-const CODES: [&str; 32] = [
+/// invalid_body, most of adapter_…; in tests of their own (adapters.rs among them): secret_…,
+/// idempotency_key_in_progress, offer_missing.
+const CODES: [&str; 34] = [
+    "adapter_not_a_component",
+    "adapter_too_large",
     "amount_missing",
     "attribution_missing",
     "body_too_large",
@@ -246,6 +249,10 @@ async fn every_error_says_what_to_do(db: Database) {
     g.post("invalid_rule_delay", postbacks, body).await;
     let body = postback(&g, &[("adapter", json!("no-such-adapter"))]);
     g.post("unknown_adapter", postbacks, body).await;
+    g.raw("adapter_not_a_component", "/api/v1/adapters", "application/wasm", "(component)").await;
+    g.raw("adapter_too_large", "/api/v1/adapters", "application/wasm", vec![0; (4 << 20) + 1]).await;
+    let body = postback(&g, &[("config", json!({"base_url": "https://t.example/", "x": {"$sealed": ""}}))]);
+    g.post("invalid_config_sealed", postbacks, body).await;
     let config = json!({"base_url": "ftp://x", "method": "PUT", "parameters": [{"name": "", "macro": "nope"}]});
     let body = postback(&g, &[("config", config)]);
     g.post("invalid_config", postbacks, body).await;

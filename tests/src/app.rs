@@ -101,7 +101,7 @@ impl TestApp {
             clock,
             receiver: Receiver::start().await,
             database,
-            data_dir: data_dir,
+            data_dir,
             next: AtomicU32::new(0),
         }
     }

@@ -92,8 +92,8 @@ impl Compiler {
             Ok(())
         } else if killed_by(Signal::XCPU) || killed_by(Signal::KILL) {
             Err(too_costly(format!("{cpu_secs} seconds of computing")))
-        } else if killed_by(Signal::ABORT) {
-            // What Rust does when there is no memory left.
+        } else if killed_by(Signal::ABORT) || killed_by(Signal::SEGV) {
+            // How Rust and its allocator end when there is no memory left.
             Err(too_costly(format!("{} MiB of memory", memory_bytes >> 20)))
         } else if let Some(signal) = status.signal() {
             Err(AdapterError::ContractMismatch { reason: format!("the compiler crashed on it (signal {signal})") })

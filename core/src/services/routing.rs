@@ -13,7 +13,7 @@ use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
 use crate::storage;
 
-use super::adapters::{Faults, Standing, key_of};
+use super::adapters::{Call, Faults, Standing, key_of};
 use super::plan::Plan;
 use super::secrets::Vault;
 use super::{Error, wire};
@@ -115,7 +115,7 @@ fn decide(plan: &Plan, faults: &Faults, events: &[&Arc<Event>], now: Timestamp, 
     for event in events {
         let context = wire::context(now, 0, false, event.id.to_string());
         let decided = session.decide(&context, binding, &wire::event(event, postback));
-        faults.count(postback, &decided);
+        faults.count(Call::Decide, postback, &decided);
         let wait = match decided.map(|decision| decision.verdict) {
             Ok(contract::Verdict::Skip) => continue,
             Ok(contract::Verdict::Fire) => delay,

@@ -89,11 +89,15 @@ impl Vault {
 
     /// Seals every secret of a configuration that is not sealed yet.
     pub fn seal_config(&self, schema: &Schema, config: &mut Value, holder: &str) {
-        schema.visit_secrets(config, Value::is_string, |_, secret| {
-            if let Value::String(text) = secret {
-                *secret = json!({SEALED: self.seal(text, holder)});
-            }
-        });
+        schema.visit_secrets(
+            config,
+            |it| it.is_string() || is_sealed(it),
+            |_, secret| {
+                if let Value::String(text) = secret {
+                    *secret = json!({SEALED: self.seal(text, holder)});
+                }
+            },
+        );
     }
 
     /// The configuration as it was entered.

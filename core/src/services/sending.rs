@@ -25,7 +25,7 @@ use crate::ids::{ConversionId, DeliveryId, PostbackId};
 use crate::storage;
 use crate::storage::deliveries::{Finish, Sibling};
 
-use super::adapters::{Faults, Standing as AdapterStanding, key_of};
+use super::adapters::{Call, Faults, Standing as AdapterStanding, key_of};
 use super::plan::Plan;
 use super::routing::Owed;
 use super::secrets::SecretError;
@@ -322,7 +322,7 @@ fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp)
     let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
     if undecided && delivery.attempts == 0 {
         let decided = session.decide(&context, &plan.binding, &event);
-        faults.count(&plan.postback, &decided);
+        faults.count(Call::Decide, &plan.postback, &decided);
         log.extend(lines(plan, session.log()));
         match decided {
             Ok(decision) if decision.verdict == contract::Verdict::Skip => {
@@ -336,7 +336,7 @@ fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp)
         }
     }
     let rendered = session.render(&context, &plan.binding, &event);
-    faults.count(&plan.postback, &rendered);
+    faults.count(Call::Render, &plan.postback, &rendered);
     log.extend(lines(plan, session.log()));
     match rendered {
         Ok(request) => Rendered::Request(request, log),
@@ -478,7 +478,7 @@ impl Verdict {
             wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
         let session = sessions.of(plan);
         let classified = session.classify(&context, &plan.binding, request, &wire::response(answer));
-        faults.count(&plan.postback, &classified);
+        faults.count(Call::Classify, &plan.postback, &classified);
         sent.log.extend(lines(plan, session.log()));
         Self::of_outcome(classified, answer, now).hiding(plan)
     }

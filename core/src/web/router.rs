@@ -45,7 +45,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(postbacks::test_postback))
         .routes(routes!(templates::list_templates))
         .routes(routes!(templates::get_template))
-        .routes(routes!(adapters::install_adapter, adapters::list_adapters))
+        .merge(uploads())
         .routes(routes!(adapters::get_adapter))
         .routes(routes!(adapters::disable_adapter))
         .routes(routes!(adapters::enable_adapter))
@@ -61,6 +61,13 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(inbound_requests::replay_inbound_request))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
+}
+
+/// A component that is too large should be told so by its size, and so must be read.
+fn uploads() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(adapters::install_adapter, adapters::list_adapters))
+        .layer(DefaultBodyLimit::max(2 * BODY_LIMIT))
 }
 
 /// Everything that this server answers.

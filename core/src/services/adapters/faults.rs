@@ -1,6 +1,7 @@
 //! Faults in a row, by adapter version, and what follows from too many.
 //!
-//! Counted in memory, where the calls are made; the table only hears of changes. Each node counts for itself.
+//! Counted in memory, where the calls are made; the table only hears of changes. Each node counts for itself. Each call counts
+//! for itself as well: an adapter that decides well and always fails to render must not look healthy in between.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +21,18 @@ pub struct Faults(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    streaks: Mutex<HashMap<Key, Streak>>,
+    /// By version and call.
+    streaks: Mutex<HashMap<(Key, Call), Streak>>,
     /// Whether there is any streak at all: nearly never, and then counting costs nothing.
     any: AtomicBool,
+}
+
+/// What an adapter was asked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Call {
+    Decide,
+    Render,
+    Classify,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -37,22 +47,24 @@ struct Streak {
 
 impl Faults {
     /// Counts the outcome of a call on behalf of a postback.
-    pub fn count<T>(&self, postback: &Postback, outcome: &Result<T, AdapterError>) {
+    pub fn count<T>(&self, call: Call, postback: &Postback, outcome: &Result<T, AdapterError>) {
         match outcome {
-            Err(error) if error.is_fault() => self.count_fault(postback, error),
+            Err(error) if error.is_fault() => self.count_fault(call, postback, error),
             // Nobody's fault, and no sign of health.
             Err(AdapterError::Busy) => {}
-            Ok(_) | Err(_) if self.0.any.load(Ordering::Relaxed) => self.count_success(&key_of(postback)),
+            Ok(_) | Err(_) if self.0.any.load(Ordering::Relaxed) => {
+                self.count_success(&(key_of(postback), call));
+            }
             Ok(_) | Err(_) => {}
         }
     }
 
-    fn count_fault(&self, postback: &Postback, error: &AdapterError) {
+    fn count_fault(&self, call: Call, postback: &Postback, error: &AdapterError) {
         let key = key_of(postback);
         metrics::counter!("postrider_adapter_faults_total", "adapter" => key.0.clone(), "version" => key.1.clone(), "code" => error.code())
             .increment(1);
         let mut streaks = self.streaks();
-        let streak = streaks.entry(key).or_default();
+        let streak = streaks.entry((key, call)).or_default();
         streak.faults = streak.faults.saturating_add(1);
         streak.owners.insert(postback.owner);
         streak.last = error.to_string();
@@ -60,7 +72,7 @@ impl Faults {
         self.0.any.store(true, Ordering::Relaxed);
     }
 
-    fn count_success(&self, key: &Key) {
+    fn count_success(&self, key: &(Key, Call)) {
         if let Some(streak) = self.streaks().get_mut(key).filter(|streak| streak.faults > 0) {
             *streak = Streak { unsaved: true, ..Streak::default() };
         }
@@ -68,15 +80,17 @@ impl Faults {
 
     /// Whether so many calls for this postback's owner failed in a row that no more should be tried now.
     pub fn too_many(&self, postback: &Postback) -> bool {
-        self.0.any.load(Ordering::Relaxed)
-            && self
-                .streaks()
-                .get(&key_of(postback))
-                .is_some_and(|streak| streak.faults >= FAULTS_IN_A_ROW && streak.owners.contains(&postback.owner))
+        if !self.0.any.load(Ordering::Relaxed) {
+            return false;
+        }
+        let (key, streaks) = (key_of(postback), self.streaks());
+        streaks.iter().any(|((of, _), streak)| {
+            *of == key && streak.faults >= FAULTS_IN_A_ROW && streak.owners.contains(&postback.owner)
+        })
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        self.streaks().remove(key);
+        self.streaks().retain(|(of, _), _| of != key);
     }
 
     fn take_unsaved(&self) -> Vec<(Key, Streak)> {
@@ -84,8 +98,8 @@ impl Faults {
             return Vec::new();
         }
         let mut streaks = self.streaks();
-        let unsaved: Vec<_> =
-            streaks.iter().filter(|(_, streak)| streak.unsaved).map(|(key, it)| (key.clone(), it.clone())).collect();
+        let unsaved = streaks.iter().filter(|(_, streak)| streak.unsaved);
+        let unsaved: Vec<_> = unsaved.map(|((key, _), it)| (key.clone(), it.clone())).collect();
         streaks.values_mut().for_each(|streak| streak.unsaved = false);
         // Whoever has no streak any more, or is about to be judged, starts anew.
         streaks.retain(|_, streak| (1..FAULTS_IN_A_ROW).contains(&streak.faults));
@@ -93,7 +107,7 @@ impl Faults {
         unsaved
     }
 
-    fn streaks(&self) -> MutexGuard<'_, HashMap<Key, Streak>> {
+    fn streaks(&self) -> MutexGuard<'_, HashMap<(Key, Call), Streak>> {
         self.0.streaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -23,7 +23,7 @@ use crate::storage::{self, Database};
 
 use super::Error;
 
-pub use faults::Faults;
+pub use faults::{Call, Faults};
 pub use install::{disable, enable, install};
 pub use upgrade::{Difference, Judged, Upgrade, upgrade};
 

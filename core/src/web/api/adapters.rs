@@ -75,7 +75,7 @@ pub struct RulePolicyOut {
 
 #[derive(Serialize, ToSchema)]
 pub struct MacroOut {
-    #[schema(example = "{payout}")]
+    #[schema(example = "payout")]
     token: String,
     description: String,
     example: String,
