@@ -290,7 +290,7 @@ async fn every_error_says_what_to_do(db: Database) {
     g.post("invalid_field_status_of_a_source", sources, source(json!({"settings": settings}))).await;
     g.post("invalid_field_time_zone", sources, source(json!({"settings": {"time_zone": "Mars"}}))).await;
     let settings =
-        json!({"guards": {"token": {"parameter": "", "value": "short"}}, "reply": {"status": 404, "body": ""}});
+        json!({"guards": {"token": {"parameter": "", "value": "abc"}}, "reply": {"status": 404, "body": ""}});
     g.post("invalid_field_settings_of_a_source", sources, source(json!({"settings": settings}))).await;
 
     // Deliveries and keys.

@@ -152,8 +152,8 @@ impl Guards {
         for (path, secret) in self.clone().secrets() {
             if secret == MASKED {
                 add(path, "this is the masked value of a secret, and none is stored; write the secret itself");
-            } else if secret.len() < 8 || secret.len() > 200 {
-                add(path, "must have 8 to 200 characters");
+            } else if secret.len() < 4 || secret.len() > 200 {
+                add(path, "must have 4 to 200 characters");
             }
         }
         issues

@@ -199,7 +199,8 @@ async fn carry_out(app: &App, source: &Source, words: Words, item: &mut Item) ->
     let click = item.click_id.map(|id| id.to_string()).unwrap_or_default();
     let fingerprint = report::fingerprint(&[&click, &transaction_id, status.word()]);
     if let Some(conversion) = known(app, source, &fingerprint).await? {
-        return Ok(duplicate(item, conversion));
+        duplicate(item, conversion);
+        return Ok(());
     }
     let recorded = match found {
         Found::Conversion(conversion) => conversions::change_status(app, conversion.id, status).await?,
