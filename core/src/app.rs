@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::adapters;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub egress: Egress,
     pub catalog: Catalog,
     pub inboxes: Inboxes,
+    /// Wakes whoever judges the reports that wait.
+    pub waiting_reports: Arc<Notify>,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
 }
@@ -100,17 +103,19 @@ impl App {
             egress,
             catalog,
             inboxes,
+            waiting_reports: Arc::new(Notify::new()),
             clicks: click_writer,
             conversions: conversion_writer,
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
 
-    /// Whether everything that is due has been done: no event to route, no delivery to send now.
+    /// Whether everything that is due has been done: no event to route, no delivery to send, no report to judge now.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(events == 0 && deliveries == 0)
+        let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
+        Ok(events == 0 && deliveries == 0 && reports == 0)
     }
 }
 

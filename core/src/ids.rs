@@ -71,6 +71,12 @@ pub fn decode(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(bits))
 }
 
+/// The first and the last id that begin with these characters of [`encode`]; `None` for what no id begins with.
+pub fn range_of_prefix(text: &str) -> Option<(Uuid, Uuid)> {
+    let padded = |with: char| decode(&format!("{text}{}", String::from(with).repeat(LENGTH.checked_sub(text.len())?)));
+    Some((padded('0')?, padded('z')?)).filter(|_| !text.is_empty())
+}
+
 /// The id that everybody derives from the same two ids, in the same millisecond as the first.
 /// Deriving instead of drawing makes "one row per pair" hold by primary key, on partitioned tables too.
 fn derive(first: Uuid, second: Uuid) -> Uuid {
@@ -168,6 +174,8 @@ id!(EventId, "evt_", "an event");
 id!(PostbackId, "pbk_", "a postback");
 id!(DeliveryId, "dlv_", "a delivery");
 id!(KeyId, "key_", "an API key");
+id!(SourceId, "src_", "a source");
+id!(InboundRequestId, "inr_", "an inbound request");
 id!(PostingId, "pst_", "a posting");
 
 impl LinkId {
@@ -181,6 +189,13 @@ impl DeliveryId {
     /// One event is owed to one postback once: the pair decides the id, so routing twice adds nothing.
     pub fn of(event: EventId, postback: PostbackId) -> Self {
         Self(derive(event.0, postback.0))
+    }
+}
+
+impl SourceId {
+    /// The source that an affiliate has from the start: whoever makes it makes the same.
+    pub fn first_of(affiliate: AffiliateId) -> Self {
+        Self(derive(affiliate.0, affiliate.0))
     }
 }
 

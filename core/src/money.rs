@@ -118,6 +118,19 @@ impl Currency {
     }
 }
 
+impl Currency {
+    /// How many decimals its minor unit has (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD.
+    pub fn decimals(self) -> u32 {
+        match self.code() {
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
+            | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+            "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+            "CLF" | "UYW" => 4,
+            _ => 2,
+        }
+    }
+}
+
 impl FromStr for Currency {
     type Err = InvalidCurrency;
 

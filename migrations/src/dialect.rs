@@ -7,6 +7,7 @@
 //! | `<int>` | integer | integer | |
 //! | `<big>` | integer | bigint | micros, hashes, tokens |
 //! | `<bool>` | boolean | boolean | |
+//! | `<bytes>` | blob | bytea | a file |
 //! | `<by time>` | nothing | `PARTITION BY RANGE (…)` | ranges of UUIDv7 keys are ranges of time |
 
 use sea_orm_migration::prelude::*;
@@ -31,6 +32,7 @@ fn translate(statement: &str, backend: DbBackend) -> String {
         ("<int>", "integer", "integer"),
         ("<big>", "integer", "bigint"),
         ("<bool>", "boolean", "boolean"),
+        ("<bytes>", "blob", "bytea"),
     ] {
         sql = sql.replace(word, if postgres { on_postgres } else { on_sqlite });
     }

@@ -4,6 +4,7 @@
 
 mod dialect;
 mod m2026_11_20_000001_spine;
+mod m2026_11_21_000003_inbound;
 mod m2026_11_21_000004_templates;
 
 use sea_orm_migration::prelude::*;
@@ -14,6 +15,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m2026_11_20_000001_spine::Migration), Box::new(m2026_11_21_000004_templates::Migration)]
+        vec![
+            Box::new(m2026_11_20_000001_spine::Migration),
+            Box::new(m2026_11_21_000003_inbound::Migration),
+            Box::new(m2026_11_21_000004_templates::Migration),
+        ]
     }
 }

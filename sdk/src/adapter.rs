@@ -73,7 +73,7 @@ pub fn classify_by_status(response: &Response) -> Outcome {
         408 | 429 | 500..=599 => Outcome::Retry(retry_after_ms(&response.headers)),
         status => Outcome::Refused(Refusal {
             code: format!("http_{status}"),
-            message: format!("The destination answered {status}, expected 2xx."),
+            message: format!("the destination answered {status}; it must answer 2xx"),
         }),
     }
 }

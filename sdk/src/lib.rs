@@ -37,10 +37,13 @@
 
 mod adapter;
 mod export;
+pub mod inbound;
 pub mod log;
 pub mod macros;
 pub mod money;
+mod schema;
 pub mod time;
+pub mod tokens;
 mod types;
 pub mod url;
 
@@ -59,12 +62,17 @@ pub mod bindings {
     });
 }
 
-pub use adapter::Adapter;
+pub use adapter::{Adapter, classify_by_status};
 #[doc(hidden)]
 pub use export::Exported;
+pub use schema::{Secret, schema};
+/// For `#[schemars(crate = "postrider_sdk::schemars")]`, so that an adapter needs no dependency of its own.
+pub use schemars;
 pub use types::*;
 
 /// Everything that an adapter usually needs.
 pub mod prelude {
-    pub use crate::{Adapter, log, macros, macros::Macro, money, time, types::*, url};
+    pub use schemars::JsonSchema;
+
+    pub use crate::{Adapter, Secret, inbound, log, macros, macros::Macro, money, schema, time, tokens, types::*, url};
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::types::*;
-use crate::{money, time};
+use crate::{money, time, tokens};
 
 /// The text of a macro for one event.
 type Value<'a> = Option<Cow<'a, str>>;
@@ -66,6 +66,9 @@ static MACROS: &[Macro] = &[
     public("payout", "Commission of the affiliate", "12.50", |e| amount(&conversion(e)?.payout)),
     public("revenue", "What the advertiser pays", "20.00", |e| amount(&conversion(e)?.revenue)),
     public("amount", "Value of the sale", "49.00", |e| amount(&conversion(e)?.sale)),
+    public("payout_minor", "Commission in the currency's minor unit: cents, pennies", "1250", |e| minor(&conversion(e)?.payout)),
+    public("revenue_minor", "What the advertiser pays, in the minor unit", "2000", |e| minor(&conversion(e)?.revenue)),
+    public("amount_minor", "Value of the sale in the minor unit", "4900", |e| minor(&conversion(e)?.sale)),
     public("currency", "Currency of the payout, else of the sale", "USD", currency),
     personal("customer_name", "Full name of the buyer", "Grace Hopper", |e| optional(&conversion(e)?.customer_name)),
     personal("customer_email", "E-mail address of the buyer", "grace@example.com", |e| optional(&conversion(e)?.customer_email)),
@@ -93,6 +96,11 @@ static MACROS: &[Macro] = &[
 /// The macro of this name, without any brackets.
 pub fn find(token: &str) -> Option<&'static Macro> {
     MACROS.iter().find(|known| known.token == token)
+}
+
+/// Like [`find`], with a sentence that names the closest macros where there is none.
+pub fn resolve(token: &str) -> Result<&'static Macro, String> {
+    find(token).ok_or_else(|| tokens::unknown("macro", token, MACROS.iter().map(Macro::token)))
 }
 
 impl Macro {
@@ -148,6 +156,10 @@ fn date(at_ms: u64) -> Value<'static> {
 
 fn amount(money: &Option<Money>) -> Value<'static> {
     money.as_ref().map(|money| Cow::Owned(money::decimal(money)))
+}
+
+fn minor(money: &Option<Money>) -> Value<'static> {
+    money.as_ref().map(|money| Cow::Owned(money::minor_units(money).to_string()))
 }
 
 fn attribute<'a>(attributes: &'a [Field], name: &str) -> Value<'a> {

@@ -4,7 +4,8 @@ pub use crate::bindings::exports::postrider::adapter::adapter_api::{Json, Respon
 pub use crate::bindings::postrider::adapter::types::{
     Action, AdapterError, Binding, Body, Capabilities, Check, Click, ConfigIssue, Context, Conversion,
     ConversionStatus, Decision, Descriptor, ErrorKind, Event, Field, HttpMethod, InboundReport, InboundRequest,
-    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedAmount, ReportedConversion, Request, RulePolicy, Verdict,
+    MacroDef, Money, Outcome, Party, Refusal, Rejection, ReportedAmount, ReportedConversion, Request, RulePolicy,
+    Verdict,
 };
 
 impl Descriptor {
@@ -59,6 +60,66 @@ impl Decision {
     /// Fire now. The host has judged its own rules already; this adds no test of its own.
     pub fn fire() -> Self {
         Self { verdict: Verdict::Fire, checks: Vec::new() }
+    }
+
+    /// Fire now, and tell which test of the adapter's own was passed.
+    pub fn fire_because(name: &str, detail: impl Into<String>) -> Self {
+        Self::fire().and(true, name, detail)
+    }
+
+    /// Do not fire. `name` is the rule in a word or two, `detail` the sentence that answers "why did it not fire?":
+    /// `Decision::skip("trigger", "the conversion is pending; this postback waits for accepted ones")`.
+    pub fn skip(name: &str, detail: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skip, checks: Vec::new() }.and(false, name, detail)
+    }
+
+    /// Fire, but not before this much time has passed. The host's own delay counts as well: the longer one holds.
+    pub fn fire_after(duration_ms: u64, name: &str, detail: impl Into<String>) -> Self {
+        Self { verdict: Verdict::FireAfter(duration_ms), checks: Vec::new() }.and(true, name, detail)
+    }
+
+    /// Adds a test that was made on the way to the verdict.
+    pub fn and(mut self, passed: bool, name: &str, detail: impl Into<String>) -> Self {
+        self.checks.push(Check { name: name.into(), passed, detail: detail.into() });
+        self
+    }
+}
+
+impl Outcome {
+    /// The network said no for good. `code` is stable; `message` is a sentence without anybody's personal data.
+    pub fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self::Refused(Refusal { code: code.into(), message: message.into() })
+    }
+}
+
+impl InboundReport {
+    /// Conversions to act on.
+    pub fn of(conversions: Vec<ReportedConversion>) -> Self {
+        Self { conversions, ignored: None, reply: None }
+    }
+
+    /// Nothing to act on, and why: a stable code and a sentence for the log.
+    pub fn ignored(code: &str, message: impl Into<String>) -> Self {
+        let ignored = Some(Refusal { code: code.into(), message: message.into() });
+        Self { conversions: Vec::new(), ignored, reply: None }
+    }
+}
+
+/// Nothing known yet: fill in what the network says.
+impl Default for ReportedConversion {
+    fn default() -> Self {
+        Self {
+            transaction_id: None,
+            click_id: None,
+            goal: None,
+            status: None,
+            rejection_reason: None,
+            payout: None,
+            revenue: None,
+            sale: None,
+            occurred_at: None,
+            attributes: Vec::new(),
+        }
     }
 }
 

@@ -61,6 +61,49 @@ pub fn append_encoded_query(base: &str, query: &str) -> String {
     [before, joint, query, fragment].concat()
 }
 
+/// The part between `://` and the path, if this is an absolute HTTP URL with a host.
+pub fn authority(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
+    (http && !authority.starts_with(':')).then_some(authority)
+}
+
+/// URL parsers resolve `.` and `..`, also when written as `%2e`, so such a value cannot be encoded
+/// away; it would let a visitor choose another page of the tracker.
+pub fn has_dot_segment(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.split('/').skip(3).any(|segment| {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        plain == "." || plain == ".."
+    })
+}
+
+/// The text behind `%XX`, with `+` as a space, as queries and forms write it. What is no UTF-8 becomes U+FFFD.
+pub fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let (decoded, next) = match (byte, hex) {
+            (b'%', Some(decoded)) if after[0] != b'+' => (decoded, &after[2..]),
+            (b'+', _) => (b' ', after),
+            _ => (byte, after),
+        };
+        bytes.push(decoded);
+        rest = next;
+    }
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The decoded pairs of a query or a form body, in order. A name without `=` has an empty value.
+pub fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +126,20 @@ mod tests {
         assert_eq!(append("https://t.example/p?x=1#top"), "https://t.example/p?x=1&a=1%202&b%26=#top");
         assert_eq!(append("https://t.example/p#a?b"), "https://t.example/p?a=1%202&b%26=#a?b");
         assert_eq!(append_query("https://t.example/p?x", []), "https://t.example/p?x");
+    }
+
+    #[test]
+    fn pairs_are_decoded_as_forms_write_them() {
+        let read = |query| pairs(query).collect::<Vec<_>>();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            read("a=1+2&b%26=%C5%BC&&c&d=x=y"),
+            [pair("a", "1 2"), pair("b&", "ż"), pair("c", ""), pair("d", "x=y")]
+        );
+        assert_eq!(
+            read("a=%zz&b=%4&c=%&d=%+1&e=%ff"),
+            [pair("a", "%zz"), pair("b", "%4"), pair("c", "%"), pair("d", "% 1"), pair("e", "\u{fffd}"),]
+        );
+        assert_eq!(decode(&encode("a b&c=d?ż%20+")), "a b&c=d?ż%20+");
     }
 }

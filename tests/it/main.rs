@@ -9,6 +9,7 @@ mod demo;
 mod egress;
 mod errors;
 mod idempotency;
+mod inbound;
 mod macros;
 mod openapi;
 mod operation;

@@ -51,6 +51,12 @@ async fn the_description_is_complete() {
         "/api/v1/deliveries",
         "/api/v1/deliveries/{id}",
         "/api/v1/deliveries/{id}/retry",
+        "/api/v1/sources",
+        "/api/v1/sources/{id}",
+        "/api/v1/sources/{id}/rotate_key",
+        "/api/v1/inbound_requests",
+        "/api/v1/inbound_requests/{id}",
+        "/api/v1/inbound_requests/{id}/replay",
         "/api/v1/api-keys",
     ] {
         assert!(paths.contains_key(path), "{path} is missing; there are {:?}", paths.keys());

@@ -44,6 +44,19 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     );
     assert_eq!(parsed["unknown"], json!([{"name": "d", "value": "{no_such_macro}"}]));
     assert_eq!(parse(&t, "https://x.example:8443/p/").await["base_url"], "https://x.example:8443/p/");
+
+    // Each in its network's own marks and words.
+    let parsed = parse(
+        &t,
+        "https://x.example/%7BofferId%7D/<account>?a=!!afftrack!!&b=##CPA_AMOUNT##&c=[[[subid2]]]&d=${(transID)!}\
+            &e=(conv_status)&f=#{click.publisher.clickId}&g=c-{aff_sub3}",
+    )
+    .await;
+    assert_eq!(parsed["base_url"], "https://x.example/{offer_id}/<account>?g=c-{sub3}");
+    let macros: Vec<_> =
+        parsed["parameters"].as_array().unwrap().iter().map(|parameter| parameter["macro"].as_str().unwrap()).collect();
+    assert_eq!(macros, ["sub1", "payout", "sub2", "transaction_id", "status", "click_id"]);
+    assert_eq!(parsed["unknown"], json!([{"name": "base_url", "value": "<account>"}]));
 }
 
 async fn what_was_parsed_can_be_saved_and_fires(db: Database) {

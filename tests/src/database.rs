@@ -51,6 +51,21 @@ impl Database {
         }
     }
 
+    /// For what no request can bring about.
+    pub async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Database::Sqlite { dir } => {
+                let mut connection = open_sqlite(&file(dir)).await;
+                sqlx::query(sql).execute(&mut connection).await.expect("the statement runs");
+            }
+            Database::Postgres { url } => {
+                let mut connection = PgConnection::connect(url).await.expect("it answers");
+                sqlx::query(sql).execute(&mut connection).await.expect("the statement runs");
+            }
+        }
+    }
+
     /// Rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM {table}")).await

@@ -47,6 +47,13 @@ pub const HEADERS: usize = 32;
 pub const HEADER_BYTES: usize = 8 << 10;
 pub const BODY_BYTES: usize = 256 << 10;
 
+/// Parameters that an adapter adds to the landing URL of a click: a URL has to stay one that browsers take.
+pub const DECORATIONS: usize = 10;
+pub const DECORATION_BYTES: usize = 2 << 10;
+/// Conversions in one request of a network.
+pub const REPORTED: usize = 100;
+pub const REPLY_BYTES: usize = 4 << 10;
+
 pub const CHECKS: usize = 32;
 /// Longer sentences are cut, not refused: the outcome matters more than its wording.
 pub const SENTENCE_CHARS: usize = 500;

@@ -100,6 +100,34 @@ pub(super) fn bounded_outcome(outcome: wire::Outcome) -> wire::Outcome {
     }
 }
 
+pub(super) fn check_decoration(fields: Vec<wire::Field>) -> Result<Vec<wire::Field>, AdapterError> {
+    at_most("decorate-click", "parameters", fields.len(), limits::DECORATIONS)?;
+    let bytes = fields.iter().map(|field| field.name.len() + field.value.len()).sum();
+    at_most("decorate-click", "bytes of parameters", bytes, limits::DECORATION_BYTES)?;
+    if fields.iter().any(|field| field.name.is_empty() || field.name.chars().any(char::is_control)) {
+        return Err(unusable("decorate-click", "a parameter has no name, or one with control characters"));
+    }
+    Ok(fields)
+}
+
+pub(super) fn check_report(mut report: wire::InboundReport) -> Result<wire::InboundReport, AdapterError> {
+    at_most("parse-inbound", "conversions", report.conversions.len(), limits::REPORTED)?;
+    for it in &report.conversions {
+        at_most("parse-inbound", "attributes", it.attributes.len(), limits::HEADERS)?;
+    }
+    if let Some(ignored) = &mut report.ignored {
+        ignored.code = clean(&ignored.code, limits::CODE_CHARS);
+        ignored.message = clean(&ignored.message, limits::SENTENCE_CHARS);
+    }
+    if let Some(reply) = &report.reply {
+        at_most("parse-inbound", "bytes of reply", reply.body.len(), limits::REPLY_BYTES)?;
+        if !(200..600).contains(&reply.status) {
+            return Err(unusable("parse-inbound", "the status of the reply is not 200 to 599"));
+        }
+    }
+    Ok(report)
+}
+
 pub(super) fn bounded_issues(issues: Vec<wire::ConfigIssue>) -> Vec<wire::ConfigIssue> {
     let bounded = |issue: wire::ConfigIssue| wire::ConfigIssue {
         path: clean(&issue.path, limits::SENTENCE_CHARS),

@@ -74,6 +74,34 @@ impl Session {
         Ok(output::bounded_outcome(outcome.map_err(refused)?))
     }
 
+    /// What to add to the landing URL of a click.
+    pub fn decorate_click(
+        &mut self,
+        ctx: &wire::Context,
+        binding: &wire::Binding,
+        click: &wire::Click,
+    ) -> Result<Vec<wire::Field>, AdapterError> {
+        let fields = self.call("decorate-click", |instance| {
+            let api = instance.exports.postrider_adapter_adapter_api();
+            api.call_decorate_click(&mut instance.store, ctx, binding, click)
+        })?;
+        output::check_decoration(fields.map_err(refused)?)
+    }
+
+    /// What a network's request reports, in its own words.
+    pub fn parse_inbound(
+        &mut self,
+        ctx: &wire::Context,
+        binding: &wire::Binding,
+        request: &wire::InboundRequest,
+    ) -> Result<wire::InboundReport, AdapterError> {
+        let report = self.call("parse-inbound", |instance| {
+            let api = instance.exports.postrider_adapter_adapter_api();
+            api.call_parse_inbound(&mut instance.store, ctx, binding, request)
+        })?;
+        output::check_report(report.map_err(refused)?)
+    }
+
     pub(super) fn validate(&mut self, config: &wire::Json) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         let issues = self.call("validate", |instance| {
             instance.exports.postrider_adapter_adapter_api().call_validate(&mut instance.store, config)

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Money};
 
 use super::attribution::Evidence;
@@ -68,9 +68,35 @@ pub struct Conversion {
     pub payout: Option<Money>,
     pub revenue: Option<Money>,
     pub buyer: Buyer,
+    pub reporter: Option<Reporter>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+/// The source that reported a conversion; none for the API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reporter {
+    pub source_id: SourceId,
+    /// The source is the affiliate's own: what it reports is shown, and nobody owes money for it.
+    pub is_affiliate: bool,
+}
+
+/// What identifies a transaction within its offer. An affiliate's own source has a name space of its own: it can
+/// neither change nor forestall what others report.
+pub fn transaction_key(transaction_id: &str, reporter: Option<Reporter>) -> String {
+    match reporter {
+        Some(Reporter { source_id, is_affiliate: true }) => format!("{transaction_id}{KEY_SEPARATOR}{source_id}"),
+        _ => transaction_id.to_owned(),
+    }
+}
+
+/// The transaction id in such a key.
+pub fn transaction_id_in(key: &str) -> &str {
+    key.split_once(KEY_SEPARATOR).map_or(key, |(transaction_id, _)| transaction_id)
+}
+
+/// Reports have no control characters.
+const KEY_SEPARATOR: char = '\u{1f}';
 
 /// Who bought what, as the advertiser told it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,6 +142,15 @@ impl IllegalMove {
 }
 
 impl Conversion {
+    pub fn transaction_key(&self) -> String {
+        transaction_key(&self.transaction_id, self.reporter)
+    }
+
+    /// Whether an affiliate told of it itself.
+    pub fn is_self_reported(&self) -> bool {
+        self.reporter.is_some_and(|reporter| reporter.is_affiliate)
+    }
+
     /// Moves to `wanted`, if the state machine has that move.
     pub fn change_status(&mut self, wanted: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         use Status::{Approved, Pending, Rejected};
@@ -180,6 +215,7 @@ pub mod samples {
             payout: Some("5.00".parse::<Amount>().unwrap().of(usd)),
             revenue: None,
             buyer: Buyer::default(),
+            reporter: None,
             created_at: at,
             updated_at: at,
         }

@@ -92,6 +92,21 @@ impl LandingUrl {
     }
 }
 
+/// Adds parameters that the URL does not have yet, each value percent-encoded once.
+pub fn with_fields(url: &str, fields: &[(String, String)]) -> String {
+    let Ok(parsed) = Url::parse(url) else { return url.to_owned() };
+    let mut missing: Vec<(String, String)> = Vec::new();
+    for field in fields {
+        let known = missing.iter().any(|(name, _)| *name == field.0);
+        if !known && !parsed.query_pairs().any(|(name, _)| name == field.0) {
+            missing.push(field.clone());
+        }
+    }
+    let mut out = url.to_owned();
+    append_params(&mut out, &missing);
+    Url::parse(&out).map_or(out, String::from)
+}
+
 fn append_params(url: &mut String, params: &[(String, String)]) {
     if params.is_empty() {
         return;
@@ -163,6 +178,15 @@ mod tests {
             "https://shop.example/?utm=x%20y&next=https%3A%2F%2Fevil.example%2F#buy"
         );
         assert_eq!(fill("https://shop.example/?a=1", &[("b", "2")]), "https://shop.example/?a=1&b=2");
+    }
+
+    #[test]
+    fn what_an_adapter_adds_is_encoded_once_and_never_twice_there() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let url = "https://shop.example/p?cid=1&s%69d=mine#buy";
+        let fields = [field("sid", "x"), field("aff", "a b&c%41"), field("aff", "again"), field("cid", "2")];
+        assert_eq!(with_fields(url, &fields), "https://shop.example/p?cid=1&s%69d=mine&aff=a%20b%26c%2541#buy");
+        assert_eq!(with_fields(url, &[]), url);
     }
 
     #[test]

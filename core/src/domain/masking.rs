@@ -30,6 +30,70 @@ pub fn mask_name(name: &str) -> String {
     format!("{}{MASK}", name.chars().next().map(String::from).unwrap_or_default())
 }
 
+/// Takes people out of a query, a form, a flat JSON object or any other text: every value whose name says that it is
+/// about a person, and everything that looks like an e-mail address.
+pub fn hide_people(text: &str) -> String {
+    if let Ok(mut value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) = serde_json::from_str(text) {
+        hide_in_json(&mut value);
+        return value.to_string();
+    }
+    let hide_pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !value.is_empty() && is_personal(&decoded(name)) => format!("{name}={MASK}"),
+        _ if decoded(pair).split(['=', ' ', ',', ';', '<', '>', '"']).any(is_email) => match pair.split_once('=') {
+            Some((name, _)) => format!("{name}={MASK}"),
+            None => MASK.to_owned(),
+        },
+        _ => pair.to_owned(),
+    };
+    text.split('&').map(hide_pair).collect::<Vec<_>>().join("&")
+}
+
+fn hide_in_json(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if is_personal(name) && !field.is_null() {
+                    *field = MASK.into();
+                } else {
+                    hide_in_json(field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_in_json),
+        Value::String(text) if text.split([' ', ',', ';', '<', '>']).any(is_email) => *text = MASK.to_owned(),
+        _ => {}
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}
+
+fn is_personal(name: &str) -> bool {
+    const PARTS: [&str; 12] = [
+        "mail",
+        "phone",
+        "mobile",
+        "firstname",
+        "lastname",
+        "surname",
+        "fullname",
+        "customername",
+        "buyer",
+        "address",
+        "birth",
+        "username",
+    ];
+    const WHOLE: [&str; 7] = ["name", "tel", "ip", "customer", "lead", "zip", "street"];
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    WHOLE.contains(&name.as_str()) || PARTS.iter().any(|part| name.contains(part))
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+}
+
 /// A sentence about a refused address names the address, which would let an affiliate explore the names of the
 /// inside network. `code` says what the sentence is about.
 pub fn hide_address(code: Option<&str>, sentence: Option<String>) -> Option<String> {
@@ -93,5 +157,22 @@ mod tests {
         assert_eq!(mask("https://t.example/?p=5.00", &values), "https://t.example/?p=5.00");
         assert_eq!(mask_email("ada@example.com"), "a***@example.com");
         assert_eq!(mask_name("Ada Lovelace"), "A***");
+    }
+
+    #[test]
+    fn people_are_taken_out_of_what_a_network_sent() {
+        for (text, wanted) in [
+            ("subid=06a5&email=a%40b.example&sum=5", "subid=06a5&email=***&sum=5"),
+            ("subid=06a5&aff_sub=ada%40b.example", "subid=06a5&aff_sub=***"),
+            ("First_Name=Ada&offer_name=Shop", "First_Name=***&offer_name=Shop"),
+            ("just ada@b.example", "***"),
+            (
+                r#"{"id":"1","customer_email":"a@b.example","nested":{"phone":5,"note":"from a@b.example"}}"#,
+                r#"{"customer_email":"***","id":"1","nested":{"note":"***","phone":"***"}}"#,
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(hide_people(text), wanted);
+        }
     }
 }

@@ -5,8 +5,12 @@ use crate::clock::Timestamp;
 use super::conversion::{Conversion, Status};
 use super::ledger::{Account, Posting};
 
-/// What a change of status does to the books: nothing, an earning, or its reversal.
+/// What a change of status does to the books: nothing, an earning, or its reversal. What an affiliate reports itself is
+/// owed by its network, not by the program.
 pub fn status_changed(conversion: &Conversion, previous: Option<&Status>, at: Timestamp) -> Option<Posting> {
+    if conversion.is_self_reported() {
+        return None;
+    }
     let payout = conversion.payout.filter(|payout| payout.micros > 0)?;
     let pending = Account::Pending(conversion.affiliate_id);
     let (what, from, to) = match (previous, &conversion.status) {
@@ -20,7 +24,19 @@ pub fn status_changed(conversion: &Conversion, previous: Option<&Status>, at: Ti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::conversion::Reporter;
     use crate::domain::conversion::samples::conversion;
+    use crate::ids::SourceId;
+
+    #[test]
+    fn nobody_earns_by_reporting_to_themselves() {
+        let at = Timestamp::from_millis(1);
+        let reporter = |is_affiliate| Some(Reporter { source_id: SourceId::new(at), is_affiliate });
+        let mut it = Conversion { status: Status::Approved, reporter: reporter(true), ..conversion() };
+        assert_eq!(status_changed(&it, None, at), None);
+        it.reporter = reporter(false);
+        assert!(status_changed(&it, None, at).is_some());
+    }
 
     #[test]
     fn approval_earns_and_a_chargeback_takes_it_back() {

@@ -52,6 +52,7 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         let before = now.minus(Duration::from_secs(days * 86_400));
+        storage::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
         let pruned = storage::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted what is out of retention");
     }

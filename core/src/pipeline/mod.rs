@@ -3,6 +3,7 @@
 //! The tables `events` and `deliveries` are the queues. What a worker takes it leases; what it loses comes
 //! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
 
+mod inbound;
 mod jobs;
 mod route;
 mod send;
@@ -33,6 +34,7 @@ impl Pipeline {
             // The data folder is locked, so whoever held these is dead.
             storage::events::QUEUE.release_all(app.db.writer()).await?;
             storage::deliveries::QUEUE.release_all(app.db.writer()).await?;
+            storage::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
             app.inboxes.set_open(true);
@@ -43,6 +45,10 @@ impl Pipeline {
             workers.spawn(forever("send", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || send::run(app.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("inbound", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || inbound::run(app.clone(), stopping.clone())
             }));
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());

@@ -9,10 +9,12 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::Error;
 use super::error::is_taken;
+use super::sources;
 
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
+/// Signs somebody up, with the source that every affiliate has.
 pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate, Error> {
     let now = app.clock.now();
     for tries in 0..DRAWS {
@@ -25,9 +27,14 @@ pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate,
             created_at: now,
             updated_at: now,
         };
-        match storage::affiliates::insert(app.db.writer(), &affiliate).await {
-            Ok(()) => return Ok(affiliate),
-            Err(error) if is_taken(&error) => {}
+        let tx = app.db.begin().await?;
+        match storage::affiliates::insert(&tx, &affiliate).await {
+            Ok(()) => {
+                storage::sources::insert(&tx, &sources::first(affiliate.id, now)).await?;
+                tx.commit().await?;
+                return Ok(affiliate);
+            }
+            Err(error) if is_taken(&error) => tx.rollback().await?,
             Err(error) => return Err(error.into()),
         }
     }

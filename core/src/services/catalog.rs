@@ -4,6 +4,7 @@
 //! [`FRESH`]. Nothing that must be exact (money, status, ownership) is decided from here, only names,
 //! landing pages, payouts of new conversions and who holds a key.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::domain::event::Parties;
 use crate::domain::link::Link;
 use crate::domain::offer::Offer;
 use crate::domain::rules::Rule;
+use crate::domain::source::Source;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage::{self, Database};
 
@@ -33,8 +35,33 @@ pub struct Catalog {
     links: Cache<LinkId, Arc<Link>>,
     default_offer: Cache<(), OfferId>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
+    decorating: Cache<(), Arc<Decorating>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Actor>,
+}
+
+/// Sources that decorate clicks, by whose clicks.
+#[derive(Debug, Default)]
+pub struct Decorating {
+    everybodys: Vec<Source>,
+    own: HashMap<AffiliateId, Vec<Source>>,
+}
+
+impl Decorating {
+    fn new(sources: Vec<Source>) -> Self {
+        let mut decorating = Self::default();
+        for source in sources {
+            match source.affiliate_id {
+                Some(id) => decorating.own.entry(id).or_default().push(source),
+                None => decorating.everybodys.push(source),
+            }
+        }
+        decorating
+    }
+
+    pub fn of(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
+        self.everybodys.iter().chain(self.own.get(&affiliate).into_iter().flatten())
+    }
 }
 
 fn cache<K, V>(entries: u64, fresh: Duration) -> Cache<K, V>
@@ -55,6 +82,7 @@ impl Catalog {
             links: cache(20_000, FRESH),
             default_offer: cache(1, FRESH),
             listeners: cache(1, FRESH_LISTENERS),
+            decorating: cache(1, FRESH),
             key_holders: cache(10_000, FRESH),
         }
     }
@@ -127,6 +155,16 @@ impl Catalog {
         Ok(found)
     }
 
+    /// The sources that add something to landing URLs.
+    pub async fn decorating(&self) -> Result<Arc<Decorating>, DbErr> {
+        if let Some(found) = self.decorating.get(&()) {
+            return Ok(found);
+        }
+        let found = Arc::new(Decorating::new(storage::sources::list_decorating(self.db.reader()).await?));
+        self.decorating.insert((), found.clone());
+        Ok(found)
+    }
+
     /// Who holds the API key of this hash.
     pub async fn key_holder(&self, hash: &str) -> Result<Option<Actor>, DbErr> {
         if let Some(found) = self.key_holders.get(hash) {
@@ -162,6 +200,10 @@ impl Catalog {
 
     pub fn key_revoked(&self, hash: &str) {
         self.key_holders.invalidate(hash);
+    }
+
+    pub fn sources_changed(&self) {
+        self.decorating.invalidate(&());
     }
 
     pub fn postbacks_changed(&self) {

@@ -23,6 +23,7 @@ use super::Error;
 use super::catalog::Catalog;
 use super::error::is_outage;
 use super::inbox::Inbox;
+use super::sources;
 
 /// Clicks wait for each other for no longer than one commit.
 pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
@@ -96,7 +97,10 @@ impl Destination {
 
 /// Answers with the landing page when the click is durable.
 async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<String, Error> {
-    let click = describe(action, destination, visit, app.clock.now());
+    let mut click = describe(action, destination, visit, app.clock.now());
+    if action == Action::Click {
+        sources::decorate(app, &mut click).await?;
+    }
     let landing_url = click.landing_url.clone();
     // One visitor, one lane: two first visits of a day would else not see each other.
     let visitor = click.visitor;

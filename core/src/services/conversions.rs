@@ -16,12 +16,12 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, normal_code};
 use crate::domain::attribution::Evidence;
 use crate::domain::click::Click;
-use crate::domain::conversion::{Applied, Buyer, Conversion, Status};
+use crate::domain::conversion::{Applied, Buyer, Conversion, Reporter, Status, transaction_key};
 use crate::domain::event::{Action, ClickFacts, Event};
 use crate::domain::ledger::Posting;
 use crate::domain::offer::Offer;
 use crate::domain::postings;
-use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
 use crate::storage::writer::{Lanes, Writer};
@@ -63,6 +63,14 @@ pub struct Report {
     pub payout: Option<Amount>,
     pub revenue: Option<Amount>,
     pub buyer: Buyer,
+    /// The source that it came to; none for the API.
+    pub reporter: Option<Reporter>,
+}
+
+impl Report {
+    fn transaction_key(&self) -> String {
+        transaction_key(&self.transaction_id, self.reporter)
+    }
 }
 
 /// What says whose conversion it is.
@@ -117,6 +125,10 @@ pub enum ConversionError {
         "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
     )]
     OfferMismatch { evidence: String, found: OfferId, given: OfferId },
+    #[error(
+        "the transaction id \"{0}\" belongs to a conversion of another click; two networks may count alike: have this one send an id of its own, or none"
+    )]
+    TransactionOfAnother(String),
     #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
     AmountMissing,
 }
@@ -131,6 +143,7 @@ impl ConversionError {
             Self::UnknownOffer(_) => "unknown_offer",
             Self::OfferMissing => "offer_missing",
             Self::OfferMismatch { .. } => "offer_mismatch",
+            Self::TransactionOfAnother(_) => "transaction_of_another_click",
             Self::AmountMissing => "amount_missing",
         }
     }
@@ -138,13 +151,13 @@ impl ConversionError {
 
 /// Records a report. The same transaction again is the same conversion; another status is an update.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
-    let key = report.transaction_id.clone();
+    let key = report.transaction_key();
     submit(app, &key, Command::Report(Box::new(report))).await
 }
 
 /// Records many, in the order given, each with its own answer.
 pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
-    let commands = reports.into_iter().map(|report| (report.transaction_id.clone(), Command::Report(Box::new(report))));
+    let commands = reports.into_iter().map(|report| (report.transaction_key(), Command::Report(Box::new(report))));
     let answers = app.conversions.submit_all(commands).await;
     answers.into_iter().map(|answer| answer?.inspect(count)).collect()
 }
@@ -157,6 +170,11 @@ pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
 /// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
 pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Conversion, Error> {
     Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Rejected { reason } }).await?.conversion)
+}
+
+/// Gives a conversion the status that a source reports for it.
+pub async fn change_status(app: &App, id: ConversionId, status: Status) -> Result<Recorded, Error> {
+    submit(app, &id, Command::ChangeStatus { id, status }).await
 }
 
 async fn submit(app: &App, key: &impl Hash, command: Command) -> Result<Recorded, Error> {
@@ -177,12 +195,31 @@ pub async fn list(
     app: &App,
     actor: Actor,
     mut filter: storage::conversions::Filter,
+    transaction_id: Option<String>,
     page: PageRequest,
 ) -> Result<Page<Conversion>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
+    if let Some(transaction_id) = transaction_id {
+        filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
+    }
     Ok(storage::conversions::list(app.db.reader(), filter, page).await?)
+}
+
+/// A transaction id may be known to the program, and to each source of the affiliate that is asked for.
+async fn transaction_keys(
+    app: &App,
+    transaction_id: &str,
+    affiliate_id: Option<AffiliateId>,
+) -> Result<Vec<String>, Error> {
+    let mut keys = vec![transaction_id.to_owned()];
+    if let Some(affiliate_id) = affiliate_id {
+        for source_id in storage::sources::list_ids(app.db.reader(), affiliate_id).await? {
+            keys.push(transaction_key(transaction_id, Some(Reporter { source_id, is_affiliate: true })));
+        }
+    }
+    Ok(keys)
 }
 
 /// Starts the tasks that commit commands in groups.
@@ -393,7 +430,7 @@ impl Books {
         for item in work {
             match item {
                 Work::Report(it) => {
-                    transactions.insert((it.offer.id, it.report.transaction_id.clone()));
+                    transactions.insert((it.offer.id, it.report.transaction_key()));
                 }
                 Work::ChangeStatus { id, .. } => {
                     ids.insert(*id);
@@ -414,16 +451,21 @@ impl Books {
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
         let entry = self.conversions.len();
-        self.by_transaction.insert((conversion.offer_id, conversion.transaction_id.clone()), entry);
+        self.by_transaction.insert((conversion.offer_id, conversion.transaction_key()), entry);
         self.by_id.insert(conversion.id, entry);
         self.conversions.push(Entry { conversion, is_new, changed: false, click });
         entry
     }
 
     fn report(&mut self, it: &Attributed, now: Timestamp) -> Result<Recorded, Error> {
-        let key = (it.offer.id, it.report.transaction_id.clone());
+        let key = (it.offer.id, it.report.transaction_key());
         if let Some(entry) = self.by_transaction.get(&key) {
             let entry = *entry;
+            let known = &self.conversions[entry].conversion;
+            let other_click = known.click_id.is_some() && known.click_id != it.click.as_ref().map(|click| click.id);
+            if it.report.reporter.is_some() && other_click {
+                return Err(ConversionError::TransactionOfAnother(it.report.transaction_id.clone()).into());
+            }
             let status = it.report.status.clone().unwrap_or_else(|| self.conversions[entry].conversion.status.clone());
             return self.apply(entry, &status, now);
         }
@@ -510,6 +552,7 @@ impl Attributed {
             payout: Some(payout),
             revenue: report.revenue.map(|revenue| revenue.of(currency)),
             buyer: report.buyer.clone(),
+            reporter: report.reporter,
             created_at: now,
             updated_at: now,
         })

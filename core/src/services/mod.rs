@@ -8,6 +8,7 @@ pub mod conversions;
 pub mod deliveries;
 pub mod error;
 pub mod events;
+pub mod inbound;
 pub mod inbox;
 pub mod links;
 pub mod offers;
@@ -15,6 +16,7 @@ pub mod postbacks;
 pub mod routing;
 pub mod samples;
 pub mod sending;
+pub mod sources;
 pub mod templates;
 pub mod wire;
 

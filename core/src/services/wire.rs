@@ -4,7 +4,10 @@ use crate::adapters::wire;
 use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
 use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
+use crate::domain::inbound_request::RawRequest;
 use crate::domain::postback::Postback;
+use crate::domain::report::{AmountWords, Words};
+use crate::domain::source::Source;
 use crate::egress;
 use crate::money::Money;
 
@@ -38,6 +41,41 @@ pub fn event(event: &Event, postback: &Postback) -> wire::Event {
         click: facts.click.as_ref().map(click),
         conversion,
         attributes: fields(&facts.attributes),
+    }
+}
+
+pub fn source_binding(source: &Source) -> wire::Binding {
+    wire::Binding { id: source.id.to_string(), config: source.config.to_string() }
+}
+
+/// What came to a source, its query taken apart.
+pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
+    let query = url::form_urlencoded::parse(raw.query.as_bytes());
+    wire::InboundRequest {
+        method: if raw.method == "POST" { wire::HttpMethod::Post } else { wire::HttpMethod::Get },
+        path: raw.path.clone(),
+        query: query.map(|(name, value)| field(&name, value.into_owned())).collect(),
+        headers: fields(&raw.headers),
+        body: raw.body.clone(),
+        remote_ip: raw.remote_ip.map(|ip| ip.to_string()),
+    }
+}
+
+pub fn words(it: wire::ReportedConversion) -> Words {
+    let amount = |amount: Option<wire::ReportedAmount>| {
+        amount.map(|wire::ReportedAmount { text, currency }| AmountWords { text, currency })
+    };
+    Words {
+        transaction_id: it.transaction_id,
+        click_id: it.click_id,
+        goal: it.goal,
+        status: it.status,
+        rejection_reason: it.rejection_reason,
+        payout: amount(it.payout),
+        revenue: amount(it.revenue),
+        sale: amount(it.sale),
+        occurred_at: it.occurred_at,
+        attributes: it.attributes.into_iter().map(|field| (field.name, field.value)).collect(),
     }
 }
 
@@ -82,7 +120,7 @@ fn party(party: &PartyFacts) -> wire::Party {
     wire::Party { id: party.id.clone(), name: party.name.clone(), attributes: code.collect() }
 }
 
-fn click(click: &ClickFacts) -> wire::Click {
+pub fn click(click: &ClickFacts) -> wire::Click {
     wire::Click {
         id: click.id.to_string(),
         external_id: click.external_id.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
@@ -102,6 +102,21 @@ pub async fn find_many(
         )
         .await?;
     found.iter().map(|row| Click::try_from(super::model::<Entity>(row)?).map(|click| (click.id, click))).collect()
+}
+
+/// Clicks whose ids lie between two, both included: one affiliate's or all. No more than `limit`.
+pub async fn list_between(
+    db: &impl ConnectionTrait,
+    (first, last): (ClickId, ClickId),
+    affiliate_id: Option<AffiliateId>,
+    limit: u64,
+) -> Result<Vec<Click>, DbErr> {
+    let mut select =
+        Entity::find().filter(Column::Id.between(first, last)).filter(Column::Action.eq(Action::Click.as_str()));
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::domain::attribution::Evidence;
-use crate::domain::conversion::{Buyer, Conversion, Status};
+use crate::domain::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Money};
 
@@ -30,7 +30,7 @@ impl TryFrom<Model> for Conversion {
         Ok(Self {
             id: row.id,
             offer_id: row.offer_id,
-            transaction_id: row.transaction_id,
+            transaction_id: transaction_id_in(&row.transaction_id).to_owned(),
             revision: row.revision,
             status: status(&row.status, row.rejection_reason.as_deref())?,
             affiliate_id: row.affiliate_id,
@@ -50,13 +50,14 @@ impl TryFrom<Model> for Conversion {
                 purchase_id: row.purchase_id,
                 purchase_date: row.purchase_date,
             },
+            reporter: row.source_id.map(|source_id| Reporter { source_id, is_affiliate: row.self_reported }),
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
     }
 }
 
-/// Those of `keys` (offer, transaction id) that exist, held until `tx` ends.
+/// Those of `keys` (offer, transaction key) that exist, held until `tx` ends.
 pub async fn lock_by_transaction(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(OfferId, String)>,
@@ -94,10 +95,10 @@ fn of_conversions(tx: &impl ConnectionTrait) -> String {
 
 /// Adds them; comes back with those that were really added. Another node may have been faster with one.
 pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<HashSet<ConversionId>, DbErr> {
-    use Type::{Big, Id, Int, Text};
+    use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
-        Text, Big, Big, Big,
+        Text, Big, Big, Big, Id, Bool,
     ]);
     let micros = |money: Option<Money>| money.map(|money| money.micros);
     let currency = |money: Option<Money>| money.map(|money| money.currency.to_string());
@@ -105,7 +106,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
         rows.push([
             it.id.into(),
             it.offer_id.into(),
-            it.transaction_id.clone().into(),
+            it.transaction_key().into(),
             it.revision.into(),
             it.status.word().into(),
             it.status.reason().map(str::to_owned).into(),
@@ -128,6 +129,8 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             it.buyer.purchase_date.into(),
             it.created_at.into(),
             it.updated_at.into(),
+            it.reporter.map(|reporter| reporter.source_id).into(),
+            it.is_self_reported().into(),
         ]);
     }
     let added = rows
@@ -136,7 +139,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, rejection_reason, affiliate_id,
                  link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
                  revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
-                 purchase_id, purchase_date, created_at, updated_at) {rows}
+                 purchase_id, purchase_date, created_at, updated_at, source_id, self_reported) {rows}
              ON CONFLICT (offer_id, transaction_id) DO NOTHING RETURNING id",
             vec![],
         )
@@ -196,13 +199,20 @@ pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<
     Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
 }
 
+/// Those of any offer with this transaction key, a few at most.
+pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
+    let rows = Entity::find().filter(Column::TransactionId.eq(key)).limit(10).all(db).await?;
+    rows.into_iter().map(Conversion::try_from).collect()
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
     pub offer_id: Option<OfferId>,
     pub click_id: Option<ClickId>,
     pub status: Option<&'static str>,
-    pub transaction_id: Option<String>,
+    /// One of these keys.
+    pub transaction_keys: Option<Vec<String>>,
 }
 
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Conversion>, DbErr> {
@@ -219,8 +229,8 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(status) = filter.status {
         select = select.filter(Column::Status.eq(status));
     }
-    if let Some(transaction_id) = filter.transaction_id {
-        select = select.filter(Column::TransactionId.eq(transaction_id));
+    if let Some(keys) = filter.transaction_keys {
+        select = select.filter(Column::TransactionId.is_in(keys));
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Conversion::try_from)
 }

@@ -13,12 +13,14 @@ pub mod deliveries;
 pub mod entities;
 pub mod events;
 pub mod idempotency;
+pub mod inbound_requests;
 pub mod ledger;
 pub mod links;
 pub mod offers;
 pub mod page;
 pub mod postbacks;
 pub mod queue;
+pub mod sources;
 pub mod upkeep;
 pub mod writer;
 

@@ -12,8 +12,8 @@ use crate::ids::{floor_uuid, time_of};
 use super::Database;
 
 /// Tables and the key that they are ranged by. Attempts and deliveries share their event's time.
-const TABLES: [(&str, &str); 4] =
-    [("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id"), ("clicks", "id")];
+const TABLES: [(&str, &str); 5] =
+    [("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id"), ("inbound_requests", "id"), ("clicks", "id")];
 
 /// SQLite deletes this many rows at a time, so that nobody waits long for the one writer.
 const CHUNK: i64 = 2_000;
@@ -73,9 +73,13 @@ async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr>
     Ok(dropped)
 }
 
-/// Whether a month still holds an event to route or a delivery to send.
+/// Whether a month still holds an event to route, a delivery to send or a report that waits.
 async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
-    for (table, condition) in [("deliveries", "state = 'pending'"), ("events", "routed_at IS NULL")] {
+    for (table, condition) in [
+        ("deliveries", "state = 'pending'"),
+        ("events", "routed_at IS NULL"),
+        ("inbound_requests", "outcome = 'waiting'"),
+    ] {
         let sql = format!("SELECT to_regclass('{table}{month}') IS NOT NULL AS there");
         let backend = db.writer().get_database_backend();
         let there = db.writer().query_one_raw(Statement::from_string(backend, sql)).await?;
@@ -93,7 +97,11 @@ async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
 async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
     let backend = db.writer().get_database_backend();
     let mut bound = before;
-    for (owed, key) in [("events WHERE routed_at IS NULL", "id"), ("deliveries WHERE state = 'pending'", "event_id")] {
+    for (owed, key) in [
+        ("events WHERE routed_at IS NULL", "id"),
+        ("deliveries WHERE state = 'pending'", "event_id"),
+        ("inbound_requests WHERE outcome = 'waiting'", "id"),
+    ] {
         let oldest = Statement::from_string(backend, format!("SELECT min({key}) AS oldest FROM {owed}"));
         let oldest = db.reader().query_one_raw(oldest).await?;
         // Nothing that is as old as what is still owed goes: its event and its click may be needed.

@@ -5,6 +5,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::domain::inbound_request::Finding;
+use crate::domain::report::Outcome;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -90,6 +92,20 @@ impl From<Error> for Problem {
             _ => {}
         }
         problem
+    }
+}
+
+/// What a network is answered whose report was not taken.
+pub fn status_of_finding(finding: &Finding) -> StatusCode {
+    match finding.code.as_deref().unwrap_or_default() {
+        "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
+            StatusCode::UNAUTHORIZED
+        }
+        "network_not_allowed" | "source_disabled" => StatusCode::FORBIDDEN,
+        "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
+        _ if finding.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

@@ -42,6 +42,11 @@ fn describe() {
     describe_counter!("postrider_clicks_total", "Clicks and impressions stored, by action");
     describe_counter!("postrider_conversions_total", "Conversion commands carried out, by status and result");
     describe_counter!("postrider_deliveries_total", "Deliveries after an attempt or a rule, by the state they got");
+    describe_counter!("postrider_inbound_total", "Requests of networks judged, by outcome");
+    describe_counter!(
+        "postrider_undecorated_clicks_total",
+        "Clicks that went on without what an adapter should have added"
+    );
     describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
     describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
     describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
@@ -72,6 +77,7 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let queues = [
         ("events", storage::events::backlog(app.db.reader()).await),
         ("deliveries", storage::deliveries::backlog(app.db.reader(), now).await),
+        ("inbound", storage::inbound_requests::backlog(app.db.reader(), now).await),
     ];
     for (queue, backlog) in queues {
         match backlog {

@@ -6,6 +6,7 @@ pub mod errors;
 pub mod extract;
 pub mod health;
 pub mod idempotency;
+pub mod inbound;
 pub mod openapi;
 pub mod pages;
 pub mod router;

@@ -12,9 +12,12 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-use super::api::{affiliates, api_keys, clicks, conversions, deliveries, events, links, offers, postbacks, templates};
+use super::api::{
+    affiliates, api_keys, clicks, conversions, deliveries, events, inbound_requests, links, offers, postbacks, sources,
+    templates,
+};
 use super::errors::Problem;
-use super::{health, idempotency, openapi, pages, tracking};
+use super::{health, idempotency, inbound, openapi, pages, tracking};
 
 /// The largest body of a request.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -45,6 +48,12 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(sources::create_source, sources::list_sources))
+        .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
+        .routes(routes!(sources::rotate_source_key))
+        .routes(routes!(inbound_requests::list_inbound_requests))
+        .routes(routes!(inbound_requests::get_inbound_request))
+        .routes(routes!(inbound_requests::replay_inbound_request))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
 }
@@ -60,6 +69,8 @@ pub fn router(app: App) -> Router {
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
+        // Networks
+        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs
         .merge(api)
         .route("/api/openapi.json", get(openapi::document))

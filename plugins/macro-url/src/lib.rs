@@ -1,15 +1,19 @@
-//! The generic adapter: a tracker's URL, parameters chosen from macros, and fixed values.
+//! The generic adapter. Outbound: a tracker's URL, parameters chosen from macros, and fixed values. Inbound: which of
+//! a network's parameters carries what.
 //!
 //! Nothing but the SDK is used. It sends one request per event and adds no rule of its own; scope,
 //! status, rejection reasons and delay are the host's. What it refuses: macros in the host name,
 //! because a visitor chooses their values.
 
 mod config;
-mod template;
+mod headers;
+mod success;
 
+use postrider_sdk::classify_by_status;
+use postrider_sdk::inbound::Parameters;
 use postrider_sdk::prelude::*;
 
-use crate::config::{Config, Method};
+use crate::config::{BodyFormat, Config, Method};
 
 /// The adapter itself; see [`Adapter`].
 pub struct MacroUrl;
@@ -19,7 +23,10 @@ impl Adapter for MacroUrl {
 
     fn describe() -> Descriptor {
         Descriptor {
-            summary: "Calls any tracker: a URL with macros, sent as GET or as a form by POST.".into(),
+            summary: "Calls any tracker: a URL with macros, sent as GET, or as a form or JSON by POST. \
+                Reads any network's report whose parameters you name."
+                .into(),
+            capabilities: Capabilities::OUTBOUND | Capabilities::INBOUND,
             hosts: vec!["*".into()],
             config_schema: include_str!("../config.schema.json").into(),
             macros: macros::describe(),
@@ -32,15 +39,37 @@ impl Adapter for MacroUrl {
     }
 
     /// GET puts the parameters and then the fixed values behind the base URL's own query;
-    /// POST sends the same pairs as a form. A macro without a value is sent as an empty one (`name=`),
+    /// POST sends the same pairs as a form or as JSON. A macro without a value is sent as an empty one (`name=`),
     /// so that a tracker always sees the same names.
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
-        let base = config.base_url.render(event)?;
-        let pairs = config.pairs(event)?;
-        Ok(match config.method {
-            Method::Get => Request::get(url::append_encoded_query(&base, &pairs)),
-            Method::Post => Request::post(base, "application/x-www-form-urlencoded", pairs),
+        let base = config.url(event)?;
+        let request = match (config.method, config.body) {
+            (Method::Get, _) => Request::get(url::append_encoded_query(&base, &config.pairs(event)?)),
+            (Method::Post, BodyFormat::Form) => {
+                Request::post(base, "application/x-www-form-urlencoded", config.pairs(event)?)
+            }
+            (Method::Post, BodyFormat::Json) => Request::post(base, "application/json", config.json(event)?),
+        };
+        Ok(Request { headers: config.headers(event)?, ..request })
+    }
+
+    /// By the status; and where the tracker answers 200 to everything, by what else it says.
+    fn classify(_: &Context, config: &Config, _: &Request, response: &Response) -> Result<Outcome, AdapterError> {
+        Ok(match (&config.success, classify_by_status(response)) {
+            (Some(success), Outcome::Accepted(_)) => success.classify(response),
+            (_, outcome) => outcome,
         })
+    }
+
+    /// One conversion per request, in the network's own words.
+    fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
+        let names = config.fields.as_ref().ok_or_else(|| {
+            AdapterError::invalid_config(
+                "/fields",
+                "This configuration only sends: it does not say which parameters a report has.",
+            )
+        })?;
+        Ok(names.report(&Parameters::read(request)))
     }
 }
 

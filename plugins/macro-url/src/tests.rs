@@ -1,5 +1,9 @@
 //! Every macro, every rule of the configuration, and what the outside world gets to see.
 
+mod answers;
+mod bodies;
+mod reports;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -108,6 +112,9 @@ fn every_macro_has_its_value_encoded_once() {
         ("payout", "12.50"),
         ("revenue", "-20.005"),
         ("amount", "49.00"),
+        ("payout_minor", "1250"),
+        ("revenue_minor", "-2001"),
+        ("amount_minor", "4900"),
         ("currency", "EUR"),
         ("action", "conversion"),
         ("revision", "3"),
@@ -132,7 +139,7 @@ fn the_macros_are_the_documented_ones() {
     let tokens: Vec<String> = MacroUrl::describe().macros.into_iter().map(|known| known.token).collect();
     let documented = "click_id external_click_id sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 affiliate_id \
         affiliate_name referral_code offer_id offer_name conversion_id transaction_id goal status previous_status \
-        rejection_reason payout revenue amount currency customer_name customer_email plan_name plan_price purchase_id \
+        rejection_reason payout revenue amount payout_minor revenue_minor amount_minor currency customer_name customer_email plan_name plan_price purchase_id \
         purchase_date event_id action event_name revision event_date click_date conversion_date timestamp ip country \
         device user_agent referrer keyword page";
     assert_eq!(tokens, documented.split_whitespace().collect::<Vec<_>>());
@@ -254,7 +261,7 @@ fn an_unknown_macro_is_named_with_its_place() {
         found,
         [
             ("/base_url".into(), "'nope' is not a known macro.".into()),
-            ("/parameters/2/macro".into(), "'{goal}' is not a known macro.".to_owned()),
+            ("/parameters/2/macro".into(), "'{goal}' is not a known macro; did you mean goal?".to_owned()),
         ]
     );
 }
@@ -330,11 +337,12 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
     fn fields(schema: &Value) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             assert!(field["title"].is_string() && field["description"].is_string(), "{name}");
+            fields(field);
             fields(&field["items"]);
         }
     }
     let schema: Value = serde_json::from_str(&MacroUrl::describe().config_schema).expect("it is JSON");
-    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(4));
+    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(9));
     fields(&schema);
 }
 
@@ -342,7 +350,7 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
 fn it_sends_anything_anywhere_and_leaves_the_rules_to_people() {
     let descriptor = MacroUrl::describe();
     assert_eq!((descriptor.id.as_str(), descriptor.version.as_str()), ("macro-url", "0.1.0"));
-    assert_eq!(descriptor.capabilities, Capabilities::OUTBOUND);
+    assert_eq!(descriptor.capabilities, Capabilities::OUTBOUND | Capabilities::INBOUND);
     assert_eq!(descriptor.hosts, ["*"]);
     let rules = descriptor.rules;
     assert_eq!((rules.actions.len(), rules.statuses, rules.rejection_reasons), (4, true, true));

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "conversions")]
@@ -34,6 +34,8 @@ pub struct Model {
     pub purchase_date: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub source_id: Option<SourceId>,
+    pub self_reported: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -13,7 +13,7 @@ use crate::domain::actor::Actor;
 use crate::domain::attribution::Evidence;
 use crate::domain::conversion::{Buyer, Conversion, Status};
 use crate::domain::masking::{mask_email, mask_name};
-use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::conversions::{self, Change, Claim, Report};
@@ -115,6 +115,7 @@ impl ConversionIn {
                 purchase_id: issues.optional_text("/purchase_id", self.purchase_id, 200),
                 purchase_date,
             },
+            reporter: None,
         };
         issues.result()?;
         Ok(report)
@@ -173,6 +174,10 @@ pub struct ConversionOut {
     plan_price: Option<Amount>,
     purchase_id: Option<String>,
     purchase_date: Option<Timestamp>,
+    /// The source that a network reported it to; null for the API.
+    source_id: Option<SourceId>,
+    /// An affiliate's own source reported it: its payout is the network's debt, and no earning of the program's.
+    self_reported: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -210,6 +215,8 @@ impl ConversionOut {
             plan_price: it.buyer.plan_price,
             purchase_id: it.buyer.purchase_id,
             purchase_date: it.buyer.purchase_date,
+            source_id: it.reporter.map(|reporter| reporter.source_id),
+            self_reported: it.reporter.is_some_and(|reporter| reporter.is_affiliate),
             created_at: it.created_at,
             updated_at: it.updated_at,
         }
@@ -321,9 +328,9 @@ pub async fn list_conversions(
             StatusWord::Approved => "approved",
             StatusWord::Rejected => "rejected",
         }),
-        transaction_id: it.transaction_id,
+        transaction_keys: None,
     };
-    let page = conversions::list(&app, actor, filter, page).await?;
+    let page = conversions::list(&app, actor, filter, it.transaction_id, page).await?;
     Ok(Json(PageOut::of(page, |it| ConversionOut::of(actor, it))))
 }
 

@@ -22,7 +22,7 @@ pub struct HeaderOut {
     value: String,
 }
 
-fn headers(pairs: Vec<(String, String)>) -> Vec<HeaderOut> {
+pub fn headers(pairs: Vec<(String, String)>) -> Vec<HeaderOut> {
     pairs.into_iter().map(|(name, value)| HeaderOut { name, value }).collect()
 }
 

@@ -6,9 +6,11 @@ pub mod clicks;
 pub mod conversions;
 pub mod deliveries;
 pub mod events;
+pub mod inbound_requests;
 pub mod links;
 pub mod offers;
 pub mod postbacks;
+pub mod sources;
 pub mod templates;
 
 use crate::services::FieldIssue;

@@ -1,7 +1,7 @@
 //! Clicks, referral codes and impression pixels. Public, unauthenticated, and never an open redirect.
 
 mod agent;
-mod client;
+pub mod client;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,0 +1,267 @@
+//! Guards of a source: who may report there. The networks first, then the token, then the signature.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// What a secret looks like in answers. Sent back, it stands for the secret that is stored.
+pub const MASKED: &str = "••••••••";
+
+/// Who may report. All that are set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guards {
+    pub token: Option<TokenGuard>,
+    /// Networks that may report, such as 203.0.113.0/24; any when empty.
+    #[schema(value_type = Vec<String>)]
+    pub networks: Vec<IpNet>,
+    pub hmac: Option<HmacGuard>,
+}
+
+/// A parameter that must have a value which only the network knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenGuard {
+    pub parameter: String,
+    /// Masked in answers.
+    pub value: String,
+}
+
+/// A header with the HMAC of the body, or of the raw query when there is no body, in hex or base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HmacGuard {
+    pub header: String,
+    /// Masked in answers.
+    pub secret: String,
+    #[serde(default)]
+    pub algorithm: HmacAlgorithm,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HmacAlgorithm {
+    #[default]
+    Sha256,
+}
+
+/// Why somebody may not report.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotAdmitted {
+    #[error("the request has no token; the network must send the parameter \"{0}\" with the source's token")]
+    TokenMissing(String),
+    #[error("the token in \"{0}\" is not the source's; copy it again from the source's settings")]
+    TokenWrong(String),
+    #[error(
+        "the request came from {0}, which is not among the source's networks; add it there if the network sends from it"
+    )]
+    NetworkNotAllowed(String),
+    #[error("the request has no signature; the network must send the header \"{0}\"")]
+    SignatureMissing(String),
+    #[error(
+        "the signature in \"{0}\" does not fit: it must be the HMAC-SHA256 of the body, or of the query when there is no body, with the source's secret"
+    )]
+    SignatureWrong(String),
+}
+
+impl NotAdmitted {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TokenMissing(_) => "token_missing",
+            Self::TokenWrong(_) => "token_wrong",
+            Self::NetworkNotAllowed(_) => "network_not_allowed",
+            Self::SignatureMissing(_) => "signature_missing",
+            Self::SignatureWrong(_) => "signature_wrong",
+        }
+    }
+}
+
+/// What guards look at.
+pub struct Credentials<'a> {
+    /// The value of a parameter of the query, the form or the JSON object.
+    pub parameter: &'a dyn Fn(&str) -> Option<String>,
+    /// The value of a header, its name in lower case.
+    pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    pub remote_ip: Option<IpAddr>,
+    /// The body, or the raw query when there is none.
+    pub signed: &'a [u8],
+}
+
+impl Guards {
+    pub fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
+        if !self.networks.is_empty() {
+            let known = |ip: &IpAddr| self.networks.iter().any(|network| network.contains(ip));
+            if !given.remote_ip.as_ref().is_some_and(known) {
+                let ip = given.remote_ip.map_or("an unknown address".to_owned(), |ip| ip.to_string());
+                return Err(NotAdmitted::NetworkNotAllowed(ip));
+            }
+        }
+        if let Some(guard) = &self.token {
+            match (given.parameter)(&guard.parameter).filter(|value| !value.is_empty()) {
+                None => return Err(NotAdmitted::TokenMissing(guard.parameter.clone())),
+                Some(value) if !same(value.as_bytes(), guard.value.as_bytes()) => {
+                    return Err(NotAdmitted::TokenWrong(guard.parameter.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(guard) = &self.hmac {
+            let Some(value) = (given.header)(&guard.header.to_ascii_lowercase()).filter(|it| !it.is_empty()) else {
+                return Err(NotAdmitted::SignatureMissing(guard.header.clone()));
+            };
+            if !is_signature(value, &hmac_sha256(guard.secret.as_bytes(), given.signed)) {
+                return Err(NotAdmitted::SignatureWrong(guard.header.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// As answers show it.
+    pub fn mask(&mut self) {
+        self.secrets().for_each(|(_, secret)| *secret = MASKED.to_owned());
+    }
+
+    /// Puts the secrets of `before` where the masked value came back.
+    pub fn unmask(&mut self, before: &Self) {
+        let mut before = before.clone();
+        let known: Vec<_> = before.secrets().map(|(path, secret)| (path, secret.clone())).collect();
+        for (path, secret) in self.secrets() {
+            if secret == MASKED
+                && let Some((_, stored)) = known.iter().find(|(known, _)| *known == path)
+            {
+                secret.clone_from(stored);
+            }
+        }
+    }
+
+    /// Everything wrong with them, with JSON pointers.
+    pub fn issues(&self) -> Vec<(String, String)> {
+        let mut issues = Vec::new();
+        let mut add = |path: &str, message: &str| issues.push((path.to_owned(), message.to_owned()));
+        if self.networks.len() > 200 {
+            add("/networks", "at most 200 networks");
+        }
+        if self.token.as_ref().is_some_and(|it| it.parameter.is_empty() || it.parameter.len() > 100) {
+            add("/token/parameter", "must have 1 to 100 characters");
+        }
+        if self.hmac.as_ref().is_some_and(|it| !is_header_name(&it.header)) {
+            add("/hmac/header", "must be the name of a header, such as X-Signature");
+        }
+        for (path, secret) in self.clone().secrets() {
+            if secret == MASKED {
+                add(path, "this is the masked value of a secret, and none is stored; write the secret itself");
+            } else if secret.len() < 8 || secret.len() > 200 {
+                add(path, "must have 8 to 200 characters");
+            }
+        }
+        issues
+    }
+
+    fn secrets(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
+        let token = self.token.as_mut().map(|it| ("/token/value", &mut it.value));
+        let hmac = self.hmac.as_mut().map(|it| ("/hmac/secret", &mut it.secret));
+        token.into_iter().chain(hmac)
+    }
+
+    /// The values that nobody may read.
+    pub fn secret_values(&self) -> Vec<&str> {
+        let token = self.token.as_ref().map(|it| it.value.as_str());
+        token.into_iter().chain(self.hmac.as_ref().map(|it| it.secret.as_str())).collect()
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+/// Takes as long for a wrong value as for the right one.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let (a, b) = (Sha256::digest(a), Sha256::digest(b));
+    a.iter().zip(b.iter()).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+}
+
+/// Hex in either case or base64, with or without `sha256=` before it.
+fn is_signature(value: &str, wanted: &[u8; 32]) -> bool {
+    let value = value.trim();
+    let value = value.strip_prefix("sha256=").unwrap_or(value);
+    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
+    same(value.to_ascii_lowercase().as_bytes(), hex.as_bytes()) || same(value.as_bytes(), base64(wanted).as_bytes())
+}
+
+/// RFC 2104 over SHA-256.
+fn hmac_sha256(secret: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut key = [0; 64];
+    if secret.len() > key.len() {
+        key[..32].copy_from_slice(&Sha256::digest(secret));
+    } else {
+        key[..secret.len()].copy_from_slice(secret);
+    }
+    let inner = Sha256::new().chain_update(key.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(key.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guards_say_which_of_them_did_not_hold() {
+        let guards: Guards = serde_json::from_value(serde_json::json!({
+            "token": {"parameter": "token", "value": "first-secret"},
+            "networks": ["203.0.113.0/24"],
+            "hmac": {"header": "X-Signature", "secret": "Jefe1234"},
+        }))
+        .unwrap();
+        let signature = hmac_sha256(b"Jefe1234", b"a=1");
+        let hex: String = signature.iter().map(|byte| format!("{byte:02X}")).collect();
+        let code = |ip: Option<&str>, token: Option<&str>, header: Option<&str>| {
+            let parameter = |name: &str| token.filter(|_| name == "token").map(str::to_owned);
+            let header = |name: &str| header.filter(|_| name == "x-signature");
+            let remote_ip = ip.map(|ip| ip.parse().unwrap());
+            let given = Credentials { parameter: &parameter, header: &header, remote_ip, signed: b"a=1" };
+            guards.admit(&given).err().map_or("", |error| error.code())
+        };
+        let (ip, token) = (Some("203.0.113.9"), Some("first-secret"));
+        assert_eq!(code(ip, token, Some(&hex)), "");
+        assert_eq!(code(ip, token, Some(&format!("sha256={hex}"))), "");
+        assert_eq!(code(ip, token, Some(&base64(&signature))), "");
+        assert_eq!(code(Some("198.51.100.1"), token, Some(&hex)), "network_not_allowed");
+        assert_eq!(code(None, token, Some(&hex)), "network_not_allowed");
+        assert_eq!(code(ip, None, Some(&hex)), "token_missing");
+        assert_eq!(code(ip, Some("first-secreT"), Some(&hex)), "token_wrong");
+        assert_eq!(code(ip, token, None), "signature_missing");
+        assert_eq!(code(ip, token, Some("00")), "signature_wrong");
+    }
+
+    /// RFC 4231, test cases 2 and 6; RFC 4648, section 10.
+    #[test]
+    fn signatures_and_base64_are_those_of_their_standards() {
+        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            hex(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hex(hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
+        for (text, wanted) in [("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(text.as_bytes()), wanted);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Pasted URLs: splitting what somebody copied from a tracker into a base and parameters.
+
+mod marks;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use percent_encoding::percent_decode_str;
+
+use marks::{Piece, Token};
+
+/// One parameter whose value is a macro of ours.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MacroParameter {
+    pub name: String,
+    pub r#macro: String,
+}
+
+/// A pasted URL, taken apart.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pasted {
+    pub base_url: String,
+    pub parameters: Vec<MacroParameter>,
+    /// Fixed values.
+    pub custom: Vec<(String, String)>,
+    /// Values with tokens that name no macro of ours: somebody must choose. Those of the address are named `base_url`.
+    pub unknown: Vec<(String, String)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("\"{0}\" is not a postback URL; paste the whole address, starting with https://")]
+pub struct NotAUrl(pub String);
+
+/// What macro-url takes as fixed values. More of them, and longer ones, stay in the URL.
+const CUSTOM_MOST: usize = 20;
+const CUSTOM_CHARS: usize = 100;
+/// The name under which a token of the address itself is told as unknown.
+const BASE_URL: &str = "base_url";
+
+/// Splits `text`. `is_macro` says which names the adapter knows.
+pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotAUrl> {
+    // A page's source and some manuals write & as &amp;.
+    let text = text.trim().replace("&amp;", "&");
+    let lower = text.to_ascii_lowercase();
+    let valid = (lower.starts_with("http://") || lower.starts_with("https://"))
+        && !text.contains(char::is_whitespace)
+        && text.split("//").nth(1).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+    if !valid {
+        return Err(NotAUrl(text.chars().take(200).collect()));
+    }
+    // Beside tokens of another kind, <account> is a blank for a person to fill, as manuals write it.
+    let has_blanks = text.contains('<') && marks::has_other_than_angles(&text);
+    let ours = |token: &Token<'_>| names::ours(token.name, &is_macro).filter(|_| !(has_blanks && token.is_angled()));
+    let (address, query) = text.split_once('?').unwrap_or((&text, ""));
+    let mut pasted = Pasted::default();
+    pasted.take_address(address, ours);
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        kept.extend(pasted.take_pair(pair, ours));
+    }
+    if !kept.is_empty() {
+        pasted.base_url = format!("{}?{}", pasted.base_url, kept.join("&"));
+    }
+    Ok(pasted)
+}
+
+impl Pasted {
+    /// Tokens in the path become our macros in its place.
+    fn take_address(&mut self, address: &str, ours: impl Fn(&Token<'_>) -> Option<String>) {
+        let address = plain_braces(address);
+        let path_at = address.match_indices('/').nth(2).map_or(address.len(), |(at, _)| at);
+        let (host, path) = address.split_at(path_at);
+        let unknown = |marked: &str| (BASE_URL.to_owned(), marked.to_owned());
+        let tokens_of_host = marks::pieces(host).into_iter().filter_map(|piece| match piece {
+            Piece::Token(token) => Some(unknown(token.marked)),
+            Piece::Text(_) => None,
+        });
+        self.unknown.extend(tokens_of_host);
+        let (path, missing) = in_our_macros(path, ours);
+        self.unknown.extend(missing.iter().map(|marked| unknown(marked)));
+        self.base_url = format!("{host}{path}");
+    }
+
+    /// Sorts one pair of the query. What is neither one macro nor a short fixed value is given
+    /// back, as it has to stand in the URL.
+    fn take_pair(&mut self, pair: &str, ours: impl Fn(&Token<'_>) -> Option<String>) -> Option<String> {
+        let (raw_name, raw) = pair.split_once('=').unwrap_or((pair, ""));
+        let (name, value) = (decoded(raw_name), decoded(raw));
+        // A browser's address bar encodes braces; `%payout%` must be seen before it is decoded.
+        if let Some(token) = marks::whole(raw).or_else(|| marks::whole(&value)) {
+            match ours(&token) {
+                Some(found) => self.parameters.push(MacroParameter { name, r#macro: found }),
+                None => self.unknown.push((name, value)),
+            }
+            return None;
+        }
+        let raw = plain_braces(raw);
+        let (inside, missing) = in_our_macros(&raw, ours);
+        if !missing.is_empty() || (inside == raw && value.contains(['{', '[', '}', ']', '<', '>'])) {
+            // A token inside a longer value is not sent literally without somebody having seen it.
+            self.unknown.push((name, value));
+            return None;
+        }
+        let short = self.custom.len() < CUSTOM_MOST && value.chars().count() <= CUSTOM_CHARS;
+        if inside == raw && short {
+            self.custom.push((name, value));
+            return None;
+        }
+        Some(format!("{raw_name}={inside}"))
+    }
+}
+
+/// A text with its tokens as `{macro}`, and those that name no macro of ours.
+fn in_our_macros(text: &str, ours: impl Fn(&Token<'_>) -> Option<String>) -> (String, Vec<String>) {
+    let mut out = String::with_capacity(text.len());
+    let mut missing = Vec::new();
+    for piece in marks::pieces(text) {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Token(token) => match ours(&token) {
+                Some(found) => out.extend(["{", &found, "}"]),
+                None => {
+                    out.push_str(token.marked);
+                    missing.push(token.marked.to_owned());
+                }
+            },
+        }
+    }
+    (out, missing)
+}
+
+fn plain_braces(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (encoded, plain) in
+        [("%7B", "{"), ("%7b", "{"), ("%7D", "}"), ("%7d", "}"), ("%5B", "["), ("%5b", "["), ("%5D", "]"), ("%5d", "]")]
+    {
+        text = text.replace(encoded, plain);
+    }
+    text
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+}

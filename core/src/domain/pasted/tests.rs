@@ -1,0 +1,128 @@
+//! What is pasted, and what comes of it.
+
+use super::*;
+
+const OURS: [&str; 6] = ["click_id", "external_click_id", "payout", "customer_name", "sub1", "offer_id"];
+
+fn split_ours(text: &str) -> Result<Pasted, NotAUrl> {
+    split(text, |name| OURS.contains(&name))
+}
+
+#[test]
+fn the_guides_own_example_is_taken_apart() {
+    let pasted = split_ours(
+        "https://yourtracking.com/postback?event=sale&click_id={click_id}&payout={payout}&name={customer_name}",
+    )
+    .unwrap();
+    assert_eq!(pasted.base_url, "https://yourtracking.com/postback");
+    assert_eq!(pasted.custom, [("event".into(), "sale".into())]);
+    let macros: Vec<_> = pasted.parameters.iter().map(|p| (p.name.as_str(), p.r#macro.as_str())).collect();
+    assert_eq!(macros, [("click_id", "click_id"), ("payout", "payout"), ("name", "customer_name")]);
+    assert!(pasted.unknown.is_empty());
+}
+
+#[test]
+fn every_way_of_marking_a_token_is_recognised() {
+    for token in [
+        "{payout}",
+        "{{payout}}",
+        "[payout]",
+        "#payout#",
+        "##payout##",
+        "${payout}",
+        "%payout%",
+        "!!!payout!!!",
+        "{PAYOUT}",
+        "%7Bpayout%7D",
+    ] {
+        let pasted = split_ours(&format!("https://t.example/?p={token}")).unwrap();
+        assert_eq!(pasted.parameters.len(), 1, "{token}");
+    }
+    let pasted =
+        split_ours("https://t.example/?a={external_transaction_id}&b=[program_id]&c={nope}&d=%41+b&e").unwrap();
+    assert_eq!(pasted.parameters[0].r#macro, "external_click_id");
+    assert_eq!(pasted.parameters[1].r#macro, "offer_id");
+    assert_eq!(pasted.unknown, [("c".into(), "{nope}".into())]);
+    assert_eq!(pasted.custom, [("d".into(), "A b".into()), ("e".into(), String::new())]);
+}
+
+#[test]
+fn what_is_no_url_is_refused() {
+    for text in ["", "t.example/?a=1", "ftp://t.example", "https://", "https:///x", "https://t.example/ x"] {
+        assert!(split_ours(text).is_err(), "{text}");
+    }
+}
+
+/// Every macro of macro-url.
+const ALL: &str = "click_id external_click_id sub1 sub2 sub3 sub4 sub5 sub6 sub7 sub8 sub9 sub10 affiliate_id \
+    affiliate_name referral_code offer_id offer_name conversion_id transaction_id goal status previous_status \
+    rejection_reason payout revenue amount payout_minor revenue_minor amount_minor currency customer_name customer_email \
+    plan_name plan_price purchase_id purchase_date event_id action event_name revision event_date click_date \
+    conversion_date timestamp ip country device user_agent referrer keyword page";
+
+fn split_all(text: &str) -> Pasted {
+    split(text, |name| ALL.split_whitespace().any(|it| it == name)).expect("it is a URL")
+}
+
+#[derive(serde::Deserialize)]
+struct Network {
+    url: String,
+    /// Parameter to macro.
+    parameters: std::collections::BTreeMap<String, String>,
+    /// What a person must choose or fill in.
+    unknown: Vec<String>,
+}
+
+/// As networks, trackers and ad platforms document them: each outbound URL, and a URL of every token syntax.
+#[test]
+fn the_urls_of_real_networks_are_taken_apart() {
+    let networks: Vec<Network> = serde_json::from_str(include_str!("networks.json")).expect("it is a table");
+    for network in networks {
+        let pasted = split_all(&network.url);
+        let parameters = pasted.parameters.into_iter().map(|it| (it.name, it.r#macro)).collect();
+        let unknown: Vec<String> = pasted.unknown.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!((network.parameters, network.unknown), (parameters, unknown), "{}", network.url);
+        for (name, value) in pasted.custom {
+            let marks = value.contains(['{', '}', '[', ']', '<', '>', '#', '%', '!', '$', '(', ')']);
+            assert!(!marks, "{name}={value} of {} would be sent as it is", network.url);
+        }
+    }
+}
+
+#[test]
+fn macros_in_the_path_and_inside_of_values_stay_where_they_are() {
+    let pasted =
+        split_all("https://t.example/%7BclickId%7D/[offerid].php?id=c-{subid2}%20&u={goal}x{nope}&f=1&p=[payout]");
+    assert_eq!(pasted.base_url, "https://t.example/{click_id}/{offer_id}.php?id=c-{sub2}%20");
+    assert_eq!(pasted.unknown, [("u".into(), "{goal}x{nope}".to_owned())]);
+    assert_eq!(pasted.custom, [("f".into(), "1".into())]);
+    assert_eq!(pasted.parameters, [MacroParameter { name: "p".into(), r#macro: "payout".into() }]);
+    let blank = split_all("https://t.example/<account>/pb?c={click_id}");
+    assert_eq!(blank.base_url, "https://t.example/<account>/pb");
+    assert_eq!(blank.unknown, [("base_url".into(), "<account>".to_owned())]);
+}
+
+#[test]
+fn angles_are_macros_where_nothing_else_is() {
+    let macros = |url| split_all(url).parameters.into_iter().map(|it| it.r#macro).collect::<Vec<_>>();
+    assert_eq!(macros("https://t.example/?a=<click_id>&b=<payout>"), ["click_id", "payout"]);
+    assert_eq!(macros("https://t.example/?a={click_id}&b=<payout>"), ["click_id"], "a blank to fill");
+    assert_eq!(macros("https://t.example/?a=x&amp;b=%3Cpayout%3E"), ["payout"], "from a page's source");
+}
+
+#[test]
+fn fixed_values_that_macro_url_cannot_take_stay_in_the_url() {
+    let long = "k".repeat(101);
+    let many: Vec<String> = (0..22).map(|n| format!("n{n}=1")).collect();
+    let pasted = split_all(&format!("https://t.example/pb?key={long}&{}", many.join("&")));
+    assert_eq!(pasted.base_url, format!("https://t.example/pb?key={long}&n20=1&n21=1"));
+    assert_eq!(pasted.custom.len(), 20);
+    assert!(pasted.unknown.is_empty());
+}
+
+#[test]
+fn a_hostile_paste_is_no_trouble() {
+    for part in ["{", "{{", "[[[", "!!", "${(", "{a", "%", "ż{ż}", "#", "<", "&amp;"] {
+        split_all(&format!("https://t.example/{0}?a={0}&b={0}", part.repeat(20_000)));
+    }
+}

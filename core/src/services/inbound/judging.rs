@@ -1,0 +1,289 @@
+//! Judging one request: guards, adapter, then each report by itself.
+
+use serde_json::Value;
+
+use crate::adapters::{AdapterError, wire as contract};
+use crate::app::App;
+use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
+use crate::domain::guards::Credentials;
+use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
+use crate::domain::report::{self, Issue, Outcome, Words};
+use crate::domain::source::Source;
+use crate::ids::ConversionId;
+use crate::services::conversions::{self, Change, Claim, ConversionError, Recorded, Report};
+use crate::services::{Error, sources, wire};
+use crate::storage;
+
+use super::matching::{self, Found};
+
+/// What became of a request: of the whole of it, or of each report in it.
+#[derive(Default)]
+pub struct Judgement {
+    pub whole: Option<Finding>,
+    pub items: Vec<Item>,
+    pub reply: Option<contract::Response>,
+}
+
+impl Judgement {
+    fn whole(finding: impl Into<Finding>) -> Self {
+        Self { whole: Some(finding.into()), ..Self::default() }
+    }
+}
+
+/// Why a report goes no further: something to tell, or something that is broken on our side.
+enum Halt {
+    Found(Finding),
+    Broken(Error),
+}
+
+impl From<Issue> for Halt {
+    fn from(issue: Issue) -> Self {
+        Self::Found(issue.into())
+    }
+}
+
+impl From<sea_orm::DbErr> for Halt {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        let refused = |code: &str| Self::Found(Finding::new(Outcome::Refused, code, error.to_string()));
+        match &error {
+            Error::Conversion(ConversionError::UnknownClick(id)) => Issue::ClickNotThere(id.clone()).into(),
+            Error::Conversion(it) => refused(it.code()),
+            Error::IllegalMove(it) => refused(it.code()),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
+pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Result<Judgement, Error> {
+    if let Some(finding) = not_admitted(source, &request.raw) {
+        return Ok(Judgement::whole(finding));
+    }
+    let report = match parse(app, source, request).await {
+        Ok(report) => report,
+        Err(finding) => return Ok(Judgement::whole(finding)),
+    };
+    if report.conversions.is_empty() {
+        let finding = match report.ignored {
+            Some(it) => Finding::new(Issue::outcome_of_code(&it.code), it.code, it.message),
+            None => Issue::NothingReported("it holds no report".into()).into(),
+        };
+        return Ok(Judgement { reply: report.reply, ..Judgement::whole(finding) });
+    }
+    // What an earlier try settled stays so, as long as the adapter finds as many reports as it did then.
+    let mut settled = request.settled_items();
+    settled.resize(report.conversions.len().max(settled.len()), None);
+    let same = settled.len() == report.conversions.len();
+    let mut items = Vec::with_capacity(report.conversions.len());
+    for (words, settled) in report.conversions.into_iter().zip(settled) {
+        items.push(match settled.filter(|_| same) {
+            Some(item) => item,
+            None => take(app, source, wire::words(words)).await?,
+        });
+    }
+    Ok(Judgement { whole: None, items, reply: report.reply })
+}
+
+/// What is told without asking the adapter.
+fn not_admitted(source: &Source, raw: &RawRequest) -> Option<Finding> {
+    let refused = |code: &str, sentence: String| Some(Finding::new(Outcome::Refused, code, sentence));
+    if !source.enabled {
+        return refused("source_disabled", "this source is disabled; enable it, or have the network stop".into());
+    }
+    if raw.truncated {
+        return refused("body_too_large", "the body is larger than 64 KiB; have the network send less".into());
+    }
+    let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
+    let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let parameters = parameters(raw);
+    let parameter = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
+    let given = Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed };
+    if let Err(error) = source.settings.guards.admit(&given) {
+        return refused(error.code(), error.to_string());
+    }
+    let token = source.settings.guards.token.as_ref().map(|guard| guard.parameter.as_str());
+    let mut names = parameters.iter().map(|(name, _)| name.as_str()).filter(|name| Some(*name) != token).peekable();
+    if names.peek().is_none() && (raw.body.is_empty() || !parameters.is_empty()) {
+        return Some(Issue::EmptyRequest.into());
+    }
+    let is_test = |name: &str| ["test", "ping"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    (names.peek().is_some() && names.all(is_test)).then(|| Issue::TestPing.into())
+}
+
+/// Of the query, then of a form or a flat JSON object.
+fn parameters(raw: &RawRequest) -> Vec<(String, String)> {
+    let pairs = |bytes: &[u8]| url::form_urlencoded::parse(bytes).into_owned().collect::<Vec<_>>();
+    let mut found = pairs(raw.query.as_bytes());
+    if let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(&raw.body) {
+        found.extend(fields.into_iter().map(|(name, value)| match value {
+            Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        }));
+    } else {
+        found.extend(pairs(&raw.body));
+    }
+    found
+}
+
+async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<contract::InboundReport, Finding> {
+    let adapter = sources::adapter_of(app, source).map_err(|_| {
+        let sentence = format!(
+            "the adapter \"{}\" of this source is not installed on this server; install it and replay the request",
+            source.adapter
+        );
+        Finding::new(Outcome::Failed, "adapter_missing", sentence)
+    })?;
+    let context = wire::context(request.received_at, request.tries + 1, false, request.id.to_string());
+    let (binding, request) = (wire::source_binding(source), wire::inbound_request(&request.raw));
+    let parsed = sources::blocking(move || adapter.session().parse_inbound(&context, &binding, &request)).await;
+    parsed.map_err(|error| {
+        let outcome = match &error {
+            AdapterError::Refused { .. } => Outcome::Refused,
+            error if error.is_transient() => Outcome::Waiting,
+            _ => Outcome::Failed,
+        };
+        Finding::new(outcome, error.code(), error.to_string())
+    })
+}
+
+/// One report, from words to a conversion.
+async fn take(app: &App, source: &Source, words: Words) -> Result<Item, Error> {
+    let mut item = Item {
+        finding: Finding::accepted(),
+        flags: Vec::new(),
+        transaction_id: words.transaction_id.clone(),
+        status: words.status.clone(),
+        click_id: None,
+        conversion_id: None,
+    };
+    match carry_out(app, source, words, &mut item).await {
+        Ok(()) => {}
+        Err(Halt::Found(finding)) => item.finding = finding,
+        Err(Halt::Broken(error)) => return Err(error),
+    }
+    Ok(item)
+}
+
+async fn carry_out(app: &App, source: &Source, words: Words, item: &mut Item) -> Result<(), Halt> {
+    let words = words.screened()?;
+    item.transaction_id.clone_from(&words.transaction_id);
+    let status = status_of(source, &words)?;
+    let reporter = Reporter { source_id: source.id, is_affiliate: source.affiliate_id.is_some() };
+    let found = match (&words.click_id, &words.transaction_id) {
+        (Some(text), _) => matching::find_click(app, source, text).await?,
+        (None, Some(id)) => matching::find_conversion(app, source, id, &transaction_key(id, Some(reporter))).await?,
+        (None, None) => Err(Issue::ClickIdMissing),
+    }?;
+    item.click_id = found.click_id();
+    item.conversion_id = found.conversion_id();
+    if matches!(&found, Found::Click { truncated: true, .. }) {
+        item.flags.push("truncated_id".to_owned());
+    }
+    let status = status.ok_or_else(|| Issue::StatusUnknown(words.status.clone().unwrap_or_default()))?;
+
+    // A click id in the place of the transaction id is as unreliable in case and length as the click id itself.
+    let own_id = words.transaction_id.as_ref().filter(|id| words.click_id.as_ref() != Some(*id));
+    let transaction_id = match (own_id, &found) {
+        (Some(id), _) => id.clone(),
+        (None, Found::Click { click, .. }) => {
+            report::derived_transaction_id(source.id, click.id, words.goal.as_deref())
+        }
+        (None, Found::Conversion(conversion)) => conversion.transaction_id.clone(),
+    };
+    item.transaction_id = Some(transaction_id.clone());
+    let click = item.click_id.map(|id| id.to_string()).unwrap_or_default();
+    let fingerprint = report::fingerprint(&[&click, &transaction_id, status.word()]);
+    if let Some(conversion) = known(app, source, &fingerprint).await? {
+        return Ok(duplicate(item, conversion));
+    }
+    let recorded = match found {
+        Found::Conversion(conversion) => conversions::change_status(app, conversion.id, status).await?,
+        Found::Click { click, .. } => {
+            let claim = Claim::Click(click.id);
+            let offer = app.catalog.offer(click.offer_id).await?;
+            let offer = offer.ok_or_else(|| Error::not_found("offer", click.offer_id))?;
+            let report = Report {
+                status: Some(status),
+                reporter: Some(reporter),
+                ..report_of(source, &words, claim, transaction_id, offer.currency)?
+            };
+            conversions::report(app, report).await?
+        }
+    };
+    let Recorded { conversion, change } = recorded;
+    let db = app.db.writer();
+    storage::inbound_requests::insert_report(db, source.id, &fingerprint, conversion.id, app.clock.now()).await?;
+    match change {
+        Change::None => duplicate(item, conversion.id),
+        Change::Created | Change::Updated => item.conversion_id = Some(conversion.id),
+    }
+    Ok(())
+}
+
+/// `None`: its word has no meaning yet.
+fn status_of(source: &Source, words: &Words) -> Result<Option<Status>, Issue> {
+    let settings = &source.settings;
+    let meaning = match &words.status {
+        Some(word) => settings.meaning(word),
+        None => Some(settings.meaning_of_none()),
+    };
+    let Some(meaning) = meaning else { return Ok(None) };
+    let status = meaning.status(words.rejection_reason.as_deref());
+    status.map(Some).ok_or_else(|| Issue::StatusIgnored(words.status.clone().unwrap_or_else(|| "none".into())))
+}
+
+fn report_of(
+    source: &Source,
+    words: &Words,
+    claim: Claim,
+    transaction_id: String,
+    offers: crate::money::Currency,
+) -> Result<Report, Issue> {
+    let settings = &source.settings;
+    let currency = words.currency(&settings.amounts, offers)?;
+    let amount = |field, word: &Option<report::AmountWords>| {
+        word.as_ref().map(|word| settings.amounts.read(field, &word.text, currency)).transpose()
+    };
+    let purchase_date = match &words.occurred_at {
+        Some(text) => Some(settings.time_zone.read(text).ok_or_else(|| Issue::InvalidTime(text.clone()))?),
+        None => None,
+    };
+    Ok(Report {
+        claim,
+        offer_id: None,
+        transaction_id,
+        goal: words.goal.clone(),
+        status: None,
+        amount: amount("sale", &words.sale)?,
+        currency: Some(currency),
+        payout: amount("payout", &words.payout)?,
+        revenue: amount("revenue", &words.revenue)?,
+        buyer: Buyer {
+            customer_name: words.attribute("customer_name", 200),
+            customer_email: words.attribute("customer_email", 254),
+            plan_name: words.attribute("plan_name", 200),
+            plan_price: None,
+            purchase_id: words.attribute("purchase_id", 200),
+            purchase_date,
+        },
+        reporter: None,
+    })
+}
+
+async fn known(app: &App, source: &Source, fingerprint: &str) -> Result<Option<ConversionId>, Error> {
+    Ok(storage::inbound_requests::find_report(app.db.reader(), source.id, fingerprint).await?)
+}
+
+fn duplicate(item: &mut Item, conversion: ConversionId) {
+    item.conversion_id = Some(conversion);
+    item.finding = Finding::new(
+        Outcome::Duplicate,
+        "duplicate",
+        "the same was reported before; nothing changed, and nothing had to",
+    );
+}

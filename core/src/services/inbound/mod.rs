@@ -1,0 +1,174 @@
+//! What networks report: stored first, then judged, and judged again while it waits.
+
+mod judging;
+mod matching;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use crate::adapters::wire as contract;
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
+use crate::domain::lease::{Lease, Leased};
+use crate::domain::report::Outcome;
+use crate::domain::source::{Reply, Source, UnknownReply};
+use crate::ids::InboundRequestId;
+use crate::storage;
+use crate::storage::inbound_requests::Filter;
+use crate::storage::page::{Page, PageRequest};
+
+use super::Error;
+use super::clicks::confine;
+
+/// How long one request may take to be judged before somebody else may do it.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// What the network is to be told.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub finding: Finding,
+    /// As the source's settings have it.
+    pub reply: Option<Reply>,
+    /// As the adapter would have it.
+    pub adapters_reply: Option<contract::Response>,
+    /// Whether the network is told that nobody knows its status word.
+    pub refuses_unknown: bool,
+}
+
+impl Received {
+    fn of(source: &Source, request: &InboundRequest, adapters_reply: Option<contract::Response>) -> Self {
+        Self {
+            finding: request.finding.clone(),
+            reply: source.settings.reply.clone(),
+            adapters_reply,
+            refuses_unknown: source.settings.unknown_status_reply == UnknownReply::Refuse,
+        }
+    }
+}
+
+/// A request for somebody to read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub request: InboundRequest,
+    /// What nobody may read in it.
+    pub secrets: Vec<String>,
+}
+
+impl Shown {
+    fn of(request: InboundRequest, source: Option<&Source>) -> Self {
+        let secrets = source.into_iter().flat_map(|it| it.settings.guards.secret_values());
+        Self { request, secrets: secrets.map(str::to_owned).collect() }
+    }
+}
+
+/// Whether a source has this key.
+pub async fn is_source(app: &App, key: &str) -> Result<bool, Error> {
+    Ok(find_source(app, key).await?.is_some())
+}
+
+async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
+    Ok(storage::sources::find_by_key(app.db.reader(), key).await?.filter(|it| it.archived_at.is_none()))
+}
+
+/// Stores a request to a source, judges it and says what to answer. `None`: there is no such source.
+pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Received>, Error> {
+    let Some(source) = find_source(app, key).await? else { return Ok(None) };
+    let now = app.clock.now();
+    let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
+    let lease = lease(now);
+    storage::inbound_requests::insert(app.db.writer(), &request, lease).await?;
+    let (request, reply) = judge(app, &source, Leased { it: request, lease }).await?;
+    Ok(Some(Received::of(&source, &request, reply)))
+}
+
+/// Judges a request and stores what became of it.
+async fn judge(
+    app: &App,
+    source: &Source,
+    leased: Leased<InboundRequest>,
+) -> Result<(InboundRequest, Option<contract::Response>), Error> {
+    let Leased { it: mut request, lease } = leased;
+    let judgement = judging::judge(app, source, &request).await?;
+    request.conclude(judgement.whole, judgement.items, app.clock.now());
+    conclude(app, &request, lease).await?;
+    Ok((request, judgement.reply))
+}
+
+async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(), DbErr> {
+    if storage::inbound_requests::finish(app.db.writer(), request, lease.claim).await? {
+        metrics::counter!("postrider_inbound_total", "outcome" => request.finding.outcome.as_str()).increment(1);
+    }
+    Ok(())
+}
+
+/// Takes what waits and is due.
+pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequest>>, DbErr> {
+    let lease = lease(app.clock.now());
+    let due = storage::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
+    Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
+}
+
+/// Judges one that waited. It stays waiting when something breaks.
+pub async fn judge_again(app: &App, leased: Leased<InboundRequest>) {
+    let (mut request, lease) = (leased.it.clone(), leased.lease);
+    let source = storage::sources::find(app.db.reader(), request.source_id).await;
+    let broken = match source {
+        Ok(Some(source)) => match judge(app, &source, leased).await {
+            Ok(_) => return,
+            Err(error) => error,
+        },
+        Ok(None) => Error::not_found("source", request.source_id),
+        Err(error) => error.into(),
+    };
+    tracing::warn!(inbound_request.id = %request.id, error = %broken, "A report could not be judged; it stays waiting");
+    let finding = Finding::new(Outcome::Waiting, "unavailable", broken.to_string());
+    let items = std::mem::take(&mut request.items);
+    request.conclude(Some(finding), items, app.clock.now());
+    if let Err(error) = conclude(app, &request, lease).await {
+        tracing::warn!(inbound_request.id = %request.id, %error, "It is taken up again when its lease ends");
+    }
+}
+
+/// Judges a request again, after something was put right. What was accepted stays as it is.
+pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
+    let known = get(app, actor, id).await?;
+    if matches!(known.request.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
+        return Ok(known);
+    }
+    let source = super::sources::get(app, actor, known.request.source_id).await?;
+    let now = app.clock.now();
+    let lease = lease(now);
+    let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
+    let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
+    let (request, _) = judge(app, &source, Leased { it, lease }).await?;
+    Ok(Shown::of(request, Some(&source)))
+}
+
+pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
+    let found = storage::inbound_requests::find(app.db.reader(), id).await?;
+    let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
+    let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
+    let source = storage::sources::find(app.db.reader(), request.source_id).await?;
+    Ok(Shown::of(request, source.as_ref()))
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
+    if !confine(actor, &mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let page = storage::inbound_requests::list(app.db.reader(), filter, page).await?;
+    let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
+    let sources = storage::sources::find_many(app.db.reader(), ids).await?;
+    Ok(page.map(|it| {
+        let source = sources.get(&it.source_id);
+        Shown::of(it, source)
+    }))
+}
+
+fn lease(now: Timestamp) -> Lease {
+    Lease { claim: rand::random(), until: now.plus(LEASE) }
+}

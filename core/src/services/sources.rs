@@ -1,0 +1,272 @@
+//! Sources: setting up where networks report, and what they mean by their words.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::adapters::{Adapter, wire as contract};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::click::{Agent, Click};
+use crate::domain::event::Action;
+use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply, new_key};
+use crate::domain::zone::TimeZone;
+use crate::domain::{guards::Guards, landing};
+use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::{Error, FieldIssue, wire};
+
+/// A source as somebody wants it to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: String,
+    pub adapter: String,
+    pub config: Value,
+    pub affiliate_id: Option<AffiliateId>,
+    pub settings: SourceSettings,
+    pub enabled: bool,
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub config: Option<Value>,
+    pub settings: SettingsChanges,
+    pub enabled: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SettingsChanges {
+    pub statuses: Option<std::collections::BTreeMap<String, Meaning>>,
+    pub default_status: Option<Option<Meaning>>,
+    pub unknown_status_reply: Option<UnknownReply>,
+    pub amounts: Option<Amounts>,
+    pub time_zone: Option<TimeZone>,
+    pub reply: Option<Option<Reply>>,
+    pub guards: Option<Guards>,
+}
+
+impl SettingsChanges {
+    fn apply(self, to: &mut SourceSettings) {
+        if let Some(mut guards) = self.guards {
+            guards.unmask(&to.guards);
+            to.guards = guards;
+        }
+        to.statuses = self.statuses.unwrap_or(std::mem::take(&mut to.statuses));
+        to.default_status = self.default_status.unwrap_or(to.default_status.take());
+        to.unknown_status_reply = self.unknown_status_reply.unwrap_or(to.unknown_status_reply);
+        to.amounts = self.amounts.unwrap_or(std::mem::take(&mut to.amounts));
+        to.time_zone = self.time_zone.unwrap_or(to.time_zone);
+        to.reply = self.reply.unwrap_or(to.reply.take());
+    }
+}
+
+pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, Error> {
+    let now = app.clock.now();
+    let affiliate_id = owner(actor, wanted.affiliate_id)?;
+    if let Some(id) = affiliate_id {
+        app.catalog.affiliate(id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
+    }
+    let mut source = Source {
+        id: SourceId::new(now),
+        key: new_key(rand::random()),
+        name: wanted.name,
+        adapter: wanted.adapter,
+        adapter_version: String::new(),
+        config: wanted.config,
+        affiliate_id,
+        settings: wanted.settings,
+        decorates: false,
+        enabled: wanted.enabled,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    };
+    check(app, &mut source, true).await?;
+    storage::sources::insert(app.db.writer(), &source).await?;
+    app.catalog.sources_changed();
+    Ok(source)
+}
+
+/// Changes a source. What waits at it is judged again at once: it may have a meaning now.
+pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Source, Error> {
+    let mut source = get(app, actor, id).await?;
+    let seen = source.updated_at;
+    let reconfigured = changes.config.is_some();
+    source.name = changes.name.unwrap_or(source.name);
+    source.config = changes.config.unwrap_or(source.config);
+    source.enabled = changes.enabled.unwrap_or(source.enabled);
+    changes.settings.apply(&mut source.settings);
+    check(app, &mut source, reconfigured).await?;
+    save(app, &mut source, seen).await?;
+    if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
+        app.waiting_reports.notify_one();
+    }
+    Ok(source)
+}
+
+/// Gives a source another address; the old one leads nowhere from now on.
+pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
+    let mut source = get(app, actor, id).await?;
+    let seen = source.updated_at;
+    source.key = new_key(rand::random());
+    save(app, &mut source, seen).await?;
+    Ok(source)
+}
+
+/// Takes a source away; its log stays.
+pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<(), Error> {
+    let mut source = get(app, actor, id).await?;
+    let seen = source.updated_at;
+    source.enabled = false;
+    source.archived_at = Some(app.clock.now());
+    save(app, &mut source, seen).await
+}
+
+async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Error> {
+    source.updated_at = app.clock.now();
+    if !storage::sources::save(app.db.writer(), source, seen).await? {
+        return Err(Error::ChangedMeanwhile { what: "source", id: source.id.to_string() });
+    }
+    app.catalog.sources_changed();
+    Ok(())
+}
+
+pub async fn get(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
+    let found = storage::sources::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
+    let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
+    visible.ok_or_else(|| Error::not_found("source", id))
+}
+
+/// Whoever lists an affiliate's sources finds its first one there, also if the affiliate is older than sources are.
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    affiliate_id: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Source>, Error> {
+    let mut owner = affiliate_id;
+    if !super::clicks::confine(actor, &mut owner) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    if let Some(id) = owner
+        && storage::sources::find(app.db.reader(), SourceId::first_of(id)).await?.is_none()
+        && app.catalog.affiliate(id).await?.is_some()
+    {
+        storage::sources::insert_missing(app.db.writer(), &first(id, app.clock.now())).await?;
+    }
+    Ok(storage::sources::list(app.db.reader(), owner, page).await?)
+}
+
+/// The source that an affiliate has from the start.
+pub fn first(affiliate_id: AffiliateId, now: Timestamp) -> Source {
+    Source::first(affiliate_id, new_key(rand::random()), now)
+}
+
+/// Where a network reports.
+pub fn address(app: &App, source: &Source) -> String {
+    format!("{}/in/{}", app.public_url, source.key)
+}
+
+fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>, Error> {
+    match (actor.confined_to(), asked) {
+        (Some(own), Some(other)) if own != other => Err(Error::not_found("affiliate", other)),
+        (Some(own), _) => Ok(Some(own)),
+        (None, asked) => Ok(asked),
+    }
+}
+
+/// The adapter that reads this source's requests.
+pub fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
+    app.adapters.adapter(&source.adapter).ok_or_else(|| {
+        let known: Vec<_> = app.adapters.adapters().iter().map(|it| it.descriptor().id.clone()).collect();
+        Error::UnknownAdapter { given: source.adapter.clone(), known: known.join(", ") }
+    })
+}
+
+/// Judges settings and, when it is new, the configuration, and pins the adapter's version.
+async fn check(app: &App, source: &mut Source, reconfigured: bool) -> Result<(), Error> {
+    let issues = source.settings.issues().into_iter();
+    let issues: Vec<_> =
+        issues.map(|(path, message)| FieldIssue::new(format!("/settings{path}"), "invalid_field", message)).collect();
+    if !issues.is_empty() {
+        return Err(Error::Invalid(issues));
+    }
+    if !reconfigured {
+        return Ok(());
+    }
+    let adapter = adapter_of(app, source)?;
+    let able = adapter.descriptor().capabilities;
+    if !able.contains(contract::Capabilities::INBOUND) {
+        let message = format!("the adapter \"{}\" only sends; choose one that reads reports", source.adapter);
+        return Err(Error::invalid("/adapter", message));
+    }
+    source.adapter_version = adapter.descriptor().version.clone();
+    let config = source.config.clone();
+    let checking = adapter.clone();
+    let issues = blocking(move || checking.check_config(&config)).await?;
+    if !issues.is_empty() {
+        let at = |path: &str| format!("/config{path}");
+        let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), "invalid_config", it.message));
+        return Err(Error::Invalid(issues.collect()));
+    }
+    source.decorates = able.contains(contract::Capabilities::CLICK)
+        && decoration(app, source, &sample_click(app.clock.now())).await.is_ok_and(|fields| !fields.is_empty());
+    Ok(())
+}
+
+/// The parameters that a source's adapter adds to the landing URL of a click.
+pub async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<(String, String)>, Error> {
+    let adapter = adapter_of(app, source)?;
+    let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
+    let (binding, click) = (wire::source_binding(source), wire::click(&click.facts()));
+    let fields = blocking(move || adapter.session().decorate_click(&context, &binding, &click)).await?;
+    Ok(fields.into_iter().map(|field| (field.name, field.value)).collect())
+}
+
+/// Adds to a click's landing URL what its affiliate's sources have to add. A failure leaves the click as it is.
+pub async fn decorate(app: &App, click: &mut Click) -> Result<(), Error> {
+    let decorating = app.catalog.decorating().await?;
+    for source in decorating.of(click.affiliate_id) {
+        match decoration(app, source, click).await {
+            Ok(fields) => click.landing_url = landing::with_fields(&click.landing_url, &fields),
+            Err(error) => {
+                tracing::warn!(source.id = %source.id, %error, "A click goes on undecorated");
+                metrics::counter!("postrider_undecorated_clicks_total").increment(1);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What an adapter is asked with whether it decorates clicks at all.
+fn sample_click(now: Timestamp) -> Click {
+    let id = ClickId::new(now);
+    Click {
+        id,
+        action: Action::Click,
+        link_id: None,
+        affiliate_id: AffiliateId::new(now),
+        offer_id: OfferId::new(now),
+        occurred_at: now,
+        external_id: None,
+        sub_ids: Vec::new(),
+        params: Vec::new(),
+        landing_url: "https://shop.example/".to_owned(),
+        referrer: None,
+        ip: None,
+        user_agent: None,
+        agent: Agent::default(),
+        visitor: 0,
+        unique: true,
+    }
+}
+
+/// Adapters compute on threads where they block nobody.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
+}

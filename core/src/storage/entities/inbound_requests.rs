@@ -1,0 +1,37 @@
+//! What came to sources; `headers` and `items` are JSON text.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, InboundRequestId, SourceId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "inbound_requests")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: InboundRequestId,
+    pub source_id: SourceId,
+    pub affiliate_id: Option<AffiliateId>,
+    pub received_at: Timestamp,
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub headers: String,
+    pub body: Vec<u8>,
+    pub truncated: bool,
+    pub remote_ip: Option<String>,
+    pub outcome: String,
+    pub code: Option<String>,
+    pub sentence: Option<String>,
+    pub items: String,
+    pub tries: i32,
+    pub due_at: Option<Timestamp>,
+    pub lease_until: Option<Timestamp>,
+    pub claim: Option<i64>,
+    pub settled_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,30 @@
+//! Sources; `config` and `settings` are JSON text.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, SourceId};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sources")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SourceId,
+    pub key: String,
+    pub name: String,
+    pub adapter: String,
+    pub adapter_version: String,
+    pub config: String,
+    pub affiliate_id: Option<AffiliateId>,
+    pub settings: String,
+    pub decorates: bool,
+    pub enabled: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub archived_at: Option<Timestamp>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,128 @@
+//! Queries of sources.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::clock::Timestamp;
+use crate::domain::source::Source;
+use crate::ids::{AffiliateId, SourceId};
+
+use super::entities::sources::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+use super::{from_json, json};
+
+impl TryFrom<Model> for Source {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            key: row.key,
+            name: row.name,
+            adapter: row.adapter,
+            adapter_version: row.adapter_version,
+            config: from_json("sources", &row.config)?,
+            affiliate_id: row.affiliate_id,
+            settings: from_json("sources", &row.settings)?,
+            decorates: row.decorates,
+            enabled: row.enabled,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+        })
+    }
+}
+
+impl From<&Source> for Model {
+    fn from(source: &Source) -> Self {
+        Self {
+            id: source.id,
+            key: source.key.clone(),
+            name: source.name.clone(),
+            adapter: source.adapter.clone(),
+            adapter_version: source.adapter_version.clone(),
+            config: json(&source.config),
+            affiliate_id: source.affiliate_id,
+            settings: json(&source.settings),
+            decorates: source.decorates,
+            enabled: source.enabled,
+            created_at: source.created_at,
+            updated_at: source.updated_at,
+            archived_at: source.archived_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, source: &Source) -> Result<(), DbErr> {
+    Entity::insert(Model::from(source).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Adds it unless a source with its id is there already.
+pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Result<(), DbErr> {
+    let added = Entity::insert(Model::from(source).into_active_model())
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await;
+    match added {
+        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Saves it unless somebody changed it since it was `seen`; says whether it did.
+pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
+    let saved = Entity::update_many()
+        .set(Model::from(source).into_active_model().reset_all())
+        .filter(Column::Id.eq(source.id))
+        .filter(Column::UpdatedAt.eq(seen))
+        .exec(tx)
+        .await?;
+    Ok(saved.rows_affected > 0)
+}
+
+/// Also archived ones: their log still refers to them.
+pub async fn find(db: &impl ConnectionTrait, id: SourceId) -> Result<Option<Source>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Source::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = SourceId>,
+) -> Result<HashMap<SourceId, Source>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    Ok(super::readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
+}
+
+pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Source>, DbErr> {
+    Entity::find().filter(Column::Key.eq(key)).one(db).await?.map(Source::try_from).transpose()
+}
+
+/// Those that add something to landing URLs.
+pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::Decorates.eq(true))
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null());
+    Ok(super::readable("sources", select.all(db).await?, Source::try_from))
+}
+
+/// Every source that an affiliate ever had.
+pub async fn list_ids(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<Vec<SourceId>, DbErr> {
+    Entity::find().select_only().column(Column::Id).filter(Column::AffiliateId.eq(owner)).into_tuple().all(db).await
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    owner: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Source>, DbErr> {
+    let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
+    if let Some(owner) = owner {
+        select = select.filter(Column::AffiliateId.eq(owner));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Source::try_from)
+}

@@ -1,0 +1,148 @@
+//! `/api/v1/inbound_requests`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::inbound_request::{Item, RawRequest};
+use crate::domain::report::Outcome;
+use crate::ids::{ConversionId, InboundRequestId, SourceId};
+use crate::services::inbound;
+use crate::storage;
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
+
+use super::deliveries::{HeaderOut, headers};
+
+/// A request as it came. Buyers are masked for affiliates; tokens of guards for everybody.
+#[derive(Serialize, ToSchema)]
+pub struct RawRequestOut {
+    method: String,
+    path: String,
+    /// As it was written.
+    query: String,
+    /// Without cookies and authorization.
+    headers: Vec<HeaderOut>,
+    /// Null in lists.
+    body: Option<String>,
+    /// The body was longer than 64 KiB.
+    truncated: bool,
+    remote_ip: Option<String>,
+}
+
+/// What came to a source, and what became of it.
+#[derive(Serialize, ToSchema)]
+pub struct InboundRequestOut {
+    id: InboundRequestId,
+    source_id: SourceId,
+    received_at: Timestamp,
+    outcome: Outcome,
+    /// Stable; null for what was accepted.
+    code: Option<String>,
+    /// The same in a sentence that says what to do.
+    reason: Option<String>,
+    /// truncated_id: a click was found by the beginning of its id.
+    flags: Vec<String>,
+    conversion_ids: Vec<ConversionId>,
+    /// One for each report in it.
+    items: Vec<Item>,
+    /// How often it was judged.
+    tries: u32,
+    /// When it is judged again, while it waits.
+    due_at: Option<Timestamp>,
+    settled_at: Option<Timestamp>,
+    request: RawRequestOut,
+}
+
+impl InboundRequestOut {
+    fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
+        let inbound::Shown { request: it, secrets } = shown;
+        Self {
+            id: it.id,
+            source_id: it.source_id,
+            received_at: it.received_at,
+            flags: it.flags(),
+            conversion_ids: it.conversion_ids(),
+            outcome: it.finding.outcome,
+            code: it.finding.code,
+            reason: it.finding.sentence,
+            items: it.items,
+            tries: it.tries,
+            due_at: it.due_at,
+            settled_at: it.settled_at,
+            request: raw(it.raw.shown(&secrets, !actor.is_admin()), with_body),
+        }
+    }
+}
+
+fn raw(it: RawRequest, with_body: bool) -> RawRequestOut {
+    RawRequestOut {
+        method: it.method,
+        path: it.path,
+        query: it.query,
+        headers: headers(it.headers),
+        body: with_body.then(|| String::from_utf8_lossy(&it.body).into_owned()),
+        truncated: it.truncated,
+        remote_ip: it.remote_ip.map(|ip| ip.to_string()),
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct InboundRequestFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    source_id: Option<SourceId>,
+    outcome: Option<Outcome>,
+    /// Such as unknown_status.
+    code: Option<String>,
+}
+
+/// List what came to sources, newest first, without bodies.
+#[utoipa::path(get, path = "/api/v1/inbound_requests", tag = "sources", params(InboundRequestFilter),
+    responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
+pub async fn list_inbound_requests(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<InboundRequestFilter>,
+) -> ApiResult<Json<PageOut<InboundRequestOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = storage::inbound_requests::Filter {
+        affiliate_id: None,
+        source_id: it.source_id,
+        outcome: it.outcome,
+        code: it.code,
+    };
+    let page = inbound::list(&app, actor, filter, page).await?;
+    Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
+}
+
+/// Read a request to a source, as it came.
+#[utoipa::path(get, path = "/api/v1/inbound_requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
+    responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
+pub async fn get_inbound_request(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<InboundRequestId>,
+) -> ApiResult<Json<InboundRequestOut>> {
+    let request = inbound::get(&app, actor, id).await?;
+    Ok(Json(InboundRequestOut::of(actor, request, true)))
+}
+
+/// Judge a request again, after something was put right. What was accepted stays as it is.
+#[utoipa::path(post, path = "/api/v1/inbound_requests/{id}/replay", tag = "sources",
+    params(("id" = InboundRequestId, Path)),
+    responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
+pub async fn replay_inbound_request(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<InboundRequestId>,
+) -> ApiResult<Json<InboundRequestOut>> {
+    let request = inbound::replay(&app, actor, id).await?;
+    Ok(Json(InboundRequestOut::of(actor, request, true)))
+}

@@ -1,0 +1,232 @@
+//! `/api/v1/sources`
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::guards::Guards;
+use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply};
+use crate::domain::zone::TimeZone;
+use crate::ids::{AffiliateId, SourceId};
+use crate::services::sources::{self, Changes, SettingsChanges, Wanted};
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+
+use super::Issues;
+
+fn yes() -> bool {
+    true
+}
+
+/// Where a network reports, and what it means by its words.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceIn {
+    #[schema(example = "MyLead", max_length = 200)]
+    name: String,
+    #[schema(example = "macro-url")]
+    adapter: String,
+    /// As the adapter's schema says.
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    /// Whose clicks it finds; an affiliate's key sets its own. Null: everybody's, and only an admin may have that.
+    #[serde(default)]
+    affiliate_id: Option<AffiliateId>,
+    #[serde(default)]
+    settings: SourceSettings,
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceChanges {
+    name: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    config: Option<serde_json::Value>,
+    /// Each field that is given replaces the whole of that field.
+    #[serde(default)]
+    settings: SourceSettingsChanges,
+    enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceSettingsChanges {
+    statuses: Option<BTreeMap<String, Meaning>>,
+    /// Null: approved.
+    #[serde(deserialize_with = "super::some")]
+    #[schema(value_type = Option<Meaning>)]
+    default_status: Option<Option<Meaning>>,
+    unknown_status_reply: Option<UnknownReply>,
+    amounts: Option<Amounts>,
+    time_zone: Option<TimeZone>,
+    /// Null: what the adapter says, or 200 OK.
+    #[serde(deserialize_with = "super::some")]
+    #[schema(value_type = Option<Reply>)]
+    reply: Option<Option<Reply>>,
+    /// A masked secret that comes back stays what it is.
+    guards: Option<Guards>,
+}
+
+impl From<SourceSettingsChanges> for SettingsChanges {
+    fn from(it: SourceSettingsChanges) -> Self {
+        Self {
+            statuses: it.statuses,
+            default_status: it.default_status,
+            unknown_status_reply: it.unknown_status_reply,
+            amounts: it.amounts,
+            time_zone: it.time_zone,
+            reply: it.reply,
+            guards: it.guards,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SourceOut {
+    id: SourceId,
+    name: String,
+    /// What the network is to call.
+    url: String,
+    adapter: String,
+    /// Empty for the first source of an affiliate until its configuration is changed.
+    adapter_version: String,
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+    affiliate_id: Option<AffiliateId>,
+    /// Secrets are masked.
+    settings: SourceSettings,
+    /// Whether its adapter adds parameters to the landing URLs of clicks.
+    decorates_clicks: bool,
+    enabled: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl SourceOut {
+    fn of(app: &App, it: Source) -> Self {
+        Self {
+            url: sources::address(app, &it),
+            id: it.id,
+            name: it.name,
+            adapter: it.adapter,
+            adapter_version: it.adapter_version,
+            config: it.config,
+            affiliate_id: it.affiliate_id,
+            settings: it.settings.masked(),
+            decorates_clicks: it.decorates,
+            enabled: it.enabled,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// Set up a source.
+#[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = SourceIn,
+    responses((status = 201, body = SourceOut), (status = "default", body = Problem)))]
+pub async fn create_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<SourceIn>,
+) -> ApiResult<(StatusCode, Json<SourceOut>)> {
+    let mut issues = Issues::default();
+    let wanted = Wanted {
+        name: issues.text("/name", &body.name, 200),
+        adapter: body.adapter,
+        config: body.config,
+        affiliate_id: body.affiliate_id,
+        settings: body.settings,
+        enabled: body.enabled,
+    };
+    issues.result()?;
+    let source = sources::create(&app, actor, wanted).await?;
+    Ok((StatusCode::CREATED, Json(SourceOut::of(&app, source))))
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SourceFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+}
+
+/// List sources, newest first. Every affiliate has one from the start.
+#[utoipa::path(get, path = "/api/v1/sources", tag = "sources", params(SourceFilter),
+    responses((status = 200, body = PageOut<SourceOut>), (status = "default", body = Problem)))]
+pub async fn list_sources(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<SourceFilter>,
+) -> ApiResult<Json<PageOut<SourceOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let page = sources::list(&app, actor, it.affiliate_id, page).await?;
+    Ok(Json(PageOut::of(page, |it| SourceOut::of(&app, it))))
+}
+
+/// Read a source.
+#[utoipa::path(get, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
+    responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
+pub async fn get_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<SourceId>,
+) -> ApiResult<Json<SourceOut>> {
+    let source = sources::get(&app, actor, id).await?;
+    Ok(Json(SourceOut::of(&app, source)))
+}
+
+/// Change a source. What waits at it is judged again at once.
+#[utoipa::path(patch, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
+    request_body = SourceChanges,
+    responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
+pub async fn change_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<SourceId>,
+    ApiJson(body): ApiJson<SourceChanges>,
+) -> ApiResult<Json<SourceOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        config: body.config,
+        settings: body.settings.into(),
+        enabled: body.enabled,
+    };
+    issues.result()?;
+    let source = sources::change(&app, actor, id, changes).await?;
+    Ok(Json(SourceOut::of(&app, source)))
+}
+
+/// Take a source away. Its log stays; its address leads nowhere.
+#[utoipa::path(delete, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub async fn archive_source(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<SourceId>,
+) -> ApiResult<StatusCode> {
+    sources::archive(&app, actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Give a source another address. The old one leads nowhere from now on.
+#[utoipa::path(post, path = "/api/v1/sources/{id}/rotate_key", tag = "sources", params(("id" = SourceId, Path)),
+    responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
+pub async fn rotate_source_key(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<SourceId>,
+) -> ApiResult<Json<SourceOut>> {
+    let source = sources::rotate_key(&app, actor, id).await?;
+    Ok(Json(SourceOut::of(&app, source)))
+}

@@ -1,0 +1,91 @@
+//! AffRank: the session of a click goes to the affiliate network as a parameter, and comes back with the commission.
+//!
+//! The session id is our click id; keyword and page are known by it, so that revenue can be mapped to them. It sends nothing.
+
+use postrider_sdk::inbound::{Names, Parameters};
+use postrider_sdk::prelude::*;
+use serde::Deserialize;
+
+/// The adapter itself; see [`Adapter`].
+pub struct AffRank;
+
+#[derive(Deserialize)]
+pub struct Config {
+    #[serde(default = "yes")]
+    append: bool,
+    #[serde(default = "affrank_sid")]
+    parameter: String,
+    #[serde(skip, default = "names")]
+    names: Names,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn affrank_sid() -> String {
+    "affrank_sid".into()
+}
+
+/// `sessionId` and `amount` are AffRank's; networks that know more may add the others.
+fn names() -> Names {
+    let name = |name: &str| Some(name.to_owned());
+    Names {
+        click_id: name("sessionId"),
+        payout: name("amount"),
+        currency: name("currency"),
+        status: name("status"),
+        transaction_id: name("transaction_id"),
+        goal: name("goal"),
+        ..Names::default()
+    }
+}
+
+impl Adapter for AffRank {
+    type Config = Config;
+
+    fn describe() -> Descriptor {
+        let general = Descriptor::outbound("affrank", env!("CARGO_PKG_VERSION"), "AffRank");
+        Descriptor {
+            summary: "Takes the session of a click to the network, and reads sessionId and amount from it.".into(),
+            capabilities: Capabilities::INBOUND | Capabilities::CLICK,
+            rules: RulePolicy {
+                actions: Vec::new(),
+                statuses: false,
+                rejection_reasons: false,
+                ..general.rules.clone()
+            },
+            config_schema: include_str!("../config.schema.json").into(),
+            ..general
+        }
+    }
+
+    /// A link that carries the parameter already is left as its owner wrote it.
+    fn decorate_click(_: &Context, config: &Config, click: &Click) -> Result<Vec<Field>, AdapterError> {
+        if !config.append || has_parameter(&click.target_url, &config.parameter) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Field { name: config.parameter.clone(), value: click.id.clone() }])
+    }
+
+    /// A network that sends no transaction id reports one sale per session, so the session stands for it.
+    fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
+        let mut report = config.names.report(&Parameters::read(request));
+        for conversion in &mut report.conversions {
+            if conversion.transaction_id.is_none() {
+                conversion.transaction_id = conversion.click_id.clone();
+            }
+        }
+        Ok(report)
+    }
+}
+
+fn has_parameter(url: &str, name: &str) -> bool {
+    let query = url.split('#').next().and_then(|url| url.split_once('?')).map_or("", |(_, query)| query);
+    url::pairs(query).any(|(known, _)| known == name)
+}
+
+postrider_sdk::export_adapter!(AffRank);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! What a person configures, its templates parsed once, and the request that comes of it.
+
+use postrider_sdk::prelude::*;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::context::Wanted;
+use crate::headers::Header;
+use crate::helpers::TOKEN;
+use crate::inspect::{Budget, Reads};
+use crate::sample;
+use crate::success::Success;
+use crate::template::{Encoding, Template, unfit};
+
+#[derive(Deserialize)]
+#[serde(from = "Written")]
+pub struct Config {
+    url: Template,
+    method: HttpMethod,
+    headers: Vec<Header>,
+    body: Template,
+    token: Option<Secret>,
+    signing_secrets: Vec<Secret>,
+    pub success: Option<Success>,
+    /// Whether a template says where the token goes.
+    places_token: bool,
+    wanted: Wanted,
+}
+
+/// The same as it is written.
+#[derive(Deserialize)]
+struct Written {
+    url: String,
+    #[serde(default)]
+    method: Method,
+    #[serde(default)]
+    headers: Vec<WrittenHeader>,
+    body: String,
+    token: Option<Secret>,
+    #[serde(default)]
+    signing_secrets: Vec<Secret>,
+    success: Option<Success>,
+}
+
+#[derive(Deserialize)]
+struct WrittenHeader {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "UPPERCASE")]
+enum Method {
+    #[default]
+    Post,
+    Put,
+    Patch,
+}
+
+impl From<Written> for Config {
+    fn from(written: Written) -> Self {
+        let token = written.token.filter(|token| !token.is_empty());
+        let mut budget = Budget::default();
+        let mut template = |source, encoding| Template::compile(source, encoding, token.as_ref(), &mut budget);
+        let url = template(written.url, Encoding::Url);
+        let headers = written.headers.into_iter();
+        let headers: Vec<Header> =
+            headers.map(|header| Header::new(header.name, template(header.value, Encoding::Header))).collect();
+        let body = template(written.body, Encoding::Json);
+        let templates = [&url, &body].into_iter().chain(headers.iter().map(Header::value));
+        let reads = templates.fold(Reads::default(), |reads, template| reads.and(template.reads()));
+        Self {
+            places_token: reads.has(TOKEN),
+            wanted: Wanted::from(&reads),
+            method: match written.method {
+                Method::Post => HttpMethod::Post,
+                Method::Put => HttpMethod::Put,
+                Method::Patch => HttpMethod::Patch,
+            },
+            signing_secrets: written.signing_secrets,
+            success: written.success,
+            url,
+            headers,
+            body,
+            token,
+        }
+    }
+}
+
+impl Config {
+    /// Everything that the schema cannot say; at last, whether the sample event gives a request.
+    pub fn issues(&self) -> Vec<ConfigIssue> {
+        let mut issues = self.url.url_issues("/url");
+        issues.extend(Header::issues(&self.headers));
+        issues.extend(self.body.issues("/body"));
+        if self.token.is_none() && self.places_token {
+            issues.push(ConfigIssue::new("/token", "A template has {{token}}, but there is no token."));
+        }
+        issues.extend(self.success.as_ref().and_then(Success::issue));
+        if issues.is_empty()
+            && let Err(error) = self.request(&sample::approved_conversion())
+        {
+            let message = format!("With a sample conversion: {}", error.message);
+            issues.push(ConfigIssue::new(error.path.unwrap_or_default(), message));
+        }
+        issues
+    }
+
+    pub fn request(&self, event: &Event) -> Result<Request, AdapterError> {
+        let context = self.wanted.of(event);
+        let url = self.url.render("/url", &context)?;
+        if url::has_dot_segment(&url) {
+            return Err(unfit(
+                "/url",
+                "A value of '.' or '..' fills a whole path segment of the URL and would lead to another page.",
+            ));
+        }
+        let mut headers = Vec::with_capacity(self.headers.len() + 1);
+        if let Some(token) = self.token.as_ref().filter(|_| !self.places_token) {
+            headers.push(Field { name: "Authorization".into(), value: format!("Bearer {}", token.placeholder()) });
+        }
+        for (index, header) in self.headers.iter().enumerate() {
+            headers.push(header.render(index, &context)?);
+        }
+        let body = self.body.render("/body", &context)?;
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(&body) {
+            let message = format!(
+                "The body is not JSON: {error}. Put texts in quotes, and amounts in {{{{number …}}}}, which is null where there is none."
+            );
+            return Err(unfit("/body", message));
+        }
+        let sign_with = self.signing_secrets.iter().map(|secret| secret.placeholder().to_owned()).collect();
+        Ok(Request { method: self.method, headers, sign_with, ..Request::post(url, "application/json", body) })
+    }
+}

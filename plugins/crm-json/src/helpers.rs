@@ -1,0 +1,186 @@
+//! The helpers that templates can call.
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonValue, Output, RenderContext, RenderError,
+    RenderErrorReason, ScopedJson,
+};
+use postrider_sdk::prelude::{Money, Secret, money, time};
+use sha2::{Digest, Sha256};
+
+use crate::moment;
+use crate::template::Encoding;
+
+/// `{{token}}` is the secret, which the host puts in as it is.
+pub const TOKEN: &str = "token";
+pub const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
+pub const INLINE: [&str; 18] = [
+    "json", "number", "unix", "date", "default", "minor", "sha256", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
+    "not", "len", "lookup",
+];
+
+/// From its parameters to its value; the error is a reason without any value, which may be a buyer's data.
+type Function = fn(&[&JsonValue]) -> Result<JsonValue, String>;
+
+pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Option<&Secret>) {
+    let functions: [(&str, Function); 6] = [
+        ("number", number),
+        ("unix", unix),
+        ("date", date),
+        ("default", default),
+        ("minor", minor),
+        ("sha256", sha256),
+    ];
+    for (name, function) in functions {
+        engine.register_helper(name, Box::new(Pure(function)));
+    }
+    match encoding {
+        Encoding::Json => engine.register_helper("json", Box::new(Json)),
+        Encoding::Url | Encoding::Header => engine.register_helper("json", Box::new(Pure(json))),
+    }
+    let token = token.map(|token| token.placeholder().to_owned()).unwrap_or_default();
+    engine.register_helper(TOKEN, Box::new(Unchanged(token)));
+    engine.unregister_helper("log");
+    engine.unregister_helper("raw");
+}
+
+/// A value computed from values. It is encoded for its place, like any other.
+struct Pure(Function);
+
+impl HelperDef for Pure {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let parameters: Vec<&JsonValue> = helper.params().iter().map(|parameter| parameter.value()).collect();
+        let reason = |reason| RenderErrorReason::Other(format!("{} {reason}", helper.name()));
+        Ok(ScopedJson::Derived((self.0)(&parameters).map_err(reason)?))
+    }
+}
+
+/// JSON is no part of a string here but stands for itself.
+struct Json;
+
+impl HelperDef for Json {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let value = helper.param(0).map_or(&JsonValue::Null, |parameter| parameter.value());
+        Ok(out.write(&value.to_string())?)
+    }
+}
+
+struct Unchanged(String);
+
+impl HelperDef for Unchanged {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        _: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        Ok(out.write(&self.0)?)
+    }
+}
+
+fn json(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    Ok(first(parameters).to_string().into())
+}
+
+/// The digits as they are, or null where there are none, so that it never leaves a gap in JSON.
+fn number(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let value = first(parameters);
+    let text = value.render();
+    let is_number = |text: &str| serde_json::from_str::<serde_json::Number>(text).is_ok();
+    match text.trim() {
+        "" => Ok("null".into()),
+        digits if is_number(digits) => Ok(digits.into()),
+        _ => Err("got a text that is no number".into()),
+    }
+}
+
+/// Unix seconds of a time, or milliseconds: `{{unix event_date}}`, `{{unix event_date "ms"}}`.
+fn unix(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let Some(ms) = moment(first(parameters))? else { return Ok("".into()) };
+    match option(parameters) {
+        "" | "s" => Ok(time::unix_seconds(ms).into()),
+        "ms" => Ok(ms.into()),
+        _ => Err("knows the units \"s\" and \"ms\"".into()),
+    }
+}
+
+/// A time in UTC: `{{date event_date}}` is the day; "time", "datetime" and "rfc3339" give more.
+fn date(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let Some(ms) = moment(first(parameters))? else { return Ok("".into()) };
+    let text = time::rfc3339(ms);
+    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+    let clock = clock.trim_end_matches('Z');
+    match option(parameters) {
+        "" | "date" => Ok(day.into()),
+        "time" => Ok(clock.into()),
+        "datetime" => Ok(format!("{day} {clock}").into()),
+        "rfc3339" => Ok(text.into()),
+        _ => Err("knows the forms \"date\", \"time\", \"datetime\" and \"rfc3339\"".into()),
+    }
+}
+
+/// The first value that is there: `{{default customer_name "somebody"}}`.
+fn default(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let there = |value: &&&JsonValue| !value.is_null() && value.as_str() != Some("");
+    Ok(parameters.iter().find(there).map(|value| (**value).clone()).unwrap_or_default())
+}
+
+/// An amount in its currency's minor unit: `{{minor conversion.payout}}` or `{{minor payout currency}}`.
+fn minor(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let (amount, currency) = match first(parameters) {
+        JsonValue::Object(money) => (text(money.get("amount")), text(money.get("currency"))),
+        amount => (amount.render(), text(parameters.get(1).copied())),
+    };
+    if amount.is_empty() {
+        return Ok("".into());
+    }
+    let micros = money::parse_decimal(&amount).ok_or("got a text that is no amount")?;
+    Ok(money::minor_units(&Money { micros, currency }).into())
+}
+
+/// The hash that ad platforms match people by: of the trimmed text in lower case, in hexadecimal digits.
+fn sha256(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
+    let text = first(parameters).render();
+    let text = text.trim().to_lowercase();
+    Ok(if text.is_empty() { "".into() } else { format!("{:x}", Sha256::digest(text)).into() })
+}
+
+fn first<'a>(parameters: &[&'a JsonValue]) -> &'a JsonValue {
+    parameters.first().copied().unwrap_or(&JsonValue::Null)
+}
+
+fn option<'a>(parameters: &[&'a JsonValue]) -> &'a str {
+    parameters.get(1).and_then(|option| option.as_str()).unwrap_or_default()
+}
+
+fn text(value: Option<&JsonValue>) -> String {
+    value.map(JsonRender::render).unwrap_or_default()
+}
+
+/// Milliseconds, from a number of them or an RFC 3339 text. None where there is no time.
+fn moment(value: &JsonValue) -> Result<Option<u64>, String> {
+    match value {
+        JsonValue::Null => Ok(None),
+        JsonValue::String(text) if text.is_empty() => Ok(None),
+        JsonValue::String(text) => moment::parse(text).map(Some).ok_or_else(not_a_time),
+        number => number.as_u64().map(Some).ok_or_else(not_a_time),
+    }
+}
+
+fn not_a_time() -> String {
+    "got something that is no time; give it event_date, click.at or the like".into()
+}

@@ -1,0 +1,265 @@
+//! Looks at a template before it is ever rendered: what it reads, and what it may not do.
+//!
+//! What is refused here would send a value as syntax, or cost without bound: unescaped expressions, partials, lists in
+//! lists. An adapter that is stopped for its costs is taken out for everybody, so a template must not be able to.
+
+use std::collections::BTreeSet;
+
+use handlebars::template::{HelperTemplate, Parameter, TemplateElement};
+use handlebars::{Path, PathSeg, Template};
+use postrider_sdk::prelude::*;
+
+use crate::context;
+use crate::helpers;
+
+/// Blocks in blocks, and brackets in one expression: a parser descends into each.
+const DEEPEST: usize = 16;
+/// Lists in one template, and expressions in one list, which are rendered for each of its entries.
+const LISTS: usize = 3;
+const REPEATED_EXPRESSIONS: usize = 20;
+
+/// What the templates of one configuration may cost together. Parsing takes about 1,000 steps for a character and 40,000 for an
+/// expression; this keeps the first call within half of what the host grants.
+pub struct Budget {
+    characters: usize,
+    expressions: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { characters: 12_000, expressions: 250 }
+    }
+}
+
+impl Budget {
+    /// Asked before a template is parsed.
+    fn take(&mut self, source: &str) -> Option<String> {
+        let all = Self::default();
+        let left = |all: usize, used: usize| all.checked_sub(used);
+        match (left(self.characters, source.len()), left(self.expressions, source.matches("{{").count())) {
+            (Some(characters), Some(expressions)) => {
+                *self = Self { characters, expressions };
+                None
+            }
+            _ => Some(format!(
+                "The templates may have up to {} characters and {} expressions together.",
+                all.characters, all.expressions
+            )),
+        }
+    }
+}
+
+/// The names at the top of the context that templates read.
+#[derive(Default, Debug)]
+pub struct Reads {
+    names: BTreeSet<String>,
+    /// The context as a whole, as in `{{json this}}`.
+    everything: bool,
+}
+
+impl Reads {
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    pub fn wants(&self, name: &str) -> bool {
+        self.everything || self.has(name)
+    }
+
+    pub fn and(mut self, other: &Self) -> Self {
+        self.names.extend(other.names.iter().cloned());
+        self.everything |= other.everything;
+        self
+    }
+}
+
+#[derive(Default)]
+pub struct Found {
+    pub problems: Vec<String>,
+    pub reads: Reads,
+    expressions: usize,
+    lists: usize,
+}
+
+/// Why the parser must not see this: it would take too long, or descend too deep.
+pub fn too_much(source: &str, budget: &mut Budget) -> Option<String> {
+    budget.take(source).or_else(|| too_deep(source))
+}
+
+fn too_deep(source: &str) -> Option<String> {
+    let mut blocks: usize = 0;
+    for expression in source.split("{{").skip(1) {
+        let inner = expression.split("}}").next().unwrap_or_default();
+        match inner.trim_start_matches(['{', '~']).chars().next() {
+            Some('#') => blocks += 1,
+            Some('/') => blocks = blocks.saturating_sub(1),
+            _ => {}
+        }
+        if blocks > DEEPEST {
+            return Some(format!("Blocks may stand in blocks up to {DEEPEST} deep."));
+        }
+        if inner.matches(['(', '[', '{']).count() > DEEPEST {
+            return Some(format!("An expression may have up to {DEEPEST} brackets."));
+        }
+    }
+    None
+}
+
+/// The parts of a template outside of its expressions.
+pub fn texts(source: &str) -> impl Iterator<Item = &str> {
+    source.split("{{").enumerate().map(|(index, part)| match part.rsplit_once("}}") {
+        Some((_, text)) => text,
+        None if index == 0 => part,
+        None => "",
+    })
+}
+
+pub fn inspect(template: &Template) -> Found {
+    let mut found = Found::default();
+    found.template(template, Scope::Top);
+    if found.lists > LISTS {
+        found.problems.push(format!("A template may have up to {LISTS} lists ({{{{#each}}}})."));
+    }
+    found
+}
+
+/// What names are relative to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Top,
+    /// In `{{#with}}`.
+    Inner,
+    /// In `{{#each}}`.
+    List,
+}
+
+impl Found {
+    fn problem(&mut self, problem: impl Into<String>) {
+        let problem = problem.into();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn template(&mut self, template: &Template, scope: Scope) {
+        for element in &template.elements {
+            match element {
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                TemplateElement::Expression(expression) => self.expression(expression, scope),
+                TemplateElement::HelperBlock(block) => self.block(block, scope),
+                TemplateElement::HtmlExpression(_) => self.problem(
+                    "Expressions with three braces or & are not escaped, so a value could break out of its place; use two braces, or {{json …}} for JSON.",
+                ),
+_ => self.problem("Partials and decorators are not available here."),
+            }
+        }
+    }
+
+    fn expression(&mut self, expression: &HelperTemplate, scope: Scope) {
+        self.expressions += 1;
+        if !expression.params.is_empty() || !expression.hash.is_empty() {
+            return self.call(expression, scope);
+        }
+        match &expression.name {
+            Parameter::Name(name) if name == helpers::TOKEN => {
+                self.reads.names.insert(name.clone());
+            }
+            Parameter::Path(Path::Relative((_, raw))) if raw == helpers::TOKEN => {
+                self.reads.names.insert(raw.clone());
+            }
+            name => self.parameter(name, scope),
+        }
+    }
+
+    /// A helper with what it is given.
+    fn call(&mut self, call: &HelperTemplate, scope: Scope) {
+        match call.name.as_name() {
+            Some(name) if helpers::INLINE.contains(&name) => {}
+            name => {
+                let unknown = tokens::unknown("helper", name.unwrap_or_default(), helpers::INLINE);
+                self.problem(unknown);
+            }
+        }
+        self.parameters(call, scope);
+    }
+
+    fn parameters(&mut self, call: &HelperTemplate, scope: Scope) {
+        for parameter in call.params.iter().chain(call.hash.values()) {
+            self.parameter(parameter, scope);
+        }
+    }
+
+    fn block(&mut self, block: &HelperTemplate, scope: Scope) {
+        self.expressions += 1;
+        let name = block.name.as_name().unwrap_or_default();
+        if !helpers::BLOCKS.contains(&name) {
+            self.problem(tokens::unknown("block", name, helpers::BLOCKS));
+        }
+        self.parameters(block, scope);
+        let inner = match (name, scope) {
+            ("each", Scope::List) => {
+                self.problem("A list may not stand in another list ({{#each}} in {{#each}}).");
+                Scope::List
+            }
+            ("each", _) => {
+                self.lists += 1;
+                if !block.params.iter().all(is_list) {
+                    self.problem("Only the attributes and sub_ids of the event are lists for {{#each}}.");
+                }
+                Scope::List
+            }
+            ("with", Scope::Top) => Scope::Inner,
+            _ => scope,
+        };
+        let before = self.expressions;
+        if let Some(template) = &block.template {
+            self.template(template, inner);
+        }
+        if name == "each" && self.expressions - before > REPEATED_EXPRESSIONS {
+            self.problem(format!(
+                "A list may have up to {REPEATED_EXPRESSIONS} expressions between {{{{#each}}}} and {{{{/each}}}}."
+            ));
+        }
+        if let Some(inverse) = &block.inverse {
+            self.template(inverse, scope);
+        }
+    }
+
+    fn parameter(&mut self, parameter: &Parameter, scope: Scope) {
+        match parameter {
+            Parameter::Literal(_) => {}
+            Parameter::Name(name) => self.name(name, None, scope),
+            Parameter::Path(Path::Local(_)) => {}
+            Parameter::Path(Path::Relative((segments, _))) => match segments.as_slice() {
+                [PathSeg::Named(first)] => self.name(first, None, scope),
+                [PathSeg::Named(first), PathSeg::Named(second), ..] => self.name(first, Some(second), scope),
+                // `this`, `@root` or `..`
+                _ => self.reads.everything |= scope == Scope::Top || !segments.is_empty(),
+            },
+            Parameter::Subexpression(inner) => match inner.as_element() {
+                TemplateElement::Expression(call) if inner.is_helper() => self.call(call, scope),
+                TemplateElement::Expression(path) => self.parameter(&path.name, scope),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn name(&mut self, name: &str, field: Option<&str>, scope: Scope) {
+        if name == helpers::TOKEN {
+            return self.problem("{{token}} stands alone: a secret cannot be changed or compared.");
+        }
+        self.reads.names.insert(name.to_owned());
+        if scope == Scope::Top
+            && let Some(problem) = context::unknown(name, field)
+        {
+            self.problem(problem);
+        }
+    }
+}
+
+/// `click.sub_ids` and the attributes: the host bounds how many there are.
+fn is_list(parameter: &Parameter) -> bool {
+    let Parameter::Path(Path::Relative((segments, _))) = parameter else { return false };
+    matches!(segments.last(), Some(PathSeg::Named(last)) if last == "attributes" || last == "sub_ids")
+}

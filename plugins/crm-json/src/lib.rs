@@ -1,0 +1,57 @@
+//! JSON for CRM systems, mail tools, analytics and webhooks: handlebars templates for the URL, the headers and the body.
+//!
+//! A value never becomes syntax: it is encoded for the place where it stands, and a body that is no JSON is not sent.
+//! It refuses what could not be judged before sending: unescaped expressions, partials, a host name with expressions.
+
+mod config;
+mod context;
+mod headers;
+mod helpers;
+mod inspect;
+mod moment;
+mod sample;
+mod success;
+mod template;
+
+use postrider_sdk::classify_by_status;
+use postrider_sdk::prelude::*;
+
+use crate::config::Config;
+
+/// The adapter itself; see [`Adapter`].
+pub struct CrmJson;
+
+impl Adapter for CrmJson {
+    type Config = Config;
+
+    fn describe() -> Descriptor {
+        Descriptor {
+            summary: "Sends JSON from a template to a CRM system, mail tool, analytics service or webhook.".into(),
+            hosts: vec!["*".into()],
+            config_schema: include_str!("../config.schema.json").into(),
+            macros: macros::describe(),
+            ..Descriptor::outbound("crm-json", env!("CARGO_PKG_VERSION"), "CRM (JSON)")
+        }
+    }
+
+    fn validate(config: &Config) -> Vec<ConfigIssue> {
+        config.issues()
+    }
+
+    fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
+        config.request(event)
+    }
+
+    /// By the status; and for services that answer 200 to everything, by what else they say.
+    fn classify(_: &Context, config: &Config, _: &Request, response: &Response) -> Result<Outcome, AdapterError> {
+        Ok(match (&config.success, classify_by_status(response)) {
+            (Some(success), Outcome::Accepted(_)) => success.classify(response),
+            (_, outcome) => outcome,
+        })
+    }
+}
+
+postrider_sdk::export_adapter!(CrmJson);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Integr8's affiliate postbacks: one URL with ten macros, called for a click, conversion, event or impression.
+//!
+//! Scope, firing status, rejection reasons and delay are the host's rules. It refuses what Integr8 does not
+//! know: other macros, a status that is neither approved nor rejected, a delay under two minutes.
+
+mod macros;
+
+use postrider_sdk::prelude::*;
+use postrider_sdk::tokens::{Syntax, Template};
+use serde::Deserialize;
+
+use crate::macros::Token;
+
+/// Integr8 waits for fraud checks of other parties; less than this would not.
+const MIN_DELAY_MS: u64 = 2 * 60 * 1000;
+
+/// The adapter itself; see [`Adapter`].
+pub struct Integr8;
+
+#[derive(Deserialize)]
+pub struct Config {
+    #[serde(deserialize_with = "url_template")]
+    url: Template<Token>,
+}
+
+fn url_template<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Template<Token>, D::Error> {
+    String::deserialize(deserializer).map(|url| Template::parse(url, Syntax::CURLY, macros::resolve))
+}
+
+impl Adapter for Integr8 {
+    type Config = Config;
+
+    fn describe() -> Descriptor {
+        let general = Descriptor::outbound("integr8", env!("CARGO_PKG_VERSION"), "Integr8");
+        Descriptor {
+            summary: "Calls a publisher's URL with Integr8's ten macros.".into(),
+            rules: RulePolicy { min_delay: MIN_DELAY_MS, ..general.rules.clone() },
+            hosts: vec!["*".into()],
+            config_schema: include_str!("../config.schema.json").into(),
+            macros: macros::describe(),
+            ..general
+        }
+    }
+
+    fn validate(config: &Config) -> Vec<ConfigIssue> {
+        config.url.url_issues("/url")
+    }
+
+    /// "Any" is approved and rejected: a pending conversion has no status that Integr8 could report.
+    fn decide(_: &Context, _: &Config, event: &Event) -> Result<Decision, AdapterError> {
+        let status = event.conversion.as_ref().map(|conversion| &conversion.status);
+        Ok(match (event.action, status) {
+            (Action::Conversion, Some(ConversionStatus::Pending)) => {
+                Decision::skip("status", "Integr8 reports approved and rejected conversions, this one is pending")
+            }
+            _ => Decision::fire(),
+        })
+    }
+
+    fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
+        config.url.render_url("/url", |token| token.value(event)).map(Request::get)
+    }
+}
+
+postrider_sdk::export_adapter!(Integr8);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What an answer must say beside its status, for trackers that answer 200 to everything.
+
+use postrider_sdk::prelude::*;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Either a text that the answer contains, or a value that its JSON has at a place.
+#[derive(Deserialize)]
+pub struct Success {
+    text: Option<String>,
+    json_pointer: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    equals: Option<Value>,
+}
+
+/// `"equals": null` is a value to wait for, not a missing one.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl Success {
+    pub fn issue(&self) -> Option<ConfigIssue> {
+        let one_way = match (&self.text, &self.json_pointer, &self.equals) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
+            (None, Some(_), None) => ("/success/equals", "Say which value the answer must have at this place."),
+            _ => ("/success", "Say either a text, or a JSON pointer and the value that it must have."),
+        };
+        Some(ConfigIssue::new(one_way.0, one_way.1))
+    }
+
+    /// What an answer with a status of success means. The reasons quote nothing of the answer but
+    /// true, false and null: it may hold a buyer's data.
+    pub fn classify(&self, response: &Response) -> Outcome {
+        let status = response.status;
+        let body = String::from_utf8_lossy(&response.body);
+        let cut = if response.truncated { "; the answer was too long to be read to its end" } else { "" };
+        if let Some(text) = &self.text {
+            if body.contains(text.as_str()) {
+                return Outcome::Accepted(None);
+            }
+            let message =
+                format!("the destination answered {status} without the text '{text}' that means success{cut}");
+            return Outcome::refused("answer_not_success", message);
+        }
+        let pointer = self.json_pointer.as_deref().unwrap_or_default();
+        let equals = self.equals.as_ref().unwrap_or(&Value::Null);
+        let Ok(answer) = serde_json::from_str::<Value>(body.trim_start_matches('\u{feff}')) else {
+            let message = format!("the destination answered {status} without JSON; {pointer} must be {equals}{cut}");
+            return Outcome::refused("answer_not_json", message);
+        };
+        let found = answer.pointer(pointer);
+        if found.is_some_and(|found| same(found, equals)) {
+            return Outcome::Accepted(None);
+        }
+        let found = match found {
+            None => "missing".to_owned(),
+            Some(Value::Bool(_) | Value::Null) => format!("{}", found.unwrap_or(&Value::Null)),
+            Some(_) => "something else".to_owned(),
+        };
+        let message = format!("the destination answered {status}, but {pointer} is {found}; it must be {equals}");
+        Outcome::refused("answer_not_success", message)
+    }
+}
+
+/// Trackers write true, "true" and 1, "1" as they please.
+fn same(found: &Value, expected: &Value) -> bool {
+    fn text(value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+    found == expected || text(found).is_some_and(|found| text(expected) == Some(found))
+}

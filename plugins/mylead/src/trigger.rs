@@ -1,0 +1,60 @@
+//! Which change of a lead activates a postback.
+
+use postrider_sdk::prelude::*;
+use serde::Deserialize;
+
+/// The custom event that says: this lead's payout can be withdrawn.
+const AVAILABLE_TO_PAY: &str = "available_to_pay";
+
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Trigger {
+    #[default]
+    Any,
+    Pending,
+    Accepted,
+    Available,
+    Rejected,
+}
+
+impl Trigger {
+    pub fn decide(self, event: &Event) -> Decision {
+        let change = match Self::change(event) {
+            Ok(change) => change,
+            Err(other) => return Decision::skip("trigger", other),
+        };
+        let detail = format!("fires on {}, the lead is {}", self.word(), change.word());
+        if self == Self::Any || self == change {
+            Decision::fire_because("trigger", detail)
+        } else {
+            Decision::skip("trigger", detail)
+        }
+    }
+
+    /// What has become of the lead, never `Any`; or why the event tells of no change.
+    fn change(event: &Event) -> Result<Self, String> {
+        match (event.action, &event.conversion) {
+            (Action::Conversion, Some(conversion)) => Ok(match conversion.status {
+                ConversionStatus::Pending => Self::Pending,
+                ConversionStatus::Approved => Self::Accepted,
+                ConversionStatus::Rejected(_) => Self::Rejected,
+            }),
+            (Action::CustomEvent, _) if event.name.as_deref() == Some(AVAILABLE_TO_PAY) => Ok(Self::Available),
+            (Action::CustomEvent, _) => {
+                let name = event.name.as_deref().unwrap_or_default();
+                Err(format!("MyLead reports no event but {AVAILABLE_TO_PAY}, this is {name}"))
+            }
+            (action, _) => Err(format!("MyLead reports changes of leads, this is {}", action.as_str())),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Any => "any change",
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Available => "available to pay",
+            Self::Rejected => "rejected",
+        }
+    }
+}

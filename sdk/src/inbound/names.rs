@@ -1,0 +1,227 @@
+//! Which of a network's parameters carries what, and the report that follows.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Parameters, Placeholder, placeholder};
+use crate::log;
+use crate::types::*;
+
+/// The network's names for what we want to know.
+#[derive(Deserialize, JsonSchema, Default, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub struct Names {
+    /// The parameter that brings back our click id, which the network got as a sub id.
+    #[schemars(title = "Click id")]
+    pub click_id: Option<String>,
+    /// The network's id of the conversion.
+    #[schemars(title = "Transaction id")]
+    pub transaction_id: Option<String>,
+    /// What was reached, for example lead or sale.
+    #[schemars(title = "Goal")]
+    pub goal: Option<String>,
+    /// The network's word for the state of the conversion.
+    #[schemars(title = "Status")]
+    pub status: Option<String>,
+    /// Why the network rejected the conversion.
+    #[schemars(title = "Rejection reason")]
+    pub rejection_reason: Option<String>,
+    /// Your commission.
+    #[schemars(title = "Payout")]
+    pub payout: Option<String>,
+    /// What the advertiser pays.
+    #[schemars(title = "Revenue")]
+    pub revenue: Option<String>,
+    /// The value of the sale.
+    #[schemars(title = "Sale")]
+    pub sale: Option<String>,
+    /// The currency of the amounts.
+    #[schemars(title = "Currency")]
+    pub currency: Option<String>,
+    /// The time of the conversion.
+    #[schemars(title = "Time")]
+    pub occurred_at: Option<String>,
+}
+
+impl Names {
+    /// What the parameters say about one conversion, or why they say nothing:
+    ///
+    /// * `test_ping`: the click id, the transaction id or the status is a test, or a parameter says so (`test=1`);
+    /// * `unreplaced_macro`: an id, an amount, the currency or the status came as `{macro}`, so acting on the rest
+    ///   would be acting on half of the truth;
+    /// * `no_click_id`: there is neither a click id nor a transaction id;
+    /// * `unreadable_body`: so, and there is a body that could not be read.
+    pub fn report(&self, parameters: &Parameters) -> InboundReport {
+        match self.read(parameters) {
+            Ok(conversion) => InboundReport::of(vec![conversion]),
+            Err(refusal) => InboundReport { conversions: Vec::new(), ignored: Some(refusal), reply: None },
+        }
+    }
+
+    /// Like [`report`](Self::report), for an adapter that has something to add to the conversion.
+    pub fn read(&self, parameters: &Parameters) -> Result<ReportedConversion, Refusal> {
+        if let Some(name) = parameters.test_mark() {
+            return Err(refusal("test_ping", format!("the parameter '{name}' says that this is a test")));
+        }
+        let needed = |name: &Option<String>| needed(parameters, name.as_deref());
+        let optional = |name: &Option<String>| optional(parameters, name.as_deref());
+        let currency = needed(&self.currency)?;
+        let amount = |name: &Option<String>| {
+            let amount = |text| ReportedAmount { text, currency: currency.clone() };
+            needed(name).map(|text| text.map(amount))
+        };
+        let conversion = ReportedConversion {
+            click_id: not_a_test(&self.click_id, needed(&self.click_id)?)?,
+            transaction_id: not_a_test(&self.transaction_id, needed(&self.transaction_id)?)?,
+            status: not_a_test(&self.status, needed(&self.status)?)?,
+            payout: amount(&self.payout)?,
+            revenue: amount(&self.revenue)?,
+            sale: amount(&self.sale)?,
+            goal: optional(&self.goal),
+            rejection_reason: optional(&self.rejection_reason),
+            occurred_at: optional(&self.occurred_at),
+            attributes: Vec::new(),
+        };
+        if conversion.click_id.is_none() && conversion.transaction_id.is_none() {
+            return Err(self.says_nothing(parameters));
+        }
+        Ok(conversion)
+    }
+
+    fn says_nothing(&self, parameters: &Parameters) -> Refusal {
+        if let Some(reason) = parameters.unreadable() {
+            return refusal("unreadable_body", reason);
+        }
+        let wanted: Vec<&str> =
+            [&self.click_id, &self.transaction_id].into_iter().flatten().map(String::as_str).collect();
+        let state = |name: &&str| match parameters.get(name) {
+            Some(_) => format!("'{name}' is empty"),
+            None => format!("there is no '{name}'"),
+        };
+        let states: Vec<String> = wanted.iter().map(state).collect();
+        let found: Vec<String> = parameters.iter().take(10).map(|(name, _)| format!("'{}'", short(name))).collect();
+        let found = if found.is_empty() { "no parameters".into() } else { found.join(", ") };
+        refusal("no_click_id", format!("{}; the request has {found}", states.join(" and ")))
+    }
+}
+
+/// A value that must not be half of a truth: none, a real one, or the reason to stop.
+fn needed(parameters: &Parameters, name: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some((name, value)) = name.and_then(|name| Some((name, parameters.get(name)?))) else { return Ok(None) };
+    match placeholder(value) {
+        Some(Placeholder::Empty) => Ok(None),
+        Some(Placeholder::Unreplaced) => {
+            let message = format!(
+                "'{name}' came as {}: the network did not replace its macro; check its spelling in the network's settings",
+                short(value)
+            );
+            Err(refusal("unreplaced_macro", message))
+        }
+        Some(Placeholder::Test) | None => Ok(Some(value.trim().to_owned())),
+    }
+}
+
+/// A value that may as well be missing.
+fn optional(parameters: &Parameters, name: Option<&str>) -> Option<String> {
+    let (name, value) = name.and_then(|name| Some((name, parameters.get(name)?)))?;
+    match placeholder(value) {
+        Some(Placeholder::Empty) => None,
+        Some(Placeholder::Unreplaced) => {
+            log::warn(&format!(
+                "'{name}' came as {} and was left out: the network did not replace its macro",
+                short(value)
+            ));
+            None
+        }
+        Some(Placeholder::Test) | None => Some(value.trim().to_owned()),
+    }
+}
+
+fn not_a_test(name: &Option<String>, value: Option<String>) -> Result<Option<String>, Refusal> {
+    match (name, value) {
+        (Some(name), Some(value)) if placeholder(&value) == Some(Placeholder::Test) => {
+            Err(refusal("test_ping", format!("'{name}' is {}, which is a test and no conversion", short(&value))))
+        }
+        (_, value) => Ok(value),
+    }
+}
+
+fn refusal(code: &str, message: impl Into<String>) -> Refusal {
+    Refusal { code: code.into(), message: message.into() }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(query: &[(&str, &str)], body: &str) -> InboundReport {
+        let names: Names = serde_json::from_str(
+            r#"{"click_id":"subid","transaction_id":"tid","status":"st","payout":"sum","currency":"cur","goal":"g"}"#,
+        )
+        .expect("they are names");
+        names.report(&Parameters::read(&InboundRequest {
+            method: HttpMethod::Get,
+            path: "/in/key".into(),
+            query: query.iter().map(|(name, value)| Field { name: (*name).into(), value: (*value).into() }).collect(),
+            headers: Vec::new(),
+            body: body.into(),
+            remote_ip: None,
+        }))
+    }
+
+    fn ignored(query: &[(&str, &str)], body: &str) -> (String, String) {
+        let ignored = report(query, body).ignored.expect("it is ignored");
+        (ignored.code, ignored.message)
+    }
+
+    #[test]
+    fn a_report_is_kept_in_the_networks_own_words() {
+        let query = [("subid", " c1 "), ("tid", "t1"), ("st", "2"), ("sum", "1250"), ("cur", "EUR"), ("g", "sale")];
+        let expected = ReportedConversion {
+            click_id: Some("c1".into()),
+            transaction_id: Some("t1".into()),
+            status: Some("2".into()),
+            payout: Some(ReportedAmount { text: "1250".into(), currency: Some("EUR".into()) }),
+            goal: Some("sale".into()),
+            ..ReportedConversion::default()
+        };
+        assert_eq!(report(&query, ""), InboundReport::of(vec![expected]));
+        // A change of state may come without our click id.
+        let conversion = report(&[("tid", "t1"), ("subid", "")], "").conversions.remove(0);
+        assert_eq!((conversion.click_id, conversion.transaction_id.as_deref()), (None, Some("t1")));
+    }
+
+    #[test]
+    fn a_macro_that_was_not_replaced_stops_what_matters_only() {
+        let (code, message) = ignored(&[("subid", "{sub1}"), ("sum", "1")], "");
+        assert_eq!(code, "unreplaced_macro");
+        assert!(message.starts_with("'subid' came as {sub1}:"), "{message}");
+        assert_eq!(ignored(&[("subid", "c1"), ("sum", "[payout]")], "").0, "unreplaced_macro");
+        assert_eq!(ignored(&[("subid", "c1"), ("st", "##STATUS##")], "").0, "unreplaced_macro");
+        let conversion = report(&[("subid", "c1"), ("g", "{goal}")], "").conversions.remove(0);
+        assert_eq!(conversion.goal, None);
+    }
+
+    #[test]
+    fn tests_are_named() {
+        assert_eq!(
+            ignored(&[("subid", "test_click_id")], ""),
+            ("test_ping".into(), "'subid' is test_click_id, which is a test and no conversion".to_owned())
+        );
+        assert_eq!(ignored(&[("subid", "c1"), ("st", "TEST")], "").0, "test_ping");
+        assert_eq!(ignored(&[("subid", "c1"), ("test", "1")], "").0, "test_ping");
+    }
+
+    #[test]
+    fn a_request_without_a_click_says_what_it_has() {
+        let (code, message) = ignored(&[("subid", ""), ("clickid", "c1")], "");
+        assert_eq!(code, "no_click_id");
+        assert_eq!(message, "'subid' is empty and there is no 'tid'; the request has 'subid', 'clickid'");
+        assert_eq!(ignored(&[], "").1, "there is no 'subid' and there is no 'tid'; the request has no parameters");
+        assert_eq!(ignored(&[], "<xml/>").0, "unreadable_body");
+    }
+}

@@ -1,0 +1,175 @@
+//! The JSON Schema of a configuration, derived from its Rust type, and the type of a secret in it.
+
+use std::fmt;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::types::Json;
+
+/// The schema of a configuration, for [`Descriptor::config_schema`](crate::Descriptor): a form is drawn from it.
+///
+/// A field's doc comment is its help. Its title is `#[schemars(title = "…")]`, else its name in words. Lengths and
+/// patterns: `#[schemars(length(max = 100))]`. Unknown fields are refused with `#[serde(deny_unknown_fields)]`.
+///
+/// ```
+/// use postrider_sdk::prelude::*;
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// #[schemars(crate = "postrider_sdk::schemars")]
+/// #[serde(deny_unknown_fields)]
+/// struct Config {
+///     /// The number behind "account" in your tracking link.
+///     account_id: String,
+///     /// Made in the network's settings, under "API".
+///     token: Secret,
+/// }
+///
+/// assert!(schema::<Config>().contains(r#""title":"Account id""#));
+/// ```
+pub fn schema<C: JsonSchema>() -> Json {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<C>();
+    RecursiveTransform(title_fields).transform(&mut schema);
+    schema.to_value().to_string()
+}
+
+/// Gives each field without a title its name in words: `account_id` is "Account id".
+fn title_fields(schema: &mut Schema) {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, field) in fields.into_iter().flatten() {
+        if let Some(field) = field.as_object_mut() {
+            field.entry("title").or_insert_with(|| title(name).into());
+        }
+    }
+}
+
+fn title(name: &str) -> String {
+    let words = name.replace(['_', '-'], " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// A text that is kept sealed and masked in every answer. An adapter never sees it: what it holds is an opaque
+/// placeholder, which the host replaces in the finished request, and only towards the adapter's own hosts.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What stands for the secret, to be put into a header, a URL or a body, unchanged.
+    pub fn placeholder(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// A property with `"writeOnly": true` and `"format": "password"` is a secret to the host.
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "password", "writeOnly": true})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// How Acme is told.
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its schema matters")]
+    struct Config {
+        /// The number behind "account".
+        #[schemars(length(min = 1, max = 20))]
+        account_id: String,
+        /// Made in Acme's settings.
+        #[schemars(title = "API token")]
+        token: Secret,
+        /// More to send.
+        #[serde(default)]
+        pairs: Vec<Pair>,
+    }
+
+    /// One pair.
+    #[derive(Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only its schema matters")]
+    struct Pair {
+        /// As Acme calls it.
+        name: String,
+    }
+
+    #[test]
+    fn a_form_can_be_drawn_from_a_type() {
+        let schema: Value = serde_json::from_str(&schema::<Config>()).expect("it is JSON");
+        assert_eq!(
+            schema,
+            json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "title": "Config",
+                "description": "How Acme is told.",
+                "type": "object",
+                "required": ["account_id", "token"],
+                "additionalProperties": false,
+                "properties": {
+                    "account_id": {
+                        "title": "Account id",
+                        "description": "The number behind \"account\".",
+                        "type": "string",
+                        "minLength": 1,
+                        "maxLength": 20,
+                    },
+                    "token": {
+                        "title": "API token",
+                        "description": "Made in Acme's settings.",
+                        "type": "string",
+                        "format": "password",
+                        "writeOnly": true,
+                    },
+                    "pairs": {
+                        "title": "Pairs",
+                        "description": "More to send.",
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "description": "One pair.",
+                            "required": ["name"],
+                            "properties": {
+                                "name": {"title": "Name", "description": "As Acme calls it.", "type": "string"},
+                            },
+                        },
+                    },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_secret_shows_itself_to_nobody() {
+        let secret: Secret = serde_json::from_str("\"s3cret\"").expect("it is a text");
+        assert_eq!(format!("{secret:?}"), "Secret");
+        assert_eq!(secret.placeholder(), "s3cret");
+    }
+}

@@ -1,0 +1,753 @@
+//! What networks report: words become conversions, what is not there yet waits, and everything else says why.
+
+use std::time::Duration;
+
+use postrider_tests::app::{Affiliate, Click, TestApp};
+use postrider_tests::client::{Answer, Client, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    a_report_becomes_a_conversion_and_its_postback,
+    query_form_and_json_are_read_alike,
+    the_settings_say_what_the_words_mean,
+    amounts_come_in_every_unit_and_stay_exact,
+    a_repetition_is_a_duplicate_and_answers_the_same,
+    an_unknown_status_waits_and_is_taken_when_somebody_maps_it,
+    an_unknown_status_is_refused_where_that_is_wanted,
+    a_report_waits_for_its_click_and_is_given_up_after_a_day,
+    a_status_without_a_click_waits_for_its_conversion,
+    every_cause_of_an_unmatched_click_has_a_code,
+    a_truncated_click_id_matches_when_it_is_unambiguous,
+    placeholders_tests_and_nothing_are_named_and_never_converted,
+    guards_keep_strangers_out_and_are_logged,
+    a_secret_is_masked_and_kept_when_the_mask_comes_back,
+    every_affiliate_has_a_source_from_the_start,
+    an_affiliates_source_is_for_its_own_clicks_and_owes_nothing,
+    an_affiliate_cannot_forestall_a_transaction,
+    two_networks_that_count_alike_do_not_meet,
+    the_reply_is_configurable,
+    a_rotated_key_replaces_the_old_one,
+    a_request_is_replayed_after_the_fix,
+    an_affiliate_reads_its_own_log_without_people,
+    a_head_has_no_effect,
+    a_large_body_is_refused_and_logged,
+    a_source_says_what_it_cannot_be,
+);
+
+/// A source about to be saved. Its network sends sub (our click id), tid, st, sum, cur and g.
+struct NewSource<'a> {
+    client: Client,
+    t: &'a TestApp,
+    body: Value,
+}
+
+/// A source, and the network that reports to it.
+#[derive(Clone)]
+struct Source {
+    id: String,
+    path: String,
+    network: Client,
+    client: Client,
+}
+
+fn source(t: &TestApp) -> NewSource<'_> {
+    let body = json!({
+        "name": "Network",
+        "adapter": "macro-url",
+        "config": {
+            "base_url": "https://network.example/", "method": "GET", "parameters": [], "custom": [],
+            "fields": {"click_id": "sub", "transaction_id": "tid", "status": "st", "payout": "sum", "currency": "cur",
+                "goal": "g", "occurred_at": "at", "revenue": "rev", "sale": "sale"},
+        },
+    });
+    NewSource { client: t.admin.clone(), t, body }
+}
+
+impl NewSource<'_> {
+    fn owned_by(mut self, affiliate: &Affiliate) -> Self {
+        self.client = affiliate.client.clone();
+        self
+    }
+
+    fn settings(mut self, settings: Value) -> Self {
+        self.body["settings"] = settings;
+        self
+    }
+
+    async fn save(self) -> Source {
+        let saved = self.client.post("/api/v1/sources", &self.body).await.expect(201);
+        Source::of(self.t, &self.client, &saved)
+    }
+}
+
+impl Source {
+    fn of(t: &TestApp, client: &Client, saved: &Value) -> Source {
+        let url = url::Url::parse(&text(saved, "url")).expect("an absolute URL");
+        Source { id: text(saved, "id"), path: url.path().to_owned(), network: t.anonymous(), client: client.clone() }
+    }
+
+    /// The network calls with these parameters.
+    async fn report(&self, parameters: &[(&str, &str)]) -> Answer {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(parameters);
+        self.network.get(&format!("{}?{}", self.path, query.finish())).await
+    }
+
+    async fn log(&self) -> Vec<Value> {
+        self.client.list(&format!("/api/v1/inbound_requests?source_id={}", self.id)).await
+    }
+
+    /// The newest entry of its log, with the whole request.
+    async fn last(&self) -> Value {
+        let id = text(&self.log().await[0], "id");
+        self.client.get(&format!("/api/v1/inbound_requests/{id}")).await.expect(200)
+    }
+
+    async fn patch(&self, changes: Value) -> Answer {
+        self.client.patch(&format!("/api/v1/sources/{}", self.id), &changes).await
+    }
+}
+
+#[track_caller]
+fn assert_outcome(entry: &Value, outcome: &str, code: &str) {
+    let code = if code.is_empty() { Value::Null } else { json!(code) };
+    assert_eq!((&entry["outcome"], &entry["code"]), (&json!(outcome), &code), "{entry:#}");
+    if entry["code"] != Value::Null {
+        assert!(text(entry, "reason").len() > 20, "{entry:#}");
+    }
+}
+
+async fn conversions(t: &TestApp, click: &Click) -> Vec<Value> {
+    t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await
+}
+
+async fn only_conversion(t: &TestApp, click: &Click) -> Value {
+    let mut found = conversions(t, click).await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+async fn a_report_becomes_a_conversion_and_its_postback(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    t.postback("/p").save().await;
+    let source = source(&t).save().await;
+
+    let answer = source
+        .report(&[
+            ("sub", &click.id),
+            ("tid", "N-1"),
+            ("st", "approved"),
+            ("sum", "3.25"),
+            ("cur", "usd"),
+            ("g", "lead"),
+        ])
+        .await;
+
+    assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
+    let conversion = only_conversion(&t, &click).await;
+    assert_eq!(conversion["transaction_id"], "N-1");
+    assert_eq!(conversion["status"], "approved");
+    assert_eq!(conversion["goal"], "lead");
+    assert_eq!(conversion["payout"], json!({"amount": "3.25", "currency": "USD"}));
+    assert_eq!((&conversion["source_id"], &conversion["self_reported"]), (&json!(source.id), &json!(false)));
+    assert_eq!(t.postings().await, 1, "the money is in the books");
+    t.deliver_all().await;
+    let sent = t.receiver.only_request("/p");
+    assert_eq!((sent.parameter("transaction"), sent.parameter("payout")), ("N-1".into(), "3.25".into()));
+
+    let entry = source.last().await;
+    assert_outcome(&entry, "accepted", "");
+    assert_eq!(entry["conversion_ids"], json!([conversion["id"]]));
+    assert_eq!(entry["request"]["method"], "GET");
+    assert!(text(&entry["request"], "query").starts_with(&format!("sub={}&tid=N-1", click.id)), "{entry:#}");
+    assert_eq!(entry["request"]["remote_ip"], "127.0.0.1");
+}
+
+async fn query_form_and_json_are_read_alike(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let post = async |body: reqwest::RequestBuilder| source.network.send(body).await.status;
+
+    let request = source.network.request(Method::POST, &source.path);
+    let form = format!("sub={}&tid=F-1&sum=1.00", click.id);
+    assert_eq!(post(request.header("content-type", "application/x-www-form-urlencoded").body(form)).await, 200);
+    let request = source.network.request(Method::POST, &source.path).header("cookie", "session=secret");
+    assert_eq!(post(request.json(&json!({"sub": click.id, "tid": "J-1", "sum": 1.5}))).await, 200);
+    let request = source.network.request(Method::POST, &format!("{}?sub={}&tid=Q-1", source.path, click.id));
+    assert_eq!(post(request.body("tid=body&sum=2")).await, 200);
+
+    let found = conversions(&t, &click).await;
+    let amounts: Vec<_> = found.iter().map(|it| (text(it, "transaction_id"), text(&it["payout"], "amount"))).collect();
+    for wanted in [("F-1", "1.00"), ("J-1", "1.50"), ("Q-1", "2.00")] {
+        assert!(amounts.contains(&(wanted.0.into(), wanted.1.into())), "{amounts:?}");
+    }
+    assert!(!source.log().await.iter().any(|entry| entry.to_string().contains("secret")), "cookies are not kept");
+}
+
+async fn the_settings_say_what_the_words_mean(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let settings = json!({
+        "statuses": {"1": "approved", "2": {"status": "rejected", "reason": "fraud"}, "hold": "ignored"},
+        "default_status": "pending", "time_zone": "+02:00",
+    });
+    let source = source(&t).settings(settings).save().await;
+    let status = async |tid: &str, st: &str| -> (String, Value) {
+        let mut parameters = vec![("sub", click.id.as_str()), ("tid", tid), ("at", "2026-03-10 14:00:00")];
+        if !st.is_empty() {
+            parameters.push(("st", st));
+        }
+        assert_eq!(source.report(&parameters).await.status, 200);
+        let path = format!("/api/v1/conversions?transaction_id={tid}");
+        let found = t.admin.list(&path).await;
+        found.first().map_or(("none".into(), Value::Null), |it| (text(it, "status"), it["rejection_reason"].clone()))
+    };
+
+    assert_eq!(status("A", "1").await, ("approved".into(), Value::Null));
+    assert_eq!(status("B", "2").await, ("rejected".into(), json!("fraud")));
+    assert_eq!(status("C", "").await, ("pending".into(), Value::Null));
+    assert_eq!(status("D", "HOLD").await.0, "none");
+    assert_outcome(&source.last().await, "ignored", "status_ignored");
+    // An update of what was reported.
+    assert_eq!(status("C", "1").await.0, "approved");
+    assert_eq!(status("A", "2").await.0, "rejected");
+    let path = "/api/v1/conversions?transaction_id=A";
+    assert_eq!(t.admin.list(path).await[0]["purchase_date"], "2026-03-10T12:00:00.000Z");
+    // A rejection is final, whatever the network says later.
+    assert_eq!(source.report(&[("sub", &click.id), ("tid", "B"), ("st", "1")]).await.status, 422);
+    assert_outcome(&source.last().await, "refused", "conversion_already_rejected");
+}
+
+async fn amounts_come_in_every_unit_and_stay_exact(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    for (amounts, sum, currency, wanted) in [
+        (json!({"unit": "minor"}), "1250", "USD", json!({"amount": "12.50", "currency": "USD"})),
+        (json!({"unit": "minor"}), "12", "JPY", json!({"amount": "12.00", "currency": "JPY"})),
+        (json!({"decimal": ","}), "12,5", "EUR", json!({"amount": "12.50", "currency": "EUR"})),
+        (json!({"currency": "GBP"}), "0.1", "", json!({"amount": "0.10", "currency": "GBP"})),
+        (json!({}), "0.1", "", json!({"amount": "0.10", "currency": "USD"})),
+    ] {
+        let source = source(&t).settings(json!({"amounts": amounts})).save().await;
+        let tid = format!("T-{}", t.unique());
+        source.report(&[("sub", &click.id), ("tid", &tid), ("sum", sum), ("cur", currency)]).await;
+        let found = t.admin.list(&format!("/api/v1/conversions?transaction_id={tid}")).await;
+        assert_eq!(found[0]["payout"], wanted, "{amounts} {sum}");
+    }
+    let source = source(&t).save().await;
+    for (field, sum, code) in [
+        ("sum", "12,50", "invalid_amount"),
+        ("rev", "-1", "invalid_amount"),
+        ("sale", "a lot", "invalid_amount"),
+        ("cur", "dollars", "invalid_currency"),
+        ("at", "yesterday", "invalid_time"),
+    ] {
+        let answer = source.report(&[("sub", &click.id), ("tid", "bad"), ("sum", "1"), (field, sum)]).await;
+        if field == "sum" {
+            // The first of two wins, so the bad one has to come alone.
+            source.report(&[("sub", &click.id), ("tid", "bad"), (field, sum)]).await;
+        } else {
+            assert_eq!(answer.status, 422, "{field}: {}", answer.text);
+            assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
+        }
+        let entry = source.last().await;
+        // `cur` counts only beside an amount.
+        assert_outcome(&entry, "refused", code);
+    }
+    assert_eq!(t.admin.list("/api/v1/conversions?transaction_id=bad").await.len(), 1, "the one good amount");
+}
+
+async fn a_repetition_is_a_duplicate_and_answers_the_same(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    t.postback("/p").firing("any").save().await;
+    let source = source(&t).save().await;
+    let pending = [("sub", click.id.as_str()), ("tid", "N-1"), ("st", "pending"), ("sum", "5")];
+    let approved = [("sub", click.id.as_str()), ("tid", "N-1"), ("st", "approved"), ("sum", "5")];
+
+    let first = source.report(&pending).await;
+    let again = source.report(&pending).await;
+    assert_eq!((first.status, &first.text), (again.status, &again.text));
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
+    source.report(&approved).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    // A late retry of the first is no step back.
+    assert_eq!(source.report(&pending).await.status, 200);
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
+
+    let conversion = only_conversion(&t, &click).await;
+    assert_eq!((&conversion["status"], &conversion["revision"]), (&json!("approved"), &json!(2)));
+    assert_eq!(t.postings().await, 1);
+    // Without a transaction id one click and one goal are one conversion.
+    for _ in 0..2 {
+        source.report(&[("sub", &click.id), ("g", "lead")]).await;
+        source.report(&[("sub", &click.id), ("g", "sale")]).await;
+    }
+    assert_eq!(conversions(&t, &click).await.len(), 3);
+    // Fifty at once are one.
+    let report = [("sub", click.id.as_str()), ("tid", "N-50")];
+    let many = (0..50).map(|_| source.report(&report));
+    for answer in futures::future::join_all(many).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let log = source.log().await;
+    let accepted = log.iter().take(50).filter(|it| it["outcome"] == "accepted").count();
+    assert_eq!((accepted, conversions(&t, &click).await.len()), (1, 4));
+}
+
+async fn an_unknown_status_waits_and_is_taken_when_somebody_maps_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+
+    let answer = source.report(&[("sub", &click.id), ("tid", "N-1"), ("st", "Gold"), ("sum", "5")]).await;
+
+    assert_eq!((answer.status, answer.text.as_str()), (200, "OK"), "as configured");
+    let entry = source.last().await;
+    assert_outcome(&entry, "waiting", "unknown_status");
+    assert!(text(&entry, "reason").contains("\"Gold\""), "{entry:#}");
+    assert_eq!((conversions(&t, &click).await.len(), t.postings().await), (0, 0), "no effect until mapped");
+    // A weekend later.
+    t.advance(Duration::from_secs(3 * 86_400));
+    t.deliver_all().await;
+    assert_outcome(&source.last().await, "waiting", "unknown_status");
+
+    source.patch(json!({"settings": {"statuses": {"gold": "approved"}}})).await.expect(200);
+    t.deliver_all().await;
+
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(only_conversion(&t, &click).await["status"], "approved");
+    assert_eq!(t.postings().await, 1);
+}
+
+async fn an_unknown_status_is_refused_where_that_is_wanted(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).settings(json!({"unknown_status_reply": "refuse"})).save().await;
+    let answer = source.report(&[("sub", &click.id), ("st", "Gold")]).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.text.contains("\"Gold\""), "{}", answer.text);
+    assert_outcome(&source.last().await, "waiting", "unknown_status");
+}
+
+async fn a_report_waits_for_its_click_and_is_given_up_after_a_day(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    // A click of this very moment that nobody stored yet.
+    let mut unseen = click.id.clone();
+    let last = if unseen.ends_with('0') { "1" } else { "0" };
+    unseen.replace_range(25.., last);
+
+    assert_eq!(source.report(&[("sub", &unseen), ("tid", "N-1")]).await.status, 200);
+
+    let entry = source.last().await;
+    assert_outcome(&entry, "waiting", "click_not_there");
+    assert_eq!(entry["due_at"], "2026-03-10T12:00:02.000Z");
+    t.advance(Duration::from_secs(2));
+    t.deliver_all().await;
+    let entry = source.last().await;
+    assert_eq!((&entry["tries"], &entry["due_at"]), (&json!(2), &json!("2026-03-10T12:00:06.000Z")), "{entry:#}");
+
+    // The click turns up.
+    t.database.execute(&clone_click(&t, &click.id, &unseen)).await;
+    t.advance(Duration::from_secs(4));
+    t.deliver_all().await;
+    assert_outcome(&source.last().await, "accepted", "");
+
+    unseen.replace_range(24.., "zz");
+    source.report(&[("sub", &unseen), ("tid", "N-2")]).await;
+    t.advance(Duration::from_secs(86_400));
+    t.deliver_all().await;
+    let entry = source.last().await;
+    assert_outcome(&entry, "failed", "given_up");
+    assert!(text(&entry, "reason").contains("24 hours") && text(&entry, "reason").contains("there is no click"));
+}
+
+/// The same click once more, under another id.
+fn clone_click(t: &TestApp, from: &str, to: &str) -> String {
+    let columns = "action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url, \
+         referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique";
+    let literal = |id: &str| {
+        let uuid = postrider::ids::decode(id).expect("an id");
+        if t.database.is_sqlite() { format!("x'{}'", uuid.simple()) } else { format!("'{uuid}'") }
+    };
+    format!(
+        "INSERT INTO clicks (id, {columns}) SELECT {}, {columns} FROM clicks WHERE id = {}",
+        literal(to),
+        literal(from)
+    )
+}
+
+async fn a_status_without_a_click_waits_for_its_conversion(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+
+    source.report(&[("tid", "N-1"), ("st", "approved")]).await;
+    assert_outcome(&source.last().await, "waiting", "conversion_not_there");
+    t.tick();
+    source.report(&[("sub", &click.id), ("tid", "N-1"), ("st", "pending"), ("sum", "5")]).await;
+    assert_eq!(only_conversion(&t, &click).await["status"], "pending");
+
+    t.advance(Duration::from_secs(2));
+    t.deliver_all().await;
+
+    let conversion = only_conversion(&t, &click).await;
+    assert_eq!((&conversion["status"], &conversion["payout"]["amount"]), (&json!("approved"), &json!("5.00")));
+    for entry in source.log().await {
+        assert_outcome(&entry, "accepted", "");
+    }
+}
+
+async fn every_cause_of_an_unmatched_click_has_a_code(db: Database) {
+    let t = TestApp::start(db).await;
+    let (mine, other) = (t.click().await, t.click().await);
+    let me = mine.link.affiliate.clone();
+    let source = source(&t).owned_by(&me).save().await;
+    t.anonymous().get(&mine.link.impression_path).await;
+    let impression = t.admin.list("/api/v1/clicks?action=impression").await.remove(0);
+    let nine: String = mine.id.chars().take(9).collect();
+    let causes = [
+        (None, "refused", "no_click_id"),
+        (Some(""), "refused", "no_click_id"),
+        (Some("{SESSION_ID}"), "refused", "unreplaced_macro"),
+        (Some("abc123"), "refused", "foreign_click_id"),
+        (Some("48151623"), "refused", "foreign_click_id"),
+        (Some(nine.as_str()), "refused", "click_id_too_short"),
+        (Some(other.id.as_str()), "refused", "click_of_another_affiliate"),
+        (Some(impression["id"].as_str().unwrap()), "refused", "not_a_click"),
+    ];
+    for (value, outcome, code) in causes {
+        let mut parameters = vec![("sum", "5.00")];
+        parameters.extend(value.map(|value| ("sub", value)));
+        let answer = source.report(&parameters).await;
+        assert_eq!(answer.status, 422, "{code}: {}", answer.text);
+        let entry = source.last().await;
+        assert_outcome(&entry, outcome, code);
+        assert_eq!(json!(answer.text), entry["reason"], "the network reads the same sentence");
+        t.tick();
+    }
+    assert_eq!(t.database.count("conversions").await, 0);
+}
+
+async fn a_truncated_click_id_matches_when_it_is_unambiguous(db: Database) {
+    let t = TestApp::start(db).await;
+    let mine = t.click().await;
+    let me = mine.link.affiliate.clone();
+    let source = source(&t).owned_by(&me).save().await;
+    // Of the same millisecond, but of somebody else.
+    t.click().await;
+    let ten: String = mine.id.chars().take(10).collect();
+
+    source.report(&[("sub", &ten.to_uppercase()), ("tid", "N-1"), ("sum", "5")]).await;
+
+    let entry = source.last().await;
+    assert_outcome(&entry, "accepted", "");
+    assert_eq!(entry["flags"], json!(["truncated_id"]));
+    assert_eq!(only_conversion(&t, &mine).await["transaction_id"], "N-1");
+    // The whole id in any case is exact.
+    t.tick();
+    source.report(&[("sub", &mine.id.to_uppercase()), ("tid", "N-2")]).await;
+    assert_eq!(source.last().await["flags"], json!([]));
+    // A second click of that millisecond makes the beginning ambiguous, and enough of it clear again.
+    t.database.execute(&clone_click(&t, &mine.id, &format!("{}zzz", &mine.id[..23]))).await;
+    t.tick();
+    source.report(&[("sub", &ten), ("tid", "N-3")]).await;
+    assert_outcome(&source.last().await, "refused", "click_id_ambiguous");
+    t.tick();
+    source.report(&[("sub", &mine.id[..25]), ("tid", "N-4")]).await;
+    assert_outcome(&source.last().await, "accepted", "");
+}
+
+async fn placeholders_tests_and_nothing_are_named_and_never_converted(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let id = click.id.as_str();
+    for (parameters, outcome, code, status) in [
+        (vec![], "ignored", "empty_request", 200),
+        (vec![("test", "1")], "ignored", "test_ping", 200),
+        (vec![("sub", "test"), ("sum", "1")], "ignored", "test_ping", 200),
+        (vec![("sub", "TEST-123")], "ignored", "test_ping", 200),
+        (vec![("sub", "{sub1}")], "refused", "unreplaced_macro", 422),
+        (vec![("sub", "#s2#")], "refused", "unreplaced_macro", 422),
+        (vec![("sub", id), ("tid", "{tid}")], "refused", "unreplaced_macro", 422),
+        (vec![("sub", id), ("sum", "[payout]")], "refused", "unreplaced_macro", 422),
+    ] {
+        let answer = source.report(&parameters).await;
+        assert_eq!(answer.status, status, "{parameters:?}: {}", answer.text);
+        assert_outcome(&source.last().await, outcome, code);
+        t.tick();
+    }
+    assert_eq!(t.database.count("conversions").await, 0);
+}
+
+async fn guards_keep_strangers_out_and_are_logged(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let guarded = async |guards: Value| source(&t).settings(json!({"guards": guards})).save().await;
+    let id = click.id.as_str();
+
+    let source = guarded(json!({"token": {"parameter": "key", "value": "open-sesame"}})).await;
+    for (parameters, status, code) in [
+        (vec![("sub", id)], 401, "token_missing"),
+        (vec![("sub", id), ("key", "open-sesam")], 401, "token_wrong"),
+        (vec![("sub", id), ("key", "open-sesame")], 200, ""),
+    ] {
+        let answer = source.report(&parameters).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let entry = source.last().await;
+        assert_outcome(&entry, if status == 200 { "accepted" } else { "refused" }, code);
+        assert!(!entry.to_string().contains("open-sesame"), "{entry:#}");
+        t.tick();
+    }
+
+    let source = guarded(json!({"networks": ["198.51.100.0/24"]})).await;
+    assert_eq!(source.report(&[("sub", id)]).await.status, 403);
+    assert_outcome(&source.last().await, "refused", "network_not_allowed");
+    source.patch(json!({"settings": {"guards": {"networks": ["127.0.0.0/8", "::1/128"]}}})).await.expect(200);
+    assert_eq!(source.report(&[("sub", id), ("tid", "n")]).await.status, 200);
+
+    let source =
+        guarded(json!({"hmac": {"header": "X-Signature", "secret": "hmac-secret", "algorithm": "sha256"}})).await;
+    assert_eq!(source.report(&[("sub", id)]).await.status, 401);
+    assert_outcome(&source.last().await, "refused", "signature_missing");
+    let body = "sub=06a5xk2m7q8r9stvwxyz012345&tid=h";
+    let signed = async |signature: &str| {
+        let request = source.network.request(Method::POST, &source.path).header("x-signature", signature);
+        source.network.send(request.body(body)).await.status
+    };
+    assert_eq!(signed("sha256=00").await, 401);
+    // printf '%s' "$body" | openssl dgst -sha256 -hmac hmac-secret
+    assert_ne!(signed(HMAC_OF_BODY).await, 401);
+}
+
+const HMAC_OF_BODY: &str = "b77c0b86d5184de81357cc56c8bba2b2af075b1a3bbfb70d9461612b40e4800b";
+
+async fn a_secret_is_masked_and_kept_when_the_mask_comes_back(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let guards = json!({"token": {"parameter": "key", "value": "open-sesame"}});
+    let source = source(&t).settings(json!({"guards": guards})).save().await;
+    let path = format!("/api/v1/sources/{}", source.id);
+
+    let shown = t.admin.get(&path).await.expect(200);
+    assert_eq!(shown["settings"]["guards"]["token"]["value"], "••••••••");
+    let settings = shown["settings"].clone();
+    let patched = source.patch(json!({"name": "renamed", "settings": settings})).await.expect(200);
+    assert_eq!((&patched["name"], &patched["settings"]), (&json!("renamed"), &settings));
+    let report = [("sub", click.id.as_str()), ("key", "open-sesame")];
+    assert_eq!(source.report(&report).await.status, 200, "the secret is still the old one");
+
+    let guards = json!({"hmac": {"header": "X-S", "secret": "••••••••"}});
+    let answer = source.patch(json!({"settings": {"guards": guards}})).await;
+    let problem = answer.expect_problem(422, "invalid_field");
+    assert_eq!(problem["errors"][0]["path"], "/settings/guards/hmac/secret");
+}
+
+async fn every_affiliate_has_a_source_from_the_start(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let sources = affiliate.client.list("/api/v1/sources").await;
+    assert_eq!(sources.len(), 1, "{sources:#?}");
+    let first = &sources[0];
+    assert_eq!((&first["adapter"], &first["config"]), (&json!("affrank"), &json!({"append": false})));
+    assert_eq!(first["affiliate_id"], affiliate.id);
+    let url = text(first, "url");
+    assert!(url.contains("/in/") && url.rsplit('/').next().unwrap().len() == 32, "{url}");
+
+    // Affiliates from before there were sources get theirs when somebody looks.
+    t.database.execute("DELETE FROM sources").await;
+    let by_admin = t.admin.list(&format!("/api/v1/sources?affiliate_id={}", affiliate.id)).await;
+    assert_eq!(by_admin.len(), 1);
+    assert_eq!(affiliate.client.list("/api/v1/sources").await, by_admin);
+    // One that was deleted stays so.
+    let path = format!("/api/v1/sources/{}", text(&by_admin[0], "id"));
+    assert_eq!(affiliate.client.delete(&path).await.status, 204);
+    assert!(affiliate.client.list("/api/v1/sources").await.is_empty());
+    affiliate.client.get(&path).await.expect_problem(404, "not_found");
+}
+
+async fn an_affiliates_source_is_for_its_own_clicks_and_owes_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let (mine, other) = (t.click().await, t.click().await);
+    let (me, them) = (&mine.link.affiliate, &other.link.affiliate);
+    let source = source(&t).owned_by(me).save().await;
+
+    source.report(&[("sub", &mine.id), ("tid", "N-1"), ("sum", "1000.00")]).await;
+
+    let conversion = only_conversion(&t, &mine).await;
+    assert_eq!((&conversion["status"], &conversion["self_reported"]), (&json!("approved"), &json!(true)));
+    assert_eq!(conversion["payout"]["amount"], "1000.00");
+    assert_eq!(t.postings().await, 0, "whoever knows an address can't credit themselves");
+    let found = me.client.list("/api/v1/conversions?transaction_id=N-1").await;
+    assert_eq!(found[0]["id"], conversion["id"]);
+
+    // Nobody else's sources exist for an affiliate.
+    them.client.get(&format!("/api/v1/sources/{}", source.id)).await.expect_problem(404, "not_found");
+    let changes = json!({"enabled": false});
+    them.client.patch(&format!("/api/v1/sources/{}", source.id), &changes).await.expect_problem(404, "not_found");
+    assert!(them.client.list(&format!("/api/v1/inbound_requests?source_id={}", source.id)).await.is_empty());
+    let mut body = super::inbound::source(&t).body;
+    body["affiliate_id"] = json!(me.id);
+    them.client.post("/api/v1/sources", &body).await.expect_problem(404, "not_found");
+}
+
+async fn an_affiliate_cannot_forestall_a_transaction(db: Database) {
+    let t = TestApp::start(db).await;
+    let mine = t.click().await;
+    let offer = mine.link.offer.clone();
+    let rival = t.affiliate().await;
+    let rivals = t.click_on(&t.link(&rival, &offer).await, "").await;
+    let source = source(&t).owned_by(&rival).save().await;
+
+    // The rival guesses the next order and reports it as its own, then rejects one that exists.
+    source.report(&[("sub", &rivals.id), ("tid", "order-7"), ("sum", "1")]).await;
+    t.conversion(&mine).transaction("order-7").send().await;
+    source.report(&[("sub", &rivals.id), ("tid", "order-7"), ("st", "rejected")]).await;
+    source.report(&[("tid", "order-7"), ("st", "rejected")]).await;
+
+    assert_eq!(only_conversion(&t, &mine).await["status"], "approved");
+    assert_eq!(only_conversion(&t, &rivals).await["status"], "rejected");
+    assert_eq!(t.postings().await, 1);
+}
+
+async fn two_networks_that_count_alike_do_not_meet(db: Database) {
+    let t = TestApp::start(db).await;
+    let first = t.click().await;
+    let second = t.click_on(&first.link, "").await;
+    let (one, two) = (source(&t).save().await, source(&t).save().await);
+    one.report(&[("sub", &first.id), ("tid", "1")]).await;
+
+    let answer = two.report(&[("sub", &second.id), ("tid", "1"), ("st", "rejected")]).await;
+
+    assert_eq!(answer.status, 422, "{}", answer.text);
+    assert_outcome(&two.last().await, "refused", "transaction_of_another_click");
+    assert_eq!(only_conversion(&t, &first).await["status"], "approved");
+}
+
+async fn the_reply_is_configurable(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let settings = json!({"reply": {"status": 202, "body": "{\"ok\":true}"}});
+    let source = source(&t).settings(settings).save().await;
+    let answer = source.report(&[("sub", &click.id)]).await;
+    assert_eq!((answer.status, answer.text.as_str()), (202, "{\"ok\":true}"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    source.patch(json!({"settings": {"reply": null}})).await.expect(200);
+    assert_eq!(source.report(&[("sub", &click.id), ("tid", "2")]).await.text, "OK");
+    source.patch(json!({"enabled": false})).await.expect(200);
+    assert_eq!(source.report(&[("sub", &click.id), ("tid", "3")]).await.status, 403);
+    assert_outcome(&source.last().await, "refused", "source_disabled");
+}
+
+async fn a_rotated_key_replaces_the_old_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let rotated = t.admin.post(&format!("/api/v1/sources/{}/rotate_key", source.id), &json!({})).await.expect(200);
+    let renewed = Source::of(&t, &t.admin, &rotated);
+    assert_ne!(renewed.path, source.path);
+    assert_eq!(source.report(&[("sub", &click.id)]).await.status, 404);
+    assert_eq!(renewed.report(&[("sub", &click.id)]).await.status, 200);
+    assert_eq!(t.anonymous().get("/in/").await.status, 404);
+    assert_eq!(t.anonymous().get("/in/nothing").await.status, 404);
+}
+
+async fn a_request_is_replayed_after_the_fix(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "12,50")]).await;
+    let entry = source.last().await;
+    assert_outcome(&entry, "refused", "invalid_amount");
+    let replay = format!("/api/v1/inbound_requests/{}/replay", text(&entry, "id"));
+    let again = t.admin.post(&replay, &json!({})).await.expect(200);
+    assert_outcome(&again, "refused", "invalid_amount");
+
+    source.patch(json!({"settings": {"amounts": {"decimal": ","}}})).await.expect(200);
+    let replayed = t.admin.post(&replay, &json!({})).await.expect(200);
+
+    assert_outcome(&replayed, "accepted", "");
+    assert_eq!(only_conversion(&t, &click).await["payout"]["amount"], "12.50");
+    let once_more = t.admin.post(&replay, &json!({})).await.expect(200);
+    assert_outcome(&once_more, "accepted", "");
+    assert_eq!(once_more["tries"], replayed["tries"], "there was nothing to judge");
+    // A change of code: what is read is filtered by it.
+    assert_eq!(t.admin.list("/api/v1/inbound_requests?outcome=accepted").await.len(), 1);
+    assert!(t.admin.list("/api/v1/inbound_requests?code=invalid_amount").await.is_empty());
+}
+
+async fn an_affiliate_reads_its_own_log_without_people(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let me = &click.link.affiliate;
+    let source = source(&t).owned_by(me).save().await;
+    source.report(&[("sub", &click.id), ("email", "ada@example.com"), ("note", "for bob@example.com")]).await;
+
+    let id = text(&source.last().await, "id");
+    let path = format!("/api/v1/inbound_requests/{id}");
+    let (mine, admins) = (me.client.get(&path).await.expect(200), t.admin.get(&path).await.expect(200));
+
+    assert!(text(&admins["request"], "query").contains("ada%40example.com"));
+    assert!(!mine.to_string().contains("ada") && !mine.to_string().contains("bob"), "{mine:#}");
+    assert_eq!(t.affiliate().await.client.get(&path).await.status, 404);
+}
+
+async fn a_head_has_no_effect(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let path = format!("{}?sub={}", source.path, click.id);
+    let head = async |path: &str| t.anonymous().send(t.anonymous().request(Method::HEAD, path)).await.status;
+    assert_eq!((head(&path).await, head("/in/nothing").await), (200, 404));
+    assert!(source.log().await.is_empty());
+    assert_eq!(t.anonymous().send(t.anonymous().request(Method::PUT, &path)).await.status, 405);
+}
+
+async fn a_large_body_is_refused_and_logged(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let body = format!("sub={}&x={}", click.id, "y".repeat(70_000));
+    let answer = source.network.send(source.network.request(Method::POST, &source.path).body(body)).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+    let entry = source.last().await;
+    assert_outcome(&entry, "refused", "body_too_large");
+    assert_eq!(text(&entry["request"], "body").len(), 65_536);
+    assert_eq!(entry["request"]["truncated"], true);
+    // Bytes that are no text are kept, and harm nobody.
+    let request = source.network.request(Method::POST, &format!("{}?sub={}", source.path, click.id));
+    assert_eq!(source.network.send(request.body(vec![0, 255, 254, 0])).await.status, 200);
+}
+
+async fn a_source_says_what_it_cannot_be(db: Database) {
+    let t = TestApp::start(db).await;
+    let create = async |field: &str, value: Value| {
+        let mut body = source(&t).body;
+        body[field] = value;
+        t.admin.post("/api/v1/sources", &body).await
+    };
+    create("adapter", json!("nope")).await.expect_problem(422, "unknown_adapter");
+    create("name", json!("")).await.expect_problem(422, "invalid_field");
+    for (settings, path) in [
+        (json!({"statuses": {"1": "aproved"}}), "/settings/statuses/1"),
+        (json!({"time_zone": "Mars"}), "/settings/time_zone"),
+        (json!({"amounts": {"unit": "cents"}}), "/settings/amounts/unit"),
+        (json!({"guards": {"networks": ["1.2.3"]}}), "/settings/guards/networks/0"),
+        (json!({"reply": {"status": 500, "body": ""}}), "/settings/reply/status"),
+        (json!({"nonsense": 1}), "/settings/nonsense"),
+    ] {
+        let problem = create("settings", settings).await.expect_problem(422, "invalid_field");
+        assert_eq!(problem["errors"][0]["path"], path, "{problem}");
+    }
+    let answer = create("config", json!({"base_url": 7})).await;
+    answer.expect_problem(422, "invalid_config");
+    assert_eq!(t.admin.list("/api/v1/sources").await.len(), 0);
+}
