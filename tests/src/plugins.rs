@@ -36,12 +36,12 @@ pub fn stale_components() -> Vec<String> {
     problems
 }
 
-/// Every folder in `plugins/` with a configuration schema is an adapter.
+/// Every folder in `plugins/` with a library is an adapter.
 pub fn plugins() -> Vec<String> {
     let entries = std::fs::read_dir(root().join("plugins")).expect("the repository has plugins");
     let mut slugs: Vec<String> = entries
         .map(|entry| entry.expect("it is readable").path())
-        .filter(|path| path.join("config.schema.json").is_file())
+        .filter(|path| path.join("src/lib.rs").is_file())
         .map(|path| path.file_name().expect("it has a name").to_string_lossy().into_owned())
         .collect();
     slugs.sort();
@@ -73,7 +73,10 @@ fn source_files(folder: &Path, found: &mut Vec<String>) {
         let entry = entry.expect("it is readable");
         let path = folder.join(entry.file_name());
         if entry.file_type().expect("it has a type").is_dir() {
-            source_files(&path, found);
+            // Cases test a component and are no part of it.
+            if entry.file_name() != "cases" {
+                source_files(&path, found);
+            }
         } else if path.extension().is_some_and(|kind| ["rs", "toml", "wit", "json"].iter().any(|known| kind == *known))
         {
             found.push(path.to_string_lossy().into_owned());

@@ -13,9 +13,9 @@ use crate::template::Encoding;
 /// `{{token}}` is the secret, which the host puts in as it is.
 pub const TOKEN: &str = "token";
 pub const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
-pub const INLINE: [&str; 18] = [
+pub const INLINE: [&str; 17] = [
     "json", "number", "unix", "date", "default", "minor", "sha256", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
-    "not", "len", "lookup",
+    "not", "len",
 ];
 
 /// From its parameters to its value; the error is a reason without any value, which may be a buyer's data.
@@ -39,8 +39,9 @@ pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Opt
     }
     let token = token.map(|token| token.placeholder().to_owned()).unwrap_or_default();
     engine.register_helper(TOKEN, Box::new(Unchanged(token)));
-    engine.unregister_helper("log");
-    engine.unregister_helper("raw");
+    for unused in ["log", "raw", "lookup"] {
+        engine.unregister_helper(unused);
+    }
 }
 
 /// A value computed from values. It is encoded for its place, like any other.
@@ -98,8 +99,7 @@ fn json(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
 
 /// The digits as they are, or null where there are none, so that it never leaves a gap in JSON.
 fn number(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
-    let value = first(parameters);
-    let text = value.render();
+    let text = scalar(first(parameters))?.render();
     let is_number = |text: &str| serde_json::from_str::<serde_json::Number>(text).is_ok();
     match text.trim() {
         "" => Ok("null".into()),
@@ -133,17 +133,18 @@ fn date(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     }
 }
 
-/// The first value that is there: `{{default customer_name "somebody"}}`.
+/// The first text or number that is there: `{{default customer_name "somebody"}}`.
 fn default(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let there = |value: &&&JsonValue| !value.is_null() && value.as_str() != Some("");
-    Ok(parameters.iter().find(there).map(|value| (**value).clone()).unwrap_or_default())
+    let Some(value) = parameters.iter().find(there) else { return Ok("".into()) };
+    scalar(value).map(|value| (*value).clone())
 }
 
 /// An amount in its currency's minor unit: `{{minor conversion.payout}}` or `{{minor payout currency}}`.
 fn minor(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let (amount, currency) = match first(parameters) {
         JsonValue::Object(money) => (text(money.get("amount")), text(money.get("currency"))),
-        amount => (amount.render(), text(parameters.get(1).copied())),
+        amount => (scalar(amount)?.render(), text(parameters.get(1).copied())),
     };
     if amount.is_empty() {
         return Ok("".into());
@@ -154,13 +155,18 @@ fn minor(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
 
 /// The hash that ad platforms match people by: of the trimmed text in lower case, in hexadecimal digits.
 fn sha256(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
-    let text = first(parameters).render();
+    let text = scalar(first(parameters))?.render();
     let text = text.trim().to_lowercase();
     Ok(if text.is_empty() { "".into() } else { format!("{:x}", Sha256::digest(text)).into() })
 }
 
 fn first<'a>(parameters: &[&'a JsonValue]) -> &'a JsonValue {
     parameters.first().copied().unwrap_or(&JsonValue::Null)
+}
+
+/// Not a whole group or list, which would cost more than any use of it.
+fn scalar(value: &JsonValue) -> Result<&JsonValue, String> {
+    if value.is_object() || value.is_array() { Err("takes texts and numbers only".into()) } else { Ok(value) }
 }
 
 fn option<'a>(parameters: &[&'a JsonValue]) -> &'a str {

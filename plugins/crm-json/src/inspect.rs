@@ -12,39 +12,39 @@ use postrider_sdk::prelude::*;
 use crate::context;
 use crate::helpers;
 
-/// Blocks in blocks, and brackets in one expression: a parser descends into each.
-const DEEPEST: usize = 16;
+/// Blocks in blocks, `{{else if}}` in one template, and brackets in one expression: parser and renderer descend into each.
+const DEEPEST: usize = 8;
 /// Lists in one template, and expressions in one list, which are rendered for each of its entries.
-const LISTS: usize = 3;
-const REPEATED_EXPRESSIONS: usize = 20;
+const LISTS: usize = 2;
+const REPEATED_EXPRESSIONS: usize = 10;
 
-/// What the templates of one configuration may cost together. Parsing takes about 1,000 steps for a character and 40,000 for an
-/// expression; this keeps the first call within half of what the host grants.
+/// What the templates of one configuration may cost together: the parser takes about 1,000 steps for a character, and for each
+/// expression goes once more over all that stands before it.
 pub struct Budget {
     characters: usize,
-    expressions: usize,
+    /// Characters times expressions of each template.
+    rereads: usize,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { characters: 12_000, expressions: 250 }
+        Self { characters: 10_000, rereads: 300_000 }
     }
 }
 
 impl Budget {
     /// Asked before a template is parsed.
     fn take(&mut self, source: &str) -> Option<String> {
-        let all = Self::default();
-        let left = |all: usize, used: usize| all.checked_sub(used);
-        match (left(self.characters, source.len()), left(self.expressions, source.matches("{{").count())) {
-            (Some(characters), Some(expressions)) => {
-                *self = Self { characters, expressions };
+        let rereads = source.len() * source.matches("{{").count();
+        match (self.characters.checked_sub(source.len()), self.rereads.checked_sub(rereads)) {
+            (Some(characters), Some(rereads)) => {
+                *self = Self { characters, rereads };
                 None
             }
-            _ => Some(format!(
-                "The templates may have up to {} characters and {} expressions together.",
-                all.characters, all.expressions
-            )),
+            _ => Some(
+                "The templates are too long: together they may have 10000 characters with 30 expressions, or 3000 with 100."
+                    .into(),
+            ),
         }
     }
 }
@@ -88,15 +88,22 @@ pub fn too_much(source: &str, budget: &mut Budget) -> Option<String> {
 
 fn too_deep(source: &str) -> Option<String> {
     let mut blocks: usize = 0;
+    let mut alternatives = 0;
     for expression in source.split("{{").skip(1) {
         let inner = expression.split("}}").next().unwrap_or_default();
-        match inner.trim_start_matches(['{', '~']).chars().next() {
+        let start = inner.trim_start_matches(|c: char| matches!(c, '{' | '~') || c.is_whitespace());
+        match start.chars().next() {
             Some('#') => blocks += 1,
             Some('/') => blocks = blocks.saturating_sub(1),
+            Some('^') => alternatives += 1,
+            _ if start.starts_with("else") => alternatives += usize::from(start.trim_end_matches('~').trim() != "else"),
             _ => {}
         }
         if blocks > DEEPEST {
             return Some(format!("Blocks may stand in blocks up to {DEEPEST} deep."));
+        }
+        if alternatives > DEEPEST {
+            return Some(format!("A template may have up to {DEEPEST} {{{{else if}}}}."));
         }
         if inner.matches(['(', '[', '{']).count() > DEEPEST {
             return Some(format!("An expression may have up to {DEEPEST} brackets."));
@@ -237,7 +244,12 @@ _ => self.problem("Partials and decorators are not available here."),
                 _ => self.reads.everything |= scope == Scope::Top || !segments.is_empty(),
             },
             Parameter::Subexpression(inner) => match inner.as_element() {
-                TemplateElement::Expression(call) if inner.is_helper() => self.call(call, scope),
+                TemplateElement::Expression(call) if inner.is_helper() => {
+                    if call.name.as_name() == Some("json") {
+                        self.problem("{{json …}} stands alone: its text is not for other helpers.");
+                    }
+                    self.call(call, scope);
+                }
                 TemplateElement::Expression(path) => self.parameter(&path.name, scope),
                 _ => {}
             },

@@ -162,20 +162,27 @@ fn a_template_with_mistakes_is_refused_with_a_sentence() {
 
 #[test]
 fn a_template_cannot_cost_without_bound() {
-    let deep = |open: &str, close: &str| format!("[{}1{}]", open.repeat(100), close.repeat(100));
-    assert!(problem(&deep("{{#if payout}}", "{{/if}}")).contains("up to 16 deep"));
-    assert!(problem(&format!("[{{{{json {}}}}}]", "[".repeat(5_000))).contains("up to 16 brackets"));
-    for much in ["{{payout}}".repeat(251), "{{!}}".repeat(251), format!("{{{{payout}}}}{}", " ".repeat(12_000))] {
-        assert!(problem(&much).contains("up to 12000 characters and 250 expressions together"));
+    let deep = |open: &str, close: &str| format!("[{}1{}]", open.repeat(9), close.repeat(9));
+    assert!(problem(&deep("{{#if payout}}", "{{/if}}")).contains("up to 8 deep"));
+    assert!(problem(&deep("{{~ #if payout}}", "{{~ /if}}")).contains("up to 8 deep"));
+    assert!(problem(&format!("[{{{{json {}}}}}]", "[".repeat(5_000))).contains("up to 8 brackets"));
+    let chain = format!("[{{{{#if goal}}}}1{}{{{{/if}}}}]", "{{else if goal}}1".repeat(9));
+    assert!(problem(&chain).contains("up to 8 {{else if}}"));
+    for much in ["{{payout}}".repeat(250), "{{!}}".repeat(250), format!("{{{{payout}}}}{}", " ".repeat(10_000))] {
+        assert!(problem(&much).contains("The templates are too long"));
     }
     let list = "{{#each click.attributes}}{{#each click.sub_ids}}1{{/each}}{{/each}}";
     assert!(problem(list).contains("may not stand in another list"));
     assert!(problem("{{#each this}}{{/each}}").contains("Only the attributes"));
-    let long = format!("{{{{#each click.attributes}}}}{}{{{{/each}}}}", "{{@key}}".repeat(21));
-    assert!(problem(&long).contains("up to 20 expressions"));
-    assert!(problem(&"{{#each click.attributes}}{{/each}}".repeat(4)).contains("up to 3 lists"));
+    let long = format!("{{{{#each click.attributes}}}}{}{{{{/each}}}}", "{{@key}}".repeat(11));
+    assert!(problem(&long).contains("up to 10 expressions"));
+    assert!(problem(&"{{#each click.attributes}}{{/each}}".repeat(3)).contains("up to 2 lists"));
     let huge = format!("{{{{#each click.sub_ids}}}}{}{{{{/each}}}}", " ".repeat(7_000));
     assert!(problem(&huge).contains("more than 64000 bytes"));
+    assert!(problem("{{len (json this)}}").contains("stands alone"));
+    for whole in ["{{default click}}", "{{sha256 click}}", "{{number click}}"] {
+        assert!(problem(whole).contains("takes texts and numbers only"));
+    }
 }
 
 #[test]
@@ -183,8 +190,8 @@ fn the_templates_of_a_configuration_share_one_budget() {
     let headers: Vec<Value> =
         (0..20).map(|index| json!({"name": format!("X-{index}"), "value": "{{payout}}".repeat(10)})).collect();
     let value = |body: &str| json!({"url": "https://crm.example/", "headers": headers, "body": body});
-    assert_eq!(issues(value(&format!("[{}1]", "{{payout}},".repeat(50)))), []);
-    let found = issues(value(&format!("[{}1]", "{{payout}},".repeat(51))));
+    assert_eq!(issues(value(&format!("[{}1]", "{{payout}},".repeat(100)))), []);
+    let found = issues(value(&format!("[{}1]", "{{payout}},".repeat(160))));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, "/body");
 }
