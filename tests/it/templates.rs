@@ -20,6 +20,7 @@ on_both_databases!(
     a_postback_of_a_template_arrives_as_its_tracker_wants_it,
     a_template_says_which_field_is_wrong,
     a_template_or_an_adapter_but_not_both,
+    a_source_of_a_template_reads_its_network,
 );
 
 const FILES: [(&str, &str); 4] = [
@@ -260,6 +261,50 @@ async fn a_template_or_an_adapter_but_not_both(db: Database) {
     let id = t.postback("/p").save().await;
     let saved = t.admin.get(&format!("/api/v1/postbacks/{id}")).await.expect(200);
     assert_eq!(saved["template"], Value::Null);
+}
+
+async fn a_source_of_a_template_reads_its_network(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let body = json!({"name": "Zcpa", "template": "zcpa"});
+    let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
+    assert_eq!(saved["settings"]["statuses"]["11"], "approved");
+    let path = url::Url::parse(&text(&saved, "url")).unwrap().path().to_owned();
+
+    // As the network fills in what the template has people paste.
+    let paste = templates::get("zcpa").unwrap().paste.clone().unwrap();
+    let called = paste
+        .replace("{source_url}", &path)
+        .replace("[sub_id1]", &click.id)
+        .replace("[price]", "3.25")
+        .replace("[status]", "11")
+        .replace("[transaction_id]", "Z-1")
+        .replace("[currency]", "USD");
+    let answer = t.anonymous().get(&called).await;
+    assert_eq!((answer.status, answer.text.as_str()), (200, "OK"));
+    let conversions = t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await;
+    assert_eq!(conversions.len(), 1);
+    assert_eq!((&conversions[0]["status"], &conversions[0]["transaction_id"]), (&json!("approved"), &json!("Z-1")));
+    assert_eq!(conversions[0]["payout"], json!({"amount": "3.25", "currency": "USD"}));
+
+    // A secret of the network guards its source.
+    let body = json!({"name": "MaxPPI", "template": "maxppi", "fields": {"security_token": "s3cret-word"}});
+    let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
+    let path = url::Url::parse(&text(&saved, "url")).unwrap().path().to_owned();
+    let report = async |key: &str| {
+        t.anonymous().get(&format!("{path}?click_id={}&txid=M-1&payout=1&key={key}", click.id)).await.status
+    };
+    assert_eq!((report("guess").await, report("s3cret-word").await), (401, 200));
+
+    for (body, path) in [
+        (json!({"name": "x", "template": "maxppi"}), "/fields/security_token"),
+        (json!({"name": "x", "template": "voluum"}), "/template"),
+        (json!({"name": "x", "template": "zcpa", "adapter": "macro-url"}), "/adapter"),
+        (json!({"name": "x"}), ""),
+    ] {
+        let problem = t.admin.post("/api/v1/sources", &body).await.expect_problem(422, "invalid_field");
+        assert_eq!(problem["errors"][0]["path"], path, "{body}");
+    }
 }
 
 // Helpers.

@@ -1,6 +1,5 @@
 //! Postbacks: setting one up, which includes trying it, and taking pasted URLs apart.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,8 @@ use crate::storage::page::{Page, PageRequest};
 use super::plan::Plan;
 use super::secrets::{self, SecretError};
 use super::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
-use super::{Error, FieldIssue, samples, templates, wire};
+use super::templates::{self, MadeOf};
+use super::{Error, FieldIssue, samples, wire};
 
 /// Reasons that one postback may be narrowed to.
 const REASONS_MAX: usize = 50;
@@ -32,25 +32,11 @@ const REASONS_MAX: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: String,
-    pub destination: Destination,
+    pub made_of: MadeOf,
     pub rule: Rule,
     pub ordering: Ordering,
     pub enabled: bool,
     pub owner: Option<AffiliateId>,
-}
-
-/// Where requests go and how they are made.
-#[derive(Clone, Debug)]
-pub enum Destination {
-    Adapter {
-        adapter: String,
-        config: serde_json::Value,
-    },
-    /// A template of the catalogue, and what it asks for.
-    Template {
-        id: String,
-        fields: BTreeMap<String, String>,
-    },
 }
 
 /// What the destination made of a test request.
@@ -97,9 +83,9 @@ impl Verification {
 /// Saves a postback after its destination accepted a test request. An admin may save a disabled one untested.
 pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback, Error> {
     let now = app.clock.now();
-    let (template, adapter_id, config) = match wanted.destination {
-        Destination::Adapter { adapter, config } => (None, adapter, config),
-        Destination::Template { id, fields } => {
+    let (template, adapter_id, config) = match wanted.made_of {
+        MadeOf::Adapter { adapter, config } => (None, adapter, config),
+        MadeOf::Template { id, fields } => {
             let (adapter, config) = templates::postback_of(&id, &fields)?;
             (Some(id), adapter, config)
         }

@@ -18,16 +18,17 @@ use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
+use super::templates::{self, MadeOf};
 use super::{Error, FieldIssue, wire};
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: String,
-    pub adapter: String,
-    pub config: Value,
+    pub made_of: MadeOf,
     pub affiliate_id: Option<AffiliateId>,
-    pub settings: SourceSettings,
+    /// Absent, those of the template count.
+    pub settings: Option<SourceSettings>,
     pub enabled: bool,
 }
 
@@ -72,15 +73,23 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
     if let Some(id) = affiliate_id {
         app.catalog.affiliate(id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
     }
+    let (adapter, config, template_settings) = match wanted.made_of {
+        MadeOf::Adapter { adapter, config } => (adapter, config, None),
+        MadeOf::Template { id, fields } => {
+            let (adapter, config, settings) = templates::source_of(&id, &fields)?;
+            let settings = serde_json::from_value(settings).expect("a test reads the settings of every template");
+            (adapter, config, Some(settings))
+        }
+    };
     let mut source = Source {
         id: SourceId::new(now),
         key: new_key(rand::random()),
         name: wanted.name,
-        adapter: wanted.adapter,
+        adapter,
         adapter_version: String::new(),
-        config: wanted.config,
+        config,
         affiliate_id,
-        settings: wanted.settings,
+        settings: wanted.settings.or(template_settings).unwrap_or_default(),
         decorates: false,
         enabled: wanted.enabled,
         created_at: now,

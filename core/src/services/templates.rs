@@ -33,6 +33,20 @@ pub struct Filter {
     pub verified: Option<bool>,
 }
 
+/// What a person makes a postback or a source of.
+#[derive(Clone, Debug)]
+pub enum MadeOf {
+    Adapter {
+        adapter: String,
+        config: Value,
+    },
+    /// A template, and what it asks for.
+    Template {
+        id: String,
+        fields: BTreeMap<String, String>,
+    },
+}
+
 /// The whole catalogue, by id.
 pub fn all() -> &'static [Template] {
     &CATALOGUE

@@ -14,7 +14,10 @@ pub mod postbacks;
 pub mod sources;
 pub mod templates;
 
-use crate::services::FieldIssue;
+use std::collections::BTreeMap;
+
+use crate::services::templates::MadeOf;
+use crate::services::{Error, FieldIssue};
 
 /// What was wrong with a body, gathered, so that a person is told all of it at once.
 #[derive(Default)]
@@ -40,8 +43,28 @@ impl Issues {
         Some(self.text(path, &text, max))
     }
 
-    fn result(self) -> Result<(), crate::services::Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(crate::services::Error::Invalid(self.0)) }
+    fn result(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+/// Either an adapter with its configuration, or a template with its fields.
+fn made_of(
+    adapter: Option<String>,
+    config: Option<serde_json::Value>,
+    template: Option<String>,
+    fields: BTreeMap<String, String>,
+) -> Result<MadeOf, Error> {
+    match (template, adapter, config) {
+        (Some(id), None, None) => Ok(MadeOf::Template { id, fields }),
+        (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "leave it out; the template decides")),
+        (Some(_), None, Some(_)) => Err(Error::invalid("/config", "leave it out; the template and its fields decide")),
+        (None, ..) if !fields.is_empty() => {
+            Err(Error::invalid("/fields", "fields belong to a template; give its id as template, or leave them out"))
+        }
+        (None, Some(adapter), Some(config)) => Ok(MadeOf::Adapter { adapter, config }),
+        (None, None, _) => Err(Error::invalid("", "missing field `adapter`, or `template`")),
+        (None, Some(_), None) => Err(Error::invalid("", "missing field `config`")),
     }
 }
 

@@ -14,8 +14,7 @@ use crate::domain::event::Action;
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::ids::{AffiliateId, PostbackId};
-use crate::services::Error;
-use crate::services::postbacks::{self, Changes, Destination, RuleChanges, Verification, Wanted};
+use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -176,26 +175,6 @@ fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// Either an adapter with its configuration, or a template with its fields.
-fn destination(
-    adapter: Option<String>,
-    config: Option<serde_json::Value>,
-    template: Option<String>,
-    fields: BTreeMap<String, String>,
-) -> Result<Destination, Error> {
-    match (template, adapter, config) {
-        (Some(id), None, None) => Ok(Destination::Template { id, fields }),
-        (Some(_), Some(_), _) => Err(Error::invalid("/adapter", "leave it out; the template decides")),
-        (Some(_), None, Some(_)) => Err(Error::invalid("/config", "leave it out; the template and its fields decide")),
-        (None, ..) if !fields.is_empty() => {
-            Err(Error::invalid("/fields", "fields belong to a template; give its id as template, or leave them out"))
-        }
-        (None, Some(adapter), Some(config)) => Ok(Destination::Adapter { adapter, config }),
-        (None, None, _) => Err(Error::invalid("", "missing field `adapter`, or `template`")),
-        (None, Some(_), None) => Err(Error::invalid("", "missing field `config`")),
-    }
-}
-
 /// Save a postback after its destination accepted a test request.
 #[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
     responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
@@ -207,7 +186,7 @@ pub async fn create_postback(
     let mut issues = Issues::default();
     let wanted = Wanted {
         name: issues.text("/name", &body.name, 200),
-        destination: destination(body.adapter, body.config, body.template, body.fields)?,
+        made_of: super::made_of(body.adapter, body.config, body.template, body.fields)?,
         rule: Rule {
             scope: body.scope,
             action: body.action,

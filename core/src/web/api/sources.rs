@@ -31,16 +31,22 @@ fn yes() -> bool {
 pub struct SourceIn {
     #[schema(example = "MyLead", max_length = 200)]
     name: String,
+    /// With `config`; or else a `template` with its `fields`.
     #[schema(example = "macro-url")]
-    adapter: String,
+    adapter: Option<String>,
     /// As the adapter's schema says.
-    #[schema(value_type = Object)]
-    config: serde_json::Value,
+    #[schema(value_type = Option<Object>)]
+    config: Option<serde_json::Value>,
+    /// A template of the catalogue that decides adapter, configuration and settings.
+    template: Option<String>,
+    /// What the template asks for, by name.
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
     /// Whose clicks it finds; an affiliate's key sets its own. Null: everybody's, and only an admin may have that.
     #[serde(default)]
     affiliate_id: Option<AffiliateId>,
-    #[serde(default)]
-    settings: SourceSettings,
+    /// Given beside a template, they replace the whole of its own.
+    settings: Option<SourceSettings>,
     #[serde(default = "yes")]
     enabled: bool,
 }
@@ -141,8 +147,7 @@ pub async fn create_source(
     let mut issues = Issues::default();
     let wanted = Wanted {
         name: issues.text("/name", &body.name, 200),
-        adapter: body.adapter,
-        config: body.config,
+        made_of: super::made_of(body.adapter, body.config, body.template, body.fields)?,
         affiliate_id: body.affiliate_id,
         settings: body.settings,
         enabled: body.enabled,
