@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::check::read_component;
@@ -164,8 +165,11 @@ fn judged(postback: &Value) -> Vec<String> {
     lines
 }
 
+/// Hyphens stay, as ids have them and messages show the path.
+const IN_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-');
+
 fn segment(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, &IN_SEGMENT).to_string()
 }
 
 #[cfg(test)]
@@ -193,6 +197,6 @@ mod tests {
 
     #[test]
     fn ids_stay_in_their_segment() {
-        assert_eq!(segment("../../x?y"), "%2E%2E%2F%2E%2E%2Fx%3Fy");
+        assert_eq!(segment("../../x-1?y"), "%2E%2E%2F%2E%2E%2Fx-1%3Fy");
     }
 }
