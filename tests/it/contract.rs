@@ -51,9 +51,9 @@ fn subject(host: &Host, slug: &str) -> Subject {
 /// Each template's configuration with the fields of its own example, by adapter.
 fn configs_of_templates() -> Vec<(String, Value)> {
     let mut configs = Vec::new();
-    for entry in std::fs::read_dir(repository().join("plugins/templates")).into_iter().flatten().flatten() {
-        let text = std::fs::read(entry.path()).expect("it is readable");
-        let Ok(Value::Array(templates)) = serde_json::from_slice(&text) else { continue };
+    for entry in std::fs::read_dir(repository().join("plugins/templates")).expect("there is a catalogue") {
+        let text = std::fs::read(entry.expect("it is readable").path()).expect("it is readable");
+        let templates: Vec<Value> = serde_json::from_slice(&text).expect("a list of templates");
         for template in templates {
             let mut config = template["config"].clone();
             fill(&mut config, &template["case"]["fields"]);

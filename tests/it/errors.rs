@@ -155,7 +155,7 @@ async fn every_error_says_what_to_do(db: Database) {
     g.raw("invalid_json_not_utf8", conversions, "application/json", &b"{\"goal\": \"\xff\"}"[..]).await;
     g.raw("invalid_json_nul", conversions, "application/json", "{\"goal\": \"a\\u0000b\"}").await;
     g.raw("unsupported_media_type", conversions, "text/plain", "{}").await;
-    g.raw("body_too_large", conversions, "application/json", vec![b' '; 64 << 20]).await;
+    g.raw("body_too_large", conversions, "application/json", vec![b' '; (4 << 20) + 1]).await;
     g.get("invalid_id", &format!("{conversions}/cnv_nonsense")).await;
     g.get("invalid_id_of_another_kind", &format!("{conversions}/{}", click.link.offer)).await;
     g.get("invalid_parameter_id", &format!("{conversions}?affiliate_id=nonsense")).await;

@@ -76,7 +76,12 @@ impl TestApp {
     /// The same for adapters that are installed: they are compiled by the real program.
     pub async fn start_with_compiler(database: Database) -> TestApp {
         let program = crate::process::program().to_owned();
-        TestApp::start_with(database, |settings| settings.compiler_program = Some(program)).await
+        TestApp::start_with(database, |settings| {
+            settings.compiler_program = Some(program);
+            // Its own, so that a test may see what is compiled anew.
+            settings.adapter_cache_dir = None;
+        })
+        .await
     }
 
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 fn every_configuration_is_what_its_adapter_takes() {
     let host = Adapters::start();
     for template in templates::all() {
-        let Some(adapter) = host.that_can(template) else { continue };
+        let adapter = host.of(template);
         let issues = adapter.check_config(&filled(template).unwrap()).expect("the adapter runs");
         let issues: Vec<_> = issues.iter().map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
         assert_eq!(issues, [""; 0], "{}", template.id);
@@ -32,7 +32,7 @@ fn every_configuration_is_what_its_adapter_takes() {
 fn every_outbound_example_is_rendered_as_it_says() {
     let host = Adapters::start();
     for template in templates::all().iter().filter(|it| it.direction == Direction::Outbound) {
-        let Some(adapter) = host.that_can(template) else { continue };
+        let adapter = host.of(template);
         let request = render(&adapter, template);
         assert_eq!(shown(&request), template.case["request"], "{}", template.id);
     }
@@ -42,7 +42,7 @@ fn every_outbound_example_is_rendered_as_it_says() {
 fn every_inbound_example_is_read_as_it_says() {
     let host = Adapters::start();
     for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
-        let Some(adapter) = host.that_can(template) else { continue };
+        let adapter = host.of(template);
         let report = read(&adapter, template);
         let conversions: Vec<_> = report.conversions.iter().map(conversion).collect();
         // Null: nothing can be read from it, which the adapter says in its own way.
@@ -78,13 +78,17 @@ impl Adapters {
         Self { host: Host::start(cache.path()).expect("the host starts"), _cache: cache }
     }
 
-    /// The adapter of a template, if this build has it and it knows all that the template configures.
-    pub fn that_can(&self, template: &Template) -> Option<Arc<Adapter>> {
-        let adapter = self.host.adapter(&template.adapter)?;
+    /// The adapter of a template, which knows all that the template configures.
+    pub fn of(&self, template: &Template) -> Arc<Adapter> {
+        let found = self.host.adapter(&template.adapter);
+        let adapter = found.unwrap_or_else(|| panic!("{}: no adapter {}", template.id, template.adapter));
         let schema: Value = serde_json::from_str(&adapter.descriptor().config_schema).expect("a schema");
         let known = schema["properties"].as_object().expect("of an object");
         let configured = template.config.as_object().expect("an object");
-        configured.keys().all(|name| known.contains_key(name)).then_some(adapter)
+        for name in configured.keys() {
+            assert!(known.contains_key(name), "{}: {} knows no {name}", template.id, template.adapter);
+        }
+        adapter
     }
 }
 
