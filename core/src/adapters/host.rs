@@ -15,7 +15,7 @@ use super::load::Origin;
 use super::{engine, load};
 
 /// Adapters that come with the program, as built from `plugins/`.
-const BUILT_IN: [&'static [u8]; 5] = [
+const BUILT_IN: [&[u8]; 5] = [
     include_bytes!("../../../plugins/dist/affrank.wasm"),
     include_bytes!("../../../plugins/dist/crm-json.wasm"),
     include_bytes!("../../../plugins/dist/integr8.wasm"),
