@@ -1,7 +1,7 @@
 //! How networks and trackers mark a token: `{x}`, `[x]`, `##x##` and a dozen more.
 
 /// Opening and closing marks. Where one begins like another, the longer one is first.
-const MARKS: [(&str, &str); 16] = [
+const MARKS: [(&str, &str); 17] = [
     ("!!!", "!!!"),
     ("[[[", "]]]"),
     ("${(", ")!}"),
@@ -18,9 +18,10 @@ const MARKS: [(&str, &str); 16] = [
     ("(", ")"),
     ("#", "#"),
     ("%", "%"),
+    ("__", "__"),
 ];
 /// Those at the end may stand for themselves in a longer text (`%C3%A9`), so they count around a whole value only.
-const CLEAR: usize = MARKS.len() - 3;
+const CLEAR: usize = MARKS.len() - 4;
 /// Longer ones are no names.
 const NAME_BYTES: usize = 64;
 
@@ -48,6 +49,12 @@ impl Token<'_> {
 pub(super) fn whole(value: &str) -> Option<Token<'_>> {
     let name = MARKS.iter().find_map(|(open, close)| named(value.strip_prefix(open)?.strip_suffix(close)?))?;
     Some(Token { marked: value, name })
+}
+
+/// `CLICK_ID`, which is how some manuals write a token without any mark.
+pub(super) fn in_capitals(value: &str) -> Option<Token<'_>> {
+    let word = value.len() > 3 && value.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    word.then_some(Token { marked: value, name: value })
 }
 
 /// Whether any value of a URL's query has a token that is not written `<x>`.
@@ -119,7 +126,7 @@ mod tests {
     fn every_mark_is_known_around_a_value() {
         for value in [
             "{x}", "{{x}}", "[x]", "[[[x]]]", "#x#", "##x##", "${x}", "${(x)!}", "#{x}", "%x%", "%%x%%", "!!x!!",
-            "!!!x!!!", "<x>", "(x)", "{!x!}", "{url(x)}",
+            "!!!x!!!", "__x__", "<x>", "(x)", "{!x!}", "{url(x)}",
         ] {
             assert_eq!(name(value), Some("x"), "{value}");
         }

@@ -34,6 +34,8 @@ pub struct NotAUrl(pub String);
 /// What macro-url takes as fixed values. More of them, and longer ones, stay in the URL.
 const CUSTOM_MOST: usize = 20;
 const CUSTOM_CHARS: usize = 100;
+/// What trackers write where a value goes, beside the names of values: `REPLACE`, `CLICK_ID`.
+const BLANKS: [&str; 4] = ["REPLACE", "REPLACE_ME", "REPLACEME", "OPTIONAL"];
 /// The name under which a token of the address itself is told as unknown.
 const BASE_URL: &str = "base_url";
 
@@ -92,6 +94,12 @@ impl Pasted {
                 Some(found) => self.parameters.push(MacroParameter { name, r#macro: found }),
                 None => self.unknown.push((name, value)),
             }
+            return None;
+        }
+        let in_capitals = marks::in_capitals(&value);
+        if in_capitals.is_some_and(|token| BLANKS.contains(&token.name) || ours(&token).is_some()) {
+            // Only a word, so it may be meant as it is: somebody must say.
+            self.unknown.push((name, value));
             return None;
         }
         let raw = plain_braces(raw);

@@ -126,3 +126,15 @@ fn a_hostile_paste_is_no_trouble() {
         split_all(&format!("https://t.example/{0}?a={0}&b={0}", part.repeat(20_000)));
     }
 }
+
+#[test]
+fn words_in_capitals_that_stand_for_a_value_are_left_to_a_person() {
+    let pasted = split("https://t.example/p?cid=REPLACE&tx=OPTIONAL&c=CLICK_ID&cur=USD&e=LEADGEN&cb=__PAYOUT__", |name| {
+        matches!(name, "click_id" | "payout")
+    });
+    let pasted = pasted.expect("it is a URL");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(pasted.unknown, [pair("cid", "REPLACE"), pair("tx", "OPTIONAL"), pair("c", "CLICK_ID")]);
+    assert_eq!(pasted.custom, [pair("cur", "USD"), pair("e", "LEADGEN")]);
+    assert_eq!(pasted.parameters, [MacroParameter { name: "cb".into(), r#macro: "payout".into() }]);
+}
