@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 /// What a secret looks like in answers. Sent back, it stands for the secret that is stored.
 pub const MASKED: &str = "••••••••";
 
+/// How a secret begins that is stored sealed. Nobody may enter one that does.
+pub const SEALED: &str = "$sealed:";
+
 /// Who may report. All that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -155,14 +158,15 @@ impl Guards {
         for (path, secret) in self.clone().secrets() {
             if secret == MASKED {
                 add(path, "this is the masked value of a secret, and none is stored; write the secret itself");
-            } else if secret.len() < 4 || secret.len() > 200 {
+            } else if !secret.starts_with(SEALED) && (secret.len() < 4 || secret.len() > 200) {
                 add(path, "must have 4 to 200 characters");
             }
         }
         issues
     }
 
-    fn secrets(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
+    /// Each secret and where it stands.
+    pub fn secrets(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
         let token = self.token.as_mut().map(|it| ("/token/value", &mut it.value));
         let hmac = self.hmac.as_mut().map(|it| ("/hmac/secret", &mut it.secret));
         token.into_iter().chain(hmac)
