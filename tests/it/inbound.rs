@@ -5,6 +5,7 @@ use std::time::Duration;
 use postrider_tests::app::{Affiliate, Click, TestApp};
 use postrider_tests::client::{Answer, Client, text};
 use postrider_tests::database::Database;
+use postrider_tests::guest::Guest;
 use postrider_tests::on_both_databases;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -24,6 +25,9 @@ on_both_databases!(
     placeholders_tests_and_nothing_are_named_and_never_converted,
     guards_keep_strangers_out_and_are_logged,
     a_secret_is_masked_and_kept_when_the_mask_comes_back,
+    the_secrets_of_a_source_are_sealed,
+    a_disabled_adapter_makes_reports_wait,
+    an_adapter_that_keeps_failing_at_reports_goes_out_of_service,
     every_affiliate_has_a_source_from_the_start,
     an_affiliates_source_is_for_its_own_clicks_and_owes_nothing,
     an_affiliate_cannot_forestall_a_transaction,
@@ -549,6 +553,85 @@ async fn a_secret_is_masked_and_kept_when_the_mask_comes_back(db: Database) {
     let answer = source.patch(json!({"settings": {"guards": guards}})).await;
     let problem = answer.expect_problem(422, "invalid_field");
     assert_eq!(problem["errors"][0]["path"], "/settings/guards/hmac/secret");
+}
+
+/// A source of the adapter "guest", which traps on every report.
+fn guest_source(t: &TestApp, key: &str) -> Value {
+    json!({"name": "Guest", "adapter": "guest", "config": {"key": key, "url": t.receiver.url("/")}})
+}
+
+async fn the_secrets_of_a_source_are_sealed(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    t.install(Guest { inbound: true, ..Guest::default() }.component()).await.expect(201);
+    let secrets = ["configured-needle-1", "token-needle-2", "hmac-needle-3"];
+    let mut body = guest_source(&t, secrets[0]);
+    body["settings"] = json!({"guards": {
+        "token": {"parameter": "key", "value": secrets[1]},
+        "hmac": {"header": "X-S", "secret": secrets[2]},
+    }});
+    let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
+    let source = Source::of(&t, &t.admin, &saved);
+    let config = saved["config"].clone();
+    assert_eq!(config["key"], "••••le-1");
+
+    let patched = source.patch(json!({"config": config, "settings": saved["settings"]})).await.expect(200);
+    assert_eq!((&patched["config"], &patched["settings"]), (&config, &saved["settings"]));
+    let listed = t.admin.list("/api/v1/sources").await;
+    assert_eq!(listed[0]["config"], config);
+    assert!(t.database.contains("sources", "$sealed").await, "we look in the right place");
+    for secret in secrets {
+        assert!(!t.database.contains("sources", secret).await, "{secret}");
+    }
+
+    let mut lost = config;
+    lost["key"] = json!("••••abcd");
+    let problem = source.patch(json!({"config": lost})).await.expect_problem(422, "invalid_config");
+    assert_eq!(problem["errors"][0]["path"], "/config/key");
+    body["config"]["key"] = json!({"$sealed": "x"});
+    t.admin.post("/api/v1/sources", &body).await.expect_problem(422, "invalid_config");
+    let guards = json!({"token": {"parameter": "key", "value": "$sealed:x"}});
+    let problem = source.patch(json!({"settings": {"guards": guards}})).await.expect_problem(422, "invalid_field");
+    assert_eq!(problem["errors"][0]["path"], "/settings/guards/token/value");
+}
+
+async fn a_disabled_adapter_makes_reports_wait(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    let saved = t.admin.get(&format!("/api/v1/sources/{}", source.id)).await.expect(200);
+    let version = format!("/api/v1/adapters/macro-url/versions/{}", text(&saved, "adapter_version"));
+    t.admin.post(&format!("{version}/disable"), &json!({})).await.expect(200);
+
+    assert_eq!(source.report(&[("sub", &click.id), ("tid", "N-1")]).await.status, 200);
+
+    assert_outcome(&source.last().await, "waiting", "adapter_disabled");
+    t.advance(Duration::from_secs(2 * 86_400));
+    t.deliver_all().await;
+    assert_outcome(&source.last().await, "waiting", "adapter_disabled");
+    t.admin.post(&format!("{version}/enable"), &json!({})).await.expect(200);
+    t.advance(Duration::from_secs(900));
+    t.deliver_all().await;
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(only_conversion(&t, &click).await["transaction_id"], "N-1");
+}
+
+async fn an_adapter_that_keeps_failing_at_reports_goes_out_of_service(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let click = t.click().await;
+    t.install(Guest { inbound: true, ..Guest::default() }.component()).await.expect(201);
+    let saved = t.admin.post("/api/v1/sources", &guest_source(&t, "a-long-enough-secret")).await.expect(201);
+    let source = Source::of(&t, &t.admin, &saved);
+    for _ in 0..10 {
+        source.report(&[("sub", &click.id)]).await;
+        assert_outcome(&source.last().await, "failed", "adapter_trap");
+        t.tick();
+    }
+
+    assert_eq!(source.report(&[("sub", &click.id)]).await.status, 200);
+
+    assert_outcome(&source.last().await, "waiting", "adapter_out_of_service");
+    let adapter = t.admin.get("/api/v1/adapters/guest").await.expect(200);
+    assert_eq!(adapter["versions"][0]["state"], "out_of_service", "{adapter}");
 }
 
 async fn every_affiliate_has_a_source_from_the_start(db: Database) {

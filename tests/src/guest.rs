@@ -35,6 +35,8 @@ pub struct Guest {
     pub method: u32,
     pub classify: &'static str,
     pub min_delay_ms: u64,
+    /// Whether it says that it reads reports. It traps on each.
+    pub inbound: bool,
     /// Anything else in the module.
     pub extra: String,
 }
@@ -54,6 +56,7 @@ impl Default for Guest {
             method: 1,
             classify: "i32.const 32768",
             min_delay_ms: 0,
+            inbound: false,
             extra: String::new(),
         }
     }
@@ -149,7 +152,7 @@ impl Guest {
             texts.bytes.extend(length.to_le_bytes());
         }
         put(20, (place, u32::try_from(hosts.len()).expect("few")));
-        words[11] = 1; // outbound
+        words[11] = 1 | u32::from(self.inbound) << 1;
         words[14] = 0x0101; // statuses and rejection reasons
         words[16] = u32::try_from(self.min_delay_ms).expect("short");
         words[18] = 24 * 3_600_000;

@@ -64,12 +64,12 @@ impl AdapterVersion {
             AdapterState::Active => None,
             AdapterState::Disabled => Some(Reason::new(
                 "adapter_disabled",
-                format!("version {version} of the adapter \"{id}\" is disabled; enable it or upgrade the postback"),
+                format!("version {version} of the adapter \"{id}\" is disabled; enable it or upgrade what uses it"),
             )),
             AdapterState::OutOfService => {
                 let why = self.reason.as_deref().unwrap_or("it failed too often");
                 let sentence = format!(
-                    "version {version} of the adapter \"{id}\" is out of service ({why}); repair it, then enable it or upgrade the postback"
+                    "version {version} of the adapter \"{id}\" is out of service ({why}); repair it, then enable it or upgrade what uses it"
                 );
                 Some(Reason::new("adapter_out_of_service", sentence))
             }

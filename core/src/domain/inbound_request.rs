@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId};
 
+use super::adapter;
 use super::masking;
 use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
@@ -158,7 +159,8 @@ impl InboundRequest {
     fn next_try(&self, now: Timestamp) -> Timestamp {
         let waiting: Vec<_> = self.items.iter().filter(|it| it.finding.outcome == Outcome::Waiting).collect();
         let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.finding));
-        let end = self.received_at.plus(if for_people { PATIENCE_FOR_PEOPLE } else { PATIENCE });
+        let patient = for_people || waits_for_adapter(&self.finding);
+        let end = self.received_at.plus(if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE });
         if for_people { end } else { now.plus(next_try(self.tries)).min(end) }
     }
 
@@ -190,9 +192,15 @@ fn is_for_people(finding: &Finding) -> bool {
     finding.is(Issue::StatusUnknown(String::new()).code())
 }
 
+/// People put an adapter or a key back, and tell nobody.
+fn waits_for_adapter(finding: &Finding) -> bool {
+    finding.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
+}
+
 /// Waiting ends some day.
 fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
-    let patience = if is_for_people(finding) { PATIENCE_FOR_PEOPLE } else { PATIENCE };
+    let patient = is_for_people(finding) || waits_for_adapter(finding);
+    let patience = if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE };
     if finding.outcome == Outcome::Waiting && now >= since.plus(patience) {
         let hours = patience.as_secs() / Duration::from_secs(3_600).as_secs();
         *finding = Issue::GivenUp { hours, last: finding.sentence.clone().unwrap_or_default() }.into();

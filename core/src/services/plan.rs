@@ -26,13 +26,7 @@ impl Plan {
 
     /// What an adapter said, without the placeholders that it may have quoted.
     pub fn hiding(&self, error: AdapterError) -> AdapterError {
-        let hide = |text: String| self.secrets.mask(&text).into_owned();
-        match error {
-            AdapterError::Refused { kind, message, path } => {
-                AdapterError::Refused { kind, message: hide(message), path: path.map(hide) }
-            }
-            other => other,
-        }
+        self.secrets.hiding(error)
     }
 
     /// What goes out for a rendered request.

@@ -334,7 +334,7 @@ async fn pinned(app: &App, postback: &Postback) -> Result<Arc<Adapter>, Error> {
 }
 
 /// Only the server itself marks what it has sealed.
-fn refuse_seals(config: &Value) -> Result<(), Error> {
+pub(super) fn refuse_seals(config: &Value) -> Result<(), Error> {
     if secrets::names_seal(config) {
         let message = "\"$sealed\" marks secrets that the server has stored; send the secret itself, as text";
         return Err(Error::Invalid(vec![FieldIssue::new("/config", "invalid_config", message)]));

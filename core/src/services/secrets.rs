@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use url::Url;
 
-use crate::adapters::{Schema, wire as contract};
+use crate::adapters::{AdapterError, Schema, wire as contract};
 use crate::clock::Timestamp;
+use crate::domain::guards::{self, Guards};
 use crate::domain::masking;
 use crate::egress::{Answer, Outgoing};
 
@@ -103,6 +104,24 @@ impl Vault {
     /// The configuration as it was entered.
     pub fn open_config(&self, config: &Value, holder: &str) -> Result<Value, SecretError> {
         replace_sealed(config, &mut |sealed| self.open(sealed, holder).map(Value::String))
+    }
+
+    /// Seals the secrets of guards that are not sealed yet.
+    pub fn seal_guards(&self, guards: &mut Guards, holder: &str) {
+        for (_, secret) in guards.secrets().filter(|(_, secret)| !secret.starts_with(guards::SEALED)) {
+            *secret = format!("{}{}", guards::SEALED, self.seal(secret, holder));
+        }
+    }
+
+    /// Guards as they were entered.
+    pub fn open_guards(&self, guards: &Guards, holder: &str) -> Result<Guards, SecretError> {
+        let mut opened = guards.clone();
+        for (_, secret) in opened.secrets() {
+            if let Some(sealed) = secret.strip_prefix(guards::SEALED) {
+                *secret = self.open(sealed, holder)?;
+            }
+        }
+        Ok(opened)
     }
 
     /// The configuration as people may see it. One that can't be opened is all dots.
@@ -376,6 +395,17 @@ impl Disguise {
         let names: Vec<&str> = self.secrets.iter().map(|it| it.placeholder.as_str()).chain(values).collect();
         let masked = masking::mask(text, &names);
         if masked == text { Cow::Borrowed(text) } else { Cow::Owned(masked) }
+    }
+
+    /// What an adapter said, without the placeholders that it may have quoted.
+    pub fn hiding(&self, error: AdapterError) -> AdapterError {
+        let hide = |text: String| self.mask(&text).into_owned();
+        match error {
+            AdapterError::Refused { kind, message, path } => {
+                AdapterError::Refused { kind, message: hide(message), path: path.map(hide) }
+            }
+            other => other,
+        }
     }
 
     /// An answer may quote the request that it answers.

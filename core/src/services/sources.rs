@@ -4,22 +4,25 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::adapters::{Adapter, wire as contract};
+use crate::adapters::{Adapter, AdapterError, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::adapter::AdapterVersion;
 use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
+use crate::domain::guards::{self, Guards};
+use crate::domain::landing;
 use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply, new_key};
 use crate::domain::zone::TimeZone;
-use crate::domain::{guards::Guards, landing};
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
+use super::adapters::{Call, Standing, User};
+use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue, wire};
+use super::{Error, FieldIssue, postbacks, wire};
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]
@@ -53,6 +56,7 @@ pub struct SettingsChanges {
 }
 
 impl SettingsChanges {
+    /// What is not given stays; so does a secret that comes back masked.
     fn apply(self, to: &mut SourceSettings) {
         if let Some(mut guards) = self.guards {
             guards.unmask(&to.guards);
@@ -81,6 +85,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
             (adapter, config, Some(settings))
         }
     };
+    postbacks::refuse_seals(&config)?;
     let mut source = Source {
         id: SourceId::new(now),
         key: new_key(rand::random()),
@@ -96,41 +101,55 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
         updated_at: now,
         archived_at: None,
     };
-    check(app, &mut source, true).await?;
+    refuse_sealed_guards(&source.settings.guards)?;
+    let adapter = reader(app, &source.adapter).await?;
+    check(app, &mut source, Some(adapter)).await?;
     storage::sources::insert(app.db.writer(), &source).await?;
     app.catalog.sources_changed();
-    Ok(source)
+    Ok(shown(app, source))
 }
 
 /// Changes a source. What waits at it is judged again at once: it may have a meaning now.
 pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Source, Error> {
-    let mut source = get(app, actor, id).await?;
+    let mut source = find(app, actor, id).await?;
     let seen = source.updated_at;
-    let reconfigured = changes.config.is_some();
+    let reads_it = match changes.config {
+        Some(mut config) => {
+            let adapter = reader(app, &source.adapter).await?;
+            postbacks::refuse_seals(&config)?;
+            let kept = app.vault.keep(adapter.schema(), &source.config, &mut config, &id.to_string());
+            kept.map_err(Error::Invalid)?;
+            source.config = config;
+            Some(adapter)
+        }
+        None => None,
+    };
     source.name = changes.name.unwrap_or(source.name);
-    source.config = changes.config.unwrap_or(source.config);
     source.enabled = changes.enabled.unwrap_or(source.enabled);
+    if let Some(guards) = &changes.settings.guards {
+        refuse_sealed_guards(guards)?;
+    }
     changes.settings.apply(&mut source.settings);
-    check(app, &mut source, reconfigured).await?;
+    check(app, &mut source, reads_it).await?;
     save(app, &mut source, seen).await?;
     if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
         app.waiting_reports.notify_one();
     }
-    Ok(source)
+    Ok(shown(app, source))
 }
 
 /// Gives a source another address; the old one leads nowhere from now on.
 pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
-    let mut source = get(app, actor, id).await?;
+    let mut source = find(app, actor, id).await?;
     let seen = source.updated_at;
     source.key = new_key(rand::random());
     save(app, &mut source, seen).await?;
-    Ok(source)
+    Ok(shown(app, source))
 }
 
 /// Takes a source away; its log stays.
 pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<(), Error> {
-    let mut source = get(app, actor, id).await?;
+    let mut source = find(app, actor, id).await?;
     let seen = source.updated_at;
     source.enabled = false;
     source.archived_at = Some(app.clock.now());
@@ -146,7 +165,18 @@ async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Err
     Ok(())
 }
 
+/// A source as people may see it: the secrets of its configuration are masked.
 pub async fn get(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
+    Ok(shown(app, find(app, actor, id).await?))
+}
+
+fn shown(app: &App, mut source: Source) -> Source {
+    source.config = app.vault.mask_config(&source.config, &source.id.to_string());
+    source
+}
+
+/// A source as it is stored.
+pub(super) async fn find(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
     let found = storage::sources::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
     visible.ok_or_else(|| Error::not_found("source", id))
@@ -169,7 +199,8 @@ pub async fn list(
     {
         storage::sources::insert_missing(app.db.writer(), &first(id, app.clock.now())).await?;
     }
-    Ok(storage::sources::list(app.db.reader(), owner, page).await?)
+    let page = storage::sources::list(app.db.reader(), owner, page).await?;
+    Ok(page.map(|source| shown(app, source)))
 }
 
 /// The source that an affiliate has from the start.
@@ -192,51 +223,92 @@ fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>
 
 /// The adapter that reads this source's requests: the version that it pins, or the newest while it pins none.
 pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
-    if source.adapter_version.is_empty() {
-        return super::postbacks::newest(app, &source.adapter).await;
+    let (id, version) = (&source.adapter, &source.adapter_version);
+    if !version.is_empty() {
+        return match app.adapters.standing(&(id.clone(), version.clone())).await? {
+            Standing::Ready(adapter) => Ok(adapter),
+            Standing::Waits(reason) => Err(Error::AdapterWaits(reason)),
+        };
     }
-    let found = app.adapters.get(&source.adapter, &source.adapter_version).await?;
-    found.ok_or_else(|| Error::AdapterWaits(AdapterVersion::missing(&source.adapter, &source.adapter_version)))
+    if let Some(adapter) = app.adapters.latest(id).await? {
+        return Ok(adapter);
+    }
+    let newest = app.adapters.list(Some(id)).await?.into_iter().next();
+    let waits = newest.and_then(|it| it.waits_because());
+    Err(Error::AdapterWaits(waits.unwrap_or_else(|| AdapterVersion::missing(id, "any"))))
 }
 
-/// Judges settings and, when it is new, the configuration, and pins the adapter's version.
-async fn check(app: &App, source: &mut Source, reconfigured: bool) -> Result<(), Error> {
+/// The newest version of an adapter that reads reports.
+async fn reader(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
+    let adapter = postbacks::newest(app, id).await?;
+    if !adapter.descriptor().capabilities.contains(contract::Capabilities::INBOUND) {
+        let message = format!("the adapter \"{id}\" only sends; choose one that reads reports");
+        return Err(Error::invalid("/adapter", message));
+    }
+    Ok(adapter)
+}
+
+/// Only the server itself marks what it has sealed.
+fn refuse_sealed_guards(guards: &Guards) -> Result<(), Error> {
+    let mut guards = guards.clone();
+    let sealed = guards.secrets().find(|(_, secret)| secret.starts_with(guards::SEALED));
+    match sealed {
+        Some((path, _)) => Err(Error::invalid(
+            format!("/settings/guards{path}"),
+            "\"$sealed:\" marks secrets that the server has stored; send the secret itself",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Judges settings and, for an adapter that is to read it, the configuration; pins the adapter's version and seals.
+async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) -> Result<(), Error> {
     let issues = source.settings.issues().into_iter();
     let issues: Vec<_> =
         issues.map(|(path, message)| FieldIssue::new(format!("/settings{path}"), "invalid_field", message)).collect();
     if !issues.is_empty() {
         return Err(Error::Invalid(issues));
     }
-    if !reconfigured {
-        return Ok(());
-    }
-    let adapter = super::postbacks::newest(app, &source.adapter).await?;
-    let able = adapter.descriptor().capabilities;
-    if !able.contains(contract::Capabilities::INBOUND) {
-        let message = format!("the adapter \"{}\" only sends; choose one that reads reports", source.adapter);
-        return Err(Error::invalid("/adapter", message));
-    }
+    let holder = source.id.to_string();
+    app.vault.seal_guards(&mut source.settings.guards, &holder);
+    let Some(adapter) = adapter else { return Ok(()) };
     source.adapter_version = adapter.descriptor().version.clone();
-    let config = source.config.clone();
+    let plain = app.vault.open_config(&source.config, &holder)?;
     let checking = adapter.clone();
-    let issues = blocking(move || checking.check_config(&config)).await?;
+    let issues = blocking(move || checking.check_config(&plain)).await?;
     if !issues.is_empty() {
         let at = |path: &str| format!("/config{path}");
         let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), "invalid_config", it.message));
         return Err(Error::Invalid(issues.collect()));
     }
-    source.decorates = able.contains(contract::Capabilities::CLICK)
-        && decoration(app, source, &sample_click(app.clock.now())).await.is_ok_and(|fields| !fields.is_empty());
+    app.vault.seal_config(adapter.schema(), &mut source.config, &holder);
+    source.decorates = adapter.descriptor().capabilities.contains(contract::Capabilities::CLICK) && {
+        let sample = sample_click(app.clock.now());
+        ask_to_decorate(app, adapter, source, &sample).await?.is_ok_and(|fields| !fields.is_empty())
+    };
     Ok(())
 }
 
 /// The parameters that a source's adapter adds to the landing URL of a click.
-pub async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<(String, String)>, Error> {
+async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {
     let adapter = adapter_of(app, source).await?;
+    let fields = ask_to_decorate(app, adapter.clone(), source, click).await?;
+    app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
+    app.adapters.settle_faults().await;
+    Ok(fields?)
+}
+
+async fn ask_to_decorate(
+    app: &App,
+    adapter: Arc<Adapter>,
+    source: &Source,
+    click: &Click,
+) -> Result<Result<Vec<contract::Field>, AdapterError>, SecretError> {
     let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
-    let (binding, click) = (wire::source_binding(source), wire::click(&click.facts()));
-    let fields = blocking(move || adapter.session().decorate_click(&context, &binding, &click)).await?;
-    Ok(fields.into_iter().map(|field| (field.name, field.value)).collect())
+    let (binding, secrets) = wire::source_binding(&app.vault, source)?;
+    let click = wire::click(&click.facts());
+    let fields = blocking(move || adapter.session().decorate_click(&context, &binding, &click)).await;
+    Ok(fields.map_err(|error| secrets.hiding(error)))
 }
 
 /// Adds to a click's landing URL what its affiliate's sources have to add. A failure leaves the click as it is.
@@ -244,7 +316,10 @@ pub async fn decorate(app: &App, click: &mut Click) -> Result<(), Error> {
     let decorating = app.catalog.decorating().await?;
     for source in decorating.of(click.affiliate_id) {
         match decoration(app, source, click).await {
-            Ok(fields) => click.landing_url = landing::with_fields(&click.landing_url, &fields),
+            Ok(fields) => {
+                let fields: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
+                click.landing_url = landing::with_fields(&click.landing_url, &fields);
+            }
             Err(error) => {
                 tracing::warn!(source.id = %source.id, %error, "A click goes on undecorated");
                 metrics::counter!("postrider_undecorated_clicks_total").increment(1);

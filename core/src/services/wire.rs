@@ -11,6 +11,8 @@ use crate::domain::source::Source;
 use crate::egress;
 use crate::money::Money;
 
+use super::secrets::{Disguise, SecretError, Vault};
+
 pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: String) -> wire::Context {
     wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
 }
@@ -47,8 +49,11 @@ pub fn whole_event(event: &Event) -> wire::Event {
     }
 }
 
-pub fn source_binding(source: &Source) -> wire::Binding {
-    wire::Binding { id: source.id.to_string(), config: source.config.to_string() }
+/// A source as its adapter may see it, and what the placeholders in it stand for.
+pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Disguise), SecretError> {
+    let holder = source.id.to_string();
+    let (config, secrets) = vault.disguise(&source.config, &holder)?;
+    Ok((wire::Binding { id: holder, config: config.to_string() }, secrets))
 }
 
 /// What came to a source, its query taken apart.

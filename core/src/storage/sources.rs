@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
 };
 
 use crate::clock::Timestamp;
@@ -108,6 +109,27 @@ pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, D
         .filter(Column::Enabled.eq(true))
         .filter(Column::ArchivedAt.is_null());
     Ok(super::readable("sources", select.all(db).await?, Source::try_from))
+}
+
+/// Whether a live source of anybody but `owner` uses this adapter version.
+pub async fn others_use(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    owner: Option<AffiliateId>,
+) -> Result<bool, DbErr> {
+    let other = match owner {
+        Some(owner) => Condition::any().add(Column::AffiliateId.ne(owner)).add(Column::AffiliateId.is_null()),
+        None => Condition::all().add(Column::AffiliateId.is_not_null()),
+    };
+    let select = Entity::find()
+        .filter(Column::Adapter.eq(adapter))
+        // Those that pin none use the newest.
+        .filter(Column::AdapterVersion.is_in([version, ""]))
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null())
+        .filter(other);
+    Ok(select.limit(1).one(db).await?.is_some())
 }
 
 /// Every source that an affiliate ever had.

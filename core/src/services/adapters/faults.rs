@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::adapters::AdapterError;
+use crate::adapters::{Adapter, AdapterError};
 use crate::domain::adapter::FAULTS_IN_A_ROW;
 use crate::domain::postback::Postback;
+use crate::domain::source::Source;
 use crate::ids::AffiliateId;
 use crate::storage;
 
@@ -33,12 +34,40 @@ pub enum Call {
     Decide,
     Render,
     Classify,
+    DecorateClick,
+    ParseInbound,
+}
+
+/// Whoever uses a version, on behalf of its owner.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    adapter: &'a str,
+    version: &'a str,
+    owner: Option<AffiliateId>,
+}
+
+impl<'a> User<'a> {
+    /// A source may pin no version, so it is the adapter that was asked.
+    pub fn source(source: &Source, adapter: &'a Adapter) -> Self {
+        let descriptor = adapter.descriptor();
+        Self { adapter: &descriptor.id, version: &descriptor.version, owner: source.affiliate_id }
+    }
+
+    fn key(self) -> Key {
+        (self.adapter.to_owned(), self.version.to_owned())
+    }
+}
+
+impl<'a> From<&'a Arc<Postback>> for User<'a> {
+    fn from(postback: &'a Arc<Postback>) -> Self {
+        Self { adapter: &postback.adapter, version: &postback.adapter_version, owner: postback.owner }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 struct Streak {
     faults: u32,
-    /// Whose postbacks they were.
+    /// Whose postbacks and sources they were.
     owners: HashSet<Option<AffiliateId>>,
     last: String,
     /// Not yet told to the table.
@@ -46,27 +75,28 @@ struct Streak {
 }
 
 impl Faults {
-    /// Counts the outcome of a call on behalf of a postback.
-    pub fn count<T>(&self, call: Call, postback: &Postback, outcome: &Result<T, AdapterError>) {
+    /// Counts the outcome of a call on behalf of a postback or a source.
+    pub fn count<'a, T>(&self, call: Call, user: impl Into<User<'a>>, outcome: &Result<T, AdapterError>) {
+        let user = user.into();
         match outcome {
-            Err(error) if error.is_fault() => self.count_fault(call, postback, error),
+            Err(error) if error.is_fault() => self.count_fault(call, user, error),
             // Nobody's fault, and no sign of health.
             Err(AdapterError::Busy) => {}
             Ok(_) | Err(_) if self.0.any.load(Ordering::Relaxed) => {
-                self.count_success(&(key_of(postback), call));
+                self.count_success(&(user.key(), call));
             }
             Ok(_) | Err(_) => {}
         }
     }
 
-    fn count_fault(&self, call: Call, postback: &Postback, error: &AdapterError) {
-        let key = key_of(postback);
+    fn count_fault(&self, call: Call, user: User<'_>, error: &AdapterError) {
+        let key = user.key();
         metrics::counter!("postrider_adapter_faults_total", "adapter" => key.0.clone(), "version" => key.1.clone(), "code" => error.code())
             .increment(1);
         let mut streaks = self.streaks();
         let streak = streaks.entry((key, call)).or_default();
         streak.faults = streak.faults.saturating_add(1);
-        streak.owners.insert(postback.owner);
+        streak.owners.insert(user.owner);
         streak.last = error.to_string();
         streak.unsaved = true;
         self.0.any.store(true, Ordering::Relaxed);
@@ -135,7 +165,7 @@ impl Registry {
                 adapter = id,
                 version,
                 reason,
-                "An adapter is out of service; its deliveries wait until it is enabled or their postbacks are upgraded"
+                "An adapter is out of service; what is due for it waits until it is enabled or what uses it is upgraded"
             );
         }
         self.changed(id, version);
@@ -149,6 +179,8 @@ impl Registry {
             return Ok(true);
         }
         let owner = streak.owners.iter().next().copied().flatten();
-        Ok(!storage::postbacks::others_use(self.db.reader(), id, version, owner).await?)
+        let db = self.db.reader();
+        Ok(!storage::postbacks::others_use(db, id, version, owner).await?
+            && !storage::sources::others_use(db, id, version, owner).await?)
     }
 }

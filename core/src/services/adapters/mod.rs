@@ -23,7 +23,7 @@ use crate::storage::{self, Database};
 
 use super::Error;
 
-pub use faults::{Call, Faults};
+pub use faults::{Call, Faults, User};
 pub use install::{disable, enable, install};
 pub use upgrade::{Difference, Judged, Upgrade, upgrade};
 
@@ -191,7 +191,8 @@ impl Registry {
         })
     }
 
-    async fn standing(&self, key: &Key) -> Result<Standing, DbErr> {
+    /// How a version stands now.
+    pub async fn standing(&self, key: &Key) -> Result<Standing, DbErr> {
         let Some(version) = self.state(key).await? else {
             return Ok(Standing::Waits(AdapterVersion::missing(&key.0, &key.1)));
         };

@@ -5,12 +5,15 @@ use serde_json::Value;
 use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
 use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
-use crate::domain::guards::Credentials;
+use crate::domain::delivery::Reason;
+use crate::domain::guards::{Credentials, Guards};
 use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
 use crate::domain::report::{self, Issue, Outcome, Words};
 use crate::domain::source::Source;
 use crate::ids::ConversionId;
+use crate::services::adapters::{Call, User};
 use crate::services::conversions::{self, Change, Claim, ConversionError, Recorded, Report};
+use crate::services::secrets::SecretError;
 use crate::services::{Error, sources, wire};
 use crate::storage;
 
@@ -61,12 +64,17 @@ impl From<Error> for Halt {
 }
 
 pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Result<Judgement, Error> {
-    if let Some(finding) = not_admitted(source, &request.raw) {
+    let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
+        Ok(guards) => guards,
+        Err(error) => return Ok(Judgement::whole(unreadable(&error))),
+    };
+    if let Some(finding) = not_admitted(source, &guards, &request.raw) {
         return Ok(Judgement::whole(finding));
     }
     let report = match parse(app, source, request).await {
         Ok(report) => report,
-        Err(finding) => return Ok(Judgement::whole(finding)),
+        Err(Halt::Found(finding)) => return Ok(Judgement::whole(finding)),
+        Err(Halt::Broken(error)) => return Err(error),
     };
     if report.conversions.is_empty() {
         let finding = match report.ignored {
@@ -90,7 +98,7 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
 }
 
 /// What is told without asking the adapter.
-fn not_admitted(source: &Source, raw: &RawRequest) -> Option<Finding> {
+fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Finding> {
     let refused = |code: &str, sentence: String| Some(Finding::new(Outcome::Refused, code, sentence));
     if !source.enabled {
         return refused("source_disabled", "this source is disabled; enable it, or have the network stop".into());
@@ -103,10 +111,10 @@ fn not_admitted(source: &Source, raw: &RawRequest) -> Option<Finding> {
     let parameters = parameters(raw);
     let parameter = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
     let given = Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed };
-    if let Err(error) = source.settings.guards.admit(&given) {
+    if let Err(error) = guards.admit(&given) {
         return refused(error.code(), error.to_string());
     }
-    let token = source.settings.guards.token.as_ref().map(|guard| guard.parameter.as_str());
+    let token = guards.token.as_ref().map(|guard| guard.parameter.as_str());
     let mut names = parameters.iter().map(|(name, _)| name.as_str()).filter(|name| Some(*name) != token).peekable();
     if names.peek().is_none() && (raw.body.is_empty() || !parameters.is_empty()) {
         return Some(Issue::EmptyRequest.into());
@@ -130,25 +138,49 @@ fn parameters(raw: &RawRequest) -> Vec<(String, String)> {
     found
 }
 
-async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<contract::InboundReport, Finding> {
-    let adapter = sources::adapter_of(app, source).await.map_err(|_| {
-        let sentence = format!(
-            "the adapter \"{}\" of this source is not installed on this server; install it and replay the request",
-            source.adapter
-        );
-        Finding::new(Outcome::Failed, "adapter_missing", sentence)
+/// It waits for the right key.
+fn unreadable(error: &SecretError) -> Finding {
+    Finding::new(Outcome::Waiting, error.code(), error.to_string())
+}
+
+async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<contract::InboundReport, Halt> {
+    let adapter = sources::adapter_of(app, source).await.map_err(|error| match error {
+        Error::AdapterWaits(reason) => Halt::Found(without_adapter(source, reason)),
+        other => Halt::Broken(other),
     })?;
     let context = wire::context(request.received_at, request.tries + 1, false, request.id.to_string());
-    let (binding, request) = (wire::source_binding(source), wire::inbound_request(&request.raw));
-    let parsed = sources::blocking(move || adapter.session().parse_inbound(&context, &binding, &request)).await;
-    parsed.map_err(|error| {
+    let bound = wire::source_binding(&app.vault, source);
+    let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
+    let request = wire::inbound_request(&request.raw);
+    let asked = adapter.clone();
+    let parsed = sources::blocking(move || asked.session().parse_inbound(&context, &binding, &request)).await;
+    app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
+    app.adapters.settle_faults().await;
+    let mut report = parsed.map_err(|error| {
+        let error = secrets.hiding(error);
         let outcome = match &error {
             AdapterError::Refused { .. } => Outcome::Refused,
             error if error.is_transient() => Outcome::Waiting,
             _ => Outcome::Failed,
         };
-        Finding::new(outcome, error.code(), error.to_string())
-    })
+        Halt::Found(Finding::new(outcome, error.code(), error.to_string()))
+    })?;
+    if let Some(ignored) = &mut report.ignored {
+        ignored.message = secrets.mask(&ignored.message).into_owned();
+    }
+    Ok(report)
+}
+
+/// What is not installed is for people to put right; what is disabled or out of service comes back.
+fn without_adapter(source: &Source, reason: Reason) -> Finding {
+    if reason.code != "adapter_missing" {
+        return Finding::new(Outcome::Waiting, reason.code, reason.sentence);
+    }
+    let sentence = format!(
+        "the adapter \"{}\" of this source is not installed on this server; install it and replay the request",
+        source.adapter
+    );
+    Finding::new(Outcome::Failed, reason.code, sentence)
 }
 
 /// One report, from words to a conversion.

@@ -59,9 +59,19 @@ pub struct Shown {
 }
 
 impl Shown {
-    fn of(request: InboundRequest, source: Option<&Source>) -> Self {
-        let secrets = source.into_iter().flat_map(|it| it.settings.guards.secret_values());
-        Self { request, secrets: secrets.map(str::to_owned).collect() }
+    fn of(app: &App, mut request: InboundRequest, source: Option<&Source>) -> Self {
+        let guards = source.map(|it| app.vault.open_guards(&it.settings.guards, &it.id.to_string()));
+        let secrets = match guards {
+            Some(Ok(guards)) => guards.secret_values().into_iter().map(str::to_owned).collect(),
+            // Nobody can tell what in it is secret.
+            Some(Err(_)) => {
+                request.raw.query.clear();
+                request.raw.body.clear();
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        Self { request, secrets }
     }
 }
 
@@ -139,13 +149,13 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Sho
     if matches!(known.request.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
         return Ok(known);
     }
-    let source = super::sources::get(app, actor, known.request.source_id).await?;
+    let source = super::sources::find(app, actor, known.request.source_id).await?;
     let now = app.clock.now();
     let lease = lease(now);
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = judge(app, &source, Leased { it, lease }).await?;
-    Ok(Shown::of(request, Some(&source)))
+    Ok(Shown::of(app, request, Some(&source)))
 }
 
 pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
@@ -153,7 +163,7 @@ pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown,
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
     let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
     let source = storage::sources::find(app.db.reader(), request.source_id).await?;
-    Ok(Shown::of(request, source.as_ref()))
+    Ok(Shown::of(app, request, source.as_ref()))
 }
 
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
@@ -165,7 +175,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     let sources = storage::sources::find_many(app.db.reader(), ids).await?;
     Ok(page.map(|it| {
         let source = sources.get(&it.source_id);
-        Shown::of(it, source)
+        Shown::of(app, it, source)
     }))
 }
 
