@@ -19,6 +19,7 @@ on_both_databases!(
     a_version_never_changes_its_bytes,
     only_admins_install_and_everybody_sees_what_a_form_needs,
     an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wait,
+    an_adapter_that_loops_holds_up_nobody_else,
     one_owners_faults_do_not_stop_another_owners_deliveries,
     deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on,
     what_an_adapter_logs_is_shown_with_the_attempt,
@@ -117,6 +118,57 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
     assert!(t.admin.get("/api/v1/adapters/guest").await.status == 404, "nothing was installed");
 }
 
+/// Components within the allowed size that the compiler can't finish: one costs memory, the other time.
+#[test]
+fn a_compile_bomb_is_stopped_in_the_child() {
+    let folder = postrider_tests::temp::TempDir::new("bombs");
+    let program = Some(postrider_tests::process::program().to_owned());
+    let host = postrider::adapters::Host::start_with_compiler(&folder.path().join("private"), program);
+    let host = host.expect("the host starts");
+    // (a, b) -> a / b / b / b …: each division may trap, and so splits its block.
+    let divisions = [b"\0\x20\0".to_vec(), b"\x20\x01\x6d".repeat(1_390_000), vec![0x0b]].concat();
+    let divisions = bomb(b"\x60\x02\x7f\x7f\x01\x7f", 1, &divisions);
+    let empty_functions = bomb(b"\x60\0\0", 1_000_000, b"\0\x0b");
+    for (name, wasm) in [("one long function", divisions), ("a million functions", empty_functions)] {
+        assert!((3 << 20..4 << 20).contains(&wasm.len()), "{name}: {} bytes", wasm.len());
+        let error = host.load_strangers(&wasm).err().expect("it exports nothing");
+        // A faster machine or compiler may finish one; it is no adapter then.
+        let codes = ["adapter_compile_too_costly", "adapter_contract_mismatch"];
+        assert!(codes.contains(&error.code()), "{name}: {error}");
+    }
+    let built_in = host.built_in().iter().max_by_key(|it| it.wasm.len()).expect("there are some");
+    for file in std::fs::read_dir(folder.path().join("private")).expect("it exists") {
+        std::fs::remove_file(file.expect("readable").path()).expect("it is ours");
+    }
+    let loaded = host.load_strangers(built_in.wasm).expect("the limits are enough for what is good");
+    assert_eq!(loaded.digest(), built_in.adapter.digest());
+}
+
+/// A component of one module with so many functions of this type and body.
+fn bomb(kind: &[u8], functions: usize, body: &[u8]) -> Vec<u8> {
+    let kinds = [&[1], kind].concat();
+    let declared = [number(functions), vec![0; functions]].concat();
+    let body = [number(body.len()), body.to_vec()].concat();
+    let code = [number(functions), body.repeat(functions)].concat();
+    let module = [b"\0asm\x01\0\0\0".to_vec(), section(1, &kinds), section(3, &declared), section(10, &code)].concat();
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module)].concat()
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [vec![id], number(content.len()), content.to_vec()].concat()
+}
+
+/// LEB128.
+fn number(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
 /// What the first bytes of machine code look like.
 fn precompiled() -> Vec<u8> {
     let folder = postrider_tests::temp::TempDir::new("compiled");
@@ -203,6 +255,37 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     t.advance(Duration::from_secs(90));
     t.deliver_all().await;
     assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["state"], "success");
+}
+
+/// Never ends unless the attempt is a test.
+const LOOP_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then (loop br 0)))";
+
+async fn an_adapter_that_loops_holds_up_nobody_else(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    let (looping, good) = (t.click().await, t.click().await);
+    t.install(Guest { before_render: LOOP_WHEN_REAL, ..Guest::default() }.component()).await.expect(201);
+    let scope = |click: &Click| json!({"affiliate_id": null, "offer_id": click.link.offer});
+    let saved = postback_with(&t, "/never", json!({"scope": scope(&looping)})).await.expect(201);
+    t.receiver.forget("/never");
+    let other = t.postback("/good").scope(None, Some(&good.link.offer)).save().await;
+    t.receiver.forget("/good");
+
+    convert(&t, &looping, 5).await;
+    convert(&t, &good, 50).await;
+    t.deliver_all().await;
+
+    assert_eq!(t.receiver.requests("/good").len(), 50);
+    assert!(t.deliveries(&other).await.iter().all(|it| it["state"] == "success"));
+    assert!(t.receiver.requests("/never").is_empty());
+    let stopped = t.deliveries(&text(&saved, "id")).await;
+    assert_eq!(stopped.len(), 5);
+    for delivery in stopped {
+        let delivery = t.admin.get(&format!("/api/v1/deliveries/{}", text(&delivery, "id"))).await.expect(200);
+        // On a machine that is busy enough, the clock comes first.
+        let shown = delivery.to_string();
+        assert!(shown.contains("adapter_out_of_fuel") || shown.contains("adapter_timeout"), "{shown}");
+    }
+    assert_eq!(version(&t, "1.0.0").await["state"], "active", "five faults are not yet ten");
 }
 
 async fn one_owners_faults_do_not_stop_another_owners_deliveries(db: Database) {

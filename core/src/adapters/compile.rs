@@ -154,3 +154,37 @@ fn compile(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_secs: u
     let engine = engine::for_compiling(allocation)?;
     load::compile(&engine, &Cache::open(folder), &wasm).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Scratch;
+    use super::*;
+
+    fn code(raw_status: i32) -> &'static str {
+        let compiler = Compiler::new(None);
+        compiler.judge(ExitStatus::from_raw(raw_status), "why").err().map_or("", |error| error.code())
+    }
+
+    #[test]
+    fn how_the_child_ended_says_who_is_to_blame() {
+        let signals = [Signal::XCPU, Signal::KILL, Signal::ABORT, Signal::SEGV];
+        for signal in signals {
+            assert_eq!(code(signal.as_raw()), "adapter_compile_too_costly", "{signal:?}");
+        }
+        assert_eq!(code(Signal::ILL.as_raw()), "adapter_contract_mismatch");
+        assert_eq!(code(i32::from(REFUSED) << 8), "adapter_contract_mismatch");
+        assert_eq!(code(1 << 8), "adapter_engine_unavailable");
+        assert_eq!(code(0), "");
+    }
+
+    #[test]
+    fn a_child_that_never_ends_is_stopped_and_leaves_nothing() {
+        let scratch = Scratch::new("endless-child");
+        // It takes any arguments and never ends.
+        let mut compiler = Compiler::new(Some("yes".into()));
+        compiler.limits.time = Duration::from_millis(50);
+        let error = compiler.compile(&Cache::open(&scratch.0), Allocation::Pooled, b"").expect_err("it never ends");
+        assert_eq!(error.code(), "adapter_compile_too_costly");
+        assert_eq!(std::fs::read_dir(&scratch.0).expect("it exists").count(), 0);
+    }
+}

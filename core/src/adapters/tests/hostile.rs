@@ -13,6 +13,7 @@ struct Hostile {
     describe: &'static str,
     decide: &'static str,
     render: &'static str,
+    realloc: &'static str,
     extra: &'static str,
     memory: &'static str,
 }
@@ -21,6 +22,9 @@ const HARMLESS: Hostile = Hostile {
     describe: "i32.const 1024",
     decide: "unreachable",
     render: "unreachable",
+    realloc: "(global.set $next (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
+        global.get $next
+        (global.set $next (i32.add (global.get $next) (local.get 3)))",
     extra: "",
     memory: "(memory (export \"memory\") 2)",
 };
@@ -28,7 +32,7 @@ const HARMLESS: Hostile = Hostile {
 impl Hostile {
     /// A module that describes itself properly, and misbehaves where it was told to.
     fn component(&self) -> Vec<u8> {
-        let Self { describe, decide, render, extra, memory } = self;
+        let Self { describe, decide, render, realloc, extra, memory } = self;
         let descriptor = data(&descriptor());
         let api = "postrider:adapter/adapter-api@0.1.0#";
         encode(&format!(
@@ -39,10 +43,7 @@ impl Hostile {
                 (data (i32.const 2048) "hostile")
                 (data (i32.const 2060) "{{}}")
                 (global $next (mut i32) (i32.const 65536))
-                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
-                    (global.set $next (i32.and (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
-                    global.get $next
-                    (global.set $next (i32.add (global.get $next) (local.get 3))))
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
                 (func (export "{api}describe") (result i32) {describe})
                 (func (export "{api}validate") (param i32 i32) (result i32) unreachable)
                 (func (export "{api}decide") (param i32) (result i32) {decide})
@@ -113,9 +114,18 @@ fn an_endless_loop_runs_out_of_fuel() {
     assert_eq!(error.code(), "adapter_out_of_fuel");
     let error = Hostile { describe: "(loop br 0) unreachable", ..HARMLESS }.load(Limits::default()).err();
     assert_eq!(error.map(|error| error.code()), Some("adapter_out_of_fuel"));
+    assert_eq!(Hostile { realloc: "(loop br 0) unreachable", ..HARMLESS }.decide().code(), "adapter_out_of_fuel");
     let start = "(start $forever) (func $forever (loop br 0))";
     let error = Hostile { extra: start, ..HARMLESS }.load(Limits::default()).err();
     assert_eq!(error.map(|error| error.code()), Some("adapter_out_of_fuel"));
+}
+
+#[test]
+fn what_copies_much_in_one_step_pays_for_each_byte() {
+    let fill = "(loop (memory.fill (i32.const 4096) (i32.const 1) (i32.const 120000)) br 0) unreachable";
+    assert_eq!(Hostile { decide: fill, ..HARMLESS }.decide().code(), "adapter_out_of_fuel");
+    let copy = "(loop (memory.copy (i32.const 4096) (i32.const 0) (i32.const 120000)) br 0) unreachable";
+    assert_eq!(Hostile { decide: copy, ..HARMLESS }.decide().code(), "adapter_out_of_fuel");
 }
 
 #[test]
@@ -133,6 +143,26 @@ fn memory_ends_at_its_limit() {
     let at_once = "(memory (export \"memory\") 1000)";
     let error = Hostile { memory: at_once, ..HARMLESS }.load(Limits::default()).err().expect("it is refused");
     assert!(["adapter_memory", "adapter_contract_mismatch"].contains(&error.code()), "{error}");
+}
+
+#[test]
+fn tables_end_at_their_limit() {
+    let decide = "(loop (drop (table.grow $many (ref.null func) (i32.const 1000))) br 0) unreachable";
+    let extra = "(table $many 1 funcref)";
+    assert_eq!(Hostile { decide, extra, ..HARMLESS }.decide().code(), "adapter_memory");
+    for extra in ["(table 30000 funcref)", "(table 4000000000 funcref)"] {
+        let error = Hostile { extra, ..HARMLESS }.load(Limits::default()).err().expect("it is refused");
+        assert!(["adapter_memory", "adapter_contract_mismatch"].contains(&error.code()), "{error}");
+    }
+}
+
+#[test]
+fn a_component_of_very_many_instances_is_refused() {
+    let instance = "(core instance (instantiate $m))";
+    for module in ["(core module $m)", "(core module $m (memory 1))", "(core module $m (table 1 funcref))"] {
+        let text = format!("(component {module} {})", instance.repeat(500));
+        assert_eq!(refusal(&wat::parse_str(&text).expect("it is right")).code(), "adapter_contract_mismatch");
+    }
 }
 
 #[test]
@@ -165,6 +195,35 @@ fn no_session_sees_what_another_left_behind() {
     for _ in 0..200 {
         let error = adapter.session().decide(&context(), &binding(json!({})), &conversion()).expect_err("it loops");
         assert_eq!(error.code(), "adapter_out_of_fuel");
+    }
+}
+
+#[test]
+fn pointers_and_lengths_are_not_believed() {
+    let unusable = |render: &'static str, extra: &'static str| {
+        let error = Hostile { render, extra, ..HARMLESS }.render();
+        assert_eq!(error.code(), "adapter_invalid_output", "{render} {extra}: {error}");
+    };
+    for nowhere in ["i32.const -4", "i32.const 131068", "i32.const 4097", "i32.const 0x7ffffffc"] {
+        unusable(nowhere, "");
+    }
+    for words in [
+        [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],              // neither ok nor error
+        [0, 99, 2048, 7, 0, 0, 0, 0, 0, 0, 0],          // no such method
+        [0, 0, u32::MAX, 7, 0, 0, 0, 0, 0, 0, 0],       // a URL beyond the end
+        [0, 0, 131_070, u32::MAX, 0, 0, 0, 0, 0, 0, 0], // one that goes round
+        [0, 0, 4096, 7, 2050, 1, 0, 0, 0, 0, 0],        // headers that are not aligned
+        [0, 0, 2048, 7, 4, 0x1000_0000, 0, 0, 0, 0, 0], // as many as would overflow 32 bits
+        [0, 0, 2048, 7, 0, 0, 9, 0, 0, 0, 0],           // neither a body nor none
+    ] {
+        unusable("i32.const 8192", segment(8192, &words).leak());
+    }
+    // A URL that is no UTF-8.
+    let words = segment(8192, &[0, 0, 9000, 4, 0, 0, 0, 0, 0, 0, 0]);
+    unusable("i32.const 8192", format!("{words} (data (i32.const 9000) \"\\ff\\fe\\c0\\80\")").leak());
+    for realloc in ["i32.const -1", "i32.const 131071", "i32.const 0x7fffffff"] {
+        let error = Hostile { realloc, ..HARMLESS }.decide();
+        assert!(["adapter_invalid_output", "adapter_trap"].contains(&error.code()), "{realloc}: {error}");
     }
 }
 
@@ -238,6 +297,29 @@ fn a_component_that_imports_anything_else_is_refused_by_name() {
 fn a_component_that_exports_nothing_is_no_adapter() {
     let empty = wat::parse_str("(component)").expect("it is right");
     assert_eq!(refusal(&empty).code(), "adapter_contract_mismatch");
+}
+
+#[test]
+fn exports_of_other_types_or_versions_are_no_adapter() {
+    let exporting = |name: &str, function: &str| {
+        let text = format!(
+            r#"(component
+                (core module $m (func (export "describe") (result i32) i32.const 7))
+                (core instance $i (instantiate $m))
+                (func $f {function} (canon lift (core func $i "describe")))
+                (instance $api (export "describe" (func $f)))
+                (export "{name}" (instance $api)))"#
+        );
+        refusal(&wat::parse_str(&text).expect("it is right"))
+    };
+    for (name, function) in [
+        ("postrider:adapter/adapter-api@0.1.0", "(result u32)"),
+        ("postrider:adapter/adapter-api@0.1.0", "(result bool)"),
+        ("postrider:adapter/adapter-api@9.0.0", "(result u32)"),
+        ("postrider:adapter/adapter-api", "(result u32)"),
+    ] {
+        assert_eq!(exporting(name, function).code(), "adapter_contract_mismatch", "{name} {function}");
+    }
 }
 
 #[test]
