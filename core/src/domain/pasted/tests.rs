@@ -129,9 +129,10 @@ fn a_hostile_paste_is_no_trouble() {
 
 #[test]
 fn words_in_capitals_that_stand_for_a_value_are_left_to_a_person() {
-    let pasted = split("https://t.example/p?cid=REPLACE&tx=OPTIONAL&c=CLICK_ID&cur=USD&e=LEADGEN&cb=__PAYOUT__", |name| {
-        matches!(name, "click_id" | "payout")
-    });
+    let pasted =
+        split("https://t.example/p?cid=REPLACE&tx=OPTIONAL&c=CLICK_ID&cur=USD&e=LEADGEN&cb=__PAYOUT__", |name| {
+            matches!(name, "click_id" | "payout")
+        });
     let pasted = pasted.expect("it is a URL");
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(pasted.unknown, [pair("cid", "REPLACE"), pair("tx", "OPTIONAL"), pair("c", "CLICK_ID")]);
