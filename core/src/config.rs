@@ -58,7 +58,7 @@ pub struct Settings {
     pub listen: String,
     /// `sqlite:///path/to/file.db` or `postgres://user@host/name`; without it a SQLite file in `data_dir`.
     pub database_url: Option<String>,
-    /// Database file, compiled adapters and the generated admin key live here.
+    /// Database file, compiled adapters and the generated keys live here.
     pub data_dir: PathBuf,
     /// How the world reaches this server, for links; without it `http://{listen}`.
     pub public_url: Option<String>,
@@ -88,7 +88,7 @@ pub struct Settings {
     pub send_concurrency: usize,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
-    /// Days that clicks, events, deliveries and attempts are kept; 0 keeps them.
+    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them.
     pub retention_days: u32,
 }
 

@@ -1,6 +1,6 @@
 //! Background work: apalis workers over our own tables.
 //!
-//! The tables `events` and `deliveries` are the queues. What a worker takes it leases; what it loses comes
+//! The tables `events`, `deliveries` and `inbound_requests` are the queues. What a worker takes it leases; what it loses comes
 //! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
 
 mod inbound;

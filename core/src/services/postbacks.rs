@@ -19,6 +19,7 @@ use crate::ids::{AffiliateId, PostbackId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
+use super::adapters::{blocking, config_issues};
 use super::plan::Plan;
 use super::secrets::{self, SecretError};
 use super::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
@@ -354,11 +355,7 @@ pub(super) async fn issues(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) 
     if !issues.is_empty() {
         return Ok(issues);
     }
-    let (adapter, config) = (adapter.clone(), config.clone());
-    let issues = blocking(move || adapter.check_config(&config)).await?;
-    let issue =
-        |it: contract::ConfigIssue| FieldIssue::new(format!("/config{}", it.path), "invalid_config", it.message);
-    Ok(issues.into_iter().map(issue).collect())
+    Ok(config_issues(adapter, config).await?)
 }
 
 fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {
@@ -532,8 +529,4 @@ async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Resul
         }
     }
     Ok(verification)
-}
-
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
 }

@@ -13,7 +13,7 @@ use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
 use crate::storage;
 
-use super::adapters::{Call, Faults, Standing, key_of};
+use super::adapters::{Call, Faults, Standing, blocking, key_of};
 use super::plan::Plan;
 use super::secrets::Vault;
 use super::{Error, wire};
@@ -86,7 +86,7 @@ async fn decide_all(
         }
         owed
     };
-    let owed = tokio::task::spawn_blocking(work).await.expect("deciding does not panic: adapters are contained");
+    let owed = blocking(work).await;
     app.adapters.settle_faults().await;
     Ok(owed)
 }

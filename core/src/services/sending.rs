@@ -25,7 +25,7 @@ use crate::ids::{ConversionId, DeliveryId, PostbackId};
 use crate::storage;
 use crate::storage::deliveries::{Finish, Sibling};
 
-use super::adapters::{Call, Faults, Standing as AdapterStanding, key_of};
+use super::adapters::{Call, Faults, Standing as AdapterStanding, blocking, key_of};
 use super::plan::Plan;
 use super::routing::Owed;
 use super::secrets::SecretError;
@@ -122,9 +122,8 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
         }
     }
     let faults = app.adapters.faults().clone();
-    let rendering = tokio::task::spawn_blocking(move || render_all(&faults, to_render, now));
-    let Preparation { ready, troubled, finished } =
-        rendering.await.expect("rendering does not panic: adapters are contained");
+    let rendering = blocking(move || render_all(&faults, to_render, now));
+    let Preparation { ready, troubled, finished } = rendering.await;
     preparation.ready = ready;
     preparation.troubled = troubled;
     preparation.finished.extend(finished);
@@ -397,7 +396,7 @@ pub struct Concluded {
 /// Has the adapters read the answers and decides what follows. Stores nothing.
 pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
     let (faults, now) = (app.adapters.faults().clone(), app.clock.now());
-    let judging = tokio::task::spawn_blocking(move || {
+    let judging = blocking(move || {
         // Made before the sessions, so that no plan goes while its address is a key.
         let plans: Vec<_> = sent.iter().map(|sent| sent.plan.clone()).collect();
         let mut sessions = Sessions::default();
@@ -418,7 +417,7 @@ pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
         drop((sessions, plans));
         concluded
     });
-    let concluded = judging.await.expect("judging does not panic: adapters are contained");
+    let concluded = judging.await;
     app.adapters.settle_faults().await;
     concluded
 }

@@ -19,7 +19,7 @@ use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::adapters::{Call, Standing, User};
+use super::adapters::{Call, Standing, User, blocking, config_issues};
 use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
 use super::{Error, FieldIssue, postbacks, wire};
@@ -274,12 +274,9 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     let Some(adapter) = adapter else { return Ok(()) };
     source.adapter_version = adapter.descriptor().version.clone();
     let plain = app.vault.open_config(&source.config, &holder)?;
-    let checking = adapter.clone();
-    let issues = blocking(move || checking.check_config(&plain)).await?;
+    let issues = config_issues(&adapter, &plain).await?;
     if !issues.is_empty() {
-        let at = |path: &str| format!("/config{path}");
-        let issues = issues.into_iter().map(|it| FieldIssue::new(at(&it.path), "invalid_config", it.message));
-        return Err(Error::Invalid(issues.collect()));
+        return Err(Error::Invalid(issues));
     }
     app.vault.seal_config(adapter.schema(), &mut source.config, &holder);
     source.decorates = adapter.descriptor().capabilities.contains(contract::Capabilities::CLICK) && {
@@ -350,9 +347,4 @@ fn sample_click(now: Timestamp) -> Click {
         visitor: 0,
         unique: true,
     }
-}
-
-/// Adapters compute on threads where they block nobody.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
 }

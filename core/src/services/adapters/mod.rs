@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use sea_orm::DbErr;
+use serde_json::Value;
 
 use crate::adapters::{Adapter, AdapterError, BuiltIn, Host};
 use crate::clock::Clock;
@@ -21,7 +22,7 @@ use crate::domain::delivery::Reason;
 use crate::domain::postback::Postback;
 use crate::storage::{self, Database};
 
-use super::Error;
+use super::{Error, FieldIssue};
 
 pub use faults::{Call, Faults, User};
 pub use install::{disable, enable, install};
@@ -244,7 +245,7 @@ impl Registry {
             Origin::BuiltIn => host.load(&wasm),
             Origin::Installed => host.load_strangers(&wasm),
         };
-        tokio::task::spawn_blocking(work).await.expect("loading does not panic: adapters are contained")
+        blocking(work).await
     }
 
     /// Forgets what it knew of a version's state.
@@ -256,4 +257,17 @@ impl Registry {
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
+}
+
+/// Adapters compute on threads where they hold up nobody.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
+}
+
+/// Everything wrong with a configuration, at its place in what was sent.
+pub async fn config_issues(adapter: &Arc<Adapter>, config: &Value) -> Result<Vec<FieldIssue>, AdapterError> {
+    let (adapter, config) = (adapter.clone(), config.clone());
+    let issues = blocking(move || adapter.check_config(&config)).await?;
+    let at = |path: String| format!("/config{path}");
+    Ok(issues.into_iter().map(|it| FieldIssue::new(at(it.path), "invalid_config", it.message)).collect())
 }

@@ -9,10 +9,12 @@ use crate::domain::event::{Action, Event};
 use crate::domain::postback::Postback;
 use crate::ids::{AffiliateId, EventId, PostbackId};
 use crate::services::plan::Plan;
-use crate::services::postbacks::{bind_secrets, blocking, issues};
+use crate::services::postbacks::{bind_secrets, issues};
 use crate::services::{Error, FieldIssue, wire};
 use crate::storage;
 use crate::storage::page::PageRequest;
+
+use super::blocking;
 
 /// Postbacks that one call judges.
 const POSTBACKS: u64 = 500;

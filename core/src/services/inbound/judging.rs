@@ -11,6 +11,7 @@ use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
 use crate::domain::report::{self, Issue, Outcome, Words};
 use crate::domain::source::Source;
 use crate::ids::ConversionId;
+use crate::services::adapters::blocking;
 use crate::services::adapters::{Call, User};
 use crate::services::conversions::{self, Change, Claim, ConversionError, Recorded, Report};
 use crate::services::secrets::SecretError;
@@ -153,7 +154,7 @@ async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<c
     let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
     let request = wire::inbound_request(&request.raw);
     let asked = adapter.clone();
-    let parsed = sources::blocking(move || asked.session().parse_inbound(&context, &binding, &request)).await;
+    let parsed = blocking(move || asked.session().parse_inbound(&context, &binding, &request)).await;
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
     app.adapters.settle_faults().await;
     let mut report = parsed.map_err(|error| {
