@@ -35,7 +35,7 @@ impl Timestamp {
 
     /// Zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
     /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC. What is read can be

@@ -6,7 +6,7 @@
 //! found by looking in the table.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -153,8 +153,10 @@ impl<T> Inbox<T> {
 
 const LONG_AGO: Timestamp = Timestamp::from_millis(i64::MIN);
 
+/// Whatever panicked while it held the lock: a worker that is started again must be able to go on, and nothing here is
+/// ever half-done.
 fn held<S>(lock: &Mutex<S>) -> MutexGuard<'_, S> {
-    lock.lock().expect("no holder of this lock panics")
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -201,6 +203,7 @@ mod tests {
         inbox.look_by(at(600));
         assert_eq!(inbox.rest(at(550)), Duration::from_millis(50));
         inbox.announce();
+        assert_eq!(inbox.rest(at(551)), Duration::ZERO, "announced while it looked: no rest");
         inbox.look_by(at(600));
         assert!(inbox.take(1, at(551)).look, "announced while it looked");
     }
