@@ -177,6 +177,8 @@ id!(KeyId, "key_", "an API key");
 id!(SourceId, "src_", "a source");
 id!(InboundRequestId, "inr_", "an inbound request");
 id!(PostingId, "pst_", "a posting");
+id!(EarningId, "ern_", "an earning");
+id!(WithdrawalId, "wdr_", "a withdrawal");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

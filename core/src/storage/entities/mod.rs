@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod clicks;
 pub mod conversions;
 pub mod deliveries;
+pub mod earnings;
 pub mod events;
 pub mod idempotency_keys;
 pub mod inbound_reports;
