@@ -113,6 +113,9 @@ pub struct Currency([u8; 3]);
 pub struct InvalidCurrency(pub String);
 
 impl Currency {
+    /// Before every other.
+    pub const MIN: Self = Self(*b"AAA");
+
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters, checked when made")
     }

@@ -1,10 +1,10 @@
 //! Every way in which money moves, one function each. What takes a balance changes it as the posting will.
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, EarningId, WithdrawalId};
+use crate::ids::{AffiliateId, EarningId, PostingId, WithdrawalId};
 use crate::money::{Currency, Money};
 
-use super::earning::Earning;
+use super::earning::{Balances, Earning};
 use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
 
 /// An earning came to be; its hold begins.
@@ -125,4 +125,27 @@ fn of_withdrawal<const N: usize>(
     at: Timestamp,
 ) -> Posting {
     Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides, at)
+}
+
+/// What is available in one currency becomes another; the program keeps the one and gives the other.
+pub fn exchanged(
+    affiliate: AffiliateId,
+    (taken, given): (Money, Money),
+    note: &str,
+    balances: &mut Balances,
+    at: Timestamp,
+) -> [Posting; 2] {
+    let mut half = |money: Money, what: &str, cause: PostingId| {
+        let balance = balances.entry((affiliate, money.currency)).or_default();
+        let sides = match what {
+            "taken" => balance.debit(affiliate, money.micros),
+            _ => balance.credit(affiliate, money.micros),
+        };
+        let sides =
+            sides.into_iter().chain([(Account::Program, if what == "taken" { money.micros } else { -money.micros })]);
+        let key = format!("exchange:{cause}:{what}");
+        Posting::new(key, PostingKind::Exchanged, Cause::Exchange(cause), money.currency, sides, at).noting(note)
+    };
+    let exchange = PostingId::new(at);
+    [half(taken, "taken", exchange), half(given, "given", exchange)]
 }

@@ -9,13 +9,23 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::Error;
 use super::error::is_taken;
-use super::sources;
+use super::{recruiting, sources};
 
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
 /// Signs somebody up, with the source that every affiliate has.
 pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate, Error> {
+    create_recruited(app, name, email, None).await
+}
+
+/// The same for somebody whom another one brought. Nobody has recruited a newcomer yet, so there is no circle to look for.
+pub async fn create_recruited(
+    app: &App,
+    name: String,
+    email: String,
+    recruited_by: Option<AffiliateId>,
+) -> Result<Affiliate, Error> {
     let now = app.clock.now();
     for tries in 0..DRAWS {
         let affiliate = Affiliate {
@@ -24,7 +34,7 @@ pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate,
             email: email.clone(),
             referral_code: referral_code(rand::random(), tries),
             status: AffiliateStatus::Active,
-            recruited_by: None,
+            recruited_by,
             created_at: now,
             updated_at: now,
         };
@@ -48,6 +58,8 @@ pub struct Changes {
     pub name: Option<String>,
     pub email: Option<String>,
     pub status: Option<AffiliateStatus>,
+    /// Nobody, or another one, for conversions that are approved from now on.
+    pub recruited_by: Option<Option<AffiliateId>>,
 }
 
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affiliate, Error> {
@@ -57,6 +69,12 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affi
     affiliate.name = changes.name.unwrap_or(affiliate.name);
     affiliate.email = changes.email.unwrap_or(affiliate.email);
     affiliate.status = changes.status.unwrap_or(affiliate.status);
+    if let Some(recruiter) = changes.recruited_by.filter(|it| *it != affiliate.recruited_by) {
+        if let Some(recruiter) = recruiter {
+            recruiting::check(&tx, id, recruiter).await?;
+        }
+        affiliate.recruited_by = recruiter;
+    }
     affiliate.updated_at = app.clock.now();
     storage::affiliates::save(&tx, &affiliate).await?;
     tx.commit().await?;

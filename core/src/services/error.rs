@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
+use crate::domain::ledger::Insufficient;
 use crate::domain::permission::Denied;
 use crate::storage::writer::Stopped;
 
@@ -53,6 +54,8 @@ pub enum Error {
     ChangedMeanwhile { what: &'static str, id: String },
     #[error("{0}")]
     Conversion(#[from] ConversionError),
+    #[error("{0}")]
+    Insufficient(#[from] Insufficient),
     #[error("{0}")]
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]

@@ -1,8 +1,10 @@
 //! Use cases: one function, one transaction. Load, decide, save, post, record the event, commit.
 
 pub mod adapters;
+pub mod adjustments;
 pub mod affiliates;
 pub mod api_keys;
+pub mod balances;
 pub mod cases;
 pub mod catalog;
 pub mod clicks;
@@ -17,6 +19,7 @@ pub mod links;
 pub mod offers;
 pub mod plan;
 pub mod postbacks;
+pub mod recruiting;
 pub mod releases;
 pub mod routing;
 pub mod samples;

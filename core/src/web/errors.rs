@@ -79,6 +79,7 @@ impl From<Error> for Problem {
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
+            Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
             Error::VerificationFailed(_) => (unprocessable, "verification_failed"),

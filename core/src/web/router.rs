@@ -16,8 +16,8 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, inbound_requests, links, offers,
-    postbacks, sources, templates,
+    adapters, adjustments, affiliates, api_keys, balances, clicks, conversions, deliveries, earnings, events,
+    inbound_requests, links, offers, postbacks, recruiting, sources, templates,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, openapi, pages, tracking};
@@ -40,6 +40,14 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(conversions::get_conversion))
         .routes(routes!(conversions::approve_conversion))
         .routes(routes!(conversions::reject_conversion))
+        .routes(routes!(balances::list_balances))
+        .routes(routes!(balances::get_statement))
+        .routes(routes!(earnings::list_earnings))
+        .routes(routes!(earnings::get_earning))
+        .routes(routes!(adjustments::create_adjustment, adjustments::list_adjustments))
+        .routes(routes!(adjustments::create_exchange_rate, adjustments::list_exchange_rates))
+        .routes(routes!(adjustments::create_exchange))
+        .routes(routes!(recruiting::get_recruiting, recruiting::change_recruiting))
         .routes(routes!(events::create_event, events::list_events))
         .routes(routes!(events::get_event))
         .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))

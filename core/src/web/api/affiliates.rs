@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 use crate::services::affiliates::{self, Changes};
+use crate::services::recruiting;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -24,6 +25,9 @@ pub struct AffiliateIn {
     name: String,
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
+    /// Who brought this one: an affiliate's id or referral code. Gets commissions; fixed unless an admin changes it.
+    #[schema(example = "AF12345")]
+    recruited_by: Option<String>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -32,6 +36,9 @@ pub struct AffiliateChanges {
     name: Option<String>,
     email: Option<String>,
     status: Option<AffiliateStatus>,
+    /// An id or a referral code; null for nobody. For conversions that are approved from now on.
+    #[serde(default, deserialize_with = "super::some")]
+    recruited_by: Option<Option<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -44,6 +51,7 @@ pub struct AffiliateOut {
     referral_code: String,
     referral_url: String,
     status: AffiliateStatus,
+    recruited_by: Option<AffiliateId>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -57,6 +65,7 @@ impl AffiliateOut {
             referral_url: format!("{}/r/{}", app.public_url, it.referral_code),
             referral_code: it.referral_code,
             status: it.status,
+            recruited_by: it.recruited_by,
             created_at: it.created_at,
             updated_at: it.updated_at,
         }
@@ -85,7 +94,11 @@ pub async fn create_affiliate(
     let name = issues.text("/name", &body.name, 200);
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let affiliate = affiliates::create(&app, name, email).await?;
+    let recruiter = match body.recruited_by.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => Some(recruiting::named(&app, text).await?),
+        None => None,
+    };
+    let affiliate = affiliates::create_recruited(&app, name, email, recruiter).await?;
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 
@@ -131,6 +144,11 @@ pub async fn change_affiliate(
         name: body.name.map(|name| issues.text("/name", &name, 200)),
         email: body.email.map(|text| email(&mut issues, &text)),
         status: body.status,
+        recruited_by: match &body.recruited_by {
+            Some(Some(text)) => Some(Some(recruiting::named(&app, text.trim()).await?)),
+            Some(None) => Some(None),
+            None => None,
+        },
     };
     issues.result()?;
     let affiliate = affiliates::change(&app, id, changes).await?;

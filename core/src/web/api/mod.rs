@@ -1,16 +1,20 @@
 //! `/api/v1`: one file a noun, `*In` for what comes and `*Out` for what goes.
 
 pub mod adapters;
+pub mod adjustments;
 pub mod affiliates;
 pub mod api_keys;
+pub mod balances;
 pub mod clicks;
 pub mod conversions;
 pub mod deliveries;
+pub mod earnings;
 pub mod events;
 pub mod inbound_requests;
 pub mod links;
 pub mod offers;
 pub mod postbacks;
+pub mod recruiting;
 pub mod sources;
 pub mod templates;
 

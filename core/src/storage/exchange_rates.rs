@@ -1,0 +1,59 @@
+//! Queries of exchange rates. A rate is added, never edited: what was converted with it stays explained.
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
+
+use crate::clock::Timestamp;
+use crate::domain::exchange::ExchangeRate;
+use crate::money::Currency;
+
+use super::corrupt;
+
+/// `false`: there is one of this pair and moment already.
+pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
+    let sql = "INSERT INTO exchange_rates (from_currency, to_currency, valid_from, rate, created_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
+    let values = [
+        it.from.to_string().into(),
+        it.to.to_string().into(),
+        it.valid_from.into(),
+        it.rate.to_string().into(),
+        it.created_at.into(),
+    ];
+    let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The one that holds at `at`.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    from: Currency,
+    to: Currency,
+    at: Timestamp,
+) -> Result<Option<ExchangeRate>, DbErr> {
+    let sql = "SELECT * FROM exchange_rates WHERE from_currency = $1 AND to_currency = $2 AND valid_from <= $3
+         ORDER BY valid_from DESC LIMIT 1";
+    let values = [from.to_string().into(), to.to_string().into(), at.into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// All of them, the latest first: a few a day.
+pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ExchangeRate>, DbErr> {
+    let sql = "SELECT * FROM exchange_rates ORDER BY valid_from DESC, from_currency, to_currency LIMIT $1";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [(limit as i64).into()]);
+    db.query_all_raw(statement).await?.iter().map(read).collect()
+}
+
+fn read(row: &QueryResult) -> Result<ExchangeRate, DbErr> {
+    fn parsed<T: std::str::FromStr>(row: &QueryResult, column: &str) -> Result<T, DbErr> {
+        let text: String = row.try_get("", column)?;
+        text.parse().map_err(|_| corrupt("exchange_rates", format_args!("{column} {text}")))
+    }
+    Ok(ExchangeRate {
+        from: parsed(row, "from_currency")?,
+        to: parsed(row, "to_currency")?,
+        rate: parsed(row, "rate")?,
+        valid_from: row.try_get("", "valid_from")?,
+        created_at: row.try_get("", "created_at")?,
+    })
+}

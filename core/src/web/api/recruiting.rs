@@ -1,0 +1,68 @@
+//! `/api/v1/recruiting`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::domain::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
+use crate::money::Percent;
+use crate::services::recruiting;
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::ApiJson;
+
+use super::Issues;
+
+/// Commissions for recruiting: shares of the payout, the first for the recruiter, the second for the recruiter's
+/// recruiter, and so on. An empty list switches them off.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecruitingBody {
+    #[schema(example = json!(["10", "5"]), max_items = 10)]
+    tiers: Vec<Percent>,
+    /// On top of the payout, or out of it.
+    #[serde(default)]
+    paid_from: PaidFrom,
+}
+
+impl From<Recruiting> for RecruitingBody {
+    fn from(it: Recruiting) -> Self {
+        Self { tiers: it.tiers, paid_from: it.paid_from }
+    }
+}
+
+/// Read what recruiting brings.
+#[utoipa::path(get, path = "/api/v1/recruiting", tag = "money",
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = RecruitingBody), (status = "default", body = Problem)))]
+pub async fn get_recruiting(State(app): State<App>, _: Caller) -> ApiResult<Json<RecruitingBody>> {
+    Ok(Json(recruiting::get(&app).await?.into()))
+}
+
+/// Change what recruiting brings, for conversions that are approved from now on.
+#[utoipa::path(put, path = "/api/v1/recruiting", tag = "money", request_body = RecruitingBody,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 200, body = RecruitingBody), (status = "default", body = Problem)))]
+pub async fn change_recruiting(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(body): ApiJson<RecruitingBody>,
+) -> ApiResult<Json<RecruitingBody>> {
+    let mut issues = Issues::default();
+    let sum: i64 = body.tiers.iter().take(LEVELS_MAX).map(|tier| tier.micros()).fold(0, i64::saturating_add);
+    if body.tiers.len() > LEVELS_MAX {
+        issues.add(
+            "/tiers",
+            "invalid_field",
+            format!("{} levels are too many; {LEVELS_MAX} at most", body.tiers.len()),
+        );
+    }
+    if sum > 100_000_000 {
+        issues.add("/tiers", "invalid_amount", "together they are more than the whole; 100 percent at most");
+    }
+    issues.result()?;
+    let changed = recruiting::change(&app, Recruiting { tiers: body.tiers, paid_from: body.paid_from }).await?;
+    Ok(Json(changed.into()))
+}
