@@ -22,6 +22,7 @@ on_both_databases!(
     killed_after_the_request_it_is_sent_again,
     killed_in_the_middle_of_a_thousand_conversions,
     killed_at_saturation_every_answered_click_is_there,
+    killed_while_it_approves_and_releases_the_books_balance,
     an_idempotency_key_survives,
 );
 
@@ -93,7 +94,9 @@ async fn all_delivered(process: &Process, installation: &Installation, receiver:
     let database = &installation.database;
     let count = wanted.len() as i64;
     assert_eq!(database.count("conversions").await, count);
-    assert_eq!(database.count("postings").await, count, "money once each");
+    let earned = "SELECT count(*) FROM postings WHERE kind = 'earned'";
+    assert_eq!(database.number(earned).await, count, "money once each");
+    database.assert_books_balance().await;
     assert_eq!(database.count("events").await, count);
 }
 
@@ -253,6 +256,59 @@ async fn killed_at_saturation_every_answered_click_is_there(db: Database) {
     assert!(ids.len() >= 1000);
     let lost: Vec<_> = ids.iter().filter(|id| !stored.contains(*id)).collect();
     assert!(lost.is_empty(), "{} of {} answered clicks are gone", lost.len(), ids.len());
+}
+
+/// Again and again in the middle of approvals, releases (there is no hold) and reversals.
+async fn killed_while_it_approves_and_releases_the_books_balance(db: Database) {
+    const CONVERSIONS: usize = 400;
+    let installation = installation(db);
+    let receiver = Receiver::start().await;
+    let mut process = installation.start().await;
+    let program = program(&process.client, &receiver).await;
+    let wanted: Vec<String> = (0..CONVERSIONS).map(|n| format!("T-{n}")).collect();
+    for kill_at in [50, 150, 250, usize::MAX] {
+        let done = AtomicUsize::new(0);
+        let client = process.client.clone();
+        let callers = wanted.chunks(CONVERSIONS / 8).map(async |part| {
+            for (n, transaction) in part.iter().enumerate() {
+                for rejected in [false, true].into_iter().take(1 + n % 2) {
+                    let mut report = report(&program, transaction);
+                    if rejected {
+                        report["status"] = json!("rejected");
+                        report["reason"] = json!("refund");
+                    }
+                    let request = client.request(Method::POST, "/api/v1/conversions").json(&report);
+                    let Ok(answer) = client.try_send(request).await else { return };
+                    // 409: it was rejected before the process was killed.
+                    assert!(matches!(answer.status, 200 | 201 | 409), "{}", answer.text);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        let killing = async {
+            if kill_at == usize::MAX {
+                return Some(process);
+            }
+            eventually("enough changes", async || (done.load(Ordering::Relaxed) >= kill_at).then_some(())).await;
+            process.kill_9();
+            None
+        };
+        let (_, survivor) = tokio::join!(join_all(callers), killing);
+        installation.database.assert_books_balance().await;
+        process = match survivor {
+            Some(process) => process,
+            None => installation.start().await,
+        };
+    }
+    let database = &installation.database;
+    eventually("every hold to end", async || {
+        (database.number("SELECT count(*) FROM earnings WHERE state = 'pending'").await == 0).then_some(())
+    })
+    .await;
+    database.assert_books_balance().await;
+    let available = format!("SELECT count(*) FROM balances WHERE available = {}", 12_500_000 * CONVERSIONS / 2);
+    assert_eq!(database.number(&available).await, 1, "every second one was taken back");
+    drop(process);
 }
 
 async fn an_idempotency_key_survives(db: Database) {

@@ -9,6 +9,7 @@ mod conversions;
 mod crash;
 mod delivery;
 mod demo;
+mod earnings;
 mod egress;
 mod errors;
 mod idempotency;

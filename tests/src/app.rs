@@ -315,9 +315,23 @@ impl TestApp {
         self.admin.get(&format!("/api/v1/deliveries/{id}")).await.expect(200)
     }
 
-    /// The amounts of the ledger, each once per entry; they must cancel out.
+    /// How often money moved, other than by the end of a hold, which comes by itself.
     pub async fn postings(&self) -> i64 {
-        self.database.count("postings").await
+        self.database.number("SELECT count(*) FROM postings WHERE kind <> 'released'").await
+    }
+
+    /// What somebody has in a currency, once nothing is due: pending, available, withdrawing, paid and debt.
+    pub async fn balance(&self, affiliate: &Affiliate, currency: &str) -> [String; 5] {
+        self.deliver_all().await;
+        let balances = self.admin.list(&format!("/api/v1/balances?affiliate_id={}", affiliate.id)).await;
+        let found = balances.into_iter().find(|balance| balance["currency"] == currency);
+        ["pending", "available", "withdrawing", "paid", "debt"]
+            .map(|field| found.as_ref().map_or_else(|| "0.00".to_owned(), |balance| text(balance, field)))
+    }
+
+    /// The books hold: postings cancel out, and what is kept beside the entries is what they add up to.
+    pub async fn assert_books_balance(&self) {
+        self.database.assert_books_balance().await;
     }
 }
 

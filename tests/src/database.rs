@@ -71,6 +71,54 @@ impl Database {
         self.number(&format!("SELECT count(*) FROM {table}")).await
     }
 
+    /// The books hold: postings cancel out, the balances and what is pending are what the entries add up to, and nothing
+    /// is below zero but a debt.
+    pub async fn assert_books_balance(&self) {
+        let accounts = "SELECT affiliate_id, currency, account, sum(micros) AS micros FROM entries
+             WHERE affiliate_id IS NOT NULL GROUP BY affiliate_id, currency, account";
+        let kept = "SELECT affiliate_id, currency, 'available' AS account, available AS micros FROM balances
+             UNION ALL SELECT affiliate_id, currency, 'withdrawing', withdrawing FROM balances
+             UNION ALL SELECT affiliate_id, currency, 'paid', paid FROM balances
+             UNION ALL SELECT affiliate_id, currency, 'debt', -debt FROM balances
+             UNION ALL SELECT affiliate_id, currency, 'pending', sum(micros) FROM earnings WHERE state = 'pending'
+                 GROUP BY affiliate_id, currency";
+        for (what, sql) in [
+            (
+                "a posting that does not cancel out",
+                "SELECT count(*) FROM (SELECT posting_id FROM entries GROUP BY posting_id, currency
+                     HAVING sum(micros) <> 0) AS it"
+                    .to_owned(),
+            ),
+            (
+                "an account that is not what is kept of it",
+                format!(
+                    "SELECT count(*) FROM (SELECT affiliate_id, currency, account FROM
+                         (SELECT * FROM ({accounts}) AS a UNION ALL
+                          SELECT affiliate_id, currency, account, -micros FROM ({kept}) AS b) AS both_sides
+                     GROUP BY affiliate_id, currency, account HAVING sum(micros) <> 0) AS it"
+                ),
+            ),
+            (
+                "an account below zero",
+                format!("SELECT count(*) FROM ({accounts}) AS it WHERE account <> 'debt' AND micros < 0"),
+            ),
+            (
+                "a debt above zero",
+                format!("SELECT count(*) FROM ({accounts}) AS it WHERE account = 'debt' AND micros > 0"),
+            ),
+            (
+                "somebody who owes and has something available",
+                "SELECT count(*) FROM balances WHERE debt > 0 AND available > 0".to_owned(),
+            ),
+            (
+                "a key that is there twice",
+                "SELECT count(*) FROM (SELECT key FROM postings GROUP BY key HAVING count(*) > 1) AS it".to_owned(),
+            ),
+        ] {
+            assert_eq!(self.number(&sql).await, 0, "{what}");
+        }
+    }
+
     /// Whether the text stands anywhere in the stored data.
     pub async fn contains(&self, table: &str, text: &str) -> bool {
         match self {

@@ -205,6 +205,23 @@ pub fn settle(
     postings
 }
 
+/// Ends the hold of these: one posting for each affiliate and currency.
+pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+    let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
+    for earning in due {
+        let (micros, count, _) =
+            sums.entry((earning.affiliate_id, earning.earned.currency)).or_insert((0, 0, earning.id));
+        *micros += earning.left;
+        *count += 1;
+        earning.release(now);
+    }
+    let posting = |((affiliate, currency), (micros, count, first))| {
+        let balance = balances.entry((affiliate, currency)).or_default();
+        postings::released(affiliate, Money { micros, currency }, (first, count), balance, now)
+    };
+    sums.into_iter().map(posting).collect()
+}
+
 fn level(commission: Option<Commission>) -> i32 {
     commission.map_or(0, |it| it.level)
 }
@@ -275,3 +292,6 @@ impl What {
         }
     }
 }
+
+#[cfg(test)]
+mod histories;

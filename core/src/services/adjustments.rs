@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::earning::{Earning, EarningKind, EarningState};
+use crate::domain::earning::{self, Earning, EarningKind, EarningState};
 use crate::domain::exchange::ExchangeRate;
 use crate::domain::ledger::{Cause, Insufficient, PostingKind};
 use crate::domain::postings;
@@ -14,7 +14,7 @@ use crate::ids::AffiliateId;
 use crate::money::{Currency, Money};
 use crate::storage;
 
-use super::{Error, FieldIssue, releases};
+use super::{Error, FieldIssue};
 
 #[derive(Clone, Debug)]
 pub struct NewAdjustment {
@@ -51,7 +51,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
         let (key, cause) = (format!("adjustment:{}", earning.id), Cause::Earning(earning.id));
         moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause, now).noting(reason));
         if hold_days == 0 {
-            moved.extend(releases::release(std::slice::from_mut(&mut earning), &mut balances, now));
+            moved.extend(earning::release(std::slice::from_mut(&mut earning), &mut balances, now));
         }
     }
     storage::earnings::insert(&tx, &[&earning]).await?;

@@ -1,7 +1,7 @@
 //! Releases: earnings whose hold is over become available, and what settles a debt first. Several processes may release
 //! at once; each earning is released by one of them, once, or stays pending.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -9,12 +9,10 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::click::Click;
 use crate::domain::conversion::Conversion;
-use crate::domain::earning::{AVAILABLE_TO_PAY, Balances, Earning, EarningKind};
+use crate::domain::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
 use crate::domain::event::Event;
-use crate::domain::ledger::Posting;
-use crate::domain::postings;
-use crate::ids::{AffiliateId, ClickId, ConversionId};
-use crate::money::{Currency, Money};
+use crate::ids::{ClickId, ConversionId};
+use crate::money::Money;
 use crate::storage;
 
 use super::catalog::Catalog;
@@ -34,7 +32,7 @@ pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     }
     let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
     let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
-    let postings = release(&mut due, &mut balances, now);
+    let postings = earning::release(&mut due, &mut balances, now);
     storage::earnings::save(&tx, &due.iter().collect::<Vec<_>>()).await?;
     if storage::ledger::post(&tx, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning was posted as released before".into()));
@@ -49,23 +47,6 @@ pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     }
     metrics::counter!("postrider_earnings_released_total").increment(due.len() as u64);
     Ok(due.len())
-}
-
-/// Ends the hold of these: one posting for each affiliate and currency.
-pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
-    let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, crate::ids::EarningId)>::new();
-    for earning in due {
-        let (micros, count, _) =
-            sums.entry((earning.affiliate_id, earning.earned.currency)).or_insert((0, 0, earning.id));
-        *micros += earning.left;
-        *count += 1;
-        earning.release(now);
-    }
-    let posting = |((affiliate, currency), (micros, count, first))| {
-        let balance = balances.entry((affiliate, currency)).or_default();
-        postings::released(affiliate, Money { micros, currency }, (first, count), balance, now)
-    };
-    sums.into_iter().map(posting).collect()
 }
 
 /// One for each released payout that a live postback could listen for.

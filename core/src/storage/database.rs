@@ -14,8 +14,8 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-/// One for each that claims and routes.
-const QUEUE_CONNECTIONS: u32 = 4;
+/// One for each that claims, routes and releases.
+const QUEUE_CONNECTIONS: u32 = 5;
 
 /// Any number that nobody else's program would choose.
 const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;

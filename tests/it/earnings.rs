@@ -1,0 +1,446 @@
+//! What affiliates earn: holds, reversals, debts, corrections, commissions, adjustments, statements.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use postrider_tests::app::{Affiliate, Click, TestApp};
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::process::Installation;
+use postrider_tests::wait::eventually;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    an_earning_is_pending_until_the_millisecond_its_hold_ends,
+    without_a_hold_it_is_available_at_once,
+    a_rejection_takes_back_what_is_pending_or_available,
+    what_was_used_becomes_a_debt_that_releases_settle_first,
+    a_correction_moves_the_difference,
+    a_correction_of_a_rejected_conversion_moves_no_money,
+    a_correction_in_another_currency_never_mixes,
+    a_postback_is_told_what_is_available_to_pay,
+    recruiters_get_their_shares_and_lose_them_with_the_conversion,
+    shares_may_come_out_of_the_recruits_payout,
+    nobody_recruits_in_a_circle,
+    an_adjustment_has_a_reason_and_counts_once,
+    a_statement_runs_from_opening_to_closing,
+    currencies_meet_only_at_a_stored_rate,
+    an_affiliate_sees_only_its_own_money,
+    random_histories_leave_the_books_in_order,
+    several_processes_release_each_earning_once,
+);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn click_with_hold(t: &TestApp, days: u32) -> Click {
+    let (affiliate, offer) = (t.affiliate().await, t.offer_with(json!({"hold_days": days})).await);
+    t.click_on(&t.link(&affiliate, &offer).await, "").await
+}
+
+async fn adjust(t: &TestApp, affiliate: &Affiliate, amount: &str) -> Answer {
+    let body = json!({"affiliate_id": affiliate.id, "amount": amount, "currency": "USD", "reason": "by hand"});
+    t.admin.post("/api/v1/adjustments", &body).await
+}
+
+async fn put(t: &TestApp, path: &str, body: &Value) -> Answer {
+    t.admin.send(t.admin.request(Method::PUT, path).json(body)).await
+}
+
+async fn an_earning_is_pending_until_the_millisecond_its_hold_ends(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 30).await;
+    let id = t.conversion(&click).send().await;
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await, ["12.50", "0.00", "0.00", "0.00", "0.00"]);
+
+    t.advance(30 * DAY - Duration::from_millis(1));
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[0], "12.50");
+    t.tick();
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await, ["0.00", "12.50", "0.00", "0.00", "0.00"]);
+
+    let earnings = t.admin.list(&format!("/api/v1/earnings?conversion_id={id}")).await;
+    assert_eq!(earnings.len(), 1);
+    assert_eq!((&earnings[0]["kind"], &earnings[0]["state"]), (&json!("payout"), &json!("available")));
+    assert_eq!(earnings[0]["released_at"], earnings[0]["release_at"]);
+    t.assert_books_balance().await;
+}
+
+async fn without_a_hold_it_is_available_at_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    for _ in 0..3 {
+        t.conversion(&click).send().await;
+    }
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "37.50");
+    t.assert_books_balance().await;
+}
+
+async fn a_rejection_takes_back_what_is_pending_or_available(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 1).await;
+    let (first, second) = (t.conversion(&click).send().await, t.conversion(&click).send().await);
+    t.reject(&first, "fraud").await.expect(200);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[0], "12.50");
+    t.advance(DAY);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "12.50");
+    t.reject(&second, "fraud").await.expect(200);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await, ["0.00"; 5]);
+    let reversed = t.admin.list("/api/v1/earnings?state=reversed").await;
+    assert_eq!(reversed.len(), 2);
+    assert_eq!(reversed[0]["left"], "0.00");
+    t.assert_books_balance().await;
+}
+
+async fn what_was_used_becomes_a_debt_that_releases_settle_first(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let affiliate = &click.link.affiliate;
+    let used = t.conversion(&click).send().await;
+    t.deliver_all().await;
+    // Something else takes what is there, as a withdrawal would.
+    adjust(&t, affiliate, "-10.00").await.expect(201);
+    t.reject(&used, "chargeback").await.expect(200);
+    assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "0.00", "0.00", "0.00", "10.00"]);
+
+    t.conversion(&click).set("payout", json!("4.00")).send().await;
+    assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "0.00", "0.00", "0.00", "6.00"]);
+    t.conversion(&click).set("payout", json!("7.50")).send().await;
+    assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "1.50", "0.00", "0.00", "0.00"]);
+    t.assert_books_balance().await;
+}
+
+async fn a_correction_moves_the_difference(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let offer = t.offer_with(json!({"payout": {"percent": "30"}, "hold_days": 1})).await;
+    let click = t.click_on(&t.link(&affiliate, &offer).await, "").await;
+    let report = t.conversion(&click).set("amount", json!("100.00")).set("revenue", json!("50.00"));
+    let first = report.try_send().await.expect(201);
+    assert_eq!(report.try_send().await.expect(200), first, "an equal report changes nothing");
+
+    t.tick();
+    let more = report.clone().set("amount", json!("120.00")).try_send().await.expect(200);
+    assert_eq!((&more["revision"], &more["amount"]), (&json!(2), &json!("120.00")));
+    assert_eq!(more["payout"]["amount"], "36.00", "the share follows its sale");
+    assert_eq!(more["revenue"]["amount"], "50.00", "what is not named stays");
+    assert_eq!(t.balance(&affiliate, "USD").await[0], "36.00");
+
+    t.advance(DAY);
+    assert_eq!(t.balance(&affiliate, "USD").await[..2], ["0.00", "36.00"]);
+    let less = report.clone().set("amount", json!("10.00")).try_send().await.expect(200);
+    assert_eq!(less["revision"], 3);
+    assert_eq!(t.balance(&affiliate, "USD").await[..2], ["0.00", "3.00"]);
+
+    let by_hand =
+        report.clone().set("amount", json!("10.00")).set("payout", json!("5.00")).try_send().await.expect(200);
+    assert_eq!(by_hand["payout"]["amount"], "5.00");
+    assert_eq!(t.balance(&affiliate, "USD").await[..2], ["2.00", "3.00"], "the new part has a hold of its own");
+
+    let events = t.admin.list(&format!("/api/v1/events?conversion_id={}", text(&first, "id"))).await;
+    assert_eq!(events.len(), 4, "each revision tells its postbacks");
+    t.reject(&text(&first, "id"), "refund").await.expect(200);
+    assert_eq!(t.balance(&affiliate, "USD").await, ["0.00"; 5]);
+    t.assert_books_balance().await;
+}
+
+async fn a_correction_of_a_rejected_conversion_moves_no_money(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let report = t.conversion(&click).rejected("fraud");
+    report.send().await;
+    let corrected = report.clone().set("payout", json!("99.00")).try_send().await.expect(200);
+    assert_eq!((&corrected["revision"], &corrected["status"]), (&json!(2), &json!("rejected")));
+    assert_eq!(t.postings().await, 0);
+}
+
+async fn a_correction_in_another_currency_never_mixes(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 1).await;
+    let report = t.conversion(&click).set("payout", json!("5.00"));
+    report.send().await;
+    report.clone().set("payout", json!("4.00")).set("currency", json!("EUR")).try_send().await.expect(200);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[0], "0.00");
+    assert_eq!(t.balance(&click.link.affiliate, "EUR").await[0], "4.00");
+    t.assert_books_balance().await;
+}
+
+async fn a_postback_is_told_what_is_available_to_pay(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 2).await;
+    t.conversion(&click).send().await;
+    t.advance(2 * DAY);
+    t.deliver_all().await;
+    let events = t.admin.list("/api/v1/events?action=event").await;
+    assert!(events.is_empty(), "nobody listens, so nothing is recorded");
+
+    let parameters = [("name", "event_name"), ("payout", "payout"), ("transaction", "transaction_id")];
+    t.postback("/available").action("event").firing("any").parameters(&parameters).save().await;
+    t.advance(Duration::from_secs(10));
+    t.conversion(&click).transaction("T-2").send().await;
+    t.advance(2 * DAY);
+    t.deliver_all().await;
+    let request = t.receiver.only_request("/available");
+    assert_eq!(request.parameter("name"), "available_to_pay");
+    assert_eq!((request.parameter("payout"), request.parameter("transaction")), ("12.50".into(), "T-2".into()));
+}
+
+/// Grace recruited Bob, who recruited Ann.
+async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
+    let (ann, bob, grace) = (t.affiliate().await, t.affiliate().await, t.affiliate().await);
+    let by = |code: &str| json!({"recruited_by": code});
+    t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &by(&bob.referral_code)).await.expect(200);
+    t.admin.patch(&format!("/api/v1/affiliates/{}", bob.id), &by(&grace.id)).await.expect(200);
+    (ann, bob, grace)
+}
+
+async fn recruiters_get_their_shares_and_lose_them_with_the_conversion(db: Database) {
+    let t = TestApp::start(db).await;
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
+    let (ann, bob, grace) = recruits(&t).await;
+    let offer = t.offer_with(json!({"hold_days": 1})).await;
+    let click = t.click_on(&t.link(&ann, &offer).await, "").await;
+    let report = t.conversion(&click).set("payout", json!("20.00"));
+    let id = report.send().await;
+    assert_eq!(t.balance(&ann, "USD").await[0], "20.00");
+    assert_eq!(t.balance(&bob, "USD").await[0], "2.00");
+    assert_eq!(t.balance(&grace, "USD").await[0], "1.00");
+
+    // What was agreed stays, also when the program changes its mind.
+    put(&t, "/api/v1/recruiting", &json!({"tiers": []})).await.expect(200);
+    report.clone().set("payout", json!("40.00")).try_send().await.expect(200);
+    assert_eq!(t.balance(&bob, "USD").await[0], "4.00");
+    t.advance(DAY);
+    assert_eq!(t.balance(&grace, "USD").await[1], "2.00");
+    t.reject(&id, "refund").await.expect(200);
+    for affiliate in [&ann, &bob, &grace] {
+        assert_eq!(t.balance(affiliate, "USD").await, ["0.00"; 5]);
+    }
+    let statement = bob.client.get("/api/v1/statement?currency=USD").await.expect(200);
+    let lines = statement["lines"].to_string();
+    assert!(!lines.contains(&text(&report.body, "transaction_id")), "not a word of the recruit's customers: {lines}");
+    t.assert_books_balance().await;
+}
+
+async fn shares_may_come_out_of_the_recruits_payout(db: Database) {
+    let t = TestApp::start(db).await;
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);
+    let (ann, bob, grace) = recruits(&t).await;
+    let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
+    let id = t.conversion(&click).set("payout", json!("20.00")).send().await;
+    assert_eq!(t.balance(&ann, "USD").await[1], "17.00");
+    assert_eq!(t.balance(&bob, "USD").await[1], "2.00");
+    assert_eq!(t.balance(&grace, "USD").await[1], "1.00");
+    t.reject(&id, "refund").await.expect(200);
+    assert_eq!(t.balance(&ann, "USD").await, ["0.00"; 5]);
+    let too_much = json!({"tiers": ["60", "50"], "paid_from": "recruit"});
+    put(&t, "/api/v1/recruiting", &too_much).await.expect_problem(422, "invalid_amount");
+    t.assert_books_balance().await;
+}
+
+async fn nobody_recruits_in_a_circle(db: Database) {
+    let t = TestApp::start(db).await;
+    let (ann, bob, grace) = recruits(&t).await;
+    for (who, recruiter) in [(&grace, &ann), (&grace, &bob), (&ann, &ann)] {
+        let body = json!({"recruited_by": recruiter.referral_code.to_lowercase()});
+        let answer = t.admin.patch(&format!("/api/v1/affiliates/{}", who.id), &body).await;
+        answer.expect_problem(422, "recruiting_cycle");
+    }
+    let body = json!({"name": "New", "email": "new@example.com", "recruited_by": "AF0"});
+    t.admin.post("/api/v1/affiliates", &body).await.expect_problem(422, "unknown_recruiter");
+    let body = json!({"name": "New", "email": "new@example.com", "recruited_by": ann.referral_code});
+    let made = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
+    assert_eq!(made["recruited_by"], json!(ann.id));
+}
+
+async fn an_adjustment_has_a_reason_and_counts_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let body = json!({"affiliate_id": affiliate.id, "amount": "25.00", "currency": "USD", "reason": "March bonus"});
+    for _ in 0..2 {
+        t.admin.post_once("/api/v1/adjustments", "bonus-march", &body).await.expect(201);
+    }
+    assert_eq!(t.balance(&affiliate, "USD").await[1], "25.00");
+    let held =
+        json!({"affiliate_id": affiliate.id, "amount": "5.00", "currency": "USD", "reason": "later", "hold_days": 1});
+    t.admin.post("/api/v1/adjustments", &held).await.expect(201);
+    assert_eq!(t.balance(&affiliate, "USD").await[..2], ["5.00", "25.00"]);
+    adjust(&t, &affiliate, "-40.00").await.expect(201);
+    assert_eq!(t.balance(&affiliate, "USD").await, ["5.00", "0.00", "0.00", "0.00", "15.00"]);
+    t.advance(DAY);
+    assert_eq!(t.balance(&affiliate, "USD").await, ["0.00", "0.00", "0.00", "0.00", "10.00"]);
+
+    adjust(&t, &affiliate, "0").await.expect_problem(422, "invalid_amount");
+    adjust(&t, &affiliate, "ten").await.expect_problem(422, "invalid_amount");
+    let no_reason = json!({"affiliate_id": affiliate.id, "amount": "1.00", "currency": "USD", "reason": " "});
+    t.admin.post("/api/v1/adjustments", &no_reason).await.expect_problem(422, "invalid_field");
+    affiliate.client.post("/api/v1/adjustments", &body).await.expect(403);
+    assert_eq!(t.admin.list("/api/v1/adjustments").await.len(), 3);
+    t.assert_books_balance().await;
+}
+
+async fn a_statement_runs_from_opening_to_closing(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 1).await;
+    let affiliate = &click.link.affiliate;
+    let id = t.conversion(&click).transaction("=T,1").send().await;
+    t.tick();
+    adjust(&t, affiliate, "2.00").await.expect(201);
+    t.advance(DAY);
+    t.deliver_all().await;
+    let from = text(&t.admin.get(&format!("/api/v1/conversions/{id}")).await.expect(200), "created_at");
+    t.tick();
+    t.reject(&id, "refund").await.expect(200);
+
+    let all = affiliate.client.get("/api/v1/statement?currency=USD").await.expect(200);
+    let lines = all["lines"].as_array().unwrap();
+    let kinds: Vec<_> = lines.iter().map(|line| text(line, "kind")).collect();
+    assert_eq!(kinds, ["earned", "adjusted", "released", "released", "reversed"]);
+    assert_eq!(all["opening"]["available"], "0.00");
+    assert_eq!(all["closing"]["available"], "2.00");
+    assert_eq!(lines[4]["change"]["available"], "-12.50");
+    assert_eq!(lines[4]["balance"], all["closing"]);
+    assert!(text(&lines[4], "text").contains("refund"), "{}", lines[4]);
+
+    // What came before `from` is in the opening balance.
+    let path = format!("/api/v1/statement?affiliate_id={}&currency=USD&from={from}", affiliate.id);
+    assert_eq!(t.admin.get(&path).await.expect(200)["lines"].as_array().unwrap().len(), 5);
+    let later = text(&lines[1], "at");
+    let path = format!("/api/v1/statement?affiliate_id={}&currency=USD&from={later}", affiliate.id);
+    let part = t.admin.get(&path).await.expect(200);
+    assert_eq!(part["opening"]["pending"], "12.50");
+    assert_eq!(part["closing"], all["closing"]);
+
+    let request = affiliate.client.request(Method::GET, "/api/v1/statement?currency=USD").header("accept", "text/csv");
+    let csv = affiliate.client.send(request).await;
+    assert_eq!(csv.header("content-type"), Some("text/csv; charset=utf-8"));
+    let rows: Vec<_> = csv.text.lines().collect();
+    assert_eq!(rows.len(), 1 + 1 + 5 + 1, "{}", csv.text);
+    assert!(rows[2].contains("\"Payout for transaction =T,1 of"), "{}", rows[2]);
+    assert!(rows[7].ends_with("0.00,2.00,0.00,0.00,0.00"), "{}", rows[7]);
+    t.admin.get("/api/v1/statement?currency=USD").await.expect_problem(400, "invalid_parameter");
+}
+
+async fn currencies_meet_only_at_a_stored_rate(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    adjust(&t, &affiliate, "10.00").await.expect(201);
+    let exchange = json!({"affiliate_id": affiliate.id, "amount": "4.00", "from": "USD", "to": "EUR"});
+    t.admin.post("/api/v1/exchanges", &exchange).await.expect_problem(422, "no_exchange_rate");
+    let rate = json!({"from": "USD", "to": "EUR", "rate": "0.9"});
+    t.admin.post("/api/v1/exchange-rates", &rate).await.expect(201);
+    t.admin.post("/api/v1/exchange-rates", &rate).await.expect_problem(409, "taken");
+    let path = format!("/api/v1/balances?affiliate_id={}&in=EUR", affiliate.id);
+    let shown = t.admin.list(&path).await;
+    assert_eq!((&shown[0]["available"], &shown[0]["converted"]["available"]), (&json!("10.00"), &json!("9.00")));
+
+    let done = t.admin.post("/api/v1/exchanges", &exchange).await.expect(201);
+    assert_eq!(done["given"], json!({"amount": "3.60", "currency": "EUR"}));
+    assert_eq!(t.balance(&affiliate, "USD").await[1], "6.00");
+    assert_eq!(t.balance(&affiliate, "EUR").await[1], "3.60");
+    let too_much = json!({"affiliate_id": affiliate.id, "amount": "6.01", "from": "USD", "to": "EUR"});
+    t.admin.post("/api/v1/exchanges", &too_much).await.expect_problem(422, "insufficient_balance");
+    t.assert_books_balance().await;
+}
+
+async fn an_affiliate_sees_only_its_own_money(db: Database) {
+    let t = TestApp::start(db).await;
+    let (click, other) = (t.click().await, t.affiliate().await);
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let earning = text(&t.admin.list("/api/v1/earnings").await[0], "id");
+    let (own, id) = (&click.link.affiliate.client, &click.link.affiliate.id);
+    own.get(&format!("/api/v1/earnings/{earning}")).await.expect(200);
+    assert_eq!(own.list("/api/v1/balances").await.len(), 1);
+
+    other.client.get(&format!("/api/v1/earnings/{earning}")).await.expect_problem(404, "not_found");
+    assert!(other.client.list("/api/v1/earnings").await.is_empty());
+    assert!(other.client.list(&format!("/api/v1/balances?affiliate_id={id}")).await.is_empty());
+    let statement = format!("/api/v1/statement?affiliate_id={id}&currency=USD");
+    other.client.get(&statement).await.expect_problem(404, "not_found");
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["1"]})).await.expect(200);
+    let request = other.client.request(Method::PUT, "/api/v1/recruiting").json(&json!({"tiers": []}));
+    assert_eq!(other.client.send(request).await.status, 403);
+}
+
+/// The same kind of histories as in the domain's model, through the API and the real storage.
+async fn random_histories_leave_the_books_in_order(db: Database) {
+    let t = TestApp::start(db).await;
+    let mut random = StdRng::seed_from_u64(4);
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);
+    let (ann, bob, _) = recruits(&t).await;
+    let mut reports = Vec::new();
+    for days in [0, 1, 3] {
+        let offer = t.offer_with(json!({"hold_days": days, "payout": {"percent": "33.3333"}})).await;
+        for affiliate in [&ann, &bob] {
+            reports.push(t.click_on(&t.link(affiliate, &offer).await, "").await);
+        }
+    }
+    let clicks = reports;
+    let mut known: Vec<Value> = Vec::new();
+    for _ in 0..120 {
+        match random.random_range(0..10) {
+            0..=3 => {
+                let click = &clicks[random.random_range(0..clicks.len())];
+                let amount = format!("{}.{:02}", random.random_range(0..500), random.random_range(0..100));
+                let report = t.conversion(click).set("amount", json!(amount));
+                report.send().await;
+                known.push(report.body);
+            }
+            4..=5 if !known.is_empty() => {
+                let index = random.random_range(0..known.len());
+                known[index]["amount"] = json!(format!("{}.50", random.random_range(0..500)));
+                assert!(t.admin.post("/api/v1/conversions", &known[index]).await.status < 410);
+            }
+            6 if !known.is_empty() => {
+                let mut body = known[random.random_range(0..known.len())].clone();
+                body["status"] = json!("rejected");
+                body["reason"] = json!("refund");
+                t.admin.post("/api/v1/conversions", &body).await.expect(200);
+            }
+            7 => {
+                let amount = format!("{}.25", random.random_range(-50..50));
+                adjust(&t, if random.random_bool(0.5) { &ann } else { &bob }, &amount).await;
+            }
+            _ => t.advance(Duration::from_secs(random.random_range(0..100_000))),
+        }
+    }
+    t.deliver_all().await;
+    t.assert_books_balance().await;
+    t.advance(10 * DAY);
+    t.deliver_all().await;
+    t.assert_books_balance().await;
+    assert!(t.admin.list("/api/v1/earnings?state=pending").await.is_empty());
+}
+
+/// On SQLite one process has the file; on PostgreSQL three begin at once.
+async fn several_processes_release_each_earning_once(db: Database) {
+    const CONVERSIONS: usize = 2_000;
+    let processes = if db.is_sqlite() { 1 } else { 3 };
+    let installation = Installation::new(db);
+    let web = installation.start_with(&[("POSTRIDER_ROLE", "web")]).await;
+    let affiliate = json!({"name": "Ann", "email": "ann@example.com"});
+    let affiliate = web.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
+    let offer = json!({
+        "name": "Offer", "landing_url": "https://shop.example/", "currency": "USD", "payout": {"fixed": "12.50"},
+    });
+    web.client.post("/api/v1/offers", &offer).await.expect(201);
+    let report = |n| json!({"referral_code": affiliate["referral_code"], "transaction_id": format!("T-{n}"), "status": "approved"});
+    for part in 0..CONVERSIONS / 1_000 {
+        let batch: Vec<_> = (1_000 * part..1_000 * (part + 1)).map(report).collect();
+        web.client.post("/api/v1/conversions", &json!(batch)).await.expect(200);
+    }
+    web.kill_9();
+    let database = &installation.database;
+    let pending = "SELECT count(*) FROM earnings WHERE state = 'pending'";
+    assert_eq!(database.number(pending).await, CONVERSIONS as i64, "nobody releases here");
+
+    let running = join_all((0..processes).map(|_| installation.start())).await;
+    eventually("every hold to end", async || (database.number(pending).await == 0).then_some(())).await;
+    let released = "SELECT CAST(sum(micros) AS BIGINT) FROM entries WHERE account = 'available'";
+    assert_eq!(database.number(released).await, 12_500_000 * CONVERSIONS as i64);
+    database.assert_books_balance().await;
+    drop(running);
+}
