@@ -177,6 +177,9 @@ id!(KeyId, "key_", "an API key");
 id!(SourceId, "src_", "a source");
 id!(InboundRequestId, "inr_", "an inbound request");
 id!(PostingId, "pst_", "a posting");
+id!(PayoutDetailsId, "pdt_", "payout details");
+id!(WithdrawalId, "wdr_", "a withdrawal");
+id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.
