@@ -23,6 +23,7 @@ pub mod payment_file;
 pub mod payment_results;
 pub mod payout_details;
 pub mod payout_method;
+pub mod permission;
 pub mod postback;
 pub mod postings;
 pub mod report;
