@@ -37,8 +37,8 @@ fn payment(number: u128, amount: &str, currency: &str, details: &[(&str, &str)])
 
 /// What stands between the tags, in the order of the file.
 fn all<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
-    let starts = xml.split(&format!("<{tag}>")).skip(1);
-    starts.map(|rest| rest.split(&format!("</{tag}>")).next().unwrap().trim()).collect()
+    let (start, end) = (format!("<{tag}>"), format!("</{tag}>"));
+    xml.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap().trim()).collect()
 }
 
 #[test]
