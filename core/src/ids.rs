@@ -179,9 +179,10 @@ id!(InboundRequestId, "inr_", "an inbound request");
 id!(UserId, "usr_", "a user");
 id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
-id!(PayoutDetailsId, "pdt_", "payout details");
+id!(EarningId, "ern_", "an earning");
 id!(WithdrawalId, "wdr_", "a withdrawal");
 id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
+id!(PayoutDetailsId, "pdt_", "payout details");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

@@ -1,7 +1,7 @@
 //! Conversions: pending → approved or rejected(reason); approved → rejected (a chargeback).
 //!
 //! A conversion is identified within its offer by the advertiser's transaction id. Every change of its
-//! status is a new revision; nothing else about it ever changes.
+//! status and every correction of its amounts is a new revision; nothing else about it ever changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -109,10 +109,18 @@ pub struct Buyer {
     pub purchase_date: Option<Timestamp>,
 }
 
+/// The amounts of a conversion: what a later report may correct.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    pub sale: Option<Money>,
+    pub payout: Option<Money>,
+    pub revenue: Option<Money>,
+}
+
 /// Whether a command changed anything. Repeating a command is harmless.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// With the status before.
+    /// With the status before; the same one when only amounts were corrected.
     Now {
         previous: Status,
     },
@@ -149,6 +157,25 @@ impl Conversion {
     /// Whether an affiliate told of it itself.
     pub fn is_self_reported(&self) -> bool {
         self.reporter.is_some_and(|reporter| reporter.is_affiliate)
+    }
+
+    pub fn figures(&self) -> Figures {
+        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue }
+    }
+
+    /// Takes over what a later report says. Status and amounts that change together are one revision.
+    pub fn report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
+        let applied = self.change_status(wanted, at)?;
+        if figures == self.figures() {
+            return Ok(applied);
+        }
+        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue } = figures;
+        if applied == Applied::Already {
+            self.revision += 1;
+            self.updated_at = at;
+            return Ok(Applied::Now { previous: self.status.clone() });
+        }
+        Ok(applied)
     }
 
     /// Moves to `wanted`, if the state machine has that move.

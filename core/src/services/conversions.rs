@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
@@ -16,11 +18,9 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, normal_code};
 use crate::domain::attribution::Evidence;
 use crate::domain::click::Click;
-use crate::domain::conversion::{Applied, Buyer, Conversion, Reporter, Status, transaction_key};
+use crate::domain::conversion::{Applied, Buyer, Conversion, Figures, IllegalMove, Reporter, Status, transaction_key};
 use crate::domain::event::{Action, ClickFacts, Event};
-use crate::domain::ledger::Posting;
 use crate::domain::offer::Offer;
-use crate::domain::postings;
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
@@ -30,6 +30,7 @@ use crate::storage::{self, Database};
 use super::Error;
 use super::catalog::Catalog;
 use super::clicks::confine;
+use super::earnings::{self, Settled};
 use super::error::is_outage;
 use super::inbox::Inbox;
 
@@ -149,7 +150,7 @@ impl ConversionError {
     }
 }
 
-/// Records a report. The same transaction again is the same conversion; another status is an update.
+/// Records a report. The same transaction again is the same conversion; another status or other amounts are an update.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     let key = report.transaction_key();
     submit(app, &key, Command::Report(Box::new(report))).await
@@ -227,10 +228,17 @@ pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
+    releases: Arc<Notify>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
+        let group = Group {
+            db: db.clone(),
+            catalog: catalog.clone(),
+            inbox: inbox.clone(),
+            releases: releases.clone(),
+            clock: clock.clone(),
+        };
         Writer::spawn(GROUP, move |commands| {
             let group = group.clone();
             async move { group.carry_out(commands).await }
@@ -244,6 +252,8 @@ struct Group {
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
+    /// Wakes whoever releases earnings.
+    releases: Arc<Notify>,
     clock: Clock,
 }
 
@@ -251,8 +261,8 @@ struct Group {
 struct Attributed {
     report: Box<Report>,
     evidence: Evidence,
-    affiliate: std::sync::Arc<Affiliate>,
-    offer: std::sync::Arc<Offer>,
+    affiliate: Arc<Affiliate>,
+    offer: Arc<Offer>,
     link_id: Option<LinkId>,
     click: Option<ClickFacts>,
 }
@@ -386,12 +396,16 @@ impl Group {
             tx.rollback().await?;
             return Ok(None);
         }
+        let available = books.settle(&tx, &self.catalog).await?;
         let events = books.events(&tx, &self.catalog).await?;
         let lease = self.inbox.lease(now);
         storage::events::append(&tx, &events, lease).await?;
         tx.commit().await?;
         if !events.is_empty() {
             self.inbox.put(lease, events);
+        }
+        if available {
+            self.releases.notify_one();
         }
         Ok(Some(answers))
     }
@@ -410,6 +424,8 @@ struct Entry {
     conversion: Conversion,
     is_new: bool,
     changed: bool,
+    /// Before this group: what it earned is in the database.
+    was_approved: bool,
     /// Known for conversions that this group created; the others' clicks are read when they change.
     click: Option<ClickFacts>,
 }
@@ -453,7 +469,8 @@ impl Books {
         let entry = self.conversions.len();
         self.by_transaction.insert((conversion.offer_id, conversion.transaction_key()), entry);
         self.by_id.insert(conversion.id, entry);
-        self.conversions.push(Entry { conversion, is_new, changed: false, click });
+        let was_approved = !is_new && conversion.status == Status::Approved;
+        self.conversions.push(Entry { conversion, is_new, changed: false, was_approved, click });
         entry
     }
 
@@ -466,8 +483,9 @@ impl Books {
             if it.report.reporter.is_some() && other_click {
                 return Err(ConversionError::TransactionOfAnother(it.report.transaction_id.clone()).into());
             }
-            let status = it.report.status.clone().unwrap_or_else(|| self.conversions[entry].conversion.status.clone());
-            return self.apply(entry, &status, now);
+            let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
+            let figures = it.figures(known);
+            return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
         }
         let conversion = it.conversion(now)?;
         let entry = self.add(conversion.clone(), true, it.click.clone());
@@ -477,12 +495,17 @@ impl Books {
 
     fn change_status(&mut self, id: ConversionId, status: &Status, now: Timestamp) -> Result<Recorded, Error> {
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, status, now)
+        self.apply(entry, now, |conversion| conversion.change_status(status, now))
     }
 
-    fn apply(&mut self, entry: usize, status: &Status, now: Timestamp) -> Result<Recorded, Error> {
+    fn apply(
+        &mut self,
+        entry: usize,
+        now: Timestamp,
+        change: impl FnOnce(&mut Conversion) -> Result<Applied, IllegalMove>,
+    ) -> Result<Recorded, Error> {
         let it = &mut self.conversions[entry];
-        let change = match it.conversion.change_status(status, now)? {
+        let change = match change(&mut it.conversion)? {
             Applied::Already => Change::None,
             Applied::Now { previous } => {
                 it.changed = true;
@@ -494,23 +517,26 @@ impl Books {
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change })
     }
 
-    /// Rows and money. `false`: a row that should be new exists.
-    async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    /// Rows. `false`: one that should be new exists.
+    async fn save(&self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::conversions::insert(tx, &new).await?.len() < new.len() {
             return Ok(false);
         }
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();
-        storage::conversions::save_status(tx, &changed).await?;
-
-        let postings: Vec<Posting> = self
-            .changes
-            .iter()
-            .filter_map(|it| postings::status_changed(&it.snapshot, it.previous.as_ref(), it.at))
-            .collect();
-        storage::ledger::post(tx, &postings).await?;
+        storage::conversions::save(tx, &changed).await?;
         Ok(true)
+    }
+
+    /// Money. Returns whether some of it is available at once.
+    async fn settle(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<bool, DbErr> {
+        let changes = self.changes.iter().map(|it| Settled {
+            conversion: &it.snapshot,
+            was_approved: self.conversions[it.entry].was_approved,
+            at: it.at,
+        });
+        earnings::settle(tx, catalog, changes).await
     }
 
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {
@@ -529,6 +555,22 @@ impl Books {
 }
 
 impl Attributed {
+    /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
+    /// sale.
+    fn figures(&self, known: &Conversion) -> Figures {
+        let report = &self.report;
+        let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
+        let currency = currency.unwrap_or(self.offer.currency);
+        let sale = report.amount.map(|amount| amount.of(currency)).or(known.sale);
+        let payout = match report.payout {
+            Some(payout) => Some(payout.of(currency)),
+            None if sale != known.sale => self.offer.payout.corrected(known.sale, known.payout, sale),
+            None => known.payout,
+        };
+        let revenue = report.revenue.map(|revenue| revenue.of(currency)).or(known.revenue);
+        Figures { sale, payout, revenue }
+    }
+
     fn conversion(&self, now: Timestamp) -> Result<Conversion, ConversionError> {
         let report = &self.report;
         let currency = report.currency.unwrap_or(self.offer.currency);

@@ -17,6 +17,7 @@ pub struct NewOffer {
     pub currency: Currency,
     pub payout: Payout,
     pub is_default: bool,
+    pub hold_days: u16,
 }
 
 /// The first offer is the default one whether it asks for that or not.
@@ -35,6 +36,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
         payout: new.payout,
         status: OfferStatus::Active,
         is_default,
+        hold_days: new.hold_days,
         created_at: now,
         updated_at: now,
     };
@@ -52,6 +54,7 @@ pub struct Changes {
     pub payout: Option<Payout>,
     pub status: Option<OfferStatus>,
     pub make_default: bool,
+    pub hold_days: Option<u16>,
 }
 
 pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, Error> {
@@ -66,6 +69,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     offer.name = changes.name.unwrap_or(offer.name);
     offer.landing_url = changes.landing_url.unwrap_or(offer.landing_url);
     offer.payout = changes.payout.unwrap_or(offer.payout);
+    offer.hold_days = changes.hold_days.unwrap_or(offer.hold_days);
     offer.status = changes.status.unwrap_or(offer.status);
     offer.updated_at = app.clock.now();
     storage::offers::save(&tx, &offer).await?;

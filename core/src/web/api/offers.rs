@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Offer, OfferStatus, Payout};
+use crate::domain::offer::{HOLD_DAYS_MAX, Offer, OfferStatus, Payout};
 use crate::ids::OfferId;
 use crate::money::Currency;
 use crate::services::offers::{self, Changes, NewOffer};
@@ -51,6 +51,10 @@ pub struct OfferIn {
     /// Referral codes lead to the default offer. The first offer is it.
     #[serde(default)]
     default: bool,
+    /// Days that an approved payout stays pending, 0 to 730; 0, the default, makes it available at once.
+    #[serde(default)]
+    #[schema(example = 30, maximum = 730)]
+    hold_days: u16,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -63,6 +67,9 @@ pub struct OfferChanges {
     /// True makes it the default offer; to take that away make another one the default.
     #[serde(default)]
     default: bool,
+    /// For approvals to come; what is pending keeps its day.
+    #[schema(maximum = 730)]
+    hold_days: Option<u16>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -73,6 +80,7 @@ pub struct OfferOut {
     currency: Currency,
     payout: PayoutOut,
     default: bool,
+    hold_days: u16,
     status: OfferStatus,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -90,6 +98,7 @@ impl From<Offer> for OfferOut {
                 Payout::Percent(percent) => PayoutOut::Percent(percent.to_string()),
             },
             default: it.is_default,
+            hold_days: it.hold_days,
             status: it.status,
             created_at: it.created_at,
             updated_at: it.updated_at,
@@ -123,6 +132,13 @@ fn landing_url(issues: &mut Issues, text: &str) -> Option<LandingUrl> {
     parsed.map_err(|error| issues.add("/landing_url", "invalid_landing_url", error.to_string())).ok()
 }
 
+fn hold_days(issues: &mut Issues, days: u16) -> u16 {
+    if days > HOLD_DAYS_MAX {
+        issues.add("/hold_days", "invalid_field", format!("{days} days are too many; choose 0 to {HOLD_DAYS_MAX}"));
+    }
+    days
+}
+
 /// Create an offer.
 #[utoipa::path(post, path = "/api/v1/offers", tag = "offers", request_body = OfferIn,
     security(("api_key" = ["manage_offers"])),
@@ -136,11 +152,12 @@ pub async fn create_offer(
     let name = issues.text("/name", &body.name, 200);
     let landing_url = landing_url(&mut issues, &body.landing_url);
     let payout = payout(&mut issues, body.payout);
+    let hold_days = hold_days(&mut issues, body.hold_days);
     issues.result()?;
     let (Some(landing_url), Some(payout)) = (landing_url, payout) else {
         unreachable!("what is missing was an issue");
     };
-    let new = NewOffer { name, landing_url, currency: body.currency, payout, is_default: body.default };
+    let new = NewOffer { name, landing_url, currency: body.currency, payout, is_default: body.default, hold_days };
     Ok((StatusCode::CREATED, Json(offers::create(&app, new).await?.into())))
 }
 
@@ -182,6 +199,7 @@ pub async fn change_offer(
         payout: body.payout.and_then(|it| payout(&mut issues, it)),
         status: body.status,
         make_default: body.default,
+        hold_days: body.hold_days.map(|days| hold_days(&mut issues, days)),
     };
     issues.result()?;
     Ok(Json(offers::change(&app, id, changes).await?.into()))
