@@ -7,13 +7,14 @@
 //!     +------------------> cancelled
 //! ```
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
-use crate::money::{Amount, Money};
+use crate::money::{Amount, Currency, Money};
 
 use super::payout_details::Fields;
 use super::payout_method::{PayoutMethod, Terms, minor_unit_micros};
@@ -75,9 +76,9 @@ impl Status {
         })
     }
 
-    /// Whether the reserved money goes back to where it came from.
-    pub fn gives_back(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Failed { .. } | Self::Cancelled)
+    /// Whether nothing is reserved any more: the money is paid or back.
+    pub fn settles(&self) -> bool {
+        !matches!(self, Self::Requested | Self::Approved)
     }
 }
 
@@ -90,6 +91,16 @@ pub struct Step {
     pub by: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// What the program asks for, whatever the method.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalSettings {
+    /// The least that can be withdrawn, by currency.
+    #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, Amount>)]
+    pub minimums: BTreeMap<Currency, Amount>,
 }
 
 #[derive(Clone, Debug)]
@@ -127,7 +138,7 @@ pub enum WithdrawalError {
     #[error("{available} is available, {requested} was requested; ask for less, or wait for what is pending")]
     Insufficient { available: Money, requested: Money },
     #[error("nothing that can be paid out is available in {currency}; wait for what is pending")]
-    NothingAvailable { currency: crate::money::Currency },
+    NothingAvailable { currency: Currency },
     #[error("{requested} was requested, and {who} pays {minimum} or more; wait until more is available")]
     BelowMinimum { who: String, minimum: Money, requested: Money },
     #[error("{debt} is owed to the program for what was taken back after it was paid; later earnings settle that first")]
@@ -137,7 +148,7 @@ pub enum WithdrawalError {
     #[error("the fee of {fee} would leave nothing of {requested}; ask for more")]
     FeeTakesAll { fee: Money, requested: Money },
     #[error("the payout method \"{method}\" does not pay in {currency}; it pays in {known}")]
-    CurrencyNotPaid { method: String, currency: crate::money::Currency, known: String },
+    CurrencyNotPaid { method: String, currency: Currency, known: String },
     #[error("the payout method \"{0}\" is switched off; choose another")]
     MethodDisabled(String),
     #[error("there are no payout details for \"{0}\" yet; save them first (PUT /api/v1/payout-details)")]
@@ -272,7 +283,7 @@ pub fn price(
     Ok((amount, fee))
 }
 
-fn terms(method: &PayoutMethod, currency: crate::money::Currency) -> Result<Terms, WithdrawalError> {
+fn terms(method: &PayoutMethod, currency: Currency) -> Result<Terms, WithdrawalError> {
     if !method.enabled {
         return Err(WithdrawalError::MethodDisabled(method.id.clone()));
     }
@@ -360,12 +371,6 @@ mod tests {
             }
         }
         assert!(all.iter().all(|it| Status::WORDS.contains(&it.word())));
-    }
-
-    #[test]
-    fn money_comes_back_or_is_paid_and_never_both() {
-        assert!(refused("a").gives_back() && failed("a").gives_back() && Status::Cancelled.gives_back());
-        assert!(!paid("1").gives_back() && !Status::Requested.gives_back() && !Status::Approved.gives_back());
     }
 
     #[test]

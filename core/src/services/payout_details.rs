@@ -35,7 +35,7 @@ pub async fn set(
         Error::Invalid(issues.into_iter().map(issue).collect())
     })?;
     let now = app.clock.now();
-    let known = storage::payout_details::lock_of(&tx, affiliate_id, &method.id).await?;
+    let known = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let (id, created_at) = known.as_ref().map_or((PayoutDetailsId::new(now), now), |it| (it.id, it.created_at));
     let details = PayoutDetails {
         id,

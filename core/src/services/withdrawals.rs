@@ -9,7 +9,9 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::postings;
-use crate::domain::withdrawal::{Applied, Asked, IllegalStep, Status, Withdrawal, WithdrawalError, price, step};
+use crate::domain::withdrawal::{
+    Applied, Asked, IllegalStep, Status, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+};
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
 use crate::storage;
@@ -62,7 +64,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     let program_minimum = program.minimums.get(&wanted.currency).copied();
     let (amount, fee) =
         price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
-    let details = storage::payout_details::lock_of(&tx, affiliate_id, &method.id).await?;
+    let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
 
@@ -173,4 +175,13 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
         return Ok(Page { items: Vec::new(), next: None });
     }
     Ok(storage::withdrawals::list(app.db.reader(), filter, page).await?)
+}
+
+pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
+    Ok(storage::program_settings::find_withdrawals(app.db.reader()).await?)
+}
+
+pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<WithdrawalSettings, Error> {
+    storage::program_settings::save_withdrawals(app.db.writer(), &settings, app.clock.now()).await?;
+    Ok(settings)
 }

@@ -1,7 +1,7 @@
 //! Queries of payout details.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
 };
 
 use crate::domain::payout_details::PayoutDetails;
@@ -58,14 +58,13 @@ pub async fn find(db: &impl ConnectionTrait, id: PayoutDetailsId) -> Result<Opti
     Entity::find_by_id(id).one(db).await?.map(PayoutDetails::try_from).transpose()
 }
 
-/// Held until `tx` ends.
-pub async fn lock_of(
-    tx: &impl ConnectionTrait,
+pub async fn find_of(
+    db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
     method: &str,
 ) -> Result<Option<PayoutDetails>, DbErr> {
     let select = Entity::find().filter(Column::AffiliateId.eq(affiliate_id)).filter(Column::Method.eq(method));
-    select.lock_exclusive().one(tx).await?.map(PayoutDetails::try_from).transpose()
+    select.one(db).await?.map(PayoutDetails::try_from).transpose()
 }
 
 pub async fn list(
