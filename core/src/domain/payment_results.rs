@@ -59,7 +59,8 @@ const REFERENCE: [&str; 4] = ["reference", "external_reference", "transaction_id
 const REASON: [&str; 3] = ["reason", "error", "message"];
 
 pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
-    let records = csv::read(text).map_err(|error| BatchError::UnreadableResults(format!("the file is no CSV: {error}")))?;
+    let records =
+        csv::read(text).map_err(|error| BatchError::UnreadableResults(format!("the file is no CSV: {error}")))?;
     let (heading, records) = records.split_first().ok_or_else(|| {
         let wanted = "the file is empty; send CSV with the columns withdrawal_id, status, reference, reason";
         BatchError::UnreadableResults(wanted.into())
@@ -97,10 +98,16 @@ pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
     Ok(lines.collect())
 }
 
-fn verdict(id: &str, status: &str, reference: Option<&str>, reason: Option<&str>) -> Result<(WithdrawalId, Status), LineError> {
+fn verdict(
+    id: &str,
+    status: &str,
+    reference: Option<&str>,
+    reason: Option<&str>,
+) -> Result<(WithdrawalId, Status), LineError> {
     let shortened = |text: &str| text.chars().take(64).collect::<String>();
     let id = id.parse().map_err(|_| LineError::NoId(shortened(id)))?;
-    if [reference, reason].into_iter().flatten().any(|it| it.chars().count() > LONGEST || it.contains(char::is_control)) {
+    if [reference, reason].into_iter().flatten().any(|it| it.chars().count() > LONGEST || it.contains(char::is_control))
+    {
         return Err(LineError::TooLong);
     }
     let status = match status.to_lowercase().as_str() {

@@ -141,7 +141,9 @@ pub enum WithdrawalError {
     NothingAvailable { currency: Currency },
     #[error("{requested} was requested, and {who} pays {minimum} or more; wait until more is available")]
     BelowMinimum { who: String, minimum: Money, requested: Money },
-    #[error("{debt} is owed to the program for what was taken back after it was paid; later earnings settle that first")]
+    #[error(
+        "{debt} is owed to the program for what was taken back after it was paid; later earnings settle that first"
+    )]
     Indebted { debt: Money },
     #[error("{requested} can't be paid exactly; {currency} has {decimals} decimals", currency = requested.currency, decimals = requested.currency.decimals())]
     TooPrecise { requested: Money },
@@ -190,7 +192,9 @@ fn described(note: &Option<String>) -> String {
 fn hint(current: &str, wanted: &str) -> &'static str {
     match (current, wanted) {
         ("requested", "paid" | "failed") => "approve it first, or refuse it",
-        ("approved", "refused" | "cancelled") => "its payment may be under way; report it as failed if it did not arrive",
+        ("approved", "refused" | "cancelled") => {
+            "its payment may be under way; report it as failed if it did not arrive"
+        }
         ("paid", _) => "if the money came back, book an adjustment",
         _ => "its money went back to the balance, from where it can be requested again",
     }
@@ -340,7 +344,17 @@ mod tests {
     #[test]
     fn every_step_is_taken_repeated_or_refused() {
         use Status::{Approved, Cancelled, Requested};
-        let all = [Requested, Approved, paid("1"), paid("2"), refused("a"), refused("b"), failed("a"), failed("b"), Cancelled];
+        let all = [
+            Requested,
+            Approved,
+            paid("1"),
+            paid("2"),
+            refused("a"),
+            refused("b"),
+            failed("a"),
+            failed("b"),
+            Cancelled,
+        ];
         let steps = [
             (Requested, Approved),
             (Requested, refused("a")),
@@ -414,6 +428,9 @@ mod tests {
         assert_eq!(indebted.unwrap_err().code(), "balance_indebted");
         let sepa = price(&method("sepa"), Asked::All, money("50"), none, None);
         assert_eq!(sepa.unwrap_err().to_string(), "the payout method \"sepa\" does not pay in USD; it pays in EUR");
+        let mut greedy = paypal.clone();
+        greedy.currencies.get_mut(&none.currency).expect("it pays USD").fee.fixed = "100".parse().unwrap();
+        assert_eq!(price(&greedy, Asked::All, money("50"), none, None).unwrap_err().code(), "fee_exceeds_amount");
         let off = PayoutMethod { enabled: false, ..paypal.clone() };
         assert_eq!(price(&off, Asked::All, money("50"), none, None).unwrap_err().code(), "payout_method_disabled");
     }

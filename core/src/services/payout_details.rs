@@ -27,7 +27,8 @@ pub async fn set(
     // Held, so that two who set the first details at once take turns.
     storage::affiliates::lock(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
     let method = payout_methods::named(&tx, method).await?;
-    let schema = method.schema().map_err(|reason| Error::invalid("/method", format!("its schema is broken: {reason}")))?;
+    let schema =
+        method.schema().map_err(|reason| Error::invalid("/method", format!("its schema is broken: {reason}")))?;
     let fields = schema.accept(given).map_err(|issues| {
         let issue = |it: crate::domain::payout_details::Issue| {
             FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message)

@@ -34,7 +34,11 @@ pub async fn create(
     method.enabled = enabled;
     let method = checked(method)?;
     storage::payout_methods::insert(app.db.writer(), &method).await.map_err(|error| {
-        if is_taken(&error) { Error::Taken { what: "the payout method", value: method.id.clone() } } else { error.into() }
+        if is_taken(&error) {
+            Error::Taken { what: "the payout method", value: method.id.clone() }
+        } else {
+            error.into()
+        }
     })?;
     Ok(method)
 }

@@ -62,8 +62,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     }
     let money = |micros| Money { micros, currency: wanted.currency };
     let program_minimum = program.minimums.get(&wanted.currency).copied();
-    let (amount, fee) =
-        price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
+    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
     let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;

@@ -1,8 +1,6 @@
 //! Queries of payout details.
 
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::domain::payout_details::PayoutDetails;
 use crate::ids::{AffiliateId, PayoutDetailsId};

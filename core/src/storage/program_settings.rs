@@ -43,11 +43,7 @@ pub async fn find_withdrawals(db: &impl ConnectionTrait) -> Result<WithdrawalSet
     text.map_or(Ok(WithdrawalSettings::default()), |text| from_json("program_settings", &text))
 }
 
-pub async fn save_withdrawals(
-    db: &impl ConnectionTrait,
-    it: &WithdrawalSettings,
-    at: Timestamp,
-) -> Result<(), DbErr> {
+pub async fn save_withdrawals(db: &impl ConnectionTrait, it: &WithdrawalSettings, at: Timestamp) -> Result<(), DbErr> {
     let sql = "INSERT INTO program_settings (key, value, updated_at) VALUES ($1, $2, $3)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at";
     let values = [WITHDRAWALS.into(), json(it).into(), at.into()];

@@ -9,7 +9,9 @@ pub fn latin(text: &str, longest: usize, fallback: &str) -> String {
         match spelled(character) {
             Some(letters) => out.push_str(letters),
             // What has an accent is written without.
-            None => out.extend(character.nfkd().filter(|it| !is_mark(*it)).map(|it| if allowed(it) { it } else { '.' })),
+            None => {
+                out.extend(character.nfkd().filter(|it| !is_mark(*it)).map(|it| if allowed(it) { it } else { '.' }))
+            }
         }
     }
     let out: String = out.chars().take(longest).collect();

@@ -45,11 +45,12 @@ fn all<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
 fn a_bank_gets_every_element_in_the_order_of_the_schema() {
     let payments = [
         payment(1, "99.00", "EUR", &[("account_holder", "Ada <Lovelace>"), ("iban", "GB29NWBK60161331926819")]),
-        payment(2, "0.5", "EUR", &[
-            ("account_holder", "François"),
-            ("iban", "FR1420041010050500013M02606"),
-            ("bic", "PSSTFRPPPAR"),
-        ]),
+        payment(
+            2,
+            "0.5",
+            "EUR",
+            &[("account_holder", "François"), ("iban", "FR1420041010050500013M02606"), ("bic", "PSSTFRPPPAR")],
+        ),
     ];
     let file = write(&batch("EUR"), &method("sepa"), FileFormat::Pain001, &payments, at()).unwrap();
     let xml = &file.text;
@@ -60,7 +61,9 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
     assert_eq!(all(xml, "Dt"), ["2026-03-10"]);
     assert_eq!(all(xml, "IBAN"), ["DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606"]);
     assert_eq!(all(xml, "Nm"), ["Mueller + Co", "Mueller + Co", "Ada .Lovelace.", "Francois"]);
-    assert!(xml.contains("<InstdAmt Ccy=\"EUR\">99.00</InstdAmt>") && xml.contains("<InstdAmt Ccy=\"EUR\">0.50</InstdAmt>"));
+    assert!(
+        xml.contains("<InstdAmt Ccy=\"EUR\">99.00</InstdAmt>") && xml.contains("<InstdAmt Ccy=\"EUR\">0.50</InstdAmt>")
+    );
     assert_eq!(all(xml, "BICFI"), ["PSSTFRPPPAR"]);
     let ids: Vec<String> = payments.iter().map(|it| it.id.to_string()).collect();
     assert_eq!(all(xml, "EndToEndId"), ids);
@@ -74,10 +77,37 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
     };
     let head = order(&["GrpHdr", "MsgId", "CreDtTm", "NbOfTxs", "CtrlSum", "InitgPty", "PmtInf", "PmtInfId"], 0);
     let tail = order(
-        &["PmtMtd", "BtchBookg", "NbOfTxs", "CtrlSum", "PmtTpInf", "SvcLvl", "ReqdExctnDt", "Dbtr>", "DbtrAcct", "DbtrAgt", "ChrgBr"],
+        &[
+            "PmtMtd",
+            "BtchBookg",
+            "NbOfTxs",
+            "CtrlSum",
+            "PmtTpInf",
+            "SvcLvl",
+            "ReqdExctnDt",
+            "Dbtr>",
+            "DbtrAcct",
+            "DbtrAgt",
+            "ChrgBr",
+        ],
         head,
     );
-    order(&["CdtTrfTxInf", "PmtId", "InstrId", "EndToEndId", "Amt", "InstdAmt", "CdtrAgt", "Cdtr>", "CdtrAcct", "RmtInf", "Ustrd"], tail);
+    order(
+        &[
+            "CdtTrfTxInf",
+            "PmtId",
+            "InstrId",
+            "EndToEndId",
+            "Amt",
+            "InstdAmt",
+            "CdtrAgt",
+            "Cdtr>",
+            "CdtrAcct",
+            "RmtInf",
+            "Ustrd",
+        ],
+        tail,
+    );
     let (opened, closed) = (xml.matches('<').count() - xml.matches("</").count() - 1, xml.matches("</").count());
     assert_eq!(opened, closed, "every element is closed");
     assert!(file.name.ends_with("-pain001.xml"));
@@ -85,7 +115,8 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
 
 #[test]
 fn paypal_gets_its_columns_and_whole_minor_units() {
-    let payments = [payment(1, "12.5", "USD", &[("email", "ada@example.com")]), payment(2, "1250", "JPY", &[("email", "b@c.de")])];
+    let payments =
+        [payment(1, "12.5", "USD", &[("email", "ada@example.com")]), payment(2, "1250", "JPY", &[("email", "b@c.de")])];
     let file = write(&batch("USD"), &method("paypal"), FileFormat::Paypal, &payments, at()).unwrap();
     let lines: Vec<_> = file.text.lines().collect();
     assert_eq!(lines[0], format!("ada@example.com,12.50,USD,{},Affiliate payout,PayPal", payments[0].id));
@@ -99,7 +130,10 @@ fn nothing_in_a_table_is_a_formula() {
     let payments = [payment(1, "12.50", "USD", &details)];
     let file = write(&batch("USD"), &method("wise"), FileFormat::Csv, &payments, at()).unwrap();
     let records = crate::domain::csv::read(&file.text).unwrap();
-    assert_eq!(records[0].cells, ["withdrawal_id", "affiliate_id", "affiliate_name", "amount", "currency", "account_holder", "email"]);
+    assert_eq!(
+        records[0].cells,
+        ["withdrawal_id", "affiliate_id", "affiliate_name", "amount", "currency", "account_holder", "email"]
+    );
     assert_eq!(records[1].cells[2], "'=cmd|' /C calc'!A0");
     assert_eq!(records[1].cells[5], "'@SUM(1+1)");
     for cell in file.text.lines().flat_map(|line| line.split(',')) {

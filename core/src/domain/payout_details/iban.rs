@@ -146,7 +146,8 @@ mod tests {
         }
         assert_eq!(check_sepa("DE89370400440532013000"), Ok(()));
         assert!(check_sepa("SC18SSCB11010000000000001497USD").unwrap_err().contains("international"));
-        for wrong in ["", "DE", "DE8937040044053201300", "ZZ89370400440532013000", "DE89 3704", "ÄÖ89370400440532013000"]
+        for wrong in
+            ["", "DE", "DE8937040044053201300", "ZZ89370400440532013000", "DE89 3704", "ÄÖ89370400440532013000"]
         {
             assert!(check(wrong).is_err(), "{wrong}");
         }

@@ -57,16 +57,8 @@ text_enum!(Format {
 });
 
 impl Format {
-    const ALL: [Self; 8] = [
-        Self::Iban,
-        Self::SepaIban,
-        Self::Bic,
-        Self::Email,
-        Self::Country,
-        Self::Bitcoin,
-        Self::Ethereum,
-        Self::Tron,
-    ];
+    const ALL: [Self; 8] =
+        [Self::Iban, Self::SepaIban, Self::Bic, Self::Email, Self::Country, Self::Bitcoin, Self::Ethereum, Self::Tron];
 
     /// Or a sentence that says what is wrong.
     pub fn check(self, text: &str) -> Result<(), String> {
@@ -178,9 +170,8 @@ impl<'a> Schema<'a> {
             let is_choice = ["enum", "oneOf", "const"].iter().any(|word| !property[*word].is_null());
             is_choice || matches!(property["format"].as_str(), Some("bic" | "country"))
         };
-        let mask = |(name, text): (&String, &String)| {
-            (name.clone(), if shown(name) { text.clone() } else { masked(text) })
-        };
+        let mask =
+            |(name, text): (&String, &String)| (name.clone(), if shown(name) { text.clone() } else { masked(text) });
         fields.iter().map(mask).collect()
     }
 
@@ -251,7 +242,11 @@ mod tests {
         let document = schema_of("sepa");
         let schema = Schema::parse(&document).unwrap();
         let kept = schema
-            .accept(&fields(&[("account_holder", " Ada Lovelace "), ("iban", "de89 3704 0044 0532 0130 00"), ("bic", "")]))
+            .accept(&fields(&[
+                ("account_holder", " Ada Lovelace "),
+                ("iban", "de89 3704 0044 0532 0130 00"),
+                ("bic", ""),
+            ]))
             .unwrap();
         assert_eq!(kept, fields(&[("account_holder", "Ada Lovelace"), ("iban", "DE89370400440532013000")]));
         assert_eq!(schema.mask(&kept), fields(&[("account_holder", "A***"), ("iban", "DE89 **** 3000")]));
@@ -276,7 +271,8 @@ mod tests {
 
     #[test]
     fn nothing_that_begins_like_a_formula_is_an_address() {
-        for wrong in ["=cmd|' /C calc'!A0@example.com", "+1@example.com", "-a@example.com", "a@b", "a b@c.de", "@c.de"] {
+        for wrong in ["=cmd|' /C calc'!A0@example.com", "+1@example.com", "-a@example.com", "a@b", "a b@c.de", "@c.de"]
+        {
             assert!(check_email(wrong).is_err(), "{wrong}");
         }
         for right in ["ada@example.com", "ada+paypal@example.co.uk", "_a@example.com"] {

@@ -14,8 +14,8 @@ use crate::domain::payout_details::Fields;
 use crate::domain::withdrawal::{Asked, Status, Withdrawal, WithdrawalSettings};
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::{Amount, Currency};
-use crate::services::withdrawals::{self, AdvanceError, Requested, Wanted};
 use crate::services::Error;
+use crate::services::withdrawals::{self, AdvanceError, Requested, Wanted};
 use crate::storage::withdrawals::Filter;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -89,8 +89,9 @@ impl WithdrawalOut {
             false => "program".to_owned(),
         };
         let history = it.history.iter().cloned();
-        let history =
-            history.map(|step| StepOut { status: step.status, at: step.at, by: by(step.by), note: step.note }).collect();
+        let history = history
+            .map(|step| StepOut { status: step.status, at: step.at, by: by(step.by), note: step.note })
+            .collect();
         let note = it.status.note().map(str::to_owned);
         let is_paid = matches!(it.status, Status::Paid { .. });
         Self {
