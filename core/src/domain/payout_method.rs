@@ -63,47 +63,10 @@ pub struct Terms {
 pub struct Fee {
     #[serde(default)]
     pub fixed: Amount,
-    /// Of the amount; at most 100.
+    /// Of the amount.
     #[serde(default)]
-    #[schema(example = "2")]
-    pub percent: Share,
+    pub percent: Percent,
 }
-
-/// A percentage as text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Share(Amount);
-
-impl Share {
-    fn of(self, money: Money) -> Money {
-        let percent: Percent = self.0.to_string().parse().expect("an amount is a percentage");
-        percent.share_of(money)
-    }
-}
-
-impl Serialize for Share {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        const WHOLE_MICROS: i64 = 100_000_000;
-        let share = Amount::deserialize(from)?;
-        if share.micros() > WHOLE_MICROS {
-            return Err(serde::de::Error::custom(format!("{share} is more than 100 percent")));
-        }
-        Ok(Self(share))
-    }
-}
-
-impl utoipa::PartialSchema for Share {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        Amount::schema()
-    }
-}
-
-impl utoipa::ToSchema for Share {}
 
 /// The account that a bank's file is paid from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -146,7 +109,7 @@ impl Terms {
     /// Rounded half up to what can be paid.
     pub fn fee_of(&self, amount: Money) -> Money {
         let unit = minor_unit_micros(amount.currency);
-        let exact = self.fee.fixed.micros() + self.fee.percent.of(amount).micros;
+        let exact = self.fee.fixed.micros() + self.fee.percent.share_of(amount).micros;
         Money { micros: (exact + unit / 2) / unit * unit, currency: amount.currency }
     }
 }
@@ -155,6 +118,12 @@ impl PayoutMethod {
     pub fn schema(&self) -> Result<Schema<'_>, String> {
         Schema::parse(&self.schema)
     }
+}
+
+/// A word in small letters, as ids of methods are.
+pub fn is_id(text: &str) -> bool {
+    let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    plain && (1..=40).contains(&text.len())
 }
 
 /// A method as a data file has it.
@@ -221,6 +190,5 @@ mod tests {
         assert_eq!(fee("10.20", "USD"), "0.56 USD", "0.555 is rounded half up");
         assert_eq!(fee("1000", "JPY"), "25.00 JPY");
         assert_eq!(fee("10.00", "KWD"), "0.55 KWD");
-        assert!(serde_json::from_str::<Share>("\"100.01\"").is_err());
     }
 }

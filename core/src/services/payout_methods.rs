@@ -7,7 +7,9 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, built_in, minor_unit_micros};
+use crate::domain::payout_method::{
+    Definition, FileFormat, Payer, PayoutMethod, Terms, built_in, is_id, minor_unit_micros,
+};
 use crate::money::Currency;
 use crate::storage;
 
@@ -57,6 +59,9 @@ pub struct Changes {
 }
 
 pub async fn change(app: &App, id: &str, changes: Changes) -> Result<PayoutMethod, Error> {
+    if !is_id(id) {
+        return Err(Error::not_found("payout method", shortened(id)));
+    }
     let tx = app.db.begin().await?;
     let found = storage::payout_methods::lock(&tx, id).await?;
     let mut method = found.ok_or_else(|| Error::not_found("payout method", id))?;
@@ -107,8 +112,9 @@ fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
 
 /// Affiliates see what they may choose.
 pub async fn get(app: &App, actor: Actor, id: &str) -> Result<PayoutMethod, Error> {
-    let found = storage::payout_methods::find(app.db.reader(), id).await?;
-    found.filter(|it| it.enabled || actor.is_staff()).ok_or_else(|| Error::not_found("payout method", id))
+    let found = if is_id(id) { storage::payout_methods::find(app.db.reader(), id).await? } else { None };
+    let visible = found.filter(|it| it.enabled || actor.is_staff());
+    visible.ok_or_else(|| Error::not_found("payout method", shortened(id)))
 }
 
 pub async fn list(app: &App, actor: Actor) -> Result<Vec<PayoutMethod>, Error> {
@@ -121,6 +127,10 @@ pub async fn named(db: &impl ConnectionTrait, id: &str) -> Result<PayoutMethod, 
         return Ok(method);
     }
     let known: Vec<_> = storage::payout_methods::list(db, true).await?.into_iter().map(|it| it.id).collect();
-    let given: String = id.chars().take(64).collect();
-    Err(Error::invalid("/method", format!("there is no payout method \"{given}\"; use one of: {}", known.join(", "))))
+    let message = format!("there is no payout method \"{}\"; use one of: {}", shortened(id), known.join(", "));
+    Err(Error::invalid("/method", message))
+}
+
+fn shortened(id: &str) -> String {
+    id.chars().take(64).collect()
 }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms};
+use crate::domain::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
 use crate::money::Currency;
 use crate::services::payout_methods::{self, Changes};
 use crate::web::auth::Caller;
@@ -116,11 +116,7 @@ pub async fn create_payout_method(
     ApiJson(body): ApiJson<PayoutMethodIn>,
 ) -> ApiResult<(StatusCode, Json<PayoutMethodOut>)> {
     let mut issues = Issues::default();
-    let is_word = |id: &str| {
-        let plain = id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        plain && (1..=40).contains(&id.len())
-    };
-    if !is_word(&body.id) {
+    if !is_id(&body.id) {
         issues.add("/id", "invalid_field", "must have 1 to 40 small letters, digits and hyphens");
     }
     let definition = Definition {

@@ -138,11 +138,10 @@ pub async fn request_withdrawal(
         Some("all") => Some(Asked::All),
         _ => AmountIn::read(Some(body.amount), "/amount", &mut issues).map(Asked::This),
     };
-    if asked.is_none() {
-        issues.add("/amount", "invalid_amount", "write an amount such as \"100.00\", or \"all\"");
-    }
     issues.result()?;
-    let (Some(affiliate_id), Some(asked)) = (affiliate_id, asked) else { unreachable!("issues were told of") };
+    let (Some(affiliate_id), Some(asked)) = (affiliate_id, asked) else {
+        return Err(Error::invalid("/amount", "write an amount such as \"100.00\", or \"all\"").into());
+    };
     let has_key = idempotency::has_key(&headers);
     let wanted = Wanted { affiliate_id, method: body.method, asked, currency: body.currency, has_key };
     let (status, withdrawal) = match withdrawals::request(&app, actor, wanted).await? {
