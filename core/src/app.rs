@@ -92,6 +92,8 @@ impl App {
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
+        crate::services::payout_methods::seed(db.writer(), clock.now()).await?;
+
         let host =
             tokio::task::spawn_blocking(move || adapters::Host::start_with_compiler(&cache_dir, compiler)).await??;
         let adapters = Registry::start(host, db.clone(), clock.clone()).await?;

@@ -181,6 +181,8 @@ id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
 id!(EarningId, "ern_", "an earning");
 id!(WithdrawalId, "wdr_", "a withdrawal");
+id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
+id!(PayoutDetailsId, "pdt_", "payout details");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

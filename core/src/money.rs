@@ -242,7 +242,7 @@ impl Serialize for SignedAmount {
 }
 
 /// A share in percent, kept as millionths of a percent ("30" = 30_000_000).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Percent(Amount);
 
 impl Percent {

@@ -14,23 +14,30 @@ use serde_json::{Value, json};
 on_both_databases!(every_error_says_what_to_do);
 
 /// Every code that programs may rely on. Not here, because no request provokes them on purpose: internal, unavailable,
-/// invalid_body, most of adapter_…; in tests of their own (adapters.rs among them): secret_…,
-/// idempotency_key_in_progress, offer_missing.
-const CODES: [&str; 34] = [
+/// invalid_body, most of adapter_…, fee_exceeds_amount; in tests of their own (adapters.rs, withdrawals.rs and
+/// withdrawal_batches.rs among them): secret_…, idempotency_key_in_progress, offer_missing, balance_indebted,
+/// payout_method_disabled, affiliate_suspended, batch_settled, payer_missing, wrong_file_format, unreadable_results.
+const CODES: [&str; 42] = [
     "adapter_not_a_component",
     "adapter_too_large",
     "amount_missing",
+    "amount_too_precise",
     "attribution_missing",
+    "below_minimum",
     "body_too_large",
     "conversion_already_approved",
     "conversion_already_rejected",
+    "currency_not_paid",
     "delivery_not_retryable",
     "forbidden",
     "idempotency_key_reused",
+    "illegal_step",
+    "insufficient_balance",
     "invalid_amount",
     "invalid_batch",
     "invalid_config",
     "invalid_cursor",
+    "invalid_details",
     "invalid_field",
     "invalid_id",
     "invalid_idempotency_key",
@@ -41,7 +48,9 @@ const CODES: [&str; 34] = [
     "method_not_allowed",
     "not_a_click",
     "not_found",
+    "nothing_to_pay",
     "offer_mismatch",
+    "payout_details_missing",
     "taken",
     "unauthorized",
     "unknown_adapter",
@@ -292,6 +301,28 @@ async fn every_error_says_what_to_do(db: Database) {
     let settings =
         json!({"guards": {"token": {"parameter": "", "value": "abc"}}, "reply": {"status": 404, "body": ""}});
     g.post("invalid_field_settings_of_a_source", sources, source(json!({"settings": settings}))).await;
+
+    // Withdrawals. What T-2 earned is available: 12.50 USD.
+    g.t.deliver_all().await;
+    let withdrawals = "/api/v1/withdrawals";
+    let ask = |method: &str, amount: &str, currency: &str| json!({"affiliate_id": affiliate.id, "method": method, "amount": amount, "currency": currency});
+    g.post("payout_details_missing", withdrawals, ask("paypal", "12.00", "USD")).await;
+    let wrong = json!({"affiliate_id": affiliate.id, "method": "sepa", "details": {"iban": "DE89370400440532013001"}});
+    let answer = g.t.admin.send(g.t.admin.request(Method::PUT, "/api/v1/payout-details").json(&wrong)).await;
+    g.show("invalid_details", &answer);
+    let right =
+        json!({"affiliate_id": affiliate.id, "method": "paypal", "details": {"email": "affiliate@example.com"}});
+    g.t.admin.send(g.t.admin.request(Method::PUT, "/api/v1/payout-details").json(&right)).await.expect(200);
+    g.post("insufficient_balance", withdrawals, ask("paypal", "12.51", "USD")).await;
+    g.post("insufficient_balance_of_nothing", withdrawals, ask("paypal", "all", "EUR")).await;
+    g.post("below_minimum", withdrawals, ask("paypal", "9.99", "USD")).await;
+    g.post("amount_too_precise", withdrawals, ask("paypal", "12.001", "USD")).await;
+    g.post("currency_not_paid", withdrawals, ask("sepa", "12.00", "USD")).await;
+    g.post("invalid_field_method", withdrawals, ask("cash", "12.00", "USD")).await;
+    let made = g.t.admin.post(withdrawals, &ask("paypal", "12.00", "USD")).await.expect(201);
+    let path = format!("{withdrawals}/{}", text(&made, "id"));
+    g.post("illegal_step", &format!("{path}/pay"), json!({"reference": "X"})).await;
+    g.post("nothing_to_pay", "/api/v1/withdrawal-batches", json!({"method": "paypal", "currency": "USD"})).await;
 
     // Deliveries and keys.
     g.t.receiver.always("/p", Reply::status(200));

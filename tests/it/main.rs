@@ -22,3 +22,6 @@ mod postbacks;
 mod rules;
 mod templates;
 mod tracking;
+mod withdrawal_batches;
+mod withdrawal_crash;
+mod withdrawals;

@@ -6,6 +6,7 @@ use crate::money::{Currency, Money};
 
 use super::earning::{Balances, Earning};
 use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
+use super::withdrawal::{Status, Withdrawal};
 
 /// An earning came to be; its hold begins.
 pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, at: Timestamp) -> Posting {
@@ -116,6 +117,39 @@ pub fn withdrawal_returned(
     of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides, at)
 }
 
+/// The program keeps a part of what was reserved, for paying the rest.
+pub fn withdrawal_fee(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    fee: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= fee.micros;
+    let sides = [(Account::Withdrawing(affiliate), -fee.micros), (Account::Program, fee.micros)];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides, at)
+}
+
+/// What the last step of a withdrawal does to the books.
+pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp) -> Vec<Posting> {
+    let (affiliate, id) = (it.affiliate_id, it.id);
+    let noted = |posting: Posting| match it.status.note() {
+        Some(note) => posting.noting(note),
+        None => posting,
+    };
+    match it.status {
+        Status::Requested | Status::Approved => Vec::new(),
+        Status::Paid { .. } => {
+            let paid = noted(withdrawal_paid(affiliate, id, it.net(), balance, at));
+            let fee = (it.fee.micros > 0).then(|| withdrawal_fee(affiliate, id, it.fee, balance, at));
+            [paid].into_iter().chain(fee).collect()
+        }
+        Status::Refused { .. } | Status::Failed { .. } | Status::Cancelled => {
+            vec![noted(withdrawal_returned(affiliate, id, it.amount, balance, at))]
+        }
+    }
+}
+
 fn of_withdrawal<const N: usize>(
     withdrawal: WithdrawalId,
     kind: PostingKind,
@@ -148,4 +182,27 @@ pub fn exchanged(
     };
     let exchange = PostingId::new(at);
     [half(taken, "taken", exchange), half(given, "given", exchange)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::withdrawal::samples::withdrawal;
+
+    #[test]
+    fn a_settled_withdrawal_leaves_nothing_reserved() {
+        let at = Timestamp::from_millis(1);
+        let reserved = |debt| Balance { available: 0, withdrawing: 100_000_000, paid: 0, debt };
+        let settled = |status: Status, debt| {
+            let mut balance = reserved(debt);
+            let postings = withdrawal_settled(&Withdrawal { status, ..withdrawal() }, &mut balance, at);
+            (postings.len(), balance)
+        };
+        let paid = settled(Status::Paid { reference: "TX".into() }, 0);
+        assert_eq!(paid, (2, Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 0 }), "the fee is kept");
+        let back = settled(Status::Cancelled, 30_000_000);
+        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        assert_eq!(back, (1, wanted), "what comes back settles a debt first");
+        assert_eq!(settled(Status::Approved, 0), (0, reserved(0)));
+    }
 }

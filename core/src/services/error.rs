@@ -9,6 +9,8 @@ use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
 use crate::domain::ledger::Insufficient;
 use crate::domain::permission::Denied;
+use crate::domain::withdrawal::{IllegalStep, WithdrawalError};
+use crate::domain::withdrawal_batch::BatchError;
 use crate::storage::writer::Stopped;
 
 use super::conversions::ConversionError;
@@ -60,6 +62,12 @@ pub enum Error {
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]
     NotRetryable(#[from] NotRetryable),
+    #[error("{0}")]
+    Withdrawal(#[from] WithdrawalError),
+    #[error("{0}")]
+    IllegalStep(#[from] IllegalStep),
+    #[error("{0}")]
+    Batch(#[from] BatchError),
     #[error("{}", .0.sentence())]
     VerificationFailed(Box<Verification>),
     #[error("{0}")]

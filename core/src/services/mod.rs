@@ -17,6 +17,8 @@ pub mod inbound;
 pub mod inbox;
 pub mod links;
 pub mod offers;
+pub mod payout_details;
+pub mod payout_methods;
 pub mod plan;
 pub mod postbacks;
 pub mod recruiting;
@@ -28,5 +30,7 @@ pub mod sending;
 pub mod sources;
 pub mod templates;
 pub mod wire;
+pub mod withdrawal_batches;
+pub mod withdrawals;
 
 pub use error::{Error, FieldIssue};

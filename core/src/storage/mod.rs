@@ -22,11 +22,15 @@ pub mod ledger;
 pub mod links;
 pub mod offers;
 pub mod page;
+pub mod payout_details;
+pub mod payout_methods;
 pub mod postbacks;
 pub mod program_settings;
 pub mod queue;
 pub mod sources;
 pub mod upkeep;
+pub mod withdrawal_batches;
+pub mod withdrawals;
 pub mod writer;
 
 pub use database::Database;

@@ -4,11 +4,13 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use crate::clock::Timestamp;
 use crate::domain::recruiting::Recruiting;
+use crate::domain::withdrawal::WithdrawalSettings;
 
 use super::database::for_update;
 use super::{from_json, json};
 
 const RECRUITING: &str = "recruiting";
+const WITHDRAWALS: &str = "withdrawals";
 
 pub async fn find_recruiting(db: &impl ConnectionTrait) -> Result<Recruiting, DbErr> {
     read(db, "").await
@@ -31,4 +33,19 @@ pub async fn save_recruiting(tx: &impl ConnectionTrait, it: &Recruiting, at: Tim
     let sql = "UPDATE program_settings SET value = $1, updated_at = $2 WHERE key = $3";
     let values = [json(it).into(), at.into(), RECRUITING.into()];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
+}
+
+pub async fn find_withdrawals(db: &impl ConnectionTrait) -> Result<WithdrawalSettings, DbErr> {
+    let sql = "SELECT value FROM program_settings WHERE key = $1";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [WITHDRAWALS.into()]);
+    let row = db.query_one_raw(statement).await?;
+    let text: Option<String> = row.map(|row| row.try_get("", "value")).transpose()?;
+    text.map_or(Ok(WithdrawalSettings::default()), |text| from_json("program_settings", &text))
+}
+
+pub async fn save_withdrawals(db: &impl ConnectionTrait, it: &WithdrawalSettings, at: Timestamp) -> Result<(), DbErr> {
+    let sql = "INSERT INTO program_settings (key, value, updated_at) VALUES ($1, $2, $3)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at";
+    let values = [WITHDRAWALS.into(), json(it).into(), at.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
 }

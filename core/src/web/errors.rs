@@ -10,6 +10,7 @@ use crate::domain::adapter::WAITING;
 use crate::domain::inbound_request::Finding;
 use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
+use crate::domain::withdrawal_batch::BatchError;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -82,6 +83,12 @@ impl From<Error> for Problem {
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
+            Error::Withdrawal(error) => (unprocessable, error.code()),
+            Error::IllegalStep(_) => (StatusCode::CONFLICT, "illegal_step"),
+            Error::Batch(error @ (BatchError::WrongFormat { .. } | BatchError::UnreadableResults(_))) => {
+                (unprocessable, error.code())
+            }
+            Error::Batch(error) => (StatusCode::CONFLICT, error.code()),
             Error::VerificationFailed(_) => (unprocessable, "verification_failed"),
             Error::Adapter(error @ AdapterError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, error.code()),
             Error::Adapter(error @ (AdapterError::Engine { .. } | AdapterError::Busy)) => {

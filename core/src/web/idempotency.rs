@@ -22,6 +22,11 @@ use super::router::BODY_LIMIT;
 const HEADER: &str = "idempotency-key";
 const KEY_MAX_CHARS: usize = 255;
 
+/// Whether the caller says which requests are the same.
+pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
+    headers.contains_key(HEADER)
+}
+
 /// Axum middleware over the API.
 pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).map(HeaderValue::to_str);

@@ -16,8 +16,7 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, adjustments, affiliates, api_keys, balances, clicks, conversions, deliveries, earnings, events,
-    inbound_requests, links, offers, postbacks, recruiting, sources, templates,
+    adapters, adjustments, affiliates, api_keys, balances, clicks, conversions, deliveries, earnings, events, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, openapi, pages, tracking};
@@ -70,6 +69,23 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(inbound_requests::list_inbound_requests))
         .routes(routes!(inbound_requests::get_inbound_request))
         .routes(routes!(inbound_requests::replay_inbound_request))
+        .routes(routes!(payout_methods::create_payout_method, payout_methods::list_payout_methods))
+        .routes(routes!(payout_methods::get_payout_method, payout_methods::change_payout_method))
+        .routes(routes!(payout_details::set_payout_details, payout_details::list_payout_details))
+        .routes(routes!(payout_details::remove_payout_details))
+        .routes(routes!(withdrawals::request_withdrawal, withdrawals::list_withdrawals))
+        .routes(routes!(withdrawals::approve_withdrawals))
+        .routes(routes!(withdrawals::get_withdrawal))
+        .routes(routes!(withdrawals::approve_withdrawal))
+        .routes(routes!(withdrawals::refuse_withdrawal))
+        .routes(routes!(withdrawals::pay_withdrawal))
+        .routes(routes!(withdrawals::fail_withdrawal))
+        .routes(routes!(withdrawals::cancel_withdrawal))
+        .routes(routes!(withdrawals::get_withdrawal_settings, withdrawals::set_withdrawal_settings))
+        .routes(routes!(withdrawal_batches::create_withdrawal_batch, withdrawal_batches::list_withdrawal_batches))
+        .routes(routes!(withdrawal_batches::get_withdrawal_batch))
+        .routes(routes!(withdrawal_batches::export_withdrawal_batch))
+        .routes(routes!(withdrawal_batches::take_withdrawal_results))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
 }

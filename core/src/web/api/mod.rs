@@ -13,10 +13,14 @@ pub mod events;
 pub mod inbound_requests;
 pub mod links;
 pub mod offers;
+pub mod payout_details;
+pub mod payout_methods;
 pub mod postbacks;
 pub mod recruiting;
 pub mod sources;
 pub mod templates;
+pub mod withdrawal_batches;
+pub mod withdrawals;
 
 use std::collections::BTreeMap;
 
@@ -78,6 +82,11 @@ fn made_of(
 struct AmountIn(serde_json::Value);
 
 impl AmountIn {
+    /// The text as it came, for amounts that may also be a word.
+    fn word(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+
     fn read(this: Option<Self>, path: &str, issues: &mut Issues) -> Option<crate::money::Amount> {
         let message = match this?.0 {
             serde_json::Value::Null => return None,

@@ -1,0 +1,170 @@
+//! What a bank or PayPal made of a batch, as a CSV file: one line a withdrawal. A line that can't be read is told of
+//! by its number and leaves the others alone.
+
+use crate::ids::WithdrawalId;
+
+use super::csv;
+use super::withdrawal::Status;
+use super::withdrawal_batch::BatchError;
+
+/// One line of the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    pub number: usize,
+    /// As it was written.
+    pub given_id: String,
+    pub verdict: Result<(WithdrawalId, Status), LineError>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LineError {
+    #[error("\"{0}\" is not the id of a withdrawal; it should look like wdr_06a5xk2m7q8r9stvwxyz012345")]
+    NoId(String),
+    #[error("\"{0}\" is no status; write paid or failed")]
+    UnknownStatus(String),
+    #[error("a payment needs its reference; fill the column \"reference\"")]
+    ReferenceMissing,
+    #[error("a failed payment needs its reason; fill the column \"reason\"")]
+    ReasonMissing,
+    #[error("reference and reason have at most {LONGEST} characters")]
+    TooLong,
+    #[error("withdrawal {0} is not in this batch")]
+    NotInBatch(String),
+    #[error("{0}")]
+    IllegalStep(#[from] super::withdrawal::IllegalStep),
+}
+
+impl LineError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoId(_) => "invalid_id",
+            Self::UnknownStatus(_) => "unknown_status",
+            Self::ReferenceMissing => "reference_missing",
+            Self::ReasonMissing => "reason_missing",
+            Self::TooLong => "invalid_field",
+            Self::NotInBatch(_) => "not_in_batch",
+            Self::IllegalStep(_) => "illegal_step",
+        }
+    }
+}
+
+/// Of a reference or a reason.
+pub const LONGEST: usize = 200;
+const MOST_LINES: usize = 20_000;
+
+/// The columns may stand in any order and under the names that banks and PayPal use.
+const ID: [&str; 6] = ["withdrawal_id", "end_to_end_id", "endtoendid", "customer_id", "reference_id", "id"];
+const STATUS: [&str; 2] = ["status", "state"];
+const REFERENCE: [&str; 4] = ["reference", "external_reference", "transaction_id", "txid"];
+const REASON: [&str; 3] = ["reason", "error", "message"];
+
+pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
+    let records =
+        csv::read(text).map_err(|error| BatchError::UnreadableResults(format!("the file is no CSV: {error}")))?;
+    let (heading, records) = records.split_first().ok_or_else(|| {
+        let wanted = "the file is empty; send CSV with the columns withdrawal_id, status, reference, reason";
+        BatchError::UnreadableResults(wanted.into())
+    })?;
+    if records.len() > MOST_LINES {
+        return Err(BatchError::UnreadableResults(format!(
+            "the file has {} lines; send at most {MOST_LINES} at once",
+            records.len()
+        )));
+    }
+    let column = |names: &[&str]| {
+        let wanted = |cell: &String| names.contains(&cell.to_lowercase().replace([' ', '-'], "_").as_str());
+        heading.cells.iter().position(wanted)
+    };
+    let required = |names: &[&str]| {
+        column(names).ok_or_else(|| {
+            let found = heading.cells.join(", ");
+            BatchError::UnreadableResults(format!(
+                "the first line must name the columns; \"{}\" is missing among: {found}",
+                names[0]
+            ))
+        })
+    };
+    let (id, status) = (required(&ID)?, required(&STATUS)?);
+    let (reference, reason) = (column(&REFERENCE), column(&REASON));
+    let lines = records.iter().map(|record| {
+        let cell = |at: usize| record.cells.get(at).map(|it| it.trim_start_matches('\'').trim()).unwrap_or_default();
+        let optional = |at: Option<usize>| at.map(cell).filter(|it| !it.is_empty());
+        Line {
+            number: record.line,
+            given_id: cell(id).chars().take(64).collect(),
+            verdict: verdict(cell(id), cell(status), optional(reference), optional(reason)),
+        }
+    });
+    Ok(lines.collect())
+}
+
+fn verdict(
+    id: &str,
+    status: &str,
+    reference: Option<&str>,
+    reason: Option<&str>,
+) -> Result<(WithdrawalId, Status), LineError> {
+    let shortened = |text: &str| text.chars().take(64).collect::<String>();
+    let id = id.parse().map_err(|_| LineError::NoId(shortened(id)))?;
+    if [reference, reason].into_iter().flatten().any(|it| it.chars().count() > LONGEST || it.contains(char::is_control))
+    {
+        return Err(LineError::TooLong);
+    }
+    let status = match status.to_lowercase().as_str() {
+        "paid" | "completed" | "success" | "accp" | "acsc" => {
+            Status::Paid { reference: reference.ok_or(LineError::ReferenceMissing)?.to_owned() }
+        }
+        "failed" | "returned" | "denied" | "blocked" | "rejected" | "rjct" => {
+            Status::Failed { reason: reason.ok_or(LineError::ReasonMissing)?.to_owned() }
+        }
+        _ => return Err(LineError::UnknownStatus(shortened(status))),
+    };
+    Ok((id, status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "wdr_06a5xk2m7q8r9stvwxyz012345";
+
+    #[test]
+    fn each_line_is_judged_for_itself() {
+        let text = format!(
+            "Status;Withdrawal ID;Reference;Reason\r\npaid;{A};TX-1;\r\n\r\nfailed;{A};;\"account; closed\"\r\nPAID;{A};;\r\nfailed;{A};;\r\nmaybe;{A};;\r\npaid;nonsense;TX;\r\n"
+        );
+        let lines = read(&text).unwrap();
+        let verdicts: Vec<_> = lines
+            .iter()
+            .map(|it| {
+                let code = match &it.verdict {
+                    Ok((_, status)) => status.note().unwrap_or_default().to_owned(),
+                    Err(error) => error.code().to_owned(),
+                };
+                (it.number, code)
+            })
+            .collect();
+        let wanted = [
+            (2, "TX-1"),
+            (4, "account; closed"),
+            (5, "reference_missing"),
+            (6, "reason_missing"),
+            (7, "unknown_status"),
+            (8, "invalid_id"),
+        ];
+        assert_eq!(verdicts, wanted.map(|(line, code)| (line, code.to_owned())));
+    }
+
+    #[test]
+    fn a_file_without_its_columns_is_refused_as_a_whole() {
+        for (text, part) in [
+            ("", "empty"),
+            ("status,reference\npaid,1", "\"withdrawal_id\" is missing"),
+            ("id,reference\n1,1", "\"status\" is missing"),
+            ("id,status\n\"1,paid", "never closed"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Withdrawals: an affiliate asks for its money, and each step until it arrives or comes back.
+//!
+//! ```text
+//! requested -> approved -> paid
+//!     |  |         +-----> failed
+//!     |  +---------------> refused
+//!     +------------------> cancelled
+//! ```
+
+pub mod request;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
+use crate::money::Money;
+
+use super::payout_details::Fields;
+pub use request::{Asked, WithdrawalError, WithdrawalSettings, price};
+
+/// A second request like the last one within this time is the same click.
+pub const SAME_CLICK: Duration = Duration::from_secs(10);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Status {
+    Requested,
+    Approved,
+    /// With what the bank or PayPal calls the payment.
+    Paid {
+        reference: String,
+    },
+    Refused {
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
+    Cancelled,
+}
+
+impl Status {
+    pub const WORDS: [&'static str; 6] = ["requested", "approved", "paid", "refused", "failed", "cancelled"];
+
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Paid { .. } => "paid",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The reference of a payment, or the reason why there is none.
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            Self::Paid { reference } => Some(reference),
+            Self::Refused { reason } | Self::Failed { reason } => Some(reason),
+            Self::Requested | Self::Approved | Self::Cancelled => None,
+        }
+    }
+
+    /// From two columns; `None` for an unknown word.
+    pub fn from_parts(word: &str, note: Option<String>) -> Option<Self> {
+        let note = note.unwrap_or_default();
+        Some(match word {
+            "requested" => Self::Requested,
+            "approved" => Self::Approved,
+            "paid" => Self::Paid { reference: note },
+            "refused" => Self::Refused { reason: note },
+            "failed" => Self::Failed { reason: note },
+            "cancelled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+
+    /// Whether nothing is reserved any more: the money is paid or back.
+    pub fn settles(&self) -> bool {
+        !matches!(self, Self::Requested | Self::Approved)
+    }
+}
+
+/// One step of a withdrawal: what happened when, and who did it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    pub status: String,
+    pub at: Timestamp,
+    /// The caller's name, as the log of keys knows it.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    pub id: WithdrawalId,
+    pub affiliate_id: AffiliateId,
+    pub method: String,
+    /// What leaves the balance.
+    pub amount: Money,
+    /// The part of it that the program keeps.
+    pub fee: Money,
+    /// Whether the whole balance was asked for.
+    pub asked_all: bool,
+    pub status: Status,
+    pub history: Vec<Step>,
+    /// The details at the time of the request, sealed for this withdrawal: a later change redirects nothing.
+    pub sealed_details: String,
+    pub masked_details: Fields,
+    pub details_changed_at: Timestamp,
+    pub batch_id: Option<WithdrawalBatchId>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A step that the state machine does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("withdrawal {id} is {current}{} and can't become {wanted}; {}", described(note), hint(current, wanted))]
+pub struct IllegalStep {
+    pub id: WithdrawalId,
+    pub current: &'static str,
+    pub note: Option<String>,
+    pub wanted: &'static str,
+}
+
+fn described(note: &Option<String>) -> String {
+    note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default()
+}
+
+fn hint(current: &str, wanted: &str) -> &'static str {
+    match (current, wanted) {
+        ("requested", "paid" | "failed") => "approve it first, or refuse it",
+        ("approved", "refused" | "cancelled") => {
+            "its payment may be under way; report it as failed if it did not arrive"
+        }
+        ("paid", _) => "if the money came back, book an adjustment",
+        _ => "its money went back to the balance, from where it can be requested again",
+    }
+}
+
+/// Whether a step changed anything. Repeating one is harmless.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    Now,
+    Already,
+}
+
+impl Withdrawal {
+    /// What arrives.
+    pub fn net(&self) -> Money {
+        Money { micros: self.amount.micros - self.fee.micros, currency: self.amount.currency }
+    }
+
+    /// Takes the next step, if the state machine has it.
+    pub fn advance(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
+        use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested};
+        match (&self.status, &wanted) {
+            (current, wanted) if current == wanted => return Ok(Applied::Already),
+            (Requested, Approved | Refused { .. } | Cancelled) | (Approved, Paid { .. } | Failed { .. }) => {}
+            (current, wanted) => {
+                let note = current.note().map(str::to_owned);
+                return Err(IllegalStep { id: self.id, current: current.word(), note, wanted: wanted.word() });
+            }
+        }
+        self.history.push(step(&wanted, by, at));
+        self.status = wanted;
+        self.updated_at = at;
+        Ok(Applied::Now)
+    }
+
+    /// Whether a request with these words, made at `now`, is the click that made this one.
+    pub fn is_same_click(&self, asked: Asked, now: Timestamp) -> bool {
+        let same = match asked {
+            Asked::All => self.asked_all,
+            Asked::This(amount) => !self.asked_all && amount == self.amount.amount(),
+        };
+        same && self.status == Status::Requested && now.since(self.created_at) < SAME_CLICK
+    }
+}
+
+/// The first step, and each that follows.
+pub fn step(status: &Status, by: &str, at: Timestamp) -> Step {
+    Step { status: status.word().to_owned(), at, by: by.to_owned(), note: status.note().map(str::to_owned) }
+}
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// A request of 100.00 EUR by SEPA.
+    pub fn withdrawal() -> Withdrawal {
+        let at = Timestamp::from_millis(1_763_647_000_000);
+        let money = |text: &str| text.parse::<crate::money::Amount>().unwrap().of("EUR".parse().unwrap());
+        Withdrawal {
+            id: WithdrawalId::new(at),
+            affiliate_id: AffiliateId::new(at),
+            method: "sepa".into(),
+            amount: money("100.00"),
+            fee: money("1.00"),
+            asked_all: false,
+            status: Status::Requested,
+            history: vec![step(&Status::Requested, "affiliate", at)],
+            sealed_details: String::new(),
+            masked_details: Fields::new(),
+            details_changed_at: at,
+            batch_id: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paid(reference: &str) -> Status {
+        Status::Paid { reference: reference.into() }
+    }
+
+    fn refused(reason: &str) -> Status {
+        Status::Refused { reason: reason.into() }
+    }
+
+    fn failed(reason: &str) -> Status {
+        Status::Failed { reason: reason.into() }
+    }
+
+    #[test]
+    fn every_step_is_taken_repeated_or_refused() {
+        use Status::{Approved, Cancelled, Requested};
+        let all = [
+            Requested,
+            Approved,
+            paid("1"),
+            paid("2"),
+            refused("a"),
+            refused("b"),
+            failed("a"),
+            failed("b"),
+            Cancelled,
+        ];
+        let steps = [
+            (Requested, Approved),
+            (Requested, refused("a")),
+            (Requested, refused("b")),
+            (Requested, Cancelled),
+            (Approved, paid("1")),
+            (Approved, paid("2")),
+            (Approved, failed("a")),
+            (Approved, failed("b")),
+        ];
+        for from in &all {
+            for to in &all {
+                let before = Withdrawal { status: from.clone(), ..samples::withdrawal() };
+                let mut it = before.clone();
+                let result = it.advance(to.clone(), "key", Timestamp::from_millis(7));
+                if from == to {
+                    assert_eq!((result, it.history.len()), (Ok(Applied::Already), 1), "{from:?}");
+                } else if steps.contains(&(from.clone(), to.clone())) {
+                    assert_eq!((result, &it.status, it.history.len()), (Ok(Applied::Now), to, 2));
+                    let step = it.history.last().unwrap();
+                    assert_eq!((step.status.as_str(), step.note.as_deref()), (to.word(), to.note()));
+                    assert_eq!(Status::from_parts(to.word(), to.note().map(str::to_owned)), Some(to.clone()));
+                } else {
+                    let error = result.expect_err("there is no such step").to_string();
+                    assert!(error.contains(from.word()) && error.contains("; "), "{error}");
+                    assert_eq!((&it.status, it.history.len()), (from, 1), "{from:?} -> {to:?}");
+                }
+            }
+        }
+        assert!(all.iter().all(|it| Status::WORDS.contains(&it.word())));
+    }
+
+    #[test]
+    fn the_same_click_is_the_same_words_within_seconds() {
+        let it = samples::withdrawal();
+        let at = |ms: u64| it.created_at.plus(Duration::from_millis(ms));
+        let same = |text: &str| Asked::This(text.parse().unwrap());
+        assert!(it.is_same_click(same("100"), at(9_999)));
+        assert!(!it.is_same_click(same("100"), at(10_000)));
+        assert!(!it.is_same_click(same("100.01"), at(1)));
+        assert!(!it.is_same_click(Asked::All, at(1)));
+        let approved = Withdrawal { status: Status::Approved, ..it.clone() };
+        assert!(!approved.is_same_click(same("100"), at(1)));
+    }
+}

@@ -1,0 +1,141 @@
+//! Withdrawal batches: made of what is approved, exported as a payment file, settled by the file of results.
+
+use std::collections::BTreeSet;
+
+use crate::app::App;
+use crate::domain::actor::Actor;
+use crate::domain::payment_file::{self, Payment, PaymentFile};
+use crate::domain::payment_results::{self, Line, LineError};
+use crate::domain::payout_method::FileFormat;
+use crate::domain::withdrawal::{Applied, Status};
+use crate::domain::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
+use crate::ids::{WithdrawalBatchId, WithdrawalId};
+use crate::money::Currency;
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::withdrawals::store;
+use super::{Error, payout_details, payout_methods};
+
+/// Takes what is approved and in no batch yet, the oldest first.
+pub async fn create(
+    app: &App,
+    actor: Actor,
+    method: &str,
+    currency: Currency,
+) -> Result<(WithdrawalBatch, Progress), Error> {
+    let tx = app.db.begin().await?;
+    let method = payout_methods::named(&tx, method).await?;
+    let mut withdrawals = storage::withdrawals::claim_to_pay(&tx, &method.id, currency, LARGEST).await?;
+    if withdrawals.is_empty() {
+        return Err(BatchError::NothingToPay { method: method.id, currency }.into());
+    }
+    let now = app.clock.now();
+    let batch = WithdrawalBatch {
+        id: WithdrawalBatchId::new(now),
+        method: method.id,
+        currency,
+        count: i32::try_from(withdrawals.len()).expect("no more than LARGEST"),
+        net_micros: withdrawals.iter().map(|it| it.net().micros).sum(),
+        created_by: actor.name(),
+        created_at: now,
+    };
+    for it in &mut withdrawals {
+        it.batch_id = Some(batch.id);
+        it.updated_at = now;
+    }
+    storage::withdrawal_batches::insert(&tx, &batch).await?;
+    storage::withdrawals::save(&tx, &withdrawals.iter().collect::<Vec<_>>()).await?;
+    tx.commit().await?;
+    let progress = Progress { open: i64::from(batch.count), ..Progress::default() };
+    Ok((batch, progress))
+}
+
+/// What is still to be paid of it, as a file. The same until a result comes in.
+pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
+    let db = app.db.reader();
+    let (batch, _) = get(app, id).await?;
+    let method = payout_methods::named(db, &batch.method).await?;
+    let withdrawals = storage::withdrawals::list_open(db, id).await?;
+    let affiliates: BTreeSet<_> = withdrawals.iter().map(|it| it.affiliate_id).collect();
+    let affiliates = storage::affiliates::find_many(db, affiliates).await?;
+    let payment = |it: &crate::domain::withdrawal::Withdrawal| {
+        Ok::<_, Error>(Payment {
+            id: it.id,
+            affiliate_id: it.affiliate_id,
+            affiliate_name: affiliates.get(&it.affiliate_id).map(|it| it.name.clone()).unwrap_or_default(),
+            net: it.net(),
+            details: payout_details::open(&app.vault, &it.sealed_details, &it.id.to_string())?,
+        })
+    };
+    let payments = withdrawals.iter().map(payment).collect::<Result<Vec<_>, _>>()?;
+    Ok(payment_file::write(&batch, &method, format.unwrap_or(method.file), &payments, app.clock.now())?)
+}
+
+/// What a line of the results did.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    Applied(WithdrawalId, Status),
+    /// It was known already.
+    Unchanged(WithdrawalId),
+    Wrong(LineError),
+}
+
+/// Applies what the bank says, line by line: what is right is applied in one transaction, what is not is told of.
+/// The same file again changes nothing.
+pub async fn take_results(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalBatchId,
+    text: &str,
+) -> Result<(Vec<(Line, Effect)>, Progress), Error> {
+    let lines = payment_results::read(text)?;
+    let tx = app.db.begin().await?;
+    storage::withdrawal_batches::find(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
+    let mut withdrawals = storage::withdrawals::lock_batch(&tx, id).await?;
+    let now = app.clock.now();
+    let (mut effects, mut changed) = (Vec::with_capacity(lines.len()), BTreeSet::new());
+    for line in lines {
+        let effect = match line.verdict.clone() {
+            Err(error) => Effect::Wrong(error),
+            Ok((id, status)) => match withdrawals.get_mut(&id) {
+                None => Effect::Wrong(LineError::NotInBatch(id.to_string())),
+                Some(it) => match it.advance(status.clone(), &actor.name(), now) {
+                    Ok(Applied::Now) => {
+                        changed.insert(id);
+                        Effect::Applied(id, status)
+                    }
+                    Ok(Applied::Already) => Effect::Unchanged(id),
+                    Err(error) => Effect::Wrong(error.into()),
+                },
+            },
+        };
+        effects.push((line, effect));
+    }
+    let changed: Vec<_> = changed.iter().filter_map(|id| withdrawals.get(id)).collect();
+    store(&tx, &changed, now).await?;
+    tx.commit().await?;
+    let progress = progress_of(app, id).await?;
+    Ok((effects, progress))
+}
+
+pub async fn get(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Progress), Error> {
+    let found = storage::withdrawal_batches::find(app.db.reader(), id).await?;
+    let batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
+    Ok((batch, progress_of(app, id).await?))
+}
+
+async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error> {
+    let progress = storage::withdrawals::progress(app.db.reader(), &[id]).await?;
+    Ok(progress.get(&id).copied().unwrap_or_default())
+}
+
+pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
+    let page = storage::withdrawal_batches::list(app.db.reader(), page).await?;
+    let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
+    let progress = storage::withdrawals::progress(app.db.reader(), &ids).await?;
+    Ok(page.map(|it| {
+        let progress = progress.get(&it.id).copied().unwrap_or_default();
+        (it, progress)
+    }))
+}

@@ -1,0 +1,186 @@
+//! Withdrawals: requested, approved, paid, or given back. Each step is one transaction: state and money together.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::AffiliateStatus;
+use crate::domain::postings;
+use crate::domain::withdrawal::{
+    Applied, Asked, IllegalStep, Status, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+};
+use crate::ids::{AffiliateId, WithdrawalId};
+use crate::money::{Currency, Money};
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+use crate::storage::withdrawals::Filter;
+
+use super::clicks::confine;
+use super::{Error, payout_details, payout_methods};
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub affiliate_id: AffiliateId,
+    pub method: String,
+    pub asked: Asked,
+    pub currency: Currency,
+    /// The caller says by an `Idempotency-Key` which requests are the same.
+    pub has_key: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Requested {
+    New(Withdrawal),
+    /// The second half of a double click: what the first one made.
+    Known(Withdrawal),
+}
+
+/// Reserves the money. Without an `Idempotency-Key` the same request within seconds is the same click.
+pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requested, Error> {
+    let affiliate_id = wanted.affiliate_id;
+    let unknown = || Error::not_found("affiliate", affiliate_id);
+    if !actor.may_see(affiliate_id) {
+        return Err(unknown());
+    }
+    let tx = app.db.begin().await?;
+    let affiliate = storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
+    let method = payout_methods::named(&tx, &wanted.method).await?;
+    let program = storage::program_settings::find_withdrawals(&tx).await?;
+    // Requests of one affiliate and currency stand in line here; each sees what the one before left.
+    let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
+    let now = app.clock.now();
+    let last = storage::withdrawals::find_last(&tx, affiliate_id, &method.id, wanted.currency).await?;
+    if let Some(last) = last.filter(|it| !wanted.has_key && it.is_same_click(wanted.asked, now)) {
+        return Ok(Requested::Known(last));
+    }
+    if affiliate.status == AffiliateStatus::Suspended {
+        return Err(WithdrawalError::Suspended.into());
+    }
+    let money = |micros| Money { micros, currency: wanted.currency };
+    let program_minimum = program.minimums.get(&wanted.currency).copied();
+    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
+    let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
+    let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
+    let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
+
+    let id = WithdrawalId::new(now);
+    let withdrawal = Withdrawal {
+        id,
+        affiliate_id,
+        method: method.id,
+        amount,
+        fee,
+        asked_all: wanted.asked == Asked::All,
+        status: Status::Requested,
+        history: vec![step(&Status::Requested, &actor.name(), now)],
+        sealed_details: payout_details::seal(&app.vault, &fields, &id.to_string()),
+        masked_details: details.masked,
+        details_changed_at: details.updated_at,
+        batch_id: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
+        .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
+    storage::withdrawals::insert(&tx, &withdrawal).await?;
+    storage::ledger::post(&tx, &[posting]).await?;
+    tx.commit().await?;
+    Ok(Requested::New(withdrawal))
+}
+
+/// Takes the next step; money moves with it. Repeating a step changes nothing.
+pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Withdrawal, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
+    let now = app.clock.now();
+    if withdrawal.advance(wanted, &actor.name(), now)? == Applied::Now {
+        store(&tx, &[&withdrawal], now).await?;
+        tx.commit().await?;
+    }
+    Ok(withdrawal)
+}
+
+/// What became of one of many.
+pub type Advanced = (WithdrawalId, Result<Withdrawal, AdvanceError>);
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AdvanceError {
+    #[error("there is no withdrawal {0}")]
+    NotFound(WithdrawalId),
+    #[error("{0}")]
+    IllegalStep(#[from] IllegalStep),
+}
+
+/// Approves each that can be approved, all of them in one transaction.
+pub async fn approve_many(app: &App, actor: Actor, ids: &[WithdrawalId]) -> Result<Vec<Advanced>, Error> {
+    let tx = app.db.begin().await?;
+    let mut found = storage::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
+    let now = app.clock.now();
+    let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
+    for id in ids {
+        let answer = match found.get_mut(id) {
+            None => Err(AdvanceError::NotFound(*id)),
+            Some(it) => match it.advance(Status::Approved, &actor.name(), now) {
+                Ok(applied) => {
+                    if applied == Applied::Now {
+                        changed.insert(*id);
+                    }
+                    Ok(it.clone())
+                }
+                Err(error) => Err(error.into()),
+            },
+        };
+        answers.push((*id, answer));
+    }
+    let changed: Vec<_> = changed.iter().filter_map(|id| found.get(id)).collect();
+    store(&tx, &changed, now).await?;
+    tx.commit().await?;
+    Ok(answers)
+}
+
+/// Saves withdrawals that took a step, and moves their money.
+pub async fn store(tx: &impl ConnectionTrait, changed: &[&Withdrawal], now: Timestamp) -> Result<(), DbErr> {
+    storage::withdrawals::save(tx, changed).await?;
+    let moving = || changed.iter().filter(|it| it.status.settles());
+    let keys: BTreeSet<_> = moving().map(|it| (it.affiliate_id, it.amount.currency)).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut balances = storage::ledger::lock_balances(tx, &keys).await?;
+    let mut postings = Vec::new();
+    for it in moving() {
+        let balance = balances.get_mut(&(it.affiliate_id, it.amount.currency)).expect("it is locked above");
+        postings.extend(postings::withdrawal_settled(it, balance, now));
+    }
+    if storage::ledger::post(tx, &postings).await? < postings.len() {
+        // Nothing of this may be stored: the withdrawal would say something else than the books.
+        return Err(DbErr::Custom("money of a withdrawal was posted before".into()));
+    }
+    Ok(())
+}
+
+pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Withdrawal, Error> {
+    let found = storage::withdrawals::find(app.db.reader(), id).await?;
+    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("withdrawal", id))
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Withdrawal>, Error> {
+    if !confine(actor, &mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::withdrawals::list(app.db.reader(), filter, page).await?)
+}
+
+pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
+    Ok(storage::program_settings::find_withdrawals(app.db.reader()).await?)
+}
+
+pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<WithdrawalSettings, Error> {
+    storage::program_settings::save_withdrawals(app.db.writer(), &settings, app.clock.now()).await?;
+    Ok(settings)
+}

@@ -1,0 +1,24 @@
+//! Withdrawal batches.
+
+use sea_orm::entity::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::ids::WithdrawalBatchId;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "withdrawal_batches")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: WithdrawalBatchId,
+    pub method: String,
+    pub currency: String,
+    pub count: i32,
+    pub net_micros: i64,
+    pub created_by: String,
+    pub created_at: Timestamp,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,148 @@
+//! Paying many at once: a batch becomes a file for the bank or PayPal, and their file of results settles it.
+
+use postrider_tests::app::{Affiliate, TestApp};
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    a_bank_is_paid_by_file_and_its_results_are_taken,
+    what_a_stranger_typed_is_no_formula,
+    crypto_addresses_are_exported_whole,
+);
+
+const BATCHES: &str = "/api/v1/withdrawal-batches";
+const IBANS: [&str; 4] =
+    ["DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606", "NO9386011117947"];
+
+/// A withdrawal of 100.00 by `method`, approved; its id.
+async fn approved(t: &TestApp, affiliate: &Affiliate, method: &str, currency: &str, details: Value) -> String {
+    let offer = t.offer_with(json!({"payout": {"fixed": "100.00"}, "currency": currency})).await;
+    let click = t.click_on(&t.link(affiliate, &offer).await, "").await;
+    t.conversion(&click).set("currency", json!(currency)).send().await;
+    t.deliver_all().await;
+    let body = json!({"affiliate_id": affiliate.id, "method": method, "details": details});
+    t.admin.send(t.admin.request(Method::PUT, "/api/v1/payout-details").json(&body)).await.expect(200);
+    let body = json!({"method": method, "amount": "100.00", "currency": currency});
+    let withdrawal = affiliate.client.post("/api/v1/withdrawals", &body).await.expect(201);
+    let id = text(&withdrawal, "id");
+    t.admin.post(&format!("/api/v1/withdrawals/{id}/approve"), &json!({})).await.expect(200);
+    t.tick();
+    id
+}
+
+async fn results(t: &TestApp, batch: &str, csv: &str) -> Answer {
+    let request = t.admin.request(Method::POST, &format!("{BATCHES}/{batch}/results"));
+    t.admin.send(request.header("content-type", "text/csv").body(csv.to_owned())).await
+}
+
+async fn a_bank_is_paid_by_file_and_its_results_are_taken(db: Database) {
+    let t = TestApp::start(db).await;
+    let wanted = json!({"method": "sepa", "currency": "EUR"});
+    t.admin.post(BATCHES, &wanted).await.expect_problem(409, "nothing_to_pay");
+    let mut ids = Vec::new();
+    for iban in IBANS {
+        let affiliate = t.affiliate().await;
+        ids.push(approved(&t, &affiliate, "sepa", "EUR", json!({"account_holder": "Zoë & Co", "iban": iban})).await);
+    }
+    let batch = t.admin.post(BATCHES, &wanted).await.expect(201);
+    assert_eq!((&batch["count"], &batch["net"], &batch["open"]), (&json!(4), &json!("400.00"), &json!(4)));
+    t.admin.post(BATCHES, &wanted).await.expect_problem(409, "nothing_to_pay");
+    let id = text(&batch, "id");
+    let export = format!("{BATCHES}/{id}/export");
+    t.admin.get(&export).await.expect_problem(409, "payer_missing");
+    let payer = json!({"payer": {"name": "Example GmbH", "iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}});
+    t.admin.patch("/api/v1/payout-methods/sepa", &payer).await.expect(200);
+
+    let file = t.admin.get(&export).await;
+    assert_eq!((file.status, file.header("content-type")), (200, Some("application/xml; charset=utf-8")));
+    assert_eq!(file.header("content-disposition"), Some(format!("attachment; filename=\"{id}-pain001.xml\"").as_str()));
+    assert_eq!(file.header("cache-control"), Some("no-store"));
+    for part in ["<NbOfTxs>4</NbOfTxs>", "<CtrlSum>400.00</CtrlSum>", "<Nm>Zoe + Co</Nm>", "<BICFI>COBADEFFXXX</BICFI>"]
+    {
+        assert!(file.text.contains(part), "{part} is missing in {}", file.text);
+    }
+    for (withdrawal, iban) in ids.iter().zip(IBANS) {
+        assert!(file.text.contains(&format!("<EndToEndId>{withdrawal}</EndToEndId>")), "{}", file.text);
+        assert!(file.text.contains(&format!("<IBAN>{iban}</IBAN>")), "{}", file.text);
+    }
+    assert_eq!(t.admin.get(&export).await.text, file.text, "the bank refuses the second of two equal messages");
+    t.admin.get(&format!("{export}?format=paypal")).await.expect_problem(422, "wrong_file_format");
+
+    let csv = format!(
+        "end_to_end_id;status;reference;reason\r\n{};paid;TX-1;\r\n{};failed;;account closed\r\n{};paid;;\r\n{};perhaps;;\r\nwdr_06a5xk2m7q8r9stvwxyz012345;paid;TX-9;\r\nrubbish;paid;TX-9;\r\n",
+        ids[0], ids[1], ids[2], ids[3]
+    );
+    let answer = results(&t, &id, &csv).await.expect(200);
+    let counts = |answer: &Value| ["paid", "failed", "unchanged", "errors"].map(|it| answer[it].as_i64().unwrap());
+    assert_eq!(counts(&answer), [1, 1, 0, 4], "{answer}");
+    let told: Vec<_> = answer["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["line"].as_i64().unwrap(), it["code"].clone()))
+        .collect();
+    let wanted = [
+        (2, json!(null)),
+        (3, json!(null)),
+        (4, json!("reference_missing")),
+        (5, json!("unknown_status")),
+        (6, json!("not_in_batch")),
+        (7, json!("invalid_id")),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(answer["batch"], json!({"open": 2, "paid": 1, "failed": 1}));
+    let failed = t.admin.get(&format!("/api/v1/withdrawals/{}", ids[1])).await.expect(200);
+    assert_eq!((&failed["status"], &failed["reason"]), (&json!("failed"), &json!("account closed")));
+
+    let postings = t.postings().await;
+    let again = results(&t, &id, &csv).await.expect(200);
+    assert_eq!(counts(&again), [0, 0, 2, 4], "{again}");
+    assert_eq!(t.postings().await, postings, "the same file again moves no money");
+    let file = t.admin.get(&export).await;
+    assert!(file.text.contains("<NbOfTxs>2</NbOfTxs>") && !file.text.contains(&ids[0]), "{}", file.text);
+
+    let rest = format!("id,status,reference\n{},paid,TX-2\n{},paid,TX-3\n", ids[2], ids[3]);
+    results(&t, &id, &rest).await.expect(200);
+    t.admin.get(&export).await.expect_problem(409, "batch_settled");
+    results(&t, &id, "status\npaid\n").await.expect_problem(422, "unreadable_results");
+    let listed = t.admin.get(BATCHES).await.expect(200);
+    assert_eq!((&listed["items"][0]["id"], &listed["items"][0]["paid"]), (&json!(id), &json!(3)));
+    let sql = "SELECT CAST(sum(paid) AS bigint) FROM balances";
+    assert_eq!(t.database.number(sql).await, 300_000_000);
+    assert_eq!(t.database.number("SELECT CAST(sum(available) AS bigint) FROM balances").await, 100_000_000);
+}
+
+async fn what_a_stranger_typed_is_no_formula(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let name = json!({"name": "=cmd|' /C calc'!A0"});
+    t.admin.patch(&format!("/api/v1/affiliates/{}", affiliate.id), &name).await.expect(200);
+    let details = json!({"account_holder": "@SUM(1+1)*cmd|' /C calc'!A0", "email": "ada@example.com"});
+    let id = approved(&t, &affiliate, "wise", "USD", details).await;
+    let batch = t.admin.post(BATCHES, &json!({"method": "wise", "currency": "USD"})).await.expect(201);
+    let file = t.admin.get(&format!("{BATCHES}/{}/export", text(&batch, "id"))).await;
+    let lines: Vec<_> = file.text.lines().collect();
+    assert_eq!(lines[0], "withdrawal_id,affiliate_id,affiliate_name,amount,currency,account_holder,email");
+    let wanted =
+        format!("{id},{},'=cmd|' /C calc'!A0,99.00,USD,'@SUM(1+1)*cmd|' /C calc'!A0,ada@example.com", affiliate.id);
+    assert_eq!(lines[1], wanted);
+}
+
+async fn crypto_addresses_are_exported_whole(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let address = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t";
+    let id = approved(&t, &affiliate, "crypto", "USD", json!({"asset": "usdt-tron", "address": address})).await;
+    let batch = t.admin.post(BATCHES, &json!({"method": "crypto", "currency": "USD"})).await.expect(201);
+    let file = t.admin.get(&format!("{BATCHES}/{}/export", text(&batch, "id"))).await;
+    assert_eq!(
+        file.text,
+        format!("withdrawal_id,asset,address,amount,currency\r\n{id},usdt-tron,{address},98.00,USD\r\n")
+    );
+    let body = json!({"method": "crypto", "details": {"asset": "btc", "address": address}});
+    let request = affiliate.client.request(Method::PUT, "/api/v1/payout-details").json(&body);
+    affiliate.client.send(request).await.expect_problem(422, "invalid_details");
+}

@@ -1,0 +1,454 @@
+//! How an affiliate gets its money: methods, details, each step of a withdrawal, and never more than there is.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use postrider_tests::app::{Affiliate, TestApp};
+use postrider_tests::client::{Answer, Client, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    an_affiliate_sees_each_step_with_its_time,
+    one_click_twice_is_one_request,
+    the_money_comes_back_once,
+    a_step_out_of_turn_is_refused,
+    limits_say_what_they_are,
+    details_are_sealed_masked_and_the_affiliates_own,
+    later_details_redirect_nothing,
+    a_debt_is_settled_first,
+    only_finance_pays,
+    many_are_approved_at_once,
+    methods_are_data,
+    two_hundred_at_once_never_exceed_the_balance,
+);
+
+const WITHDRAWALS: &str = "/api/v1/withdrawals";
+
+/// An affiliate that has earned this much, with PayPal details.
+async fn affiliate_with(t: &TestApp, dollars: &str) -> Affiliate {
+    let affiliate = t.affiliate().await;
+    earn(t, &affiliate, dollars).await;
+    let body = json!({"method": "paypal", "details": {"email": format!("paypal-{}@example.org", t.unique())}});
+    put(&affiliate.client, "/api/v1/payout-details", &body).await.expect(200);
+    affiliate
+}
+
+/// Returns the conversion.
+async fn earn(t: &TestApp, affiliate: &Affiliate, dollars: &str) -> String {
+    let offer = t.offer_with(json!({"payout": {"fixed": dollars}})).await;
+    let click = t.click_on(&t.link(affiliate, &offer).await, "").await;
+    let conversion = t.conversion(&click).send().await;
+    t.deliver_all().await;
+    conversion
+}
+
+async fn put(client: &Client, path: &str, body: &Value) -> Answer {
+    client.send(client.request(Method::PUT, path).json(body)).await
+}
+
+async fn request(affiliate: &Affiliate, amount: &str) -> Answer {
+    affiliate.client.post(WITHDRAWALS, &json!({"method": "paypal", "amount": amount, "currency": "USD"})).await
+}
+
+async fn step(client: &Client, withdrawal: &Value, verb: &str, body: Value) -> Answer {
+    client.post(&format!("{WITHDRAWALS}/{}/{verb}", text(withdrawal, "id")), &body).await
+}
+
+/// (available, withdrawing, paid, debt) in cents, as the balances have it and as the entries sum up to it.
+async fn balance(t: &TestApp) -> [i64; 4] {
+    let mut found = [0; 4];
+    for (index, account) in ["available", "withdrawing", "paid", "debt"].into_iter().enumerate() {
+        let kept =
+            t.database.number(&format!("SELECT CAST(coalesce(sum({account}), 0) AS bigint) FROM balances")).await;
+        let sign = if account == "debt" { "-" } else { "" };
+        let sql =
+            format!("SELECT CAST(coalesce({sign}sum(micros), 0) AS bigint) FROM entries WHERE account = '{account}'");
+        assert_eq!(kept, t.database.number(&sql).await, "the balance of {account} is the sum of its entries");
+        found[index] = kept / 10_000;
+    }
+    assert_eq!(t.database.number("SELECT CAST(sum(micros) AS bigint) FROM entries").await, 0, "the books balance");
+    found
+}
+
+async fn an_affiliate_sees_each_step_with_its_time(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "150.00").await;
+    t.tick();
+    let withdrawal = request(&affiliate, "100.00").await.expect(201);
+    assert_eq!(withdrawal["status"], "requested");
+    assert_eq!((text(&withdrawal, "amount"), text(&withdrawal, "fee")), ("100.00".into(), "2.00".into()));
+    assert_eq!(withdrawal["net"], "98.00");
+    assert_eq!(balance(&t).await, [50_00, 100_00, 0, 0]);
+    t.advance(Duration::from_secs(3600));
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    t.advance(Duration::from_secs(3600));
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "PP-77"})).await.expect(200);
+    assert_eq!(balance(&t).await, [50_00, 0, 98_00, 0]);
+
+    let path = format!("{WITHDRAWALS}/{}", text(&withdrawal, "id"));
+    let seen = affiliate.client.get(&path).await.expect(200);
+    assert_eq!((&seen["status"], &seen["reference"], &seen["reason"]), (&json!("paid"), &json!("PP-77"), &json!(null)));
+    let steps: Vec<_> = seen["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (text(it, "status"), text(it, "by"), text(it, "at")))
+        .collect();
+    let wanted = [
+        ("requested", "affiliate", "2026-03-10T12:00:00.001Z"),
+        ("approved", "program", "2026-03-10T13:00:00.001Z"),
+        ("paid", "program", "2026-03-10T14:00:00.001Z"),
+    ];
+    assert_eq!(steps, wanted.map(|(status, by, at)| (status.to_owned(), by.to_owned(), at.to_owned())));
+    let finance = t.admin.get(&path).await.expect(200);
+    assert_eq!(finance["history"][1]["by"], "bootstrap", "finance sees who it was");
+    let keys = t.database.number("SELECT count(*) FROM postings WHERE key LIKE 'withdrawal:%'").await;
+    assert_eq!(keys, 3, "requested, paid, fee");
+}
+
+async fn one_click_twice_is_one_request(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "100.00").await;
+    let first = request(&affiliate, "20.00").await.expect(201);
+    let clicks = join_all((0..10).map(|_| request(&affiliate, "20.00"))).await;
+    assert!(clicks.iter().all(|it| it.expect(200)["id"] == first["id"]), "the same withdrawal each time");
+    assert_eq!(balance(&t).await[1], 20_00);
+    // Keys say that two are meant.
+    let body = json!({"method": "paypal", "amount": "20.00", "currency": "USD"});
+    let second = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
+    let again = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
+    assert_eq!(second["id"], again["id"]);
+    assert_eq!(balance(&t).await[1], 40_00);
+    // So does time.
+    t.advance(Duration::from_secs(10));
+    request(&affiliate, "20.00").await.expect(201);
+    let all = request(&affiliate, "all").await.expect(201);
+    assert_eq!(all["amount"], "40.00");
+    assert_eq!(request(&affiliate, "all").await.expect(200)["id"], all["id"]);
+    assert_eq!(balance(&t).await, [0, 100_00, 0, 0]);
+}
+
+async fn the_money_comes_back_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "90.00").await;
+    let refused = request(&affiliate, "20.00").await.expect(201);
+    let failed = request(&affiliate, "30.00").await.expect(201);
+    let cancelled = request(&affiliate, "40.00").await.expect(201);
+    assert_eq!(balance(&t).await, [0, 90_00, 0, 0]);
+    step(&t.admin, &failed, "approve", json!({})).await.expect(200);
+    for _ in 0..3 {
+        step(&t.admin, &refused, "refuse", json!({"reason": "name does not fit"})).await.expect(200);
+        step(&t.admin, &failed, "fail", json!({"reason": "account closed"})).await.expect(200);
+        step(&affiliate.client, &cancelled, "cancel", json!({})).await.expect(200);
+    }
+    assert_eq!(balance(&t).await, [90_00, 0, 0, 0]);
+    let seen = affiliate.client.get(&format!("{WITHDRAWALS}/{}", text(&refused, "id"))).await.expect(200);
+    assert_eq!((&seen["status"], &seen["reason"]), (&json!("refused"), &json!("name does not fit")));
+    assert_eq!(seen["history"].as_array().unwrap().len(), 2, "repeating is no step");
+    request(&affiliate, "90.00").await.expect(201);
+}
+
+async fn a_step_out_of_turn_is_refused(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "50.00").await;
+    let withdrawal = request(&affiliate, "50.00").await.expect(201);
+    let problem =
+        step(&t.admin, &withdrawal, "pay", json!({"reference": "X"})).await.expect_problem(409, "illegal_step");
+    assert!(text(&problem, "detail").contains("approve it first"), "{problem}");
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    step(&affiliate.client, &withdrawal, "cancel", json!({})).await.expect_problem(409, "illegal_step");
+    step(&t.admin, &withdrawal, "refuse", json!({"reason": "late"})).await.expect_problem(409, "illegal_step");
+    step(&t.admin, &withdrawal, "pay", json!({"reference": ""})).await.expect_problem(422, "invalid_field");
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "X"})).await.expect(200);
+    let problem =
+        step(&t.admin, &withdrawal, "pay", json!({"reference": "Y"})).await.expect_problem(409, "illegal_step");
+    assert!(text(&problem, "detail").contains("is paid (X)"), "{problem}");
+    step(&t.admin, &withdrawal, "fail", json!({"reason": "returned"})).await.expect_problem(409, "illegal_step");
+    assert_eq!(balance(&t).await, [0, 0, 49_00, 0]);
+}
+
+async fn limits_say_what_they_are(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "50.00").await;
+    let of = async |amount: Value, method: &str, currency: &str| {
+        affiliate.client.post(WITHDRAWALS, &json!({"method": method, "amount": amount, "currency": currency})).await
+    };
+    let problem = of(json!("50.01"), "paypal", "USD").await.expect_problem(422, "insufficient_balance");
+    assert_eq!(
+        problem["detail"],
+        "50.00 USD is available, 50.01 USD was requested; ask for less, or wait for what is pending"
+    );
+    of(json!("all"), "paypal", "EUR").await.expect_problem(422, "insufficient_balance");
+    of(json!("9.99"), "paypal", "USD").await.expect_problem(422, "below_minimum");
+    of(json!("20.001"), "paypal", "USD").await.expect_problem(422, "amount_too_precise");
+    of(json!(20.5), "paypal", "USD").await.expect_problem(422, "invalid_amount");
+    of(json!("-5"), "paypal", "USD").await.expect_problem(422, "invalid_amount");
+    of(json!("20.00"), "sepa", "USD").await.expect_problem(422, "currency_not_paid");
+    of(json!("20.00"), "cash", "USD").await.expect_problem(422, "invalid_field");
+    of(json!("50.00"), "wise", "USD").await.expect_problem(422, "payout_details_missing");
+
+    put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {"USD": "25.00"}})).await.expect(200);
+    let problem = of(json!("24.99"), "paypal", "USD").await.expect_problem(422, "below_minimum");
+    assert!(text(&problem, "detail").contains("the program pays 25.00 USD or more"), "{problem}");
+    put(&affiliate.client, "/api/v1/settings/withdrawals", &json!({"minimums": {}}))
+        .await
+        .expect_problem(403, "forbidden");
+
+    t.admin.patch("/api/v1/payout-methods/paypal", &json!({"enabled": false})).await.expect(200);
+    of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "payout_method_disabled");
+    t.admin.patch("/api/v1/payout-methods/paypal", &json!({"enabled": true})).await.expect(200);
+    t.admin.patch(&format!("/api/v1/affiliates/{}", affiliate.id), &json!({"status": "suspended"})).await.expect(200);
+    of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "affiliate_suspended");
+    assert_eq!(balance(&t).await, [50_00, 0, 0, 0], "nothing of this moved anything");
+}
+
+async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
+    let t = TestApp::start(db).await;
+    let (affiliate, other) = (t.affiliate().await, t.affiliate().await);
+    let details = "/api/v1/payout-details";
+    let body =
+        json!({"method": "sepa", "details": {"account_holder": "Ada Lovelace", "iban": "de89 3704 0044 0532 0130 00"}});
+    let saved = put(&affiliate.client, details, &body).await.expect(200);
+    assert_eq!(saved["details"], json!({"account_holder": "A***", "iban": "DE89 **** 3000"}));
+    for secret in ["DE89370400440532013000", "Ada Lovelace"] {
+        assert!(!t.database.contains("payout_details", secret).await, "{secret} is stored in the clear");
+    }
+    let listed = t.admin.get(details).await.expect(200);
+    assert_eq!(listed["items"][0]["details"]["iban"], "DE89 **** 3000", "nobody sees them whole");
+    assert_eq!(other.client.get(details).await.expect(200)["items"], json!([]));
+    let path = format!("{details}/{}", text(&saved, "id"));
+    other.client.delete(&path).await.expect_problem(404, "not_found");
+    let mut foreign = body.clone();
+    foreign["affiliate_id"] = json!(affiliate.id);
+    put(&other.client, details, &foreign).await.expect_problem(404, "not_found");
+
+    // What was shown is no detail, and a slip of the finger is found.
+    let wrong = json!({"method": "sepa", "details": saved["details"]});
+    put(&affiliate.client, details, &wrong).await.expect_problem(422, "invalid_details");
+    let mut wrong = body.clone();
+    wrong["details"]["iban"] = json!("DE89370400440532013001");
+    let problem = put(&affiliate.client, details, &wrong).await.expect_problem(422, "invalid_details");
+    assert_eq!(problem["errors"][0]["path"], "/details/iban");
+    assert!(!problem.to_string().contains("DE8937"), "{problem}");
+    let same = put(&affiliate.client, details, &body).await.expect(200);
+    assert_eq!(same["id"], saved["id"]);
+    affiliate.client.delete(&path).await.expect(204);
+    assert_eq!(affiliate.client.get(details).await.expect(200)["items"], json!([]));
+}
+
+async fn later_details_redirect_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "50.00").await;
+    let set = async |email: &str| {
+        let body = json!({"method": "paypal", "details": {"email": email}});
+        put(&affiliate.client, "/api/v1/payout-details", &body).await.expect(200)
+    };
+    set("ada@example.org").await;
+    t.tick();
+    let withdrawal = request(&affiliate, "50.00").await.expect(201);
+    assert_eq!(withdrawal["details"], json!({"email": "a***@example.org"}));
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    t.tick();
+    set("thief@example.org").await;
+    let batch =
+        t.admin.post("/api/v1/withdrawal-batches", &json!({"method": "paypal", "currency": "USD"})).await.expect(201);
+    let file = t.admin.get(&format!("/api/v1/withdrawal-batches/{}/export", text(&batch, "id"))).await;
+    assert!(file.text.starts_with("ada@example.org,49.00,USD,"), "{}", file.text);
+    assert!(!file.text.contains("thief"));
+}
+
+async fn a_debt_is_settled_first(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "40.00").await;
+    let conversion = earn(&t, &affiliate, "60.00").await;
+    let withdrawal = request(&affiliate, "all").await.expect(201);
+    assert_eq!(withdrawal["amount"], "100.00");
+    t.reject(&conversion, "chargeback").await.expect(200);
+    assert_eq!(balance(&t).await, [0, 100_00, 0, 60_00]);
+    let problem = request(&affiliate, "10.00").await.expect_problem(422, "balance_indebted");
+    assert!(text(&problem, "detail").starts_with("60.00 USD is owed"), "{problem}");
+    step(&t.admin, &withdrawal, "refuse", json!({"reason": "chargeback"})).await.expect(200);
+    assert_eq!(balance(&t).await, [40_00, 0, 0, 0]);
+}
+
+async fn only_finance_pays(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "50.00").await;
+    let other = t.affiliate().await;
+    let withdrawal = request(&affiliate, "50.00").await.expect(201);
+    let key = t.admin.post("/api/v1/api-keys", &json!({"name": "an admin", "role": "admin"})).await.expect(201);
+    let admin = t.admin.with_key(Some(&text(&key, "key")));
+    for client in [&affiliate.client, &admin] {
+        for (verb, body) in [
+            ("approve", json!({})),
+            ("pay", json!({"reference": "X"})),
+            ("refuse", json!({"reason": "X"})),
+            ("fail", json!({"reason": "X"})),
+        ] {
+            step(client, &withdrawal, verb, body).await.expect_problem(403, "forbidden");
+        }
+        client.get("/api/v1/withdrawal-batches").await.expect_problem(403, "forbidden");
+    }
+    let path = format!("{WITHDRAWALS}/{}", text(&withdrawal, "id"));
+    other.client.get(&path).await.expect_problem(404, "not_found");
+    step(&other.client, &withdrawal, "cancel", json!({})).await.expect_problem(404, "not_found");
+    assert_eq!(other.client.get(WITHDRAWALS).await.expect(200)["items"], json!([]));
+    assert_eq!(
+        other.client.get(&format!("{WITHDRAWALS}?affiliate_id={}", affiliate.id)).await.expect(200)["items"],
+        json!([])
+    );
+    admin.get(&path).await.expect(200);
+    for (filter, count) in
+        [("status=requested", 1), ("status=paid", 0), ("method=paypal&currency=USD", 1), ("currency=EUR", 0)]
+    {
+        let listed = t.admin.list(&format!("{WITHDRAWALS}?{filter}")).await;
+        assert_eq!(listed.len(), count, "{filter}");
+    }
+    t.admin.get(&format!("{WITHDRAWALS}?status=done")).await.expect_problem(400, "invalid_parameter");
+}
+
+async fn many_are_approved_at_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "90.00").await;
+    let mut ids = Vec::new();
+    for amount in ["20.00", "30.00", "40.00"] {
+        ids.push(request(&affiliate, amount).await.expect(201)["id"].clone());
+    }
+    affiliate.client.post(&format!("{WITHDRAWALS}/{}/cancel", ids[1].as_str().unwrap()), &json!({})).await.expect(200);
+    ids.push(json!("wdr_06a5xk2m7q8r9stvwxyz012345"));
+    let answer = t.admin.post(&format!("{WITHDRAWALS}/approve"), &json!({"ids": ids})).await.expect(200);
+    assert_eq!(answer["approved"], 2);
+    let codes: Vec<_> = answer["items"].as_array().unwrap().iter().map(|it| it["code"].clone()).collect();
+    assert_eq!(codes, [json!(null), json!("illegal_step"), json!(null), json!("not_found")]);
+    t.admin.post(&format!("{WITHDRAWALS}/approve"), &json!({"ids": []})).await.expect_problem(422, "invalid_field");
+    assert_eq!(t.admin.list(&format!("{WITHDRAWALS}?status=approved")).await.len(), 2);
+}
+
+async fn methods_are_data(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let methods = "/api/v1/payout-methods";
+    let ids = |listed: Value| -> Vec<String> {
+        listed["items"].as_array().unwrap().iter().map(|it| text(it, "id")).collect()
+    };
+    let built_in = ids(t.admin.get(methods).await.expect(200));
+    for id in ["sepa", "bank-international", "paypal", "wise", "payoneer", "crypto"] {
+        assert!(built_in.iter().any(|it| it == id), "{id} in {built_in:?}");
+    }
+    let schema = json!({"type": "object", "additionalProperties": false, "required": ["tag"],
+        "properties": {"tag": {"type": "string", "title": "Tag", "pattern": "^@[a-z]+$"}}});
+    let body = json!({"id": "revolut", "name": "Revolut", "processing_time": "one day", "file": "csv", "schema": schema,
+        "currencies": {"USD": {"minimum": "5.00", "fee": {"fixed": "0.50"}}}});
+    t.admin.post(methods, &body).await.expect(201);
+    t.admin.post(methods, &body).await.expect_problem(409, "taken");
+    let with = |field: &str, value: Value| {
+        let mut body = body.clone();
+        body["id"] = json!("other");
+        body[field] = value;
+        body
+    };
+    for (field, value) in [
+        ("schema", json!({"type": "string"})),
+        ("schema", json!({"type": "object", "additionalProperties": false, "properties": {"a": {"type": "string"}}})),
+        ("currencies", json!({"USD": {"minimum": "5.00", "fee": {"fixed": "5.00"}}})),
+        ("currencies", json!({"USD": {"minimum": "0"}})),
+        ("currencies", json!({})),
+        ("payer", json!({"name": "P", "iban": "DE89370400440532013001"})),
+        ("id", json!("Not A Word")),
+    ] {
+        t.admin.post(methods, &with(field, value)).await.expect_problem(422, "invalid_field");
+    }
+
+    let affiliate = t.affiliate().await;
+    affiliate.client.post(methods, &body).await.expect_problem(403, "forbidden");
+    t.admin.patch(&format!("{methods}/crypto"), &json!({"enabled": false})).await.expect(200);
+    let payer = json!({"name": "Example GmbH", "iban": "DE89 3704 0044 0532 0130 00"});
+    t.admin.patch(&format!("{methods}/sepa"), &json!({"payer": payer})).await.expect(200);
+    t.admin.patch(&format!("{methods}/sepa"), &json!({"schema": schema})).await.expect_problem(422, "invalid_field");
+    assert!(!ids(affiliate.client.get(methods).await.expect(200)).contains(&"crypto".to_owned()));
+    affiliate.client.get(&format!("{methods}/crypto")).await.expect_problem(404, "not_found");
+    let sepa = affiliate.client.get(&format!("{methods}/sepa")).await.expect(200);
+    assert_eq!(sepa["payer"], json!(null), "whose account pays is the program's own business");
+
+    // What finance made of them survives a restart.
+    t.restart_with(|_| {}).await;
+    assert_eq!(t.admin.get(&format!("{methods}/crypto")).await.expect(200)["enabled"], false);
+    assert_eq!(t.admin.get(&format!("{methods}/sepa")).await.expect(200)["payer"]["iban"], "DE89370400440532013000");
+    t.admin.get(&format!("{methods}/revolut")).await.expect(200);
+}
+
+/// 200 requests of 10.00 on 1000.00, while others approve, pay, refuse and cancel what they find: the hundred that fit are
+/// made, and what comes back can be had again.
+async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "1000.00").await;
+    let body = json!({"method": "paypal", "amount": "10.00", "currency": "USD"});
+    let requests = |round: &str| {
+        let keys: Vec<_> = (0..200).map(|n| format!("{round}-{n}")).collect();
+        let (client, body) = (affiliate.client.clone(), body.clone());
+        async move {
+            let all = keys.iter().map(|key| client.post_once(WITHDRAWALS, key, &body));
+            let answers = join_all(all).await;
+            let made: Vec<_> = answers.iter().filter(|it| it.status == 201).map(|it| text(&it.json(), "id")).collect();
+            answers
+                .iter()
+                .filter(|it| it.status != 201)
+                .for_each(|it| drop(it.expect_problem(422, "insufficient_balance")));
+            made
+        }
+    };
+    let made = requests("first").await;
+    assert_eq!(made.len(), 100);
+    assert_eq!(balance(&t).await, [0, 1000_00, 0, 0]);
+
+    // Every one is approved twice, and paid, failed or cancelled by two who race; meanwhile 200 more ask.
+    let settle = made.iter().enumerate().map(|(n, id)| {
+        let (t, affiliate) = (&t, &affiliate);
+        async move {
+            let path = format!("{WITHDRAWALS}/{id}");
+            if n % 4 == 3 {
+                let (cancel, refuse) = (format!("{path}/cancel"), format!("{path}/refuse"));
+                let (none, reason) = (json!({}), json!({"reason": "no"}));
+                let both = tokio::join!(affiliate.client.post(&cancel, &none), t.admin.post(&refuse, &reason));
+                assert_eq!(
+                    [both.0.status, both.1.status].iter().filter(|it| **it == 200).count(),
+                    1,
+                    "one of them wins"
+                );
+                return;
+            }
+            let (approve, none) = (format!("{path}/approve"), json!({}));
+            let approved = tokio::join!(t.admin.post(&approve, &none), t.admin.post(&approve, &none));
+            approved.0.expect(200);
+            approved.1.expect(200);
+            let (pay, fail) = (format!("{path}/pay"), format!("{path}/fail"));
+            let (reference, reason) = (json!({"reference": id}), json!({"reason": "no"}));
+            let both = tokio::join!(t.admin.post(&pay, &reference), t.admin.post(&fail, &reason));
+            assert_eq!([both.0.status, both.1.status].iter().filter(|it| **it == 200).count(), 1, "one of them wins");
+        }
+    });
+    let (_, more) = tokio::join!(join_all(settle), requests("second"));
+
+    let mut sums = HashMap::<String, i64>::new();
+    let all = t.admin.list(WITHDRAWALS).await;
+    assert_eq!(all.len(), made.len() + more.len());
+    for it in &all {
+        *sums.entry(text(it, "status")).or_default() += 10_00;
+    }
+    let sum = |status: &str| sums.get(status).copied().unwrap_or_default();
+    let paid = sum("paid");
+    let withdrawing = sum("requested");
+    assert_eq!(paid + sum("failed") + sum("refused") + sum("cancelled"), 1000_00);
+    let [available, now_withdrawing, now_paid, debt] = balance(&t).await;
+    assert_eq!((now_withdrawing, debt), (withdrawing, 0));
+    assert_eq!(now_paid, paid - paid / 50, "two percent are the program's");
+    assert_eq!(available, 1000_00 - paid - withdrawing);
+    let keys = t.database.number("SELECT count(*) - count(DISTINCT key) FROM postings").await;
+    assert_eq!(keys, 0, "each business key is there once");
+    let open = requests("third").await;
+    assert_eq!(open.len() as i64, available / 10_00, "all that came back can be had, and nothing more");
+    assert_eq!(balance(&t).await[0], 0);
+}
