@@ -226,6 +226,30 @@ impl FromStr for Percent {
     }
 }
 
+impl Percent {
+    const WHOLE: i64 = 100 * MICROS;
+
+    /// `None` when it is more than the whole.
+    pub fn from_amount(amount: Amount) -> Option<Self> {
+        (amount.micros() <= Self::WHOLE).then_some(Self(amount))
+    }
+}
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    /// 0 to 100, as text.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let amount = Amount::deserialize(from)?;
+        let too_much = || serde::de::Error::custom(format!("{amount} is more than the whole; choose 0 to 100"));
+        Self::from_amount(amount).ok_or_else(too_much)
+    }
+}
+
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string();
@@ -248,6 +272,7 @@ macro_rules! text_schema {
     };
 }
 text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
+text_schema!(Percent, "A share in percent as text, 0 to 100.", "30");
 text_schema!(Currency, "An ISO 4217 code.", "USD");
 
 impl utoipa::PartialSchema for Money {

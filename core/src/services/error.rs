@@ -7,9 +7,10 @@ use sea_orm::DbErr;
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
+use crate::ids::{AffiliateId, OfferId};
 use crate::storage::writer::Stopped;
 
-use super::conversions::ConversionError;
+use super::attribution::ConversionError;
 use super::postbacks::Verification;
 use super::secrets::SecretError;
 
@@ -46,6 +47,8 @@ pub enum Error {
     Secret(#[from] SecretError),
     #[error("{what} \"{value}\" is taken; choose another")]
     Taken { what: &'static str, value: String },
+    #[error("affiliate {affiliate} may not promote offer {offer}; it needs an application that is approved")]
+    NotAdmitted { affiliate: AffiliateId, offer: OfferId },
     #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]
     ChangedMeanwhile { what: &'static str, id: String },
     #[error("{0}")]

@@ -3,6 +3,9 @@
 pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
+pub mod applications;
+pub mod attribution;
+pub mod caps;
 pub mod cases;
 pub mod catalog;
 pub mod clicks;
@@ -10,6 +13,7 @@ pub mod conversions;
 pub mod deliveries;
 pub mod error;
 pub mod events;
+pub mod exceptions;
 pub mod inbound;
 pub mod inbox;
 pub mod links;

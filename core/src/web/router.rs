@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 use super::api::{
-    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, inbound_requests, links, offers,
-    postbacks, sources, templates,
+    adapters, affiliates, api_keys, applications, clicks, conversions, deliveries, events, exceptions,
+    inbound_requests, links, offers, postbacks, sources, templates,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, openapi, pages, tracking};
@@ -29,6 +29,13 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
         .routes(routes!(offers::create_offer, offers::list_offers))
         .routes(routes!(offers::get_offer, offers::change_offer))
+        .routes(routes!(exceptions::set_exception, exceptions::list_exceptions))
+        .routes(routes!(exceptions::delete_exception))
+        .routes(routes!(applications::create_application))
+        .routes(routes!(applications::list_applications))
+        .routes(routes!(applications::get_application))
+        .routes(routes!(applications::approve_application))
+        .routes(routes!(applications::refuse_application))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::get_link, links::change_link))
         .routes(routes!(clicks::list_clicks))

@@ -3,10 +3,12 @@
 pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
+pub mod applications;
 pub mod clicks;
 pub mod conversions;
 pub mod deliveries;
 pub mod events;
+pub mod exceptions;
 pub mod inbound_requests;
 pub mod links;
 pub mod offers;
