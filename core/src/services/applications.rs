@@ -31,7 +31,7 @@ pub async fn create(
     if let Some(known) = storage::applications::find_of(&tx, offer_id, affiliate_id).await? {
         return Ok(known);
     }
-    if offer.visibility == Visibility::Private && !actor.is_admin() {
+    if offer.visibility == Visibility::Private && !actor.is_staff() {
         return Err(Error::not_found("offer", offer_id));
     }
     let mut application = Application {
@@ -45,7 +45,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
-    if actor.is_admin() {
+    if actor.is_staff() {
         application.approve(now);
     }
     match storage::applications::insert(&tx, &application).await {

@@ -9,6 +9,7 @@ use crate::domain::coupon::{Active, Coupon};
 use crate::domain::deep_link::deep_url;
 use crate::domain::link::{Link, LinkStatus};
 use crate::domain::offer::{Offer, Visibility};
+use crate::domain::permission::Permission;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -44,8 +45,8 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    if !new.coupons.is_empty() && !actor.is_admin() {
-        return Err(Error::Forbidden { what: "give out coupons" });
+    if !new.coupons.is_empty() {
+        actor.require(Permission::ManageAffiliates)?;
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -82,8 +83,8 @@ pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Re
     let tx = app.db.begin().await?;
     let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
-    if changes.coupons.is_some() && !actor.is_admin() {
-        return Err(Error::Forbidden { what: "give out coupons" });
+    if changes.coupons.is_some() {
+        actor.require(Permission::ManageAffiliates)?;
     }
     let aims = changes.deep_url.is_some() || changes.landing_page.is_some();
     if aims || changes.status == Some(LinkStatus::Active) {
@@ -117,7 +118,7 @@ async fn promoted(
     let application = storage::applications::find_of(tx, offer_id, affiliate_id).await?;
     match application.is_some_and(|it| it.admits()) {
         true => Ok(offer),
-        false if offer.visibility == Visibility::Private && !actor.is_admin() => {
+        false if offer.visibility == Visibility::Private && !actor.is_staff() => {
             Err(Error::not_found("offer", offer_id))
         }
         false => Err(Error::NotAdmitted { affiliate: affiliate_id, offer: offer_id }),

@@ -12,7 +12,7 @@ use crate::domain::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::{Error, applications};
 use crate::storage::applications::Filter;
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -71,6 +71,7 @@ pub struct ApplicationFilter {
 /// Apply for an offer. An admin's application for an affiliate is an invitation, and approved at once.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
     request_body = ApplicationIn,
+    security(("api_key" = ["manage_links"])),
     responses((status = 201, body = ApplicationOut), (status = "default", body = Problem)))]
 pub async fn create_application(
     State(app): State<App>,
@@ -89,6 +90,7 @@ pub async fn create_application(
 
 /// List applications, newest first.
 #[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(ApplicationFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ApplicationOut>), (status = "default", body = Problem)))]
 pub async fn list_applications(
     State(app): State<App>,
@@ -102,6 +104,7 @@ pub async fn list_applications(
 
 /// Read an application.
 #[utoipa::path(get, path = "/api/v1/applications/{id}", tag = "applications", params(("id" = ApplicationId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
 pub async fn get_application(
     State(app): State<App>,
@@ -114,10 +117,11 @@ pub async fn get_application(
 /// Approve an application: the affiliate may promote the offer.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/approve", tag = "applications",
     params(("id" = ApplicationId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
 pub async fn approve_application(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<ApplicationId>,
 ) -> ApiResult<Json<ApplicationOut>> {
     Ok(Json(applications::approve(&app, id).await?.into()))
@@ -133,10 +137,11 @@ pub struct RefusalIn {
 /// Refuse an application, or take an approval back: the affiliate's links to the offer are paused.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/refuse", tag = "applications",
     params(("id" = ApplicationId, Path)), request_body = RefusalIn,
+    security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
 pub async fn refuse_application(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<ApplicationId>,
     ApiJson(body): ApiJson<RefusalIn>,
 ) -> ApiResult<Json<ApplicationOut>> {

@@ -12,7 +12,7 @@ use crate::domain::exception::Exception;
 use crate::domain::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::services::exceptions;
-use crate::web::auth::Admin;
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -57,10 +57,11 @@ impl From<Exception> for ExceptionOut {
 /// Agree with one affiliate on another payout. One for the same affiliate and goal is changed.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/exceptions", tag = "offers", params(("id" = OfferId, Path)),
     request_body = ExceptionIn,
+    security(("api_key" = ["manage_offers"])),
     responses((status = 200, body = ExceptionOut), (status = "default", body = Problem)))]
 pub async fn set_exception(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(body): ApiJson<ExceptionIn>,
 ) -> ApiResult<Json<ExceptionOut>> {
@@ -74,10 +75,11 @@ pub async fn set_exception(
 
 /// List an offer's exceptions, newest first.
 #[utoipa::path(get, path = "/api/v1/offers/{id}/exceptions", tag = "offers", params(("id" = OfferId, Path), PageIn),
+    security(("api_key" = ["manage_offers"])),
     responses((status = 200, body = PageOut<ExceptionOut>), (status = "default", body = Problem)))]
 pub async fn list_exceptions(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<OfferId>,
     ApiQuery(page): ApiQuery<PageIn>,
 ) -> ApiResult<Json<PageOut<ExceptionOut>>> {
@@ -86,10 +88,11 @@ pub async fn list_exceptions(
 
 /// End an exception: from now on the affiliate earns what the offer says.
 #[utoipa::path(delete, path = "/api/v1/exceptions/{id}", tag = "offers", params(("id" = ExceptionId, Path)),
+    security(("api_key" = ["manage_offers"])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn delete_exception(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<ExceptionId>,
 ) -> ApiResult<StatusCode> {
     exceptions::delete(&app, id).await?;

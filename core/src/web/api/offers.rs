@@ -17,7 +17,7 @@ use crate::domain::offer::{Goal, LandingPage, OfferStatus, Payout, Visibility};
 use crate::ids::OfferId;
 use crate::money::{Currency, Percent};
 use crate::services::offers::{self, Changes, NewOffer, Shown, TermChanges};
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -202,10 +202,11 @@ fn landing_url(issues: &mut Issues, path: &str, text: &str) -> Option<LandingUrl
 
 /// Create an offer.
 #[utoipa::path(post, path = "/api/v1/offers", tag = "offers", request_body = OfferIn,
+    security(("api_key" = ["manage_offers"])),
     responses((status = 201, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn create_offer(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     ApiJson(mut body): ApiJson<OfferIn>,
 ) -> ApiResult<(StatusCode, Json<OfferOut>)> {
     let mut issues = Issues::default();
@@ -231,6 +232,7 @@ pub async fn create_offer(
 
 /// List offers, newest first. An affiliate sees what it may promote or apply for, and what it earns itself.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(PageIn),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<OfferOut>), (status = "default", body = Problem)))]
 pub async fn list_offers(
     State(app): State<App>,
@@ -242,6 +244,7 @@ pub async fn list_offers(
 
 /// Read an offer.
 #[utoipa::path(get, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn get_offer(
     State(app): State<App>,
@@ -254,10 +257,11 @@ pub async fn get_offer(
 /// Change an offer. What it pays changes for conversions to come.
 #[utoipa::path(patch, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
     request_body = OfferChanges,
+    security(("api_key" = ["manage_offers"])),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn change_offer(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(mut body): ApiJson<OfferChanges>,
 ) -> ApiResult<Json<OfferOut>> {
