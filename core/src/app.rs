@@ -42,6 +42,8 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
+    /// Wakes whoever releases earnings whose hold is over.
+    pub releases: Arc<Notify>,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
 }
@@ -97,10 +99,16 @@ impl App {
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone());
         let inboxes = Inboxes::new(settings.lease());
+        let releases = Arc::new(Notify::new());
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone());
-        let (conversion_writer, conversion_tasks) =
-            conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+        let (conversion_writer, conversion_tasks) = conversions::spawn_writer(
+            db.clone(),
+            catalog.clone(),
+            inboxes.events.clone(),
+            releases.clone(),
+            clock.clone(),
+        );
         let app = Self(Arc::new(Parts {
             settings,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -113,18 +121,22 @@ impl App {
             catalog,
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
+            releases,
             clicks: click_writer,
             conversions: conversion_writer,
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
 
-    /// Whether everything that is due has been done: no event to route, no delivery to send, no report to judge now.
+    /// Whether everything that is due has been done: no event to route, no delivery to send, no report to
+    /// judge, no earning to release now.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(events == 0 && deliveries == 0 && reports == 0)
+        let release = storage::earnings::next_release(self.db.reader()).await?;
+        let held = release.is_none_or(|at| at > self.clock.now());
+        Ok(events == 0 && deliveries == 0 && reports == 0 && held)
     }
 }
 

@@ -181,6 +181,8 @@ id!(ApplicationId, "app_", "an application");
 id!(UserId, "usr_", "a user");
 id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
+id!(EarningId, "ern_", "an earning");
+id!(WithdrawalId, "wdr_", "a withdrawal");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

@@ -183,6 +183,13 @@ impl Money {
     pub fn amount(self) -> Amount {
         Amount(self.micros.max(0))
     }
+
+    /// The same part of `now` as this is of `before`, which is not zero; rounded half up to the millionth.
+    pub fn scaled(self, before: Self, now: Self) -> Self {
+        let (exact, divisor) = (i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros));
+        let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(i64::MAX);
+        Self { micros, currency: now.currency }
+    }
 }
 
 impl fmt::Display for Money {
@@ -204,6 +211,33 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
+/// An exact amount with its sign, as the books have it: "-12.50".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct SignedAmount(pub i64);
+
+impl FromStr for SignedAmount {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        match text.strip_prefix('-') {
+            Some(rest) => rest.parse::<Amount>().map(|amount| Self(-amount.micros())),
+            None => text.parse::<Amount>().map(|amount| Self(amount.micros())),
+        }
+    }
+}
+
+impl fmt::Display for SignedAmount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_micros(f, self.0)
+    }
+}
+
+impl Serialize for SignedAmount {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 /// A share in percent, kept as millionths of a percent ("30" = 30_000_000).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Percent(Amount);
@@ -218,20 +252,21 @@ impl Percent {
     }
 }
 
-impl FromStr for Percent {
-    type Err = InvalidAmount;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
-        text.parse().map(Self)
-    }
-}
-
 impl Percent {
+    pub fn is_zero(self) -> bool {
+        self.0 == Amount::ZERO
+    }
+
     const WHOLE: i64 = 100 * MICROS;
 
     /// `None` when it is more than the whole.
     pub fn from_amount(amount: Amount) -> Option<Self> {
         (amount.micros() <= Self::WHOLE).then_some(Self(amount))
+    }
+
+    /// In millionths of a percent.
+    pub fn micros(self) -> i64 {
+        self.0.micros()
     }
 }
 
@@ -247,6 +282,14 @@ impl<'de> Deserialize<'de> for Percent {
         let amount = Amount::deserialize(from)?;
         let too_much = || serde::de::Error::custom(format!("{amount} is more than the whole; choose 0 to 100"));
         Self::from_amount(amount).ok_or_else(too_much)
+    }
+}
+
+impl FromStr for Percent {
+    type Err = InvalidAmount;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        text.parse().map(Self)
     }
 }
 
@@ -272,6 +315,7 @@ macro_rules! text_schema {
     };
 }
 text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
+text_schema!(SignedAmount, "An exact amount as text, below zero too, with at most six decimals.", "-12.50");
 text_schema!(Percent, "A share in percent as text, 0 to 100.", "30");
 text_schema!(Currency, "An ISO 4217 code.", "USD");
 

@@ -14,6 +14,8 @@ pub struct Affiliate {
     pub email: String,
     pub referral_code: String,
     pub status: AffiliateStatus,
+    /// Who brought this one; gets commissions.
+    pub recruited_by: Option<AffiliateId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

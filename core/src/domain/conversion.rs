@@ -1,7 +1,7 @@
 //! Conversions: pending → approved or rejected(reason); approved → rejected (a chargeback).
 //!
 //! A conversion is identified within its offer by the advertiser's transaction id. Every change of its
-//! status is a new revision; nothing else about it ever changes.
+//! status and every correction of its amounts is a new revision; nothing else about it ever changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -122,10 +122,18 @@ impl Buyer {
     }
 }
 
+/// The amounts of a conversion: what a later report may correct.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Figures {
+    pub sale: Option<Money>,
+    pub payout: Option<Money>,
+    pub revenue: Option<Money>,
+}
+
 /// Whether a command changed anything. Repeating a command is harmless.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// With the status before.
+    /// With the status before; the same one when only amounts were corrected.
     Now {
         previous: Status,
     },
@@ -162,6 +170,25 @@ impl Conversion {
     /// Whether an affiliate told of it itself.
     pub fn is_self_reported(&self) -> bool {
         self.reporter.is_some_and(|reporter| reporter.is_affiliate)
+    }
+
+    pub fn figures(&self) -> Figures {
+        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue }
+    }
+
+    /// Takes over what a later report says. Status and amounts that change together are one revision.
+    pub fn report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
+        let applied = self.hear(wanted, at)?;
+        if figures == self.figures() {
+            return Ok(applied);
+        }
+        Figures { sale: self.sale, payout: self.payout, revenue: self.revenue } = figures;
+        if applied == Applied::Already {
+            self.revision += 1;
+            self.updated_at = at;
+            return Ok(Applied::Now { previous: self.status.clone() });
+        }
+        Ok(applied)
     }
 
     /// Moves to `wanted`, if the state machine has that move.
@@ -207,6 +234,11 @@ impl Conversion {
             OverCap::Unpaid => self.payout = self.payout.map(|payout| Money { micros: 0, ..payout }),
         }
         self.trace.ruling = Some(Ruling::OverCap);
+    }
+
+    /// Whether a cap left it without payout.
+    pub fn is_unpaid(&self) -> bool {
+        self.trace.ruling == Some(Ruling::OverCap) && self.payout.is_none_or(|payout| payout.micros == 0)
     }
 
     /// Whether the caps of its offer count it: what is rejected or owed by others takes nobody's place.

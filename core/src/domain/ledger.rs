@@ -1,29 +1,47 @@
-//! The double-entry ledger. Rows are added, never edited; a mistake gets a reversal.
+//! The double-entry ledger: accounts, postings, and what of an affiliate's money stands where. Rows are added, never
+//! edited; a mistake gets a reversal.
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, ConversionId, PostingId};
-use crate::money::Currency;
+use crate::ids::{AffiliateId, ConversionId, EarningId, PostingId, WithdrawalId};
+use crate::money::{Currency, Money};
 
 /// Where money stands. Every affiliate has its accounts per currency; the program is the other side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Account {
     Program,
     /// Earned, and not yet past its hold.
     Pending(AffiliateId),
+    /// May be withdrawn.
+    Available(AffiliateId),
+    /// Asked for, and reserved until it is paid or refused.
+    Withdrawing(AffiliateId),
+    Paid(AffiliateId),
+    /// The one account that may be below zero: what was taken back after it had been withdrawn.
+    Debt(AffiliateId),
 }
 
 impl Account {
+    pub const NAMES: [&'static str; 6] = ["program", "pending", "available", "withdrawing", "paid", "debt"];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Program => "program",
             Self::Pending(_) => "pending",
+            Self::Available(_) => "available",
+            Self::Withdrawing(_) => "withdrawing",
+            Self::Paid(_) => "paid",
+            Self::Debt(_) => "debt",
         }
     }
 
     pub fn affiliate_id(self) -> Option<AffiliateId> {
         match self {
             Self::Program => None,
-            Self::Pending(affiliate) => Some(affiliate),
+            Self::Pending(affiliate)
+            | Self::Available(affiliate)
+            | Self::Withdrawing(affiliate)
+            | Self::Paid(affiliate)
+            | Self::Debt(affiliate) => Some(affiliate),
         }
     }
 }
@@ -35,37 +53,85 @@ pub struct Entry {
     pub micros: i64,
 }
 
+/// What a posting is about; the word of the statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PostingKind {
+    Earned,
+    /// For a conversion of somebody whom this affiliate recruited.
+    Commission,
+    Corrected,
+    Reversed,
+    Released,
+    Adjusted,
+    WithdrawalRequested,
+    WithdrawalPaid,
+    /// Refused, failed or cancelled: the money is back.
+    WithdrawalReturned,
+    WithdrawalFee,
+    Exchanged,
+}
+
+text_enum!(PostingKind {
+    Earned => "earned",
+    Commission => "commission",
+    Corrected => "corrected",
+    Reversed => "reversed",
+    Released => "released",
+    Adjusted => "adjusted",
+    WithdrawalRequested => "withdrawal_requested",
+    WithdrawalPaid => "withdrawal_paid",
+    WithdrawalReturned => "withdrawal_returned",
+    WithdrawalFee => "withdrawal_fee",
+    Exchanged => "exchanged",
+});
+
+/// What made money move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    Conversion(ConversionId),
+    /// An adjustment, or the first of the earnings that a release took together.
+    Earning(EarningId),
+    Withdrawal(WithdrawalId),
+    /// The other half of an exchange between currencies.
+    Exchange(PostingId),
+}
+
 /// Money that moved, once: `key` is unique, so posting twice is a no-op.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Posting {
     pub id: PostingId,
     pub key: String,
-    pub conversion_id: Option<ConversionId>,
+    pub kind: PostingKind,
+    pub cause: Cause,
     pub currency: Currency,
     pub entries: Vec<Entry>,
+    /// What a person should read beside it: a reason, a reference, how many.
+    pub note: Option<String>,
     pub at: Timestamp,
 }
 
 impl Posting {
-    /// Moves `micros` from one account to the other.
-    pub fn transfer(
+    /// Sides of nothing are left out.
+    pub fn new(
         key: String,
-        conversion_id: ConversionId,
-        from: Account,
-        to: Account,
-        money: crate::money::Money,
+        kind: PostingKind,
+        cause: Cause,
+        currency: Currency,
+        sides: impl IntoIterator<Item = (Account, i64)>,
         at: Timestamp,
     ) -> Self {
-        let posting = Self {
-            id: PostingId::new(at),
-            key,
-            conversion_id: Some(conversion_id),
-            currency: money.currency,
-            entries: vec![Entry { account: from, micros: -money.micros }, Entry { account: to, micros: money.micros }],
-            at,
-        };
+        let entries = sides.into_iter().filter(|(_, micros)| *micros != 0);
+        let entries = entries.map(|(account, micros)| Entry { account, micros }).collect();
+        let posting = Self { id: PostingId::new(at), key, kind, cause, currency, entries, note: None, at };
         posting.assert_balanced();
         posting
+    }
+
+    #[must_use]
+    pub fn noting(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
     }
 
     /// A posting that creates or destroys money is a bug, not an input.
@@ -73,4 +139,43 @@ impl Posting {
         let sum: i128 = self.entries.iter().map(|entry| i128::from(entry.micros)).sum();
         assert_eq!(sum, 0, "posting {} does not balance", self.key);
     }
+}
+
+/// What of an affiliate's money in one currency is past its hold. Kept beside the entries, in the same transaction;
+/// what is pending is the sum of the earnings that are. Whoever owes has nothing available.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Balance {
+    pub available: i64,
+    pub withdrawing: i64,
+    pub paid: i64,
+    /// Owed to the program; positive.
+    pub debt: i64,
+}
+
+impl Balance {
+    /// Puts `micros` where it belongs: a debt is settled first. Returns the sides.
+    pub fn credit(&mut self, affiliate: AffiliateId, micros: i64) -> [(Account, i64); 2] {
+        let settled = micros.min(self.debt);
+        self.debt -= settled;
+        self.available += micros - settled;
+        [(Account::Debt(affiliate), settled), (Account::Available(affiliate), micros - settled)]
+    }
+
+    /// Takes `micros` back as far as it is there; the rest becomes a debt. Returns the sides.
+    pub fn debit(&mut self, affiliate: AffiliateId, micros: i64) -> [(Account, i64); 2] {
+        let there = micros.min(self.available);
+        self.available -= there;
+        self.debt += micros - there;
+        [(Account::Available(affiliate), -there), (Account::Debt(affiliate), there - micros)]
+    }
+}
+
+/// More was asked for than there is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{available} is available, {requested} was requested; ask for less, or wait until more earnings are past their hold"
+)]
+pub struct Insufficient {
+    pub available: Money,
+    pub requested: Money,
 }

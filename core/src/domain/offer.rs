@@ -1,5 +1,7 @@
 //! Offers: what is promoted, by whom, on what terms, and what a conversion pays.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -13,6 +15,9 @@ use super::event::PartyFacts;
 use super::exception::Exceptions;
 use super::landing::LandingUrl;
 
+/// The longest hold: two years.
+pub const HOLD_DAYS_MAX: u16 = 730;
+
 #[derive(Clone, Debug)]
 pub struct Offer {
     pub id: OfferId,
@@ -25,6 +30,8 @@ pub struct Offer {
     pub terms: Terms,
     /// Where referral codes lead; one offer is it.
     pub is_default: bool,
+    /// How long an approved payout stays pending; 0: it is available at once.
+    pub hold_days: u16,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -113,11 +120,29 @@ impl Payout {
             Self::Percent(percent) => sale.map(|sale| percent.share_of(sale)),
         }
     }
+
+    /// What a conversion pays whose sale turned out to be another: the same share as before. A share that was agreed
+    /// before the offer changed, or that the report named, is kept.
+    pub fn corrected(self, known_sale: Option<Money>, known: Option<Money>, sale: Option<Money>) -> Option<Money> {
+        let (Self::Percent(percent), Some(payout), Some(sale)) = (self, known, sale) else { return known };
+        match known_sale {
+            Some(before) if payout == percent.share_of(before) => Some(percent.share_of(sale)),
+            Some(before) if before.micros > 0 && before.currency == payout.currency => {
+                Some(payout.scaled(before, sale))
+            }
+            _ => known,
+        }
+    }
 }
 
 impl Offer {
     pub fn facts(&self) -> PartyFacts {
         PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: None }
+    }
+
+    /// When what is approved at `at` becomes available.
+    pub fn release_at(&self, at: Timestamp) -> Timestamp {
+        at.plus(Duration::from_secs(u64::from(self.hold_days) * 86_400))
     }
 
     /// What this affiliate earns with this goal. The most particular agreement counts: the affiliate's for the goal,
@@ -239,6 +264,7 @@ mod tests {
             visibility: Visibility::Public,
             terms,
             is_default: false,
+            hold_days: 0,
             created_at: at,
             updated_at: at,
         }

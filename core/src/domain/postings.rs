@@ -1,58 +1,128 @@
-//! Every way in which a conversion moves money.
+//! Every way in which money moves, one function each. What takes a balance changes it as the posting will.
 
 use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, EarningId, WithdrawalId};
+use crate::money::{Currency, Money};
 
-use super::conversion::{Conversion, Status};
-use super::ledger::{Account, Posting};
+use super::earning::Earning;
+use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
 
-/// What a change of status does to the books: nothing, an earning, or its reversal. What an affiliate reports itself is
-/// owed by its network, not by the program.
-pub fn status_changed(conversion: &Conversion, previous: Option<&Status>, at: Timestamp) -> Option<Posting> {
-    if conversion.is_self_reported() {
-        return None;
-    }
-    let payout = conversion.payout.filter(|payout| payout.micros > 0)?;
-    let pending = Account::Pending(conversion.affiliate_id);
-    let (what, from, to) = match (previous, &conversion.status) {
-        (None | Some(Status::Pending), Status::Approved) => ("approved", Account::Program, pending),
-        (Some(Status::Approved), Status::Rejected { .. }) => ("reversed", pending, Account::Program),
-        _ => return None,
-    };
-    Some(Posting::transfer(format!("conversion:{}:{what}", conversion.id), conversion.id, from, to, payout, at))
+/// An earning came to be; its hold begins.
+pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, at: Timestamp) -> Posting {
+    let micros = earning.earned.micros;
+    let sides = [(Account::Program, -micros), (Account::Pending(earning.affiliate_id), micros)];
+    Posting::new(key, kind, cause, earning.earned.currency, sides, at)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::conversion::Reporter;
-    use crate::domain::conversion::samples::conversion;
-    use crate::ids::SourceId;
+/// What was taken back from earnings of one affiliate in one currency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TakenBack {
+    pub pending: i64,
+    /// Was past its hold: comes out of the balance, or becomes a debt.
+    pub released: i64,
+}
 
-    #[test]
-    fn nobody_earns_by_reporting_to_themselves() {
-        let at = Timestamp::from_millis(1);
-        let reporter = |is_affiliate| Some(Reporter { source_id: SourceId::new(at), is_affiliate });
-        let mut it = Conversion { status: Status::Approved, reporter: reporter(true), ..conversion() };
-        assert_eq!(status_changed(&it, None, at), None);
-        it.reporter = reporter(false);
-        assert!(status_changed(&it, None, at).is_some());
+pub fn taken_back(
+    affiliate: AffiliateId,
+    currency: Currency,
+    taken: TakenBack,
+    balance: &mut Balance,
+    (key, kind, cause): (String, PostingKind, Cause),
+    at: Timestamp,
+) -> Posting {
+    let [available, debt] = balance.debit(affiliate, taken.released);
+    let sides = [
+        (Account::Pending(affiliate), -taken.pending),
+        available,
+        debt,
+        (Account::Program, taken.pending + taken.released),
+    ];
+    Posting::new(key, kind, cause, currency, sides, at)
+}
+
+/// Earnings of one affiliate in one currency are past their hold. They are released once, so the first of them names
+/// the posting for all.
+pub fn released(
+    affiliate: AffiliateId,
+    money: Money,
+    (first, count): (EarningId, usize),
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    let [debt, available] = balance.credit(affiliate, money.micros);
+    let sides = [(Account::Pending(affiliate), -money.micros), debt, available];
+    let key = format!("earning:{first}:released");
+    Posting::new(key, PostingKind::Released, Cause::Earning(first), money.currency, sides, at).noting(count.to_string())
+}
+
+/// Finance takes something away, down to a debt. What it gives is an earning.
+pub fn deducted(
+    affiliate: AffiliateId,
+    adjustment: EarningId,
+    money: Money,
+    reason: &str,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    let [available, debt] = balance.debit(affiliate, money.micros);
+    let sides = [available, debt, (Account::Program, money.micros)];
+    let key = format!("adjustment:{adjustment}");
+    Posting::new(key, PostingKind::Adjusted, Cause::Earning(adjustment), money.currency, sides, at).noting(reason)
+}
+
+/// Money is reserved for a withdrawal.
+pub fn withdrawal_requested(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Result<Posting, Insufficient> {
+    if money.micros > balance.available {
+        let available = Money { micros: balance.available, currency: money.currency };
+        return Err(Insufficient { available, requested: money });
     }
+    balance.available -= money.micros;
+    balance.withdrawing += money.micros;
+    let sides = [(Account::Available(affiliate), -money.micros), (Account::Withdrawing(affiliate), money.micros)];
+    Ok(of_withdrawal(withdrawal, PostingKind::WithdrawalRequested, "requested", money.currency, sides, at))
+}
 
-    #[test]
-    fn approval_earns_and_a_chargeback_takes_it_back() {
-        let at = Timestamp::from_millis(1);
-        let mut it = conversion();
-        assert_eq!(status_changed(&it, None, at), None, "a pending conversion has earned nothing");
+/// Reserved money was paid.
+pub fn withdrawal_paid(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= money.micros;
+    balance.paid += money.micros;
+    let sides = [(Account::Withdrawing(affiliate), -money.micros), (Account::Paid(affiliate), money.micros)];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalPaid, "paid", money.currency, sides, at)
+}
 
-        it.status = Status::Approved;
-        let earned = status_changed(&it, Some(&Status::Pending), at).unwrap();
-        assert_eq!(earned.entries[1].micros, 5_000_000);
-        assert_eq!(earned.entries[1].account, Account::Pending(it.affiliate_id));
+/// A withdrawal was refused, failed or was cancelled: what was reserved is back, a debt first.
+pub fn withdrawal_returned(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= money.micros;
+    let [debt, available] = balance.credit(affiliate, money.micros);
+    let sides = [(Account::Withdrawing(affiliate), -money.micros), debt, available];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides, at)
+}
 
-        it.status = Status::Rejected { reason: "chargeback".into() };
-        let reversed = status_changed(&it, Some(&Status::Approved), at).unwrap();
-        assert_eq!(reversed.entries[1].account, Account::Program);
-        assert_ne!(earned.key, reversed.key);
-        assert_eq!(status_changed(&it, Some(&Status::Pending), at), None, "what was never earned is not taken back");
-    }
+fn of_withdrawal<const N: usize>(
+    withdrawal: WithdrawalId,
+    kind: PostingKind,
+    what: &str,
+    currency: Currency,
+    sides: [(Account, i64); N],
+    at: Timestamp,
+) -> Posting {
+    Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides, at)
 }

@@ -5,6 +5,7 @@
 
 mod inbound;
 mod jobs;
+mod release;
 mod route;
 mod send;
 mod wake;
@@ -49,6 +50,10 @@ impl Pipeline {
             workers.spawn(forever("inbound", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || inbound::run(app.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("release", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || release::run(app.clone(), stopping.clone())
             }));
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());

@@ -24,6 +24,7 @@ pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate,
             email: email.clone(),
             referral_code: referral_code(rand::random(), tries),
             status: AffiliateStatus::Active,
+            recruited_by: None,
             created_at: now,
             updated_at: now,
         };

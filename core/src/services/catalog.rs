@@ -13,10 +13,11 @@ use sea_orm::DbErr;
 
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::Affiliate;
-use crate::domain::event::Parties;
+use crate::domain::event::{Action, Parties};
 use crate::domain::exception::Exceptions;
 use crate::domain::link::Link;
 use crate::domain::offer::{Offer, Visibility};
+use crate::domain::recruiting::Recruiting;
 use crate::domain::rules::Rule;
 use crate::domain::source::Source;
 use crate::ids::{AffiliateId, LinkId, OfferId};
@@ -39,7 +40,9 @@ pub struct Catalog {
     admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
+    event_listeners: Cache<(), Arc<Vec<Rule>>>,
     decorating: Cache<(), Arc<Decorating>>,
+    recruiting: Cache<(), Arc<Recruiting>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Actor>,
 }
@@ -88,7 +91,9 @@ impl Catalog {
             admitted: cache(20_000, FRESH),
             default_offer: cache(1, FRESH),
             listeners: cache(1, FRESH_LISTENERS),
+            event_listeners: cache(1, FRESH_LISTENERS),
             decorating: cache(1, FRESH),
+            recruiting: cache(1, FRESH),
             key_holders: cache(10_000, FRESH),
         }
     }
@@ -182,8 +187,19 @@ impl Catalog {
         if let Some(found) = self.listeners.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::postbacks::list_listeners(self.db.reader()).await?);
+        let actions = [Action::Click, Action::Impression];
+        let found = Arc::new(storage::postbacks::list_listeners(self.db.reader(), &actions).await?);
         self.listeners.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// The rules of live postbacks for what happens after a conversion.
+    pub async fn event_listeners(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+        if let Some(found) = self.event_listeners.get(&()) {
+            return Ok(found);
+        }
+        let found = Arc::new(storage::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
+        self.event_listeners.insert((), found.clone());
         Ok(found)
     }
 
@@ -194,6 +210,16 @@ impl Catalog {
         }
         let found = Arc::new(Decorating::new(storage::sources::list_decorating(self.db.reader()).await?));
         self.decorating.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// Who gets a share of what others earn.
+    pub async fn recruiting(&self) -> Result<Arc<Recruiting>, DbErr> {
+        if let Some(found) = self.recruiting.get(&()) {
+            return Ok(found);
+        }
+        let found = Arc::new(storage::program_settings::find_recruiting(self.db.reader()).await?);
+        self.recruiting.insert((), found.clone());
         Ok(found)
     }
 
@@ -246,7 +272,12 @@ impl Catalog {
         self.decorating.invalidate(&());
     }
 
+    pub fn recruiting_changed(&self) {
+        self.recruiting.invalidate(&());
+    }
+
     pub fn postbacks_changed(&self) {
         self.listeners.invalidate(&());
+        self.event_listeners.invalidate(&());
     }
 }

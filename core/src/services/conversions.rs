@@ -6,18 +6,18 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
 use crate::domain::click::Click;
-use crate::domain::conversion::{Applied, Buyer, Conversion, Reporter, Status, transaction_key};
+use crate::domain::conversion::{Applied, Buyer, Conversion, IllegalMove, Reporter, Status, transaction_key};
 use crate::domain::event::{ClickFacts, Event};
-use crate::domain::ledger::Posting;
-use crate::domain::postings;
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
@@ -29,6 +29,7 @@ use super::attribution::{Attributed, Claims, ConversionError, Known};
 use super::caps::Places;
 use super::catalog::Catalog;
 use super::clicks::confine;
+use super::earnings::{self, Settled};
 use super::error::is_outage;
 use super::inbox::Inbox;
 
@@ -102,7 +103,7 @@ impl Change {
     }
 }
 
-/// Records a report. The same transaction again is the same conversion; another status is an update.
+/// Records a report. The same transaction again is the same conversion; another status or other amounts are an update.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     let key = report.transaction_key();
     submit(app, &key, Command::Report(Box::new(report))).await
@@ -182,10 +183,17 @@ pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
+    releases: Arc<Notify>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
+        let group = Group {
+            db: db.clone(),
+            catalog: catalog.clone(),
+            inbox: inbox.clone(),
+            releases: releases.clone(),
+            clock: clock.clone(),
+        };
         Writer::spawn(GROUP, move |commands| {
             let group = group.clone();
             async move { group.carry_out(commands).await }
@@ -199,6 +207,8 @@ struct Group {
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
+    /// Wakes whoever releases earnings.
+    releases: Arc<Notify>,
     clock: Clock,
 }
 
@@ -281,12 +291,16 @@ impl Group {
             tx.rollback().await?;
             return Ok(None);
         }
+        let available = books.settle(&tx, &self.catalog).await?;
         let events = books.events(&tx, &self.catalog).await?;
         let lease = self.inbox.lease(now);
         storage::events::append(&tx, &events, lease).await?;
         tx.commit().await?;
         if !events.is_empty() {
             self.inbox.put(lease, events);
+        }
+        if available {
+            self.releases.notify_one();
         }
         Ok(Some(answers))
     }
@@ -307,6 +321,8 @@ struct Entry {
     conversion: Conversion,
     is_new: bool,
     changed: bool,
+    /// Before this group: what it earned is in the database.
+    was_approved: bool,
     /// Known for conversions that this group created; the others' clicks are read when they change.
     click: Option<ClickFacts>,
 }
@@ -368,7 +384,8 @@ impl Books {
         let entry = self.conversions.len();
         self.by_transaction.insert((conversion.offer_id, conversion.transaction_key()), entry);
         self.by_id.insert(conversion.id, entry);
-        self.conversions.push(Entry { conversion, is_new, changed: false, click });
+        let was_approved = !is_new && conversion.status == Status::Approved;
+        self.conversions.push(Entry { conversion, is_new, changed: false, was_approved, click });
         entry
     }
 
@@ -381,8 +398,9 @@ impl Books {
             if it.report.reporter.is_some() && other_click {
                 return Err(ConversionError::TransactionOfAnother(it.report.transaction_id.clone()).into());
             }
-            let status = it.report.status.clone().unwrap_or_else(|| self.conversions[entry].conversion.status.clone());
-            return self.apply(entry, &status, true, now);
+            let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
+            let figures = it.figures(known);
+            return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
         }
         let mut conversion = it.conversion(now)?;
         if !self.places.admit(&it.offer, &conversion, now) {
@@ -401,16 +419,20 @@ impl Books {
         now: Timestamp,
     ) -> Result<Recorded, Error> {
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, status, reported, now)
+        self.apply(entry, now, |conversion| match reported {
+            true => conversion.hear(status, now),
+            false => conversion.change_status(status, now),
+        })
     }
 
-    fn apply(&mut self, entry: usize, status: &Status, reported: bool, now: Timestamp) -> Result<Recorded, Error> {
+    fn apply(
+        &mut self,
+        entry: usize,
+        now: Timestamp,
+        change: impl FnOnce(&mut Conversion) -> Result<Applied, IllegalMove>,
+    ) -> Result<Recorded, Error> {
         let it = &mut self.conversions[entry];
-        let applied = match reported {
-            true => it.conversion.hear(status, now)?,
-            false => it.conversion.change_status(status, now)?,
-        };
-        let change = match applied {
+        let change = match change(&mut it.conversion)? {
             Applied::Already => Change::None,
             Applied::Now { previous } => {
                 it.changed = true;
@@ -422,7 +444,7 @@ impl Books {
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change })
     }
 
-    /// Rows and money. `false`: a row that should be new exists.
+    /// Rows. `false`: one that should be new exists.
     async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::conversions::insert(tx, &new).await?.len() < new.len() {
@@ -431,15 +453,18 @@ impl Books {
         self.places.give_back(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();
-        storage::conversions::save_status(tx, &changed).await?;
-
-        let postings: Vec<Posting> = self
-            .changes
-            .iter()
-            .filter_map(|it| postings::status_changed(&it.snapshot, it.previous.as_ref(), it.at))
-            .collect();
-        storage::ledger::post(tx, &postings).await?;
+        storage::conversions::save(tx, &changed).await?;
         Ok(true)
+    }
+
+    /// Money. Returns whether some of it is available at once.
+    async fn settle(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<bool, DbErr> {
+        let changes = self.changes.iter().map(|it| Settled {
+            conversion: &it.snapshot,
+            was_approved: self.conversions[it.entry].was_approved,
+            at: it.at,
+        });
+        earnings::settle(tx, catalog, changes).await
     }
 
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {

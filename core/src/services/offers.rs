@@ -27,6 +27,7 @@ pub struct NewOffer {
     pub visibility: Visibility,
     pub terms: TermChanges,
     pub is_default: bool,
+    pub hold_days: u16,
 }
 
 /// The first offer is the default one whether it asks for that or not.
@@ -48,6 +49,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
         visibility: new.visibility,
         terms,
         is_default,
+        hold_days: new.hold_days,
         created_at: now,
         updated_at: now,
     };
@@ -67,6 +69,7 @@ pub struct Changes {
     pub visibility: Option<Visibility>,
     pub terms: TermChanges,
     pub make_default: bool,
+    pub hold_days: Option<u16>,
 }
 
 /// What of the terms is set anew, each whole; `None` stays.
@@ -113,6 +116,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     offer.name = changes.name.unwrap_or(offer.name);
     offer.landing_url = changes.landing_url.unwrap_or(offer.landing_url);
     offer.payout = changes.payout.unwrap_or(offer.payout);
+    offer.hold_days = changes.hold_days.unwrap_or(offer.hold_days);
     offer.status = changes.status.unwrap_or(offer.status);
     offer.visibility = changes.visibility.unwrap_or(offer.visibility);
     offer.terms = changes.terms.make(offer.terms)?;

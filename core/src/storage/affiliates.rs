@@ -23,6 +23,7 @@ impl TryFrom<Model> for Affiliate {
             referral_code: row.referral_code,
             status: AffiliateStatus::from_word(&row.status)
                 .ok_or_else(|| super::corrupt("affiliates", format_args!("status {}", row.status)))?,
+            recruited_by: row.recruited_by,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -37,6 +38,7 @@ impl From<&Affiliate> for Model {
             email: affiliate.email.clone(),
             referral_code: affiliate.referral_code.clone(),
             status: affiliate.status.to_string(),
+            recruited_by: affiliate.recruited_by,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
         }

@@ -20,6 +20,14 @@ fn money(micros: Option<i64>, currency: Option<String>) -> Option<Money> {
     Some(Money { micros: micros?, currency: currency?.parse().ok()? })
 }
 
+fn micros(money: Option<Money>) -> Option<i64> {
+    money.map(|money| money.micros)
+}
+
+fn currency(money: Option<Money>) -> Option<String> {
+    money.map(|money| money.currency.to_string())
+}
+
 fn status(word: &str, reason: Option<&str>) -> Result<Status, DbErr> {
     Status::from_parts(word, reason).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))
 }
@@ -89,6 +97,14 @@ pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) 
     found.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
 }
 
+/// Those of `ids` that exist.
+pub async fn find_many(db: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id";
+    let found = Rows::ids(ids.iter().copied()).query(db, sql, vec![]).await?;
+    found.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
+}
+
 fn of_conversions(tx: &impl ConnectionTrait) -> String {
     match for_update(tx) {
         "" => String::new(),
@@ -103,8 +119,6 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
         Text, Big, Big, Big, Id, Bool, Text, Big, Text,
     ]);
-    let micros = |money: Option<Money>| money.map(|money| money.micros);
-    let currency = |money: Option<Money>| money.map(|money| money.currency.to_string());
     for it in conversions {
         rows.push([
             it.id.into(),
@@ -154,23 +168,33 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     added.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Status and revision are all that ever changes.
-pub async fn save_status(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
-    let mut rows = Rows::new(&[Type::Id, Type::Int, Type::Text, Type::Text, Type::Big]);
+/// Status, amounts and revision are all that ever changes.
+pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
+    use Type::{Big, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Int, Text, Text, Big, Text, Big, Text, Big, Text, Big]);
     for it in conversions {
         rows.push([
             it.id.into(),
             it.revision.into(),
             it.status.word().into(),
             it.status.reason().map(str::to_owned).into(),
+            micros(it.sale).into(),
+            currency(it.sale).into(),
+            micros(it.payout).into(),
+            currency(it.payout).into(),
+            micros(it.revenue).into(),
+            currency(it.revenue).into(),
             it.updated_at.into(),
         ]);
     }
     rows.execute(
         tx,
-        "WITH changed (id, revision, status, reason, updated_at) AS ({rows})
+        "WITH changed (id, revision, status, reason, sale, sale_in, payout, payout_in, revenue, revenue_in, updated_at)
+             AS ({rows})
          UPDATE conversions SET revision = changed.revision, status = changed.status,
-             rejection_reason = changed.reason, updated_at = changed.updated_at
+             rejection_reason = changed.reason, sale_micros = changed.sale, sale_currency = changed.sale_in,
+             payout_micros = changed.payout, payout_currency = changed.payout_in,
+             revenue_micros = changed.revenue, revenue_currency = changed.revenue_in, updated_at = changed.updated_at
          FROM changed WHERE conversions.id = changed.id",
         vec![],
     )

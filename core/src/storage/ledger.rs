@@ -1,42 +1,59 @@
-//! Postings and their entries. Added, never edited.
+//! Postings, their entries and the balances that follow from them. Postings are added, never edited.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use crate::domain::ledger::Posting;
-use crate::ids::PostingId;
+use crate::domain::earning::Balances;
+use crate::domain::ledger::{Account, Balance, Cause, Posting};
+use crate::ids::{AffiliateId, PostingId};
+use crate::money::Currency;
 
 use super::bulk::{Rows, Type};
+use super::corrupt;
+use super::database::for_update;
 
-/// Adds what is not yet there: a posting whose key exists is left out, with its entries.
-pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<(), DbErr> {
+/// Adds what is not yet there, with what it does to the balances: a posting whose key exists is left out whole. Returns
+/// how many were added. Money that is pending touches no balance, so that approving only inserts.
+pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usize, DbErr> {
     if postings.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Id, Type::Text, Type::Big]);
+    use Type::{Big, Id, Text};
+    let mut rows = Rows::new(&[Id, Text, Text, Text, Id, Id, Text, Text, Big]);
     for posting in postings {
         posting.assert_balanced();
+        let (cause, conversion_id, cause_id) = match posting.cause {
+            Cause::Conversion(id) => ("conversion", Some(id.0), None),
+            Cause::Earning(id) => ("earning", None, Some(id.0)),
+            Cause::Withdrawal(id) => ("withdrawal", None, Some(id.0)),
+            Cause::Exchange(id) => ("exchange", None, Some(id.0)),
+        };
         rows.push([
             posting.id.into(),
             posting.key.clone().into(),
-            posting.conversion_id.into(),
+            posting.kind.as_str().into(),
+            cause.into(),
+            conversion_id.into(),
+            cause_id.into(),
             posting.currency.to_string().into(),
+            posting.note.clone().into(),
             posting.at.into(),
         ]);
     }
     let added = rows
         .query(
             tx,
-            "INSERT INTO postings (id, key, conversion_id, currency, created_at) {rows}
+            "INSERT INTO postings (id, key, kind, cause, conversion_id, cause_id, currency, note, created_at) {rows}
              ON CONFLICT (key) DO NOTHING RETURNING id",
             vec![],
         )
         .await?;
     let added: HashSet<PostingId> = added.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
+    let added_postings = || postings.iter().filter(|posting| added.contains(&posting.id));
 
     let mut rows = Rows::new(&[Type::Id, Type::Int, Type::Text, Type::Id, Type::Text, Type::Big]);
-    for posting in postings.iter().filter(|posting| added.contains(&posting.id)) {
+    for posting in added_postings() {
         for (number, entry) in (0_i32..).zip(&posting.entries) {
             rows.push([
                 posting.id.into(),
@@ -48,7 +65,111 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<(),
             ]);
         }
     }
-    rows.execute(tx, "INSERT INTO entries (posting_id, number, account, affiliate_id, currency, micros) {rows}", vec![])
-        .await
-        .map(drop)
+    rows.execute(
+        tx,
+        "INSERT INTO entries (posting_id, number, account, affiliate_id, currency, micros) {rows}",
+        vec![],
+    )
+    .await?;
+    add_to_balances(tx, added_postings()).await?;
+    Ok(added.len())
+}
+
+async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item = &Posting>) -> Result<(), DbErr> {
+    let mut changes = BTreeMap::<(AffiliateId, Currency), Balance>::new();
+    for posting in postings {
+        for entry in &posting.entries {
+            let Some(affiliate) = entry.account.affiliate_id() else { continue };
+            let key = (affiliate, posting.currency);
+            match entry.account {
+                Account::Program | Account::Pending(_) => {}
+                Account::Available(_) => changes.entry(key).or_default().available += entry.micros,
+                Account::Withdrawing(_) => changes.entry(key).or_default().withdrawing += entry.micros,
+                Account::Paid(_) => changes.entry(key).or_default().paid += entry.micros,
+                Account::Debt(_) => changes.entry(key).or_default().debt -= entry.micros,
+            }
+        }
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    lock_balances(tx, &changes.keys().copied().collect()).await?;
+    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Big, Type::Big, Type::Big, Type::Big]);
+    for ((affiliate, currency), it) in changes {
+        rows.push([
+            affiliate.into(),
+            currency.to_string().into(),
+            it.available.into(),
+            it.withdrawing.into(),
+            it.paid.into(),
+            it.debt.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "WITH changed (affiliate_id, currency, available, withdrawing, paid, debt) AS ({rows})
+         UPDATE balances SET available = balances.available + changed.available,
+             withdrawing = balances.withdrawing + changed.withdrawing, paid = balances.paid + changed.paid,
+             debt = balances.debt + changed.debt
+         FROM changed WHERE balances.affiliate_id = changed.affiliate_id AND balances.currency = changed.currency",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// The balance as it is, held until `tx` ends; made when it is not there.
+pub async fn lock_balance(
+    tx: &impl ConnectionTrait,
+    affiliate: AffiliateId,
+    currency: Currency,
+) -> Result<Balance, DbErr> {
+    let found = lock_balances(tx, &BTreeSet::from([(affiliate, currency)])).await?;
+    Ok(found.get(&(affiliate, currency)).copied().unwrap_or_default())
+}
+
+/// The same for several, always in the same order: two that share some wait for each other and never in a circle.
+pub async fn lock_balances(
+    tx: &impl ConnectionTrait,
+    keys: &BTreeSet<(AffiliateId, Currency)>,
+) -> Result<Balances, DbErr> {
+    let wanted = || {
+        let mut rows = Rows::new(&[Type::Id, Type::Text]);
+        for (affiliate, currency) in keys {
+            rows.push([(*affiliate).into(), currency.to_string().into()]);
+        }
+        rows
+    };
+    wanted()
+        .execute(
+            tx,
+            "WITH wanted (affiliate_id, currency) AS ({rows})
+             INSERT INTO balances (affiliate_id, currency, available, withdrawing, paid, debt)
+             SELECT affiliate_id, currency, 0, 0, 0, 0 FROM wanted WHERE true
+             ON CONFLICT (affiliate_id, currency) DO NOTHING",
+            vec![],
+        )
+        .await?;
+    let of_balances = match for_update(tx) {
+        "" => String::new(),
+        lock => format!(" ORDER BY balances.affiliate_id, balances.currency{lock} OF balances"),
+    };
+    let sql = format!(
+        "WITH wanted (affiliate_id, currency) AS ({{rows}})
+         SELECT balances.* FROM wanted JOIN balances
+         ON balances.affiliate_id = wanted.affiliate_id AND balances.currency = wanted.currency{of_balances}"
+    );
+    wanted().query(tx, &sql, vec![]).await?.iter().map(balance).collect()
+}
+
+fn balance(row: &QueryResult) -> Result<((AffiliateId, Currency), Balance), DbErr> {
+    let currency: String = row.try_get("", "currency")?;
+    let currency = currency.parse().map_err(|_| corrupt("balances", format_args!("currency {currency}")))?;
+    let balance = Balance {
+        available: row.try_get("", "available")?,
+        withdrawing: row.try_get("", "withdrawing")?,
+        paid: row.try_get("", "paid")?,
+        debt: row.try_get("", "debt")?,
+    };
+    Ok(((row.try_get("", "affiliate_id")?, currency), balance))
 }

@@ -38,6 +38,7 @@ impl TryFrom<Model> for Offer {
             terms: from_json("offers", &row.terms)?,
             name: row.name,
             is_default: row.is_default,
+            hold_days: u16::try_from(row.hold_days).unwrap_or_default(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -59,6 +60,7 @@ impl From<&Offer> for Model {
             payout_value,
             status: offer.status.to_string(),
             is_default: offer.is_default,
+            hold_days: offer.hold_days.into(),
             created_at: offer.created_at,
             updated_at: offer.updated_at,
             visibility: offer.visibility.to_string(),

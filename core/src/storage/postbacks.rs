@@ -159,8 +159,8 @@ pub async fn list_behind(
 }
 
 /// Who listens for clicks and impressions.
-pub async fn list_listeners(db: &impl ConnectionTrait) -> Result<Vec<Rule>, DbErr> {
-    let select = live().filter(Column::Action.is_in([Action::Click.as_str(), Action::Impression.as_str()]));
+pub async fn list_listeners(db: &impl ConnectionTrait, actions: &[Action]) -> Result<Vec<Rule>, DbErr> {
+    let select = live().filter(Column::Action.is_in(actions.iter().map(|action| action.as_str())));
     let listeners = super::readable("postbacks", select.all(db).await?, Postback::try_from);
     Ok(listeners.into_iter().map(|it| it.rule).collect())
 }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::affiliate::Affiliate;
 use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
 use crate::domain::click::Click;
-use crate::domain::conversion::{Conversion, Status};
+use crate::domain::conversion::{Conversion, Figures, Status};
 use crate::domain::exception::Exceptions;
 use crate::domain::offer::Offer;
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
@@ -135,6 +135,31 @@ pub struct Attributed {
 impl Attributed {
     pub fn click_id(&self) -> Option<ClickId> {
         self.click.as_ref().map(|click| click.id)
+    }
+
+    /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
+    /// sale. What a cap left unpaid stays so.
+    pub fn figures(&self, known: &Conversion) -> Figures {
+        let (report, offer) = (&self.report, &self.offer);
+        let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
+        let currency = currency.unwrap_or(offer.currency);
+        let goal = known.goal.as_deref();
+        let sale = report.amount.map(|amount| amount.of(currency)).or(known.sale);
+        let payout = match report.payout {
+            _ if known.is_unpaid() => known.payout,
+            Some(payout) => Some(payout.of(currency)),
+            None if sale != known.sale => {
+                let agreed = offer.payout_for(known.affiliate_id, goal, &self.exceptions);
+                agreed.corrected(known.sale, known.payout, sale)
+            }
+            None => known.payout,
+        };
+        let revenue = match (report.revenue, offer.revenue_for(goal)) {
+            (Some(revenue), _) => Some(revenue.of(currency)),
+            (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale),
+            (None, _) => known.revenue,
+        };
+        Figures { sale, payout, revenue }
     }
 
     /// The conversion that it is, if it is new.

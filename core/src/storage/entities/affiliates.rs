@@ -14,6 +14,7 @@ pub struct Model {
     pub email: String,
     pub referral_code: String,
     pub status: String,
+    pub recruited_by: Option<AffiliateId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

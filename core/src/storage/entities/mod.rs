@@ -9,6 +9,7 @@ pub mod clicks;
 pub mod conversions;
 pub mod coupons;
 pub mod deliveries;
+pub mod earnings;
 pub mod events;
 pub mod exceptions;
 pub mod idempotency_keys;

@@ -17,6 +17,7 @@ pub struct Model {
     pub payout_value: String,
     pub status: String,
     pub is_default: bool,
+    pub hold_days: i32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub visibility: String,

@@ -13,7 +13,7 @@ use crate::domain::attribution::AttributionTerms;
 use crate::domain::cap::{CapScope, Caps};
 use crate::domain::deep_link::HostPattern;
 use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Goal, LandingPage, OfferStatus, Payout, Visibility};
+use crate::domain::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
 use crate::ids::OfferId;
 use crate::money::{Currency, Percent};
 use crate::services::offers::{self, Changes, NewOffer, Shown, TermChanges};
@@ -91,6 +91,10 @@ offer_body!(OfferIn {
     /// Referral codes lead to the default offer. The first offer is it.
     #[serde(default)]
     default: bool,
+    /// Days that an approved payout stays pending, 0 to 730; 0, the default, makes it available at once.
+    #[serde(default)]
+    #[schema(example = 30, maximum = 730)]
+    hold_days: u16,
 });
 
 offer_body!(
@@ -103,6 +107,9 @@ offer_body!(
         /// True makes it the default offer; to take that away make another one the default.
         #[serde(default)]
         default: bool,
+        /// For approvals to come; what is pending keeps its day.
+        #[schema(maximum = 730)]
+        hold_days: Option<u16>,
     }
 );
 
@@ -129,6 +136,7 @@ pub struct OfferOut {
     /// For an affiliate: those per affiliate.
     caps: Caps,
     default: bool,
+    hold_days: u16,
     status: OfferStatus,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -168,6 +176,7 @@ impl From<Shown> for OfferOut {
             attribution: terms.attribution,
             caps: terms.caps,
             default: offer.is_default,
+            hold_days: offer.hold_days,
             status: offer.status,
             created_at: offer.created_at,
             updated_at: offer.updated_at,
@@ -200,6 +209,13 @@ fn landing_url(issues: &mut Issues, path: &str, text: &str) -> Option<LandingUrl
     parsed.map_err(|error| issues.add(path, "invalid_landing_url", error.to_string())).ok()
 }
 
+fn hold_days(issues: &mut Issues, days: u16) -> u16 {
+    if days > HOLD_DAYS_MAX {
+        issues.add("/hold_days", "invalid_field", format!("{days} days are too many; choose 0 to {HOLD_DAYS_MAX}"));
+    }
+    days
+}
+
 /// Create an offer.
 #[utoipa::path(post, path = "/api/v1/offers", tag = "offers", request_body = OfferIn,
     security(("api_key" = ["manage_offers"])),
@@ -214,6 +230,7 @@ pub async fn create_offer(
     let terms = body.terms(&mut issues);
     let landing_url = landing_url(&mut issues, "/landing_url", &body.landing_url);
     let payout = payout(&mut issues, "/payout", body.payout);
+    let hold_days = hold_days(&mut issues, body.hold_days);
     issues.result()?;
     let (Some(landing_url), Some(payout)) = (landing_url, payout) else {
         unreachable!("what is missing was an issue");
@@ -226,6 +243,7 @@ pub async fn create_offer(
         visibility: body.visibility.unwrap_or_default(),
         terms,
         is_default: body.default,
+        hold_days,
     };
     Ok((StatusCode::CREATED, Json(Shown::whole(offers::create(&app, new).await?).into())))
 }
@@ -275,6 +293,7 @@ pub async fn change_offer(
         visibility: body.visibility,
         terms,
         make_default: body.default,
+        hold_days: body.hold_days.map(|days| hold_days(&mut issues, days)),
     };
     issues.result()?;
     Ok(Json(Shown::whole(offers::change(&app, id, changes).await?).into()))

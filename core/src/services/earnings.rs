@@ -1,0 +1,115 @@
+//! Earnings: what conversions earn, how their hold ends, and who may see them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::AffiliateStatus;
+use crate::domain::conversion::{Conversion, Status};
+use crate::domain::earning::{self, Balances, Earning};
+use crate::domain::recruiting::Commission;
+use crate::ids::{AffiliateId, ConversionId, EarningId};
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::Error;
+use super::catalog::Catalog;
+use super::clicks::confine;
+
+/// A conversion as a change left it.
+pub struct Settled<'a> {
+    pub conversion: &'a Conversion,
+    /// It was approved before this transaction: what it earned is in the database.
+    pub was_approved: bool,
+    pub at: Timestamp,
+}
+
+/// Brings the books to what these changes ask for, in their order. The usual approval only inserts; a reversal and a
+/// correction hold the earnings and the balances that they change. Returns whether something is available at once.
+pub async fn settle(
+    tx: &impl ConnectionTrait,
+    catalog: &Catalog,
+    changes: impl IntoIterator<Item = Settled<'_>>,
+) -> Result<bool, DbErr> {
+    let changes: Vec<_> = changes.into_iter().collect();
+    let known: BTreeSet<ConversionId> =
+        changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
+    let (stored, mut balances) = hold(tx, &known).await?;
+    let mut earnings = stored.clone();
+    let mut postings = Vec::with_capacity(changes.len());
+    for Settled { conversion, at, .. } in changes {
+        let earnings = earnings.entry(conversion.id).or_default();
+        let commissions = match earnings.as_slice() {
+            [] if conversion.status == Status::Approved => recruiters(catalog, conversion.affiliate_id).await?,
+            agreed => earning::agreed(agreed),
+        };
+        let owed = earning::owed(conversion, &commissions);
+        let offer = catalog.offer(conversion.offer_id).await?;
+        let release_at = offer.map_or(at, |offer| offer.release_at(at));
+        postings.extend(earning::settle(conversion, &owed, earnings, &mut balances, release_at, at));
+    }
+    let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
+    let (old, new): (Vec<_>, Vec<_>) = earnings.values().flatten().partition(|it| before.contains_key(&it.id));
+    let changed: Vec<_> = old.into_iter().filter(|it| before[&it.id] != *it).collect();
+    storage::earnings::insert(tx, &new).await?;
+    storage::earnings::save(tx, &changed).await?;
+    if storage::ledger::post(tx, &postings).await? < postings.len() {
+        // Nothing of this group may be stored: the earnings would say something else than the books.
+        return Err(DbErr::Custom("money of a conversion was posted before".into()));
+    }
+    Ok(new.iter().any(|it| it.release_at <= it.created_at))
+}
+
+/// What these conversions earned, and the balances that it went to, held until `tx` ends.
+async fn hold(
+    tx: &impl ConnectionTrait,
+    conversions: &BTreeSet<ConversionId>,
+) -> Result<(HashMap<ConversionId, Vec<Earning>>, Balances), DbErr> {
+    if conversions.is_empty() {
+        return Ok(Default::default());
+    }
+    let earnings = storage::earnings::lock_of_conversions(tx, conversions).await?;
+    let keys: BTreeSet<_> = earnings.values().flat_map(|it| earning::balances_of(it)).collect();
+    let balances = storage::ledger::lock_balances(tx, &keys).await?;
+    Ok((earnings, balances))
+}
+
+/// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.
+async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
+    let recruiting = catalog.recruiting().await?;
+    let mut commissions = Vec::new();
+    let mut seen = HashSet::from([affiliate]);
+    let mut below = affiliate;
+    for level in 1..=recruiting.tiers.len() {
+        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.recruited_by) else { break };
+        if !seen.insert(id) {
+            break;
+        }
+        let recruiter = catalog.affiliate(id).await?;
+        if recruiter.is_some_and(|it| it.status == AffiliateStatus::Active) {
+            commissions.extend(recruiting.commission(level, id));
+        }
+        below = id;
+    }
+    Ok(commissions)
+}
+
+pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
+    let found = storage::earnings::find(app.db.reader(), id).await?;
+    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::earnings::Filter,
+    page: PageRequest,
+) -> Result<Page<Earning>, Error> {
+    if !confine(actor, &mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::earnings::list(app.db.reader(), filter, page).await?)
+}

@@ -1,0 +1,112 @@
+//! Releases: earnings whose hold is over become available, and what settles a debt first. Several processes may release
+//! at once; each earning is released by one of them, once, or stays pending.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::click::Click;
+use crate::domain::conversion::Conversion;
+use crate::domain::earning::{AVAILABLE_TO_PAY, Balances, Earning, EarningKind};
+use crate::domain::event::Event;
+use crate::domain::ledger::Posting;
+use crate::domain::postings;
+use crate::ids::{AffiliateId, ClickId, ConversionId};
+use crate::money::{Currency, Money};
+use crate::storage;
+
+use super::catalog::Catalog;
+
+/// Earnings that are released in one transaction at most.
+pub const CHUNK: usize = 500;
+
+/// Releases what is due, up to a chunk; returns how many that were. What a crash takes back is due again.
+pub async fn release_due(app: &App) -> Result<usize, DbErr> {
+    let now = app.clock.now();
+    // As claims do, it need not wait for PostgreSQL's disk: whatever is durable later takes it along.
+    let tx = app.db.begin_queue().await?;
+    let mut due = storage::earnings::lock_due(&tx, CHUNK, now).await?;
+    if due.is_empty() {
+        tx.rollback().await?;
+        return Ok(0);
+    }
+    let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
+    let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
+    let postings = release(&mut due, &mut balances, now);
+    storage::earnings::save(&tx, &due.iter().collect::<Vec<_>>()).await?;
+    if storage::ledger::post(&tx, &postings).await? < postings.len() {
+        return Err(DbErr::Custom("a pending earning was posted as released before".into()));
+    }
+    let events = events(&tx, &app.catalog, &due, now).await?;
+    let inbox = &app.inboxes.events;
+    let lease = inbox.lease(now);
+    storage::events::append(&tx, &events, lease).await?;
+    tx.commit().await?;
+    if !events.is_empty() {
+        inbox.put(lease, events);
+    }
+    metrics::counter!("postrider_earnings_released_total").increment(due.len() as u64);
+    Ok(due.len())
+}
+
+/// Ends the hold of these: one posting for each affiliate and currency.
+pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+    let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, crate::ids::EarningId)>::new();
+    for earning in due {
+        let (micros, count, _) =
+            sums.entry((earning.affiliate_id, earning.earned.currency)).or_insert((0, 0, earning.id));
+        *micros += earning.left;
+        *count += 1;
+        earning.release(now);
+    }
+    let posting = |((affiliate, currency), (micros, count, first))| {
+        let balance = balances.entry((affiliate, currency)).or_default();
+        postings::released(affiliate, Money { micros, currency }, (first, count), balance, now)
+    };
+    sums.into_iter().map(posting).collect()
+}
+
+/// One for each released payout that a live postback could listen for.
+async fn events(
+    tx: &impl ConnectionTrait,
+    catalog: &Catalog,
+    released: &[Earning],
+    now: Timestamp,
+) -> Result<Vec<Event>, DbErr> {
+    let listeners = catalog.event_listeners().await?;
+    if listeners.is_empty() {
+        return Ok(Vec::new());
+    }
+    let payouts = || released.iter().filter(|it| it.kind == EarningKind::Payout);
+    let ids: BTreeSet<ConversionId> = payouts().filter_map(|it| it.conversion_id).collect();
+    let conversions = storage::conversions::find_many(tx, &ids).await?;
+    let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
+    let heard = |it: &&Earning| {
+        let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
+        listeners.iter().any(|rule| {
+            rule.scope.affiliate_id.is_none_or(|id| id == it.affiliate_id)
+                && rule.scope.offer_id.is_none_or(|id| Some(id) == offer)
+        })
+    };
+    let heard: Vec<_> = payouts().filter(heard).collect();
+    let clicks: HashSet<ClickId> =
+        heard.iter().filter_map(|it| conversions.get(&it.conversion_id?)?.click_id).collect();
+    let clicks = storage::clicks::find_many(tx, clicks).await?;
+    let mut events = Vec::with_capacity(heard.len());
+    for earning in heard {
+        let Some(conversion) = earning.conversion_id.and_then(|id| conversions.get(&id)) else { continue };
+        let click = conversion.click_id.and_then(|id| clicks.get(&id)).map(Click::facts);
+        let parties = catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;
+        let money = Money { micros: earning.left, currency: earning.earned.currency };
+        let attributes = vec![
+            ("earning_id".to_owned(), earning.id.to_string()),
+            ("available".to_owned(), money.amount().to_string()),
+            ("currency".to_owned(), money.currency.to_string()),
+        ];
+        let name = AVAILABLE_TO_PAY.to_owned();
+        events.push(Event::after_conversion(conversion, name, attributes, click, parties, now));
+    }
+    Ok(events)
+}

@@ -1,0 +1,181 @@
+//! Queries of earnings.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
+
+use crate::clock::Timestamp;
+use crate::domain::earning::{Earning, EarningKind, EarningState};
+use crate::domain::recruiting::Commission;
+use crate::ids::{AffiliateId, ConversionId, EarningId};
+use crate::money::{Currency, Money};
+
+use super::bulk::{Rows, Type};
+use super::corrupt;
+use super::database::{for_update, skip_locked};
+use super::entities::earnings::{Column, Entity, Model};
+use super::page::{self, Page, PageRequest};
+
+impl TryFrom<Model> for Earning {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("earnings", format_args!("a {what} of earning {}", row.id));
+        let percent = row.percent.as_deref().map(|text| text.parse().map_err(|_| bad("percent"))).transpose()?;
+        Ok(Self {
+            id: row.id,
+            affiliate_id: row.affiliate_id,
+            kind: EarningKind::from_word(&row.kind).ok_or_else(|| bad("kind"))?,
+            conversion_id: row.conversion_id,
+            commission: percent.map(|percent| Commission {
+                affiliate_id: row.affiliate_id,
+                level: row.level,
+                percent,
+                from_recruit: row.from_recruit,
+            }),
+            earned: Money { micros: row.earned_micros, currency: row.currency.parse().map_err(|_| bad("currency"))? },
+            left: row.micros,
+            state: EarningState::from_word(&row.state).ok_or_else(|| bad("state"))?,
+            release_at: row.release_at,
+            released_at: row.released_at,
+            reason: row.reason,
+            made_by: row.made_by,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
+    use Type::{Big, Bool, Id, Int, Text};
+    let mut rows =
+        Rows::new(&[Id, Id, Text, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Text, Text, Big, Big]);
+    for it in earnings {
+        rows.push([
+            it.id.into(),
+            it.affiliate_id.into(),
+            it.kind.as_str().into(),
+            it.conversion_id.into(),
+            it.commission.map_or(0, |it| it.level).into(),
+            it.commission.map(|it| it.percent.to_string()).into(),
+            it.commission.is_some_and(|it| it.from_recruit).into(),
+            it.earned.currency.to_string().into(),
+            it.earned.micros.into(),
+            it.left.into(),
+            it.state.as_str().into(),
+            it.release_at.into(),
+            it.released_at.into(),
+            it.reason.clone().into(),
+            it.made_by.clone().into(),
+            it.created_at.into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, level, percent, from_recruit, currency,
+             earned_micros, micros, state, release_at, released_at, reason, made_by, created_at, updated_at) {rows}",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// What is left and how far it has come is all that ever changes.
+pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big]);
+    for it in earnings {
+        rows.push([
+            it.id.into(),
+            it.left.into(),
+            it.state.as_str().into(),
+            it.released_at.into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "WITH changed (id, micros, state, released_at, updated_at) AS ({rows})
+         UPDATE earnings SET micros = changed.micros, state = changed.state, released_at = changed.released_at,
+             updated_at = changed.updated_at
+         FROM changed WHERE earnings.id = changed.id",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// Everything that these conversions earned, oldest first, held until `tx` ends.
+pub async fn lock_of_conversions(
+    tx: &impl ConnectionTrait,
+    conversions: &BTreeSet<ConversionId>,
+) -> Result<HashMap<ConversionId, Vec<Earning>>, DbErr> {
+    let of_earnings = match for_update(tx) {
+        "" => " ORDER BY earnings.id".to_owned(),
+        lock => format!(" ORDER BY earnings.id{lock} OF earnings"),
+    };
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT earnings.* FROM wanted JOIN earnings ON earnings.conversion_id = wanted.id{of_earnings}"
+    );
+    let mut found = HashMap::<_, Vec<Earning>>::new();
+    for row in Rows::ids(conversions.iter().copied()).query(tx, &sql, vec![]).await? {
+        let earning: Earning = super::model::<Entity>(&row)?.try_into()?;
+        if let Some(conversion) = earning.conversion_id {
+            found.entry(conversion).or_default().push(earning);
+        }
+    }
+    Ok(found)
+}
+
+/// Up to `limit` pending ones whose hold is over, the earliest first, held until `tx` ends. What somebody else holds is
+/// left to the next look.
+pub async fn lock_due(tx: &impl ConnectionTrait, limit: usize, now: Timestamp) -> Result<Vec<Earning>, DbErr> {
+    let sql = format!(
+        "SELECT * FROM earnings WHERE state = 'pending' AND release_at <= $1 ORDER BY release_at, id LIMIT $2{}",
+        skip_locked(tx)
+    );
+    let values = [now.into(), (limit as i64).into()];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    tx.query_all_raw(statement).await?.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
+}
+
+/// When the next hold ends.
+pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    let sql = "SELECT release_at FROM earnings WHERE state = 'pending' ORDER BY release_at LIMIT 1";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map(|row| row.try_get("", "release_at")).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: EarningId) -> Result<Option<Earning>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Earning::try_from).transpose()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub conversion_id: Option<ConversionId>,
+    pub kind: Option<EarningKind>,
+    pub state: Option<EarningState>,
+    pub currency: Option<Currency>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Earning>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.conversion_id {
+        select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(kind) = filter.kind {
+        select = select.filter(Column::Kind.eq(kind.as_str()));
+    }
+    if let Some(state) = filter.state {
+        select = select.filter(Column::State.eq(state.as_str()));
+    }
+    if let Some(currency) = filter.currency {
+        select = select.filter(Column::Currency.eq(currency.to_string()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Earning::try_from)
+}
