@@ -16,7 +16,7 @@ on_both_databases!(every_error_says_what_to_do);
 /// Every code that programs may rely on. Not here, because no request provokes them on purpose: internal, unavailable,
 /// invalid_body, most of adapter_…; in tests of their own (adapters.rs among them): secret_…,
 /// idempotency_key_in_progress, offer_missing.
-const CODES: [&str; 34] = [
+const CODES: [&str; 38] = [
     "adapter_not_a_component",
     "adapter_too_large",
     "amount_missing",
@@ -24,6 +24,7 @@ const CODES: [&str; 34] = [
     "body_too_large",
     "conversion_already_approved",
     "conversion_already_rejected",
+    "coupon_not_active",
     "delivery_not_retryable",
     "forbidden",
     "idempotency_key_reused",
@@ -40,13 +41,16 @@ const CODES: [&str; 34] = [
     "invalid_rule",
     "method_not_allowed",
     "not_a_click",
+    "not_admitted",
     "not_found",
     "offer_mismatch",
+    "outside_window",
     "taken",
     "unauthorized",
     "unknown_adapter",
     "unknown_click",
     "unknown_coupon",
+    "unknown_customer",
     "unknown_offer",
     "unknown_referral_code",
     "unsupported_media_type",
@@ -197,6 +201,32 @@ async fn every_error_says_what_to_do(db: Database) {
     let mut by_coupon = without("click_id");
     by_coupon["coupon"] = json!("NONE");
     g.post("unknown_coupon", conversions, by_coupon).await;
+    let mut by_customer = without("click_id");
+    by_customer["customer_id"] = json!("C-1");
+    g.post("unknown_customer", conversions, by_customer).await;
+    let terms = json!({"attribution": {"window_days": 1}, "visibility": "on_application"});
+    let narrow = g.t.offer_with(terms).await;
+    let mut by_code = without("click_id");
+    by_code["referral_code"] = json!(affiliate.referral_code);
+    by_code["offer_id"] = json!(narrow);
+    g.post("not_admitted_by_code", conversions, by_code).await;
+    let link = json!({"affiliate_id": affiliate.id, "offer_id": narrow});
+    g.post("not_admitted_link", "/api/v1/links", link).await;
+    let invitation = json!({"affiliate_id": affiliate.id});
+    g.t.admin.post(&format!("/api/v1/offers/{narrow}/applications"), &invitation).await.expect(201);
+    let spring = json!({"coupons": [{"code": "OLD", "ends_at": "2026-01-01T00:00:00Z"}]});
+    let link = g.t.link_with(&affiliate, &narrow, spring).await;
+    let early = g.t.click_on(&link, "").await;
+    let mut by_coupon = without("click_id");
+    by_coupon["coupon"] = json!("old");
+    g.post("coupon_not_active", conversions, by_coupon).await;
+    g.t.advance(std::time::Duration::from_secs(2 * 86_400));
+    g.post("outside_window", conversions, with("click_id", json!(early.id))).await;
+    g.post("invalid_field_deep_url", "/api/v1/links", {
+        let url = "https://shop.example/p/1";
+        json!({"affiliate_id": affiliate.id, "offer_id": click.link.offer, "deep_url": url})
+    })
+    .await;
     g.post("offer_mismatch", conversions, with("offer_id", json!(format!("ofr_{nothing}")))).await;
     g.post("invalid_batch_too_many", conversions, json!(vec![report.clone(); 1001])).await;
     g.post("invalid_batch_empty", conversions, json!([])).await;

@@ -3,6 +3,8 @@
 mod access;
 mod adapter_commands;
 mod adapters;
+mod attribution;
+mod caps;
 mod clicks;
 mod contract;
 mod conversions;
@@ -14,6 +16,7 @@ mod errors;
 mod idempotency;
 mod inbound;
 mod macros;
+mod offers;
 mod openapi;
 mod operation;
 mod parse;
