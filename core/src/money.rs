@@ -260,6 +260,13 @@ impl Percent {
         self.0 == Amount::ZERO
     }
 
+    const WHOLE: i64 = 100 * MICROS;
+
+    /// `None` when it is more than the whole.
+    pub fn from_amount(amount: Amount) -> Option<Self> {
+        (amount.micros() <= Self::WHOLE).then_some(Self(amount))
+    }
+
     /// In millionths of a percent.
     pub fn micros(self) -> i64 {
         self.0.micros()
@@ -273,8 +280,11 @@ impl Serialize for Percent {
 }
 
 impl<'de> Deserialize<'de> for Percent {
+    /// 0 to 100, as text.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+        let amount = Amount::deserialize(from)?;
+        let too_much = || serde::de::Error::custom(format!("{amount} is more than the whole; choose 0 to 100"));
+        Self::from_amount(amount).ok_or_else(too_much)
     }
 }
 
@@ -309,7 +319,7 @@ macro_rules! text_schema {
 }
 text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
 text_schema!(SignedAmount, "An exact amount as text, below zero too, with at most six decimals.", "-12.50");
-text_schema!(Percent, "A share in percent as text.", "30");
+text_schema!(Percent, "A share in percent as text, 0 to 100.", "30");
 text_schema!(Currency, "An ISO 4217 code.", "USD");
 
 impl utoipa::PartialSchema for Money {

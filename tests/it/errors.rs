@@ -17,7 +17,7 @@ on_both_databases!(every_error_says_what_to_do);
 /// invalid_body, most of adapter_…, fee_exceeds_amount; in tests of their own (adapters.rs, withdrawals.rs and
 /// withdrawal_batches.rs among them): secret_…, idempotency_key_in_progress, offer_missing, balance_indebted,
 /// payout_method_disabled, affiliate_suspended, batch_settled, payer_missing, wrong_file_format, unreadable_results.
-const CODES: [&str; 42] = [
+const CODES: &[&str] = &[
     "adapter_not_a_component",
     "adapter_too_large",
     "amount_missing",
@@ -27,6 +27,7 @@ const CODES: [&str; 42] = [
     "body_too_large",
     "conversion_already_approved",
     "conversion_already_rejected",
+    "coupon_not_active",
     "currency_not_paid",
     "delivery_not_retryable",
     "forbidden",
@@ -47,15 +48,18 @@ const CODES: [&str; 42] = [
     "invalid_rule",
     "method_not_allowed",
     "not_a_click",
+    "not_admitted",
     "not_found",
     "nothing_to_pay",
     "offer_mismatch",
+    "outside_window",
     "payout_details_missing",
     "taken",
     "unauthorized",
     "unknown_adapter",
     "unknown_click",
     "unknown_coupon",
+    "unknown_customer",
     "unknown_offer",
     "unknown_referral_code",
     "unsupported_media_type",
@@ -206,6 +210,32 @@ async fn every_error_says_what_to_do(db: Database) {
     let mut by_coupon = without("click_id");
     by_coupon["coupon"] = json!("NONE");
     g.post("unknown_coupon", conversions, by_coupon).await;
+    let mut by_customer = without("click_id");
+    by_customer["customer_id"] = json!("C-1");
+    g.post("unknown_customer", conversions, by_customer).await;
+    let terms = json!({"attribution": {"window_days": 1}, "visibility": "on_application"});
+    let narrow = g.t.offer_with(terms).await;
+    let mut by_code = without("click_id");
+    by_code["referral_code"] = json!(affiliate.referral_code);
+    by_code["offer_id"] = json!(narrow);
+    g.post("not_admitted_by_code", conversions, by_code).await;
+    let link = json!({"affiliate_id": affiliate.id, "offer_id": narrow});
+    g.post("not_admitted_link", "/api/v1/links", link).await;
+    let invitation = json!({"affiliate_id": affiliate.id});
+    g.t.admin.post(&format!("/api/v1/offers/{narrow}/applications"), &invitation).await.expect(201);
+    let spring = json!({"coupons": [{"code": "OLD", "ends_at": "2026-01-01T00:00:00Z"}]});
+    let link = g.t.link_with(&affiliate, &narrow, spring).await;
+    let early = g.t.click_on(&link, "").await;
+    let mut by_coupon = without("click_id");
+    by_coupon["coupon"] = json!("old");
+    g.post("coupon_not_active", conversions, by_coupon).await;
+    g.t.advance(std::time::Duration::from_secs(2 * 86_400));
+    g.post("outside_window", conversions, with("click_id", json!(early.id))).await;
+    g.post("invalid_field_deep_url", "/api/v1/links", {
+        let url = "https://shop.example/p/1";
+        json!({"affiliate_id": affiliate.id, "offer_id": click.link.offer, "deep_url": url})
+    })
+    .await;
     g.post("offer_mismatch", conversions, with("offer_id", json!(format!("ofr_{nothing}")))).await;
     g.post("invalid_batch_too_many", conversions, json!(vec![report.clone(); 1001])).await;
     g.post("invalid_batch_empty", conversions, json!([])).await;

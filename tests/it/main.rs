@@ -3,6 +3,8 @@
 mod access;
 mod adapter_commands;
 mod adapters;
+mod attribution;
+mod caps;
 mod clicks;
 mod contract;
 mod conversions;
@@ -15,6 +17,7 @@ mod errors;
 mod idempotency;
 mod inbound;
 mod macros;
+mod offers;
 mod openapi;
 mod operation;
 mod parse;

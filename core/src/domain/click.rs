@@ -36,6 +36,8 @@ pub struct Click {
     pub visitor: i64,
     /// The first of this visitor on this link today.
     pub unique: bool,
+    /// Who it is on the whole offer, where the offer counts first or last clicks.
+    pub person: Option<i64>,
 }
 
 /// What a user agent string gives away.
@@ -57,6 +59,17 @@ pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: O
         .finalize();
     let tail = u64::from_be_bytes(digest[..8].try_into().expect("eight bytes of thirty-two"));
     (at.day() << 40) | (tail & 0xff_ffff_ffff) as i64
+}
+
+/// One number per offer and visitor, on whatever day and over whoever's link.
+pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(offer.0.as_bytes())
+        .chain_update(ip.unwrap_or_default())
+        .chain_update([0])
+        .chain_update(user_agent.unwrap_or_default())
+        .finalize();
+    i64::from_be_bytes(digest[..8].try_into().expect("eight bytes of thirty-two"))
 }
 
 impl Click {

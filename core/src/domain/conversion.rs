@@ -9,7 +9,8 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Money};
 
-use super::attribution::Evidence;
+use super::attribution::{AttributionTerms, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email};
+use super::cap::OverCap;
 use super::event::ConversionFacts;
 
 /// Where a conversion stands.
@@ -63,6 +64,8 @@ pub struct Conversion {
     pub link_id: Option<LinkId>,
     pub click_id: Option<ClickId>,
     pub attributed_by: Evidence,
+    /// What else was known of whose it is, and what the program's rules made of it.
+    pub trace: Trace,
     pub goal: Option<String>,
     pub sale: Option<Money>,
     pub payout: Option<Money>,
@@ -101,12 +104,22 @@ const KEY_SEPARATOR: char = '\u{1f}';
 /// Who bought what, as the advertiser told it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buyer {
+    /// The advertiser's own id of the customer.
+    pub customer_id: Option<String>,
     pub customer_name: Option<String>,
     pub customer_email: Option<String>,
     pub plan_name: Option<String>,
     pub plan_price: Option<Amount>,
     pub purchase_id: Option<String>,
     pub purchase_date: Option<Timestamp>,
+}
+
+impl Buyer {
+    /// Whether an affiliate bought from itself, and may not.
+    pub fn is_affiliate(&self, email: &str, terms: &AttributionTerms) -> bool {
+        terms.self_referral == SelfReferral::Reject
+            && self.customer_email.as_deref().is_some_and(|buyer| normal_email(buyer) == normal_email(email))
+    }
 }
 
 /// The amounts of a conversion: what a later report may correct.
@@ -165,7 +178,7 @@ impl Conversion {
 
     /// Takes over what a later report says. Status and amounts that change together are one revision.
     pub fn report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
-        let applied = self.change_status(wanted, at)?;
+        let applied = self.hear(wanted, at)?;
         if figures == self.figures() {
             return Ok(applied);
         }
@@ -194,6 +207,49 @@ impl Conversion {
         self.revision += 1;
         self.updated_at = at;
         Ok(Applied::Now { previous })
+    }
+
+    /// Takes the status that a report tells. What a rule of the program decided stands: the same report again is the
+    /// same answer, and only a person approves what is held.
+    pub fn hear(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
+        let stands = match (&self.status, reported) {
+            (Status::Rejected { reason }, _) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),
+            (Status::Pending, Status::Approved) => self.trace.ruling == Some(Ruling::OverCap),
+            _ => false,
+        };
+        if stands { Ok(Applied::Already) } else { self.change_status(reported, at) }
+    }
+
+    /// A new conversion that a rule of the program rejects, whatever its report says.
+    pub fn reject_by(&mut self, ruling: Ruling) {
+        self.trace.ruling = Some(ruling);
+        self.status = Status::Rejected { reason: ruling.reason().to_owned() };
+    }
+
+    /// A new conversion for which the caps of its offer have no room.
+    pub fn exceed(&mut self, over: OverCap) {
+        match over {
+            OverCap::Reject => self.reject_by(Ruling::OverCap),
+            OverCap::Hold => self.status = Status::Pending,
+            OverCap::Unpaid => self.payout = self.payout.map(|payout| Money { micros: 0, ..payout }),
+        }
+        self.trace.ruling = Some(Ruling::OverCap);
+    }
+
+    /// Whether a cap left it without payout.
+    pub fn is_unpaid(&self) -> bool {
+        self.trace.ruling == Some(Ruling::OverCap) && self.payout.is_none_or(|payout| payout.micros == 0)
+    }
+
+    /// Whether the caps of its offer count it: what is rejected or owed by others takes nobody's place.
+    pub fn counts_for_caps(&self) -> bool {
+        !self.is_self_reported() && !matches!(self.status, Status::Rejected { .. })
+    }
+
+    /// By what a later conversion of the same customer finds this one.
+    pub fn customer_key(&self) -> Option<i64> {
+        self.click_id.filter(|_| !self.is_self_reported())?;
+        customer_key(self.offer_id, self.buyer.customer_id.as_deref(), self.buyer.customer_email.as_deref())
     }
 
     /// What adapters and logs may know of it, as it is now.
@@ -237,6 +293,7 @@ pub mod samples {
             link_id: None,
             click_id: None,
             attributed_by: Evidence::Click,
+            trace: Trace::default(),
             goal: None,
             sale: Some("49.00".parse::<Amount>().unwrap().of(usd)),
             payout: Some("5.00".parse::<Amount>().unwrap().of(usd)),
@@ -255,6 +312,29 @@ mod tests {
 
     fn rejected(reason: &str) -> Status {
         Status::Rejected { reason: reason.into() }
+    }
+
+    #[test]
+    fn what_a_rule_decided_no_report_undoes() {
+        use Status::{Approved, Pending};
+        let at = Timestamp::from_millis(1);
+        let mut over = samples::conversion();
+        over.exceed(OverCap::Reject);
+        assert_eq!(over.status, rejected("over cap"));
+        assert_eq!(over.hear(&Approved, at), Ok(Applied::Already));
+        assert_eq!(over.hear(&rejected("fraud"), at), Ok(Applied::Already));
+        assert!(over.change_status(&Approved, at).is_err(), "a person is told that it is final");
+
+        let mut held = samples::conversion();
+        held.exceed(OverCap::Hold);
+        assert_eq!(held.hear(&Approved, at), Ok(Applied::Already));
+        assert_eq!(held.hear(&rejected("fraud"), at), Ok(Applied::Now { previous: Pending }));
+        assert!(held.hear(&Approved, at).is_err(), "that was no rule's decision");
+
+        let mut unpaid = Conversion { status: Approved, ..samples::conversion() };
+        unpaid.exceed(OverCap::Unpaid);
+        assert_eq!(unpaid.payout.map(|it| it.micros), Some(0));
+        assert_eq!(unpaid.hear(&rejected("fraud"), at), Ok(Applied::Now { previous: Approved }));
     }
 
     #[test]

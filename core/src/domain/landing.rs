@@ -4,6 +4,7 @@
 //! host or port, and a visitor's own parameters are appended as parameters.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 /// What stays as it is in a value: RFC 3986 unreserved characters.
@@ -78,19 +79,63 @@ impl LandingUrl {
 
     /// Puts values in place of macros, each percent-encoded once, and appends `params`.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>, params: &[(String, String)]) -> String {
-        let mut out = String::with_capacity(self.0.len() + 64);
-        let mut rest = self.0.as_str();
-        while let Some((before, name, after)) = next_macro(rest) {
-            out.push_str(before);
-            push_encoded(&mut out, value(name).unwrap_or_default());
-            rest = after;
-        }
-        out.push_str(rest);
+        let mut out = filled(&self.0, value);
         append_params(&mut out, params);
         // The stored text may hold spaces or letters that a header can't: the parsed form never does.
         Url::parse(&out).map_or(out, String::from)
     }
 }
+
+impl LandingUrl {
+    /// Another page of the same shop, with those parameters of this page that carry macros: a shop knows its click id
+    /// from them. A deep link can't bring its own in their place.
+    pub fn fill_deep<'a>(
+        &self,
+        mut deep: Url,
+        value: impl Fn(&str) -> Option<&'a str>,
+        params: &[(String, String)],
+    ) -> String {
+        let page = self.0.split('#').next().unwrap_or_default();
+        let query = page.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let carrying = query.split('&').filter(|pair| pair.contains('{')).map(|pair| filled(pair, &value));
+        let ours: Vec<(String, String)> = carrying
+            .flat_map(|pair| url::form_urlencoded::parse(pair.as_bytes()).into_owned().collect::<Vec<_>>())
+            .collect();
+        let is_ours = |name: &str| ours.iter().any(|(known, _)| known == name);
+        if deep.query_pairs().any(|(name, _)| is_ours(&name)) {
+            let kept: Vec<_> = deep.query_pairs().into_owned().filter(|(name, _)| !is_ours(name)).collect();
+            deep.query_pairs_mut().clear().extend_pairs(kept);
+        }
+        let mut out = String::from(deep);
+        append_params(&mut out, &ours);
+        append_params(&mut out, params);
+        Url::parse(&out).map_or(out, String::from)
+    }
+}
+
+impl Serialize for LandingUrl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for LandingUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for LandingUrl {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("A URL with macros in path, query or fragment."))
+            .examples(["https://shop.example/?cid={click_id}"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for LandingUrl {}
 
 /// Adds parameters that the URL does not have yet, each value percent-encoded once.
 pub fn with_fields(url: &str, fields: &[(String, String)]) -> String {
@@ -124,6 +169,19 @@ fn append_params(url: &mut String, params: &[(String, String)]) {
         push_encoded(url, value);
     }
     url.push_str(&fragment.unwrap_or_default());
+}
+
+/// Every macro filled, encoded once.
+fn filled<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some((before, name, after)) = next_macro(rest) {
+        out.push_str(before);
+        push_encoded(&mut out, value(name).unwrap_or_default());
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn push_encoded(out: &mut String, value: &str) {
@@ -187,6 +245,21 @@ mod tests {
         let fields = [field("sid", "x"), field("aff", "a b&c%41"), field("aff", "again"), field("cid", "2")];
         assert_eq!(with_fields(url, &fields), "https://shop.example/p?cid=1&s%69d=mine&aff=a%20b%26c%2541#buy");
         assert_eq!(with_fields(url, &[]), url);
+    }
+
+    #[test]
+    fn a_deep_link_carries_the_click_along() {
+        let landing = LandingUrl::parse("https://shop.example/?cid={click_id}&ref=pr&s={sub1}#top").unwrap();
+        let value = |name: &str| Some(if name == "click_id" { "06a5" } else { "a b&c" });
+        let fill = |deep: &str| landing.fill_deep(Url::parse(deep).unwrap(), value, &[("utm".into(), "x".into())]);
+        assert_eq!(
+            fill("https://shop.example/p/1?x=%20{sub1}#buy"),
+            "https://shop.example/p/1?x=%20{sub1}&cid=06a5&s=a%20b%26c&utm=x#buy"
+        );
+        assert_eq!(
+            fill("https://shop.example/p/1?cid=forged&x=1"),
+            "https://shop.example/p/1?x=1&cid=06a5&s=a%20b%26c&utm=x"
+        );
     }
 
     #[test]

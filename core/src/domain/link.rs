@@ -19,8 +19,10 @@ pub struct Link {
     pub id: LinkId,
     pub affiliate_id: AffiliateId,
     pub offer_id: OfferId,
-    /// A code that customers type at checkout; upper case.
-    pub coupon: Option<String>,
+    /// One page of the shop; it was on a host that the offer allowed when it was saved.
+    pub deep_url: Option<String>,
+    /// The name of one of the offer's landing pages.
+    pub landing_page: Option<String>,
     pub status: LinkStatus,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -64,6 +64,12 @@ impl utoipa::PartialSchema for TimeZone {
 impl utoipa::ToSchema for TimeZone {}
 
 impl TimeZone {
+    /// The day that it is there.
+    pub fn date_of(self, at: Timestamp) -> NaiveDate {
+        let time = DateTime::from_timestamp_millis(at.millis()).unwrap_or_default();
+        time.with_timezone(&self.0).date_naive()
+    }
+
     /// Reads RFC 3339, Unix seconds or milliseconds, and `2026-11-20 14:05:00` or a date, which are in this zone.
     pub fn read(self, text: &str) -> Option<Timestamp> {
         let text = text.trim();

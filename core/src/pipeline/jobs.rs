@@ -18,6 +18,9 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// How long an `Idempotency-Key` is remembered.
 const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long the counter of a past day or month is kept; no period is longer.
+const CAPS: Duration = Duration::from_secs(40 * 86_400);
+
 struct Housekeeping;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
@@ -49,6 +52,7 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     storage::upkeep::ensure_partitions(&app.db, now).await?;
     storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
+    storage::caps::forget_before(app.db.writer(), now.minus(CAPS)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         let before = now.minus(Duration::from_secs(days * 86_400));

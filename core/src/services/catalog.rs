@@ -14,8 +14,9 @@ use sea_orm::DbErr;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::Affiliate;
 use crate::domain::event::{Action, Parties};
+use crate::domain::exception::Exceptions;
 use crate::domain::link::Link;
-use crate::domain::offer::Offer;
+use crate::domain::offer::{Offer, Visibility};
 use crate::domain::recruiting::Recruiting;
 use crate::domain::rules::Rule;
 use crate::domain::source::Source;
@@ -34,6 +35,9 @@ pub struct Catalog {
     codes: Cache<String, AffiliateId>,
     offers: Cache<OfferId, Arc<Offer>>,
     links: Cache<LinkId, Arc<Link>>,
+    exceptions: Cache<OfferId, Arc<Exceptions>>,
+    /// Whether an affiliate may promote an offer that is not public.
+    admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
     event_listeners: Cache<(), Arc<Vec<Rule>>>,
@@ -83,6 +87,8 @@ impl Catalog {
             codes: cache(20_000, FRESH),
             offers: cache(5_000, FRESH),
             links: cache(20_000, FRESH),
+            exceptions: cache(5_000, FRESH),
+            admitted: cache(20_000, FRESH),
             default_offer: cache(1, FRESH),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
@@ -147,6 +153,32 @@ impl Catalog {
         if let Some(found) = &found {
             self.links.insert(id, found.clone());
         }
+        Ok(found)
+    }
+
+    /// What single affiliates earn with this offer instead.
+    pub async fn exceptions(&self, offer: OfferId) -> Result<Arc<Exceptions>, DbErr> {
+        if let Some(found) = self.exceptions.get(&offer) {
+            return Ok(found);
+        }
+        let found = storage::exceptions::list_of(self.db.reader(), [offer], None).await?;
+        let found = Arc::new(Exceptions::new(found));
+        self.exceptions.insert(offer, found.clone());
+        Ok(found)
+    }
+
+    /// Whether this affiliate may promote this offer.
+    pub async fn admits(&self, offer: &Offer, affiliate: AffiliateId) -> Result<bool, DbErr> {
+        if offer.visibility == Visibility::Public {
+            return Ok(true);
+        }
+        let key = (offer.id, affiliate);
+        if let Some(found) = self.admitted.get(&key) {
+            return Ok(found);
+        }
+        let found = storage::applications::find_of(self.db.reader(), offer.id, affiliate).await?;
+        let found = found.is_some_and(|application| application.admits());
+        self.admitted.insert(key, found);
         Ok(found)
     }
 
@@ -218,6 +250,14 @@ impl Catalog {
     pub fn offer_changed(&self, id: OfferId) {
         self.offers.invalidate(&id);
         self.default_offer.invalidate(&());
+    }
+
+    pub fn exceptions_changed(&self, offer: OfferId) {
+        self.exceptions.invalidate(&offer);
+    }
+
+    pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
+        self.admitted.invalidate(&(offer, affiliate));
     }
 
     pub fn link_changed(&self, id: LinkId) {

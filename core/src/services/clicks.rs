@@ -10,12 +10,14 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
-use crate::domain::click::{Agent, Click, SUB_IDS, VALUE_MAX_CHARS, visitor};
+use crate::domain::click::{Agent, Click, SUB_IDS, VALUE_MAX_CHARS, person, visitor};
+use crate::domain::deep_link::deep_url;
 use crate::domain::event::{Action, Event};
-use crate::domain::link::LinkStatus;
+use crate::domain::landing::LandingUrl;
+use crate::domain::link::{Link, LinkStatus};
 use crate::domain::offer::{Offer, OfferStatus};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::page::{self, PageRequest};
 use crate::storage::writer::{Lanes, Writer};
 use crate::storage::{self, Database};
 
@@ -43,15 +45,26 @@ pub struct Visit {
 
 /// Where a visit leads.
 struct Destination {
-    link_id: Option<LinkId>,
+    link: Option<Arc<Link>>,
     affiliate: Arc<Affiliate>,
     offer: Arc<Offer>,
 }
 
+/// One page of the shop: a landing page of the offer, or a page that the visitor's link names.
+enum Page<'a> {
+    Landing(&'a LandingUrl),
+    Deep(url::Url),
+}
+
+/// The parameter that asks for a landing page by name.
+const LANDING_PAGE: &str = "lp";
+/// The parameter that asks for any page on the hosts that the offer allows.
+const DEEP_LINK: &str = "url";
+
 /// Records a click over a link and says where it leads. `None`: the link leads nowhere.
 pub async fn follow_link(app: &App, id: LinkId, visit: Visit) -> Result<Option<String>, Error> {
     let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(None) };
-    record(app, Action::Click, destination, visit).await.map(Some)
+    follow(app, destination, visit).await
 }
 
 /// Records a click over a referral code; without `offer_id` it leads to the default offer.
@@ -67,17 +80,50 @@ pub async fn follow_code(
         None => app.catalog.default_offer().await?,
     };
     let Some(offer) = offer else { return Ok(None) };
-    let destination = Destination { link_id: None, affiliate, offer };
-    if !destination.is_open() {
+    if affiliate.status != AffiliateStatus::Active || !app.catalog.admits(&offer, affiliate.id).await? {
         return Ok(None);
     }
-    record(app, Action::Click, destination, visit).await.map(Some)
+    follow(app, Destination { link: None, affiliate, offer }, visit).await
+}
+
+/// A paused offer sends visitors elsewhere, if it says where; that is no click.
+async fn follow(app: &App, destination: Destination, mut visit: Visit) -> Result<Option<String>, Error> {
+    if destination.offer.status == OfferStatus::Paused {
+        return Ok(destination.elsewhere());
+    }
+    let (offer, link) = (destination.offer.clone(), destination.link.clone());
+    let Some(page) = page_for(&offer, link.as_deref(), &mut visit.query) else { return Ok(None) };
+    record(app, Action::Click, destination, page, visit).await.map(Some)
+}
+
+/// The page that a visitor asks for, or the link, and takes the question out of `query`. `Some(None)`: neither does.
+/// `None`: the visitor asks for a host that the offer does not allow.
+fn page_for<'a>(offer: &'a Offer, link: Option<&Link>, query: &mut Vec<(String, String)>) -> Option<Option<Page<'a>>> {
+    let hosts = &offer.terms.deep_link_hosts;
+    if !hosts.is_empty()
+        && let Some(at) = query.iter().position(|(name, _)| name == DEEP_LINK)
+    {
+        let (_, text) = query.remove(at);
+        return deep_url(&text, hosts).ok().map(|url| Some(Page::Deep(url)));
+    }
+    let asked = query.iter().position(|(name, value)| name == LANDING_PAGE && offer.landing_page(value).is_some());
+    let asked = asked.and_then(|at| offer.landing_page(&query.remove(at).1));
+    if let Some(page) = asked {
+        return Some(Some(Page::Landing(&page.url)));
+    }
+    // What was allowed when the link was made may not be any more.
+    if let Some(url) = link.and_then(|link| deep_url(link.deep_url.as_deref()?, hosts).ok()) {
+        return Some(Some(Page::Deep(url)));
+    }
+    let named = link.and_then(|link| offer.landing_page(link.landing_page.as_deref()?));
+    Some(named.map(|page| Page::Landing(&page.url)))
 }
 
 /// Records that a banner was seen. `false`: the link leads nowhere.
 pub async fn record_impression(app: &App, id: LinkId, visit: Visit) -> Result<bool, Error> {
-    let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(false) };
-    record(app, Action::Impression, destination, visit).await?;
+    let found = destination_of_link(&app.catalog, id).await?;
+    let Some(destination) = found.filter(|it| it.offer.status == OfferStatus::Active) else { return Ok(false) };
+    record(app, Action::Impression, destination, None, visit).await?;
     Ok(true)
 }
 
@@ -85,19 +131,32 @@ async fn destination_of_link(catalog: &Catalog, id: LinkId) -> Result<Option<Des
     let Some(link) = catalog.link(id).await? else { return Ok(None) };
     let (affiliate, offer) = (catalog.affiliate(link.affiliate_id).await?, catalog.offer(link.offer_id).await?);
     let (Some(affiliate), Some(offer)) = (affiliate, offer) else { return Ok(None) };
-    let destination = Destination { link_id: Some(id), affiliate, offer };
-    Ok((link.status == LinkStatus::Active && destination.is_open()).then_some(destination))
+    let is_open = link.status == LinkStatus::Active && affiliate.status == AffiliateStatus::Active;
+    Ok(is_open.then_some(Destination { link: Some(link), affiliate, offer }))
 }
 
 impl Destination {
-    fn is_open(&self) -> bool {
-        self.affiliate.status == AffiliateStatus::Active && self.offer.status == OfferStatus::Active
+    /// Where visitors of a paused offer go.
+    fn elsewhere(&self) -> Option<String> {
+        let (affiliate, offer) = (self.affiliate.id.to_string(), self.offer.id.to_string());
+        let value = |name: &str| match name {
+            "affiliate_id" => Some(affiliate.as_str()),
+            "offer_id" => Some(offer.as_str()),
+            _ => None,
+        };
+        self.offer.terms.fallback_url.as_ref().map(|url| url.fill(value, &[]))
     }
 }
 
 /// Answers with the landing page when the click is durable.
-async fn record(app: &App, action: Action, destination: Destination, visit: Visit) -> Result<String, Error> {
-    let mut click = describe(action, destination, visit, app.clock.now());
+async fn record(
+    app: &App,
+    action: Action,
+    destination: Destination,
+    page: Option<Page<'_>>,
+    visit: Visit,
+) -> Result<String, Error> {
+    let mut click = describe(action, destination, page, visit, app.clock.now());
     if action == Action::Click {
         sources::decorate(app, &mut click).await?;
     }
@@ -109,8 +168,9 @@ async fn record(app: &App, action: Action, destination: Destination, visit: Visi
     Ok(landing_url)
 }
 
-fn describe(action: Action, destination: Destination, visit: Visit, now: Timestamp) -> Click {
-    let Destination { link_id, affiliate, offer } = destination;
+fn describe(action: Action, destination: Destination, page: Option<Page<'_>>, visit: Visit, now: Timestamp) -> Click {
+    let Destination { link, affiliate, offer } = destination;
+    let link_id = link.map(|link| link.id);
     let id = ClickId::new(now);
     let cut = |text: String| match text.char_indices().nth(VALUE_MAX_CHARS) {
         Some((end, _)) => text[..end].to_owned(),
@@ -131,6 +191,10 @@ fn describe(action: Action, destination: Destination, visit: Visit, now: Timesta
             params.push((name, value));
         }
     }
+    let (ip, user_agent) = (visit.ip, visit.user_agent.map(cut));
+    let scope = link_id.map_or(affiliate.id.0, |link| link.0);
+    let visitor = visitor(scope, now, ip.as_deref(), user_agent.as_deref()) ^ i64::from(action == Action::Impression);
+    let counted = action == Action::Click && offer.counts_visitors();
     // A tracker's own parameters travel on; ours are put where the offer's macros ask for them.
     let landing_url = {
         let (click, affiliate, offer_id) = (id.to_string(), affiliate.id.to_string(), offer.id.to_string());
@@ -140,10 +204,12 @@ fn describe(action: Action, destination: Destination, visit: Visit, now: Timesta
             "offer_id" => Some(offer_id.as_str()),
             sub => sub_ids.iter().find(|(name, _)| name == sub).map(|(_, value)| value.as_str()),
         };
-        offer.landing_url.fill(value, &params)
+        match page {
+            Some(Page::Landing(page)) => page.fill(value, &params),
+            Some(Page::Deep(url)) => offer.landing_url.fill_deep(url, value, &params),
+            None => offer.landing_for(visitor).fill(value, &params),
+        }
     };
-    let (ip, user_agent) = (visit.ip, visit.user_agent.map(cut));
-    let scope = link_id.map_or(affiliate.id.0, |link| link.0);
     Click {
         id,
         action,
@@ -156,7 +222,8 @@ fn describe(action: Action, destination: Destination, visit: Visit, now: Timesta
         params,
         landing_url,
         referrer: visit.referrer.map(cut),
-        visitor: visitor(scope, now, ip.as_deref(), user_agent.as_deref()) ^ i64::from(action == Action::Impression),
+        visitor,
+        person: counted.then(|| person(offer.id, ip.as_deref(), user_agent.as_deref())),
         ip,
         user_agent,
         agent: visit.agent,
@@ -262,9 +329,9 @@ pub async fn list(
     actor: Actor,
     mut filter: storage::clicks::Filter,
     page: PageRequest,
-) -> Result<Page<Click>, Error> {
+) -> Result<page::Page<Click>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
-        return Ok(Page { items: Vec::new(), next: None });
+        return Ok(page::Page { items: Vec::new(), next: None });
     }
     Ok(storage::clicks::list(app.db.reader(), filter, page).await?)
 }

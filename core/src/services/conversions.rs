@@ -15,19 +15,18 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
-use crate::domain::affiliate::{Affiliate, normal_code};
-use crate::domain::attribution::Evidence;
 use crate::domain::click::Click;
-use crate::domain::conversion::{Applied, Buyer, Conversion, Figures, IllegalMove, Reporter, Status, transaction_key};
-use crate::domain::event::{Action, ClickFacts, Event};
-use crate::domain::offer::Offer;
-use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId};
+use crate::domain::conversion::{Applied, Buyer, Conversion, IllegalMove, Reporter, Status, transaction_key};
+use crate::domain::event::{ClickFacts, Event};
+use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
 use crate::storage::writer::{Lanes, Writer};
 use crate::storage::{self, Database};
 
 use super::Error;
+use super::attribution::{Attributed, Claims, ConversionError, Known};
+use super::caps::Places;
 use super::catalog::Catalog;
 use super::clicks::confine;
 use super::earnings::{self, Settled};
@@ -45,13 +44,18 @@ const RACES: usize = 5;
 #[derive(Clone, Debug)]
 pub enum Command {
     Report(Box<Report>),
-    ChangeStatus { id: ConversionId, status: Status },
+    /// `reported`: a source says so, and no person.
+    ChangeStatus {
+        id: ConversionId,
+        status: Status,
+        reported: bool,
+    },
 }
 
 /// A conversion as an advertiser tells of it.
 #[derive(Clone, Debug)]
 pub struct Report {
-    pub claim: Claim,
+    pub claims: Claims,
     pub offer_id: Option<OfferId>,
     pub transaction_id: String,
     pub goal: Option<String>,
@@ -69,17 +73,9 @@ pub struct Report {
 }
 
 impl Report {
-    fn transaction_key(&self) -> String {
+    pub(super) fn transaction_key(&self) -> String {
         transaction_key(&self.transaction_id, self.reporter)
     }
-}
-
-/// What says whose conversion it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Claim {
-    Click(ClickId),
-    ReferralCode(String),
-    Coupon(String),
 }
 
 /// The conversion after a command.
@@ -107,49 +103,6 @@ impl Change {
     }
 }
 
-/// Why a report can't be taken.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ConversionError {
-    #[error("there is no click {0}; send the click id that the landing page got in {{click_id}}, unshortened")]
-    UnknownClick(String),
-    #[error("\"{0}\" is an impression, and impressions do not convert; send a click id")]
-    NotAClick(ClickId),
-    #[error("no affiliate has the referral code \"{0}\"")]
-    UnknownReferralCode(String),
-    #[error("no link has the coupon \"{0}\"")]
-    UnknownCoupon(String),
-    #[error("there is no offer {0}")]
-    UnknownOffer(OfferId),
-    #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
-    OfferMissing,
-    #[error(
-        "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
-    )]
-    OfferMismatch { evidence: String, found: OfferId, given: OfferId },
-    #[error(
-        "the transaction id \"{0}\" belongs to a conversion of another click; two networks may count alike: have this one send an id of its own, or none"
-    )]
-    TransactionOfAnother(String),
-    #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
-    AmountMissing,
-}
-
-impl ConversionError {
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownClick(_) => "unknown_click",
-            Self::NotAClick(_) => "not_a_click",
-            Self::UnknownReferralCode(_) => "unknown_referral_code",
-            Self::UnknownCoupon(_) => "unknown_coupon",
-            Self::UnknownOffer(_) => "unknown_offer",
-            Self::OfferMissing => "offer_missing",
-            Self::OfferMismatch { .. } => "offer_mismatch",
-            Self::TransactionOfAnother(_) => "transaction_of_another_click",
-            Self::AmountMissing => "amount_missing",
-        }
-    }
-}
-
 /// Records a report. The same transaction again is the same conversion; another status or other amounts are an update.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     let key = report.transaction_key();
@@ -165,17 +118,19 @@ pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded
 
 /// Approves a pending conversion; its earning is posted.
 pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
-    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Approved }).await?.conversion)
+    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Approved, reported: false }).await?.conversion)
 }
 
 /// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
 pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Conversion, Error> {
-    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Rejected { reason } }).await?.conversion)
+    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Rejected { reason }, reported: false })
+        .await?
+        .conversion)
 }
 
 /// Gives a conversion the status that a source reports for it.
 pub async fn change_status(app: &App, id: ConversionId, status: Status) -> Result<Recorded, Error> {
-    submit(app, &id, Command::ChangeStatus { id, status }).await
+    submit(app, &id, Command::ChangeStatus { id, status, reported: true }).await
 }
 
 async fn submit(app: &App, key: &impl Hash, command: Command) -> Result<Recorded, Error> {
@@ -257,19 +212,9 @@ struct Group {
     clock: Clock,
 }
 
-/// A report whose evidence was found to lead somewhere.
-struct Attributed {
-    report: Box<Report>,
-    evidence: Evidence,
-    affiliate: Arc<Affiliate>,
-    offer: Arc<Offer>,
-    link_id: Option<LinkId>,
-    click: Option<ClickFacts>,
-}
-
 enum Work {
-    Report(Attributed),
-    ChangeStatus { id: ConversionId, status: Status },
+    Report(Box<Attributed>),
+    ChangeStatus { id: ConversionId, status: Status, reported: bool },
     Refused(Error),
 }
 
@@ -311,23 +256,17 @@ impl Group {
 
     /// Finds out, outside the transaction, whose conversions these are.
     async fn attribute(&self, commands: Vec<Command>) -> Result<Vec<Work>, DbErr> {
-        let clicks: HashSet<ClickId> = commands
-            .iter()
-            .filter_map(|command| match command {
-                Command::Report(report) => match report.claim {
-                    Claim::Click(id) => Some(id),
-                    _ => None,
-                },
-                Command::ChangeStatus { .. } => None,
-            })
-            .collect();
-        let clicks = storage::clicks::find_many(self.db.reader(), clicks).await?;
+        let reports = commands.iter().filter_map(|command| match command {
+            Command::Report(report) => Some(&**report),
+            Command::ChangeStatus { .. } => None,
+        });
+        let known = Known::gather(&self.db, &self.catalog, reports, self.clock.now()).await?;
         let mut work = Vec::with_capacity(commands.len());
         for command in commands {
             work.push(match command {
-                Command::ChangeStatus { id, status } => Work::ChangeStatus { id, status },
-                Command::Report(report) => match self.attribute_one(report, &clicks).await? {
-                    Ok(attributed) => Work::Report(attributed),
+                Command::ChangeStatus { id, status, reported } => Work::ChangeStatus { id, status, reported },
+                Command::Report(report) => match known.attribute(&self.catalog, report).await? {
+                    Ok(attributed) => Work::Report(Box::new(attributed)),
                     Err(error) => Work::Refused(error.into()),
                 },
             });
@@ -335,61 +274,17 @@ impl Group {
         Ok(work)
     }
 
-    async fn attribute_one(
-        &self,
-        report: Box<Report>,
-        clicks: &HashMap<ClickId, Click>,
-    ) -> Result<Result<Attributed, ConversionError>, DbErr> {
-        let found = match &report.claim {
-            Claim::Click(id) => match clicks.get(id) {
-                None => return Ok(Err(ConversionError::UnknownClick(id.to_string()))),
-                Some(click) if click.action != Action::Click => return Ok(Err(ConversionError::NotAClick(*id))),
-                Some(click) => {
-                    (Evidence::Click, click.affiliate_id, Some(click.offer_id), click.link_id, Some(click.facts()))
-                }
-            },
-            Claim::ReferralCode(code) => match self.catalog.affiliate_by_code(&normal_code(code)).await? {
-                None => return Ok(Err(ConversionError::UnknownReferralCode(code.clone()))),
-                Some(affiliate) => (Evidence::ReferralCode, affiliate.id, None, None, None),
-            },
-            Claim::Coupon(coupon) => {
-                match storage::links::find_by_coupon(self.db.reader(), &normal_code(coupon)).await? {
-                    None => return Ok(Err(ConversionError::UnknownCoupon(coupon.clone()))),
-                    Some(link) => (Evidence::Coupon, link.affiliate_id, Some(link.offer_id), Some(link.id), None),
-                }
-            }
-        };
-        let (evidence, affiliate_id, found_offer, link_id, click) = found;
-        let offer_id = match (found_offer, report.offer_id) {
-            (Some(found), Some(given)) if found != given => {
-                let evidence = format!("the {}", evidence.as_str().replace('_', " "));
-                return Ok(Err(ConversionError::OfferMismatch { evidence, found, given }));
-            }
-            (Some(id), _) | (None, Some(id)) => id,
-            (None, None) => match self.catalog.default_offer().await? {
-                Some(offer) => offer.id,
-                None => return Ok(Err(ConversionError::OfferMissing)),
-            },
-        };
-        let Some(offer) = self.catalog.offer(offer_id).await? else {
-            return Ok(Err(ConversionError::UnknownOffer(offer_id)));
-        };
-        let affiliate = self.catalog.affiliate(affiliate_id).await?;
-        let affiliate = affiliate.ok_or_else(|| DbErr::RecordNotFound(format!("affiliate {affiliate_id}")))?;
-        Ok(Ok(Attributed { report, evidence, affiliate, offer, link_id, click }))
-    }
-
     /// One transaction. `None`: another node inserted one of the transactions first, so look again.
     async fn commit(&self, work: &[Work]) -> Result<Option<Vec<Result<Recorded, Error>>>, DbErr> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let mut books = Books::open(&tx, work).await?;
+        let mut books = Books::open(&tx, work, now).await?;
         let mut answers = Vec::with_capacity(work.len());
         for item in work {
             answers.push(match item {
                 Work::Refused(error) => Err(error.clone()),
                 Work::Report(attributed) => books.report(attributed, now),
-                Work::ChangeStatus { id, status } => books.change_status(*id, status, now),
+                Work::ChangeStatus { id, status, reported } => books.change_status(*id, status, *reported, now),
             });
         }
         if !books.save(&tx).await? {
@@ -418,6 +313,8 @@ struct Books {
     by_transaction: HashMap<(OfferId, String), usize>,
     by_id: HashMap<ConversionId, usize>,
     changes: Vec<StatusChange>,
+    /// Under the caps of offers, taken for what this group creates.
+    places: Places,
 }
 
 struct Entry {
@@ -440,7 +337,7 @@ struct StatusChange {
 
 impl Books {
     /// Locks every conversion that the group names and that exists.
-    async fn open(tx: &impl ConnectionTrait, work: &[Work]) -> Result<Self, DbErr> {
+    async fn open(tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Self, DbErr> {
         // In order, so that two nodes lock what they share in the same order.
         let (mut transactions, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for item in work {
@@ -462,7 +359,25 @@ impl Books {
                 books.add(conversion, false, None);
             }
         }
+        books.places = books.take_places(tx, work, now).await?;
         Ok(books)
+    }
+
+    /// One statement for what is new and whose offers have caps; none when there is no such thing.
+    async fn take_places(&self, tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Places, DbErr> {
+        let mut new = HashMap::new();
+        for item in work {
+            let Work::Report(it) = item else { continue };
+            let key = (it.offer.id, it.report.transaction_key());
+            if it.offer.terms.caps.limits.is_empty() || self.by_transaction.contains_key(&key) || new.contains_key(&key)
+            {
+                continue;
+            }
+            if let Ok(conversion) = it.conversion(now) {
+                new.insert(key, (&*it.offer, conversion));
+            }
+        }
+        Places::take(tx, new.values().map(|(offer, conversion)| (*offer, conversion)), now).await
     }
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
@@ -479,7 +394,7 @@ impl Books {
         if let Some(entry) = self.by_transaction.get(&key) {
             let entry = *entry;
             let known = &self.conversions[entry].conversion;
-            let other_click = known.click_id.is_some() && known.click_id != it.click.as_ref().map(|click| click.id);
+            let other_click = known.click_id.is_some() && known.click_id != it.click_id() && known.click_id != it.named;
             if it.report.reporter.is_some() && other_click {
                 return Err(ConversionError::TransactionOfAnother(it.report.transaction_id.clone()).into());
             }
@@ -487,15 +402,27 @@ impl Books {
             let figures = it.figures(known);
             return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
         }
-        let conversion = it.conversion(now)?;
-        let entry = self.add(conversion.clone(), true, it.click.clone());
+        let mut conversion = it.conversion(now)?;
+        if !self.places.admit(&it.offer, &conversion, now) {
+            conversion.exceed(it.offer.terms.caps.over);
+        }
+        let entry = self.add(conversion.clone(), true, it.click.as_ref().map(Click::facts));
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
         Ok(Recorded { conversion, change: Change::Created })
     }
 
-    fn change_status(&mut self, id: ConversionId, status: &Status, now: Timestamp) -> Result<Recorded, Error> {
+    fn change_status(
+        &mut self,
+        id: ConversionId,
+        status: &Status,
+        reported: bool,
+        now: Timestamp,
+    ) -> Result<Recorded, Error> {
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
-        self.apply(entry, now, |conversion| conversion.change_status(status, now))
+        self.apply(entry, now, |conversion| match reported {
+            true => conversion.hear(status, now),
+            false => conversion.change_status(status, now),
+        })
     }
 
     fn apply(
@@ -518,11 +445,12 @@ impl Books {
     }
 
     /// Rows. `false`: one that should be new exists.
-    async fn save(&self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::conversions::insert(tx, &new).await?.len() < new.len() {
             return Ok(false);
         }
+        self.places.give_back(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();
         storage::conversions::save(tx, &changed).await?;
@@ -551,52 +479,5 @@ impl Books {
             events.push(Event::conversion_changed(&it.snapshot, it.previous.clone(), click, parties, it.at));
         }
         Ok(events)
-    }
-}
-
-impl Attributed {
-    /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
-    /// sale.
-    fn figures(&self, known: &Conversion) -> Figures {
-        let report = &self.report;
-        let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
-        let currency = currency.unwrap_or(self.offer.currency);
-        let sale = report.amount.map(|amount| amount.of(currency)).or(known.sale);
-        let payout = match report.payout {
-            Some(payout) => Some(payout.of(currency)),
-            None if sale != known.sale => self.offer.payout.corrected(known.sale, known.payout, sale),
-            None => known.payout,
-        };
-        let revenue = report.revenue.map(|revenue| revenue.of(currency)).or(known.revenue);
-        Figures { sale, payout, revenue }
-    }
-
-    fn conversion(&self, now: Timestamp) -> Result<Conversion, ConversionError> {
-        let report = &self.report;
-        let currency = report.currency.unwrap_or(self.offer.currency);
-        let sale = report.amount.map(|amount| amount.of(currency));
-        let payout = match report.payout {
-            Some(payout) => payout.of(currency),
-            None => self.offer.payout.of(self.offer.currency, sale).ok_or(ConversionError::AmountMissing)?,
-        };
-        Ok(Conversion {
-            id: ConversionId::new(now),
-            offer_id: self.offer.id,
-            transaction_id: report.transaction_id.clone(),
-            revision: 1,
-            status: report.status.clone().unwrap_or(Status::Pending),
-            affiliate_id: self.affiliate.id,
-            link_id: self.link_id,
-            click_id: self.click.as_ref().map(|click| click.id),
-            attributed_by: self.evidence,
-            goal: report.goal.clone(),
-            sale,
-            payout: Some(payout),
-            revenue: report.revenue.map(|revenue| revenue.of(currency)),
-            buyer: report.buyer.clone(),
-            reporter: report.reporter,
-            created_at: now,
-            updated_at: now,
-        })
     }
 }

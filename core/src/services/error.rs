@@ -11,9 +11,10 @@ use crate::domain::ledger::Insufficient;
 use crate::domain::permission::Denied;
 use crate::domain::withdrawal::{IllegalStep, WithdrawalError};
 use crate::domain::withdrawal_batch::BatchError;
+use crate::ids::{AffiliateId, OfferId};
 use crate::storage::writer::Stopped;
 
-use super::conversions::ConversionError;
+use super::attribution::ConversionError;
 use super::postbacks::Verification;
 use super::secrets::SecretError;
 
@@ -52,6 +53,8 @@ pub enum Error {
     Secret(#[from] SecretError),
     #[error("{what} \"{value}\" is taken; choose another")]
     Taken { what: &'static str, value: String },
+    #[error("affiliate {affiliate} may not promote offer {offer}; it needs an application that is approved")]
+    NotAdmitted { affiliate: AffiliateId, offer: OfferId },
     #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]
     ChangedMeanwhile { what: &'static str, id: String },
     #[error("{0}")]

@@ -1,9 +1,14 @@
-//! Links: an affiliate takes up an offer.
+//! Links: an affiliate takes up an offer, for a page of its own and with coupons if need be.
+
+use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::normal_code;
+use crate::domain::coupon::{Active, Coupon};
+use crate::domain::deep_link::deep_url;
 use crate::domain::link::{Link, LinkStatus};
+use crate::domain::offer::{Offer, Visibility};
 use crate::domain::permission::Permission;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
@@ -13,71 +18,158 @@ use super::Error;
 use super::clicks::confine;
 use super::error::is_taken;
 
-pub async fn create(
-    app: &App,
-    actor: Actor,
-    affiliate_id: AffiliateId,
-    offer_id: OfferId,
-    coupon: Option<String>,
-) -> Result<Link, Error> {
+/// A link with the coupons that it has.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    pub link: Link,
+    pub coupons: Vec<Coupon>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewLink {
+    pub affiliate_id: AffiliateId,
+    pub offer_id: OfferId,
+    pub deep_url: Option<String>,
+    pub landing_page: Option<String>,
+    pub coupons: Vec<NewCoupon>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewCoupon {
+    pub code: String,
+    pub active: Active,
+}
+
+pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Error> {
+    let NewLink { affiliate_id, offer_id, .. } = new;
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    if coupon.is_some() {
+    if !new.coupons.is_empty() {
         actor.require(Permission::ManageAffiliates)?;
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    storage::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    let link = Link {
+    let offer = promoted(&tx, actor, offer_id, affiliate_id).await?;
+    let mut link = Link {
         id: LinkId::new(now),
         affiliate_id,
         offer_id,
-        coupon: coupon.as_deref().map(normal_code),
+        deep_url: None,
+        landing_page: None,
         status: LinkStatus::Active,
         created_at: now,
         updated_at: now,
     };
-    storage::links::insert(&tx, &link).await.map_err(|error| taken(error, &link))?;
+    aim(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
+    storage::links::insert(&tx, &link).await?;
+    let coupons = give(&tx, link.id, new.coupons).await?;
     tx.commit().await?;
-    Ok(link)
+    Ok(Linked { link, coupons })
 }
 
 /// What may be changed; `None` stays.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    /// `Some(None)` takes the coupon away.
-    pub coupon: Option<Option<String>>,
+    pub deep_url: Option<Option<String>>,
+    pub landing_page: Option<Option<String>>,
+    /// All that it has from now on.
+    pub coupons: Option<Vec<NewCoupon>>,
     pub status: Option<LinkStatus>,
 }
 
-pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Link, Error> {
+pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Linked, Error> {
     let tx = app.db.begin().await?;
     let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
-    if let Some(coupon) = changes.coupon {
+    if changes.coupons.is_some() {
         actor.require(Permission::ManageAffiliates)?;
-        link.coupon = coupon.as_deref().map(normal_code);
+    }
+    let aims = changes.deep_url.is_some() || changes.landing_page.is_some();
+    if aims || changes.status == Some(LinkStatus::Active) {
+        let offer = promoted(&tx, actor, link.offer_id, link.affiliate_id).await?;
+        aim(&mut link, &offer, changes.deep_url, changes.landing_page)?;
     }
     link.status = changes.status.unwrap_or(link.status);
     link.updated_at = app.clock.now();
-    storage::links::save(&tx, &link).await.map_err(|error| taken(error, &link))?;
+    storage::links::save(&tx, &link).await?;
+    let coupons = match changes.coupons {
+        Some(coupons) => give(&tx, id, coupons).await?,
+        None => storage::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default(),
+    };
     tx.commit().await?;
     app.catalog.link_changed(id);
-    Ok(link)
+    Ok(Linked { link, coupons })
 }
 
-fn taken(error: sea_orm::DbErr, link: &Link) -> Error {
-    match &link.coupon {
-        Some(coupon) if is_taken(&error) => Error::Taken { what: "the coupon", value: coupon.clone() },
-        _ => error.into(),
+/// The offer, if this affiliate may promote it.
+async fn promoted(
+    tx: &impl ConnectionTrait,
+    actor: Actor,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+) -> Result<Offer, Error> {
+    let found = storage::offers::find(tx, offer_id).await?;
+    let offer = found.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    if offer.visibility == Visibility::Public {
+        return Ok(offer);
+    }
+    let application = storage::applications::find_of(tx, offer_id, affiliate_id).await?;
+    match application.is_some_and(|it| it.admits()) {
+        true => Ok(offer),
+        false if offer.visibility == Visibility::Private && !actor.is_staff() => {
+            Err(Error::not_found("offer", offer_id))
+        }
+        false => Err(Error::NotAdmitted { affiliate: affiliate_id, offer: offer_id }),
     }
 }
 
-pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<Link, Error> {
+fn aim(
+    link: &mut Link,
+    offer: &Offer,
+    deep: Option<Option<String>>,
+    page: Option<Option<String>>,
+) -> Result<(), Error> {
+    if let Some(text) = deep {
+        let url = text.map(|text| deep_url(&text, &offer.terms.deep_link_hosts)).transpose();
+        link.deep_url = url.map_err(|error| Error::invalid("/deep_url", error.to_string()))?.map(String::from);
+    }
+    if let Some(name) = page {
+        if let Some(name) = name.as_deref().filter(|name| offer.landing_page(name).is_none()) {
+            let message =
+                format!("the offer has no landing page \"{name}\"; take the name of one of its landing_pages");
+            return Err(Error::invalid("/landing_page", message));
+        }
+        link.landing_page = name;
+    }
+    Ok(())
+}
+
+async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon>) -> Result<Vec<Coupon>, Error> {
+    let coupon = |it: NewCoupon| Coupon { code: normal_code(&it.code), link_id, active: it.active };
+    let coupons: Vec<Coupon> = coupons.into_iter().map(coupon).collect();
+    if coupons.is_empty() && storage::coupons::list_of(tx, [link_id]).await?.is_empty() {
+        return Ok(coupons);
+    }
+    let taken = |code: &str| Error::Taken { what: "the coupon", value: code.to_owned() };
+    if let Some(other) = storage::coupons::find_taken(tx, link_id, &coupons).await? {
+        return Err(taken(&other.code));
+    }
+    // Somebody may give the same one away at this moment.
+    let given = storage::coupons::replace(tx, link_id, &coupons).await;
+    given.map_err(|error| match coupons.first() {
+        Some(first) if is_taken(&error) => taken(&first.code),
+        _ => error.into(),
+    })?;
+    Ok(coupons)
+}
+
+pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<Linked, Error> {
     let found = storage::links::find(app.db.reader(), id).await?;
-    found.filter(|link| actor.may_see(link.affiliate_id)).ok_or_else(|| Error::not_found("link", id))
+    let link = found.filter(|link| actor.may_see(link.affiliate_id)).ok_or_else(|| Error::not_found("link", id))?;
+    let coupons = storage::coupons::list_of(app.db.reader(), [id]).await?.remove(&id).unwrap_or_default();
+    Ok(Linked { link, coupons })
 }
 
 pub async fn list(
@@ -86,9 +178,11 @@ pub async fn list(
     mut affiliate_id: Option<AffiliateId>,
     offer_id: Option<OfferId>,
     page: PageRequest,
-) -> Result<Page<Link>, Error> {
+) -> Result<Page<Linked>, Error> {
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::links::list(app.db.reader(), affiliate_id, offer_id, page).await?)
+    let page = storage::links::list(app.db.reader(), affiliate_id, offer_id, page).await?;
+    let mut coupons = storage::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
+    Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
 }

@@ -1,14 +1,22 @@
 //! Offers: making, changing, finding. One of them is where referral codes lead.
 
+use std::collections::HashMap;
+
 use crate::app::App;
+use crate::domain::actor::Actor;
+use crate::domain::application::ApplicationStatus;
+use crate::domain::attribution::AttributionTerms;
+use crate::domain::cap::Caps;
+use crate::domain::deep_link::HostPattern;
+use crate::domain::exception::Exceptions;
 use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Offer, OfferStatus, Payout};
-use crate::ids::OfferId;
+use crate::domain::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use crate::ids::{AffiliateId, OfferId};
 use crate::money::Currency;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::Error;
+use super::{Error, FieldIssue};
 
 #[derive(Clone, Debug)]
 pub struct NewOffer {
@@ -16,6 +24,8 @@ pub struct NewOffer {
     pub landing_url: LandingUrl,
     pub currency: Currency,
     pub payout: Payout,
+    pub visibility: Visibility,
+    pub terms: TermChanges,
     pub is_default: bool,
     pub hold_days: u16,
 }
@@ -23,6 +33,7 @@ pub struct NewOffer {
 /// The first offer is the default one whether it asks for that or not.
 pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     let now = app.clock.now();
+    let terms = new.terms.make(Terms::default())?;
     let tx = app.db.begin().await?;
     let is_default = new.is_default || storage::offers::find_default(&tx).await?.is_none();
     if is_default {
@@ -35,6 +46,8 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
         currency: new.currency,
         payout: new.payout,
         status: OfferStatus::Active,
+        visibility: new.visibility,
+        terms,
         is_default,
         hold_days: new.hold_days,
         created_at: now,
@@ -53,8 +66,42 @@ pub struct Changes {
     pub landing_url: Option<LandingUrl>,
     pub payout: Option<Payout>,
     pub status: Option<OfferStatus>,
+    pub visibility: Option<Visibility>,
+    pub terms: TermChanges,
     pub make_default: bool,
     pub hold_days: Option<u16>,
+}
+
+/// What of the terms is set anew, each whole; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct TermChanges {
+    pub revenue: Option<Option<Payout>>,
+    pub goals: Option<Vec<Goal>>,
+    pub fallback_url: Option<Option<LandingUrl>>,
+    pub landing_pages: Option<Vec<LandingPage>>,
+    pub deep_link_hosts: Option<Vec<HostPattern>>,
+    pub attribution: Option<AttributionTerms>,
+    pub caps: Option<Caps>,
+}
+
+impl TermChanges {
+    fn make(self, before: Terms) -> Result<Terms, Error> {
+        let terms = Terms {
+            revenue: self.revenue.unwrap_or(before.revenue),
+            goals: self.goals.unwrap_or(before.goals),
+            fallback_url: self.fallback_url.unwrap_or(before.fallback_url),
+            landing_pages: self.landing_pages.unwrap_or(before.landing_pages),
+            deep_link_hosts: self.deep_link_hosts.unwrap_or(before.deep_link_hosts),
+            attribution: self.attribution.unwrap_or(before.attribution),
+            caps: self.caps.unwrap_or(before.caps),
+        };
+        let issues: Vec<_> = terms
+            .issues()
+            .into_iter()
+            .map(|(path, sentence)| FieldIssue::new(path, "invalid_field", sentence))
+            .collect();
+        if issues.is_empty() { Ok(terms) } else { Err(Error::Invalid(issues)) }
+    }
 }
 
 pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, Error> {
@@ -71,6 +118,8 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     offer.payout = changes.payout.unwrap_or(offer.payout);
     offer.hold_days = changes.hold_days.unwrap_or(offer.hold_days);
     offer.status = changes.status.unwrap_or(offer.status);
+    offer.visibility = changes.visibility.unwrap_or(offer.visibility);
+    offer.terms = changes.terms.make(offer.terms)?;
     offer.updated_at = app.clock.now();
     storage::offers::save(&tx, &offer).await?;
     tx.commit().await?;
@@ -79,11 +128,58 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     Ok(offer)
 }
 
-/// Offers are open to every affiliate of the program.
-pub async fn get(app: &App, id: OfferId) -> Result<Offer, Error> {
-    storage::offers::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("offer", id))
+/// An offer as somebody sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub offer: Offer,
+    /// How an affiliate stands to it; none for whoever runs the program.
+    pub standing: Option<Standing>,
 }
 
-pub async fn list(app: &App, page: PageRequest) -> Result<Page<Offer>, Error> {
-    Ok(storage::offers::list(app.db.reader(), page).await?)
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub affiliate_id: AffiliateId,
+    /// Of the affiliate itself.
+    pub exceptions: Exceptions,
+    pub application: Option<ApplicationStatus>,
+}
+
+impl Shown {
+    /// What the program sees.
+    pub fn whole(offer: Offer) -> Self {
+        Self { offer, standing: None }
+    }
+
+    pub fn may_promote(&self) -> bool {
+        self.offer.visibility == Visibility::Public
+            || self.standing.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
+    }
+}
+
+/// A private offer does not exist for those who may not promote it.
+pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
+    let found = storage::offers::find(app.db.reader(), id).await?;
+    let offer = found.ok_or_else(|| Error::not_found("offer", id))?;
+    let shown = show(app, actor, vec![offer]).await?.pop();
+    let visible = shown.filter(|it| it.offer.visibility != Visibility::Private || it.may_promote());
+    visible.ok_or_else(|| Error::not_found("offer", id))
+}
+
+pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Shown>, Error> {
+    let page = storage::offers::list(app.db.reader(), actor.confined_to(), page).await?;
+    Ok(Page { items: show(app, actor, page.items).await?, next: page.next })
+}
+
+async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>, Error> {
+    let Some(affiliate_id) = actor.confined_to() else { return Ok(offers.into_iter().map(Shown::whole).collect()) };
+    let ids = || offers.iter().map(|offer| offer.id);
+    let applications = storage::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
+    let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
+    let exceptions = storage::exceptions::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
+    let standing = |id: OfferId| Standing {
+        affiliate_id,
+        exceptions: Exceptions::new(exceptions.iter().filter(|it| it.offer_id == id).cloned()),
+        application: applications.get(&id).copied(),
+    };
+    Ok(offers.into_iter().map(|offer| Shown { standing: Some(standing(offer.id)), offer }).collect())
 }

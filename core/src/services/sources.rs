@@ -346,5 +346,6 @@ fn sample_click(now: Timestamp) -> Click {
         agent: Agent::default(),
         visitor: 0,
         unique: true,
+        person: None,
     }
 }

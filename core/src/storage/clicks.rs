@@ -1,6 +1,6 @@
 //! Queries of clicks and impressions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
@@ -35,6 +35,7 @@ impl TryFrom<Model> for Click {
             agent: Agent { device: row.device, browser: row.browser, os: row.os, likely_bot: row.likely_bot },
             visitor: row.visitor,
             unique: row.is_unique,
+            person: row.person,
         })
     }
 }
@@ -45,7 +46,7 @@ impl TryFrom<Model> for Click {
 pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Text};
     let mut rows = Rows::new(&[
-        Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool,
+        Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool, Big,
     ]);
     for click in clicks {
         rows.push([
@@ -68,17 +69,19 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
             click.agent.likely_bot.into(),
             click.visitor.into(),
             click.unique.into(),
+            click.person.into(),
         ]);
     }
     rows.execute(
         db,
         "WITH new (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
-             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first) AS ({rows})
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person) AS ({rows})
          INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
-             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique)
+             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique, person)
          SELECT id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
              referrer, ip, user_agent, device, browser, os, likely_bot, visitor,
-             is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique)
+             is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique),
+             person
          FROM new",
         vec![],
     )
@@ -102,6 +105,43 @@ pub async fn find_many(
         )
         .await?;
     found.iter().map(|row| Click::try_from(super::model::<Entity>(row)?).map(|click| (click.id, click))).collect()
+}
+
+/// The first or the last click of each person (their number, not before, not after), where there is one.
+pub async fn find_ends(
+    db: &impl ConnectionTrait,
+    persons: &BTreeSet<(i64, ClickId, ClickId)>,
+    end: End,
+) -> Result<HashMap<(i64, ClickId, ClickId), ClickId>, DbErr> {
+    let mut rows = Rows::new(&[Type::Big, Type::Id, Type::Id]);
+    for (person, low, high) in persons {
+        rows.push([(*person).into(), (*low).into(), (*high).into()]);
+    }
+    let order = match end {
+        End::First => "",
+        End::Last => " DESC",
+    };
+    let sql = format!(
+        "WITH wanted (person, low, high) AS ({{rows}})
+         SELECT person, low, high, (SELECT clicks.id FROM clicks
+             WHERE clicks.person = wanted.person AND clicks.id >= wanted.low AND clicks.id <= wanted.high
+             ORDER BY clicks.id{order} LIMIT 1) AS id
+         FROM wanted"
+    );
+    let mut found = HashMap::new();
+    for row in rows.query(db, &sql, vec![]).await? {
+        if let Some(id) = row.try_get::<Option<ClickId>>("", "id")? {
+            found.insert((row.try_get("", "person")?, row.try_get("", "low")?, row.try_get("", "high")?), id);
+        }
+    }
+    Ok(found)
+}
+
+/// Which end of a row of clicks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    First,
+    Last,
 }
 
 /// Clicks whose ids lie between two, both included: one affiliate's or all. No more than `limit`.

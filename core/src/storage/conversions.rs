@@ -4,16 +4,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::attribution::Evidence;
+use crate::domain::attribution::{Evidence, Trace};
 use crate::domain::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Money};
 
 use super::bulk::{Rows, Type};
-use super::corrupt;
+use super::clicks::End;
 use super::database::for_update;
 use super::entities::conversions::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
+use super::{corrupt, from_json, json};
 
 fn money(micros: Option<i64>, currency: Option<String>) -> Option<Money> {
     Some(Money { micros: micros?, currency: currency?.parse().ok()? })
@@ -46,11 +47,13 @@ impl TryFrom<Model> for Conversion {
             click_id: row.click_id,
             attributed_by: Evidence::from_word(&row.attributed_by)
                 .ok_or_else(|| corrupt("conversions", format_args!("evidence {}", row.attributed_by)))?,
+            trace: row.attribution.map_or(Ok(Trace::default()), |text| from_json("conversions", &text))?,
             goal: row.goal,
             sale: money(row.sale_micros, row.sale_currency),
             payout: money(row.payout_micros, row.payout_currency),
             revenue: money(row.revenue_micros, row.revenue_currency),
             buyer: Buyer {
+                customer_id: row.customer_id,
                 customer_name: row.customer_name,
                 customer_email: row.customer_email,
                 plan_name: row.plan_name,
@@ -114,7 +117,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
-        Text, Big, Big, Big, Id, Bool,
+        Text, Big, Big, Big, Id, Bool, Text, Big, Text,
     ]);
     for it in conversions {
         rows.push([
@@ -145,6 +148,9 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             it.updated_at.into(),
             it.reporter.map(|reporter| reporter.source_id).into(),
             it.is_self_reported().into(),
+            it.buyer.customer_id.clone().into(),
+            it.customer_key().into(),
+            (!it.trace.is_plain()).then(|| json(&it.trace)).into(),
         ]);
     }
     let added = rows
@@ -153,7 +159,8 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, rejection_reason, affiliate_id,
                  link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
                  revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
-                 purchase_id, purchase_date, created_at, updated_at, source_id, self_reported) {rows}
+                 purchase_id, purchase_date, created_at, updated_at, source_id, self_reported,
+                 customer_id, customer_key, attribution) {rows}
              ON CONFLICT (offer_id, transaction_id) DO NOTHING RETURNING id",
             vec![],
         )
@@ -221,6 +228,36 @@ pub async fn find_standing(
 
 pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<Conversion>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
+}
+
+/// The click of the first or the last conversion of each customer that was not rejected. One statement.
+pub async fn find_clicks_of_customers(
+    db: &impl ConnectionTrait,
+    customers: impl IntoIterator<Item = i64>,
+    end: End,
+) -> Result<HashMap<i64, ClickId>, DbErr> {
+    let mut rows = Rows::new(&[Type::Big]);
+    for customer in customers {
+        rows.push([customer.into()]);
+    }
+    let order = match end {
+        End::First => "",
+        End::Last => " DESC",
+    };
+    let sql = format!(
+        "WITH wanted (customer_key) AS ({{rows}})
+         SELECT customer_key, (SELECT conversions.click_id FROM conversions
+             WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
+             ORDER BY conversions.id{order} LIMIT 1) AS click_id
+         FROM wanted"
+    );
+    let mut found = HashMap::new();
+    for row in rows.query(db, &sql, vec![]).await? {
+        if let Some(click) = row.try_get::<Option<ClickId>>("", "click_id")? {
+            found.insert(row.try_get("", "customer_key")?, click);
+        }
+    }
+    Ok(found)
 }
 
 /// Those of any offer with this transaction key, a few at most.

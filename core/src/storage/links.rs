@@ -1,9 +1,11 @@
 //! Queries of links.
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
+use crate::clock::Timestamp;
 use crate::domain::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 
@@ -18,9 +20,10 @@ impl TryFrom<Model> for Link {
             id: row.id,
             affiliate_id: row.affiliate_id,
             offer_id: row.offer_id,
-            coupon: row.coupon,
             status: LinkStatus::from_word(&row.status)
                 .ok_or_else(|| super::corrupt("links", format_args!("status {}", row.status)))?,
+            deep_url: row.deep_url,
+            landing_page: row.landing_page,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -33,10 +36,11 @@ impl From<&Link> for Model {
             id: link.id,
             affiliate_id: link.affiliate_id,
             offer_id: link.offer_id,
-            coupon: link.coupon.clone(),
             status: link.status.to_string(),
             created_at: link.created_at,
             updated_at: link.updated_at,
+            deep_url: link.deep_url.clone(),
+            landing_page: link.landing_page.clone(),
         }
     }
 }
@@ -58,9 +62,25 @@ pub async fn find(db: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>,
     Entity::find_by_id(id).one(db).await?.map(Link::try_from).transpose()
 }
 
-/// `coupon` in its normal form.
-pub async fn find_by_coupon(db: &impl ConnectionTrait, coupon: &str) -> Result<Option<Link>, DbErr> {
-    Entity::find().filter(Column::Coupon.eq(coupon)).one(db).await?.map(Link::try_from).transpose()
+/// Pauses every link of an affiliate to an offer; comes back with those that were active.
+pub async fn pause_all(
+    tx: &impl ConnectionTrait,
+    affiliate_id: AffiliateId,
+    offer_id: OfferId,
+    at: Timestamp,
+) -> Result<Vec<LinkId>, DbErr> {
+    let active = Entity::find()
+        .filter(Column::AffiliateId.eq(affiliate_id))
+        .filter(Column::OfferId.eq(offer_id))
+        .filter(Column::Status.eq(LinkStatus::Active.as_str()));
+    let ids: Vec<LinkId> = active.lock_exclusive().all(tx).await?.into_iter().map(|row| row.id).collect();
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(LinkStatus::Paused.as_str()))
+        .col_expr(Column::UpdatedAt, Expr::value(at))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .exec(tx)
+        .await?;
+    Ok(ids)
 }
 
 pub async fn list(

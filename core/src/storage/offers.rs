@@ -4,16 +4,19 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect, QueryTrait,
 };
 
+use crate::domain::application::ApplicationStatus;
 use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Offer, OfferStatus, Payout};
-use crate::ids::OfferId;
+use crate::domain::offer::{Offer, OfferStatus, Payout, Visibility};
+use crate::ids::{AffiliateId, OfferId};
 
-use super::corrupt;
+use super::entities::applications;
 use super::entities::offers::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
+use super::{corrupt, from_json, json};
 
 impl TryFrom<Model> for Offer {
     type Error = DbErr;
@@ -31,6 +34,8 @@ impl TryFrom<Model> for Offer {
             currency: row.currency.parse().map_err(|_| bad("currency"))?,
             payout: payout.ok_or_else(|| bad("payout"))?,
             status: OfferStatus::from_word(&row.status).ok_or_else(|| bad("status"))?,
+            visibility: Visibility::from_word(&row.visibility).ok_or_else(|| bad("visibility"))?,
+            terms: from_json("offers", &row.terms)?,
             name: row.name,
             is_default: row.is_default,
             hold_days: u16::try_from(row.hold_days).unwrap_or_default(),
@@ -58,6 +63,8 @@ impl From<&Offer> for Model {
             hold_days: offer.hold_days.into(),
             created_at: offer.created_at,
             updated_at: offer.updated_at,
+            visibility: offer.visibility.to_string(),
+            terms: json(&offer.terms),
         }
     }
 }
@@ -101,6 +108,24 @@ pub async fn find_many(
     rows.into_iter().map(|row| Offer::try_from(row).map(|it| (it.id, it))).collect()
 }
 
-pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Offer>, DbErr> {
-    page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
+/// All of them, or those that an affiliate sees: the private ones only if it may promote them.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    affiliate_id: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Offer>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(affiliate_id) = affiliate_id {
+        let admitted = applications::Entity::find()
+            .select_only()
+            .column(applications::Column::OfferId)
+            .filter(applications::Column::AffiliateId.eq(affiliate_id))
+            .filter(applications::Column::Status.eq(ApplicationStatus::Approved.as_str()))
+            .into_query();
+        let visible = Condition::any()
+            .add(Column::Visibility.ne(Visibility::Private.as_str()))
+            .add(Column::Id.in_subquery(admitted));
+        select = select.filter(visible);
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
 }

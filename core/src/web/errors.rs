@@ -78,6 +78,7 @@ impl From<Error> for Problem {
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
+            Error::NotAdmitted { .. } => (StatusCode::CONFLICT, "not_admitted"),
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),

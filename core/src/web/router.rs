@@ -16,7 +16,7 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, adjustments, affiliates, api_keys, balances, clicks, conversions, deliveries, earnings, events, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, withdrawal_batches, withdrawals,
+    adapters, adjustments, affiliates, api_keys, applications, balances, clicks, conversions, deliveries, earnings, events, exceptions, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, openapi, pages, tracking};
@@ -31,6 +31,13 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
         .routes(routes!(offers::create_offer, offers::list_offers))
         .routes(routes!(offers::get_offer, offers::change_offer))
+        .routes(routes!(exceptions::set_exception, exceptions::list_exceptions))
+        .routes(routes!(exceptions::delete_exception))
+        .routes(routes!(applications::create_application))
+        .routes(routes!(applications::list_applications))
+        .routes(routes!(applications::get_application))
+        .routes(routes!(applications::approve_application))
+        .routes(routes!(applications::refuse_application))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::get_link, links::change_link))
         .routes(routes!(clicks::list_clicks))

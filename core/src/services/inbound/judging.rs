@@ -13,7 +13,8 @@ use crate::domain::source::Source;
 use crate::ids::ConversionId;
 use crate::services::adapters::blocking;
 use crate::services::adapters::{Call, User};
-use crate::services::conversions::{self, Change, Claim, ConversionError, Recorded, Report};
+use crate::services::attribution::{Claims, ConversionError};
+use crate::services::conversions::{self, Change, Recorded, Report};
 use crate::services::secrets::SecretError;
 use crate::services::{Error, sources, wire};
 use crate::storage;
@@ -238,13 +239,13 @@ async fn carry_out(app: &App, source: &Source, words: Words, item: &mut Item) ->
     let recorded = match found {
         Found::Conversion(conversion) => conversions::change_status(app, conversion.id, status).await?,
         Found::Click { click, .. } => {
-            let claim = Claim::Click(click.id);
+            let claims = Claims::click(click.id);
             let offer = app.catalog.offer(click.offer_id).await?;
             let offer = offer.ok_or_else(|| Error::not_found("offer", click.offer_id))?;
             let report = Report {
                 status: Some(status),
                 reporter: Some(reporter),
-                ..report_of(source, &words, claim, transaction_id, offer.currency)?
+                ..report_of(source, &words, claims, transaction_id, offer.currency)?
             };
             conversions::report(app, report).await?
         }
@@ -274,7 +275,7 @@ fn status_of(source: &Source, words: &Words) -> Result<Option<Status>, Issue> {
 fn report_of(
     source: &Source,
     words: &Words,
-    claim: Claim,
+    claims: Claims,
     transaction_id: String,
     offers: crate::money::Currency,
 ) -> Result<Report, Issue> {
@@ -288,7 +289,7 @@ fn report_of(
         None => None,
     };
     Ok(Report {
-        claim,
+        claims,
         offer_id: None,
         transaction_id,
         goal: words.goal.clone(),
@@ -298,6 +299,7 @@ fn report_of(
         payout: amount("payout", &words.payout)?,
         revenue: amount("revenue", &words.revenue)?,
         buyer: Buyer {
+            customer_id: words.attribute("customer_id", 200),
             customer_name: words.attribute("customer_name", 200),
             customer_email: words.attribute("customer_email", 254),
             plan_name: words.attribute("plan_name", 200),

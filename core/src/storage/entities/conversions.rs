@@ -36,6 +36,10 @@ pub struct Model {
     pub updated_at: Timestamp,
     pub source_id: Option<SourceId>,
     pub self_reported: bool,
+    pub customer_id: Option<String>,
+    pub customer_key: Option<i64>,
+    /// JSON text.
+    pub attribution: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

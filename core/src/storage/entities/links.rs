@@ -12,10 +12,11 @@ pub struct Model {
     pub id: LinkId,
     pub affiliate_id: AffiliateId,
     pub offer_id: OfferId,
-    pub coupon: Option<String>,
     pub status: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub deep_url: Option<String>,
+    pub landing_page: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

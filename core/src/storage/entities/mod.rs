@@ -3,12 +3,15 @@
 pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
+pub mod applications;
 pub mod attempts;
 pub mod clicks;
 pub mod conversions;
+pub mod coupons;
 pub mod deliveries;
 pub mod earnings;
 pub mod events;
+pub mod exceptions;
 pub mod idempotency_keys;
 pub mod inbound_reports;
 pub mod inbound_requests;

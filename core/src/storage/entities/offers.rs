@@ -1,4 +1,4 @@
-//! Offers; a payout is its kind and the text that a person typed.
+//! Offers; a payout is its kind and the text that a person typed; `terms` are JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -20,6 +20,8 @@ pub struct Model {
     pub hold_days: i32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub visibility: String,
+    pub terms: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

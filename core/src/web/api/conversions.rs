@@ -10,13 +10,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
-use crate::domain::attribution::Evidence;
+use crate::domain::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
 use crate::domain::conversion::{Buyer, Conversion, Status};
 use crate::domain::masking::{mask_email, mask_name};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
-use crate::services::conversions::{self, Change, Claim, Report};
+use crate::services::attribution::Claims;
+use crate::services::conversions::{self, Change, Report};
 use crate::storage;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -35,7 +36,8 @@ pub enum StatusWord {
     Rejected,
 }
 
-/// A conversion as an advertiser tells of it. One of click_id, referral_code and coupon says whose it is.
+/// A conversion as an advertiser tells of it. The first that is given of click_id, referral_code and coupon says whose it
+/// is; without any of them an earlier conversion of the same customer does.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversionIn {
@@ -61,6 +63,8 @@ pub struct ConversionIn {
     payout: Option<AmountIn>,
     /// What the advertiser pays to the program.
     revenue: Option<AmountIn>,
+    /// The advertiser's own id of the customer.
+    customer_id: Option<String>,
     customer_name: Option<String>,
     customer_email: Option<String>,
     plan_name: Option<String>,
@@ -74,7 +78,7 @@ pub struct ConversionIn {
 impl ConversionIn {
     fn report(self) -> Result<Report, Error> {
         let mut issues = Issues::default();
-        let claim = self.claim(&mut issues);
+        let claims = self.claims(&mut issues);
         let transaction_id = issues.text("/transaction_id", &self.transaction_id, 200);
         let status = match (self.status, issues.optional_text("/reason", self.reason, 100)) {
             (Some(StatusWord::Rejected), Some(reason)) => Some(Status::Rejected { reason }),
@@ -98,7 +102,7 @@ impl ConversionIn {
             parsed
         });
         let report = Report {
-            claim: claim.unwrap_or(Claim::ReferralCode(String::new())),
+            claims,
             offer_id: self.offer_id,
             transaction_id,
             goal: issues.optional_text("/goal", self.goal, 100),
@@ -108,6 +112,7 @@ impl ConversionIn {
             payout: AmountIn::read(self.payout, "/payout", &mut issues),
             revenue: AmountIn::read(self.revenue, "/revenue", &mut issues),
             buyer: Buyer {
+                customer_id: issues.optional_text("/customer_id", self.customer_id, 200),
                 customer_name: issues.optional_text("/customer_name", self.customer_name, 200),
                 customer_email: issues.optional_text("/customer_email", self.customer_email, 254),
                 plan_name: issues.optional_text("/plan_name", self.plan_name, 200),
@@ -121,29 +126,24 @@ impl ConversionIn {
         Ok(report)
     }
 
-    /// A click beats a code beats a coupon; given but unreadable evidence is never skipped over.
-    fn claim(&self, issues: &mut Issues) -> Option<Claim> {
+    /// What was given is read whole: unreadable evidence is never skipped over.
+    fn claims(&self, issues: &mut Issues) -> Claims {
         let given =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        if let Some(text) = given(&self.click_id) {
+        let click = given(&self.click_id).and_then(|text| {
             let parsed = text.parse::<ClickId>();
-            return parsed
-                .map(Claim::Click)
-                .map_err(|error| issues.add("/click_id", "unknown_click", error.to_string()))
-                .ok();
+            parsed.map_err(|error| issues.add("/click_id", "unknown_click", error.to_string())).ok()
+        });
+        let claims = Claims { click, referral_code: given(&self.referral_code), coupon: given(&self.coupon) };
+        let knows_customer = given(&self.customer_id).or(given(&self.customer_email)).is_some();
+        if claims.is_empty() && !knows_customer && given(&self.click_id).is_none() {
+            issues.add(
+                "/click_id",
+                "attribution_missing",
+                "say whose conversion it is: send click_id, referral_code or coupon",
+            );
         }
-        if let Some(code) = given(&self.referral_code) {
-            return Some(Claim::ReferralCode(code));
-        }
-        if let Some(coupon) = given(&self.coupon) {
-            return Some(Claim::Coupon(coupon));
-        }
-        issues.add(
-            "/click_id",
-            "attribution_missing",
-            "say whose conversion it is: send click_id, referral_code or coupon",
-        );
-        None
+        claims
     }
 }
 
@@ -160,12 +160,16 @@ pub struct ConversionOut {
     link_id: Option<LinkId>,
     click_id: Option<ClickId>,
     attributed_by: Evidence,
+    /// What else was considered, and what a rule of the program decided; null when there is no more to say.
+    attribution: Option<AttributionOut>,
     goal: Option<String>,
     amount: Option<Amount>,
     currency: Option<Currency>,
     payout: Option<Money>,
     /// What the advertiser pays; not shown to affiliates.
     revenue: Option<Money>,
+    /// Not shown to affiliates.
+    customer_id: Option<String>,
     /// Masked for affiliates.
     customer_name: Option<String>,
     /// Masked for affiliates.
@@ -180,6 +184,44 @@ pub struct ConversionOut {
     self_reported: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// How a conversion came to its affiliate.
+#[derive(Serialize, ToSchema)]
+pub struct AttributionOut {
+    /// The rule of the program that made more of it than its report said.
+    ruling: Option<Ruling>,
+    considered: Vec<ConsideredOut>,
+}
+
+/// One piece of evidence that the report came with.
+#[derive(Serialize, ToSchema)]
+pub struct ConsideredOut {
+    evidence: Evidence,
+    /// A click id, a code or a coupon.
+    value: Option<String>,
+    /// Whom it names.
+    affiliate_id: Option<AffiliateId>,
+    verdict: Verdict,
+    sentence: &'static str,
+}
+
+impl AttributionOut {
+    /// An affiliate is not told of others.
+    fn of(actor: Actor, trace: Trace) -> Option<Self> {
+        if trace.is_plain() {
+            return None;
+        }
+        let visible = |it: &Considered| actor.is_staff() || it.affiliate_id.is_some_and(|id| actor.may_see(id));
+        let considered = trace.considered.into_iter().filter(visible).map(|it| ConsideredOut {
+            evidence: it.evidence,
+            value: it.value,
+            affiliate_id: it.affiliate_id,
+            verdict: it.verdict,
+            sentence: it.verdict.sentence(),
+        });
+        Some(Self { ruling: trace.ruling, considered: considered.collect() })
+    }
 }
 
 impl ConversionOut {
@@ -204,11 +246,13 @@ impl ConversionOut {
             link_id: it.link_id,
             click_id: it.click_id,
             attributed_by: it.attributed_by,
+            attribution: AttributionOut::of(actor, it.trace),
             goal: it.goal,
             amount: it.sale.map(Money::amount),
             currency: it.sale.or(it.payout).map(|money| money.currency),
             payout: it.payout,
             revenue: it.revenue.filter(|_| actor.is_staff()),
+            customer_id: it.buyer.customer_id.filter(|_| actor.is_staff()),
             customer_name: name,
             customer_email: email,
             plan_name: it.buyer.plan_name,

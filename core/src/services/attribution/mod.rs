@@ -1,0 +1,220 @@
+//! Attribution: whose conversion a report tells of, and what conversion comes of it.
+//!
+//! docs/attribution.md has the order of evidence; [`known`] finds out what each piece leads to.
+
+mod known;
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::domain::affiliate::Affiliate;
+use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
+use crate::domain::click::Click;
+use crate::domain::conversion::{Conversion, Figures, Status};
+use crate::domain::exception::Exceptions;
+use crate::domain::offer::Offer;
+use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
+
+use super::conversions::Report;
+
+pub use known::Known;
+
+/// What a report says of whose conversion it is. The buyer may say it too: see [`Evidence::Customer`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Claims {
+    pub click: Option<ClickId>,
+    pub referral_code: Option<String>,
+    pub coupon: Option<String>,
+}
+
+impl Claims {
+    pub fn click(id: ClickId) -> Self {
+        Self { click: Some(id), ..Self::default() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What was given, strongest first.
+    fn given(&self) -> Vec<Evidence> {
+        let mut given = Vec::with_capacity(1);
+        given.extend(self.click.is_some().then_some(Evidence::Click));
+        given.extend(self.referral_code.is_some().then_some(Evidence::ReferralCode));
+        given.extend(self.coupon.is_some().then_some(Evidence::Coupon));
+        // Who names nobody may still have bought before.
+        if given.is_empty() {
+            given.push(Evidence::Customer);
+        }
+        given
+    }
+
+    fn value(&self, evidence: Evidence) -> Option<String> {
+        match evidence {
+            Evidence::Click => self.click.map(|id| id.to_string()),
+            Evidence::ReferralCode => self.referral_code.clone(),
+            Evidence::Coupon => self.coupon.clone(),
+            Evidence::Customer => None,
+        }
+    }
+}
+
+/// Why a report can't be taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ConversionError {
+    #[error("there is no click {0}; send the click id that the landing page got in {{click_id}}, unshortened")]
+    UnknownClick(String),
+    #[error("\"{0}\" is an impression, and impressions do not convert; send a click id")]
+    NotAClick(ClickId),
+    #[error("no affiliate has the referral code \"{0}\"")]
+    UnknownReferralCode(String),
+    #[error("no link has the coupon \"{0}\"")]
+    UnknownCoupon(String),
+    #[error("no earlier conversion of this customer came from a click; send click_id, referral_code or coupon")]
+    UnknownCustomer,
+    #[error(
+        "click {click} is of {at}, and this offer counts purchases up to {days} days after the click; if the purchase was in time, send purchase_date"
+    )]
+    OutsideWindow { click: ClickId, at: Timestamp, days: u32 },
+    #[error("the coupon \"{0}\" was not active at the time of the purchase; change its dates, or send purchase_date")]
+    CouponNotActive(String),
+    #[error("the affiliate with the code \"{code}\" may not promote offer {offer}; approve its application first")]
+    NotAdmitted { code: String, offer: OfferId },
+    #[error("there is no offer {0}")]
+    UnknownOffer(OfferId),
+    #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
+    OfferMissing,
+    #[error(
+        "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
+    )]
+    OfferMismatch { evidence: String, found: OfferId, given: OfferId },
+    #[error(
+        "the transaction id \"{0}\" belongs to a conversion of another click; two networks may count alike: have this one send an id of its own, or none"
+    )]
+    TransactionOfAnother(String),
+    #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
+    AmountMissing,
+}
+
+impl ConversionError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownClick(_) => "unknown_click",
+            Self::NotAClick(_) => "not_a_click",
+            Self::UnknownReferralCode(_) => "unknown_referral_code",
+            Self::UnknownCoupon(_) => "unknown_coupon",
+            Self::UnknownCustomer => "unknown_customer",
+            Self::OutsideWindow { .. } => "outside_window",
+            Self::CouponNotActive(_) => "coupon_not_active",
+            Self::NotAdmitted { .. } => "not_admitted",
+            Self::UnknownOffer(_) => "unknown_offer",
+            Self::OfferMissing => "offer_missing",
+            Self::OfferMismatch { .. } => "offer_mismatch",
+            Self::TransactionOfAnother(_) => "transaction_of_another_click",
+            Self::AmountMissing => "amount_missing",
+        }
+    }
+}
+
+/// A report whose evidence was found to lead somewhere.
+pub struct Attributed {
+    pub report: Box<Report>,
+    pub offer: Arc<Offer>,
+    pub click: Option<Click>,
+    /// The click that the report names; the one that counts may be another.
+    pub named: Option<ClickId>,
+    evidence: Evidence,
+    affiliate: Arc<Affiliate>,
+    link_id: Option<LinkId>,
+    exceptions: Arc<Exceptions>,
+    considered: Vec<Considered>,
+    /// Why a new conversion of it can't be recorded. One that is known already may still change.
+    refusal: Option<ConversionError>,
+}
+
+impl Attributed {
+    pub fn click_id(&self) -> Option<ClickId> {
+        self.click.as_ref().map(|click| click.id)
+    }
+
+    /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
+    /// sale. What a cap left unpaid stays so.
+    pub fn figures(&self, known: &Conversion) -> Figures {
+        let (report, offer) = (&self.report, &self.offer);
+        let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
+        let currency = currency.unwrap_or(offer.currency);
+        let goal = known.goal.as_deref();
+        let sale = report.amount.map(|amount| amount.of(currency)).or(known.sale);
+        let payout = match report.payout {
+            _ if known.is_unpaid() => known.payout,
+            Some(payout) => Some(payout.of(currency)),
+            None if sale != known.sale => {
+                let agreed = offer.payout_for(known.affiliate_id, goal, &self.exceptions);
+                agreed.corrected(known.sale, known.payout, sale)
+            }
+            None => known.payout,
+        };
+        let revenue = match (report.revenue, offer.revenue_for(goal)) {
+            (Some(revenue), _) => Some(revenue.of(currency)),
+            (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale),
+            (None, _) => known.revenue,
+        };
+        Figures { sale, payout, revenue }
+    }
+
+    /// The conversion that it is, if it is new.
+    pub fn conversion(&self, now: Timestamp) -> Result<Conversion, ConversionError> {
+        let (report, offer) = (&self.report, &self.offer);
+        let ruling = match &self.refusal {
+            None => None,
+            Some(ConversionError::OutsideWindow { .. })
+                if offer.terms.attribution.outside_window == OutsideWindow::Reject =>
+            {
+                Some(Ruling::OutsideWindow)
+            }
+            Some(refusal) => return Err(refusal.clone()),
+        };
+        let goal = report.goal.as_deref();
+        let currency = report.currency.unwrap_or(offer.currency);
+        let sale = report.amount.map(|amount| amount.of(currency));
+        let payout = match report.payout {
+            Some(payout) => payout.of(currency),
+            None => {
+                let payout = offer.payout_for(self.affiliate.id, goal, &self.exceptions);
+                payout.of(offer.currency, sale).ok_or(ConversionError::AmountMissing)?
+            }
+        };
+        let revenue = match report.revenue {
+            Some(revenue) => Some(revenue.of(currency)),
+            None => offer.revenue_for(goal).and_then(|revenue| revenue.of(offer.currency, sale)),
+        };
+        let mut conversion = Conversion {
+            id: ConversionId::new(now),
+            offer_id: offer.id,
+            transaction_id: report.transaction_id.clone(),
+            revision: 1,
+            status: report.status.clone().unwrap_or(Status::Pending),
+            affiliate_id: self.affiliate.id,
+            link_id: self.link_id,
+            click_id: self.click_id(),
+            attributed_by: self.evidence,
+            trace: Trace { ruling: None, considered: self.considered.clone() },
+            goal: report.goal.clone(),
+            sale,
+            payout: Some(payout),
+            revenue,
+            buyer: report.buyer.clone(),
+            reporter: report.reporter,
+            created_at: now,
+            updated_at: now,
+        };
+        let self_referral = report.buyer.is_affiliate(&self.affiliate.email, &offer.terms.attribution);
+        let ruling = ruling.or(self_referral.then_some(Ruling::SelfReferral));
+        // What is rejected anyway keeps the reason of the report; an affiliate's own book-keeping is its own affair.
+        let is_rejected = matches!(conversion.status, Status::Rejected { .. });
+        if let Some(ruling) = ruling.filter(|_| !is_rejected && !conversion.is_self_reported()) {
+            conversion.reject_by(ruling);
+        }
+        Ok(conversion)
+    }
+}

@@ -1,0 +1,46 @@
+//! Exceptions: what single affiliates earn with an offer. They are the program's own affair: no affiliate reads them.
+
+use crate::app::App;
+use crate::domain::exception::Exception;
+use crate::domain::offer::Payout;
+use crate::ids::{AffiliateId, ExceptionId, OfferId};
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+
+use super::Error;
+
+/// Agrees on a payout; one for the same affiliate and goal is changed.
+pub async fn set(
+    app: &App,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+    goal: Option<String>,
+    payout: Payout,
+) -> Result<Exception, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    storage::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let id = ExceptionId::new(now);
+    let exception = Exception { id, offer_id, affiliate_id, goal, payout, created_at: now, updated_at: now };
+    let exception = storage::exceptions::set(&tx, &exception).await?;
+    tx.commit().await?;
+    app.catalog.exceptions_changed(offer_id);
+    Ok(exception)
+}
+
+/// From now on the affiliate earns what the offer says.
+pub async fn delete(app: &App, id: ExceptionId) -> Result<(), Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::exceptions::find(&tx, id).await?;
+    let exception = found.ok_or_else(|| Error::not_found("exception", id))?;
+    storage::exceptions::delete(&tx, id).await?;
+    tx.commit().await?;
+    app.catalog.exceptions_changed(exception.offer_id);
+    Ok(())
+}
+
+pub async fn list(app: &App, offer_id: OfferId, page: PageRequest) -> Result<Page<Exception>, Error> {
+    storage::offers::find(app.db.reader(), offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    Ok(storage::exceptions::list(app.db.reader(), offer_id, page).await?)
+}

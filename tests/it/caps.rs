@@ -1,0 +1,199 @@
+//! Caps: so many and no more, whoever reports at the same time.
+
+use std::time::Duration;
+
+use postrider_tests::app::{Click, TestApp};
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    two_hundred_at_once_fill_fifty_places,
+    one_request_of_two_hundred_fills_fifty_places,
+    what_is_beyond_a_cap_is_what_the_offer_says,
+    a_report_does_not_undo_what_a_cap_decided,
+    a_day_and_a_month_begin_where_the_offer_is,
+    each_affiliate_may_have_a_cap_of_its_own,
+    a_cap_of_payout_is_never_exceeded,
+    only_what_counts_takes_a_place,
+);
+
+async fn click_with(t: &TestApp, caps: Value) -> Click {
+    let offer = t.offer_with(json!({"caps": caps})).await;
+    let affiliate = t.affiliate().await;
+    t.click_on(&t.link(&affiliate, &offer).await, "").await
+}
+
+fn total(conversions: u32) -> Value {
+    json!({"limits": [{"period": "total", "conversions": conversions}]})
+}
+
+/// "approved", "rejected: over cap" …
+async fn outcome(t: &TestApp, click: &Click) -> String {
+    let made = t.conversion(click).try_send().await.expect(201);
+    match made["rejection_reason"].as_str() {
+        Some(reason) => format!("{}: {reason}", text(&made, "status")),
+        None => text(&made, "status"),
+    }
+}
+
+async fn count(t: &TestApp, status: &str) -> i64 {
+    t.database.number(&format!("SELECT count(*) FROM conversions WHERE status = '{status}'")).await
+}
+
+async fn two_hundred_at_once_fill_fifty_places(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with(&t, total(50)).await;
+    let reports = (0..200).map(|_| t.conversion(&click));
+    let reports: Vec<_> = reports.collect();
+    let answers = futures::future::join_all(reports.iter().map(|report| report.try_send())).await;
+    assert!(answers.iter().all(|answer| answer.status == 201));
+
+    assert_eq!((count(&t, "approved").await, count(&t, "rejected").await), (50, 150));
+    assert_eq!(t.database.count("earnings").await, 50, "exactly fifty are paid");
+    assert_eq!(
+        t.database.number("SELECT conversions FROM cap_counters").await,
+        50,
+        "nothing is counted that was refused"
+    );
+    // Room that is made is there for the next.
+    let path = format!("/api/v1/offers/{}", click.link.offer);
+    t.admin.patch(&path, &json!({"caps": total(51)})).await.expect(200);
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
+}
+
+async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with(&t, total(50)).await;
+    // Each twice, so that an equal one of the same group takes no place.
+    let reports: Vec<Value> = (0..200)
+        .map(|n| {
+            json!({"click_id": click.id, "transaction_id": format!("T-{}", n / 2), "status": "approved", "amount": "1.00"})
+        })
+        .collect();
+    let answer = t.admin.post("/api/v1/conversions", &json!(reports)).await.expect(200);
+    let statuses: Vec<_> =
+        answer["items"].as_array().unwrap().iter().map(|it| text(&it["conversion"], "status")).collect();
+    // In the order given.
+    assert!(statuses[..100].iter().all(|status| status == "approved"), "{statuses:?}");
+    assert!(statuses[100..].iter().all(|status| status == "rejected"), "{statuses:?}");
+    assert_eq!(t.database.count("earnings").await, 50);
+}
+
+async fn what_is_beyond_a_cap_is_what_the_offer_says(db: Database) {
+    let t = TestApp::start(db).await;
+    for (over, status, payout) in
+        [("reject", "rejected", "12.50"), ("hold", "pending", "12.50"), ("unpaid", "approved", "0.00")]
+    {
+        let mut caps = total(1);
+        caps["over"] = json!(over);
+        let click = click_with(&t, caps).await;
+        assert_eq!(outcome(&t, &click).await, "approved");
+        let earned = t.database.count("earnings").await;
+        let made = t.conversion(&click).try_send().await.expect(201);
+        assert_eq!(text(&made, "status"), status, "{over}");
+        assert_eq!(text(&made["payout"], "amount"), payout, "{over}");
+        assert_eq!(text(&made["attribution"], "ruling"), "over_cap", "{over}");
+        assert_eq!(t.database.count("earnings").await, earned, "{over}: nobody earns beyond a cap");
+    }
+}
+
+async fn a_report_does_not_undo_what_a_cap_decided(db: Database) {
+    let t = TestApp::start(db).await;
+    for over in ["reject", "hold", "unpaid"] {
+        let mut caps = total(1);
+        caps["over"] = json!(over);
+        let click = click_with(&t, caps).await;
+        outcome(&t, &click).await;
+        let report = t.conversion(&click).set("payout", json!("7.00"));
+        let made = report.try_send().await.expect(201);
+        assert_eq!(report.try_send().await.expect(200), made, "{over}");
+
+        let id = text(&made, "id");
+        match over {
+            "reject" => t.approve(&id).await.expect_problem(409, "conversion_already_rejected"),
+            // A person may.
+            _ => t.approve(&id).await.expect(200),
+        };
+    }
+}
+
+async fn a_day_and_a_month_begin_where_the_offer_is(db: Database) {
+    let t = TestApp::start(db).await;
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    // It is 2026-03-10, 12:00 UTC, and 22:00 there.
+    let caps = json!({"time_zone": "+10:00",
+        "limits": [{"period": "day", "conversions": 2}, {"period": "month", "conversions": 3}]});
+    let click = click_with(&t, caps).await;
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "approved");
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap", "two a day");
+    t.advance(hours(2));
+    assert_eq!(outcome(&t, &click).await, "approved", "it is the 11th there");
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap", "three a month");
+    t.advance(hours(24));
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
+    // 2026-03-31, 14:00 UTC is the first of April there.
+    t.advance(hours(20 * 24));
+    assert_eq!(outcome(&t, &click).await, "approved");
+}
+
+async fn each_affiliate_may_have_a_cap_of_its_own(db: Database) {
+    let t = TestApp::start(db).await;
+    let caps = json!({"limits": [
+        {"per": "affiliate", "period": "total", "conversions": 2},
+        {"per": "offer", "period": "total", "conversions": 3},
+    ]});
+    let one = click_with(&t, caps).await;
+    let two = t.affiliate().await;
+    let two = t.click_on(&t.link(&two, &one.link.offer).await, "").await;
+    assert_eq!(outcome(&t, &one).await, "approved");
+    assert_eq!(outcome(&t, &one).await, "approved");
+    assert_eq!(outcome(&t, &one).await, "rejected: over cap");
+    assert_eq!(outcome(&t, &two).await, "approved", "what one may not has nothing to do with the other");
+    assert_eq!(outcome(&t, &two).await, "rejected: over cap", "three is what the offer takes");
+    // An affiliate is told of its own limits, not of the program's budget.
+    let path = format!("/api/v1/offers/{}", one.link.offer);
+    let seen = one.link.affiliate.client.get(&path).await.expect(200);
+    assert_eq!(seen["caps"]["limits"].as_array().map(Vec::len), Some(1));
+}
+
+async fn a_cap_of_payout_is_never_exceeded(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with(&t, json!({"limits": [{"period": "total", "payout": "20.00"}]})).await;
+    let paying = async |amount: &str| {
+        text(&t.conversion(&click).set("payout", json!(amount)).try_send().await.expect(201), "status")
+    };
+    assert_eq!(paying("12.00").await, "approved");
+    assert_eq!(paying("8.01").await, "rejected");
+    assert_eq!(paying("8.00").await, "approved", "a smaller one still fits");
+    assert_eq!(paying("0.01").await, "rejected");
+    assert_eq!(t.database.number("SELECT payout_micros FROM cap_counters").await, 20_000_000);
+}
+
+async fn only_what_counts_takes_a_place(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with(&t, total(1)).await;
+    // What is rejected already, what an affiliate reports to itself, and what can't be recorded.
+    t.conversion(&click).rejected("fraud").send().await;
+    let source = click.link.affiliate.client.list("/api/v1/sources").await.remove(0);
+    let address = url::Url::parse(&text(&source, "url")).expect("an absolute URL");
+    let seen = t.anonymous().get(&format!("{}?sessionId={}&amount=5.00", address.path(), click.id)).await;
+    assert_eq!(seen.status, 200, "{}", seen.text);
+    t.conversion(&click).set("click_id", json!("0".repeat(26))).try_send().await.expect_problem(422, "unknown_click");
+    assert_eq!(t.database.count("cap_counters").await, 0);
+
+    let report = t.conversion(&click).status("pending");
+    report.send().await;
+    report.try_send().await.expect(200);
+    report.clone().status("approved").try_send().await.expect(200);
+    assert_eq!(t.database.number("SELECT conversions FROM cap_counters").await, 1);
+    assert_eq!(outcome(&t, &click).await, "rejected: over cap");
+
+    // An offer without caps counts nothing.
+    let other = t.click().await;
+    t.conversion(&other).send().await;
+    assert_eq!(t.database.count("cap_counters").await, 1);
+}
