@@ -17,6 +17,8 @@ use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::inbox::{Inbox, Leases};
+use crate::services::mail::Mailer;
+use crate::services::passwords::Passwords;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
 use crate::storage::{self, Database};
@@ -42,6 +44,8 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
+    pub mailer: Mailer,
+    pub passwords: Passwords,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
 }
@@ -101,6 +105,7 @@ impl App {
         let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone());
         let (conversion_writer, conversion_tasks) =
             conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+        let mailer = Mailer::new(&settings, &public_url)?;
         let app = Self(Arc::new(Parts {
             settings,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -113,6 +118,8 @@ impl App {
             catalog,
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
+            mailer,
+            passwords: Passwords::default(),
             clicks: click_writer,
             conversions: conversion_writer,
         }));

@@ -177,6 +177,8 @@ id!(KeyId, "key_", "an API key");
 id!(SourceId, "src_", "a source");
 id!(InboundRequestId, "inr_", "an inbound request");
 id!(UserId, "usr_", "a user");
+id!(CustomerId, "cus_", "a customer");
+id!(AuditId, "aud_", "an audit record");
 id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
 

@@ -18,6 +18,9 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// How long an `Idempotency-Key` is remembered.
 const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long what is left of signing in stays to be looked at.
+const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
+
 struct Housekeeping;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
@@ -49,6 +52,9 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     storage::upkeep::ensure_partitions(&app.db, now).await?;
     storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
+    storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         let before = now.minus(Duration::from_secs(days * 86_400));

@@ -10,6 +10,7 @@ use crate::domain::delivery::{NotRetryable, Reason};
 use crate::domain::permission::Denied;
 use crate::storage::writer::Stopped;
 
+use super::auth::AuthError;
 use super::conversions::ConversionError;
 use super::postbacks::Verification;
 use super::secrets::SecretError;
@@ -37,6 +38,8 @@ pub enum Error {
     Forbidden { what: &'static str },
     #[error("{0}")]
     Denied(#[from] Denied),
+    #[error("{0}")]
+    Auth(#[from] AuthError),
     #[error("{}", sentence(.0))]
     Invalid(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]

@@ -10,6 +10,7 @@ use crate::domain::adapter::WAITING;
 use crate::domain::inbound_request::Finding;
 use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
+use crate::services::auth::AuthError;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -35,6 +36,9 @@ pub struct Problem {
     /// What the destination made of a test request.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Box<super::api::postbacks::VerificationOut>>,
+    /// For the header of that name.
+    #[serde(skip)]
+    retry_after_secs: Option<u64>,
 }
 
 impl Problem {
@@ -47,6 +51,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             verification: None,
+            retry_after_secs: None,
         }
     }
 
@@ -90,12 +95,16 @@ impl From<Error> for Problem {
             Error::AdapterVersionTaken { .. } => (StatusCode::CONFLICT, "adapter_version_taken"),
             Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
             Error::Secret(error) => (unprocessable, error.code()),
+            Error::Auth(error) => (status_of_auth(error), error.code()),
             Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         if let Error::Database(error) = &error {
             tracing::error!(%error, "A request failed in the database");
         }
         let mut problem = Self::new(status, code, error.to_string());
+        if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
+            problem.retry_after_secs = Some(wait.as_secs().max(1));
+        }
         match error {
             Error::Invalid(issues) => problem.errors = issues,
             Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),
@@ -108,6 +117,21 @@ impl From<Error> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         Error::from(denied).into()
+    }
+}
+
+fn status_of_auth(error: &AuthError) -> StatusCode {
+    use AuthError::*;
+    match error {
+        SignInFailed | SecondFactorNeeded => StatusCode::UNAUTHORIZED,
+        TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        WaitingForApproval | Disabled | RegistrationClosed | NeedsPerson | CrossSite | OwnersOnly => {
+            StatusCode::FORBIDDEN
+        }
+        LinkUsed => StatusCode::GONE,
+        WrongPassword | WrongCode => StatusCode::UNPROCESSABLE_ENTITY,
+        NoSecondFactor | HasSecondFactor | LastOwner => StatusCode::CONFLICT,
+        Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -140,11 +164,15 @@ fn common_code(issues: &[FieldIssue]) -> &'static str {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let retry_after = self.retry_after_secs;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

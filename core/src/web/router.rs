@@ -16,11 +16,11 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, inbound_requests, links, offers,
-    postbacks, sources, templates,
+    adapters, affiliates, api_keys, audit, auth, clicks, conversions, customers, deliveries, events, inbound_requests,
+    links, offers, postbacks, sources, templates, users,
 };
 use super::errors::Problem;
-use super::{health, idempotency, inbound, openapi, pages, tracking};
+use super::{health, idempotency, inbound, login, openapi, pages, tracking};
 
 /// The largest body of a request.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -64,6 +64,29 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(inbound_requests::replay_inbound_request))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
+        .routes(routes!(customers::create_customer, customers::list_customers))
+        .routes(routes!(customers::get_customer, customers::change_customer))
+        .routes(routes!(customers::create_customer_login_link))
+        .routes(routes!(customers::create_affiliate_login_link))
+        .routes(routes!(users::invite_user, users::list_users))
+        .routes(routes!(users::get_user, users::change_user))
+        .routes(routes!(users::approve_user))
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::set_password))
+        .routes(routes!(auth::reset_password))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::get_me))
+        .routes(routes!(auth::account::change_password))
+        .routes(routes!(auth::account::change_email))
+        .routes(routes!(auth::account::confirm_email))
+        .routes(routes!(auth::account::list_sessions, auth::account::revoke_other_sessions))
+        .routes(routes!(auth::account::revoke_session))
+        .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
+        .routes(routes!(auth::second_factor::confirm_second_factor))
+        .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
+        .routes(routes!(api_keys::revoke_own_api_key))
+        .routes(routes!(audit::list_audit))
 }
 
 /// A component that is too large should be told so by its size, and so must be read.
@@ -86,6 +109,8 @@ pub fn router(app: App) -> Router {
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
+        // Customers, from the operator's own pages
+        .route("/login/{token}", get(login::look).post(login::confirm))
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs

@@ -15,7 +15,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use super::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -61,15 +61,6 @@ impl AffiliateOut {
             updated_at: it.updated_at,
         }
     }
-}
-
-fn email(issues: &mut Issues, text: &str) -> String {
-    let text = issues.text("/email", text, 254);
-    let (name, host) = text.split_once('@').unwrap_or_default();
-    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
-        issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
-    }
-    text
 }
 
 /// Sign up an affiliate.

@@ -3,8 +3,11 @@
 pub mod adapters;
 pub mod affiliates;
 pub mod api_keys;
+pub mod audit;
+pub mod auth;
 pub mod clicks;
 pub mod conversions;
+pub mod customers;
 pub mod deliveries;
 pub mod events;
 pub mod inbound_requests;
@@ -13,6 +16,7 @@ pub mod offers;
 pub mod postbacks;
 pub mod sources;
 pub mod templates;
+pub mod users;
 
 use std::collections::BTreeMap;
 
@@ -103,4 +107,14 @@ where
     T: serde::Deserialize<'de>,
 {
     T::deserialize(from).map(Some)
+}
+
+/// Looks like an address; whether it is one, a message to it tells.
+fn email(issues: &mut Issues, text: &str) -> String {
+    let text = issues.text("/email", text, 254);
+    let (name, host) = text.split_once('@').unwrap_or_default();
+    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
+        issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
+    }
+    text
 }
