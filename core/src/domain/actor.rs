@@ -74,11 +74,6 @@ impl Actor {
         self.role.is_staff()
     }
 
-    /// The former name of [`Self::is_staff`].
-    pub fn is_admin(self) -> bool {
-        self.is_staff()
-    }
-
     /// The affiliate that everything must belong to, or `None` for the program's people, who see all.
     pub fn confined_to(self) -> Option<AffiliateId> {
         self.affiliate_id

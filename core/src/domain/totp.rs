@@ -48,7 +48,8 @@ pub fn uri(secret: &str, email: &str) -> String {
     format!("otpauth://totp/Postrider:{label}?secret={secret}&issuer=Postrider")
 }
 
-fn code(secret: &[u8], step: i64) -> String {
+/// The code of a step.
+pub fn code(secret: &[u8], step: i64) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(&step.to_be_bytes());
     let digest = mac.finalize().into_bytes();

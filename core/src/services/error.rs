@@ -34,8 +34,6 @@ impl FieldIssue {
 pub enum Error {
     #[error("there is no {what} {id} that this key may see")]
     NotFound { what: &'static str, id: String },
-    #[error("this key may not {what}; use an admin key")]
-    Forbidden { what: &'static str },
     #[error("{0}")]
     Denied(#[from] Denied),
     #[error("{0}")]

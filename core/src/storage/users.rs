@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::clock::Timestamp;
@@ -73,7 +73,8 @@ pub async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<Option<User>,
 
 /// All owners, held until `tx` ends, so that two can't remove each other.
 pub async fn lock_owners(tx: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
-    let rows = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).lock_exclusive().all(tx).await?;
+    let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
+    let rows = owners.lock_exclusive().all(tx).await?;
     rows.into_iter().map(User::try_from).collect()
 }
 

@@ -10,7 +10,6 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
-use crate::domain::permission::Permission;
 use crate::domain::session;
 use crate::ids::{SessionId, UserId};
 use crate::services::auth::{AuthError, Visitor, sessions};
@@ -21,9 +20,6 @@ use super::tracking::client;
 
 /// Anybody with a key or a session.
 pub struct Caller(pub Actor);
-
-/// An owner or an admin. New operations name their permission instead.
-pub struct Admin(pub Actor);
 
 /// Somebody who signed in with a password: what concerns an account itself is not for keys.
 pub struct Person {
@@ -40,16 +36,6 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
         parts.extensions.get::<Actor>().copied().map(Self).ok_or_else(Problem::unauthorized)
-    }
-}
-
-impl FromRequestParts<App> for Admin {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Caller(actor) = Caller::from_request_parts(parts, app).await?;
-        actor.require(Permission::ManageSettings)?;
-        Ok(Self(actor))
     }
 }
 

@@ -78,7 +78,7 @@ impl From<Error> for Problem {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         let (status, code) = match &error {
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Forbidden { .. } | Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),

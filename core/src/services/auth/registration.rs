@@ -74,7 +74,9 @@ fn later<F: Future<Output = Result<(), Error>> + Send + 'static>(app: &App, work
 
 /// Uses up the link of a registration, an invitation or a reset. Signs out everywhere. Returns the user.
 pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: String) -> Result<User, Error> {
-    throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
+    // Nobody guesses 256 bits; whoever tries should not keep the machine busy with it.
+    let attempt = Attempt::of_address(visitor.address);
+    throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
     let now = app.clock.now();
     let purpose = storage::tokens::find(app.db.reader(), &hash, now).await?.ok_or(AuthError::LinkUsed)?;
@@ -135,5 +137,6 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
     };
     tx.commit().await?;
     app.catalog.people_changed();
+    throttling::succeeded(app, &attempt).await?;
     Ok(user)
 }
