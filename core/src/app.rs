@@ -17,6 +17,8 @@ use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::inbox::{Inbox, Leases};
+use crate::services::mail::Mailer;
+use crate::services::passwords::Passwords;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
 use crate::storage::{self, Database};
@@ -44,6 +46,8 @@ pub struct Parts {
     pub waiting_reports: Arc<Notify>,
     /// Wakes whoever releases earnings whose hold is over.
     pub releases: Arc<Notify>,
+    pub mailer: Mailer,
+    pub passwords: Passwords,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
 }
@@ -111,6 +115,7 @@ impl App {
             releases.clone(),
             clock.clone(),
         );
+        let mailer = Mailer::new(&settings, &public_url)?;
         let app = Self(Arc::new(Parts {
             settings,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -124,6 +129,8 @@ impl App {
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
             releases,
+            mailer,
+            passwords: Passwords::default(),
             clicks: click_writer,
             conversions: conversion_writer,
         }));

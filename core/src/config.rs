@@ -13,7 +13,7 @@ use crate::services::secrets::parse_key;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret key are read apart, as text, whatever they look like.
-const FROM_ENVIRONMENT: [&str; 15] = [
+const FROM_ENVIRONMENT: [&str; 18] = [
     "LISTEN",
     "DATABASE_URL",
     "DATA_DIR",
@@ -29,6 +29,9 @@ const FROM_ENVIRONMENT: [&str; 15] = [
     "RETENTION_DAYS",
     "COMPILER_PROGRAM",
     "ADAPTER_CACHE_DIR",
+    "REGISTRATION",
+    "SMTP_URL",
+    "MAIL_FROM",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -48,6 +51,17 @@ impl Role {
     pub fn runs_workers(self) -> bool {
         self != Self::Web
     }
+}
+
+/// Who may become an affiliate without being invited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Whoever confirms an e-mail address.
+    Open,
+    /// The same, after somebody of the program approves.
+    Approval,
+    Closed,
 }
 
 /// Every setting, with its default in [`Settings::default`].
@@ -90,6 +104,11 @@ pub struct Settings {
     pub database_connections: u32,
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them.
     pub retention_days: u32,
+    pub registration: Registration,
+    /// `smtps://user:password@host:465` or `smtp://host:25`; without it messages are written to a folder in `data_dir`.
+    pub smtp_url: Option<String>,
+    /// `Name <name@example.com>`; without it no-reply at the host of `public_url`.
+    pub mail_from: Option<String>,
 }
 
 impl Default for Settings {
@@ -112,6 +131,9 @@ impl Default for Settings {
             send_concurrency: 256,
             database_connections: 10,
             retention_days: 0,
+            registration: Registration::Closed,
+            smtp_url: None,
+            mail_from: None,
         }
     }
 }

@@ -179,6 +179,8 @@ id!(InboundRequestId, "inr_", "an inbound request");
 id!(ExceptionId, "exc_", "an exception");
 id!(ApplicationId, "app_", "an application");
 id!(UserId, "usr_", "a user");
+id!(CustomerId, "cus_", "a customer");
+id!(AuditId, "aud_", "an audit record");
 id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
 id!(EarningId, "ern_", "an earning");

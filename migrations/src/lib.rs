@@ -10,6 +10,7 @@ mod m2026_11_21_000004_templates;
 mod m2026_11_21_000005_attribution;
 mod m2026_11_21_000006_ledger;
 mod m2026_11_21_000007_withdrawals;
+mod m2026_11_21_000008_people;
 
 use sea_orm_migration::prelude::*;
 
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000005_attribution::Migration),
             Box::new(m2026_11_21_000006_ledger::Migration),
             Box::new(m2026_11_21_000007_withdrawals::Migration),
+            Box::new(m2026_11_21_000008_people::Migration),
         ]
     }
 }

@@ -28,6 +28,7 @@ const CODES: &[&str] = &[
     "conversion_already_approved",
     "conversion_already_rejected",
     "coupon_not_active",
+    "cross_site",
     "currency_not_paid",
     "delivery_not_retryable",
     "forbidden",
@@ -46,7 +47,10 @@ const CODES: &[&str] = &[
     "invalid_landing_url",
     "invalid_parameter",
     "invalid_rule",
+    "last_owner",
+    "link_used",
     "method_not_allowed",
+    "needs_person",
     "not_a_click",
     "not_admitted",
     "not_found",
@@ -54,7 +58,10 @@ const CODES: &[&str] = &[
     "offer_mismatch",
     "outside_window",
     "payout_details_missing",
+    "registration_closed",
+    "sign_in_failed",
     "taken",
+    "too_many_attempts",
     "unauthorized",
     "unknown_adapter",
     "unknown_click",
@@ -64,6 +71,8 @@ const CODES: &[&str] = &[
     "unknown_referral_code",
     "unsupported_media_type",
     "verification_failed",
+    "weak_password",
+    "wrong_password",
 ];
 
 struct Gallery {
@@ -367,6 +376,34 @@ async fn every_error_says_what_to_do(db: Database) {
         g.t.admin.post_once("/api/v1/affiliates", "key-1", &json!({"name": "Bob", "email": "b@example.com"})).await;
     g.show("idempotency_key_reused", &answer);
     g.post("invalid_field_key_role", "/api/v1/api-keys", json!({"name": "x", "role": "root"})).await;
+
+    // People.
+    let person = g.t.person("owner").await;
+    let login = "/api/v1/auth/login";
+    let wrong = json!({"email": person.email, "password": "not the password"});
+    g.post("registration_closed", "/api/v1/auth/register", ann.clone()).await;
+    g.post("link_used", "/api/v1/auth/set-password", json!({"token": "x", "password": "y"})).await;
+    g.post("needs_person", "/api/v1/auth/keys", json!({"name": "x"})).await;
+    let change = json!({"current": "not the password", "new": "another good password"});
+    let answer = person.client.post("/api/v1/auth/password", &change).await;
+    g.show("wrong_password", &answer);
+    let change = json!({"current": postrider_tests::people::PASSWORD, "new": "password1234"});
+    let answer = person.client.post("/api/v1/auth/password", &change).await;
+    g.show("weak_password", &answer);
+    let path = format!("/api/v1/users/{}", person.id);
+    let answer = g.t.admin.patch(&path, &json!({"status": "disabled"})).await;
+    g.show("last_owner", &answer);
+    let forged = g.t.anonymous().request(Method::POST, login).header("origin", "https://evil.example").json(&wrong);
+    let answer = g.t.admin.send(forged).await;
+    g.show("cross_site", &answer);
+    let anonymous = g.t.anonymous();
+    let answer = anonymous.post(login, &wrong).await;
+    g.show("sign_in_failed", &answer);
+    for _ in 0..4 {
+        anonymous.post(login, &wrong).await.expect_problem(401, "sign_in_failed");
+    }
+    let answer = anonymous.post(login, &wrong).await;
+    g.show("too_many_attempts", &answer);
 
     let shown: Vec<&str> = g.codes.iter().map(String::as_str).collect();
     assert_eq!(shown, CODES, "every code has a picture, and every picture a code that is known");

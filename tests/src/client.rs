@@ -10,6 +10,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     key: Option<String>,
+    cookie: Option<String>,
 }
 
 /// What the server answered.
@@ -28,12 +29,23 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client with no certificates to load");
-        Client { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned) }
+        Client { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned), cookie: None }
     }
 
     /// The same server, another caller.
     pub fn with_key(&self, key: Option<&str>) -> Client {
-        Client { key: key.map(str::to_owned), ..self.clone() }
+        Client { key: key.map(str::to_owned), cookie: None, ..self.clone() }
+    }
+
+    /// The same server from our own pages in a browser, with the cookie that this answer set.
+    #[track_caller]
+    pub fn with_session_of(&self, answer: &Answer) -> Client {
+        Client { key: None, cookie: Some(answer.cookie()), ..self.clone() }
+    }
+
+    /// For requests that a browser would make differently.
+    pub fn cookie(&self) -> &str {
+        self.cookie.as_deref().expect("a client with a session")
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -61,8 +73,12 @@ impl Client {
     /// For requests that no well-behaved client makes.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.key {
+        let request = match &self.key {
             Some(key) => request.bearer_auth(key),
+            None => request,
+        };
+        match &self.cookie {
+            Some(cookie) => request.header("cookie", cookie).header("sec-fetch-site", "same-origin"),
             None => request,
         }
     }
@@ -124,6 +140,13 @@ impl Answer {
         let problem = self.expect(status);
         assert_eq!(problem["code"], code, "the server answered: {}", self.text);
         problem
+    }
+
+    /// `name=value` of the cookie that was set.
+    #[track_caller]
+    pub fn cookie(&self) -> String {
+        let set = self.header("set-cookie").unwrap_or_else(|| panic!("no cookie was set: {}", self.text));
+        set.split(';').next().expect("a split has a first part").to_owned()
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

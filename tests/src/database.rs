@@ -66,6 +66,21 @@ impl Database {
         }
     }
 
+    /// Whether the database takes a statement.
+    pub async fn try_execute(&self, sql: &str) -> bool {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Database::Sqlite { dir } => {
+                let mut connection = open_sqlite(&file(dir)).await;
+                sqlx::query(sql).execute(&mut connection).await.is_ok()
+            }
+            Database::Postgres { url } => {
+                let mut connection = PgConnection::connect(url).await.expect("it answers");
+                sqlx::query(sql).execute(&mut connection).await.is_ok()
+            }
+        }
+    }
+
     /// Rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM {table}")).await

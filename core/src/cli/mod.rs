@@ -7,6 +7,7 @@ mod demo;
 mod migrate;
 mod openapi;
 mod serve;
+mod user;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
+    /// Make the first owner
+    User(user::UserArgs),
     /// Print the description of the API
     Openapi,
     /// What a server starts for itself to compile an adapter
@@ -50,7 +53,7 @@ pub fn main() -> ExitCode {
     if let Some(Command::CompileAdapter(args)) = cli.command {
         return compile_adapter::run(&args);
     }
-    start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_))));
+    start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_))));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
+                Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
                 Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
             }

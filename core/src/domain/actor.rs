@@ -10,14 +10,13 @@ pub enum Proof {
     /// The key that lives in the settings.
     Bootstrap,
     /// `user` is the person whose key it is; without one it is the program's or an affiliate's.
-    Key {
-        id: KeyId,
-        user: Option<UserId>,
-    },
-    Session {
-        id: SessionId,
-        user: UserId,
-    },
+    Key { id: KeyId, user: Option<UserId> },
+    /// Somebody at the command line of the server itself.
+    CommandLine,
+    /// A one-time link that came by mail.
+    Link { user: UserId },
+    /// Without `user` it is a customer's, who came by a login link.
+    Session { id: SessionId, user: Option<UserId> },
 }
 
 /// Somebody with a valid key or session, and what that allows at this moment.
@@ -40,6 +39,11 @@ impl Actor {
 
     pub fn bootstrap() -> Self {
         Self::new(Proof::Bootstrap, Role::Owner, None).expect("an owner has no affiliate")
+    }
+
+    /// Who can start programs on the server owns it.
+    pub fn command_line() -> Self {
+        Self { proof: Proof::CommandLine, ..Self::bootstrap() }
     }
 
     /// The same with nothing beyond `scopes`.
@@ -70,11 +74,6 @@ impl Actor {
         self.role.is_staff()
     }
 
-    /// The former name of [`Self::is_staff`].
-    pub fn is_admin(self) -> bool {
-        self.is_staff()
-    }
-
     /// The affiliate that everything must belong to, or `None` for the program's people, who see all.
     pub fn confined_to(self) -> Option<AffiliateId> {
         self.affiliate_id
@@ -87,9 +86,9 @@ impl Actor {
     /// The person, where there is one.
     pub fn user(self) -> Option<UserId> {
         match self.proof {
-            Proof::Bootstrap => None,
-            Proof::Key { user, .. } => user,
-            Proof::Session { user, .. } => Some(user),
+            Proof::Bootstrap | Proof::CommandLine => None,
+            Proof::Link { user } => Some(user),
+            Proof::Key { user, .. } | Proof::Session { user, .. } => user,
         }
     }
 
@@ -97,8 +96,11 @@ impl Actor {
     pub fn name(self) -> String {
         match self.proof {
             Proof::Bootstrap => "bootstrap".into(),
+            Proof::CommandLine => "command line".into(),
+            Proof::Link { user } => user.to_string(),
             Proof::Key { id, .. } => id.to_string(),
-            Proof::Session { user, .. } => user.to_string(),
+            Proof::Session { user: Some(user), .. } => user.to_string(),
+            Proof::Session { id, user: None } => id.to_string(),
         }
     }
 }

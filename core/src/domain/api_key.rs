@@ -1,12 +1,14 @@
-//! API keys: 256 random bits, of which only a hash is kept.
+//! API keys: 256 random bits, of which only a hash is kept. A key never allows more than its role, and a person's
+//! key never more than that person's role at this moment.
 
 use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, KeyId};
+use crate::ids::{AffiliateId, KeyId, UserId};
 
 use super::actor::{Actor, Proof};
-use super::permission::Role;
+use super::permission::{Permission, Role};
+use super::user::User;
 
 pub const PREFIX: &str = "prk_";
 
@@ -14,26 +16,48 @@ pub const PREFIX: &str = "prk_";
 pub struct ApiKey {
     pub id: KeyId,
     pub name: String,
+    /// Whose it is; without one it is the program's or an affiliate's.
+    pub user_id: Option<UserId>,
+    /// Of a person's key, the role at the time when it was made: what counts is the person's of today.
     pub role: Role,
-    /// Whose it is, for the role affiliate.
+    /// For the role affiliate.
     pub affiliate_id: Option<AffiliateId>,
+    /// What it is limited to; without any, to its role.
+    pub scopes: Option<Vec<Permission>>,
     pub hash: String,
     /// The last four characters, to tell keys apart.
     pub hint: String,
     pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    /// To the minute.
+    pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
 }
 
 impl ApiKey {
-    /// `None` for a row that contradicts itself: it opens nothing.
-    pub fn actor(&self) -> Option<Actor> {
-        Actor::new(Proof::Key { id: self.id, user: None }, self.role, self.affiliate_id)
+    /// `None` for a key whose person may not sign in, and for a row that contradicts itself: it opens nothing.
+    pub fn actor(&self, user: Option<&User>) -> Option<Actor> {
+        let (role, affiliate_id) = match (self.user_id, user) {
+            (None, _) => (self.role, self.affiliate_id),
+            (Some(id), Some(user)) if user.id == id && user.is_active() => (user.role, user.affiliate_id),
+            (Some(_), _) => return None,
+        };
+        let actor = Actor::new(Proof::Key { id: self.id, user: self.user_id }, role, affiliate_id)?;
+        Some(match &self.scopes {
+            Some(scopes) => actor.limited_to(scopes.iter().copied().collect()),
+            None => actor,
+        })
     }
 }
 
 /// A new secret, to be shown once.
 pub fn secret(random: [u8; 32]) -> String {
     format!("{PREFIX}{}", hex(&random))
+}
+
+/// 256 bits for a cookie or a one-time link.
+pub fn token(random: [u8; 32]) -> String {
+    hex(&random)
 }
 
 /// A plain SHA-256: a slow hash protects guessable passwords, and 256 random bits can't be guessed.

@@ -20,6 +20,8 @@ const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long the counter of a past day or month is kept; no period is longer.
 const CAPS: Duration = Duration::from_secs(40 * 86_400);
+/// How long what is left of signing in stays to be looked at.
+const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 
 struct Housekeeping;
 
@@ -53,6 +55,9 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     storage::upkeep::ensure_partitions(&app.db, now).await?;
     storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
     storage::caps::forget_before(app.db.writer(), now.minus(CAPS)).await?;
+    storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         let before = now.minus(Duration::from_secs(days * 86_400));

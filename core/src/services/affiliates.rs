@@ -1,6 +1,9 @@
 //! Affiliates: signing up, changing, finding.
 
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use crate::ids::AffiliateId;
@@ -14,38 +17,47 @@ use super::{recruiting, sources};
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
-/// Signs somebody up, with the source that every affiliate has.
-pub async fn create(app: &App, name: String, email: String) -> Result<Affiliate, Error> {
-    create_recruited(app, name, email, None).await
-}
-
-/// The same for somebody whom another one brought. Nobody has recruited a newcomer yet, so there is no circle to look for.
-pub async fn create_recruited(
+pub async fn create(
     app: &App,
-    name: String,
-    email: String,
+    name: &str,
+    email: &str,
     recruited_by: Option<AffiliateId>,
 ) -> Result<Affiliate, Error> {
-    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let affiliate = sign_up(&tx, name, email, recruited_by, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(affiliate)
+}
+
+/// Signs somebody up, with the source that every affiliate has. Nobody has recruited a newcomer yet, so there is no
+/// circle to look for.
+pub(super) async fn sign_up(
+    tx: &DatabaseTransaction,
+    name: &str,
+    email: &str,
+    recruited_by: Option<AffiliateId>,
+    now: Timestamp,
+) -> Result<Affiliate, Error> {
     for tries in 0..DRAWS {
         let affiliate = Affiliate {
             id: AffiliateId::new(now),
-            name: name.clone(),
-            email: email.clone(),
+            name: name.to_owned(),
+            email: email.to_owned(),
             referral_code: referral_code(rand::random(), tries),
             status: AffiliateStatus::Active,
             recruited_by,
             created_at: now,
             updated_at: now,
         };
-        let tx = app.db.begin().await?;
-        match storage::affiliates::insert(&tx, &affiliate).await {
+        // A code that is taken must not take the whole transaction with it.
+        let draw = tx.begin().await?;
+        match storage::affiliates::insert(&draw, &affiliate).await {
             Ok(()) => {
-                storage::sources::insert(&tx, &sources::first(affiliate.id, now)).await?;
-                tx.commit().await?;
+                draw.commit().await?;
+                storage::sources::insert(tx, &sources::first(affiliate.id, now)).await?;
                 return Ok(affiliate);
             }
-            Err(error) if is_taken(&error) => tx.rollback().await?,
+            Err(error) if is_taken(&error) => draw.rollback().await?,
             Err(error) => return Err(error.into()),
         }
     }

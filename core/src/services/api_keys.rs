@@ -1,43 +1,92 @@
-//! API keys: made once, shown once, recognised by their hash.
+//! API keys: made once, shown once, recognised by their hash. People make their own; the program's and affiliates'
+//! are made by whoever may manage keys.
+
+use std::time::Duration;
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::{self, ApiKey};
-use crate::domain::permission::Role;
-use crate::ids::{AffiliateId, KeyId};
+use crate::domain::permission::{Permission, Permissions, Role};
+use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::Error;
+use super::auth::AuthError;
+use super::{Error, FieldIssue};
 
-/// Makes a key; the secret is in the answer and nowhere else.
-pub async fn create(app: &App, name: String, affiliate_id: Option<AffiliateId>) -> Result<(ApiKey, String), Error> {
-    if let Some(id) = affiliate_id {
+/// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
+pub const USED_EVERY: Duration = Duration::from_secs(60);
+
+/// A key about to be made.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub name: String,
+    /// A person's own key; then role and affiliate are the person's.
+    pub user_id: Option<UserId>,
+    pub role: Role,
+    pub affiliate_id: Option<AffiliateId>,
+    pub scopes: Option<Vec<Permission>>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a key; the secret is in the answer and nowhere else. It allows nothing that `actor` may not do.
+pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, String), Error> {
+    let now = app.clock.now();
+    if let Some(id) = wanted.affiliate_id.filter(|_| wanted.user_id.is_none()) {
         storage::affiliates::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
     }
-    let now = app.clock.now();
+    if wanted.expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::invalid("/expires_at", "is over already; choose a later time"));
+    }
+    let role = wanted.role.permissions();
+    let asked: Permissions = match &wanted.scopes {
+        Some(scopes) => scopes.iter().copied().collect(),
+        None => role,
+    };
+    if let Some(beyond) = asked.iter().find(|it| !role.contains(*it)) {
+        let message = format!("the role {} does not have {beyond}; leave it out", wanted.role);
+        return Err(Error::Invalid(vec![FieldIssue::new("/scopes", "invalid_field", message)]));
+    }
+    // An affiliate's key is about that affiliate alone, so it is not more than its maker, who sees all of them.
+    let confined = actor.is_staff() && wanted.role == Role::Affiliate;
+    if confined {
+        actor.require(Permission::ManageAffiliates)?;
+    } else {
+        if wanted.role == Role::Owner && actor.role != Role::Owner {
+            return Err(AuthError::OwnersOnly.into());
+        }
+        if let Some(beyond) = asked.iter().find(|it| !actor.may(*it)) {
+            actor.require(beyond)?;
+        }
+    }
     let secret = api_key::secret(rand::random());
     let key = ApiKey {
         id: KeyId::new(now),
-        name,
-        role: if affiliate_id.is_some() { Role::Affiliate } else { Role::Admin },
-        affiliate_id,
+        name: wanted.name,
+        user_id: wanted.user_id,
+        role: wanted.role,
+        affiliate_id: wanted.affiliate_id,
+        scopes: wanted.scopes,
         hash: api_key::hash(&secret),
         hint: secret[secret.len() - 4..].to_owned(),
         created_at: now,
+        expires_at: wanted.expires_at,
+        last_used_at: None,
         revoked_at: None,
     };
     storage::api_keys::insert(app.db.writer(), &key).await?;
     Ok((key, secret))
 }
 
-pub async fn list(app: &App, page: PageRequest) -> Result<Page<ApiKey>, Error> {
-    Ok(storage::api_keys::list(app.db.reader(), page).await?)
+/// `user` shows that person's only.
+pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
+    Ok(storage::api_keys::list(app.db.reader(), user, page).await?)
 }
 
 /// Closes the door for that key; here at once, in other processes within [`super::catalog::FRESH`].
-pub async fn revoke(app: &App, id: KeyId) -> Result<(), Error> {
-    let key = storage::api_keys::revoke(app.db.writer(), id, app.clock.now()).await?;
+pub async fn revoke(app: &App, id: KeyId, user: Option<UserId>) -> Result<(), Error> {
+    let key = storage::api_keys::revoke(app.db.writer(), id, user, app.clock.now()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key", id))?;
     app.catalog.key_revoked(&key.hash);
     Ok(())
@@ -50,5 +99,18 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     if *hash == *app.bootstrap_key_hash {
         return Ok(Some(Actor::bootstrap()));
     }
-    Ok(app.catalog.key_holder(&hash).await?)
+    let Some(holder) = app.catalog.key_holder(&hash).await? else { return Ok(None) };
+    let now = app.clock.now();
+    if holder.expires_at.is_some_and(|at| at <= now) {
+        return Ok(None);
+    }
+    if app.catalog.is_use_to_be_noted(holder.key, now) {
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = storage::api_keys::used(app.db.writer(), holder.key, now).await {
+                tracing::warn!(key.id = %holder.key, %error, "The last use of an API key could not be noted");
+            }
+        });
+    }
+    Ok(Some(holder.actor))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use sea_orm::DbErr;
 
+use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::Affiliate;
 use crate::domain::event::{Action, Parties};
@@ -20,7 +21,9 @@ use crate::domain::offer::{Offer, Visibility};
 use crate::domain::recruiting::Recruiting;
 use crate::domain::rules::Rule;
 use crate::domain::source::Source;
-use crate::ids::{AffiliateId, LinkId, OfferId};
+use crate::ids::{AffiliateId, KeyId, LinkId, OfferId};
+use crate::services::api_keys::USED_EVERY;
+use crate::services::auth::sessions::{self, SignedIn};
 use crate::storage::{self, Database};
 
 /// How long another process's change may go unseen.
@@ -44,7 +47,19 @@ pub struct Catalog {
     decorating: Cache<(), Arc<Decorating>>,
     recruiting: Cache<(), Arc<Recruiting>>,
     /// By the hash of an API key.
-    key_holders: Cache<String, Actor>,
+    key_holders: Cache<String, Holder>,
+    /// When a key's use was noted last, by this process.
+    key_uses: Cache<KeyId, Timestamp>,
+    /// By the hash of a cookie.
+    sessions: Cache<String, Arc<SignedIn>>,
+}
+
+/// Who holds an API key.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    pub key: KeyId,
+    pub actor: Actor,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Sources that decorate clicks, by whose clicks.
@@ -95,6 +110,8 @@ impl Catalog {
             decorating: cache(1, FRESH),
             recruiting: cache(1, FRESH),
             key_holders: cache(10_000, FRESH),
+            key_uses: cache(10_000, USED_EVERY * 60),
+            sessions: cache(10_000, FRESH),
         }
     }
 
@@ -223,16 +240,59 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Who holds the API key of this hash.
-    pub async fn key_holder(&self, hash: &str) -> Result<Option<Actor>, DbErr> {
+    /// Who holds the API key of this hash, as that person is now.
+    pub async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
         if let Some(found) = self.key_holders.get(hash) {
             return Ok(Some(found));
         }
-        let found = storage::api_keys::find_by_hash(self.db.reader(), hash).await?.and_then(|key| key.actor());
+        let Some(key) = storage::api_keys::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
+        let user = match key.user_id {
+            Some(id) => storage::users::find(self.db.reader(), id).await?,
+            None => None,
+        };
+        let actor = key.actor(user.as_ref());
+        let found = actor.map(|actor| Holder { key: key.id, actor, expires_at: key.expires_at });
         if let Some(found) = found {
             self.key_holders.insert(hash.to_owned(), found);
         }
         Ok(found)
+    }
+
+    /// Whether a key's use is older than its note. Says so once.
+    pub fn is_use_to_be_noted(&self, key: KeyId, now: Timestamp) -> bool {
+        if self.key_uses.get(&key).is_some_and(|noted| now.since(noted) < USED_EVERY) {
+            return false;
+        }
+        self.key_uses.insert(key, now);
+        true
+    }
+
+    /// The session of this hash, as its person is now.
+    pub async fn session(&self, hash: &str) -> Result<Option<Arc<SignedIn>>, DbErr> {
+        if let Some(found) = self.sessions.get(hash) {
+            return Ok(Some(found));
+        }
+        let Some(session) = storage::sessions::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
+        let user = match session.user_id {
+            Some(id) => storage::users::find(self.db.reader(), id).await?,
+            None => None,
+        };
+        let Some(actor) = sessions::actor(&session, user.as_ref()) else { return Ok(None) };
+        let found = Arc::new(SignedIn { session, actor });
+        self.sessions.insert(hash.to_owned(), found.clone());
+        Ok(Some(found))
+    }
+
+    pub fn session_seen(&self, found: &SignedIn, now: Timestamp) {
+        let mut seen = found.clone();
+        seen.session.last_seen_at = now;
+        self.sessions.insert(seen.session.hash.clone(), Arc::new(seen));
+    }
+
+    /// Somebody's role, status or session changed. That is rare, so everybody is looked up anew.
+    pub fn people_changed(&self) {
+        self.key_holders.invalidate_all();
+        self.sessions.invalidate_all();
     }
 
     /// The names that go into an event.

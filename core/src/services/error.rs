@@ -15,6 +15,8 @@ use crate::ids::{AffiliateId, OfferId};
 use crate::storage::writer::Stopped;
 
 use super::attribution::ConversionError;
+use super::auth::AuthError;
+use super::conversions::ConversionError;
 use super::postbacks::Verification;
 use super::secrets::SecretError;
 
@@ -37,10 +39,10 @@ impl FieldIssue {
 pub enum Error {
     #[error("there is no {what} {id} that this key may see")]
     NotFound { what: &'static str, id: String },
-    #[error("this key may not {what}; use an admin key")]
-    Forbidden { what: &'static str },
     #[error("{0}")]
     Denied(#[from] Denied),
+    #[error("{0}")]
+    Auth(#[from] AuthError),
     #[error("{}", sentence(.0))]
     Invalid(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
 use crate::clock::Timestamp;
 use crate::domain::api_key::ApiKey;
 use crate::domain::permission::Role;
-use crate::ids::KeyId;
+use crate::ids::{KeyId, UserId};
 
 use super::entities::api_keys::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
@@ -16,14 +16,18 @@ impl TryFrom<Model> for ApiKey {
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         Ok(Self {
-            id: row.id,
-            name: row.name,
             role: Role::from_word(&row.role)
                 .ok_or_else(|| super::corrupt("api_keys", format_args!("role {}", row.role)))?,
+            scopes: row.scopes.map(|text| super::from_json("api_keys", &text)).transpose()?,
+            id: row.id,
+            name: row.name,
+            user_id: row.user_id,
             affiliate_id: row.affiliate_id,
             hash: row.hash,
             hint: row.hint,
             created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
         })
     }
@@ -39,27 +43,54 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
         hint: key.hint.clone(),
         created_at: key.created_at,
         revoked_at: key.revoked_at,
+        user_id: key.user_id,
+        scopes: key.scopes.as_ref().map(super::json),
+        expires_at: key.expires_at,
+        last_used_at: key.last_used_at,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// A key that still opens something.
+/// A key that has not been revoked.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<ApiKey>, DbErr> {
     let select = Entity::find().filter(Column::Hash.eq(hash)).filter(Column::RevokedAt.is_null());
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
-/// The key as it is afterwards; revoking twice keeps the first time.
-pub async fn revoke(tx: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<Option<ApiKey>, DbErr> {
-    Entity::update_many()
+/// The key as it is afterwards; revoking twice keeps the first time. `user` confines it to that person's.
+pub async fn revoke(
+    tx: &impl ConnectionTrait,
+    id: KeyId,
+    user: Option<UserId>,
+    at: Timestamp,
+) -> Result<Option<ApiKey>, DbErr> {
+    let mut update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(at.millis()))
         .filter(Column::Id.eq(id))
-        .filter(Column::RevokedAt.is_null())
-        .exec(tx)
-        .await?;
-    Entity::find_by_id(id).one(tx).await?.map(ApiKey::try_from).transpose()
+        .filter(Column::RevokedAt.is_null());
+    let mut select = Entity::find_by_id(id);
+    if let Some(user) = user {
+        update = update.filter(Column::UserId.eq(user));
+        select = select.filter(Column::UserId.eq(user));
+    }
+    update.exec(tx).await?;
+    select.one(tx).await?.map(ApiKey::try_from).transpose()
 }
 
-pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ApiKey>, DbErr> {
-    page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.try_map(ApiKey::try_from)
+pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::LastUsedAt, Expr::value(at.millis()))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// `user` shows that person's only.
+pub async fn list(db: &impl ConnectionTrait, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(user) = user {
+        select = select.filter(Column::UserId.eq(user));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(ApiKey::try_from)
 }

@@ -13,9 +13,12 @@ use utoipa::openapi::OpenApi;
 
 use crate::app::App;
 use crate::domain::permission::Permission;
+use crate::services::Error;
+use crate::services::auth::AuthError;
 
-use super::auth;
+use super::auth::Origin;
 use super::errors::Problem;
+use super::{audit, auth};
 
 /// What an operation needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +35,17 @@ pub enum Needs {
 pub struct Operation {
     pub id: String,
     pub needs: Needs,
+    path: String,
+}
+
+impl Operation {
+    /// The id in a path of this operation.
+    pub fn object_in(&self, path: &str) -> Option<String> {
+        let pairs = self.path.split('/').zip(path.split('/'));
+        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, given)| given.to_owned());
+        // What identifies itself by its secret is not written down.
+        ids.next().filter(|_| !self.path.contains("{token}"))
+    }
 }
 
 /// The operations of the API by path and method.
@@ -42,17 +56,17 @@ impl Operations {
     /// Panics on a scope that is no permission: a program that starts has none.
     pub fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).expect("a description is JSON");
-        let paths = description["paths"].as_object().cloned().unwrap_or_default();
-        let methods_of = |path: &Value| {
-            let operations = path.as_object().cloned().unwrap_or_default().into_iter();
-            operations.filter_map(|(method, operation)| {
-                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok()?;
-                let id = operation["operationId"].as_str()?.to_owned();
-                let needs = needs(&id, &operation["security"]);
-                Some((method, Operation { id, needs }))
-            })
-        };
-        Self(paths.iter().map(|(path, operations)| (path.clone(), methods_of(operations).collect())).collect())
+        let mut paths: HashMap<String, HashMap<Method, Operation>> = HashMap::new();
+        for (path, operations) in description["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in operations.as_object().into_iter().flatten() {
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+                let (Ok(method), Some(id)) = (method, operation["operationId"].as_str()) else { continue };
+                let needs = needs(id, &operation["security"]);
+                let operation = Operation { id: id.to_owned(), needs, path: path.clone() };
+                paths.entry(path.clone()).or_default().insert(method, operation);
+            }
+        }
+        Self(paths)
     }
 
     fn find(&self, request: &Request) -> Option<&Operation> {
@@ -77,7 +91,8 @@ fn needs(operation: &str, security: &Value) -> Needs {
     }
 }
 
-/// Axum middleware over the API: leaves the [`Actor`](crate::domain::actor::Actor) in the request's extensions.
+/// Axum middleware over the API: leaves the [`Actor`](crate::domain::actor::Actor) in the request's extensions, and
+/// has every change recorded.
 pub async fn layer(
     State((app, operations)): State<(App, Arc<Operations>)>,
     mut request: Request,
@@ -85,7 +100,12 @@ pub async fn layer(
 ) -> Response {
     // Without an operation it is a method that the path does not take, and told so.
     let Some(operation) = operations.find(&request) else { return next.run(request).await };
-    let actor = match (auth::authenticate(request.headers(), &app).await, operation.needs) {
+    let (method, headers) = (request.method(), request.headers());
+    let actor = match (auth::authenticate(method, headers, &app).await, operation.needs) {
+        // Signing in, too, must be what the person in front of the browser wants.
+        (_, Needs::Nothing) if !method.is_safe() && auth::origin(headers, &app) == Origin::Another => {
+            return Problem::from(Error::from(AuthError::CrossSite)).into_response();
+        }
         (Ok(actor), Needs::Permission(permission)) => match actor.require(permission) {
             Ok(()) => Some(actor),
             Err(denied) => return Problem::from(denied).into_response(),
@@ -96,6 +116,9 @@ pub async fn layer(
     };
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
+    }
+    if audit::is_recorded(request.method(), &operation.id) {
+        return audit::record(app, operation, request, next).await;
     }
     next.run(request).await
 }

@@ -1,22 +1,35 @@
-//! Who calls, as extractors. [`super::access`] has found out before the handler runs.
+//! Who calls: a key in a header or a session in a cookie, as extractors. [`super::access`] has found out before the
+//! handler runs.
 
-use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::permission::Permission;
-use crate::services::api_keys;
+use crate::domain::actor::{Actor, Proof};
+use crate::domain::session;
+use crate::ids::{SessionId, UserId};
+use crate::services::auth::{AuthError, Visitor, sessions};
+use crate::services::{Error, api_keys};
 
 use super::errors::Problem;
+use super::tracking::client;
 
 /// Anybody with a key or a session.
 pub struct Caller(pub Actor);
 
-/// An owner or an admin. New operations name their permission instead.
-pub struct Admin(pub Actor);
+/// Somebody who signed in with a password: what concerns an account itself is not for keys.
+pub struct Person {
+    pub actor: Actor,
+    pub user: UserId,
+    pub session: SessionId,
+}
+
+/// Where the request comes from.
+pub struct From(pub Visitor);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
@@ -26,21 +39,103 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-impl FromRequestParts<App> for Admin {
+impl FromRequestParts<App> for Person {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let Caller(actor) = Caller::from_request_parts(parts, app).await?;
-        actor.require(Permission::ManageSettings)?;
-        Ok(Self(actor))
+        match actor.proof {
+            Proof::Session { id: session, user: Some(user) } => Ok(Self { actor, user, session }),
+            _ => Err(Error::from(AuthError::NeedsPerson).into()),
+        }
     }
 }
 
-pub async fn authenticate(headers: &HeaderMap, app: &App) -> Result<Actor, Problem> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let secret = match header.split_once(' ') {
-        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() => secret.trim(),
-        _ => return Err(Problem::unauthorized()),
+impl FromRequestParts<App> for From {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(visitor(&parts.headers, &parts.extensions, app)))
+    }
+}
+
+pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visitor {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Visitor { address: client::address(peer, headers, &app.settings.trusted_proxies), user_agent }
+}
+
+/// A key when there is one, and only else a cookie: what a browser adds by itself never decides over what was sent.
+pub async fn authenticate(method: &Method, headers: &HeaderMap, app: &App) -> Result<Actor, Problem> {
+    if let Some(header) = headers.get(AUTHORIZATION) {
+        let secret = match header.to_str().unwrap_or_default().split_once(' ') {
+            Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") && !secret.trim().is_empty() => {
+                secret.trim()
+            }
+            _ => return Err(Problem::unauthorized()),
+        };
+        return api_keys::authenticate(app, secret).await?.ok_or_else(Problem::unauthorized);
+    }
+    let secret = cookie(headers, app).ok_or_else(Problem::unauthorized)?;
+    let actor = sessions::authenticate(app, &secret).await?.ok_or_else(Problem::unauthorized)?;
+    // A cookie comes along with whatever any site makes the browser send: a change must come from our own pages.
+    if !method.is_safe() && origin(headers, app) != Origin::Ours {
+        return Err(Error::from(AuthError::CrossSite).into());
+    }
+    Ok(actor)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Ours,
+    Another,
+    /// Nothing says: no browser of this century.
+    Unknown,
+}
+
+/// Which site made the browser send this. Neither header can be set by a script.
+pub fn origin(headers: &HeaderMap, app: &App) -> Origin {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-site") {
+        Some("same-origin" | "none") => return Origin::Ours,
+        Some(_) => return Origin::Another,
+        None => {}
+    }
+    let Some(origin) = headers.get(ORIGIN).map(|value| value.to_str().unwrap_or_default()) else {
+        return Origin::Unknown;
     };
-    api_keys::authenticate(app, secret).await?.ok_or_else(Problem::unauthorized)
+    // The name that the browser asked for, or the one that we are known by behind a proxy.
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let same_host = origin.split_once("://").is_some_and(|(_, rest)| !host.is_empty() && rest == host);
+    let ours = url::Url::parse(&app.public_url).is_ok_and(|url| url.origin().ascii_serialization() == origin);
+    if same_host || ours { Origin::Ours } else { Origin::Another }
+}
+
+/// Over https the prefix keeps every other host, also one below our domain, from setting it.
+fn cookie_name(app: &App) -> &'static str {
+    if is_https(app) { "__Host-postrider_session" } else { "postrider_session" }
+}
+
+fn is_https(app: &App) -> bool {
+    app.public_url.starts_with("https://")
+}
+
+pub fn cookie(headers: &HeaderMap, app: &App) -> Option<String> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(';'));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == cookie_name(app));
+    values.next().map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
+}
+
+pub fn set_cookie(app: &App, secret: &str) -> HeaderValue {
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    let age = session::ABSOLUTE.as_secs();
+    let text = format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", cookie_name(app));
+    HeaderValue::from_str(&text).expect("hexadecimal digits are fit for a header")
+}
+
+pub fn clear_cookie(app: &App) -> HeaderValue {
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    let text = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}", cookie_name(app));
+    HeaderValue::from_str(&text).expect("it is plain ASCII")
 }

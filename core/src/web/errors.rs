@@ -11,6 +11,7 @@ use crate::domain::inbound_request::Finding;
 use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
 use crate::domain::withdrawal_batch::BatchError;
+use crate::services::auth::AuthError;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -36,6 +37,9 @@ pub struct Problem {
     /// What the destination made of a test request.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Box<super::api::postbacks::VerificationOut>>,
+    /// For the header of that name.
+    #[serde(skip)]
+    retry_after_secs: Option<u64>,
 }
 
 impl Problem {
@@ -48,6 +52,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             verification: None,
+            retry_after_secs: None,
         }
     }
 
@@ -74,7 +79,7 @@ impl From<Error> for Problem {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         let (status, code) = match &error {
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Forbidden { .. } | Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
@@ -99,12 +104,16 @@ impl From<Error> for Problem {
             Error::AdapterVersionTaken { .. } => (StatusCode::CONFLICT, "adapter_version_taken"),
             Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
             Error::Secret(error) => (unprocessable, error.code()),
+            Error::Auth(error) => (status_of_auth(error), error.code()),
             Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         if let Error::Database(error) = &error {
             tracing::error!(%error, "A request failed in the database");
         }
         let mut problem = Self::new(status, code, error.to_string());
+        if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
+            problem.retry_after_secs = Some(wait.as_secs().max(1));
+        }
         match error {
             Error::Invalid(issues) => problem.errors = issues,
             Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),
@@ -117,6 +126,21 @@ impl From<Error> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         Error::from(denied).into()
+    }
+}
+
+fn status_of_auth(error: &AuthError) -> StatusCode {
+    use AuthError::*;
+    match error {
+        SignInFailed | SecondFactorNeeded => StatusCode::UNAUTHORIZED,
+        TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        WaitingForApproval | Disabled | RegistrationClosed | NeedsPerson | CrossSite | OwnersOnly => {
+            StatusCode::FORBIDDEN
+        }
+        LinkUsed => StatusCode::GONE,
+        WrongPassword | WrongCode => StatusCode::UNPROCESSABLE_ENTITY,
+        NoSecondFactor | HasSecondFactor | LastOwner => StatusCode::CONFLICT,
+        Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -149,11 +173,15 @@ fn common_code(issues: &[FieldIssue]) -> &'static str {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let retry_after = self.retry_after_secs;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

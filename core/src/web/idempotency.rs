@@ -31,7 +31,8 @@ pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
 pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
     let key = request.headers().get(HEADER).map(HeaderValue::to_str);
     match key {
-        Some(key) if request.method() == Method::POST => {
+        // What is sent there is secret; not even a hash of it is kept.
+        Some(key) if request.method() == Method::POST && !request.uri().path().starts_with("/api/v1/auth/") => {
             let key = match key {
                 Ok(key) if (1..=KEY_MAX_CHARS).contains(&key.trim().len()) => key.trim().to_owned(),
                 _ => {
@@ -70,7 +71,7 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
             ),
         )),
         Known::Started => {
-            let secret = parts.uri.path().ends_with("/api-keys");
+            let secret = ["/api-keys", "/users", "/login-link"].iter().any(|end| parts.uri.path().ends_with(end));
             let app = app.clone();
             // A task of its own: a caller who hangs up must find the answer when it asks again.
             let work = tokio::spawn(async move {
@@ -107,11 +108,13 @@ fn replay(status: u16, body: String) -> Response {
     response
 }
 
-/// A new API key is shown once, also to those who ask twice.
+/// A new API key or a link that signs in is shown once, also to those who ask twice.
 fn without_secret(body: &Bytes) -> String {
     let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    if let Some(key) = value.get_mut("key") {
-        *key = serde_json::Value::Null;
+    for field in ["key", "invitation_url", "login_url"] {
+        if let Some(secret) = value.get_mut(field) {
+            *secret = serde_json::Value::Null;
+        }
     }
     value.to_string()
 }

@@ -2,12 +2,14 @@
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod errors;
 pub mod extract;
 pub mod health;
 pub mod idempotency;
 pub mod inbound;
+pub mod login;
 pub mod openapi;
 pub mod pages;
 pub mod router;

@@ -16,10 +16,10 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, adjustments, affiliates, api_keys, applications, balances, clicks, conversions, deliveries, earnings, events, exceptions, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, withdrawal_batches, withdrawals,
+    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers, deliveries, earnings, events, exceptions, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
-use super::{health, idempotency, inbound, openapi, pages, tracking};
+use super::{health, idempotency, inbound, login, openapi, pages, tracking};
 
 /// The largest body of a request.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -95,6 +95,29 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(withdrawal_batches::take_withdrawal_results))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
+        .routes(routes!(customers::create_customer, customers::list_customers))
+        .routes(routes!(customers::get_customer, customers::change_customer))
+        .routes(routes!(customers::create_customer_login_link))
+        .routes(routes!(customers::create_affiliate_login_link))
+        .routes(routes!(users::invite_user, users::list_users))
+        .routes(routes!(users::get_user, users::change_user))
+        .routes(routes!(users::approve_user))
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::set_password))
+        .routes(routes!(auth::reset_password))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::get_me))
+        .routes(routes!(auth::account::change_password))
+        .routes(routes!(auth::account::change_email))
+        .routes(routes!(auth::account::confirm_email))
+        .routes(routes!(auth::account::list_sessions, auth::account::revoke_other_sessions))
+        .routes(routes!(auth::account::revoke_session))
+        .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
+        .routes(routes!(auth::second_factor::confirm_second_factor))
+        .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
+        .routes(routes!(api_keys::revoke_own_api_key))
+        .routes(routes!(audit::list_audit))
 }
 
 /// A component that is too large should be told so by its size, and so must be read.
@@ -117,6 +140,8 @@ pub fn router(app: App) -> Router {
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
+        // Customers, from the operator's own pages
+        .route("/login/{token}", get(login::look).post(login::confirm))
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, KeyId};
+use crate::ids::{AffiliateId, KeyId, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
@@ -17,6 +17,10 @@ pub struct Model {
     pub hint: String,
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    pub user_id: Option<UserId>,
+    pub scopes: Option<String>,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -16,7 +16,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use super::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -72,15 +72,6 @@ impl AffiliateOut {
     }
 }
 
-fn email(issues: &mut Issues, text: &str) -> String {
-    let text = issues.text("/email", text, 254);
-    let (name, host) = text.split_once('@').unwrap_or_default();
-    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
-        issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
-    }
-    text
-}
-
 /// Sign up an affiliate.
 #[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
     security(("api_key" = ["manage_affiliates"])),
@@ -98,7 +89,7 @@ pub async fn create_affiliate(
         Some(text) => Some(recruiting::named(&app, text).await?),
         None => None,
     };
-    let affiliate = affiliates::create_recruited(&app, name, email, recruiter).await?;
+    let affiliate = affiliates::create(&app, &name, &email, recruiter).await?;
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 

@@ -1,4 +1,4 @@
-//! `/api/v1/api-keys`
+//! `/api/v1/api-keys`: the program's and affiliates'. `/api/v1/auth/keys`: a person's own.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,41 +9,56 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::api_key::ApiKey;
-use crate::ids::{AffiliateId, KeyId};
-use crate::services::{Error, api_keys};
-use crate::web::auth::Caller;
+use crate::domain::permission::{Permission, Role};
+use crate::ids::{AffiliateId, KeyId, UserId};
+use crate::services::api_keys::{self, Wanted};
+use crate::web::auth::{Caller, Person};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
 use super::Issues;
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyRole {
-    Admin,
-    /// Sees and changes what belongs to its affiliate, and nothing else exists for it.
-    Affiliate,
-}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyIn {
     #[schema(example = "checkout server", max_length = 200)]
     name: String,
-    role: KeyRole,
+    role: Role,
     /// For the role affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// What it is limited to; all that its role may do when absent.
+    scopes: Option<Vec<Permission>>,
+    /// When it ends; never when absent.
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnApiKeyIn {
+    #[schema(example = "my spreadsheet", max_length = 200)]
+    name: String,
+    /// What it is limited to; all that you may do when absent.
+    scopes: Option<Vec<Permission>>,
+    /// When it ends; never when absent.
+    expires_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct ApiKeyOut {
     id: KeyId,
     name: String,
-    role: KeyRole,
+    /// Of a person's key, the role when it was made; it never allows more than the person's role of today.
+    role: Role,
+    /// Whose it is; null for the program's and affiliates'.
+    user_id: Option<UserId>,
     affiliate_id: Option<AffiliateId>,
+    scopes: Option<Vec<Permission>>,
     /// Its last four characters.
     hint: String,
     created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    /// To the minute.
+    last_used_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
 }
 
@@ -62,59 +77,116 @@ impl From<ApiKey> for ApiKeyOut {
         Self {
             id: it.id,
             name: it.name,
-            role: if it.affiliate_id.is_some() { KeyRole::Affiliate } else { KeyRole::Admin },
+            role: it.role,
+            user_id: it.user_id,
             affiliate_id: it.affiliate_id,
+            scopes: it.scopes,
             hint: it.hint,
             created_at: it.created_at,
+            expires_at: it.expires_at,
+            last_used_at: it.last_used_at,
             revoked_at: it.revoked_at,
         }
     }
 }
 
-/// Create an API key.
+fn created((key, secret): (ApiKey, String)) -> (StatusCode, Json<NewApiKeyOut>) {
+    (StatusCode::CREATED, Json(NewApiKeyOut { about: key.into(), key: Some(secret) }))
+}
+
+/// Create an API key of the program or of an affiliate. It allows nothing that you may not do.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "api keys", request_body = ApiKeyIn,
     security(("api_key" = ["manage_keys"])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
 pub async fn create_api_key(
     State(app): State<App>,
-    _: Caller,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<ApiKeyIn>,
 ) -> ApiResult<(StatusCode, Json<NewApiKeyOut>)> {
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
-    match (body.role, body.affiliate_id) {
-        (KeyRole::Affiliate, None) => issues.add("/affiliate_id", "invalid_field", "say whose key it is"),
-        (KeyRole::Admin, Some(_)) => {
-            issues.add("/affiliate_id", "invalid_field", "an admin's key belongs to no affiliate")
-        }
+    match (body.role.is_staff(), body.affiliate_id) {
+        (false, None) => issues.add("/affiliate_id", "invalid_field", "say whose key it is"),
+        (true, Some(_)) => issues.add("/affiliate_id", "invalid_field", "only an affiliate's key belongs to one"),
         _ => {}
     }
     issues.result()?;
-    let (key, secret) = api_keys::create(&app, name, body.affiliate_id).await?;
-    Ok((StatusCode::CREATED, Json(NewApiKeyOut { about: key.into(), key: Some(secret) })))
+    let wanted = Wanted {
+        name,
+        user_id: None,
+        role: body.role,
+        affiliate_id: body.affiliate_id,
+        scopes: body.scopes,
+        expires_at: body.expires_at,
+    };
+    Ok(created(api_keys::create(&app, actor, wanted).await?))
 }
 
-/// List API keys, newest first, without the keys themselves.
+/// List everybody's API keys, newest first, without the keys themselves.
 #[utoipa::path(get, path = "/api/v1/api-keys", tag = "api keys", params(PageIn),
     security(("api_key" = ["manage_keys"])),
     responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
 pub async fn list_api_keys(
     State(app): State<App>,
-    _: Caller,
     ApiQuery(page): ApiQuery<PageIn>,
 ) -> ApiResult<Json<PageOut<ApiKeyOut>>> {
-    Ok(Json(PageOut::of(api_keys::list(&app, page.request()?).await?, ApiKeyOut::from)))
+    Ok(Json(PageOut::of(api_keys::list(&app, None, page.request()?).await?, ApiKeyOut::from)))
 }
 
 /// Revoke an API key.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
     security(("api_key" = ["manage_keys"])),
     responses((status = 204), (status = "default", body = Problem)))]
-pub async fn revoke_api_key(
+pub async fn revoke_api_key(State(app): State<App>, PathId(id): PathId<KeyId>) -> ApiResult<StatusCode> {
+    api_keys::revoke(&app, id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Create an API key of one's own. It never allows more than one's role at any time.
+#[utoipa::path(post, path = "/api/v1/auth/keys", tag = "api keys", request_body = OwnApiKeyIn,
+    security(("api_key" = [])),
+    responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
+pub async fn create_own_api_key(
     State(app): State<App>,
-    _: Caller,
+    person: Person,
+    ApiJson(body): ApiJson<OwnApiKeyIn>,
+) -> ApiResult<(StatusCode, Json<NewApiKeyOut>)> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", &body.name, 200);
+    issues.result()?;
+    let wanted = Wanted {
+        name,
+        user_id: Some(person.user),
+        role: person.actor.role,
+        affiliate_id: person.actor.confined_to(),
+        scopes: body.scopes,
+        expires_at: body.expires_at,
+    };
+    Ok(created(api_keys::create(&app, person.actor, wanted).await?))
+}
+
+/// List one's own API keys, newest first.
+#[utoipa::path(get, path = "/api/v1/auth/keys", tag = "api keys", params(PageIn),
+    security(("api_key" = [])),
+    responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
+pub async fn list_own_api_keys(
+    State(app): State<App>,
+    person: Person,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<ApiKeyOut>>> {
+    let page = api_keys::list(&app, Some(person.user), page.request()?).await?;
+    Ok(Json(PageOut::of(page, ApiKeyOut::from)))
+}
+
+/// Revoke one of one's own API keys.
+#[utoipa::path(delete, path = "/api/v1/auth/keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
+    security(("api_key" = [])),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub async fn revoke_own_api_key(
+    State(app): State<App>,
+    person: Person,
     PathId(id): PathId<KeyId>,
-) -> Result<StatusCode, Problem> {
-    api_keys::revoke(&app, id).await.map_err(|error: Error| Problem::from(error))?;
+) -> ApiResult<StatusCode> {
+    api_keys::revoke(&app, id, Some(person.user)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,9 +5,12 @@ pub mod adjustments;
 pub mod affiliates;
 pub mod api_keys;
 pub mod applications;
+pub mod audit;
+pub mod auth;
 pub mod balances;
 pub mod clicks;
 pub mod conversions;
+pub mod customers;
 pub mod deliveries;
 pub mod earnings;
 pub mod events;
@@ -21,6 +24,7 @@ pub mod postbacks;
 pub mod recruiting;
 pub mod sources;
 pub mod templates;
+pub mod users;
 pub mod withdrawal_batches;
 pub mod withdrawals;
 
@@ -118,4 +122,14 @@ where
     T: serde::Deserialize<'de>,
 {
     T::deserialize(from).map(Some)
+}
+
+/// Looks like an address; whether it is one, a message to it tells.
+fn email(issues: &mut Issues, text: &str) -> String {
+    let text = issues.text("/email", text, 254);
+    let (name, host) = text.split_once('@').unwrap_or_default();
+    if name.is_empty() || host.is_empty() || host.contains('@') || text.contains(char::is_whitespace) {
+        issues.add("/email", "invalid_field", "must be an e-mail address, such as ada@example.com");
+    }
+    text
 }

@@ -1,0 +1,66 @@
+//! `postrider user create`: the first owner, and a way back in for operators who locked themselves out.
+
+use clap::{Args, Subcommand};
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::domain::actor::Actor;
+use crate::domain::permission::Role;
+use crate::services::audit::{self, Change};
+use crate::services::users::{self, Wanted};
+
+#[derive(Args)]
+pub struct UserArgs {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Invite somebody; prints the link with which to choose a password
+    Create(CreateArgs),
+}
+
+#[derive(Args)]
+struct CreateArgs {
+    #[arg(long)]
+    email: String,
+    /// What to call them; the address when absent
+    #[arg(long)]
+    name: Option<String>,
+    /// owner, admin, finance or support
+    #[arg(long, default_value = "owner")]
+    role: String,
+}
+
+/// Beside a running server or without one: it adds rows and takes no work from the queues.
+pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
+    let UserCommand::Create(args) = args.command;
+    let role = Role::from_word(&args.role).filter(|role| role.is_staff());
+    let role =
+        role.ok_or_else(|| anyhow::anyhow!("\"{}\" is no role; use owner, admin, finance or support", args.role))?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let (app, writers) = App::start(settings, Clock::system(), public_url).await?;
+    let actor = Actor::command_line();
+    let name = args.name.unwrap_or_else(|| args.email.clone());
+    let wanted = Wanted { email: args.email, name, role, affiliate_id: None };
+    let (user, link) = users::invite(&app, actor, wanted).await?;
+    let change = Change {
+        operation: "invite_user".to_owned(),
+        object: Some(user.id.to_string()),
+        body: serde_json::json!({"role": role}),
+        status: 201,
+        address: None,
+        request_id: None,
+    };
+    audit::record(&app, actor, change).await?;
+    println!("Made the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
+    let db = app.db.clone();
+    drop(app);
+    for writer in writers {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), writer).await;
+    }
+    db.close().await;
+    Ok(())
+}

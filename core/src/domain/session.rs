@@ -1,0 +1,62 @@
+//! Sessions: somebody who signed in, for a while. 256 random bits in a cookie, of which only a hash is kept.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::{AffiliateId, SessionId, UserId};
+
+/// Ends when nobody uses it for so long.
+pub const IDLE: Duration = Duration::from_secs(12 * 3_600);
+/// Ends in any case.
+pub const ABSOLUTE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// How exactly its last use is known.
+pub const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub hash: String,
+    pub user_id: Option<UserId>,
+    /// Of a login link, which signs in a customer that has no user.
+    pub affiliate_id: Option<AffiliateId>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+    pub created_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Session {
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at && now.since(self.last_seen_at) < IDLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_ends_idle_or_old() {
+        let start = Timestamp::from_millis(1_773_144_000_000);
+        let mut session = Session {
+            id: SessionId::new(start),
+            hash: String::new(),
+            user_id: None,
+            affiliate_id: None,
+            address: None,
+            user_agent: None,
+            created_at: start,
+            last_seen_at: start,
+            expires_at: start.plus(ABSOLUTE),
+            revoked_at: None,
+        };
+        assert!(session.is_live(start));
+        assert!(!session.is_live(start.plus(IDLE)));
+        session.last_seen_at = start.plus(ABSOLUTE);
+        assert!(!session.is_live(start.plus(ABSOLUTE)));
+        session.revoked_at = Some(start);
+        assert!(!session.is_live(start));
+    }
+}

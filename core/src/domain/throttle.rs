@@ -1,0 +1,118 @@
+//! How often somebody may try: some attempts are free, then each costs twice the wait of the one before.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// Attempts are forgotten when none came for so long.
+pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
+const WAIT_MAX: Duration = Duration::from_secs(900);
+
+/// What is counted by itself, and how many attempts of it are free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Account,
+    /// Many people may share one.
+    Address,
+    /// Messages to one mailbox.
+    Mail,
+}
+
+impl Kind {
+    fn free(self) -> i32 {
+        match self {
+            Self::Account => 5,
+            Self::Address => 30,
+            Self::Mail => 3,
+        }
+    }
+
+    pub fn subject(self, of: &str) -> String {
+        let kind = match self {
+            Self::Account => "account",
+            Self::Address => "address",
+            Self::Mail => "mail",
+        };
+        format!("{kind}:{of}")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    pub subject: String,
+    /// Attempts that did not succeed, or not yet.
+    pub failures: i32,
+    pub last_at: Timestamp,
+    pub blocked_until: Timestamp,
+}
+
+impl Throttle {
+    pub fn new(subject: String, now: Timestamp) -> Self {
+        Self { subject, failures: 0, last_at: now, blocked_until: now }
+    }
+
+    /// Counts an attempt before it is made, so that many at once are counted too; or how long to wait for the next.
+    pub fn attempt(&mut self, kind: Kind, now: Timestamp) -> Result<(), Duration> {
+        if now < self.blocked_until {
+            return Err(self.blocked_until.since(now));
+        }
+        if now.since(self.last_at) >= FORGOTTEN_AFTER {
+            self.failures = 0;
+        }
+        self.failures += 1;
+        self.last_at = now;
+        let beyond = self.failures - kind.free();
+        if beyond >= 0 {
+            let wait = Duration::from_secs(1 << (beyond as u32).min(10) << 1).min(WAIT_MAX);
+            self.blocked_until = now.plus(wait);
+        }
+        Ok(())
+    }
+
+    /// The attempt succeeded. An account starts afresh; an address only gets its own attempt back, or whoever has
+    /// one account could guess at all others.
+    pub fn succeeded(&mut self, kind: Kind, now: Timestamp) {
+        self.failures = if kind == Kind::Account { 0 } else { (self.failures - 1).max(0) };
+        self.blocked_until = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_attempts_are_free_and_then_the_wait_doubles() {
+        let start = Timestamp::from_millis(1_773_144_000_000);
+        let mut throttle = Throttle::new("account:x".into(), start);
+        for _ in 0..5 {
+            assert_eq!(throttle.attempt(Kind::Account, start), Ok(()));
+        }
+        let mut now = start;
+        for wait in [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900] {
+            assert_eq!(throttle.attempt(Kind::Account, now), Err(Duration::from_secs(wait)));
+            now = now.plus(Duration::from_secs(wait));
+            assert_eq!(throttle.attempt(Kind::Account, now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn success_clears_the_account_and_only_the_account() {
+        let now = Timestamp::from_millis(1_773_144_000_000);
+        let mut account = Throttle { failures: 5, ..Throttle::new("a".into(), now) };
+        account.succeeded(Kind::Account, now);
+        assert_eq!(account.failures, 0);
+        let mut address = Throttle { failures: 20, ..Throttle::new("b".into(), now) };
+        address.succeeded(Kind::Address, now);
+        assert_eq!(address.failures, 19);
+    }
+
+    #[test]
+    fn an_hour_of_peace_forgives() {
+        let start = Timestamp::from_millis(1_773_144_000_000);
+        let mut throttle = Throttle { failures: 50, ..Throttle::new("a".into(), start) };
+        let later = start.plus(FORGOTTEN_AFTER);
+        assert_eq!(throttle.attempt(Kind::Account, later), Ok(()));
+        assert_eq!(throttle.failures, 1);
+    }
+}

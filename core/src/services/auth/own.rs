@@ -1,0 +1,117 @@
+//! What people change about their own accounts: password and e-mail address.
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait;
+
+use crate::app::App;
+use crate::domain::api_key;
+use crate::domain::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
+use crate::ids::{SessionId, UserId};
+use crate::services::error::is_taken;
+use crate::services::mail::{self, Letter};
+use crate::services::{Error, FieldIssue};
+use crate::storage;
+use crate::storage::tokens::Purpose;
+
+use super::throttling::{self, Attempt};
+use super::{AuthError, issue, sessions};
+
+const CONFIRM_EMAIL: Duration = Duration::from_secs(24 * 3_600);
+
+pub(super) async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<User, Error> {
+    storage::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
+    storage::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+/// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in.
+pub(super) async fn with_password(app: &App, id: UserId, password: String) -> Result<User, Error> {
+    let user = get(app, id).await?;
+    let attempt = Attempt::of_own_password(&user.email);
+    throttling::begin(app, &attempt).await?;
+    let password = if password.len() > PASSWORD_BYTES_MAX { String::new() } else { password };
+    if !app.passwords.verify(password, user.password_hash.clone()).await? {
+        return Err(AuthError::WrongPassword.into());
+    }
+    throttling::succeeded(app, &attempt).await?;
+    Ok(user)
+}
+
+pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {
+    match password_fault(password, email) {
+        Some(fault) => Err(Error::Invalid(vec![FieldIssue::new(path, "weak_password", fault)])),
+        None => Ok(()),
+    }
+}
+
+/// Signs out everywhere but in `session`, and makes every link that was sent by mail useless.
+pub async fn change_password(
+    app: &App,
+    id: UserId,
+    session: SessionId,
+    current: String,
+    new: String,
+) -> Result<(), Error> {
+    let user = with_password(app, id, current).await?;
+    check_password("/new", &new, &user.email)?;
+    let hash = app.passwords.hash(new).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let mut user = lock(&tx, id).await?;
+    user.password_hash = Some(hash);
+    user.updated_at = now;
+    storage::users::save(&tx, &user).await?;
+    storage::tokens::revoke_of(&tx, id, now).await?;
+    storage::sessions::revoke_all(&tx, id, Some(session), now).await?;
+    tx.commit().await?;
+    app.catalog.people_changed();
+    mail::post(app, Letter::PasswordChanged, &user.email, &user.name, "");
+    Ok(())
+}
+
+/// Sends a link to the new address; until it is followed, nothing changes. Says the same when the address is taken.
+pub async fn ask_for_email(app: &App, id: UserId, password: String, email: &str) -> Result<(), Error> {
+    let user = with_password(app, id, password).await?;
+    let email = normal_email(email);
+    if throttling::begin(app, &Attempt::of_mailbox(&email)).await.is_err() {
+        return Ok(());
+    }
+    if storage::users::find_by_email(app.db.reader(), &email).await?.is_some() {
+        mail::post(app, Letter::Known, &email, &user.name, "");
+        return Ok(());
+    }
+    let purpose = Purpose::ConfirmEmail { user: id, email: email.clone() };
+    let token = issue(app, app.db.writer(), &purpose, CONFIRM_EMAIL).await?;
+    let link = format!("{}/confirm-email/{token}", app.public_url);
+    mail::post(app, Letter::ConfirmEmail, &email, &user.name, &link);
+    Ok(())
+}
+
+/// The link of [`ask_for_email`] was followed. Returns the user as it is now.
+pub async fn confirm_email(app: &App, token: &str) -> Result<User, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let taken = storage::tokens::take(&tx, &api_key::hash(token), now).await?;
+    let Some(Purpose::ConfirmEmail { user: id, email }) = taken else { return Err(AuthError::LinkUsed.into()) };
+    let mut user = lock(&tx, id).await?;
+    let former = std::mem::replace(&mut user.email, email);
+    user.updated_at = now;
+    storage::users::save(&tx, &user).await.map_err(|error| match is_taken(&error) {
+        true => AuthError::LinkUsed.into(),
+        false => Error::from(error),
+    })?;
+    // A link that went to the former mailbox must not open the account any more.
+    storage::tokens::revoke_of(&tx, id, now).await?;
+    tx.commit().await?;
+    app.catalog.people_changed();
+    mail::post(app, Letter::EmailChanged, &former, &user.name, "");
+    Ok(user)
+}
+
+/// Ends one of the person's own sessions.
+pub async fn end_session(app: &App, user: UserId, id: SessionId) -> Result<(), Error> {
+    sessions::revoke(app, id, Some(user)).await
+}

@@ -1,0 +1,93 @@
+//! The second factor: an authenticator app's codes, each good once, and recovery codes for when the app is gone.
+
+use crate::app::App;
+use crate::domain::user::User;
+use crate::domain::{api_key, totp};
+use crate::ids::UserId;
+use crate::services::Error;
+use crate::storage;
+
+use super::{AuthError, own};
+
+/// Whether this is a code of the app or a recovery code, used for the first time.
+pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
+    let Some(sealed) = &user.totp_secret else { return Ok(false) };
+    let secret = open(app, user.id, sealed)?;
+    if let Some(step) = totp::step_of(&secret, typed, app.clock.now()) {
+        return Ok(storage::users::use_step(app.db.writer(), user.id, step).await?);
+    }
+    let hash = recovery_hash(typed);
+    Ok(storage::users::use_recovery_code(app.db.writer(), user.id, &hash, app.clock.now()).await?)
+}
+
+/// Recovery codes have 50 random bits and are good once: nobody gets to try more than a few an hour.
+fn recovery_hash(typed: &str) -> String {
+    api_key::hash(&totp::normal_recovery_code(typed))
+}
+
+/// Sealed for one user: copied to another row, it does not open.
+fn holder(id: UserId) -> String {
+    format!("totp/{id}")
+}
+
+fn open(app: &App, id: UserId, sealed: &str) -> Result<Vec<u8>, Error> {
+    let text = app.vault.open(sealed, &holder(id))?;
+    totp::decode(&text).ok_or_else(|| crate::services::secrets::SecretError::Unreadable.into())
+}
+
+/// Makes a secret that counts once [`confirm`] has seen a code of it. Returns it and what an app scans.
+pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, String), Error> {
+    let user = own::with_password(app, id, password).await?;
+    if user.has_second_factor() {
+        return Err(AuthError::HasSecondFactor.into());
+    }
+    let secret = totp::encode(&rand::random::<[u8; totp::SECRET_BYTES]>());
+    let tx = app.db.begin().await?;
+    let mut user = own::lock(&tx, id).await?;
+    user.totp_pending = Some(app.vault.seal(&secret, &holder(id)));
+    user.updated_at = app.clock.now();
+    storage::users::save(&tx, &user).await?;
+    tx.commit().await?;
+    let uri = totp::uri(&secret, &user.email);
+    Ok((secret, uri))
+}
+
+/// The first code makes it count. Returns the recovery codes, which are shown once.
+pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let mut user = own::lock(&tx, id).await?;
+    let sealed = user.totp_pending.take().ok_or(AuthError::NoSecondFactor)?;
+    let secret = open(app, id, &sealed)?;
+    let step = totp::step_of(&secret, code, now).ok_or(AuthError::WrongCode)?;
+    if !storage::users::use_step(&tx, id, step).await? {
+        return Err(AuthError::WrongCode.into());
+    }
+    let codes = totp::recovery_codes(rand::random());
+    let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
+    storage::users::replace_recovery_codes(&tx, id, &hashes).await?;
+    user.totp_secret = Some(sealed);
+    user.updated_at = now;
+    storage::users::save(&tx, &user).await?;
+    tx.commit().await?;
+    Ok(codes)
+}
+
+/// Takes it away; needs both factors once more.
+pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
+    let user = own::with_password(app, id, password).await?;
+    if !user.has_second_factor() {
+        return Err(AuthError::NoSecondFactor.into());
+    }
+    if !check(app, &user, code).await? {
+        return Err(AuthError::WrongCode.into());
+    }
+    let tx = app.db.begin().await?;
+    let mut user = own::lock(&tx, id).await?;
+    user.totp_secret = None;
+    user.totp_pending = None;
+    user.updated_at = app.clock.now();
+    storage::users::save(&tx, &user).await?;
+    storage::users::replace_recovery_codes(&tx, id, &[]).await?;
+    Ok(tx.commit().await?)
+}

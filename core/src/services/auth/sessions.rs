@@ -1,0 +1,104 @@
+//! Sessions: begun at sign-in with an id that nobody knew before, looked up by hash, ended by hand or by time.
+
+use crate::app::App;
+use crate::domain::actor::{Actor, Proof};
+use crate::domain::api_key;
+use crate::domain::permission::Role;
+use crate::domain::session::{ABSOLUTE, SEEN_EVERY, Session};
+use crate::domain::user::User;
+use crate::ids::{AffiliateId, SessionId, UserId};
+use crate::services::Error;
+use crate::storage;
+
+use super::Visitor;
+
+const USER_AGENT_MAX_CHARS: usize = 300;
+
+/// A session and what it allows at this moment.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub session: Session,
+    pub actor: Actor,
+}
+
+/// Whose session it is.
+pub enum Whose<'a> {
+    User(&'a User),
+    /// A customer, who came by a login link.
+    Affiliate(AffiliateId),
+}
+
+/// A new session; the cookie's secret is in the answer and nowhere else.
+pub async fn begin(app: &App, whose: Whose<'_>, visitor: &Visitor) -> Result<(String, SignedIn), Error> {
+    let now = app.clock.now();
+    let secret = api_key::token(rand::random());
+    let (user, affiliate_id) = match whose {
+        Whose::User(user) => (Some(user), None),
+        Whose::Affiliate(id) => (None, Some(id)),
+    };
+    let session = Session {
+        id: SessionId::new(now),
+        hash: api_key::hash(&secret),
+        user_id: user.map(|user| user.id),
+        affiliate_id,
+        address: Some(visitor.address.to_string()),
+        user_agent: visitor.user_agent.as_ref().map(|text| text.chars().take(USER_AGENT_MAX_CHARS).collect()),
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.plus(ABSOLUTE),
+        revoked_at: None,
+    };
+    let actor = actor(&session, user).ok_or(super::AuthError::Disabled)?;
+    storage::sessions::insert(app.db.writer(), &session).await?;
+    Ok((secret, SignedIn { session, actor }))
+}
+
+/// `None` for a session whose person may not sign in any more.
+pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
+    let proof = Proof::Session { id: session.id, user: session.user_id };
+    match (session.user_id, session.affiliate_id, user) {
+        (Some(_), None, Some(user)) if user.is_active() => Actor::new(proof, user.role, user.affiliate_id),
+        (None, Some(affiliate), _) => Actor::new(proof, Role::Affiliate, Some(affiliate)),
+        _ => None,
+    }
+}
+
+/// Who has this cookie; `None` for nobody.
+pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Error> {
+    let now = app.clock.now();
+    let hash = api_key::hash(secret);
+    let Some(found) = app.catalog.session(&hash).await? else { return Ok(None) };
+    if !found.session.is_live(now) {
+        return Ok(None);
+    }
+    if now.since(found.session.last_seen_at) >= SEEN_EVERY {
+        app.catalog.session_seen(&found, now);
+        let (app, id) = (app.clone(), found.session.id);
+        // Nobody waits for this; lost, it makes the session end a minute early.
+        tokio::spawn(async move {
+            if let Err(error) = storage::sessions::seen(app.db.writer(), id, now).await {
+                tracing::warn!(session.id = %id, %error, "The last use of a session could not be noted");
+            }
+        });
+    }
+    Ok(Some(found.actor))
+}
+
+pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>, Error> {
+    let now = app.clock.now();
+    let sessions = storage::sessions::list(app.db.reader(), user, now).await?;
+    Ok(sessions.into_iter().filter(|session| session.is_live(now)).collect())
+}
+
+/// Here at once, in other processes within [`crate::services::catalog::FRESH`].
+pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<(), Error> {
+    let ended = storage::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
+    app.catalog.people_changed();
+    if ended { Ok(()) } else { Err(Error::not_found("session", id)) }
+}
+
+pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> Result<u64, Error> {
+    let ended = storage::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
+    app.catalog.people_changed();
+    Ok(ended)
+}

@@ -1,0 +1,71 @@
+//! Counting attempts where they are not forgotten.
+
+use std::net::IpAddr;
+
+use crate::app::App;
+use crate::domain::api_key;
+use crate::domain::throttle::Kind;
+use crate::services::Error;
+use crate::storage;
+
+use super::AuthError;
+
+/// What an attempt counts for.
+#[derive(Clone, Debug)]
+pub struct Attempt(Vec<(Kind, String)>);
+
+impl Attempt {
+    /// To sign in as somebody. The address is kept as a hash: this table is not a list of who tried.
+    pub fn of_account(email: &str, address: IpAddr) -> Self {
+        Self(vec![(Kind::Account, Kind::Account.subject(&api_key::hash(email))), from(address)])
+    }
+
+    /// By somebody who is signed in already: strangers must not be able to keep them from it.
+    pub fn of_own_password(email: &str) -> Self {
+        Self(vec![(Kind::Account, Kind::Account.subject(&format!("{}:own", api_key::hash(email))))])
+    }
+
+    pub fn of_address(address: IpAddr) -> Self {
+        Self(vec![from(address)])
+    }
+
+    pub fn of_mailbox(email: &str) -> Self {
+        Self(vec![(Kind::Mail, Kind::Mail.subject(&api_key::hash(email)))])
+    }
+}
+
+/// Whoever has an IPv6 address has its whole /64.
+fn from(address: IpAddr) -> (Kind, String) {
+    let text = match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    };
+    (Kind::Address, Kind::Address.subject(&text))
+}
+
+/// Counts it before it is made: many at once are many. Refused when one of its subjects has to wait.
+pub async fn begin(app: &App, attempt: &Attempt) -> Result<(), Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    // Always accounts before addresses, so that two transactions can't wait for each other.
+    for (kind, subject) in &attempt.0 {
+        let mut throttle = storage::throttles::lock(&tx, subject, now).await?;
+        throttle.attempt(*kind, now).map_err(|wait| AuthError::TooManyAttempts { wait })?;
+        storage::throttles::save(&tx, &throttle).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+pub async fn succeeded(app: &App, attempt: &Attempt) -> Result<(), Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    for (kind, subject) in &attempt.0 {
+        let mut throttle = storage::throttles::lock(&tx, subject, now).await?;
+        throttle.succeeded(*kind, now);
+        storage::throttles::save(&tx, &throttle).await?;
+    }
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,156 @@
+//! Users: inviting, approving, changing and disabling people. Only an owner makes or changes owners, and one owner
+//! always stays.
+
+use sea_orm::DatabaseTransaction;
+
+use crate::app::App;
+use crate::domain::actor::Actor;
+use crate::domain::permission::Role;
+use crate::domain::user::{User, UserStatus, normal_email};
+use crate::ids::{AffiliateId, UserId};
+use crate::storage;
+use crate::storage::page::{Page, PageRequest};
+use crate::storage::tokens::Purpose;
+
+use super::auth::{AuthError, issue, password_page, registration};
+use super::error::is_taken;
+use super::mail::{self, Letter};
+use super::{Error, affiliates};
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    /// For the role affiliate.
+    pub affiliate_id: Option<AffiliateId>,
+}
+
+/// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail.
+pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+    if !actor.role.may_manage(wanted.role) {
+        return Err(AuthError::OwnersOnly.into());
+    }
+    match (wanted.role, wanted.affiliate_id) {
+        (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
+        (Role::Affiliate, Some(id)) => {
+            let found = storage::affiliates::find(app.db.reader(), id).await?;
+            found.ok_or_else(|| Error::not_found("affiliate", id))?;
+        }
+        (_, Some(_)) => return Err(Error::invalid("/affiliate_id", "only the role affiliate belongs to one")),
+        (_, None) => {}
+    }
+    let now = app.clock.now();
+    let user = User {
+        id: UserId::new(now),
+        email: normal_email(&wanted.email),
+        name: wanted.name,
+        role: wanted.role,
+        affiliate_id: wanted.affiliate_id,
+        status: UserStatus::Invited,
+        password_hash: None,
+        totp_secret: None,
+        totp_pending: None,
+        created_at: now,
+        updated_at: now,
+    };
+    let tx = app.db.begin().await?;
+    storage::users::insert(&tx, &user).await.map_err(|error| match is_taken(&error) {
+        true => Error::Taken { what: "the e-mail address", value: user.email.clone() },
+        false => error.into(),
+    })?;
+    let purpose = Purpose::SetPassword { user: user.id, invited: true };
+    let token = issue(app, &tx, &purpose, registration::INVITE).await?;
+    tx.commit().await?;
+    let link = password_page(app, &token);
+    mail::post(app, Letter::Invite, &user.email, &user.name, &link);
+    Ok((user, link))
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+    /// Active or disabled.
+    pub status: Option<UserStatus>,
+}
+
+pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<User, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    // Owners first and all of them: two who disable each other take turns here.
+    let owners = storage::users::lock_owners(&tx).await?;
+    let mut user = lock(&tx, id).await?;
+    let role = changes.role.unwrap_or(user.role);
+    if !actor.role.may_manage(user.role) || !actor.role.may_manage(role) {
+        return Err(AuthError::OwnersOnly.into());
+    }
+    if role.is_staff() != user.role.is_staff() {
+        return Err(Error::invalid("/role", "an affiliate's person stays one; invite them for another role"));
+    }
+    let was_working_owner = user.is_working_owner();
+    user.role = role;
+    user.name = changes.name.unwrap_or(user.name);
+    if let Some(status) = changes.status {
+        user.status = moved(user.status, status, &user)?;
+    }
+    let others_work = owners.iter().any(|owner| owner.id != id && owner.is_working_owner());
+    if was_working_owner && !user.is_working_owner() && !others_work {
+        return Err(AuthError::LastOwner.into());
+    }
+    user.updated_at = now;
+    storage::users::save(&tx, &user).await?;
+    if user.status == UserStatus::Disabled {
+        storage::sessions::revoke_all(&tx, id, None, now).await?;
+        storage::tokens::revoke_of(&tx, id, now).await?;
+    }
+    tx.commit().await?;
+    app.catalog.people_changed();
+    Ok(user)
+}
+
+fn moved(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Error> {
+    match (from, to) {
+        (_, UserStatus::Disabled) => Ok(to),
+        (from, to) if from == to => Ok(to),
+        // Whoever was disabled before choosing a password goes on where that ended.
+        (UserStatus::Disabled, UserStatus::Active) if user.password_hash.is_none() => Ok(UserStatus::Invited),
+        (UserStatus::Disabled, UserStatus::Active) if user.role == Role::Affiliate && user.affiliate_id.is_none() => {
+            Ok(UserStatus::Waiting)
+        }
+        (UserStatus::Disabled, UserStatus::Active) => Ok(to),
+        _ => Err(Error::invalid("/status", "can be set to active or disabled; approve a registration to let it in")),
+    }
+}
+
+/// Lets a registration in: its affiliate is made. Approving twice changes nothing.
+pub async fn approve(app: &App, id: UserId) -> Result<User, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let mut user = lock(&tx, id).await?;
+    if user.status != UserStatus::Waiting {
+        return Ok(user);
+    }
+    let affiliate = affiliates::sign_up(&tx, &user.name, &user.email, None, now).await?;
+    user.affiliate_id = Some(affiliate.id);
+    user.status = UserStatus::Active;
+    user.updated_at = now;
+    storage::users::save(&tx, &user).await?;
+    tx.commit().await?;
+    app.catalog.people_changed();
+    mail::post(app, Letter::Approved, &user.email, &user.name, "");
+    Ok(user)
+}
+
+async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<User, Error> {
+    storage::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
+    storage::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
+    Ok(storage::users::list(app.db.reader(), status, page).await?)
+}

@@ -1,0 +1,94 @@
+//! `/api/v1/audit`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::audit::Record;
+use crate::ids::{AuditId, UserId};
+use crate::services::audit;
+use crate::storage::audit::Filter;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::{ApiQuery, PageIn, PageOut};
+
+/// One change: who, what, when and from where.
+#[derive(Serialize, ToSchema)]
+pub struct AuditOut {
+    id: AuditId,
+    at: Timestamp,
+    /// The id of a key or of a user, "bootstrap", or "command line".
+    actor: String,
+    /// The person, also when a key of theirs was used.
+    user_id: Option<UserId>,
+    #[schema(example = "admin")]
+    role: String,
+    #[schema(example = "reject_conversion")]
+    operation: String,
+    /// What was changed.
+    object: Option<String>,
+    /// What was asked for; secrets and personal data are hidden.
+    #[schema(value_type = Object)]
+    fields: serde_json::Value,
+    /// The status of the answer.
+    status: u16,
+    address: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<Record> for AuditOut {
+    fn from(it: Record) -> Self {
+        Self {
+            id: it.id,
+            at: it.at,
+            actor: it.actor,
+            user_id: it.user_id,
+            role: it.role,
+            operation: it.operation,
+            object: it.object,
+            fields: it.fields,
+            status: it.status,
+            address: it.address,
+            request_id: it.request_id,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    actor: Option<String>,
+    user_id: Option<UserId>,
+    /// The `operationId` of this description.
+    operation: Option<String>,
+    object: Option<String>,
+    /// From this moment on.
+    from: Option<Timestamp>,
+    /// Before this moment.
+    until: Option<Timestamp>,
+}
+
+/// List what was changed by whom, newest first. The log only grows. Reports in bulk (conversions, events, what
+/// networks send) are not in it row by row: they are their own record.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
+    security(("api_key" = ["read_audit"])),
+    responses((status = 200, body = PageOut<AuditOut>), (status = "default", body = Problem)))]
+pub async fn list_audit(
+    State(app): State<App>,
+    ApiQuery(filter): ApiQuery<AuditFilter>,
+) -> ApiResult<Json<PageOut<AuditOut>>> {
+    let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
+    let filter = Filter {
+        actor: filter.actor,
+        user_id: filter.user_id,
+        operation: filter.operation,
+        object: filter.object,
+        from: filter.from,
+        until: filter.until,
+    };
+    Ok(Json(PageOut::of(audit::list(&app, filter, page).await?, AuditOut::from)))
+}

@@ -1,0 +1,127 @@
+//! The audit log: every change, nobody's secrets, and nothing can be taken out of it.
+
+use postrider_tests::app::TestApp;
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::people::PASSWORD;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    every_change_is_recorded_with_who_and_what,
+    reading_failing_and_repeating_are_no_changes,
+    it_holds_no_secret_and_nobodys_data,
+    it_only_grows,
+    it_is_found_by_actor_object_and_time,
+);
+
+async fn log(t: &TestApp, query: &str) -> Vec<Value> {
+    t.admin.list(&format!("/api/v1/audit{query}")).await
+}
+
+async fn every_change_is_recorded_with_who_and_what(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("admin").await;
+    let body = json!({"name": "Ada", "email": "ada@example.com"});
+    let request = person.client.request(reqwest::Method::POST, "/api/v1/affiliates").json(&body);
+    let answer = person.client.send(request.header("x-request-id", "req-7")).await;
+    let affiliate = text(&answer.expect(201), "id");
+    assert_eq!(answer.header("x-request-id"), Some("req-7"));
+
+    let path = format!("/api/v1/affiliates/{affiliate}");
+    person.client.patch(&path, &json!({"status": "suspended"})).await.expect(200);
+    let found = log(&t, &format!("?object={affiliate}")).await;
+    let operations: Vec<_> = found.iter().map(|it| text(it, "operation")).collect();
+    assert_eq!(operations, ["change_affiliate", "create_affiliate"]);
+    let (change, made) = (&found[0], &found[1]);
+    assert_eq!(change["fields"], json!({"status": "suspended"}));
+    assert_eq!(made["request_id"], "req-7");
+    assert_eq!(made["status"], 201);
+    assert_eq!(made["actor"], person.id.as_str());
+    assert_eq!(made["user_id"], person.id.as_str());
+    assert_eq!(made["role"], "admin");
+    assert_eq!(made["address"], "127.0.0.1");
+    // A person's key is that person's doing as well.
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let client = t.admin.with_key(Some(&text(&key, "key")));
+    client.patch(&path, &json!({"status": "active"})).await.expect(200);
+    let last = &log(&t, &format!("?object={affiliate}")).await[0];
+    assert_eq!((&last["actor"], &last["user_id"]), (&key["id"], &json!(person.id)));
+    let operations: Vec<_> = log(&t, "").await.iter().map(|it| text(it, "operation")).collect();
+    assert_eq!(
+        operations,
+        [
+            "change_affiliate",
+            "create_own_api_key",
+            "change_affiliate",
+            "create_affiliate",
+            "login",
+            "set_password",
+            "invite_user"
+        ]
+    );
+}
+
+async fn reading_failing_and_repeating_are_no_changes(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"name": "Ada", "email": "ada@example.com"});
+    for _ in 0..2 {
+        t.admin.post_once("/api/v1/affiliates", "once", &body).await.expect(201);
+    }
+    t.admin.post("/api/v1/affiliates", &json!({"name": ""})).await.expect_problem(422, "invalid_field");
+    t.admin.list("/api/v1/affiliates").await;
+    t.sign_in("nobody@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
+    assert_eq!(log(&t, "").await.len(), 1);
+    // Bulk reports are their own record.
+    let click = t.click().await;
+    let before = log(&t, "").await.len();
+    t.conversion(&click).send().await;
+    assert_eq!(log(&t, "").await.len(), before);
+}
+
+async fn it_holds_no_secret_and_nobodys_data(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("admin").await;
+    let body = json!({"name": "Needle Haystack", "email": "needle@example.com"});
+    let affiliate = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
+    t.postback("/p?secret-in-a-url=1").disabled().save().await;
+    let key = t.admin.post("/api/v1/api-keys", &json!({"name": "k", "role": "support"})).await.expect(201);
+    let link = format!("/api/v1/affiliates/{}/login-link", text(&affiliate, "id"));
+    let link = t.admin.post(&link, &json!({})).await.expect(201);
+    let token = text(&link, "login_url").rsplit('/').next().unwrap().to_owned();
+    let all = json!(log(&t, "").await).to_string();
+    for secret in [PASSWORD, "Needle", "needle@", "secret-in-a-url", &person.email, &text(&key, "key"), &token] {
+        assert!(!all.contains(secret), "{secret} is in {all}");
+    }
+}
+
+async fn it_only_grows(db: Database) {
+    let t = TestApp::start(db).await;
+    t.affiliate().await;
+    let before = log(&t, "").await;
+    assert!(!before.is_empty());
+    for statement in ["UPDATE audit SET role = 'nobody'", "DELETE FROM audit"] {
+        assert!(!t.database.try_execute(statement).await, "{statement}");
+    }
+    assert_eq!(log(&t, "").await, before);
+}
+
+async fn it_is_found_by_actor_object_and_time(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("admin").await;
+    t.tick();
+    let from = t.clock.now().to_string();
+    for n in 0..3 {
+        let body = json!({"name": "A", "email": format!("a{n}@example.com")});
+        person.client.post("/api/v1/affiliates", &body).await.expect(201);
+        t.tick();
+    }
+    assert_eq!(log(&t, &format!("?from={from}")).await.len(), 3);
+    assert_eq!(log(&t, &format!("?until={from}")).await.len(), 3, "invited, password, login");
+    assert_eq!(log(&t, &format!("?user_id={}&operation=create_affiliate", person.id)).await.len(), 3);
+    assert_eq!(log(&t, "?actor=bootstrap").await.len(), 1);
+    let page = t.admin.get("/api/v1/audit?limit=2").await.expect(200);
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let next = t.admin.get(&format!("/api/v1/audit?limit=200&cursor={}", text(&page, "next"))).await.expect(200);
+    assert_eq!(next["items"].as_array().unwrap().len(), 4);
+}

@@ -1,0 +1,238 @@
+//! Who may do what, cell by cell: each operation of the API, asked by each role over HTTP. An operation that is not in
+//! the table here fails the test, so that nobody forgets to decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postrider_tests::app::TestApp;
+use postrider_tests::client::{Client, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    each_role_may_do_what_the_table_says,
+    each_scope_opens_its_operations_only,
+    a_session_may_do_what_its_role_may
+);
+
+/// Written down once more, by hand: a slip in the program's own table shows here.
+const ROLES: [(&str, &[&str]); 17] = [
+    ("read_program", &["owner", "admin", "finance", "support", "affiliate"]),
+    ("manage_offers", &["owner", "admin"]),
+    ("manage_affiliates", &["owner", "admin"]),
+    ("manage_links", &["owner", "admin", "affiliate"]),
+    ("manage_conversions", &["owner", "admin"]),
+    ("manage_postbacks", &["owner", "admin", "affiliate"]),
+    ("manage_sources", &["owner", "admin", "affiliate"]),
+    ("manage_adapters", &["owner", "admin"]),
+    ("manage_keys", &["owner", "admin"]),
+    ("manage_users", &["owner", "admin"]),
+    ("read_money", &["owner", "admin", "finance", "support", "affiliate"]),
+    ("manage_money", &["owner", "admin", "finance"]),
+    ("request_withdrawals", &["owner", "finance", "affiliate"]),
+    ("pay_withdrawals", &["owner", "finance"]),
+    ("read_reports", &["owner", "admin", "finance", "support", "affiliate"]),
+    ("read_audit", &["owner", "admin", "finance"]),
+    ("manage_settings", &["owner", "admin"]),
+];
+
+/// What each operation needs; "anybody" gets in with it, "caller" is anybody with a key or a session.
+const OPERATIONS: [(&str, &[&str]); 14] = [
+    ("anybody", &["register", "set_password", "reset_password", "login", "confirm_email"]),
+    (
+        "caller",
+        &[
+            "logout",
+            "get_me",
+            "change_password",
+            "change_email",
+            "list_sessions",
+            "revoke_session",
+            "revoke_other_sessions",
+            "begin_second_factor",
+            "confirm_second_factor",
+            "remove_second_factor",
+            "create_own_api_key",
+            "list_own_api_keys",
+            "revoke_own_api_key",
+        ],
+    ),
+    (
+        "read_program",
+        &[
+            "list_affiliates",
+            "get_affiliate",
+            "list_offers",
+            "get_offer",
+            "list_links",
+            "get_link",
+            "list_clicks",
+            "get_click",
+            "list_conversions",
+            "get_conversion",
+            "list_events",
+            "get_event",
+            "list_postbacks",
+            "get_postback",
+            "list_templates",
+            "get_template",
+            "list_adapters",
+            "get_adapter",
+            "list_deliveries",
+            "get_delivery",
+            "list_sources",
+            "get_source",
+            "list_inbound_requests",
+            "get_inbound_request",
+        ],
+    ),
+    ("manage_offers", &["create_offer", "change_offer"]),
+    (
+        "manage_affiliates",
+        &[
+            "create_affiliate",
+            "change_affiliate",
+            "create_customer",
+            "list_customers",
+            "get_customer",
+            "change_customer",
+            "create_customer_login_link",
+            "create_affiliate_login_link",
+            "approve_user",
+        ],
+    ),
+    ("manage_links", &["create_link", "change_link"]),
+    ("manage_conversions", &["create_conversions", "approve_conversion", "reject_conversion", "create_event"]),
+    (
+        "manage_postbacks",
+        &[
+            "create_postback",
+            "parse_postback",
+            "change_postback",
+            "archive_postback",
+            "test_postback",
+            "retry_delivery",
+        ],
+    ),
+    (
+        "manage_sources",
+        &["create_source", "change_source", "archive_source", "rotate_source_key", "replay_inbound_request"],
+    ),
+    ("manage_adapters", &["install_adapter", "disable_adapter", "enable_adapter", "upgrade_adapter"]),
+    ("manage_keys", &["create_api_key", "list_api_keys", "revoke_api_key"]),
+    ("manage_users", &["invite_user", "list_users", "get_user", "change_user"]),
+    ("read_audit", &["list_audit"]),
+    // None yet: read_money, manage_money, request_withdrawals, pay_withdrawals, read_reports.
+    ("manage_settings", &[]),
+];
+
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    needs: &'static str,
+}
+
+/// Every operation that the server describes, with what the table says; both must have the same.
+async fn operations(t: &TestApp) -> Vec<Operation> {
+    let table: BTreeMap<&str, &'static str> =
+        OPERATIONS.iter().flat_map(|(needs, ids)| ids.iter().map(|id| (*id, *needs))).collect();
+    let description = t.anonymous().get("/api/openapi.json").await.expect(200);
+    let mut found = Vec::new();
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let id = text(operation, "operationId");
+            let needs = *table.get(id.as_str()).unwrap_or_else(|| panic!("{id} is not in the table of this test"));
+            assert_eq!(described(operation), needs, "{id} in the description");
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            found.push(Operation { id, method, path: path.clone(), needs });
+        }
+    }
+    let known: BTreeSet<_> = found.iter().map(|it| it.id.as_str()).collect();
+    let gone: Vec<_> = table.keys().filter(|id| !known.contains(*id)).collect();
+    assert!(gone.is_empty(), "in the table and nowhere else: {gone:?}");
+    found
+}
+
+/// What the description of an operation says that it needs.
+fn described(operation: &Value) -> String {
+    let requirements = operation["security"].as_array().unwrap_or_else(|| panic!("{operation} does not say who may"));
+    match requirements.iter().find_map(|it| it["api_key"].as_array()).map(Vec::as_slice) {
+        None => "anybody".to_owned(),
+        Some([]) => "caller".to_owned(),
+        Some(scopes) => scopes.iter().map(|it| it.as_str().expect("a word")).collect::<Vec<_>>().join("+"),
+    }
+}
+
+/// Asks for nothing that exists with a body that nothing takes: whoever may is told so, and nothing changes.
+async fn is_forbidden(client: &Client, operation: &Operation) -> bool {
+    let mut path = operation.path.clone();
+    while let Some(start) = path.find('{') {
+        let end = path.find('}').expect("a parameter is closed");
+        path.replace_range(start..=end, "nonsense");
+    }
+    let answer = client.send(client.request(operation.method.clone(), &path).json(&json!({"nonsense": 1}))).await;
+    assert_ne!(answer.status, 401, "{}: {}", operation.id, answer.text);
+    assert!(answer.status < 500, "{}: {}", operation.id, answer.text);
+    answer.status == 403 && answer.json()["code"] == "forbidden"
+}
+
+fn roles_with(needs: &str) -> &'static [&'static str] {
+    let everybody = &["owner", "admin", "finance", "support", "affiliate"];
+    ROLES.iter().find(|(permission, _)| *permission == needs).map_or(everybody, |(_, roles)| roles)
+}
+
+async fn key(t: &TestApp, role: &str, scopes: Option<&[&str]>) -> Client {
+    let mut body = json!({"name": "k", "role": role, "scopes": scopes});
+    if role == "affiliate" {
+        body["affiliate_id"] = json!(t.affiliate().await.id);
+    }
+    let key = t.admin.post("/api/v1/api-keys", &body).await.expect(201);
+    t.admin.with_key(Some(&text(&key, "key")))
+}
+
+async fn each_role_may_do_what_the_table_says(db: Database) {
+    let t = TestApp::start(db).await;
+    let operations = operations(&t).await;
+    let mut cells = 0;
+    for role in ["owner", "admin", "finance", "support", "affiliate"] {
+        let client = key(&t, role, None).await;
+        for operation in &operations {
+            let may = roles_with(operation.needs).contains(&role);
+            assert_eq!(is_forbidden(&client, operation).await, !may, "{role} {}", operation.id);
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 5 * operations.len());
+    let stranger = t.anonymous();
+    for operation in operations.iter().filter(|it| it.needs != "anybody") {
+        let path = operation.path.replace(['{', '}'], "");
+        let answer = stranger.send(stranger.request(operation.method.clone(), &path).json(&json!({}))).await;
+        answer.expect_problem(401, "unauthorized");
+    }
+}
+
+async fn each_scope_opens_its_operations_only(db: Database) {
+    let t = TestApp::start(db).await;
+    let operations = operations(&t).await;
+    for (scope, _) in ROLES {
+        let client = key(&t, "owner", Some(&[scope])).await;
+        for operation in &operations {
+            let may = [scope, "anybody", "caller"].contains(&operation.needs);
+            assert_eq!(is_forbidden(&client, operation).await, !may, "{scope} {}", operation.id);
+        }
+    }
+}
+
+async fn a_session_may_do_what_its_role_may(db: Database) {
+    let t = TestApp::start(db).await;
+    let operations = operations(&t).await;
+    let affiliate = t.affiliate().await;
+    for (role, person) in [("support", t.person("support").await), ("affiliate", t.person_of(&affiliate.id).await)] {
+        for operation in operations.iter().filter(|it| !["anybody", "caller"].contains(&it.needs)) {
+            let may = roles_with(operation.needs).contains(&role);
+            assert_eq!(is_forbidden(&person.client, operation).await, !may, "{role} {}", operation.id);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The second factor: codes are good once, recovery codes as well, and nothing gets around either.
+
+use std::time::Duration;
+
+use postrider::domain::totp;
+use postrider_tests::app::TestApp;
+use postrider_tests::client::{Answer, text};
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::people::{PASSWORD, Person};
+use serde_json::json;
+
+on_both_databases!(
+    a_code_opens_once,
+    a_recovery_code_opens_once,
+    codes_are_not_guessed,
+    it_is_taken_away_with_both_factors
+);
+
+const PATH: &str = "/api/v1/auth/second-factor";
+
+struct App {
+    secret: String,
+    recovery: Vec<String>,
+}
+
+impl App {
+    fn code(&self, t: &TestApp) -> String {
+        totp::code(&totp::decode(&self.secret).unwrap(), t.clock.now().millis() / 30_000)
+    }
+}
+
+async fn enrolled(t: &TestApp, person: &Person) -> App {
+    person.client.post(PATH, &json!({"password": "wrong"})).await.expect_problem(422, "wrong_password");
+    let begun = person.client.post(PATH, &json!({"password": PASSWORD})).await.expect(200);
+    assert!(text(&begun, "uri").contains(&text(&begun, "secret")));
+    // Until its first code was seen it does not count.
+    t.sign_in(&person.email, PASSWORD).await.expect(200);
+    let mut app = App { secret: text(&begun, "secret"), recovery: Vec::new() };
+    let confirm = format!("{PATH}/confirm");
+    person.client.post(&confirm, &json!({"code": "000000"})).await.expect_problem(422, "wrong_code");
+    let confirmed = person.client.post(&confirm, &json!({"code": app.code(t)})).await.expect(200);
+    app.recovery =
+        confirmed["recovery_codes"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().into()).collect();
+    assert!(!t.database.contains("users", &app.secret).await, "it is sealed");
+    for code in &app.recovery {
+        assert!(!t.database.contains("recovery_codes", code).await, "only hashes are kept");
+    }
+    app
+}
+
+async fn sign_in(t: &TestApp, person: &Person, code: &str) -> Answer {
+    let body = json!({"email": person.email, "password": PASSWORD, "code": code});
+    t.anonymous().post("/api/v1/auth/login", &body).await
+}
+
+async fn a_code_opens_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    t.sign_in(&person.email, PASSWORD).await.expect_problem(401, "second_factor_needed");
+    // The code that confirmed it is used as well.
+    sign_in(&t, &person, &app.code(&t)).await.expect_problem(401, "sign_in_failed");
+    t.advance(Duration::from_secs(30));
+    let code = app.code(&t);
+    let both = tokio::join!(sign_in(&t, &person, &code), sign_in(&t, &person, &code));
+    let mut statuses = [both.0.status, both.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401], "{} {}", both.0.text, both.1.text);
+    sign_in(&t, &person, &code).await.expect_problem(401, "sign_in_failed");
+    t.advance(Duration::from_secs(30));
+    // Neither does the one before, which would still be in time.
+    sign_in(&t, &person, &code).await.expect_problem(401, "sign_in_failed");
+    sign_in(&t, &person, &app.code(&t)).await.expect(200);
+}
+
+async fn a_recovery_code_opens_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    assert_eq!(app.recovery.len(), 10);
+    sign_in(&t, &person, &app.recovery[0].to_uppercase()).await.expect(200);
+    sign_in(&t, &person, &app.recovery[0]).await.expect_problem(401, "sign_in_failed");
+    sign_in(&t, &person, &app.recovery[1]).await.expect(200);
+    // Somebody else's are worth nothing.
+    let other = t.person("finance").await;
+    enrolled(&t, &other).await;
+    sign_in(&t, &other, &app.recovery[2]).await.expect_problem(401, "sign_in_failed");
+}
+
+async fn codes_are_not_guessed(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    t.advance(Duration::from_secs(60));
+    let mut refused = 0;
+    for n in 0..10 {
+        let answer = sign_in(&t, &person, &format!("{n:06}")).await;
+        refused += u32::from(answer.status == 429);
+    }
+    assert!(refused >= 5, "{refused}");
+    sign_in(&t, &person, &app.code(&t)).await.expect_problem(429, "too_many_attempts");
+}
+
+async fn it_is_taken_away_with_both_factors(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    t.advance(Duration::from_secs(30));
+    person.client.post(PATH, &json!({"password": PASSWORD})).await.expect_problem(409, "has_second_factor");
+    let remove = async |password: &str, code: &str| {
+        let request = person.client.request(reqwest::Method::DELETE, PATH);
+        person.client.send(request.json(&json!({"password": password, "code": code}))).await
+    };
+    remove("wrong", &app.code(&t)).await.expect_problem(422, "wrong_password");
+    remove(PASSWORD, "000000").await.expect_problem(422, "wrong_code");
+    remove(PASSWORD, &app.code(&t)).await.expect(204);
+    t.sign_in(&person.email, PASSWORD).await.expect(200);
+}
