@@ -16,7 +16,9 @@ use crate::services::adapters::Registry;
 use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
+use crate::services::geoip::GeoIp;
 use crate::services::inbox::{Inbox, Leases};
+use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
 use crate::storage::{self, Database};
@@ -44,6 +46,9 @@ pub struct Parts {
     pub waiting_reports: Arc<Notify>,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
+    /// The countries of addresses.
+    pub geoip: GeoIp,
+    pub reports: Reports,
 }
 
 /// What the workers of this process are to do.
@@ -96,9 +101,11 @@ impl App {
         let vault = Vault::new(secret_key(&settings)?);
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone());
+        let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
-        let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone());
+        let (click_writer, click_tasks) =
+            clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) =
             conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let app = Self(Arc::new(Parts {
@@ -115,6 +122,8 @@ impl App {
             waiting_reports: Arc::new(Notify::new()),
             clicks: click_writer,
             conversions: conversion_writer,
+            geoip,
+            reports: Reports::default(),
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }

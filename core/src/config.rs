@@ -13,7 +13,7 @@ use crate::services::secrets::parse_key;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret key are read apart, as text, whatever they look like.
-const FROM_ENVIRONMENT: [&str; 15] = [
+const FROM_ENVIRONMENT: [&str; 16] = [
     "LISTEN",
     "DATABASE_URL",
     "DATA_DIR",
@@ -29,6 +29,7 @@ const FROM_ENVIRONMENT: [&str; 15] = [
     "RETENTION_DAYS",
     "COMPILER_PROGRAM",
     "ADAPTER_CACHE_DIR",
+    "GEOIP_DATABASE",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -88,8 +89,11 @@ pub struct Settings {
     pub send_concurrency: usize,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
-    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them.
+    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
+    /// counted.
     pub retention_days: u32,
+    /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
+    pub geoip_database: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -112,6 +116,7 @@ impl Default for Settings {
             send_concurrency: 256,
             database_connections: 10,
             retention_days: 0,
+            geoip_database: None,
         }
     }
 }

@@ -6,6 +6,7 @@ mod compile_adapter;
 mod demo;
 mod migrate;
 mod openapi;
+mod reports;
 mod serve;
 
 use std::io::IsTerminal;
@@ -38,6 +39,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Make, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
+    /// Look after what reports are counted from
+    Reports(reports::ReportsArgs),
     /// Print the description of the API
     Openapi,
     /// What a server starts for itself to compile an adapter
@@ -59,6 +62,9 @@ pub fn main() -> ExitCode {
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
+                Command::Reports(args) => {
+                    reports::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
                 Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
             }

@@ -21,6 +21,7 @@ pub mod pasted;
 pub mod postback;
 pub mod postings;
 pub mod report;
+pub mod reports;
 pub mod retry;
 pub mod rules;
 pub mod source;

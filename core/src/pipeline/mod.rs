@@ -5,6 +5,7 @@
 
 mod inbound;
 mod jobs;
+mod reports;
 mod route;
 mod send;
 mod wake;
@@ -53,6 +54,10 @@ impl Pipeline {
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || jobs::run(app.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("reports", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || reports::run(app.clone(), stopping.clone())
             }));
         }
         wake::start(app, &workers, &stopping);

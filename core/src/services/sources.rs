@@ -343,6 +343,7 @@ fn sample_click(now: Timestamp) -> Click {
         referrer: None,
         ip: None,
         user_agent: None,
+        country: None,
         agent: Agent::default(),
         visitor: 0,
         unique: true,

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 use super::api::{
-    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, inbound_requests, links, offers,
-    postbacks, sources, templates,
+    adapters, affiliates, api_keys, clicks, conversions, deliveries, events, exports, inbound_requests, links, offers,
+    postbacks, reports, sources, templates,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, openapi, pages, tracking};
@@ -59,6 +59,10 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(inbound_requests::list_inbound_requests))
         .routes(routes!(inbound_requests::get_inbound_request))
         .routes(routes!(inbound_requests::replay_inbound_request))
+        .routes(routes!(reports::get_report))
+        .routes(routes!(reports::get_series))
+        .routes(routes!(reports::get_revenue_map))
+        .routes(routes!(exports::export))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
 }

@@ -183,7 +183,7 @@ pub struct ConversionOut {
 }
 
 impl ConversionOut {
-    fn of(actor: Actor, it: Conversion) -> Self {
+    pub(super) fn of(actor: Actor, it: Conversion) -> Self {
         let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
         if !actor.is_admin() {
             name = name.map(|name| mask_name(&name));

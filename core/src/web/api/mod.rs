@@ -7,11 +7,14 @@ pub mod clicks;
 pub mod conversions;
 pub mod deliveries;
 pub mod events;
+pub mod exports;
 pub mod inbound_requests;
 pub mod links;
 pub mod offers;
 pub mod postbacks;
+pub mod reports;
 pub mod sources;
+mod spans;
 pub mod templates;
 
 use std::collections::BTreeMap;
