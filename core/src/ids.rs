@@ -176,6 +176,8 @@ id!(DeliveryId, "dlv_", "a delivery");
 id!(KeyId, "key_", "an API key");
 id!(SourceId, "src_", "a source");
 id!(InboundRequestId, "inr_", "an inbound request");
+id!(UserId, "usr_", "a user");
+id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
 
 impl LinkId {

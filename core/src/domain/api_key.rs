@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, KeyId};
 
-use super::actor::Actor;
+use super::actor::{Actor, Proof};
+use super::permission::Role;
 
 pub const PREFIX: &str = "prk_";
 
@@ -13,7 +14,8 @@ pub const PREFIX: &str = "prk_";
 pub struct ApiKey {
     pub id: KeyId,
     pub name: String,
-    /// An affiliate's key; without it an admin's.
+    pub role: Role,
+    /// Whose it is, for the role affiliate.
     pub affiliate_id: Option<AffiliateId>,
     pub hash: String,
     /// The last four characters, to tell keys apart.
@@ -23,11 +25,9 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    pub fn actor(&self) -> Actor {
-        match self.affiliate_id {
-            Some(affiliate_id) => Actor::Affiliate { key: self.id, affiliate_id },
-            None => Actor::Admin { key: Some(self.id) },
-        }
+    /// `None` for a row that contradicts itself: it opens nothing.
+    pub fn actor(&self) -> Option<Actor> {
+        Actor::new(Proof::Key { id: self.id, user: None }, self.role, self.affiliate_id)
     }
 }
 

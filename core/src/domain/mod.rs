@@ -18,6 +18,7 @@ pub mod link;
 pub mod masking;
 pub mod offer;
 pub mod pasted;
+pub mod permission;
 pub mod postback;
 pub mod postings;
 pub mod report;

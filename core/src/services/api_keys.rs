@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::{self, ApiKey};
+use crate::domain::permission::Role;
 use crate::ids::{AffiliateId, KeyId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -19,6 +20,7 @@ pub async fn create(app: &App, name: String, affiliate_id: Option<AffiliateId>) 
     let key = ApiKey {
         id: KeyId::new(now),
         name,
+        role: if affiliate_id.is_some() { Role::Affiliate } else { Role::Admin },
         affiliate_id,
         hash: api_key::hash(&secret),
         hint: secret[secret.len() - 4..].to_owned(),
@@ -46,7 +48,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     let hash = api_key::hash(secret);
     // Hashes are compared, so a difference found early tells an attacker nothing about the secret.
     if *hash == *app.bootstrap_key_hash {
-        return Ok(Some(Actor::Admin { key: None }));
+        return Ok(Some(Actor::bootstrap()));
     }
     Ok(app.catalog.key_holder(&hash).await?)
 }

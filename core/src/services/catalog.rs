@@ -170,7 +170,7 @@ impl Catalog {
         if let Some(found) = self.key_holders.get(hash) {
             return Ok(Some(found));
         }
-        let found = storage::api_keys::find_by_hash(self.db.reader(), hash).await?.map(|key| key.actor());
+        let found = storage::api_keys::find_by_hash(self.db.reader(), hash).await?.and_then(|key| key.actor());
         if let Some(found) = found {
             self.key_holders.insert(hash.to_owned(), found);
         }

@@ -77,7 +77,7 @@ pub(super) async fn with_attempts(
 ) -> Result<Vec<LoggedDelivery>, Error> {
     let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
-    let events = if actor.is_admin() {
+    let events = if actor.is_staff() {
         HashMap::new()
     } else {
         let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
@@ -85,7 +85,7 @@ pub(super) async fn with_attempts(
     };
     let logged = deliveries.into_iter().map(|mut delivery| {
         let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
-        if !actor.is_admin() {
+        if !actor.is_staff() {
             delivery.reason = delivery.reason.map(|it| Reason {
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
                 code: it.code,

@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
+use crate::domain::permission::Denied;
 use crate::storage::writer::Stopped;
 
 use super::conversions::ConversionError;
@@ -34,6 +35,8 @@ pub enum Error {
     NotFound { what: &'static str, id: String },
     #[error("this key may not {what}; use an admin key")]
     Forbidden { what: &'static str },
+    #[error("{0}")]
+    Denied(#[from] Denied),
     #[error("{}", sentence(.0))]
     Invalid(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]

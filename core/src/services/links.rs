@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::normal_code;
 use crate::domain::link::{Link, LinkStatus};
+use crate::domain::permission::Permission;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -22,8 +23,8 @@ pub async fn create(
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    if coupon.is_some() && !actor.is_admin() {
-        return Err(Error::Forbidden { what: "give out coupons" });
+    if coupon.is_some() {
+        actor.require(Permission::ManageAffiliates)?;
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -56,9 +57,7 @@ pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Re
     let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
     if let Some(coupon) = changes.coupon {
-        if !actor.is_admin() {
-            return Err(Error::Forbidden { what: "give out coupons" });
-        }
+        actor.require(Permission::ManageAffiliates)?;
         link.coupon = coupon.as_deref().map(normal_code);
     }
     link.status = changes.status.unwrap_or(link.status);

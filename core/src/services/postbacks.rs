@@ -57,7 +57,7 @@ pub struct Verification {
 impl Verification {
     /// Which inside address a name has is nobody's business but the operator's.
     fn shown_to(mut self, actor: Actor) -> Self {
-        if !actor.is_admin() {
+        if !actor.is_staff() {
             self.error = hide_address(self.error_code.as_deref(), self.error.take());
         }
         self
@@ -114,7 +114,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     refuse_seals(&postback.config)?;
     check(&adapter, &postback.rule, &postback.config).await?;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &postback.id.to_string());
-    let test_it = postback.enabled || !actor.is_admin();
+    let test_it = postback.enabled || !actor.is_staff();
     bind_secrets(app, &adapter, &mut postback, test_it).await?;
     if test_it {
         require_accepted(app, actor, &adapter, &mut postback).await?;
@@ -176,7 +176,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
         postback.verified_at = None;
     }
     let reconfigured = entered != Entered::Nothing;
-    let test_it = postback.verified_at.is_none() && (postback.enabled || (reconfigured && !actor.is_admin()));
+    let test_it = postback.verified_at.is_none() && (postback.enabled || (reconfigured && !actor.is_staff()));
     match entered {
         // They stay bound to where they were entered for.
         Entered::KeepingSecrets if !postback.secret_origins.is_empty() => {

@@ -5,22 +5,27 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
 
 use crate::clock::Timestamp;
 use crate::domain::api_key::ApiKey;
+use crate::domain::permission::Role;
 use crate::ids::KeyId;
 
 use super::entities::api_keys::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
 
-impl From<Model> for ApiKey {
-    fn from(row: Model) -> Self {
-        Self {
+impl TryFrom<Model> for ApiKey {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
             id: row.id,
             name: row.name,
+            role: Role::from_word(&row.role)
+                .ok_or_else(|| super::corrupt("api_keys", format_args!("role {}", row.role)))?,
             affiliate_id: row.affiliate_id,
             hash: row.hash,
             hint: row.hint,
             created_at: row.created_at,
             revoked_at: row.revoked_at,
-        }
+        })
     }
 }
 
@@ -28,7 +33,7 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
     let row = Model {
         id: key.id,
         name: key.name.clone(),
-        role: if key.affiliate_id.is_some() { "affiliate" } else { "admin" }.to_owned(),
+        role: key.role.to_string(),
         affiliate_id: key.affiliate_id,
         hash: key.hash.clone(),
         hint: key.hint.clone(),
@@ -41,7 +46,7 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
 /// A key that still opens something.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<ApiKey>, DbErr> {
     let select = Entity::find().filter(Column::Hash.eq(hash)).filter(Column::RevokedAt.is_null());
-    Ok(select.one(db).await?.map(ApiKey::from))
+    select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
 /// The key as it is afterwards; revoking twice keeps the first time.
@@ -52,9 +57,9 @@ pub async fn revoke(tx: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Resu
         .filter(Column::RevokedAt.is_null())
         .exec(tx)
         .await?;
-    Ok(Entity::find_by_id(id).one(tx).await?.map(ApiKey::from))
+    Entity::find_by_id(id).one(tx).await?.map(ApiKey::try_from).transpose()
 }
 
 pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ApiKey>, DbErr> {
-    Ok(page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.map(ApiKey::from))
+    page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.try_map(ApiKey::try_from)
 }

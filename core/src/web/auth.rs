@@ -1,4 +1,4 @@
-//! Who calls: API keys as extractors. A handler that takes [`Admin`] can't be reached without an admin key.
+//! Who calls, as extractors. [`super::access`] has found out before the handler runs.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -7,21 +7,22 @@ use axum::http::request::Parts;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
-use crate::services::{Error, api_keys};
+use crate::domain::permission::Permission;
+use crate::services::api_keys;
 
 use super::errors::Problem;
 
-/// Anybody with a key.
+/// Anybody with a key or a session.
 pub struct Caller(pub Actor);
 
-/// The holder of an admin key.
+/// An owner or an admin. New operations name their permission instead.
 pub struct Admin(pub Actor);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        authenticate(&parts.headers, app).await.map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        parts.extensions.get::<Actor>().copied().map(Self).ok_or_else(Problem::unauthorized)
     }
 }
 
@@ -29,10 +30,8 @@ impl FromRequestParts<App> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let actor = authenticate(&parts.headers, app).await?;
-        if !actor.is_admin() {
-            return Err(Error::Forbidden { what: "do this" }.into());
-        }
+        let Caller(actor) = Caller::from_request_parts(parts, app).await?;
+        actor.require(Permission::ManageSettings)?;
         Ok(Self(actor))
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::adapters::AdapterError;
 use crate::domain::adapter::WAITING;
 use crate::domain::inbound_request::Finding;
+use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
 use crate::services::{Error, FieldIssue};
 
@@ -72,7 +73,7 @@ impl From<Error> for Problem {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         let (status, code) = match &error {
             Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Forbidden { .. } | Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
@@ -101,6 +102,12 @@ impl From<Error> for Problem {
             _ => {}
         }
         problem
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Error::from(denied).into()
     }
 }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::domain::actor::Actor;
 use crate::services::Error;
 use crate::storage;
 use crate::storage::idempotency::Known;
@@ -40,10 +41,9 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
 }
 
 async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Response, Problem> {
-    let Ok(actor) = super::auth::authenticate(request.headers(), app).await else {
+    let Some(actor) = request.extensions().get::<Actor>().map(|actor| actor.name()) else {
         return Ok(next.run(request).await);
     };
-    let actor = actor.name();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 4 MiB; send it in parts")

@@ -1,5 +1,6 @@
 //! The HTTP edge: translates, authorizes, answers. No query and no rule lives here.
 
+pub mod access;
 pub mod api;
 pub mod auth;
 pub mod errors;

@@ -1,5 +1,7 @@
 //! Every route on one page.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -12,6 +14,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+use super::access::{self, Operations};
 use super::api::{
     adapters, affiliates, api_keys, clicks, conversions, deliveries, events, exports, inbound_requests, links, offers,
     postbacks, reports, sources, templates,
@@ -76,9 +79,11 @@ fn uploads() -> OpenApiRouter<App> {
 
 /// Everything that this server answers.
 pub fn router(app: App) -> Router {
-    let (api, _) = api().split_for_parts();
+    let (api, description) = api().split_for_parts();
+    let operations = Arc::new(Operations::of(&description));
     let api = api
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
+        .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
     Router::new()
         // Visitors

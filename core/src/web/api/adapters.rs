@@ -16,7 +16,7 @@ use crate::domain::event::Action;
 use crate::ids::{EventId, PostbackId};
 use crate::services::adapters::{self, Upgrade};
 use crate::services::{Error, FieldIssue};
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageOut, body_problem};
 
@@ -173,11 +173,12 @@ async fn describe(app: &App, versions: Vec<AdapterVersion>, wanted: Option<&str>
 /// The same component again changes nothing and is answered with 200.
 #[utoipa::path(post, path = "/api/v1/adapters", tag = "adapters",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
+    security(("api_key" = ["manage_adapters"])),
     responses((status = 201, body = AdapterVersionOut), (status = 200, body = AdapterVersionOut),
         (status = "default", body = Problem)))]
 pub async fn install_adapter(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<AdapterVersionOut>)> {
     let wasm = body.map_err(|rejection| too_large_or(body_problem(rejection)))?;
@@ -197,6 +198,7 @@ fn too_large_or(problem: Problem) -> Problem {
 
 /// List adapters with their versions.
 #[utoipa::path(get, path = "/api/v1/adapters", tag = "adapters",
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<AdapterOut>), (status = "default", body = Problem)))]
 pub async fn list_adapters(State(app): State<App>, _: Caller) -> ApiResult<Json<PageOut<AdapterOut>>> {
     let versions = app.adapters.list(None).await.map_err(Error::from)?;
@@ -216,6 +218,7 @@ pub struct WhichVersion {
 
 /// Read an adapter: its versions, and what a form for its configuration needs.
 #[utoipa::path(get, path = "/api/v1/adapters/{id}", tag = "adapters", params(("id" = String, Path), WhichVersion),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = AdapterOut), (status = "default", body = Problem)))]
 pub async fn get_adapter(
     State(app): State<App>,
@@ -234,10 +237,11 @@ pub async fn get_adapter(
 /// Take a version out of service. Its deliveries wait until it is enabled or their postbacks are upgraded.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/versions/{version}/disable", tag = "adapters",
     params(("id" = String, Path), ("version" = String, Path)),
+    security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = AdapterVersionOut), (status = "default", body = Problem)))]
 pub async fn disable_adapter(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     Path((id, version)): Path<(String, String)>,
 ) -> ApiResult<Json<AdapterVersionOut>> {
     Ok(Json(adapters::disable(&app, &id, &version).await?.into()))
@@ -246,10 +250,11 @@ pub async fn disable_adapter(
 /// Put a version back into service, whoever or whatever took it out.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/versions/{version}/enable", tag = "adapters",
     params(("id" = String, Path), ("version" = String, Path)),
+    security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = AdapterVersionOut), (status = "default", body = Problem)))]
 pub async fn enable_adapter(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     Path((id, version)): Path<(String, String)>,
 ) -> ApiResult<Json<AdapterVersionOut>> {
     Ok(Json(adapters::enable(&app, &id, &version).await?.into()))
@@ -347,10 +352,11 @@ impl From<adapters::Judged> for JudgedOut {
 /// Those without issues are moved unless this is a dry run.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/upgrade", tag = "adapters", params(("id" = String, Path)),
     request_body = UpgradeIn,
+    security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = UpgradeOut), (status = "default", body = Problem)))]
 pub async fn upgrade_adapter(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<UpgradeIn>,
 ) -> ApiResult<Json<UpgradeOut>> {

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 use crate::services::affiliates::{self, Changes};
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -74,10 +74,11 @@ fn email(issues: &mut Issues, text: &str) -> String {
 
 /// Sign up an affiliate.
 #[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
+    security(("api_key" = ["manage_affiliates"])),
     responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
 pub async fn create_affiliate(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     ApiJson(body): ApiJson<AffiliateIn>,
 ) -> ApiResult<(StatusCode, Json<AffiliateOut>)> {
     let mut issues = Issues::default();
@@ -90,6 +91,7 @@ pub async fn create_affiliate(
 
 /// List affiliates, newest first.
 #[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(PageIn),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<AffiliateOut>), (status = "default", body = Problem)))]
 pub async fn list_affiliates(
     State(app): State<App>,
@@ -102,6 +104,7 @@ pub async fn list_affiliates(
 
 /// Read an affiliate.
 #[utoipa::path(get, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
 pub async fn get_affiliate(
     State(app): State<App>,
@@ -115,10 +118,11 @@ pub async fn get_affiliate(
 /// Change an affiliate. A suspended one's links and codes lead nowhere.
 #[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
     request_body = AffiliateChanges,
+    security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
 pub async fn change_affiliate(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<AffiliateId>,
     ApiJson(body): ApiJson<AffiliateChanges>,
 ) -> ApiResult<Json<AffiliateOut>> {

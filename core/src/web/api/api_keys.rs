@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::api_key::ApiKey;
 use crate::ids::{AffiliateId, KeyId};
 use crate::services::{Error, api_keys};
-use crate::web::auth::Admin;
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -73,10 +73,11 @@ impl From<ApiKey> for ApiKeyOut {
 
 /// Create an API key.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "api keys", request_body = ApiKeyIn,
+    security(("api_key" = ["manage_keys"])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
 pub async fn create_api_key(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     ApiJson(body): ApiJson<ApiKeyIn>,
 ) -> ApiResult<(StatusCode, Json<NewApiKeyOut>)> {
     let mut issues = Issues::default();
@@ -95,10 +96,11 @@ pub async fn create_api_key(
 
 /// List API keys, newest first, without the keys themselves.
 #[utoipa::path(get, path = "/api/v1/api-keys", tag = "api keys", params(PageIn),
+    security(("api_key" = ["manage_keys"])),
     responses((status = 200, body = PageOut<ApiKeyOut>), (status = "default", body = Problem)))]
 pub async fn list_api_keys(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     ApiQuery(page): ApiQuery<PageIn>,
 ) -> ApiResult<Json<PageOut<ApiKeyOut>>> {
     Ok(Json(PageOut::of(api_keys::list(&app, page.request()?).await?, ApiKeyOut::from)))
@@ -106,10 +108,11 @@ pub async fn list_api_keys(
 
 /// Revoke an API key.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
+    security(("api_key" = ["manage_keys"])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn revoke_api_key(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<KeyId>,
 ) -> Result<StatusCode, Problem> {
     api_keys::revoke(&app, id).await.map_err(|error: Error| Problem::from(error))?;

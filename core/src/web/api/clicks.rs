@@ -85,6 +85,7 @@ pub struct ClickFilter {
 
 /// List clicks and impressions, newest first.
 #[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ClickOut>), (status = "default", body = Problem)))]
 pub async fn list_clicks(
     State(app): State<App>,
@@ -103,6 +104,7 @@ pub async fn list_clicks(
 
 /// Read a click.
 #[utoipa::path(get, path = "/api/v1/clicks/{id}", tag = "clicks", params(("id" = ClickId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = ClickOut), (status = "default", body = Problem)))]
 pub async fn get_click(
     State(app): State<App>,

@@ -18,7 +18,7 @@ use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::conversions::{self, Change, Claim, Report};
 use crate::storage;
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
 
@@ -185,7 +185,7 @@ pub struct ConversionOut {
 impl ConversionOut {
     pub(super) fn of(actor: Actor, it: Conversion) -> Self {
         let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
-        if !actor.is_admin() {
+        if !actor.is_staff() {
             name = name.map(|name| mask_name(&name));
             email = email.map(|email| mask_email(&email));
         }
@@ -208,7 +208,7 @@ impl ConversionOut {
             amount: it.sale.map(Money::amount),
             currency: it.sale.or(it.payout).map(|money| money.currency),
             payout: it.payout,
-            revenue: it.revenue.filter(|_| actor.is_admin()),
+            revenue: it.revenue.filter(|_| actor.is_staff()),
             customer_name: name,
             customer_email: email,
             plan_name: it.buyer.plan_name,
@@ -254,12 +254,13 @@ fn status_of(change: Change) -> StatusCode {
 
 /// Report one conversion, or up to 1,000. The same transaction again is the same answer; another status is an update.
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
+    security(("api_key" = ["manage_conversions"])),
     responses((status = 201, description = "Recorded", body = ConversionOut),
         (status = 200, description = "Known already or updated; for an array, an answer each", body = BatchOut),
         (status = "default", body = Problem)))]
 pub async fn create_conversions(
     State(app): State<App>,
-    Admin(actor): Admin,
+    Caller(actor): Caller,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let serde_json::Value::Array(items) = body else {
@@ -312,6 +313,7 @@ pub struct ConversionFilter {
 
 /// List conversions, newest first.
 #[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ConversionOut>), (status = "default", body = Problem)))]
 pub async fn list_conversions(
     State(app): State<App>,
@@ -336,6 +338,7 @@ pub async fn list_conversions(
 
 /// Read a conversion.
 #[utoipa::path(get, path = "/api/v1/conversions/{id}", tag = "conversions", params(("id" = ConversionId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
 pub async fn get_conversion(
     State(app): State<App>,
@@ -347,10 +350,11 @@ pub async fn get_conversion(
 
 /// Approve a pending conversion.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/approve", tag = "conversions", params(("id" = ConversionId, Path)),
+    security(("api_key" = ["manage_conversions"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
 pub async fn approve_conversion(
     State(app): State<App>,
-    Admin(actor): Admin,
+    Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
 ) -> ApiResult<Json<ConversionOut>> {
     Ok(Json(ConversionOut::of(actor, conversions::approve(&app, id).await?)))
@@ -366,10 +370,11 @@ pub struct RejectionIn {
 /// Reject a pending conversion, or an approved one as a chargeback.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/reject", tag = "conversions", params(("id" = ConversionId, Path)),
     request_body = RejectionIn,
+    security(("api_key" = ["manage_conversions"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
 pub async fn reject_conversion(
     State(app): State<App>,
-    Admin(actor): Admin,
+    Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
     ApiJson(body): ApiJson<RejectionIn>,
 ) -> ApiResult<Json<ConversionOut>> {

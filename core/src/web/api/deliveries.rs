@@ -130,6 +130,7 @@ pub struct DeliveryFilter {
 
 /// List deliveries with their attempts, newest first.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<DeliveryOut>), (status = "default", body = Problem)))]
 pub async fn list_deliveries(
     State(app): State<App>,
@@ -151,6 +152,7 @@ pub async fn list_deliveries(
 
 /// Read a delivery with its attempts.
 #[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = DeliveryOut), (status = "default", body = Problem)))]
 pub async fn get_delivery(
     State(app): State<App>,
@@ -162,6 +164,7 @@ pub async fn get_delivery(
 
 /// Send a delivery again, now. Its retry schedule starts anew and the rules are judged again.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 202, body = DeliveryOut), (status = "default", body = Problem)))]
 pub async fn retry_delivery(
     State(app): State<App>,

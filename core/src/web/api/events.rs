@@ -16,7 +16,7 @@ use crate::domain::masking::{mask_email, mask_name};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use crate::services::events;
 use crate::storage;
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -53,7 +53,7 @@ pub struct EventOut {
 impl EventOut {
     pub(super) fn of(actor: Actor, it: Event) -> Self {
         let mut facts = it.facts;
-        if let (false, Some(conversion)) = (actor.is_admin(), &mut facts.conversion) {
+        if let (false, Some(conversion)) = (actor.is_staff(), &mut facts.conversion) {
             conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
             conversion.customer_email = conversion.customer_email.take().map(|email| mask_email(&email));
             conversion.revenue = None;
@@ -84,10 +84,11 @@ pub struct EventFilter {
 
 /// Record that something happened after a conversion: a renewal, a level reached.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events", request_body = EventIn,
+    security(("api_key" = ["manage_conversions"])),
     responses((status = 201, body = EventOut), (status = "default", body = Problem)))]
 pub async fn create_event(
     State(app): State<App>,
-    Admin(actor): Admin,
+    Caller(actor): Caller,
     ApiJson(body): ApiJson<EventIn>,
 ) -> ApiResult<(StatusCode, Json<EventOut>)> {
     let mut issues = Issues::default();
@@ -107,6 +108,7 @@ pub async fn create_event(
 
 /// List events, newest first. Clicks and impressions are events when a postback listens for them.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<EventOut>), (status = "default", body = Problem)))]
 pub async fn list_events(
     State(app): State<App>,
@@ -122,6 +124,7 @@ pub async fn list_events(
 
 /// Read an event.
 #[utoipa::path(get, path = "/api/v1/events/{id}", tag = "events", params(("id" = EventId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = EventOut), (status = "default", body = Problem)))]
 pub async fn get_event(
     State(app): State<App>,

@@ -75,7 +75,7 @@ impl InboundRequestOut {
             tries: it.tries,
             due_at: it.due_at,
             settled_at: it.settled_at,
-            request: raw(it.raw.shown(&secrets, !actor.is_admin()), with_body),
+            request: raw(it.raw.shown(&secrets, !actor.is_staff()), with_body),
         }
     }
 }
@@ -105,6 +105,7 @@ pub struct InboundRequestFilter {
 
 /// List what came to sources, newest first, without bodies.
 #[utoipa::path(get, path = "/api/v1/inbound_requests", tag = "sources", params(InboundRequestFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
 pub async fn list_inbound_requests(
     State(app): State<App>,
@@ -124,6 +125,7 @@ pub async fn list_inbound_requests(
 
 /// Read a request to a source, as it came.
 #[utoipa::path(get, path = "/api/v1/inbound_requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
 pub async fn get_inbound_request(
     State(app): State<App>,
@@ -137,6 +139,7 @@ pub async fn get_inbound_request(
 /// Judge a request again, after something was put right. What was accepted stays as it is.
 #[utoipa::path(post, path = "/api/v1/inbound_requests/{id}/replay", tag = "sources",
     params(("id" = InboundRequestId, Path)),
+    security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
 pub async fn replay_inbound_request(
     State(app): State<App>,

@@ -81,6 +81,7 @@ pub struct LinkFilter {
 
 /// Create a link: an affiliate takes up an offer.
 #[utoipa::path(post, path = "/api/v1/links", tag = "links", request_body = LinkIn,
+    security(("api_key" = ["manage_links"])),
     responses((status = 201, body = LinkOut), (status = "default", body = Problem)))]
 pub async fn create_link(
     State(app): State<App>,
@@ -98,6 +99,7 @@ pub async fn create_link(
 
 /// List links, newest first.
 #[utoipa::path(get, path = "/api/v1/links", tag = "links", params(LinkFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<LinkOut>), (status = "default", body = Problem)))]
 pub async fn list_links(
     State(app): State<App>,
@@ -111,6 +113,7 @@ pub async fn list_links(
 
 /// Read a link.
 #[utoipa::path(get, path = "/api/v1/links/{id}", tag = "links", params(("id" = LinkId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = LinkOut), (status = "default", body = Problem)))]
 pub async fn get_link(
     State(app): State<App>,
@@ -124,6 +127,7 @@ pub async fn get_link(
 /// Change a link. A paused one leads nowhere.
 #[utoipa::path(patch, path = "/api/v1/links/{id}", tag = "links", params(("id" = LinkId, Path)),
     request_body = LinkChanges,
+    security(("api_key" = ["manage_links"])),
     responses((status = 200, body = LinkOut), (status = "default", body = Problem)))]
 pub async fn change_link(
     State(app): State<App>,

@@ -13,7 +13,7 @@ use crate::domain::offer::{Offer, OfferStatus, Payout};
 use crate::ids::OfferId;
 use crate::money::Currency;
 use crate::services::offers::{self, Changes, NewOffer};
-use crate::web::auth::{Admin, Caller};
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
@@ -125,10 +125,11 @@ fn landing_url(issues: &mut Issues, text: &str) -> Option<LandingUrl> {
 
 /// Create an offer.
 #[utoipa::path(post, path = "/api/v1/offers", tag = "offers", request_body = OfferIn,
+    security(("api_key" = ["manage_offers"])),
     responses((status = 201, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn create_offer(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     ApiJson(body): ApiJson<OfferIn>,
 ) -> ApiResult<(StatusCode, Json<OfferOut>)> {
     let mut issues = Issues::default();
@@ -145,6 +146,7 @@ pub async fn create_offer(
 
 /// List offers, newest first.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(PageIn),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<OfferOut>), (status = "default", body = Problem)))]
 pub async fn list_offers(
     State(app): State<App>,
@@ -156,6 +158,7 @@ pub async fn list_offers(
 
 /// Read an offer.
 #[utoipa::path(get, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn get_offer(State(app): State<App>, _: Caller, PathId(id): PathId<OfferId>) -> ApiResult<Json<OfferOut>> {
     Ok(Json(offers::get(&app, id).await?.into()))
@@ -164,10 +167,11 @@ pub async fn get_offer(State(app): State<App>, _: Caller, PathId(id): PathId<Off
 /// Change an offer. What it pays changes for conversions to come.
 #[utoipa::path(patch, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
     request_body = OfferChanges,
+    security(("api_key" = ["manage_offers"])),
     responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
 pub async fn change_offer(
     State(app): State<App>,
-    _: Admin,
+    _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(body): ApiJson<OfferChanges>,
 ) -> ApiResult<Json<OfferOut>> {

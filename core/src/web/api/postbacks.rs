@@ -177,6 +177,7 @@ fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
 
 /// Save a postback after its destination accepted a test request.
 #[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
 pub async fn create_postback(
     State(app): State<App>,
@@ -204,6 +205,7 @@ pub async fn create_postback(
 
 /// List postbacks, newest first.
 #[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PageIn),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<PostbackOut>), (status = "default", body = Problem)))]
 pub async fn list_postbacks(
     State(app): State<App>,
@@ -215,6 +217,7 @@ pub async fn list_postbacks(
 
 /// Read a postback.
 #[utoipa::path(get, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PostbackOut), (status = "default", body = Problem)))]
 pub async fn get_postback(
     State(app): State<App>,
@@ -227,6 +230,7 @@ pub async fn get_postback(
 /// Change a postback. A new configuration is tested before it is saved.
 #[utoipa::path(patch, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     request_body = PostbackChanges,
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = PostbackOut), (status = "default", body = Problem)))]
 pub async fn change_postback(
     State(app): State<App>,
@@ -254,6 +258,7 @@ pub async fn change_postback(
 
 /// Take a postback away. Its log stays; what it was still owed is cancelled.
 #[utoipa::path(delete, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn archive_postback(
     State(app): State<App>,
@@ -266,6 +271,7 @@ pub async fn archive_postback(
 
 /// Send a test request with sample values and tell what came back. Changes nothing.
 #[utoipa::path(post, path = "/api/v1/postbacks/{id}/test", tag = "postbacks", params(("id" = PostbackId, Path)),
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = VerificationOut), (status = "default", body = Problem)))]
 pub async fn test_postback(
     State(app): State<App>,
@@ -308,6 +314,7 @@ pub struct PastedOut {
 
 /// Take a pasted URL apart and recognise its macros.
 #[utoipa::path(post, path = "/api/v1/postbacks/parse", tag = "postbacks", request_body = PastedIn,
+    security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = PastedOut), (status = "default", body = Problem)))]
 pub async fn parse_postback(
     State(app): State<App>,

@@ -138,6 +138,7 @@ impl SourceOut {
 
 /// Set up a source.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = SourceIn,
+    security(("api_key" = ["manage_sources"])),
     responses((status = 201, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn create_source(
     State(app): State<App>,
@@ -167,6 +168,7 @@ pub struct SourceFilter {
 
 /// List sources, newest first. Every affiliate has one from the start.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", params(SourceFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<SourceOut>), (status = "default", body = Problem)))]
 pub async fn list_sources(
     State(app): State<App>,
@@ -180,6 +182,7 @@ pub async fn list_sources(
 
 /// Read a source.
 #[utoipa::path(get, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn get_source(
     State(app): State<App>,
@@ -193,6 +196,7 @@ pub async fn get_source(
 /// Change a source. What waits at it is judged again at once.
 #[utoipa::path(patch, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
     request_body = SourceChanges,
+    security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn change_source(
     State(app): State<App>,
@@ -214,6 +218,7 @@ pub async fn change_source(
 
 /// Take a source away. Its log stays; its address leads nowhere.
 #[utoipa::path(delete, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
+    security(("api_key" = ["manage_sources"])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn archive_source(
     State(app): State<App>,
@@ -226,6 +231,7 @@ pub async fn archive_source(
 
 /// Give a source another address. The old one leads nowhere from now on.
 #[utoipa::path(post, path = "/api/v1/sources/{id}/rotate_key", tag = "sources", params(("id" = SourceId, Path)),
+    security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn rotate_source_key(
     State(app): State<App>,

@@ -126,6 +126,7 @@ pub struct TemplateFilter {
 
 /// Search the catalogue, best answers first.
 #[utoipa::path(get, path = "/api/v1/templates", tag = "templates", params(TemplateFilter),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<TemplateOut>), (status = "default", body = Problem)))]
 pub async fn list_templates(
     _: Caller,
@@ -151,6 +152,7 @@ fn foreign_cursor() -> Problem {
 
 /// Read a template.
 #[utoipa::path(get, path = "/api/v1/templates/{id}", tag = "templates", params(("id" = String, Path)),
+    security(("api_key" = ["read_program"])),
     responses((status = 200, body = TemplateOut), (status = "default", body = Problem)))]
 pub async fn get_template(_: Caller, id: Result<Path<String>, PathRejection>) -> ApiResult<Json<TemplateOut>> {
     let Path(id) = id.map_err(|error| Problem::bad_request("invalid_id", error.body_text()))?;
