@@ -57,6 +57,10 @@ async fn the_description_is_complete() {
         "/api/v1/inbound_requests",
         "/api/v1/inbound_requests/{id}",
         "/api/v1/inbound_requests/{id}/replay",
+        "/api/v1/reports",
+        "/api/v1/reports/series",
+        "/api/v1/reports/revenue-map",
+        "/api/v1/exports/{subject}",
         "/api/v1/api-keys",
     ] {
         assert!(paths.contains_key(path), "{path} is missing; there are {:?}", paths.keys());

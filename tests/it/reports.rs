@@ -263,14 +263,15 @@ async fn a_click_that_comes_late_is_found(db: Database) {
     browse(&t, &link, "").await;
     t.advance(4 * QUARTER);
     t.fold_reports().await;
-    for (after_ms, of) in [(1, "with others"), (30 * 60_000, "alone")] {
+    for (after_ms, wanted) in [(1, 2), (30 * 60_000, 3)] {
         late_click(&t, START_MS + after_ms).await;
+        // Housekeeping weighs too, whenever the clock moves; whoever is first packs it anew.
+        postrider::services::reports::audit(t.app()).await.expect("the database answers");
+        let totals = report(&t, "group_by=day").await["totals"].clone();
+        assert_eq!(totals["clicks"], wanted, "{totals}");
         let repaired = postrider::services::reports::audit(t.app()).await.expect("the database answers");
-        assert_eq!(repaired, 1, "{of}");
-        let repaired = postrider::services::reports::audit(t.app()).await.expect("the database answers");
-        assert_eq!(repaired, 0, "{of}");
+        assert_eq!(repaired, 0, "once is enough");
     }
-    assert_eq!(report(&t, "group_by=day").await["totals"]["clicks"], 3);
 }
 
 /// A row as another node would have stored it, by a clock of its own.

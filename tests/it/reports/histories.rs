@@ -46,7 +46,7 @@ struct History {
 impl History {
     async fn begin(t: TestApp, seed: u64) -> History {
         let affiliates = vec![t.affiliate().await, t.affiliate().await];
-        let offers = [t.offer_with(json!({"is_default": true})).await, t.offer().await];
+        let offers = [t.offer_with(json!({"default": true})).await, t.offer().await];
         let mut links = Vec::new();
         for affiliate in &affiliates {
             for offer in &offers {

@@ -12,6 +12,7 @@ use crate::ids::floor_uuid;
 use crate::storage;
 use crate::storage::reports::{Subject, before};
 
+use super::END_OF_TIME;
 use super::fold::{pack_conversions_of, pack_raw_clicks};
 
 /// Shorter than the shortest retention, so that the raw rows are all there.
@@ -34,6 +35,9 @@ pub async fn audit(app: &App) -> Result<usize, DbErr> {
     recent.extend(storage::reports::changed_quarters(app.db.reader(), from, seen.until, always).await?);
     recent.sort_unstable();
     recent.dedup();
+    // What changed since is packed in its turn.
+    let pending = storage::reports::changed_quarters(app.db.reader(), seen.until, END_OF_TIME, always).await?;
+    recent.retain(|quarter| !pending.contains(quarter));
     for start in recent {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS);
         if differs(app, Subject::Conversions, start, end).await? {
@@ -54,6 +58,10 @@ async fn differs(app: &App, subject: Subject, from: Timestamp, to: Timestamp) ->
 
 async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.reader(), Subject::Clicks).await?;
+    if seen.until < to {
+        // Everything is being packed anew just now.
+        return Ok(false);
+    }
     let span = (before(floor_uuid(from)), floor_uuid(to));
     let raw = storage::reports::raw_clicks(app.db.reader(), span, usize::MAX >> 1).await?;
     tracing::warn!(quarter = %from, clicks = raw.len(), "Clicks came after their quarter was packed; packing it anew");

@@ -6,7 +6,7 @@ mod audit;
 mod fold;
 mod scopes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -58,7 +58,7 @@ pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> 
     if it.sort.is_of_money() && it.currency.is_none() {
         it.currency = the_currency(&rows)?;
     }
-    if !matches!(actor, Actor::Admin { .. }) {
+    if !actor.is_staff() {
         rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
     }
     Ok(rank(rows, it.sort, it.currency, it.limit))
@@ -71,17 +71,13 @@ pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
     };
     let (from, to, zone) = (it.from, it.to, it.question.zone);
     let mut ranked = ask(app, actor, Ask { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
-    let mut counted = ranked.rows.into_iter().peekable();
-    let mut rows = Vec::new();
-    for label in labels(unit, from, to, zone) {
+    let mut counted: HashMap<_, _> = ranked.rows.into_iter().collect();
+    let fill = |label| {
         let key = vec![Key::Text(label)];
-        // Labels and rows are both in the order of time, but for the hour that comes twice.
-        let figures = match counted.next_if(|(known, _)| *known == key) {
-            Some((_, figures)) => figures,
-            None => Figures::default(),
-        };
-        rows.push((key, figures));
-    }
+        let figures = counted.remove(&key).unwrap_or_default();
+        (key, figures)
+    };
+    let rows = labels(unit, from, to, zone).into_iter().map(fill).collect();
     ranked.rows = rows;
     Ok(ranked)
 }

@@ -151,6 +151,7 @@ fn columns(subject: Subject) -> &'static [&'static str] {
 /// with buyers masked. Compressed for those who accept gzip.
 #[utoipa::path(get, path = "/api/v1/exports/{subject}", tag = "reports",
     params(("subject" = String, Path, description = "clicks, conversions, events or deliveries"), ExportQuery),
+    security(("api_key" = ["read_reports"])),
     responses((status = 200, description = "The rows", body = String, content_type = "text/csv"),
         (status = "default", body = Problem)))]
 pub async fn export(

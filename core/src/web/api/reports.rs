@@ -162,7 +162,7 @@ impl ReportQuery {
             None if matches!(groups.first(), Some(Group::Time(_))) => Sort::Key,
             None => Sort::Clicks,
         };
-        if !actor.is_admin() && matches!(sort, Sort::Revenue | Sort::Profit) {
+        if !actor.is_staff() && matches!(sort, Sort::Revenue | Sort::Profit) {
             return Err(invalid(format!("sort: {sort} is not shown to affiliates; choose payout")));
         }
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
@@ -219,7 +219,7 @@ pub struct FiguresOut {
 
 impl FiguresOut {
     fn of(actor: Actor, it: &Figures) -> Self {
-        let shown = |micros: i128| actor.is_admin().then(|| decimal(micros));
+        let shown = |micros: i128| actor.is_staff().then(|| decimal(micros));
         let money = it.money.iter().map(|(currency, sums)| MoneyOut {
             currency: *currency,
             payout: decimal(sums.payout),
@@ -364,6 +364,7 @@ fn rest(actor: Actor, ranked: &Ranked) -> RestOut {
 
 /// Count clicks, conversions and money by one or two groups. An affiliate counts its own, without revenue and profit.
 #[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportQuery),
+    security(("api_key" = ["read_reports"])),
     responses((status = 200, body = ReportOut), (status = "default", body = Problem)))]
 pub async fn get_report(
     State(app): State<App>,
@@ -387,6 +388,7 @@ pub async fn get_report(
 
 /// Count over time without gaps: the last 30 days, day by day, unless told otherwise.
 #[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportQuery),
+    security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
 pub async fn get_series(
     State(app): State<App>,
@@ -413,6 +415,7 @@ pub async fn get_series(
 
 /// Map revenue to keywords and pages: what each earned, per click too, and how many of its clicks convert.
 #[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportQuery),
+    security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]
 pub async fn get_revenue_map(
     State(app): State<App>,
