@@ -16,9 +16,11 @@ use crate::services::adapters::Registry;
 use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
+use crate::services::geoip::GeoIp;
 use crate::services::inbox::{Inbox, Leases};
 use crate::services::mail::Mailer;
 use crate::services::passwords::Passwords;
+use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
 use crate::storage::{self, Database};
@@ -50,6 +52,9 @@ pub struct Parts {
     pub passwords: Passwords,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
+    /// The countries of addresses.
+    pub geoip: GeoIp,
+    pub reports: Reports,
 }
 
 /// What the workers of this process are to do.
@@ -104,10 +109,12 @@ impl App {
         let vault = Vault::new(secret_key(&settings)?);
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone());
+        let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
         let releases = Arc::new(Notify::new());
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
-        let (click_writer, click_tasks) = clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone());
+        let (click_writer, click_tasks) =
+            clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) = conversions::spawn_writer(
             db.clone(),
             catalog.clone(),
@@ -133,6 +140,8 @@ impl App {
             passwords: Passwords::default(),
             clicks: click_writer,
             conversions: conversion_writer,
+            geoip,
+            reports: Reports::default(),
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }

@@ -13,7 +13,7 @@ use crate::services::secrets::parse_key;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret key are read apart, as text, whatever they look like.
-const FROM_ENVIRONMENT: [&str; 18] = [
+const FROM_ENVIRONMENT: &[&str] = &[
     "LISTEN",
     "DATABASE_URL",
     "DATA_DIR",
@@ -32,6 +32,7 @@ const FROM_ENVIRONMENT: [&str; 18] = [
     "REGISTRATION",
     "SMTP_URL",
     "MAIL_FROM",
+    "GEOIP_DATABASE",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -102,13 +103,16 @@ pub struct Settings {
     pub send_concurrency: usize,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
-    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them.
+    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
+    /// counted.
     pub retention_days: u32,
     pub registration: Registration,
     /// `smtps://user:password@host:465` or `smtp://host:25`; without it messages are written to a folder in `data_dir`.
     pub smtp_url: Option<String>,
     /// `Name <name@example.com>`; without it no-reply at the host of `public_url`.
     pub mail_from: Option<String>,
+    /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
+    pub geoip_database: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -134,6 +138,7 @@ impl Default for Settings {
             registration: Registration::Closed,
             smtp_url: None,
             mail_from: None,
+            geoip_database: None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod m2026_11_21_000005_attribution;
 mod m2026_11_21_000006_ledger;
 mod m2026_11_21_000007_withdrawals;
 mod m2026_11_21_000008_people;
+mod m2026_11_21_000009_reports;
 
 use sea_orm_migration::prelude::*;
 
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000006_ledger::Migration),
             Box::new(m2026_11_21_000007_withdrawals::Migration),
             Box::new(m2026_11_21_000008_people::Migration),
+            Box::new(m2026_11_21_000009_reports::Migration),
         ]
     }
 }

@@ -81,6 +81,10 @@ async fn the_description_is_complete() {
         "/api/v1/withdrawal-batches/{id}/export",
         "/api/v1/withdrawal-batches/{id}/results",
         "/api/v1/settings/withdrawals",
+        "/api/v1/reports",
+        "/api/v1/reports/series",
+        "/api/v1/reports/revenue-map",
+        "/api/v1/exports/{subject}",
         "/api/v1/api-keys",
     ] {
         assert!(paths.contains_key(path), "{path} is missing; there are {:?}", paths.keys());

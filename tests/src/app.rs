@@ -157,6 +157,29 @@ impl TestApp {
         .await;
     }
 
+    /// Packs for reports what is settled at the time that the clock shows.
+    pub async fn fold_reports(&self) {
+        // What reports leave alone because it may still be on its way into the table.
+        let settled = self.clock.now().minus(Duration::from_secs(75));
+        let settled = postrider::domain::reports::calendar::quarter(settled);
+        eventually("reports to be packed", async || {
+            self.fold_once().await;
+            let until = postrider::services::reports::packed_until(self.server().app()).await;
+            (until.expect("the database answers") >= settled).then_some(())
+        })
+        .await;
+    }
+
+    /// Packs what is settled, if that can be told just now.
+    pub async fn fold_once(&self) {
+        postrider::services::reports::fold(self.server().app()).await.expect("the database answers");
+    }
+
+    /// The running server's parts, for what has no address.
+    pub fn app(&self) -> &postrider::app::App {
+        self.server().app()
+    }
+
     fn server(&self) -> &postrider::Server {
         self.server.as_ref().expect("it runs")
     }

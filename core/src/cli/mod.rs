@@ -6,6 +6,7 @@ mod compile_adapter;
 mod demo;
 mod migrate;
 mod openapi;
+mod reports;
 mod serve;
 mod user;
 
@@ -41,6 +42,8 @@ enum Command {
     Adapter(adapter::AdapterArgs),
     /// Make the first owner
     User(user::UserArgs),
+    /// Look after what reports are counted from
+    Reports(reports::ReportsArgs),
     /// Print the description of the API
     Openapi,
     /// What a server starts for itself to compile an adapter
@@ -63,6 +66,9 @@ pub fn main() -> ExitCode {
                 Command::Demo(args) => demo::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,
                 Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Reports(args) => {
+                    reports::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
                 Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
             }

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency, Money};
 
-use super::zone::TimeZone;
+use super::zone::Zone;
 
 /// The caps of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -15,7 +15,7 @@ pub struct Caps {
     pub limits: Vec<Cap>,
     pub over: OverCap,
     /// Whose days and months are counted.
-    pub time_zone: TimeZone,
+    pub time_zone: Zone,
 }
 
 /// One limit; of conversions, of payout in the offer's currency, or of both.
@@ -109,7 +109,7 @@ impl Caps {
         affiliate_id: AffiliateId,
         at: Timestamp,
     ) -> impl Iterator<Item = (&Cap, Counter)> {
-        let date = self.time_zone.date_of(at);
+        let date = self.time_zone.from_utc(at).date();
         self.limits.iter().map(move |cap| {
             let affiliate_id = (cap.per == CapScope::Affiliate).then_some(affiliate_id);
             let period = match cap.period {

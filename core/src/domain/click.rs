@@ -32,6 +32,8 @@ pub struct Click {
     pub referrer: Option<String>,
     pub ip: Option<String>,
     pub user_agent: Option<String>,
+    /// ISO 3166-1, two letters, by the address; none without a database of countries.
+    pub country: Option<String>,
     pub agent: Agent,
     pub visitor: i64,
     /// The first of this visitor on this link today.
@@ -83,6 +85,7 @@ impl Click {
             referrer: self.referrer.clone(),
             ip: self.ip.clone(),
             user_agent: self.user_agent.clone(),
+            country: self.country.clone(),
             device: self.agent.device.clone(),
             sub_ids: self.sub_ids.clone(),
             params: self.params.clone(),

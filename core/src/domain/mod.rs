@@ -37,6 +37,7 @@ pub mod postback;
 pub mod postings;
 pub mod recruiting;
 pub mod report;
+pub mod reports;
 pub mod retry;
 pub mod rules;
 pub mod session;

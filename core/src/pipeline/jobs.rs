@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::services::reports;
 use crate::storage;
 
 use super::work::{self, Fetched};
@@ -58,9 +59,15 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    let repaired = reports::audit(app).await?;
+    if repaired > 0 {
+        tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");
+    }
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
-        let before = now.minus(Duration::from_secs(days * 86_400));
+        // What no report has packed stays until it is.
+        reports::fold(app).await?;
+        let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::packed_until(app).await?);
         storage::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
         let pruned = storage::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted what is out of retention");

@@ -6,6 +6,7 @@
 mod inbound;
 mod jobs;
 mod release;
+mod reports;
 mod route;
 mod send;
 mod wake;
@@ -58,6 +59,10 @@ impl Pipeline {
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || jobs::run(app.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("reports", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || reports::run(app.clone(), stopping.clone())
             }));
         }
         wake::start(app, &workers, &stopping);

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::DbErr;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::domain::click::{Agent, Click, SUB_IDS, VALUE_MAX_CHARS, person, visitor};
@@ -32,6 +33,9 @@ pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
 
 /// Clicks that are committed together at most.
 const GROUP: usize = 512;
+/// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
+/// the table soon after they are made (`services/reports/fold.rs`).
+pub const LATEST: Duration = Duration::from_secs(30);
 
 /// What a browser sent along.
 #[derive(Clone, Debug, Default)]
@@ -156,7 +160,9 @@ async fn record(
     page: Option<Page<'_>>,
     visit: Visit,
 ) -> Result<String, Error> {
+    let country = app.geoip.country(visit.ip.as_deref());
     let mut click = describe(action, destination, page, visit, app.clock.now());
+    click.country = country;
     if action == Action::Click {
         sources::decorate(app, &mut click).await?;
     }
@@ -226,6 +232,7 @@ fn describe(action: Action, destination: Destination, page: Option<Page<'_>>, vi
         person: counted.then(|| person(offer.id, ip.as_deref(), user_agent.as_deref())),
         ip,
         user_agent,
+        country: None,
         agent: visit.agent,
         unique: false,
     }
@@ -238,14 +245,38 @@ fn is_sub_id(name: &str) -> bool {
 }
 
 /// Starts the tasks that commit clicks in groups.
-pub fn spawn_writer(db: Database, catalog: Catalog, inbox: Inbox<Event>) -> (ClickWriter, Vec<JoinHandle<()>>) {
+pub fn spawn_writer(
+    db: Database,
+    catalog: Catalog,
+    inbox: Inbox<Event>,
+    clock: Clock,
+) -> (ClickWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let (db, catalog, inbox) = (db.clone(), catalog.clone(), inbox.clone());
+        let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
         Writer::spawn(GROUP, move |clicks| {
-            let (db, catalog, inbox) = (db.clone(), catalog.clone(), inbox.clone());
-            async move { commit_all(&db, &catalog, &inbox, clicks).await }
+            let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));
+            async move { commit_timely(&db, &catalog, &inbox, clicks, oldest).await }
         })
     })
+}
+
+/// Stores what did not wait too long.
+async fn commit_timely(
+    db: &Database,
+    catalog: &Catalog,
+    inbox: &Inbox<Event>,
+    clicks: Vec<Click>,
+    oldest: Timestamp,
+) -> Vec<Result<(), Arc<DbErr>>> {
+    if clicks.iter().all(|click| click.occurred_at >= oldest) {
+        return commit_all(db, catalog, inbox, clicks).await;
+    }
+    let late: Vec<bool> = clicks.iter().map(|click| click.occurred_at < oldest).collect();
+    tracing::error!(clicks = late.iter().filter(|late| **late).count(), "Clicks waited too long to be stored");
+    let timely = clicks.into_iter().filter(|click| click.occurred_at >= oldest).collect();
+    let mut answers = commit_all(db, catalog, inbox, timely).await.into_iter();
+    let refused = || Err(Arc::new(DbErr::Custom("the click waited too long".into())));
+    late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
 }
 
 /// Answers every click. If the group fails for one of them, each is tried alone.

@@ -70,7 +70,11 @@ async fn visible(
     Ok(delivery)
 }
 
-async fn with_attempts(app: &App, actor: Actor, deliveries: Vec<Delivery>) -> Result<Vec<LoggedDelivery>, Error> {
+pub(super) async fn with_attempts(
+    app: &App,
+    actor: Actor,
+    deliveries: Vec<Delivery>,
+) -> Result<Vec<LoggedDelivery>, Error> {
     let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let events = if actor.is_staff() {

@@ -93,6 +93,7 @@ fn click(now: Timestamp) -> ClickFacts {
         referrer: Some("https://blog.example/".to_owned()),
         ip: Some("192.0.2.1".to_owned()),
         user_agent: Some("Mozilla/5.0 (test)".to_owned()),
+        country: Some("DE".to_owned()),
         device: Some("desktop".to_owned()),
         sub_ids: (1..=10).map(|slot| pair(&format!("sub{slot}"), &format!("test-sub{slot}"))).collect(),
         params: vec![pair("keyword", "test keyword"), pair("page", "/test")],

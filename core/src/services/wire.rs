@@ -137,7 +137,7 @@ pub fn click(click: &ClickFacts) -> wire::Click {
         referrer: click.referrer.clone(),
         ip: click.ip.clone(),
         user_agent: click.user_agent.clone(),
-        country: None,
+        country: click.country.clone(),
         device: click.device.clone(),
         sub_ids: fields(&click.sub_ids),
         attributes: fields(&click.params),

@@ -32,6 +32,7 @@ impl TryFrom<Model> for Click {
             referrer: row.referrer,
             ip: row.ip,
             user_agent: row.user_agent,
+            country: row.country,
             agent: Agent { device: row.device, browser: row.browser, os: row.os, likely_bot: row.likely_bot },
             visitor: row.visitor,
             unique: row.is_unique,
@@ -47,6 +48,7 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
     use Type::{Big, Bool, Id, Text};
     let mut rows = Rows::new(&[
         Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool, Big,
+        Text,
     ]);
     for click in clicks {
         rows.push([
@@ -70,18 +72,20 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
             click.visitor.into(),
             click.unique.into(),
             click.person.into(),
+            click.country.clone().into(),
         ]);
     }
     rows.execute(
         db,
         "WITH new (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
-             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person) AS ({rows})
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person, country) AS ({rows})
          INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
-             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique, person)
+             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique, person,
+             country)
          SELECT id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
              referrer, ip, user_agent, device, browser, os, likely_bot, visitor,
              is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique),
-             person
+             person, country
          FROM new",
         vec![],
     )

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context;
 use postrider_migrations::Migrator;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use sqlx::ConnectOptions;
@@ -143,6 +143,17 @@ impl Database {
             ..Default::default()
         };
         connection.begin_with_options(options).await
+    }
+
+    /// A transaction that sees one moment of the database, however many statements it runs, and writes nothing.
+    pub async fn begin_reading(&self) -> Result<DatabaseTransaction, DbErr> {
+        let postgres = self.is_postgres();
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
+        };
+        self.reader.begin_with_options(options).await
     }
 
     pub fn is_postgres(&self) -> bool {

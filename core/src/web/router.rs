@@ -16,7 +16,7 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers, deliveries, earnings, events, exceptions, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, sources, templates, users, withdrawal_batches, withdrawals,
+    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers, deliveries, earnings, events, exceptions, exports, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, login, openapi, pages, tracking};
@@ -93,6 +93,10 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(withdrawal_batches::get_withdrawal_batch))
         .routes(routes!(withdrawal_batches::export_withdrawal_batch))
         .routes(routes!(withdrawal_batches::take_withdrawal_results))
+        .routes(routes!(reports::get_report))
+        .routes(routes!(reports::get_series))
+        .routes(routes!(reports::get_revenue_map))
+        .routes(routes!(exports::export))
         .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
         .routes(routes!(api_keys::revoke_api_key))
         .routes(routes!(customers::create_customer, customers::list_customers))

@@ -11,6 +11,8 @@ pub const LATENCY_P50_MS: Budget = Budget { value: 20.0, better: Better::Lower }
 pub const LATENCY_P99_MS: Budget = Budget { value: 100.0, better: Better::Lower };
 /// Throughput on tables with ten million rows, against empty ones.
 pub const HISTORY_RATIO: Budget = Budget { value: 0.9, better: Better::Higher };
+/// Over a month of ten million clicks.
+pub const REPORT_MS: Budget = Budget { value: 300.0, better: Better::Lower };
 pub const MEMORY_MIB: Budget = Budget { value: 200.0, better: Better::Lower };
 
 /// Conversions accepted over the API, one by one, and delivered, sustained.

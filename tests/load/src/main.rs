@@ -17,6 +17,7 @@ mod machine;
 mod program;
 mod receiver;
 mod report;
+mod reports;
 mod server;
 
 // The tests' own databases and waiting, as they are.
@@ -63,6 +64,9 @@ struct Options {
     /// Measure conversions once more on tables that hold this many rows already, against the empty ones.
     #[arg(long, value_name = "ROWS")]
     history: Option<u64>,
+    /// Clicks in the month that reports count.
+    #[arg(long, value_name = "CLICKS", default_value_t = 10_000_000)]
+    month: u64,
     #[arg(long, hide = true)]
     serve_baseline: bool,
 }
@@ -73,6 +77,8 @@ enum Part {
     Conversions,
     Latency,
     Adapter,
+    /// Not without being named: it writes ten million rows.
+    Reports,
 }
 
 /// Which database.
@@ -173,6 +179,11 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let program = options.program.clone().map_or_else(program::build, Ok)?;
         for kind in [Kind::Sqlite, Kind::Postgres] {
             if options.db.is_none_or(|only| only == kind) {
+                if options.only == Some(Part::Reports) {
+                    progress(&format!("reports, {}", kind.name()));
+                    reports::measure(kind, &program, options.month, &mut report).await?;
+                    continue;
+                }
                 measure_on(kind, &program, plan, wants, options.history, &mut report).await?;
             }
         }

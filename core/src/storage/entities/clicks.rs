@@ -29,6 +29,7 @@ pub struct Model {
     pub visitor: i64,
     pub is_unique: bool,
     pub person: Option<i64>,
+    pub country: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -36,6 +36,8 @@ pub struct ClickOut {
     referrer: Option<String>,
     ip: Option<String>,
     user_agent: Option<String>,
+    /// By the address, if a database of countries is configured.
+    country: Option<String>,
     device: Option<String>,
     browser: Option<String>,
     os: Option<String>,
@@ -60,6 +62,7 @@ impl From<Click> for ClickOut {
             referrer: it.referrer,
             ip: it.ip,
             user_agent: it.user_agent,
+            country: it.country,
             device: it.agent.device,
             browser: it.agent.browser,
             os: it.agent.os,

@@ -225,7 +225,7 @@ impl AttributionOut {
 }
 
 impl ConversionOut {
-    fn of(actor: Actor, it: Conversion) -> Self {
+    pub(super) fn of(actor: Actor, it: Conversion) -> Self {
         let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
         if !actor.is_staff() {
             name = name.map(|name| mask_name(&name));

@@ -95,7 +95,7 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    fn of(now: Timestamp, it: LoggedDelivery) -> Self {
+    pub(super) fn of(now: Timestamp, it: LoggedDelivery) -> Self {
         let LoggedDelivery { delivery, attempts } = it;
         let in_flight = delivery.in_flight(now);
         let (reason_code, reason) = delivery.reason.map(|reason| (reason.code, reason.sentence)).unzip();

@@ -51,7 +51,7 @@ pub struct EventOut {
 }
 
 impl EventOut {
-    fn of(actor: Actor, it: Event) -> Self {
+    pub(super) fn of(actor: Actor, it: Event) -> Self {
         let mut facts = it.facts;
         if let (false, Some(conversion)) = (actor.is_staff(), &mut facts.conversion) {
             conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));

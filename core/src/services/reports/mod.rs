@@ -1,0 +1,235 @@
+//! Reports: counts what is packed, and what is not packed yet from raw rows, as of one moment of the database.
+//!
+//! ARCHITECTURE.md, "A report is counted", says why nothing is missed and nothing counted twice.
+
+mod audit;
+mod fold;
+mod scopes;
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::reports::calendar::{QUARTER_MS, labels, quarter};
+use crate::domain::reports::figures::Figures;
+use crate::domain::reports::packed::{SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
+use crate::domain::reports::tally::{Key, Question, Ranked, Sort, Tally, rank};
+use crate::domain::reports::{Group, Scope};
+use crate::ids::{floor_uuid, time_of};
+use crate::money::Currency;
+use crate::storage;
+use crate::storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
+
+use super::Error;
+
+pub use audit::audit;
+pub use fold::{fold, packed_until, rebuild};
+use scopes::Scopes;
+
+/// What one process remembers for its reports.
+#[derive(Debug, Default)]
+pub struct Reports {
+    scopes: tokio::sync::Mutex<Scopes>,
+    transactions: std::sync::Mutex<fold::Transactions>,
+}
+
+/// Segments of this span are read at once: what a report needs of memory.
+const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// A question and the span of time that it is about: whole quarters of an hour.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub question: Question,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub currency: Option<Currency>,
+    pub sort: Sort,
+    pub limit: usize,
+}
+
+/// Counts. An affiliate's questions are about itself.
+pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> {
+    confine(actor, &mut it.question)?;
+    let rows = count(app, it.question, (it.from, it.to)).await?;
+    let mut rows = only(rows, it.currency);
+    if it.sort.is_of_money() && it.currency.is_none() {
+        it.currency = the_currency(&rows)?;
+    }
+    if !actor.is_staff() {
+        rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
+    }
+    Ok(rank(rows, it.sort, it.currency, it.limit))
+}
+
+/// The same by one unit of time, without gaps.
+pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
+    let Some(Group::Time(unit)) = it.question.groups.first().copied() else {
+        return Err(Error::invalid("/interval", "a series needs hour, day, week or month"));
+    };
+    let (from, to, zone) = (it.from, it.to, it.question.zone);
+    let mut ranked = ask(app, actor, Ask { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
+    let mut counted: HashMap<_, _> = ranked.rows.into_iter().collect();
+    let fill = |label| {
+        let key = vec![Key::Text(label)];
+        let figures = counted.remove(&key).unwrap_or_default();
+        (key, figures)
+    };
+    let rows = labels(unit, from, to, zone).into_iter().map(fill).collect();
+    ranked.rows = rows;
+    Ok(ranked)
+}
+
+fn confine(actor: Actor, question: &mut Question) -> Result<(), Error> {
+    if let Some(own) = actor.confined_to() {
+        match question.filter.affiliate_id {
+            Some(asked) if asked != own => return Err(Error::not_found("affiliate", asked)),
+            _ => question.filter.affiliate_id = Some(own),
+        }
+    }
+    Ok(())
+}
+
+fn hide_revenue(figures: &mut Figures) {
+    for sums in figures.money.values_mut() {
+        sums.revenue = 0;
+    }
+}
+
+fn only(mut rows: Vec<(Vec<Key>, Figures)>, currency: Option<Currency>) -> Vec<(Vec<Key>, Figures)> {
+    if let Some(wanted) = currency {
+        rows.iter_mut().for_each(|(_, figures)| figures.money.retain(|known, _| *known == wanted));
+    }
+    rows
+}
+
+/// The only currency that there is; several can't be put in one order.
+fn the_currency(rows: &[(Vec<Key>, Figures)]) -> Result<Option<Currency>, Error> {
+    let all: BTreeSet<Currency> = rows.iter().flat_map(|(_, figures)| figures.money.keys().copied()).collect();
+    if all.len() > 1 {
+        let all = all.iter().map(Currency::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("there are amounts in {all}, which can't be compared; give currency too");
+        return Err(Error::invalid("/sort", message));
+    }
+    Ok(all.into_iter().next())
+}
+
+/// Every row of the answer, in no order.
+pub async fn count(
+    app: &App,
+    question: Question,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<(Vec<Key>, Figures)>, DbErr> {
+    let tx = app.db.begin_reading().await?;
+    let mut counting = Counting { scopes: Scopes::default(), tally: Tally::new(question.clone()) };
+    counting.scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
+    counting.tally.know(counting.scopes.list());
+    clicks(&tx, &mut counting, &question, from, to).await?;
+    conversions(&tx, &mut counting, &question, from, to).await?;
+    tx.rollback().await?;
+    Ok(counting.tally.rows())
+}
+
+struct Counting {
+    /// Those of the table, and those that only raw rows have.
+    scopes: Scopes,
+    tally: Tally,
+}
+
+impl Counting {
+    fn number(&mut self, scope: Scope) -> u32 {
+        let (number, is_new) = self.scopes.number(scope);
+        if is_new {
+            self.tally.know(&[scope]);
+        }
+        number
+    }
+}
+
+async fn clicks(
+    tx: &impl ConnectionTrait,
+    counting: &mut Counting,
+    question: &Question,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
+    let columns = if question.is_by_scope() { vec![SCOPES] } else { question.columns() };
+    for window in windows(from, to.min(packed)) {
+        for (segment, columns) in storage::reports::segments(tx, Subject::Clicks, window, &columns).await? {
+            counting.tally.add_clicks(quarter(segment), &columns).map_err(damaged)?;
+        }
+        // Counting is work; others want the thread too.
+        tokio::task::yield_now().await;
+    }
+    let mut after = before(floor_uuid(from.max(packed)));
+    loop {
+        let raw = storage::reports::raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
+        let full = raw.len() == SEGMENT_ROWS;
+        let Some(last) = raw.last() else { return Ok(()) };
+        after = last.id.0;
+        let mut raw = raw.into_iter().peekable();
+        while let Some(first) = raw.peek() {
+            let this = quarter(time_of(first.id.0));
+            let mut rows = Vec::new();
+            while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
+                rows.push(row_of_click(counting.number(click.scope), click));
+            }
+            counting.tally.add_clicks(this, &pack_clicks(rows)).map_err(damaged)?;
+        }
+        tokio::task::yield_now().await;
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+async fn conversions(
+    tx: &impl ConnectionTrait,
+    counting: &mut Counting,
+    question: &Question,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let packed = storage::reports::progress(tx, Subject::Conversions).await?.until;
+    let mut raw_quarters = storage::reports::conversion_quarters(tx, from.max(packed), to).await?;
+    if packed > from {
+        let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
+        raw_quarters.extend(changed);
+    }
+    let columns = question.columns();
+    for window in windows(from, to.min(packed)) {
+        for (segment, columns) in storage::reports::segments(tx, Subject::Conversions, window, &columns).await? {
+            if !raw_quarters.contains(&quarter(segment)) {
+                counting.tally.add_conversions(quarter(segment), &columns).map_err(damaged)?;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    for this in raw_quarters {
+        let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
+        let mut after = before(floor_uuid(this));
+        loop {
+            let raw = storage::reports::raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+            let full = raw.len() == SEGMENT_ROWS;
+            let Some(last) = raw.last() else { break };
+            after = last.id.0;
+            let rows = raw.into_iter().map(|it| row_of_conversion(counting.number(it.scope), it)).collect();
+            counting.tally.add_conversions(this, &pack_conversions(rows)).map_err(damaged)?;
+            if !full {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Later than any id.
+const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
+
+fn windows(from: Timestamp, to: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+    let starts = (from.millis()..to.millis().max(from.millis())).step_by(WINDOW_MS as usize);
+    starts.map(move |start| (Timestamp::from_millis(start), Timestamp::from_millis(start + WINDOW_MS).min(to)))
+}

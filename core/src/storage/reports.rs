@@ -1,0 +1,420 @@
+//! Queries of reports: raw rows as they are packed, and what is packed of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::domain::click::Agent;
+use crate::domain::event::Action;
+use crate::domain::reports::calendar::{QUARTER_MS, quarter};
+use crate::domain::reports::packed::{BOT, CLICK, Columns, Damaged, Row, Standing, Status, UNIQUE};
+use crate::domain::reports::{Dimension, Scope, Values, Visit, cut};
+use crate::ids::{ClickId, ConversionId, EventId, LinkId, floor_uuid, time_of};
+use crate::money::Money;
+
+use super::bulk::{Rows, Type};
+use super::{corrupt, from_json, json};
+
+/// What is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    Clicks = 0,
+    Conversions = 1,
+}
+
+/// How far a subject is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Of clicks: all that were made before are packed. Of conversions: what is packed is as it was by all events before.
+    pub until: Timestamp,
+    /// Grows with every change of what is packed, so that two who pack at once notice each other.
+    pub turn: i64,
+}
+
+fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}
+
+pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
+    let sql = "SELECT until, turn FROM report_progress WHERE subject = $1";
+    let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
+    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "turn")? })
+}
+
+/// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
+/// that is being taken.
+pub async fn advance(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    seen: Progress,
+    until: Timestamp,
+) -> Result<bool, DbErr> {
+    let sql = "UPDATE report_progress SET until = $1, turn = turn + 1 WHERE subject = $2 AND turn = $3";
+    let values = vec![until.into(), (subject as i32).into(), seen.turn.into()];
+    Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
+}
+
+/// Up to when every transaction that writes clicks or events has ended, if that can be told now. A transaction of
+/// PostgreSQL that has written has a number; `seen` is what an earlier call returned.
+pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let sql = "SELECT pg_snapshot_xmin(it)::text::bigint AS oldest, pg_snapshot_xmax(it)::text::bigint AS next
+               FROM pg_current_snapshot() AS it";
+    let row = db.query_one_raw(statement(db, sql, vec![])).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a snapshot".into()))?;
+    Ok(Some((row.try_get("", "oldest")?, row.try_get("", "next")?)))
+}
+
+/// Every scope from the number `first` on, in order. Numbers have no gaps.
+pub async fn scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<Scope>, DbErr> {
+    let sql = "SELECT affiliate_id, offer_id, link_id FROM report_scopes WHERE id >= $1 ORDER BY id";
+    let first = i32::try_from(first).unwrap_or(i32::MAX);
+    let rows = db.query_all_raw(statement(db, sql, vec![first.into()])).await?;
+    rows.iter()
+        .map(|row| {
+            let link: Uuid = row.try_get("", "link_id")?;
+            Ok(Scope {
+                affiliate_id: row.try_get("", "affiliate_id")?,
+                offer_id: row.try_get("", "offer_id")?,
+                link_id: (!link.is_nil()).then_some(LinkId(link)),
+            })
+        })
+        .collect()
+}
+
+/// Numbers new scopes from `first` on. Fails as taken when somebody else was faster.
+pub async fn add_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Int, Type::Id, Type::Id, Type::Id]);
+    for (index, scope) in scopes.iter().enumerate() {
+        let id = i32::try_from(first + index).map_err(|_| DbErr::Custom("there are too many scopes".into()))?;
+        let link = scope.link_id.map_or(Uuid::nil(), |link| link.0);
+        rows.push([id.into(), scope.affiliate_id.into(), scope.offer_id.into(), link.into()]);
+    }
+    let sql = "INSERT INTO report_scopes (id, affiliate_id, offer_id, link_id) {rows}";
+    rows.execute(tx, sql, vec![]).await.map(drop)
+}
+
+/// A raw click with its scope not yet numbered.
+#[derive(Clone, Debug)]
+pub struct RawClick {
+    pub id: ClickId,
+    pub scope: Scope,
+    pub flags: u8,
+    pub visit: Visit,
+}
+
+/// Clicks and impressions whose ids are after `after` and before `before`, in order; no more than `limit`.
+pub async fn raw_clicks(
+    db: &impl ConnectionTrait,
+    (after, before): (Uuid, Uuid),
+    limit: usize,
+) -> Result<Vec<RawClick>, DbErr> {
+    let sql =
+        "SELECT id, action, link_id, affiliate_id, offer_id, sub_ids, params, referrer, device, browser, os, country,
+                   likely_bot, is_unique
+               FROM clicks WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
+    let values = vec![after.into(), before.into(), (limit as i64).into()];
+    db.query_all_raw(statement(db, sql, values)).await?.iter().map(raw_click).collect()
+}
+
+fn raw_click(row: &QueryResult) -> Result<RawClick, DbErr> {
+    let action: String = row.try_get("", "action")?;
+    let (bot, unique): (bool, bool) = (row.try_get("", "likely_bot")?, row.try_get("", "is_unique")?);
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    Ok(RawClick {
+        id: row.try_get("", "id")?,
+        scope: Scope {
+            affiliate_id: row.try_get("", "affiliate_id")?,
+            offer_id: row.try_get("", "offer_id")?,
+            link_id: row.try_get("", "link_id")?,
+        },
+        flags: flag(action == Action::Click.as_str(), CLICK) | flag(unique, UNIQUE) | flag(bot, BOT),
+        visit: visit(row)?,
+    })
+}
+
+fn visit(row: &QueryResult) -> Result<Visit, DbErr> {
+    let pairs = |column: &str| -> Result<Vec<(String, String)>, DbErr> {
+        match row.try_get::<String>("", column)? {
+            text if text == "[]" => Ok(Vec::new()),
+            text => from_json("clicks", &text),
+        }
+    };
+    let agent = Agent {
+        device: row.try_get("", "device")?,
+        browser: row.try_get("", "browser")?,
+        os: row.try_get("", "os")?,
+        likely_bot: false,
+    };
+    Ok(Visit {
+        sub_ids: pairs("sub_ids")?,
+        params: pairs("params")?,
+        referrer: row.try_get("", "referrer")?,
+        country: row.try_get("", "country")?,
+        device: agent.device,
+        browser: agent.browser,
+        os: agent.os,
+    })
+}
+
+/// The id of the click that has `skip` others between it and `after`.
+pub async fn click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
+    let sql = "SELECT id FROM clicks WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
+    let row = db.query_one_raw(statement(db, sql, vec![after.into(), (skip as i64).into()])).await?;
+    row.map(|row| row.try_get("", "id")).transpose()
+}
+
+/// A raw conversion with its scope not yet numbered.
+#[derive(Clone, Debug)]
+pub struct RawConversion {
+    pub id: ConversionId,
+    pub revision: i32,
+    pub scope: Scope,
+    pub standing: Standing,
+    pub values: Values,
+    /// What its visit said has not been kept yet, and its click may be gone one day.
+    pub is_new: bool,
+}
+
+/// Conversions whose ids are after `after` and before `before`, in order; no more than `limit`.
+pub async fn raw_conversions(
+    db: &impl ConnectionTrait,
+    (after, before): (Uuid, Uuid),
+    limit: usize,
+) -> Result<Vec<RawConversion>, DbErr> {
+    let sql = "SELECT c.id AS id, c.revision AS revision, c.affiliate_id AS affiliate_id, c.offer_id AS offer_id,
+                   c.link_id AS link_id, c.status AS status, c.self_reported AS self_reported, c.goal AS goal,
+                   c.payout_micros AS payout_micros, c.payout_currency AS payout_currency,
+                   c.revenue_micros AS revenue_micros, c.revenue_currency AS revenue_currency, v.facts AS facts,
+                   k.sub_ids AS sub_ids, k.params AS params, k.referrer AS referrer, k.device AS device,
+                   k.browser AS browser, k.os AS os, k.country AS country
+               FROM conversions c LEFT JOIN report_visits v ON v.conversion_id = c.id
+                   LEFT JOIN clicks k ON k.id = c.click_id AND v.conversion_id IS NULL
+               WHERE c.id > $1 AND c.id < $2 ORDER BY c.id LIMIT $3";
+    let values = vec![after.into(), before.into(), (limit as i64).into()];
+    db.query_all_raw(statement(db, sql, values)).await?.iter().map(raw_conversion).collect()
+}
+
+fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
+    let money = |what: &str| -> Result<Option<Money>, DbErr> {
+        let micros: Option<i64> = row.try_get("", &format!("{what}_micros"))?;
+        let currency: Option<String> = row.try_get("", &format!("{what}_currency"))?;
+        Ok(micros.zip(currency.and_then(|it| it.parse().ok())).map(|(micros, currency)| Money { micros, currency }))
+    };
+    let word: String = row.try_get("", "status")?;
+    let kept: Option<String> = row.try_get("", "facts")?;
+    let seen: Option<String> = row.try_get("", "sub_ids")?;
+    let mut values: Values = match &kept {
+        Some(facts) => from_json("report_visits", facts)?,
+        None if seen.is_some() => visit(row)?.values(),
+        None => Values::new(),
+    };
+    let is_new = kept.is_none() && seen.is_some();
+    let goal: Option<String> = row.try_get("", "goal")?;
+    values.extend(goal.map(|goal| (Dimension::Goal, cut(&goal))));
+    Ok(RawConversion {
+        id: row.try_get("", "id")?,
+        revision: row.try_get("", "revision")?,
+        scope: Scope {
+            affiliate_id: row.try_get("", "affiliate_id")?,
+            offer_id: row.try_get("", "offer_id")?,
+            link_id: row.try_get("", "link_id")?,
+        },
+        standing: Standing {
+            status: Status::from_word(&word).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))?,
+            self_reported: row.try_get("", "self_reported")?,
+            payout: money("payout")?,
+            revenue: money("revenue")?,
+        },
+        values,
+        is_new,
+    })
+}
+
+/// Keeps what the visits of conversions said, for when their clicks are out of retention.
+pub async fn keep_visits(tx: &impl ConnectionTrait, conversions: &[RawConversion]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Text]);
+    for it in conversions.iter().filter(|it| it.is_new) {
+        let values: Vec<_> = it.values.iter().filter(|(dimension, _)| *dimension != Dimension::Goal).collect();
+        rows.push([it.id.into(), json(&values).into()]);
+    }
+    let sql = "INSERT INTO report_visits (conversion_id, facts) {rows} ON CONFLICT (conversion_id) DO NOTHING";
+    rows.execute(tx, sql, vec![]).await.map(drop)
+}
+
+/// The quarters of conversions that came or changed by the events between two moments, as far as those are in `range`.
+pub async fn changed_quarters(
+    db: &impl ConnectionTrait,
+    from: Timestamp,
+    to: Timestamp,
+    range: (Timestamp, Timestamp),
+) -> Result<BTreeSet<Timestamp>, DbErr> {
+    const PAGE: usize = 10_000;
+    let mut quarters = BTreeSet::new();
+    let mut after = before(floor_uuid(from));
+    loop {
+        let sql = "SELECT id, conversion_id FROM events
+                   WHERE id > $1 AND id < $2 AND action = 'conversion' ORDER BY id LIMIT $3";
+        let values = vec![after.into(), floor_uuid(to).into(), (PAGE as i64).into()];
+        let rows = db.query_all_raw(statement(db, sql, values)).await?;
+        for row in &rows {
+            if let Some(id) = row.try_get::<Option<ConversionId>>("", "conversion_id")? {
+                quarters.insert(quarter(time_of(id.0)));
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == PAGE => after = last.try_get::<EventId>("", "id")?.0,
+            _ => break,
+        }
+    }
+    quarters.retain(|it| *it >= quarter(range.0) && *it < range.1);
+    Ok(quarters)
+}
+
+/// When the first event or conversion from a moment on was made.
+pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+    let mut next: Option<Timestamp> = None;
+    for table in ["events", "conversions"] {
+        let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
+        if let Some(row) = db.query_one_raw(statement(db, &sql, vec![floor_uuid(from).into()])).await? {
+            let at = time_of(row.try_get("", "id")?);
+            next = Some(next.map_or(at, |known| known.min(at)));
+        }
+    }
+    Ok(next)
+}
+
+/// The quarters in which conversions were made between two moments.
+pub async fn conversion_quarters(
+    db: &impl ConnectionTrait,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<BTreeSet<Timestamp>, DbErr> {
+    let mut quarters = BTreeSet::new();
+    let mut at = from;
+    // From quarter to quarter, not from row to row.
+    loop {
+        let sql = "SELECT id FROM conversions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1";
+        let row = db.query_one_raw(statement(db, sql, vec![floor_uuid(at).into(), floor_uuid(to).into()])).await?;
+        let Some(row) = row else { return Ok(quarters) };
+        let found = quarter(time_of(row.try_get("", "id")?));
+        quarters.insert(found);
+        at = Timestamp::from_millis(found.millis() + QUARTER_MS);
+    }
+}
+
+/// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
+pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
+    let sql = match subject {
+        Subject::Clicks => "SELECT count(*) AS weight FROM clicks WHERE id >= $1 AND id < $2",
+        Subject::Conversions => {
+            "SELECT count(*) + coalesce(sum(revision), 0) AS weight FROM conversions WHERE id >= $1 AND id < $2"
+        }
+    };
+    one_number(db, sql, vec![floor_uuid(from).into(), floor_uuid(to).into()]).await
+}
+
+/// How much what is packed of a span weighs.
+pub async fn packed_weight(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, DbErr> {
+    let sql = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) AS weight FROM report_columns
+               WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number = 0";
+    one_number(db, sql, vec![(subject as i32).into(), from.into(), to.into()]).await
+}
+
+async fn one_number(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<i64, DbErr> {
+    let row = db.query_one_raw(statement(db, sql, values)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "weight"))
+}
+
+/// Stores a segment.
+pub async fn insert_segment(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    segment: Timestamp,
+    weight: i64,
+    columns: Columns,
+) -> Result<(), DbErr> {
+    let mut values: Vec<Value> = Vec::with_capacity(5 * columns.len());
+    let mut rows = String::new();
+    for (index, (number, data)) in columns.into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let first = 5 * index;
+        rows.push_str(&format!(
+            "{comma}(${}, ${}, ${}, ${}, ${})",
+            first + 1,
+            first + 2,
+            first + 3,
+            first + 4,
+            first + 5
+        ));
+        let fields: [Value; 5] =
+            [(subject as i32).into(), segment.into(), i32::from(number).into(), weight.into(), data.into()];
+        values.extend(fields);
+    }
+    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, data) VALUES {rows}");
+    tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
+}
+
+/// Takes away what is packed of a span.
+pub async fn delete_segments(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let sql = "DELETE FROM report_columns WHERE subject = $1 AND segment >= $2 AND segment < $3";
+    let values = vec![(subject as i32).into(), from.into(), to.into()];
+    tx.execute_raw(statement(tx, sql, values)).await.map(drop)
+}
+
+/// Some columns of the segments of a span, in order of time. One statement, so that the columns of a segment fit together.
+pub async fn segments(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    (from, to): (Timestamp, Timestamp),
+    columns: &[u8],
+) -> Result<BTreeMap<Timestamp, Columns>, DbErr> {
+    let numbers: Vec<_> = columns.iter().map(u8::to_string).collect();
+    let sql = format!(
+        "SELECT segment, number, data FROM report_columns
+         WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number IN ({}) ORDER BY segment, number",
+        numbers.join(", ")
+    );
+    let values = vec![(subject as i32).into(), from.into(), to.into()];
+    let mut segments: BTreeMap<Timestamp, Columns> = BTreeMap::new();
+    for row in db.query_all_raw(statement(db, &sql, values)).await? {
+        let number: i32 = row.try_get("", "number")?;
+        let number = u8::try_from(number).map_err(|_| damaged(Damaged))?;
+        segments.entry(row.try_get("", "segment")?).or_default().push((number, row.try_get("", "data")?));
+    }
+    Ok(segments)
+}
+
+pub fn damaged(error: Damaged) -> DbErr {
+    DbErr::Custom(error.to_string())
+}
+
+/// The greatest id that is smaller, so that a search after it finds `id` too.
+pub fn before(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128().saturating_sub(1))
+}
+
+/// A row for packing, under the number of its scope.
+pub fn row_of_click(scope: u32, click: RawClick) -> Row<u8> {
+    Row { scope, measure: click.flags, values: click.visit.values() }
+}
+
+/// The same of a conversion.
+pub fn row_of_conversion(scope: u32, it: RawConversion) -> Row<Standing> {
+    Row { scope, measure: it.standing, values: it.values }
+}

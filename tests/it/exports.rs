@@ -1,0 +1,118 @@
+//! Exports: everything of a span in one order, for whoever may see it.
+
+use std::io::Read;
+use std::time::Duration;
+
+use postrider_tests::app::TestApp;
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    an_export_has_every_row_in_one_order,
+    a_spreadsheet_runs_nothing,
+    an_affiliate_exports_its_own_with_buyers_masked,
+    an_export_is_compressed_for_those_who_ask,
+    what_can_not_be_exported_is_told,
+);
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// More than a page.
+async fn an_export_has_every_row_in_one_order(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let mut clicks = Vec::new();
+    for number in 0..1_203 {
+        if number % 400 == 0 {
+            t.advance(Duration::from_secs(86_400));
+        }
+        clicks.push(t.click_on(&link, "?sub1=x").await.id);
+    }
+    let answer = t.admin.get("/api/v1/exports/clicks?format=jsonl").await;
+    assert_eq!(answer.header("content-type"), Some("application/jsonl; charset=utf-8"));
+    let ids: Vec<String> = lines(&answer.text).iter().map(|line| text(line, "id")).collect();
+    assert_eq!(ids, clicks, "oldest first, each once");
+    let csv = t.admin.get("/api/v1/exports/clicks").await;
+    assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"clicks.csv\""));
+    assert_eq!(csv.text.matches("\r\n").count(), 1 + clicks.len());
+    assert!(csv.text.starts_with("id,action,occurred_at,link_id,affiliate_id,offer_id,external_click_id,sub1,sub2,"));
+    let day = t.admin.get("/api/v1/exports/clicks?format=jsonl&from=2026-03-12&to=2026-03-12").await;
+    assert_eq!(lines(&day.text).len(), 400);
+    let one = t.admin.get("/api/v1/exports/events").await;
+    assert_eq!(one.text.lines().count(), 1, "a head also without rows");
+}
+
+async fn a_spreadsheet_runs_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click_on(&t.any_link().await, "?sub1=%3DHYPERLINK(%22http%3A%2F%2Fx%22)&sub2=a%2Cb%22c").await;
+    t.conversion(&click).set("customer_name", json!("@SUM(A1:A9)")).send().await;
+    let clicks = t.admin.get("/api/v1/exports/clicks?format=csv").await.text;
+    assert!(clicks.contains(r#","'=HYPERLINK(""http://x"")","a,b""c","#), "{clicks}");
+    let conversions = t.admin.get("/api/v1/exports/conversions").await.text;
+    assert!(conversions.contains(",\"'@SUM(A1:A9)\","), "{conversions}");
+}
+
+async fn an_affiliate_exports_its_own_with_buyers_masked(db: Database) {
+    let t = TestApp::start(db).await;
+    let (mine, other) = (t.click().await, t.click().await);
+    t.postback("/p").owned_by(&mine.link.affiliate).parameters(&[("mail", "customer_email")]).save().await;
+    for click in [&mine, &other] {
+        let conversion = t.conversion(click).set("customer_email", json!("grace.hopper@example.com"));
+        conversion.set("customer_name", json!("Grace Hopper")).set("revenue", json!("77.31")).send().await;
+    }
+    t.deliver_all().await;
+    let client = &mine.link.affiliate.client;
+    for subject in ["clicks", "conversions", "events", "deliveries"] {
+        for format in ["csv", "jsonl"] {
+            let path = format!("/api/v1/exports/{subject}?format={format}");
+            let export = client.get(&path).await;
+            assert_eq!(export.status, 200, "{}", export.text);
+            assert!(
+                !export.text.contains("grace.hopper") && !export.text.contains("Hopper"),
+                "{path}: {}",
+                export.text
+            );
+            assert!(!export.text.contains("77.31"), "{path}: {}", export.text);
+            assert!(!export.text.contains(&other.link.affiliate.id), "{path}: {}", export.text);
+            let head = usize::from(format == "csv");
+            assert_eq!(export.text.lines().count(), 1 + head, "{path}: {}", export.text);
+        }
+    }
+    let all = t.admin.get("/api/v1/exports/conversions?format=jsonl").await;
+    assert!(all.text.contains("grace.hopper@example.com") && all.text.contains("77.31"));
+    let path = format!("/api/v1/exports/clicks?affiliate_id={}", other.link.affiliate.id);
+    client.get(&path).await.expect_problem(404, "not_found");
+    t.anonymous().get("/api/v1/exports/clicks").await.expect_problem(401, "unauthorized");
+}
+
+async fn an_export_is_compressed_for_those_who_ask(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    for _ in 0..30 {
+        t.click_on(&link, "").await;
+    }
+    let plain = t.admin.get("/api/v1/exports/clicks").await.text;
+    let request = t.admin.request(reqwest::Method::GET, "/api/v1/exports/clicks");
+    let response = request.header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let packed = response.bytes().await.unwrap();
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+    assert!(packed.len() < plain.len() / 4);
+}
+
+async fn what_can_not_be_exported_is_told(db: Database) {
+    let t = TestApp::start(db).await;
+    t.admin.get("/api/v1/exports/secrets").await.expect_problem(404, "not_found");
+    let link = t.any_link().await;
+    for query in ["format=xlsx", "from=soon", "from=2026-03-02&to=2026-03-01", "time_zone=Mars/Base"] {
+        t.admin.get(&format!("/api/v1/exports/clicks?{query}")).await.expect_problem(400, "invalid_parameter");
+    }
+    let path = format!("/api/v1/exports/deliveries?offer_id={}", link.offer);
+    t.admin.get(&path).await.expect_problem(400, "invalid_parameter");
+}
