@@ -10,7 +10,7 @@ use crate::money::Currency;
 
 use super::conversion::Status;
 use super::guards::Guards;
-use super::zone::TimeZone;
+use super::zone::Zone;
 
 /// The adapter of the source that every affiliate has from the start.
 pub const FIRST_ADAPTER: &str = "affrank";
@@ -76,8 +76,8 @@ pub struct SourceSettings {
     pub default_status: Option<Meaning>,
     pub unknown_status_reply: UnknownReply,
     pub amounts: Amounts,
-    /// Of times without one: "UTC" or an offset such as "+02:00".
-    pub time_zone: TimeZone,
+    /// Of times without one: "UTC", a place such as "Europe/Berlin", or an offset such as "+02:00".
+    pub time_zone: Zone,
     /// To what was accepted; what the adapter says, or 200 OK, when absent.
     pub reply: Option<Reply>,
     pub guards: Guards,

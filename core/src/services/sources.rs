@@ -14,7 +14,7 @@ use crate::domain::event::Action;
 use crate::domain::guards::{self, Guards};
 use crate::domain::landing;
 use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply, new_key};
-use crate::domain::zone::TimeZone;
+use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -50,7 +50,7 @@ pub struct SettingsChanges {
     pub default_status: Option<Option<Meaning>>,
     pub unknown_status_reply: Option<UnknownReply>,
     pub amounts: Option<Amounts>,
-    pub time_zone: Option<TimeZone>,
+    pub time_zone: Option<Zone>,
     pub reply: Option<Option<Reply>>,
     pub guards: Option<Guards>,
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::guards::Guards;
 use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply};
-use crate::domain::zone::TimeZone;
+use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, SourceId};
 use crate::services::sources::{self, Changes, SettingsChanges, Wanted};
 use crate::web::auth::Caller;
@@ -73,7 +73,7 @@ pub struct SourceSettingsChanges {
     default_status: Option<Option<Meaning>>,
     unknown_status_reply: Option<UnknownReply>,
     amounts: Option<Amounts>,
-    time_zone: Option<TimeZone>,
+    time_zone: Option<Zone>,
     /// Null: what the adapter says, or 200 OK.
     #[serde(deserialize_with = "super::some")]
     #[schema(value_type = Option<Reply>)]
