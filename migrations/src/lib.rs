@@ -7,6 +7,7 @@ mod m2026_11_20_000001_spine;
 mod m2026_11_21_000002_adapters;
 mod m2026_11_21_000003_inbound;
 mod m2026_11_21_000004_templates;
+mod m2026_11_21_000010_inbound;
 
 use sea_orm_migration::prelude::*;
 
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000002_adapters::Migration),
             Box::new(m2026_11_21_000003_inbound::Migration),
             Box::new(m2026_11_21_000004_templates::Migration),
+            Box::new(m2026_11_21_000010_inbound::Migration),
         ]
     }
 }

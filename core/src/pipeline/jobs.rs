@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::domain::report::SECOND_TRY;
 use crate::storage;
 
 use super::work::{self, Fetched};
@@ -49,6 +50,7 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     storage::upkeep::ensure_partitions(&app.db, now).await?;
     storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
+    storage::inbound_requests::forget_firsts_before(app.db.writer(), now.minus(SECOND_TRY)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         let before = now.minus(Duration::from_secs(days * 86_400));

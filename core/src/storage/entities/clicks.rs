@@ -28,6 +28,7 @@ pub struct Model {
     pub likely_bot: bool,
     pub visitor: i64,
     pub is_unique: bool,
+    pub session: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -9,6 +9,7 @@ pub mod conversions;
 pub mod deliveries;
 pub mod events;
 pub mod idempotency_keys;
+pub mod inbound_firsts;
 pub mod inbound_reports;
 pub mod inbound_requests;
 pub mod links;
