@@ -7,6 +7,7 @@
 //! | `<int>` | integer | integer | |
 //! | `<big>` | integer | bigint | micros, hashes, tokens |
 //! | `<bool>` | boolean | boolean | |
+//! | `<sortable>` | text | text, by its bytes | what is looked for by its beginning |
 //! | `<bytes>` | blob | bytea | a file |
 //! | `<by time>` | nothing | `PARTITION BY RANGE (…)` | ranges of UUIDv7 keys are ranges of time |
 
@@ -32,6 +33,7 @@ fn translate(statement: &str, backend: DbBackend) -> String {
         ("<int>", "integer", "integer"),
         ("<big>", "integer", "bigint"),
         ("<bool>", "boolean", "boolean"),
+        ("<sortable>", "text", "text COLLATE \"C\""),
         ("<bytes>", "blob", "bytea"),
     ] {
         sql = sql.replace(word, if postgres { on_postgres } else { on_sqlite });

@@ -12,6 +12,7 @@ mod m2026_11_21_000006_ledger;
 mod m2026_11_21_000007_withdrawals;
 mod m2026_11_21_000008_people;
 mod m2026_11_21_000009_reports;
+mod m2026_11_21_000010_inbound;
 
 use sea_orm_migration::prelude::*;
 
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000007_withdrawals::Migration),
             Box::new(m2026_11_21_000008_people::Migration),
             Box::new(m2026_11_21_000009_reports::Migration),
+            Box::new(m2026_11_21_000010_inbound::Migration),
         ]
     }
 }

@@ -1,5 +1,9 @@
 //! What networks report: words become conversions, what is not there yet waits, and everything else says why.
 
+mod sales;
+mod sessions;
+mod set_up;
+
 use std::time::Duration;
 
 use postrider_tests::app::{Affiliate, Click, TestApp};
@@ -70,6 +74,7 @@ fn source(t: &TestApp) -> NewSource<'_> {
             "fields": {"click_id": "sub", "transaction_id": "tid", "status": "st", "payout": "sum", "currency": "cur",
                 "goal": "g", "occurred_at": "at", "revenue": "rev", "sale": "sale"},
         },
+        "settings": {"commission_is": "payout"},
     });
     NewSource { client: t.admin.clone(), t, body }
 }
@@ -81,7 +86,8 @@ impl NewSource<'_> {
     }
 
     fn settings(mut self, settings: Value) -> Self {
-        self.body["settings"] = settings;
+        let settings = settings.as_object().expect("settings").clone();
+        self.body["settings"].as_object_mut().expect("settings").extend(settings);
         self
     }
 
@@ -482,13 +488,15 @@ async fn placeholders_tests_and_nothing_are_named_and_never_converted(db: Databa
         (vec![("sub", "{sub1}")], "refused", "unreplaced_macro", 422),
         (vec![("sub", "#s2#")], "refused", "unreplaced_macro", 422),
         (vec![("sub", id), ("tid", "{tid}")], "refused", "unreplaced_macro", 422),
-        (vec![("sub", id), ("sum", "[payout]")], "refused", "unreplaced_macro", 422),
+        (vec![("sub", "{sub1}"), ("st", "{status}"), ("sum", "[payout]")], "refused", "unreplaced_macro", 422),
     ] {
         let answer = source.report(&parameters).await;
         assert_eq!(answer.status, status, "{parameters:?}: {}", answer.text);
         assert_outcome(&source.last().await, outcome, code);
         t.tick();
     }
+    let reason = text(&source.last().await, "reason");
+    assert!(reason.contains("click_id ({sub1}), status ({status}) and payout ([payout])"), "{reason}");
     assert_eq!(t.database.count("conversions").await, 0);
 }
 
@@ -823,7 +831,8 @@ async fn a_source_says_what_it_cannot_be(db: Database) {
         (json!({"statuses": {"1": "aproved"}}), "/settings/statuses/1"),
         (json!({"time_zone": "Mars"}), "/settings/time_zone"),
         (json!({"amounts": {"unit": "cents"}}), "/settings/amounts/unit"),
-        (json!({"guards": {"networks": ["1.2.3"]}}), "/settings/guards/networks/0"),
+        (json!({"guards": {"networks": ["10.0.0"]}}), "/settings/guards/networks/0"),
+        (json!({"session_parameter": ""}), "/settings/session_parameter"),
         (json!({"reply": {"status": 500, "body": ""}}), "/settings/reply/status"),
         (json!({"nonsense": 1}), "/settings/nonsense"),
     ] {

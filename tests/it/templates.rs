@@ -281,7 +281,16 @@ async fn a_source_of_a_template_reads_its_network(db: Database) {
     let conversions = t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await;
     assert_eq!(conversions.len(), 1);
     assert_eq!((&conversions[0]["status"], &conversions[0]["transaction_id"]), (&json!("approved"), &json!("Z-1")));
-    assert_eq!(conversions[0]["payout"], json!({"amount": "3.25", "currency": "USD"}));
+    // What the network pays is ours; the affiliate earns what the offer pays.
+    assert_eq!(conversions[0]["revenue"], json!({"amount": "3.25", "currency": "USD"}));
+    assert_eq!(conversions[0]["payout"], json!({"amount": "12.50", "currency": "USD"}));
+    let url = text(&saved, "url");
+    assert_eq!(
+        (&saved["template"], &saved["paste_url"]),
+        (&json!("zcpa"), &json!(paste.replace("{source_url}", &url)))
+    );
+    let read = t.admin.get(&format!("/api/v1/sources/{}", text(&saved, "id"))).await.expect(200);
+    assert_eq!(read, saved);
 
     // A secret of the network guards its source.
     let body = json!({"name": "MaxPPI", "template": "maxppi", "fields": {"security_token": "s3cret-word"}});

@@ -15,6 +15,8 @@ pub enum AdapterError {
         "The component imports '{import}', but an adapter may import only 'postrider:adapter/log'. Build it for wasm32-unknown-unknown, without WASI."
     )]
     ImportRefused { import: String },
+    #[error("The file is cut off after {bytes} bytes, in the middle of the component; upload it once more, whole.")]
+    CutOff { bytes: usize },
     #[error("The component does not fulfil the adapter contract 0.1: {reason}.")]
     ContractMismatch { reason: String },
     #[error("The adapter describes itself wrongly: {reason}.")]
@@ -33,7 +35,9 @@ pub enum AdapterError {
     OutOfMemory { call: &'static str, max: usize },
     #[error("The adapter logged more than {max_lines} lines or {max_bytes} bytes in '{call}' and was stopped.")]
     LogFlood { call: &'static str, max_lines: usize, max_bytes: usize },
-    #[error("The adapter crashed in '{call}': {reason}.")]
+    #[error(
+        "The adapter crashed in '{call}': {reason}. What it logged before that is in the log of the attempt, and `postrider adapter run` shows it for any event."
+    )]
     Trap { call: &'static str, reason: String },
     #[error("The adapter returned {what} in '{call}', {max} are allowed.")]
     OutputTooLarge { call: &'static str, what: String, max: usize },
@@ -66,6 +70,7 @@ impl AdapterError {
             Self::NotAComponent { .. } => "adapter_not_a_component",
             Self::TooLarge { .. } => "adapter_too_large",
             Self::ImportRefused { .. } => "adapter_import_refused",
+            Self::CutOff { .. } => "adapter_cut_off",
             Self::ContractMismatch { .. } => "adapter_contract_mismatch",
             Self::InvalidDescriptor { .. } => "adapter_invalid_descriptor",
             Self::CompileTooCostly { .. } => "adapter_compile_too_costly",

@@ -58,6 +58,9 @@ fn check_kind(wasm: &[u8]) -> Result<(), AdapterError> {
         return Err(AdapterError::TooLarge { bytes: wasm.len(), max: limits::COMPONENT_BYTES });
     }
     let what = match wasm {
+        [0x00, b'a', b's', b'm', _, _, 0x01, 0x00, sections @ ..] if is_cut_off(sections) => {
+            return Err(AdapterError::CutOff { bytes: wasm.len() });
+        }
         [0x00, b'a', b's', b'm', _, _, 0x01, 0x00, ..] => return Ok(()),
         [0x00, b'a', b's', b'm', _, _, 0x00, 0x00, ..] => "a core WebAssembly module",
         _ if Engine::detect_precompiled(wasm).is_some() => "precompiled machine code",
@@ -66,6 +69,33 @@ fn check_kind(wasm: &[u8]) -> Result<(), AdapterError> {
         _ => "not WebAssembly",
     };
     Err(AdapterError::NotAComponent { what })
+}
+
+/// Whether the last section is longer than what is left of the file. Each is a kind, a length in LEB128 and that many bytes
+/// (Component Model, Binary.md).
+fn is_cut_off(mut sections: &[u8]) -> bool {
+    while let [_, rest @ ..] = sections {
+        let mut length = 0_u64;
+        let mut bytes = rest.iter().copied().enumerate();
+        let end = loop {
+            match bytes.next() {
+                // Five bytes hold every length there is; more is nonsense and not for here to judge.
+                Some((at, _)) if at > 4 => return false,
+                Some((at, byte)) => {
+                    length |= u64::from(byte & 0x7f) << (7 * at);
+                    if byte < 0x80 {
+                        break at + 1;
+                    }
+                }
+                None => return true,
+            }
+        };
+        match usize::try_from(length).ok().and_then(|length| rest.get(end + length..)) {
+            Some(next) => sections = next,
+            None => return true,
+        }
+    }
+    false
 }
 
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), AdapterError> {

@@ -43,11 +43,17 @@ impl Api {
     }
 
     pub async fn post_bytes(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await
+        self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await.map(|(_, answer)| answer)
+    }
+
+    /// Whether something new came of it, and what.
+    pub async fn create(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> anyhow::Result<(bool, Value)> {
+        let (status, answer) = self.call(Method::POST, path, Some((content_type.to_owned(), bytes))).await?;
+        Ok((status == 201, answer))
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, None).await.map(|(_, answer)| answer)
     }
 
     /// Every item of a list, page by page.
@@ -76,7 +82,7 @@ impl Api {
         Ok(location.with_context(|| format!("{url} redirects to nowhere"))?.1)
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> anyhow::Result<Value> {
+    async fn call(&self, method: Method, path: &str, body: Option<(String, Vec<u8>)>) -> anyhow::Result<(u16, Value)> {
         let headers = vec![("authorization".to_owned(), format!("Bearer {}", self.key))];
         let answer = self.send(method.clone(), format!("{}{path}", self.url), headers, body).await?;
         let json: Value = serde_json::from_slice(&answer.body)
@@ -84,7 +90,7 @@ impl Api {
         if !(200..300).contains(&answer.status) {
             bail!("{method} {path} answered {}: {}", answer.status, told(&json));
         }
-        Ok(json)
+        Ok((answer.status, json))
     }
 
     async fn send(

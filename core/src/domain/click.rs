@@ -28,6 +28,8 @@ pub struct Click {
     pub sub_ids: Vec<(String, String)>,
     /// Every other parameter of the link: keyword, page and whatever was unknown.
     pub params: Vec<(String, String)>,
+    /// A tracker's own id of this visit that a network may report in place of ours; in lower case, to be found by.
+    pub session: Option<String>,
     pub landing_url: String,
     pub referrer: Option<String>,
     pub ip: Option<String>,
@@ -75,6 +77,15 @@ pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64
 }
 
 impl Click {
+    /// What its link carried under this name.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        if name == "click_id" {
+            return self.external_id.as_deref();
+        }
+        let mut carried = self.sub_ids.iter().chain(&self.params);
+        carried.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// What adapters and logs may know of it.
     pub fn facts(&self) -> ClickFacts {
         ClickFacts {

@@ -15,6 +15,9 @@ pub const MASKED: &str = "••••••••";
 /// How a secret begins that is stored sealed. Nobody may enter one that does.
 pub const SEALED: &str = "$sealed:";
 
+/// How many characters a token or a secret has; templates that ask for one say the same.
+pub const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=200;
+
 /// Who may report. All that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -22,8 +25,29 @@ pub struct Guards {
     pub token: Option<TokenGuard>,
     /// Networks that may report, such as 203.0.113.0/24; any when empty.
     #[schema(value_type = Vec<String>)]
+    #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
     pub hmac: Option<HmacGuard>,
+}
+
+fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
+    Ok(Vec::<Network>::deserialize(from)?.into_iter().map(|it| it.0).collect())
+}
+
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    /// One address is a network, too.
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        network.map(Self).ok_or_else(|| {
+            let shown: String = text.chars().take(60).collect();
+            serde::de::Error::custom(format!(
+                "\"{shown}\" is not a network; write all four numbers and how many bits count, such as 203.0.113.0/24, or one address, such as 203.0.113.7"
+            ))
+        })
+    }
 }
 
 /// A parameter that must have a value which only the network knows.
@@ -158,8 +182,8 @@ impl Guards {
         for (path, secret) in self.clone().secrets() {
             if secret == MASKED {
                 add(path, "this is the masked value of a secret, and none is stored; write the secret itself");
-            } else if !secret.starts_with(SEALED) && (secret.len() < 4 || secret.len() > 200) {
-                add(path, "must have 4 to 200 characters");
+            } else if !secret.starts_with(SEALED) && !SECRET_CHARS.contains(&secret.chars().count()) {
+                add(path, "must have 8 to 200 characters");
             }
         }
         issues

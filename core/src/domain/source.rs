@@ -14,6 +14,10 @@ use super::zone::Zone;
 
 /// The adapter of the source that every affiliate has from the start.
 pub const FIRST_ADAPTER: &str = "affrank";
+/// The template that says the same.
+const FIRST_TEMPLATE: &str = "affrank_inbound";
+/// Where AffRank's adapter has its session unless its configuration says otherwise.
+pub const AFFRANK_SESSION: &str = "affrank_sid";
 
 const KEY_CHARS: usize = 32;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -28,6 +32,8 @@ pub struct Source {
     pub adapter: String,
     pub adapter_version: String,
     pub config: serde_json::Value,
+    /// The template of the catalogue that it was made of.
+    pub template: Option<String>,
     /// Whose it is: it then finds that affiliate's clicks only. `None` for the operator's, which find all.
     pub affiliate_id: Option<AffiliateId>,
     pub settings: SourceSettings,
@@ -49,14 +55,33 @@ impl Source {
             adapter: FIRST_ADAPTER.into(),
             adapter_version: String::new(),
             config: serde_json::json!({"append": false}),
+            template: Some(FIRST_TEMPLATE.into()),
             affiliate_id: Some(affiliate_id),
-            settings: SourceSettings::default(),
+            settings: SourceSettings {
+                commission_is: Some(CommissionIs::Payout),
+                without_transaction_id: WithoutTransactionId::EachReport,
+                ..SourceSettings::default()
+            },
             decorates: false,
             enabled: true,
             created_at: at,
             updated_at: at,
             archived_at: None,
         }
+    }
+
+    /// The parameter of our links in which a tracker passes a session id of its own.
+    pub fn session_parameter(&self) -> Option<&str> {
+        let affranks = || self.config.get("parameter").and_then(|it| it.as_str()).unwrap_or(AFFRANK_SESSION);
+        let set = self.settings.session_parameter.as_deref();
+        set.or_else(|| (self.adapter == FIRST_ADAPTER).then(affranks))
+    }
+
+    /// What the network's commission is to us: paid to us where the source is the operator's, to the affiliate where
+    /// it is the affiliate's.
+    pub fn commission_is(&self) -> CommissionIs {
+        let by_owner = if self.affiliate_id.is_some() { CommissionIs::Payout } else { CommissionIs::Revenue };
+        self.settings.commission_is.unwrap_or(by_owner)
     }
 }
 
@@ -76,6 +101,14 @@ pub struct SourceSettings {
     pub default_status: Option<Meaning>,
     pub unknown_status_reply: UnknownReply,
     pub amounts: Amounts,
+    /// What the network's commission is to us, the amount that the adapter reads as `payout`. By default what we get
+    /// (revenue) at the operator's sources, what the affiliate gets (payout) at an affiliate's.
+    pub commission_is: Option<CommissionIs>,
+    pub without_transaction_id: WithoutTransactionId,
+    /// The parameter of our links in which a tracker passes a session id of its own, which the network then reports in
+    /// place of our click id. That of AffRank's adapter when absent.
+    #[schema(example = "affrank_sid")]
+    pub session_parameter: Option<String>,
     /// Of times without one: "UTC", a place such as "Europe/Berlin", or an offset such as "+02:00".
     pub time_zone: Zone,
     /// To what was accepted; what the adapter says, or 200 OK, when absent.
@@ -147,6 +180,29 @@ pub enum UnknownReply {
     Refuse,
 }
 
+/// What a network's commission is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CommissionIs {
+    /// The affiliate earns it, in place of what the offer pays.
+    Payout,
+    /// It is paid to us; the affiliate earns what the offer pays.
+    Revenue,
+    /// The offer's percentage is taken of it.
+    Sale,
+}
+
+/// What a report is that has no transaction id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutTransactionId {
+    /// The one sale of its click and goal: another report changes it.
+    #[default]
+    OnePerClick,
+    /// A sale of its own, unless it is the same request once more within ten minutes.
+    EachReport,
+}
+
 /// How the network writes money.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -214,6 +270,10 @@ impl SourceSettings {
                 add(&path, "a reason has 1 to 100 characters");
             }
         }
+        let session = self.session_parameter.as_deref();
+        if session.is_some_and(|name| name.trim().is_empty() || name.chars().count() > 100) {
+            add("/session_parameter", "a parameter's name has 1 to 100 characters");
+        }
         if self.reply.as_ref().is_some_and(|reply| !(200..300).contains(&reply.status)) {
             add("/reply/status", "must be 200 to 299: it is the answer to what was accepted");
         }
@@ -235,6 +295,43 @@ impl SourceSettings {
     /// What a report without a status means.
     pub fn meaning_of_none(&self) -> Meaning {
         self.default_status.clone().unwrap_or(Meaning::Word(MeaningWord::Approved))
+    }
+}
+
+/// Changes settings in JSON by a merge patch (RFC 7396): what is not given stays, and null takes away. Status words are
+/// the same in any case; what a word means, a guard or another thing of that depth is replaced as a whole.
+pub fn merge_settings(settings: &mut serde_json::Value, patch: serde_json::Value) {
+    use serde_json::Value;
+    let same_word = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
+    let Value::Object(fields) = patch else { return *settings = patch };
+    for (name, change) in fields {
+        match (settings.get_mut(&name), change) {
+            (Some(Value::Object(known)), Value::Object(changes)) => {
+                for (entry, change) in changes {
+                    if name == "statuses" {
+                        known.retain(|word, _| !same_word(word, &entry));
+                    }
+                    if change.is_null() {
+                        known.remove(&entry);
+                    } else {
+                        known.insert(entry, change);
+                    }
+                }
+            }
+            (_, Value::Null) => drop(settings.as_object_mut().and_then(|all| all.remove(&name))),
+            (_, change) => settings[name] = without_nulls(change),
+        }
+    }
+}
+
+/// What a patch adds as a whole has nothing to take away.
+fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            serde_json::Value::Object(fields)
+        }
+        other => other,
     }
 }
 
@@ -265,6 +362,25 @@ mod tests {
             assert_eq!(status(unknown, None), None, "{unknown}");
         }
         assert_eq!(it.meaning_of_none().status(None), Some(Status::Approved));
+    }
+
+    #[test]
+    fn a_change_touches_what_it_names_and_null_takes_away() {
+        let mut it = serde_json::to_value(settings(serde_json::json!({
+            "statuses": {"1": "approved", "Sale": "pending", "2": {"status": "rejected", "reason": "fraud"}},
+            "amounts": {"unit": "minor", "currency": "EUR"}, "reply": {"status": 200, "body": "1"}, "time_zone": "+02:00",
+        })))
+        .unwrap();
+        let patch = serde_json::json!({
+            "statuses": {"sale": "approved", "1": null, "2": "rejected", "3": "ignored"},
+            "amounts": {"decimal": ",", "currency": null}, "reply": null, "time_zone": null,
+        });
+        merge_settings(&mut it, patch);
+        let wanted = settings(serde_json::json!({
+            "statuses": {"sale": "approved", "2": "rejected", "3": "ignored"},
+            "amounts": {"unit": "minor", "decimal": ","},
+        }));
+        assert_eq!(serde_json::from_value::<SourceSettings>(it).unwrap(), wanted);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::domain::report::SECOND_TRY;
 use crate::services::reports;
 use crate::storage;
 
@@ -63,6 +64,7 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     if repaired > 0 {
         tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");
     }
+    storage::inbound_requests::forget_firsts_before(app.db.writer(), now.minus(SECOND_TRY)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         // What no report has packed stays until it is.

@@ -86,7 +86,8 @@ impl Pipeline {
         let claims = self.app.inboxes.leases.claims();
         let releasing = async {
             storage::events::QUEUE.release(self.app.db.writer(), &claims).await?;
-            storage::deliveries::QUEUE.release(self.app.db.writer(), &claims).await
+            storage::deliveries::QUEUE.release(self.app.db.writer(), &claims).await?;
+            storage::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
             tracing::warn!("Claims could not be freed; their leases will end by themselves");

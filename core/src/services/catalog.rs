@@ -20,7 +20,7 @@ use crate::domain::link::Link;
 use crate::domain::offer::{Offer, Visibility};
 use crate::domain::recruiting::Recruiting;
 use crate::domain::rules::Rule;
-use crate::domain::source::Source;
+use crate::domain::source::{AFFRANK_SESSION, Source};
 use crate::ids::{AffiliateId, KeyId, LinkId, OfferId};
 use crate::services::api_keys::USED_EVERY;
 use crate::services::auth::sessions::{self, SignedIn};
@@ -44,8 +44,8 @@ pub struct Catalog {
     default_offer: Cache<(), OfferId>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
     event_listeners: Cache<(), Arc<Vec<Rule>>>,
-    decorating: Cache<(), Arc<Decorating>>,
     recruiting: Cache<(), Arc<Recruiting>>,
+    for_clicks: Cache<(), Arc<ForClicks>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Holder>,
     /// When a key's use was noted last, by this process.
@@ -62,27 +62,49 @@ pub struct Holder {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Sources that decorate clicks, by whose clicks.
+/// What sources want of clicks, by whose clicks they find.
 #[derive(Debug, Default)]
-pub struct Decorating {
-    everybodys: Vec<Source>,
-    own: HashMap<AffiliateId, Vec<Source>>,
+pub struct ForClicks {
+    everybodys: Wishes,
+    own: HashMap<AffiliateId, Wishes>,
 }
 
-impl Decorating {
-    fn new(sources: Vec<Source>) -> Self {
-        let mut decorating = Self::default();
-        for source in sources {
-            match source.affiliate_id {
-                Some(id) => decorating.own.entry(id).or_default().push(source),
-                None => decorating.everybodys.push(source),
-            }
+#[derive(Debug, Default)]
+struct Wishes {
+    decorating: Vec<Source>,
+    /// Parameters of links in which sessions stand.
+    sessions: Vec<String>,
+}
+
+impl ForClicks {
+    fn new(decorating: Vec<Source>, sessions: Vec<(Option<AffiliateId>, String)>) -> Self {
+        let mut all = Self::default();
+        for source in decorating {
+            all.of_owner(source.affiliate_id).decorating.push(source);
         }
-        decorating
+        for (owner, parameter) in sessions {
+            all.of_owner(owner).sessions.push(parameter);
+        }
+        all
     }
 
-    pub fn of(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
-        self.everybodys.iter().chain(self.own.get(&affiliate).into_iter().flatten())
+    fn of_owner(&mut self, owner: Option<AffiliateId>) -> &mut Wishes {
+        match owner {
+            Some(id) => self.own.entry(id).or_default(),
+            None => &mut self.everybodys,
+        }
+    }
+
+    /// The sources that decorate an affiliate's clicks.
+    pub fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
+        let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
+        self.everybodys.decorating.iter().chain(own)
+    }
+
+    /// Under which names an affiliate's links carry sessions: its own, the operator's, AffRank's.
+    pub fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
+        let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.sessions);
+        own.chain(&self.everybodys.sessions).map(String::as_str).chain([AFFRANK_SESSION])
     }
 }
 
@@ -107,8 +129,8 @@ impl Catalog {
             default_offer: cache(1, FRESH),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
-            decorating: cache(1, FRESH),
             recruiting: cache(1, FRESH),
+            for_clicks: cache(1, FRESH),
             key_holders: cache(10_000, FRESH),
             key_uses: cache(10_000, USED_EVERY * 60),
             sessions: cache(10_000, FRESH),
@@ -220,13 +242,15 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The sources that add something to landing URLs.
-    pub async fn decorating(&self) -> Result<Arc<Decorating>, DbErr> {
-        if let Some(found) = self.decorating.get(&()) {
+    /// What sources want of clicks.
+    pub async fn for_clicks(&self) -> Result<Arc<ForClicks>, DbErr> {
+        if let Some(found) = self.for_clicks.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(Decorating::new(storage::sources::list_decorating(self.db.reader()).await?));
-        self.decorating.insert((), found.clone());
+        let decorating = storage::sources::list_decorating(self.db.reader()).await?;
+        let sessions = storage::sources::list_session_parameters(self.db.reader()).await?;
+        let found = Arc::new(ForClicks::new(decorating, sessions));
+        self.for_clicks.insert((), found.clone());
         Ok(found)
     }
 
@@ -329,7 +353,7 @@ impl Catalog {
     }
 
     pub fn sources_changed(&self) {
-        self.decorating.invalidate(&());
+        self.for_clicks.invalidate(&());
     }
 
     pub fn recruiting_changed(&self) {

@@ -164,7 +164,9 @@ async fn record(
     let mut click = describe(action, destination, page, visit, app.clock.now());
     click.country = country;
     if action == Action::Click {
-        sources::decorate(app, &mut click).await?;
+        let wishes = app.catalog.for_clicks().await?;
+        click.session = session(&click, wishes.session_parameters(click.affiliate_id));
+        sources::decorate(app, &wishes, &mut click).await;
     }
     let landing_url = click.landing_url.clone();
     // One visitor, one lane: two first visits of a day would else not see each other.
@@ -226,6 +228,7 @@ fn describe(action: Action, destination: Destination, page: Option<Page<'_>>, vi
         external_id,
         sub_ids,
         params,
+        session: None,
         landing_url,
         referrer: visit.referrer.map(cut),
         visitor,
@@ -236,6 +239,12 @@ fn describe(action: Action, destination: Destination, page: Option<Page<'_>>, vi
         agent: visit.agent,
         unique: false,
     }
+}
+
+/// The session that a link carries under the first of these names.
+fn session<'a>(click: &Click, mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let found = names.find_map(|name| click.parameter(name).map(str::trim).filter(|value| !value.is_empty()));
+    found.map(str::to_lowercase)
 }
 
 fn is_sub_id(name: &str) -> bool {

@@ -47,6 +47,8 @@ pub enum Error {
     Invalid(Vec<FieldIssue>),
     #[error("there is no adapter \"{given}\"; use one of: {known}")]
     UnknownAdapter { given: String, known: String },
+    #[error("there is no working version {given} of the adapter \"{id}\"; {known}")]
+    UnknownAdapterVersion { id: String, given: String, known: String },
     #[error("version {version} of the adapter \"{id}\" is installed with other bytes; give the new one a new version")]
     AdapterVersionTaken { id: String, version: String },
     #[error("{}", .0.sentence)]
@@ -97,6 +99,26 @@ impl Error {
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
+}
+
+/// JSON as a `T`, or which field is not one; `under` is where the value stands.
+pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = format!("{under}{}", pointer(error.path()));
+        Error::invalid(path, error.into_inner().to_string())
+    })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => "/?".to_owned(),
+        })
+        .collect()
 }
 
 fn sentence(issues: &[FieldIssue]) -> String {

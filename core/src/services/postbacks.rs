@@ -65,6 +65,8 @@ impl Verification {
 
     pub fn sentence(&self) -> String {
         let what = match (self.status, &self.error) {
+            // An answer may be a 200 and say in its body that it is none.
+            (Some(status), Some(error)) if (200..300).contains(&status) => format!("{error} (it answered {status})"),
             (Some(status), _) => {
                 let body = self.body.as_deref().unwrap_or_default().trim();
                 let quote: String = body.chars().take(200).collect();

@@ -13,13 +13,14 @@ use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
 use crate::domain::guards::{self, Guards};
 use crate::domain::landing;
-use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply, new_key};
+use crate::domain::source::{self, Source, SourceSettings, new_key};
 use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
 use super::adapters::{Call, Standing, User, blocking, config_issues};
+use super::catalog::ForClicks;
 use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
 use super::{Error, FieldIssue, postbacks, wire};
@@ -40,35 +41,9 @@ pub struct Wanted {
 pub struct Changes {
     pub name: Option<String>,
     pub config: Option<Value>,
-    pub settings: SettingsChanges,
+    /// A merge patch of the settings.
+    pub settings: Option<Value>,
     pub enabled: Option<bool>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct SettingsChanges {
-    pub statuses: Option<std::collections::BTreeMap<String, Meaning>>,
-    pub default_status: Option<Option<Meaning>>,
-    pub unknown_status_reply: Option<UnknownReply>,
-    pub amounts: Option<Amounts>,
-    pub time_zone: Option<Zone>,
-    pub reply: Option<Option<Reply>>,
-    pub guards: Option<Guards>,
-}
-
-impl SettingsChanges {
-    /// What is not given stays; so does a secret that comes back masked.
-    fn apply(self, to: &mut SourceSettings) {
-        if let Some(mut guards) = self.guards {
-            guards.unmask(&to.guards);
-            to.guards = guards;
-        }
-        to.statuses = self.statuses.unwrap_or(std::mem::take(&mut to.statuses));
-        to.default_status = self.default_status.unwrap_or(to.default_status.take());
-        to.unknown_status_reply = self.unknown_status_reply.unwrap_or(to.unknown_status_reply);
-        to.amounts = self.amounts.unwrap_or(std::mem::take(&mut to.amounts));
-        to.time_zone = self.time_zone.unwrap_or(to.time_zone);
-        to.reply = self.reply.unwrap_or(to.reply.take());
-    }
 }
 
 pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, Error> {
@@ -77,12 +52,12 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
     if let Some(id) = affiliate_id {
         app.catalog.affiliate(id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
     }
-    let (adapter, config, template_settings) = match wanted.made_of {
-        MadeOf::Adapter { adapter, config } => (adapter, config, None),
+    let (adapter, config, template, template_settings) = match wanted.made_of {
+        MadeOf::Adapter { adapter, config } => (adapter, config, None, None),
         MadeOf::Template { id, fields } => {
             let (adapter, config, settings) = templates::source_of(&id, &fields)?;
             let settings = serde_json::from_value(settings).expect("a test reads the settings of every template");
-            (adapter, config, Some(settings))
+            (adapter, config, Some(id), Some(settings))
         }
     };
     postbacks::refuse_seals(&config)?;
@@ -93,6 +68,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
         adapter,
         adapter_version: String::new(),
         config,
+        template,
         affiliate_id,
         settings: wanted.settings.or(template_settings).unwrap_or_default(),
         decorates: false,
@@ -101,7 +77,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
         updated_at: now,
         archived_at: None,
     };
-    refuse_sealed_guards(&source.settings.guards)?;
+    refuse_sealed_guards(&source.settings.guards, &Guards::default())?;
     let adapter = reader(app, &source.adapter).await?;
     check(app, &mut source, Some(adapter)).await?;
     storage::sources::insert(app.db.writer(), &source).await?;
@@ -126,10 +102,9 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
     };
     source.name = changes.name.unwrap_or(source.name);
     source.enabled = changes.enabled.unwrap_or(source.enabled);
-    if let Some(guards) = &changes.settings.guards {
-        refuse_sealed_guards(guards)?;
+    if let Some(patch) = changes.settings {
+        source.settings = patched(&source.settings, patch)?;
     }
-    changes.settings.apply(&mut source.settings);
     check(app, &mut source, reads_it).await?;
     save(app, &mut source, seen).await?;
     if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
@@ -213,6 +188,22 @@ pub fn address(app: &App, source: &Source) -> String {
     format!("{}/in/{}", app.public_url, source.key)
 }
 
+/// What a person pastes into the network: the source's address with the network's own tokens in place.
+pub struct ToPaste {
+    pub url: String,
+    /// Further ones, for networks with one place for each status or event.
+    pub also: Vec<(String, String)>,
+}
+
+/// As the source's template has it; `None` where nobody but the person knows the network's tokens.
+pub fn to_paste(app: &App, source: &Source) -> Option<ToPaste> {
+    let template = templates::get(source.template.as_deref()?).ok()?;
+    let address = address(app, source);
+    let url = |text: &str| text.replace("{source_url}", &address);
+    let also = template.also_paste.iter().map(|it| (it.r#where.clone(), url(&it.url))).collect();
+    Some(ToPaste { url: url(template.paste.as_deref()?), also })
+}
+
 fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>, Error> {
     match (actor.confined_to(), asked) {
         (Some(own), Some(other)) if own != other => Err(Error::not_found("affiliate", other)),
@@ -248,11 +239,22 @@ async fn reader(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
     Ok(adapter)
 }
 
+/// What is not given stays, word by word; so does a secret that comes back masked.
+fn patched(stored: &SourceSettings, patch: Value) -> Result<SourceSettings, Error> {
+    let mut merged = serde_json::to_value(stored).expect("settings are JSON");
+    source::merge_settings(&mut merged, patch);
+    let mut settings: SourceSettings = super::error::read(merged, "/settings")?;
+    settings.guards.unmask(&stored.guards);
+    refuse_sealed_guards(&settings.guards, &stored.guards)?;
+    Ok(settings)
+}
+
 /// Only the server itself marks what it has sealed.
-fn refuse_sealed_guards(guards: &Guards) -> Result<(), Error> {
-    let mut guards = guards.clone();
-    let sealed = guards.secrets().find(|(_, secret)| secret.starts_with(guards::SEALED));
-    match sealed {
+fn refuse_sealed_guards(guards: &Guards, stored: &Guards) -> Result<(), Error> {
+    let (mut guards, mut stored) = (guards.clone(), stored.clone());
+    let stored: Vec<_> = stored.secrets().collect();
+    let mut sealed = guards.secrets().filter(|(_, secret)| secret.starts_with(guards::SEALED));
+    match sealed.find(|given| !stored.contains(given)) {
         Some((path, _)) => Err(Error::invalid(
             format!("/settings/guards{path}"),
             "\"$sealed:\" marks secrets that the server has stored; send the secret itself",
@@ -269,6 +271,8 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     if !issues.is_empty() {
         return Err(Error::Invalid(issues));
     }
+    // Whoever reads it sees what holds.
+    source.settings.commission_is = Some(source.commission_is());
     let holder = source.id.to_string();
     app.vault.seal_guards(&mut source.settings.guards, &holder);
     let Some(adapter) = adapter else { return Ok(()) };
@@ -309,9 +313,8 @@ async fn ask_to_decorate(
 }
 
 /// Adds to a click's landing URL what its affiliate's sources have to add. A failure leaves the click as it is.
-pub async fn decorate(app: &App, click: &mut Click) -> Result<(), Error> {
-    let decorating = app.catalog.decorating().await?;
-    for source in decorating.of(click.affiliate_id) {
+pub async fn decorate(app: &App, wishes: &ForClicks, click: &mut Click) {
+    for source in wishes.decorating(click.affiliate_id) {
         match decoration(app, source, click).await {
             Ok(fields) => {
                 let fields: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
@@ -323,7 +326,6 @@ pub async fn decorate(app: &App, click: &mut Click) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
 }
 
 /// What an adapter is asked with whether it decorates clicks at all.
@@ -339,6 +341,7 @@ fn sample_click(now: Timestamp) -> Click {
         external_id: None,
         sub_ids: Vec::new(),
         params: Vec::new(),
+        session: None,
         landing_url: "https://shop.example/".to_owned(),
         referrer: None,
         ip: None,

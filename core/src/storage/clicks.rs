@@ -28,6 +28,7 @@ impl TryFrom<Model> for Click {
             external_id: row.external_id,
             sub_ids: from_json("clicks", &row.sub_ids)?,
             params: from_json("clicks", &row.params)?,
+            session: row.session,
             landing_url: row.landing_url,
             referrer: row.referrer,
             ip: row.ip,
@@ -48,7 +49,7 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
     use Type::{Big, Bool, Id, Text};
     let mut rows = Rows::new(&[
         Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool, Big,
-        Text,
+        Text, Text,
     ]);
     for click in clicks {
         rows.push([
@@ -73,19 +74,21 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
             click.unique.into(),
             click.person.into(),
             click.country.clone().into(),
+            click.session.clone().into(),
         ]);
     }
     rows.execute(
         db,
         "WITH new (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
-             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person, country) AS ({rows})
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person, country,
+             session) AS ({rows})
          INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
              landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique, person,
-             country)
+             country, session)
          SELECT id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
              referrer, ip, user_agent, device, browser, os, likely_bot, visitor,
              is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique),
-             person, country
+             person, country, session
          FROM new",
         vec![],
     )
@@ -157,6 +160,28 @@ pub async fn list_between(
 ) -> Result<Vec<Click>, DbErr> {
     let mut select =
         Entity::find().filter(Column::Id.between(first, last)).filter(Column::Action.eq(Action::Click.as_str()));
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
+}
+
+/// Clicks that carried this session, or one that begins so: one affiliate's or all. No more than `limit`, and in no order,
+/// since asking for one would lead PostgreSQL's planner away from the index of sessions.
+pub async fn list_by_session(
+    db: &impl ConnectionTrait,
+    session: &str,
+    begins_so: bool,
+    affiliate_id: Option<AffiliateId>,
+    limit: u64,
+) -> Result<Vec<Click>, DbErr> {
+    let mut select = if begins_so {
+        // No text has a character that comes after the last one of Unicode.
+        let end = format!("{session}{}", char::MAX);
+        Entity::find().filter(Column::Session.gte(session)).filter(Column::Session.lt(end))
+    } else {
+        Entity::find().filter(Column::Session.eq(session))
+    };
     if let Some(id) = affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }

@@ -12,8 +12,8 @@ use crate::domain::lease::Lease;
 use crate::domain::report::Outcome;
 use crate::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
 
-use super::entities::inbound_reports;
 use super::entities::inbound_requests::{Column, Entity, Model};
+use super::entities::{inbound_firsts, inbound_reports};
 use super::page::{self, Page, PageRequest};
 use super::queue::Queue;
 use super::{corrupt, from_json, json};
@@ -186,18 +186,20 @@ pub async fn find_report(
     Ok(found.map(|row| row.conversion_id))
 }
 
-/// Remembers an accepted report.
+/// Remembers an accepted report by each of its fingerprints.
 pub async fn insert_report(
     tx: &impl ConnectionTrait,
     source: SourceId,
-    fingerprint: &str,
+    fingerprints: &[String],
     conversion: ConversionId,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     use inbound_reports::{Column, Entity, Model};
-    let row =
-        Model { source_id: source, fingerprint: fingerprint.to_owned(), conversion_id: conversion, created_at: now };
-    let added = Entity::insert(row.into_active_model())
+    let row = |fingerprint: &String| {
+        Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
+            .into_active_model()
+    };
+    let added = Entity::insert_many(fingerprints.iter().map(row))
         .on_conflict(OnConflict::columns([Column::SourceId, Column::Fingerprint]).do_nothing().to_owned())
         .exec_without_returning(tx)
         .await;
@@ -205,6 +207,34 @@ pub async fn insert_report(
         Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// The first of the requests with this fingerprint, one of which came at `received_at`, and when it came. One that is older
+/// than `since` is forgotten in favour of `request`.
+pub async fn first_of_its_kind(
+    tx: &impl ConnectionTrait,
+    source: SourceId,
+    fingerprint: &str,
+    request: InboundRequestId,
+    received_at: Timestamp,
+    since: Timestamp,
+) -> Result<(InboundRequestId, Timestamp), DbErr> {
+    let sql = "INSERT INTO inbound_firsts (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (source_id, fingerprint) DO UPDATE SET
+                   request_id = CASE WHEN inbound_firsts.received_at < $5
+                       THEN excluded.request_id ELSE inbound_firsts.request_id END,
+                   received_at = CASE WHEN inbound_firsts.received_at < $5
+                       THEN excluded.received_at ELSE inbound_firsts.received_at END
+               RETURNING request_id, received_at";
+    let values = [source.into(), fingerprint.into(), request.into(), received_at.into(), since.into()];
+    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    let row = row.ok_or_else(|| corrupt("inbound_firsts", "an insert that returned no row"))?;
+    Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
+}
+
+pub async fn forget_firsts_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    use inbound_firsts::{Column, Entity};
+    Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
 }
 
 pub async fn forget_reports_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::source::Source;
+use crate::domain::source::{AFFRANK_SESSION, Source};
 use crate::ids::{AffiliateId, SourceId};
 
 use super::entities::sources::{Column, Entity, Model};
@@ -27,6 +27,7 @@ impl TryFrom<Model> for Source {
             adapter: row.adapter,
             adapter_version: row.adapter_version,
             config: from_json("sources", &row.config)?,
+            template: row.template,
             affiliate_id: row.affiliate_id,
             settings: from_json("sources", &row.settings)?,
             decorates: row.decorates,
@@ -54,6 +55,9 @@ impl From<&Source> for Model {
             created_at: source.created_at,
             updated_at: source.updated_at,
             archived_at: source.archived_at,
+            template: source.template.clone(),
+            // AffRank's own name holds at every affiliate's first source, and need not be looked for.
+            session_parameter: source.session_parameter().filter(|it| *it != AFFRANK_SESSION).map(str::to_owned),
         }
     }
 }
@@ -109,6 +113,17 @@ pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, D
         .filter(Column::Enabled.eq(true))
         .filter(Column::ArchivedAt.is_null());
     Ok(super::readable("sources", select.all(db).await?, Source::try_from))
+}
+
+/// Under which names sources find sessions in links, besides AffRank's own.
+pub async fn list_session_parameters(db: &impl ConnectionTrait) -> Result<Vec<(Option<AffiliateId>, String)>, DbErr> {
+    let select = Entity::find()
+        .select_only()
+        .columns([Column::AffiliateId, Column::SessionParameter])
+        .filter(Column::SessionParameter.is_not_null())
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null());
+    select.into_tuple().all(db).await
 }
 
 /// Whether a live source of anybody but `owner` uses this adapter version.

@@ -78,7 +78,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         let (status, code) = match &error {
-            Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Error::NotFound { .. } | Error::UnknownAdapterVersion { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),

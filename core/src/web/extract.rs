@@ -8,7 +8,6 @@ use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::services::FieldIssue;
 use crate::storage::page::{Page, PageRequest};
 
 use super::errors::Problem;
@@ -60,23 +59,7 @@ pub fn body_problem(rejection: BytesRejection) -> Problem {
 
 /// JSON as a `T`, or which field is not one.
 pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = pointer(error.path());
-        let message = error.into_inner().to_string();
-        crate::services::Error::Invalid(vec![FieldIssue::new(path, "invalid_field", message)]).into()
-    })
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => "/?".to_owned(),
-        })
-        .collect()
+    crate::services::error::read(value, "").map_err(Problem::from)
 }
 
 /// The id in the path.

@@ -344,9 +344,15 @@ fn only_a_binary_component_is_read() {
 #[test]
 fn a_truncated_component_is_an_error_not_a_panic() {
     let whole = HARMLESS.component();
-    for end in (8..whole.len()).step_by(7) {
-        assert_eq!(refusal(&whole[..end]).code(), "adapter_contract_mismatch", "{end} bytes");
+    let mut between_sections = 0;
+    for end in 9..whole.len() {
+        match refusal(&whole[..end]).code() {
+            "adapter_cut_off" => {}
+            "adapter_contract_mismatch" => between_sections += 1,
+            other => panic!("{end} bytes: {other}"),
+        }
     }
+    assert!(between_sections < whole.len() / 10, "{between_sections} of {}", whole.len());
 }
 
 fn refusal(wasm: &[u8]) -> AdapterError {

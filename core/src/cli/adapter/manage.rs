@@ -82,8 +82,13 @@ fn key_in_data_folder(settings_file: &Path) -> anyhow::Result<String> {
 pub async fn install(args: InstallArgs, settings_file: &Path) -> anyhow::Result<()> {
     let wasm = read_component(&args.file)?;
     let api = args.server.api(settings_file)?;
-    let installed = api.post_bytes("/api/v1/adapters", "application/wasm", wasm).await?;
-    println!("Installed {} {}", text(&installed, "id")?, text(&installed, "version")?);
+    let (is_new, installed) = api.create("/api/v1/adapters", "application/wasm", wasm).await?;
+    let adapter = format!("{} {}", text(&installed, "id")?, text(&installed, "version")?);
+    if is_new {
+        println!("Installed {adapter}");
+    } else {
+        println!("{adapter} is already installed, with the same bytes; nothing changed");
+    }
     Ok(())
 }
 

@@ -67,8 +67,7 @@ pub async fn upgrade(
     only: Option<&[PostbackId]>,
     dry_run: bool,
 ) -> Result<Upgrade, Error> {
-    let new =
-        app.adapters.get(id, to).await?.ok_or_else(|| Error::not_found("working adapter", format!("{id} {to}")))?;
+    let Some(new) = app.adapters.get(id, to).await? else { return Err(unknown_version(app, id, to).await?) };
     let mut behind = match only {
         Some(ids) => {
             let found = storage::postbacks::find_many(app.db.reader(), ids.iter().copied()).await?;
@@ -99,6 +98,16 @@ pub async fn upgrade(
     }
     judged.sort_by_key(|it| it.id);
     Ok(Upgrade { postbacks: judged, more })
+}
+
+async fn unknown_version(app: &App, id: &str, given: &str) -> Result<Error, Error> {
+    let versions = app.adapters.list(Some(id)).await?;
+    let working = versions.iter().filter(|it| it.waits_because().is_none()).map(|it| it.version.as_str());
+    let known = match working.collect::<Vec<_>>() {
+        none if none.is_empty() => "install one first".to_owned(),
+        known => format!("use one of: {}", known.join(", ")),
+    };
+    Ok(Error::UnknownAdapterVersion { id: id.to_owned(), given: given.to_owned(), known })
 }
 
 /// The latest events of one affiliate, or of all, that were read last.

@@ -89,7 +89,7 @@ pub enum ConversionError {
     )]
     OfferMismatch { evidence: String, found: OfferId, given: OfferId },
     #[error(
-        "the transaction id \"{0}\" belongs to a conversion of another click; two networks may count alike: have this one send an id of its own, or none"
+        "the transaction id \"{0}\" belongs to a conversion of another click; give each sale an id of its own, or send the click id of that conversion to change it. Two networks may count alike: have this one send an id of its own, or none"
     )]
     TransactionOfAnother(String),
     #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]

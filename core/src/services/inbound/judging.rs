@@ -8,13 +8,14 @@ use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
 use crate::domain::delivery::Reason;
 use crate::domain::guards::{Credentials, Guards};
 use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
-use crate::domain::report::{self, Issue, Outcome, Words};
-use crate::domain::source::Source;
-use crate::ids::ConversionId;
+use crate::domain::report::{self, Issue, Outcome, SECOND_TRY, Words};
+use crate::domain::source::{Source, WithoutTransactionId};
+use crate::ids::{ClickId, ConversionId};
+use crate::money::Amount;
 use crate::services::adapters::blocking;
 use crate::services::adapters::{Call, User};
 use crate::services::attribution::{Claims, ConversionError};
-use crate::services::conversions::{self, Change, Recorded, Report};
+use crate::services::conversions::{self, Change, Command, Recorded, Report};
 use crate::services::secrets::SecretError;
 use crate::services::{Error, sources, wire};
 use crate::storage;
@@ -90,10 +91,10 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
     settled.resize(report.conversions.len().max(settled.len()), None);
     let same = settled.len() == report.conversions.len();
     let mut items = Vec::with_capacity(report.conversions.len());
-    for (words, settled) in report.conversions.into_iter().zip(settled) {
+    for (place, (words, settled)) in report.conversions.into_iter().zip(settled).enumerate() {
         items.push(match settled.filter(|_| same) {
             Some(item) => item,
-            None => take(app, source, wire::words(words)).await?,
+            None => take(app, source, Came { request, place }, wire::words(words)).await?,
         });
     }
     Ok(Judgement { whole: None, items, reply: report.reply })
@@ -185,8 +186,15 @@ fn without_adapter(source: &Source, reason: Reason) -> Finding {
     Finding::new(Outcome::Failed, reason.code, sentence)
 }
 
+/// Which report of which request it is.
+#[derive(Clone, Copy)]
+struct Came<'a> {
+    request: &'a InboundRequest,
+    place: usize,
+}
+
 /// One report, from words to a conversion.
-async fn take(app: &App, source: &Source, words: Words) -> Result<Item, Error> {
+async fn take(app: &App, source: &Source, came: Came<'_>, words: Words) -> Result<Item, Error> {
     let mut item = Item {
         finding: Finding::accepted(),
         flags: Vec::new(),
@@ -195,7 +203,7 @@ async fn take(app: &App, source: &Source, words: Words) -> Result<Item, Error> {
         click_id: None,
         conversion_id: None,
     };
-    match carry_out(app, source, words, &mut item).await {
+    match carry_out(app, source, came, words, &mut item).await {
         Ok(()) => {}
         Err(Halt::Found(finding)) => item.finding = finding,
         Err(Halt::Broken(error)) => return Err(error),
@@ -203,8 +211,8 @@ async fn take(app: &App, source: &Source, words: Words) -> Result<Item, Error> {
     Ok(item)
 }
 
-async fn carry_out(app: &App, source: &Source, words: Words, item: &mut Item) -> Result<(), Halt> {
-    let words = words.screened()?;
+async fn carry_out(app: &App, source: &Source, came: Came<'_>, words: Words, item: &mut Item) -> Result<(), Halt> {
+    let words = words.screened()?.with_commission_as(source.commission_is());
     item.transaction_id.clone_from(&words.transaction_id);
     let status = status_of(source, &words)?;
     let reporter = Reporter { source_id: source.id, is_affiliate: source.affiliate_id.is_some() };
@@ -225,39 +233,103 @@ async fn carry_out(app: &App, source: &Source, words: Words, item: &mut Item) ->
     let transaction_id = match (own_id, &found) {
         (Some(id), _) => id.clone(),
         (None, Found::Click { click, .. }) => {
-            report::derived_transaction_id(source.id, click.id, words.goal.as_deref())
+            derived_transaction_id(app, source, came, click.id, words.goal.as_deref()).await?
         }
         (None, Found::Conversion(conversion)) => conversion.transaction_id.clone(),
     };
     item.transaction_id = Some(transaction_id.clone());
+    let command = command_for(app, source, &words, &found, &transaction_id, status, reporter).await?;
     let click = item.click_id.map(|id| id.to_string()).unwrap_or_default();
-    let fingerprint = report::fingerprint(&[&click, &transaction_id, status.word()]);
-    if let Some(conversion) = known(app, source, &fingerprint).await? {
+    let said = said(&command);
+    let said: Vec<&str> = [&*click, &*transaction_id].into_iter().chain(said.iter().map(String::as_str)).collect();
+    // With its amounts it is a repetition; without them, the same sale in the same status.
+    let (whole, status_only) = (report::fingerprint(&said), report::fingerprint(&said[..3]));
+    if let Some(conversion) = known(app, source, &whole).await? {
         duplicate(item, conversion);
         return Ok(());
     }
-    let recorded = match found {
-        Found::Conversion(conversion) => conversions::change_status(app, conversion.id, status).await?,
-        Found::Click { click, .. } => {
-            let claims = Claims::click(click.id);
-            let offer = app.catalog.offer(click.offer_id).await?;
-            let offer = offer.ok_or_else(|| Error::not_found("offer", click.offer_id))?;
-            let report = Report {
-                status: Some(status),
-                reporter: Some(reporter),
-                ..report_of(source, &words, claims, transaction_id, offer.currency)?
-            };
-            conversions::report(app, report).await?
-        }
+    let Recorded { conversion, change } = match command {
+        Command::Report(report) => conversions::report(app, *report).await?,
+        Command::ChangeStatus { id, status } => conversions::change_status(app, id, status).await?,
     };
-    let Recorded { conversion, change } = recorded;
-    let db = app.db.writer();
-    storage::inbound_requests::insert_report(db, source.id, &fingerprint, conversion.id, app.clock.now()).await?;
     match change {
         Change::None => duplicate(item, conversion.id),
         Change::Created | Change::Updated => item.conversion_id = Some(conversion.id),
     }
+    // Only a change of what was reported in this very status can be one of its amounts.
+    if change == Change::Updated && known(app, source, &status_only).await?.is_some() {
+        item.finding = corrected();
+    }
+    let db = app.db.writer();
+    let fingerprints = [whole, status_only];
+    storage::inbound_requests::insert_report(db, source.id, &fingerprints, conversion.id, app.clock.now()).await?;
     Ok(())
+}
+
+/// What a report asks for. Without its click, or to reject, only the status counts.
+async fn command_for(
+    app: &App,
+    source: &Source,
+    words: &Words,
+    found: &Found,
+    transaction_id: &str,
+    status: Status,
+    reporter: Reporter,
+) -> Result<Command, Halt> {
+    let (click, offer) = match found {
+        Found::Click { click, .. } => (click.id, click.offer_id),
+        Found::Conversion(it) => match it.click_id {
+            Some(click) if status.reason().is_none() => (click, it.offer_id),
+            _ => return Ok(Command::ChangeStatus { id: it.id, status }),
+        },
+    };
+    let offer = app.catalog.offer(offer).await?.ok_or_else(|| Error::not_found("offer", offer))?;
+    let report = report_of(source, words, Claims::click(click), transaction_id.to_owned(), offer.currency)?;
+    Ok(Command::Report(Box::new(Report { status: Some(status), reporter: Some(reporter), ..report })))
+}
+
+/// What it says of its conversion: the status and, but for a rejection, its amounts.
+fn said(command: &Command) -> Vec<String> {
+    let (status, report) = match command {
+        Command::ChangeStatus { status, .. } => (Some(status), None),
+        Command::Report(report) => (report.status.as_ref(), Some(report)),
+    };
+    let mut said = vec![status.map_or("none", Status::word).to_owned()];
+    if let Some(it) = report.filter(|_| status.is_none_or(|status| status.reason().is_none())) {
+        let amount = |amount: Option<Amount>| amount.map(|it| it.to_string()).unwrap_or_default();
+        said.extend([it.payout, it.revenue, it.amount].map(amount));
+        said.extend(it.currency.map(|it| it.to_string()));
+    }
+    said
+}
+
+/// The transaction id of a report that has none, as the source's settings want it.
+async fn derived_transaction_id(
+    app: &App,
+    source: &Source,
+    came: Came<'_>,
+    click: ClickId,
+    goal: Option<&str>,
+) -> Result<String, Halt> {
+    if source.settings.without_transaction_id == WithoutTransactionId::OnePerClick {
+        return Ok(report::derived_transaction_id(source.id, click, goal));
+    }
+    // In lower case, as some networks change it between two tries.
+    let raw = &came.request.raw;
+    let (query, body) = (raw.query.to_lowercase(), String::from_utf8_lossy(&raw.body).to_lowercase());
+    let (id, at) = (came.request.id, came.request.received_at);
+    let (first, first_at) = storage::inbound_requests::first_of_its_kind(
+        app.db.writer(),
+        source.id,
+        &report::fingerprint(&[&query, &body]),
+        id,
+        at,
+        at.minus(SECOND_TRY),
+    )
+    .await?;
+    // One that is replayed much later has nothing to do with what came meanwhile.
+    let request = if first_at > at.plus(SECOND_TRY) { id } else { first };
+    Ok(report::transaction_id_of_request(source.id, click, goal, request, came.place))
 }
 
 /// `None`: its word has no meaning yet.
@@ -313,6 +385,14 @@ fn report_of(
 
 async fn known(app: &App, source: &Source, fingerprint: &str) -> Result<Option<ConversionId>, Error> {
     Ok(storage::inbound_requests::find_report(app.db.reader(), source.id, fingerprint).await?)
+}
+
+fn corrected() -> Finding {
+    Finding::new(
+        Outcome::Accepted,
+        "corrected",
+        "the same sale was reported before with other amounts; it has these now",
+    )
 }
 
 fn duplicate(item: &mut Item, conversion: ConversionId) {

@@ -4,13 +4,11 @@ mod judging;
 mod matching;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use sea_orm::DbErr;
 
 use crate::adapters::wire as contract;
 use crate::app::App;
-use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
 use crate::domain::lease::{Lease, Leased};
@@ -23,9 +21,6 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::Error;
 use super::clicks::confine;
-
-/// How long one request may take to be judged before somebody else may do it.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// What the network is to be told.
 #[derive(Clone, Debug)]
@@ -89,7 +84,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
     let Some(source) = find_source(app, key).await? else { return Ok(None) };
     let now = app.clock.now();
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
-    let lease = lease(now);
+    let lease = app.inboxes.leases.grant(now);
     storage::inbound_requests::insert(app.db.writer(), &request, lease).await?;
     let (request, reply) = judge(app, &source, Leased { it: request, lease }).await?;
     Ok(Some(Received::of(&source, &request, reply)))
@@ -117,7 +112,7 @@ async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(
 
 /// Takes what waits and is due.
 pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequest>>, DbErr> {
-    let lease = lease(app.clock.now());
+    let lease = app.inboxes.leases.grant(app.clock.now());
     let due = storage::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
     Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
 }
@@ -151,7 +146,7 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Sho
     }
     let source = super::sources::find(app, actor, known.request.source_id).await?;
     let now = app.clock.now();
-    let lease = lease(now);
+    let lease = app.inboxes.leases.grant(now);
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = judge(app, &source, Leased { it, lease }).await?;
@@ -177,8 +172,4 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
         let source = sources.get(&it.source_id);
         Shown::of(app, it, source)
     }))
-}
-
-fn lease(now: Timestamp) -> Lease {
-    Lease { claim: rand::random(), until: now.plus(LEASE) }
 }

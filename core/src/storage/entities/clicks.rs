@@ -30,6 +30,7 @@ pub struct Model {
     pub is_unique: bool,
     pub person: Option<i64>,
     pub country: Option<String>,
+    pub session: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

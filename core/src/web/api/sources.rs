@@ -10,11 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::guards::Guards;
-use crate::domain::source::{Amounts, Meaning, Reply, Source, SourceSettings, UnknownReply};
-use crate::domain::zone::Zone;
+use crate::domain::source::{Source, SourceSettings};
 use crate::ids::{AffiliateId, SourceId};
-use crate::services::sources::{self, Changes, SettingsChanges, Wanted};
+use crate::services::sources::{self, Changes, Wanted};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -57,43 +55,18 @@ pub struct SourceChanges {
     name: Option<String>,
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// Each field that is given replaces the whole of that field.
-    #[serde(default)]
-    settings: SourceSettingsChanges,
+    /// A merge patch: what is not given stays, word by word; null takes a word away, or sets a setting back to its default.
+    /// A masked secret that comes back stays what it is.
+    #[schema(value_type = Option<Object>, example = json!({"statuses": {"3": "ignored", "2": null}, "reply": null}))]
+    settings: Option<serde_json::Value>,
     enabled: Option<bool>,
 }
 
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SourceSettingsChanges {
-    statuses: Option<BTreeMap<String, Meaning>>,
-    /// Null: approved.
-    #[serde(deserialize_with = "super::some")]
-    #[schema(value_type = Option<Meaning>)]
-    default_status: Option<Option<Meaning>>,
-    unknown_status_reply: Option<UnknownReply>,
-    amounts: Option<Amounts>,
-    time_zone: Option<Zone>,
-    /// Null: what the adapter says, or 200 OK.
-    #[serde(deserialize_with = "super::some")]
-    #[schema(value_type = Option<Reply>)]
-    reply: Option<Option<Reply>>,
-    /// A masked secret that comes back stays what it is.
-    guards: Option<Guards>,
-}
-
-impl From<SourceSettingsChanges> for SettingsChanges {
-    fn from(it: SourceSettingsChanges) -> Self {
-        Self {
-            statuses: it.statuses,
-            default_status: it.default_status,
-            unknown_status_reply: it.unknown_status_reply,
-            amounts: it.amounts,
-            time_zone: it.time_zone,
-            reply: it.reply,
-            guards: it.guards,
-        }
-    }
+/// One more URL to paste, for networks with one place for each status or event.
+#[derive(Serialize, ToSchema)]
+pub struct AlsoPasteOut {
+    r#where: String,
+    url: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,6 +75,11 @@ pub struct SourceOut {
     name: String,
     /// What the network is to call.
     url: String,
+    /// The address with the network's own tokens in place, ready to be pasted there; null where no template knows them.
+    paste_url: Option<String>,
+    also_paste: Vec<AlsoPasteOut>,
+    /// The template of the catalogue that it was made of.
+    template: Option<String>,
     adapter: String,
     /// Empty for the first source of an affiliate until its configuration is changed.
     adapter_version: String,
@@ -119,8 +97,13 @@ pub struct SourceOut {
 
 impl SourceOut {
     fn of(app: &App, it: Source) -> Self {
+        let paste = sources::to_paste(app, &it);
+        let (paste_url, also) = paste.map_or((None, Vec::new()), |it| (Some(it.url), it.also));
         Self {
             url: sources::address(app, &it),
+            paste_url,
+            also_paste: also.into_iter().map(|(r#where, url)| AlsoPasteOut { r#where, url }).collect(),
+            template: it.template,
             id: it.id,
             name: it.name,
             adapter: it.adapter,
@@ -208,7 +191,7 @@ pub async fn change_source(
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
         config: body.config,
-        settings: body.settings.into(),
+        settings: body.settings,
         enabled: body.enabled,
     };
     issues.result()?;

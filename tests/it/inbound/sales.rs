@@ -1,0 +1,98 @@
+//! What is a sale of its own, what it is worth to whom, and what is the same once more.
+
+use super::*;
+
+on_both_databases!(
+    a_click_has_a_second_sale_where_each_report_is_one,
+    a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_otherwise,
+    a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs,
+);
+
+async fn template_source(t: &TestApp, template: &str) -> Source {
+    let saved = t.admin.post("/api/v1/sources", &json!({"name": template, "template": template})).await.expect(201);
+    Source::of(t, &t.admin, &saved)
+}
+
+async fn a_click_has_a_second_sale_where_each_report_is_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = template_source(&t, "maxbounty").await;
+    let sale = [("click_id", click.id.as_str()), ("payout", "2.50"), ("offer", "7")];
+
+    source.report(&sale).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    // The network did not read our answer and tries again.
+    t.advance(Duration::from_secs(600));
+    assert_eq!(source.report(&sale).await.status, 200);
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
+    assert_eq!(conversions(&t, &click).await.len(), 1);
+    // Another amount is another sale, and so is the same one later.
+    t.tick();
+    source.report(&[("click_id", &click.id), ("payout", "3.00"), ("offer", "7")]).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    t.advance(Duration::from_secs(600));
+    source.report(&sale).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(conversions(&t, &click).await.len(), 3);
+    assert_eq!(t.postings().await, 3);
+
+    // Fifty tries of one moment are one sale.
+    t.tick();
+    let once = [("click_id", click.id.as_str()), ("payout", "9.00")];
+    for answer in futures::future::join_all((0..50).map(|_| source.report(&once))).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    assert_eq!(conversions(&t, &click).await.len(), 4);
+}
+
+async fn a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_otherwise(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).save().await;
+    source.report(&[("sub", &click.id), ("st", "pending"), ("sum", "5")]).await;
+    t.advance(Duration::from_secs(3_600));
+    source.report(&[("sub", &click.id), ("st", "approved"), ("sum", "5")]).await;
+    assert_eq!(only_conversion(&t, &click).await["status"], "approved");
+
+    source.patch(json!({"settings": {"without_transaction_id": "each_report"}})).await.expect(200);
+    t.tick();
+    source.report(&[("sub", &click.id), ("st", "approved"), ("sum", "5")]).await;
+    assert_outcome(&source.last().await, "accepted", "");
+    assert_eq!(conversions(&t, &click).await.len(), 2);
+    // What has a transaction id is known by it.
+    for _ in 0..2 {
+        t.advance(Duration::from_secs(3_600));
+        source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "5")]).await;
+    }
+    assert_outcome(&source.last().await, "duplicate", "duplicate");
+    assert_eq!(conversions(&t, &click).await.len(), 3);
+}
+
+async fn a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let amounts = async |source: &Source, tid: &str| {
+        source.report(&[("sub", &click.id), ("tid", tid), ("sum", "3.25")]).await;
+        let all = conversions(&t, &click).await;
+        let it = all.into_iter().find(|it| it["transaction_id"] == tid).expect("it was taken");
+        let amount = |amount: &Value| amount.as_str().unwrap_or_default().to_owned();
+        [amount(&it["payout"]["amount"]), amount(&it["revenue"]["amount"]), amount(&it["amount"])]
+    };
+    let mut by_default = source(&t);
+    by_default.body.as_object_mut().unwrap().remove("settings");
+    let operators = by_default.save().await;
+    let mut by_default = source(&t).owned_by(&click.link.affiliate);
+    by_default.body.as_object_mut().unwrap().remove("settings");
+    let affiliates = by_default.save().await;
+
+    assert_eq!(amounts(&operators, "A").await, ["12.50", "3.25", ""], "the affiliate earns what the offer pays");
+    assert_eq!(amounts(&affiliates, "B").await, ["3.25", "", ""]);
+    let shown = t.admin.get(&format!("/api/v1/sources/{}", operators.id)).await.expect(200);
+    assert_eq!(shown["settings"]["commission_is"], "revenue", "what holds is shown");
+    for (what, tid, wanted) in [("payout", "C", ["3.25", "", ""]), ("sale", "D", ["12.50", "", "3.25"])] {
+        operators.patch(json!({"settings": {"commission_is": what}})).await.expect(200);
+        assert_eq!(amounts(&operators, tid).await, wanted, "{what}");
+    }
+    let patched = operators.patch(json!({"settings": {"commission_is": null}})).await.expect(200);
+    assert_eq!(patched["settings"]["commission_is"], "revenue");
+}

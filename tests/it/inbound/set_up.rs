@@ -1,0 +1,92 @@
+//! Setting a source up: what a change touches, and what it says of itself.
+
+use super::*;
+
+on_both_databases!(
+    a_change_of_the_settings_touches_only_what_it_names,
+    a_time_of_a_place_follows_its_clocks,
+    a_source_shows_what_to_paste,
+    a_token_is_as_long_in_a_source_as_in_a_template,
+);
+
+async fn a_change_of_the_settings_touches_only_what_it_names(db: Database) {
+    let t = TestApp::start(db).await;
+    let settings = json!({
+        "statuses": {"1": "approved", "Sale": "pending", "2": {"status": "rejected", "reason": "fraud"}},
+        "amounts": {"unit": "minor", "currency": "EUR"},
+        "guards": {"token": {"parameter": "key", "value": "open-sesame"}, "networks": ["127.0.0.1"]},
+    });
+    let source = source(&t).settings(settings).save().await;
+
+    let patch = json!({
+        "statuses": {"sale": "approved", "1": null, "3": "ignored"}, "amounts": {"decimal": ","},
+        "guards": {"networks": []},
+    });
+    let patched = source.patch(json!({"settings": patch})).await.expect(200);
+
+    let settings = &patched["settings"];
+    let rejected = json!({"status": "rejected", "reason": "fraud"});
+    assert_eq!(settings["statuses"], json!({"sale": "approved", "2": rejected, "3": "ignored"}));
+    assert_eq!(settings["amounts"], json!({"unit": "minor", "currency": "EUR", "decimal": ","}));
+    assert_eq!(settings["guards"]["token"]["parameter"], "key", "a guard that is not named stays");
+    let click = t.click().await;
+    assert_eq!(source.report(&[("sub", &click.id), ("key", "open-sesame")]).await.status, 200, "with its secret");
+    let patched = source.patch(json!({"settings": {"guards": {"token": null}, "statuses": null}})).await.expect(200);
+    assert_eq!((&patched["settings"]["guards"]["token"], &patched["settings"]["statuses"]), (&Value::Null, &json!({})));
+    for (patch, path) in [
+        (json!({"statuses": {"4": "aproved"}}), "/settings/statuses/4"),
+        (json!({"nonsense": 1}), "/settings/nonsense"),
+        (json!({"guards": {"networks": ["10.0.0"]}}), "/settings/guards/networks/0"),
+    ] {
+        let problem = source.patch(json!({"settings": patch})).await.expect_problem(422, "invalid_field");
+        assert_eq!(problem["errors"][0]["path"], path, "{problem}");
+    }
+    let problem = source.patch(json!({"settings": {"guards": {"networks": ["10.0.0"]}}})).await;
+    let problem = problem.expect_problem(422, "invalid_field");
+    assert!(text(&problem, "detail").contains("such as 203.0.113.0/24"), "{problem}");
+}
+
+async fn a_time_of_a_place_follows_its_clocks(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let source = source(&t).settings(json!({"time_zone": "europe/berlin"})).save().await;
+    let shown = t.admin.get(&format!("/api/v1/sources/{}", source.id)).await.expect(200);
+    assert_eq!(shown["settings"]["time_zone"], "Europe/Berlin");
+    for (tid, at, wanted) in [
+        ("winter", "2026-01-10 14:00:00", "2026-01-10T13:00:00.000Z"),
+        ("summer", "2025-07-10 14:00:00", "2025-07-10T12:00:00.000Z"),
+        ("twice", "2025-10-26 02:30:00", "2025-10-26T00:30:00.000Z"),
+        ("never", "2025-03-30 02:30:00", "2025-03-30T01:30:00.000Z"),
+    ] {
+        source.report(&[("sub", &click.id), ("tid", tid), ("at", at)]).await;
+        let found = t.admin.list(&format!("/api/v1/conversions?transaction_id={tid}")).await;
+        assert_eq!(found[0]["purchase_date"], wanted, "{tid}");
+    }
+}
+
+async fn a_source_shows_what_to_paste(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let first = affiliate.client.list("/api/v1/sources").await.remove(0);
+    let wanted = format!("{}?sessionId={{SESSION_ID}}&amount={{COMMISSION}}", text(&first, "url"));
+    assert_eq!((&first["template"], &first["paste_url"]), (&json!("affrank_inbound"), &json!(wanted)));
+    // Nobody but the person knows the tokens of a network that was set up by hand.
+    let by_hand = source(&t).save().await;
+    let by_hand = t.admin.get(&format!("/api/v1/sources/{}", by_hand.id)).await.expect(200);
+    assert_eq!((&by_hand["template"], &by_hand["paste_url"]), (&Value::Null, &Value::Null));
+    assert_eq!(by_hand["also_paste"], json!([]));
+}
+
+async fn a_token_is_as_long_in_a_source_as_in_a_template(db: Database) {
+    let t = TestApp::start(db).await;
+    let guards = |value: &str| json!({"guards": {"token": {"parameter": "key", "value": value}}});
+    let mut body = source(&t).body;
+    body["settings"] = guards("1234567");
+    let problem = t.admin.post("/api/v1/sources", &body).await.expect_problem(422, "invalid_field");
+    assert_eq!(problem["errors"][0]["path"], "/settings/guards/token/value");
+    body["settings"] = guards("12345678");
+    t.admin.post("/api/v1/sources", &body).await.expect(201);
+    let made = |token: &str| json!({"name": "x", "template": "maxppi", "fields": {"security_token": token}});
+    t.admin.post("/api/v1/sources", &made("1234567")).await.expect_problem(422, "invalid_field");
+    t.admin.post("/api/v1/sources", &made("12345678")).await.expect(201);
+}
