@@ -37,11 +37,14 @@
 
 mod adapter;
 mod export;
+pub mod headers;
 pub mod inbound;
 pub mod log;
 pub mod macros;
+pub mod marks;
 pub mod money;
 mod schema;
+pub mod success;
 pub mod time;
 pub mod tokens;
 mod types;
@@ -74,5 +77,8 @@ pub use types::*;
 pub mod prelude {
     pub use schemars::JsonSchema;
 
-    pub use crate::{Adapter, Secret, inbound, log, macros, macros::Macro, money, schema, time, tokens, types::*, url};
+    pub use crate::{
+        Adapter, Secret, headers, inbound, log, macros, macros::Macro, money, schema, success, success::Success, time,
+        tokens, types::*, url,
+    };
 }

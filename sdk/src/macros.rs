@@ -117,6 +117,17 @@ impl Macro {
     pub fn value<'a>(&self, event: &'a Event) -> Cow<'a, str> {
         (self.value)(event).unwrap_or_default()
     }
+
+    /// Why an event has no value for it, for the person who waits for the postback: "the click has no external click id".
+    pub fn absence(&self, event: &Event) -> String {
+        match (self.token, &event.click) {
+            ("click_id" | "external_click_id", None) => "no click is known for it".into(),
+            ("external_click_id", Some(_)) => {
+                "the click has no external click id; add click_id=… with the tracker's id to the link that brings the visitors".into()
+            }
+            (token, _) => format!("it has no {}", token.replace('_', " ")),
+        }
+    }
 }
 
 /// All of them as the host shows them, for [`Descriptor::macros`].

@@ -124,7 +124,11 @@ impl<T> Template<T> {
                 }
             }
         }
-        if self.source.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        let texts = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Token(_) | Piece::Problem(_) => None,
+        });
+        if texts.into_iter().any(|text| text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')) {
             problems.push("The URL must not contain spaces, line breaks or backslashes.".into());
         }
         // A manual's <account> that nobody filled in would be sent as it is.
@@ -162,7 +166,8 @@ fn split<T>(source: &str, syntax: Syntax, resolve: impl Fn(&str) -> Result<T, St
         let inner = &rest[at + mark.len()..];
         match (mark == syntax.open).then(|| next_mark(inner, syntax)).flatten() {
             Some((end, close)) if end > 0 && close == syntax.close => {
-                pieces.push(resolve(&inner[..end]).map_or_else(Piece::Problem, Piece::Token));
+                // `{ payout }` is what people type.
+                pieces.push(resolve(inner[..end].trim()).map_or_else(Piece::Problem, Piece::Token));
                 rest = &inner[end + close.len()..];
             }
             _ => {
@@ -249,6 +254,7 @@ mod tests {
     fn tokens_are_replaced_in_any_syntax() {
         assert_eq!(render("x={a}&y={b c}", Syntax::CURLY), Ok("x=A&y=B C".into()));
         assert_eq!(render("x=[a]&y={b}", Syntax::SQUARE), Ok("x=A&y={b}".into()));
+        assert_eq!(render("x={ a }", Syntax::CURLY), Ok("x=A".into()));
         let hashes = Syntax { open: "##", close: "##" };
         assert_eq!(render("x=##a##&y=#b###c##", hashes), Ok("x=A&y=#b#C".into()));
         assert_eq!(render("plain", Syntax::CURLY), Ok("plain".into()));
@@ -301,6 +307,8 @@ mod tests {
         let issues = |source: &str, syntax| Template::parse(source, syntax, upper).url_issues("/url").len();
         assert_eq!(issues("https://{a}.example/", Syntax::CURLY), 1);
         assert_eq!(issues("https://t.example/[a]?b=[b]", Syntax::SQUARE), 0);
+        assert_eq!(issues("https://t.example/{ a }?b={ b}", Syntax::CURLY), 0);
+        assert_eq!(issues("https://t.example/{a}?b= {b}", Syntax::CURLY), 1);
         assert_eq!(issues("https://t.example/../x", Syntax::SQUARE), 1);
         assert_eq!(issues("t.example", Syntax::SQUARE), 1);
         assert_eq!(issues("https://t.example/<account>/pb", Syntax::CURLY), 1);

@@ -73,6 +73,12 @@ impl Decision {
         Self { verdict: Verdict::Skip, checks: Vec::new() }.and(false, name, detail)
     }
 
+    /// Do not fire, because the event lacks what the destination insists on. Unlike any other skip this one is noted in the
+    /// log of deliveries, as cancelled with `detail` as its reason: somebody waits for that postback.
+    pub fn missing(detail: impl Into<String>) -> Self {
+        Self::skip("missing", detail)
+    }
+
     /// Fire, but not before this much time has passed. The host's own delay counts as well: the longer one holds.
     pub fn fire_after(duration_ms: u64, name: &str, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::FireAfter(duration_ms), checks: Vec::new() }.and(true, name, detail)

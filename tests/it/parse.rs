@@ -32,6 +32,12 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
         assert_eq!(parsed["parameters"], json!([{"name": "s", "macro": "status"}]), "{token}");
     }
 
+    // A tracker's own click id came with the click. Blanks inside of marks and what follows # do no harm.
+    let parsed = parse(&t, "https://x.example/{ offer_id }?cid={clickid}&p={ payout }&e=1#top").await;
+    let parameters = json!([{"name": "cid", "macro": "external_click_id"}, {"name": "p", "macro": "payout"}]);
+    assert_eq!((&parsed["base_url"], &parsed["parameters"]), (&json!("https://x.example/{offer_id}"), &parameters));
+    assert_eq!(parsed["custom"], json!([{"name": "e", "value": "1"}]));
+
     // What is no macro stays what it is; what looks like one and is unknown is said to be.
     let parsed = parse(&t, "https://x.example/p?a=1&b=&c&d={no_such_macro}&e=50%25&f=a+b").await;
     assert_eq!(parsed["parameters"], json!([]));

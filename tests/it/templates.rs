@@ -1,6 +1,7 @@
 //! The catalogue: its entries are sound, it can be searched, and a template becomes a postback that arrives.
 
 mod cases;
+mod secrets;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,8 @@ on_both_databases!(
     the_catalogue_is_searched_by_name_id_and_words,
     the_catalogue_has_pages,
     a_postback_of_a_template_arrives_as_its_tracker_wants_it,
+    a_tracker_is_not_called_without_its_click_id,
+    a_pasted_url_with_its_parameters_sends_nothing_twice,
     a_template_says_which_field_is_wrong,
     a_template_or_an_adapter_but_not_both,
     a_source_of_a_template_reads_its_network,
@@ -202,7 +205,6 @@ async fn a_postback_of_a_template_arrives_as_its_tracker_wants_it(db: Database) 
         let body = json!({"name": template, "template": template, "fields": fields, "firing_status": "approved"});
         let saved = t.admin.post("/api/v1/postbacks", &body).await.expect(201);
         assert_eq!((&saved["template"], &saved["adapter"]), (&json!(template), &json!("macro-url")));
-        assert_eq!(saved["config"]["base_url"], t.receiver.url(path));
         let read = t.admin.get(&format!("/api/v1/postbacks/{}", text(&saved, "id"))).await.expect(200);
         assert_eq!(read, saved);
         t.receiver.forget(path);
@@ -214,6 +216,46 @@ async fn a_postback_of_a_template_arrives_as_its_tracker_wants_it(db: Database) 
     for (path, query) in expected {
         assert_eq!(t.receiver.only_request(path).query, query);
     }
+}
+
+async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let body = json!({"name": "Voluum", "template": "voluum", "fields": {"tracking_domain": t.receiver.url("")}});
+    let id = text(&t.admin.post("/api/v1/postbacks", &body).await.expect(201), "id");
+    t.receiver.forget("/postback");
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+
+    assert!(t.receiver.requests("/postback").is_empty());
+    let delivery = t.only_delivery(&id).await;
+    assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("cancelled"), &json!("value_missing")));
+    let reason = text(&delivery, "reason");
+    assert!(reason.starts_with("the parameter \"cid\" is required, but the click has no external click id"), "{reason}");
+    assert_ne!(delivery["settled_at"], Value::Null);
+    assert_eq!(delivery["attempts"], json!([]));
+
+    // Whoever insists is told the same.
+    t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(200);
+    t.deliver_all().await;
+    let delivery = t.only_delivery(&id).await;
+    assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("failed"), &json!("adapter_invalid_event")));
+    assert_eq!(text(&delivery, "reason"), reason);
+    assert!(t.receiver.requests("/postback").is_empty());
+}
+
+async fn a_pasted_url_with_its_parameters_sends_nothing_twice(db: Database) {
+    let t = TestApp::start(db).await;
+    let pasted = |query: &str| {
+        let fields = json!({"postback_url": t.receiver.url(&format!("/conversion.php?aid=1{query}"))});
+        json!({"name": "PropellerAds", "template": "propellerads", "fields": fields})
+    };
+    let saved = t.admin.post("/api/v1/postbacks", &pasted("&visitor_id=${SUBID}&tid=2#x")).await.expect(201);
+    assert_eq!(saved["config"]["base_url"], t.receiver.url("/conversion.php?aid=1&tid=2"));
+    assert_eq!(t.receiver.only_request("/conversion.php").query, "aid=1&tid=2&visitor_id=test-click");
+    let problem = t.admin.post("/api/v1/postbacks", &pasted("&p=${PAYOUT}")).await.expect_problem(422, "invalid_field");
+    let message = text(&problem["errors"][0], "message");
+    assert!(message.contains("still has ${PAYOUT} in it"), "{message}");
 }
 
 async fn a_template_says_which_field_is_wrong(db: Database) {

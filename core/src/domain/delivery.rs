@@ -105,6 +105,11 @@ impl Delivery {
         }
     }
 
+    /// It ends before anything was sent.
+    pub fn cancelled(self, reason: Reason, now: Timestamp) -> Self {
+        Self { state: DeliveryState::Cancelled, reason: Some(reason), settled_at: Some(now), ..self }
+    }
+
     /// A person wants it sent now. The schedule starts anew; attempts already made stay in the log.
     pub fn retry(&mut self, now: Timestamp) -> Result<(), NotRetryable> {
         match self.state {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::pasted;
+
 /// What is at the other end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -114,7 +116,7 @@ impl Template {
             given.keys().filter(|name| self.field(name).is_none()).map(|name| self.unknown(name)).collect();
         let mut values = BTreeMap::new();
         for field in &self.fields {
-            match field.value(given.get(&field.name)) {
+            match field.value(self.meant(field, given.get(&field.name)).as_ref()) {
                 Ok(value) => drop(values.insert(field.name.as_str(), value)),
                 Err(message) => problems.push(FieldProblem { name: field.name.clone(), message }),
             }
@@ -145,6 +147,17 @@ impl Template {
         found.then_some(Match::Words)
     }
 
+    /// A URL that people copy from the network has its parameters in it, which the template fills in itself.
+    fn meant(&self, field: &Field, given: Option<&String>) -> Option<String> {
+        let base_url = self.config["base_url"].as_str().unwrap_or_default();
+        if !base_url.starts_with(&format!("{{{{{}}}}}", field.name)) {
+            return given.cloned();
+        }
+        let pairs = ["parameters", "custom"].into_iter().filter_map(|list| self.config[list].as_array());
+        let names: Vec<_> = pairs.flatten().filter_map(|pair| pair["name"].as_str()).collect();
+        given.map(|url| pasted::without_parameters(url, &names))
+    }
+
     fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
@@ -166,6 +179,12 @@ impl Field {
         let Some(value) = given.or(self.default.as_deref()) else {
             return Err(format!("{} is missing. {}", self.title, self.help));
         };
+        if let Some(token) = pasted::token_in(value) {
+            return Err(format!(
+                "{} still has {token} in it; put a value of your own in its place, or leave that part out",
+                self.title
+            ));
+        }
         // Such a value would become a macro, or end the text that it stands in.
         if value.contains(['{', '}', '"', '\\']) || value.contains(char::is_control) {
             return Err(format!("{} can't hold braces, quotes, backslashes or line breaks", self.title));
@@ -275,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn a_pasted_url_does_not_send_twice_what_the_template_sends() {
+        let mut template = template();
+        template.config = json!({"base_url": "{{url}}", "parameters": [{"name": "visitor_id", "macro": "x"}], "custom": [{"name": "k", "value": "{{key}}"}]});
+        template.fields[0] =
+            Field { name: "url".into(), pattern: "^https?://[^\\s#]+$".into(), ..template.fields[0].clone() };
+        let fill = |url| template.fill(&given(&[("url", url)])).map(|filled| filled.config["base_url"].clone());
+        let pasted = "https://ad.example/c.php?aid=1&visitor_id=${SUBID}&k=2#top";
+        assert_eq!(fill(pasted), Ok(json!("https://ad.example/c.php?aid=1")));
+        assert!(fill("https://ad.example/c.php?v=${SUBID}").expect_err("whose is it?")[0].message.contains("${SUBID}"));
+    }
+
+    #[test]
     fn every_bad_field_is_named_with_its_title() {
         let problems = |pairs: &[(&str, &str)]| template().fill(&given(pairs)).expect_err("it is refused");
         let told = |name: &str, message: &str| FieldProblem { name: name.into(), message: message.into() };
@@ -287,7 +318,9 @@ mod tests {
                 told("key", "Key does not look right; an example is abc"),
             ]
         );
-        for value in ["{sub1}", "a\"b", "a\\b", "a\nb"] {
+        let message = "Key still has ${KEY} in it; put a value of your own in its place, or leave that part out";
+        assert_eq!(problems(&[("domain", "t.example"), ("key", "${KEY}")]), [told("key", message)]);
+        for value in ["{1}", "a\"b", "a\\b", "a\nb"] {
             let message = "Key can't hold braces, quotes, backslashes or line breaks";
             assert_eq!(problems(&[("domain", "t.example"), ("key", value)]), [told("key", message)]);
         }

@@ -277,12 +277,17 @@ pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Pos
     Ok(page.map(|postback| shown(app, postback)))
 }
 
-/// Takes a pasted URL apart and recognises the macros of the generic adapter in it.
-pub async fn parse(app: &App, url: &str) -> Result<Pasted, Error> {
+/// Takes a pasted URL apart and recognises the macros of the generic adapter in it. Told to, it makes secrets of the fixed
+/// values that look like keys.
+pub async fn parse(app: &App, url: &str, seal_keys: bool) -> Result<Pasted, Error> {
     let adapter = newest(app, "macro-url").await?;
     let macros = &adapter.descriptor().macros;
     let is_macro = |name: &str| macros.iter().any(|it| it.token.trim_matches(['{', '}']) == name);
-    pasted::split(url, is_macro).map_err(|error| Error::invalid("/url", error.to_string()))
+    let mut pasted = pasted::split(url, is_macro).map_err(|error| Error::invalid("/url", error.to_string()))?;
+    if seal_keys {
+        pasted.seal_keys();
+    }
+    Ok(pasted)
 }
 
 /// An affiliate's postback is its own, and fires for nobody else.

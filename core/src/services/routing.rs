@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::adapters::wire as contract;
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Delivery, Reason};
+use crate::domain::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::event::Event;
 use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
@@ -38,7 +38,8 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     let tx = app.db.begin_queue().await?;
     let finished: HashSet<_> = storage::events::finish(&tx, claimed, now).await?;
     let mut owed: Vec<_> = owed.into_iter().filter(|owed| finished.contains(&owed.delivery.event_id)).collect();
-    for owed in owed.iter_mut().filter(|owed| owed.delivery.due_at <= now) {
+    let is_owed = |it: &Owed| it.delivery.state == DeliveryState::Pending;
+    for owed in owed.iter_mut().filter(|owed| is_owed(owed) && owed.delivery.due_at <= now) {
         owed.delivery.lease_until = lease.map(|lease| lease.until);
     }
     let deliveries = owed.iter().map(|owed| &owed.delivery);
@@ -51,7 +52,7 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     } else {
         tracing::warn!("Events had been routed before; what is left of their deliveries is sent when its lease ends");
     }
-    if !later.is_empty() {
+    if later.iter().any(is_owed) {
         app.inboxes.deliveries.announce();
     }
     Ok(())
@@ -116,10 +117,15 @@ fn decide(plan: &Plan, faults: &Faults, events: &[&Arc<Event>], now: Timestamp, 
         let context = wire::context(now, 0, false, event.id.to_string());
         let decided = session.decide(&context, binding, &wire::event(event, postback));
         faults.count(Call::Decide, postback, &decided);
-        let wait = match decided.map(|decision| decision.verdict) {
-            Ok(contract::Verdict::Skip) => continue,
+        let wait = match decided.as_ref().map(|decision| &decision.verdict) {
+            Ok(contract::Verdict::Skip) => {
+                owed.extend(
+                    decided.ok().and_then(|it| missing(plan, it)).map(|reason| noted(event, postback, reason, now)),
+                );
+                continue;
+            }
             Ok(contract::Verdict::Fire) => delay,
-            Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(ms).min(longest)),
+            Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(*ms).min(longest)),
             Err(error) => {
                 tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), "The adapter could not decide; its delivery will say why");
                 delay
@@ -128,4 +134,19 @@ fn decide(plan: &Plan, faults: &Faults, events: &[&Arc<Event>], now: Timestamp, 
         let delivery = Delivery::owed(event, postback.id, now.plus(wait), now);
         owed.push(Owed { delivery, event: Some(Arc::clone(event)) });
     }
+}
+
+/// The name of an adapter's check by which it says that the event lacks what its destination insists on.
+const MISSING: &str = "missing";
+
+/// What a skipped event lacks. An adapter skips much that nobody waits for; this somebody does.
+pub(super) fn missing(plan: &Plan, decision: contract::Decision) -> Option<Reason> {
+    let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
+    Some(Reason::new("value_missing", plan.secrets.mask(&check.detail)))
+}
+
+/// Never owed, and kept in the log all the same, so that people find out why nothing was sent.
+fn noted(event: &Arc<Event>, postback: &Postback, reason: Reason, now: Timestamp) -> Owed {
+    let delivery = Delivery::owed(event, postback.id, now, now).cancelled(reason, now);
+    Owed { delivery, event: None }
 }

@@ -33,6 +33,7 @@ const SHORTEST_TO_MASK: usize = 6;
 
 /// RFC 3986's unreserved characters stay as they are.
 const URL_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const URL_PATH: &AsciiSet = &URL_VALUE.remove(b'/');
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -324,7 +325,7 @@ impl Disguise {
         if self.secrets.iter().any(|it| url.host_str().is_some_and(|host| host.contains(&it.placeholder))) {
             return Err(unusable("as a host name", "it would choose where the request goes"));
         }
-        outgoing.url = self.replace(&outgoing.url, |value| utf8_percent_encode(value, URL_VALUE).to_string());
+        outgoing.url = self.replace_in_url(&outgoing.url);
         for (_, value) in &mut outgoing.headers {
             *value = self.replace(value, str::to_owned);
             if !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
@@ -374,6 +375,13 @@ impl Disguise {
         outgoing.headers.retain(|(name, _)| !headers.iter().any(|(ours, _)| name.eq_ignore_ascii_case(ours)));
         outgoing.headers.extend(headers.map(|(name, value)| (name.to_owned(), value)));
         Ok(())
+    }
+
+    /// A path may be a secret as a whole, as those of webhooks are: its slashes stay.
+    fn replace_in_url(&self, url: &str) -> String {
+        let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+        let path = self.replace(path, |value| utf8_percent_encode(value, URL_PATH).to_string());
+        path + &self.replace(query, |value| utf8_percent_encode(value, URL_VALUE).to_string())
     }
 
     fn replace(&self, text: &str, write: impl Fn(&str) -> String) -> String {

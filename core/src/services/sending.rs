@@ -27,7 +27,7 @@ use crate::storage::deliveries::{Finish, Sibling};
 
 use super::adapters::{Call, Faults, Standing as AdapterStanding, blocking, key_of};
 use super::plan::Plan;
-use super::routing::Owed;
+use super::routing::{self, Owed};
 use super::secrets::SecretError;
 use super::wire;
 
@@ -325,6 +325,9 @@ fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp)
         log.extend(lines(plan, session.log()));
         match decided {
             Ok(decision) if decision.verdict == contract::Verdict::Skip => {
+                if let Some(reason) = routing::missing(plan, decision.clone()) {
+                    return Rendered::Skipped(reason);
+                }
                 let why = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
                 let why = why.unwrap_or_else(|| "it does not want this event".to_owned());
                 let sentence = format!("the adapter skipped it: {}", plan.secrets.mask(&why));

@@ -48,7 +48,7 @@ impl TryFrom<Model> for Delivery {
 pub const QUEUE: Queue =
     Queue { table: "deliveries", owed: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
 
-/// Adds what is owed, those that have a lease to the holder of `claim`. The pair of event and postback decides the
+/// Adds what is owed or was never to be sent, those that have a lease to the holder of `claim`. The pair of event and postback decides the
 /// id, so adding twice adds once.
 pub async fn insert(
     tx: &impl ConnectionTrait,
@@ -56,7 +56,7 @@ pub async fn insert(
     claim: Option<i64>,
 ) -> Result<u64, DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text]);
+    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text, Big]);
     for it in deliveries {
         rows.push([
             it.id.into(),
@@ -74,12 +74,14 @@ pub async fn insert(
             claim.filter(|_| it.lease_until.is_some()).into(),
             it.reason.as_ref().map(|reason| reason.code.clone()).into(),
             it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            it.settled_at.into(),
         ]);
     }
     rows.execute(
         tx,
         "INSERT INTO deliveries (id, event_id, postback_id, conversion_id, revision, affiliate_id, state, due_at,
-             attempts, attempts_before_retry, created_at, lease_until, claim, reason_code, reason) {rows} ON CONFLICT (id) DO NOTHING",
+             attempts, attempts_before_retry, created_at, lease_until, claim, reason_code, reason, settled_at)
+         {rows} ON CONFLICT (id) DO NOTHING",
         vec![],
     )
     .await

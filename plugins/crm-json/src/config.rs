@@ -1,5 +1,7 @@
 //! What a person configures, its templates parsed once, and the request that comes of it.
 
+use std::collections::BTreeMap;
+
 use postrider_sdk::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -7,9 +9,8 @@ use serde::de::IgnoredAny;
 use crate::context::Wanted;
 use crate::headers::Header;
 use crate::helpers::TOKEN;
-use crate::inspect::{Budget, Reads};
+use crate::inspect::{Budget, Reads, SECRET};
 use crate::sample;
-use crate::success::Success;
 use crate::template::{Encoding, Template, unfit};
 
 #[derive(Deserialize)]
@@ -20,12 +21,15 @@ pub struct Config {
     headers: Vec<Header>,
     body: Template,
     token: Option<Secret>,
+    secrets: Secrets,
     signing_secrets: Vec<Secret>,
     pub success: Option<Success>,
-    /// Whether a template says where the token goes.
-    places_token: bool,
+    reads: Reads,
     wanted: Wanted,
 }
+
+/// By name. This adapter sees placeholders; the host puts the secrets themselves into the finished request.
+pub type Secrets = BTreeMap<String, Secret>;
 
 /// The same as it is written.
 #[derive(Deserialize)]
@@ -37,6 +41,8 @@ struct Written {
     headers: Vec<WrittenHeader>,
     body: String,
     token: Option<Secret>,
+    #[serde(default)]
+    secrets: Secrets,
     #[serde(default)]
     signing_secrets: Vec<Secret>,
     success: Option<Success>,
@@ -70,13 +76,14 @@ impl From<Written> for Config {
         let templates = [&url, &body].into_iter().chain(headers.iter().map(Header::value));
         let reads = templates.fold(Reads::default(), |reads, template| reads.and(template.reads()));
         Self {
-            places_token: reads.has(TOKEN),
-            wanted: Wanted::from(&reads),
+            wanted: Wanted::new(&reads, &written.secrets),
+            reads,
             method: match written.method {
                 Method::Post => HttpMethod::Post,
                 Method::Put => HttpMethod::Put,
                 Method::Patch => HttpMethod::Patch,
             },
+            secrets: written.secrets,
             signing_secrets: written.signing_secrets,
             success: written.success,
             url,
@@ -93,10 +100,11 @@ impl Config {
         let mut issues = self.url.url_issues("/url");
         issues.extend(Header::issues(&self.headers));
         issues.extend(self.body.issues("/body"));
-        if self.token.is_none() && self.places_token {
+        if self.token.is_none() && self.places_token() {
             issues.push(ConfigIssue::new("/token", "A template has {{token}}, but there is no token."));
         }
-        issues.extend(self.success.as_ref().and_then(Success::issue));
+        self.misplaced_secrets(&mut issues);
+        issues.extend(self.success.as_ref().and_then(|success| success.issue("/success")));
         if issues.is_empty()
             && let Err(error) = self.request(&sample::approved_conversion())
         {
@@ -104,6 +112,26 @@ impl Config {
             issues.push(ConfigIssue::new(error.path.unwrap_or_default(), message));
         }
         issues
+    }
+
+    /// Whether a template says where the token goes.
+    fn places_token(&self) -> bool {
+        self.reads.has(TOKEN)
+    }
+
+    fn misplaced_secrets(&self, issues: &mut Vec<ConfigIssue>) {
+        for name in self.reads.secrets().filter(|name| !self.secrets.contains_key(*name)) {
+            let message = format!("A template has {{{{{SECRET}.{name}}}}}, but there is no such secret.");
+            issues.push(ConfigIssue::new("/secrets", message));
+        }
+        for name in self.secrets.keys().filter(|name| !self.reads.secrets().any(|read| read == *name)) {
+            let message = format!("Nothing sends this secret: write {{{{{SECRET}.{name}}}}} where it belongs.");
+            issues.push(ConfigIssue::new(format!("/secrets/{name}"), message));
+        }
+        if self.reads.everything() && !self.secrets.is_empty() {
+            let message = "{{json this}} would send the secrets as well; name the groups that you need.";
+            issues.push(ConfigIssue::new("/body", message));
+        }
     }
 
     pub fn request(&self, event: &Event) -> Result<Request, AdapterError> {
@@ -116,7 +144,7 @@ impl Config {
             ));
         }
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
-        if let Some(token) = self.token.as_ref().filter(|_| !self.places_token) {
+        if let Some(token) = self.token.as_ref().filter(|_| !self.places_token()) {
             headers.push(Field { name: "Authorization".into(), value: format!("Bearer {}", token.placeholder()) });
         }
         for (index, header) in self.headers.iter().enumerate() {

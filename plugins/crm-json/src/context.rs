@@ -5,7 +5,8 @@
 use postrider_sdk::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::inspect::Reads;
+use crate::config::Secrets;
+use crate::inspect::{Reads, SECRET};
 
 /// The groups and their fields. `attributes` and `sub_ids` hold pairs of any name.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -69,25 +70,29 @@ pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
 pub struct Wanted {
     macros: Vec<&'static Macro>,
     groups: Vec<&'static str>,
+    /// What stands for each secret.
+    secrets: Option<Value>,
 }
 
-impl From<&Reads> for Wanted {
-    fn from(reads: &Reads) -> Self {
+impl Wanted {
+    pub fn new(reads: &Reads, secrets: &Secrets) -> Self {
+        let placeholders = secrets.iter().map(|(name, secret)| (name.clone(), secret.placeholder().into()));
         let macros = macros::describe();
         let macros = macros.iter().filter(|known| reads.wants(&known.token));
         Self {
             macros: macros.filter_map(|known| macros::find(&known.token)).collect(),
             groups: GROUPS.iter().map(|(group, _)| *group).filter(|group| reads.wants(group)).collect(),
+            secrets: (!secrets.is_empty()).then(|| Value::Object(placeholders.collect())),
         }
     }
-}
 
-impl Wanted {
     pub fn of(&self, event: &Event) -> handlebars::Context {
         let macros = self.macros.iter().map(|known| (known.token(), known.value(event).into_owned().into()));
         let groups = self.groups.iter().map(|group| (*group, group_of(event, group)));
+        let secrets = self.secrets.iter().map(|secrets| (SECRET, secrets.clone()));
+        let all = macros.chain(groups).chain(secrets);
         let mut context = handlebars::Context::null();
-        *context.data_mut() = Value::Object(macros.chain(groups).map(|(name, value)| (name.into(), value)).collect());
+        *context.data_mut() = Value::Object(all.map(|(name, value)| (name.into(), value)).collect());
         context
     }
 }

@@ -9,21 +9,6 @@ pub struct Header {
     value: Template,
 }
 
-/// These describe the connection or the message; the server refuses a request that sets them.
-const SERVERS_OWN: [&str; 11] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 impl Header {
     pub fn new(name: String, value: Template) -> Self {
         Self { name, value }
@@ -33,28 +18,18 @@ impl Header {
         &self.value
     }
 
-    pub fn issues(headers: &[Self]) -> Vec<ConfigIssue> {
+    pub fn issues(all: &[Self]) -> Vec<ConfigIssue> {
+        let names: Vec<&str> = all.iter().map(|header| header.name.as_str()).collect();
         let mut issues = Vec::new();
-        for (index, header) in headers.iter().enumerate() {
-            let repeated = headers[..index].iter().any(|earlier| earlier.name.eq_ignore_ascii_case(&header.name));
-            let problem = header.name_problem().or(repeated.then_some("This header is there already."));
+        for (index, header) in all.iter().enumerate() {
+            let problem = headers::name_problem(&names[..=index]);
             issues.extend(problem.map(|problem| ConfigIssue::new(format!("/headers/{index}/name"), problem)));
             let path = format!("/headers/{index}/value");
             issues.extend(header.value.issues(&path));
-            if !header.value.source().bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-                issues.push(ConfigIssue::new(path, "A header may have letters, digits and signs of ASCII only."));
-            }
+            let problem = headers::value_problem(header.value.source());
+            issues.extend(problem.map(|problem| ConfigIssue::new(path, problem)));
         }
         issues
-    }
-
-    fn name_problem(&self) -> Option<&'static str> {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(token) {
-            return Some("A header's name has letters, digits and hyphens only.");
-        }
-        let own = SERVERS_OWN.iter().any(|own| own.eq_ignore_ascii_case(&self.name));
-        own.then_some("This header is set by the server itself.")
     }
 
     pub fn render(&self, index: usize, context: &handlebars::Context) -> Result<Field, AdapterError> {

@@ -14,6 +14,8 @@ use crate::helpers;
 
 /// Blocks in blocks, `{{else if}}` in one template, and brackets in one expression: parser and renderer descend into each.
 const DEEPEST: usize = 8;
+/// The group of the configuration's secrets: `{{secret.api_key}}`.
+pub const SECRET: &str = "secret";
 /// Lists in one template, and expressions in one list, which are rendered for each of its entries.
 const LISTS: usize = 2;
 const REPEATED_EXPRESSIONS: usize = 10;
@@ -53,6 +55,7 @@ impl Budget {
 #[derive(Default, Debug)]
 pub struct Reads {
     names: BTreeSet<String>,
+    secrets: BTreeSet<String>,
     /// The context as a whole, as in `{{json this}}`.
     everything: bool,
 }
@@ -66,8 +69,18 @@ impl Reads {
         self.everything || self.has(name)
     }
 
+    pub fn everything(&self) -> bool {
+        self.everything
+    }
+
+    /// The names of the secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
+    }
+
     pub fn and(mut self, other: &Self) -> Self {
         self.names.extend(other.names.iter().cloned());
+        self.secrets.extend(other.secrets.iter().cloned());
         self.everything |= other.everything;
         self
     }
@@ -174,6 +187,9 @@ _ => self.problem("Partials and decorators are not available here."),
             Parameter::Path(Path::Relative((_, raw))) if raw == helpers::TOKEN => {
                 self.reads.names.insert(raw.clone());
             }
+            Parameter::Path(Path::Relative((segments, _))) if scope == Scope::Top && secret(segments).is_some() => {
+                self.reads.secrets.extend(secret(segments).map(str::to_owned));
+            }
             name => self.parameter(name, scope),
         }
     }
@@ -261,12 +277,25 @@ _ => self.problem("Partials and decorators are not available here."),
         if name == helpers::TOKEN {
             return self.problem("{{token}} stands alone: a secret cannot be changed or compared.");
         }
+        if name == SECRET {
+            return self.problem(
+                "{{secret.name}} stands alone and outside of {{#with}} and {{#each}}: a secret cannot be changed or compared.",
+            );
+        }
         self.reads.names.insert(name.to_owned());
         if scope == Scope::Top
             && let Some(problem) = context::unknown(name, field)
         {
             self.problem(problem);
         }
+    }
+}
+
+/// `api_key` of `secret.api_key`.
+fn secret(segments: &[PathSeg]) -> Option<&str> {
+    match segments {
+        [PathSeg::Named(group), PathSeg::Named(name)] if group == SECRET => Some(name),
+        _ => None,
     }
 }
 

@@ -10,10 +10,8 @@ mod helpers;
 mod inspect;
 mod moment;
 mod sample;
-mod success;
 mod template;
 
-use postrider_sdk::classify_by_status;
 use postrider_sdk::prelude::*;
 
 use crate::config::Config;
@@ -42,12 +40,8 @@ impl Adapter for CrmJson {
         config.request(event)
     }
 
-    /// By the status; and for services that answer 200 to everything, by what else they say.
     fn classify(_: &Context, config: &Config, _: &Request, response: &Response) -> Result<Outcome, AdapterError> {
-        Ok(match (&config.success, classify_by_status(response)) {
-            (Some(success), Outcome::Accepted(_)) => success.classify(response),
-            (_, outcome) => outcome,
-        })
+        Ok(success::classify(config.success.as_ref(), response))
     }
 }
 

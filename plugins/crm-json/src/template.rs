@@ -125,25 +125,12 @@ impl std::io::Write for Bounded {
 fn encode(value: &str, encoding: Encoding) -> String {
     match encoding {
         Encoding::Url => url::encode(value),
-        Encoding::Header => header_safe(value),
+        Encoding::Header => headers::encode(value.into()).into_owned(),
         Encoding::Json => {
             let quoted = serde_json::Value::from(value).to_string();
             quoted[1..quoted.len() - 1].to_owned()
         }
     }
-}
-
-/// What a header cannot carry (line breaks, letters beyond ASCII) is sent as `%XX`.
-fn header_safe(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        if matches!(c, ' '..='~') {
-            out.push(c);
-        } else {
-            url::encode_into(&mut out, c.encode_utf8(&mut [0; 4]));
-        }
-    }
-    out
 }
 
 fn unreadable(error: &TemplateError) -> String {

@@ -5,15 +5,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use postrider_sdk::prelude::*;
-use postrider_sdk::tokens::Template;
-use serde::Deserialize;
+use postrider_sdk::tokens::{Syntax, Template};
+use serde::{Deserialize, Deserializer};
 
 use crate::headers::Header;
-use crate::success::Success;
+use crate::token::{self, SECRET, Secrets, Token};
 
 #[derive(Deserialize)]
 pub struct Config {
-    base_url: Option<Template<&'static Macro>>,
+    #[serde(default, deserialize_with = "template")]
+    base_url: Option<Template<Token>>,
     #[serde(default)]
     pub method: Method,
     #[serde(default)]
@@ -24,13 +25,15 @@ pub struct Config {
     custom: Vec<Custom>,
     #[serde(default)]
     headers: Vec<Header>,
+    #[serde(default)]
+    secrets: Secrets,
     pub success: Option<Success>,
     #[serde(default)]
     statuses: Statuses,
     pub fields: Option<inbound::Names>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     #[default]
@@ -50,8 +53,12 @@ pub enum BodyFormat {
 #[derive(Deserialize)]
 struct Parameter {
     name: String,
-    #[serde(rename = "macro")]
-    token: Token,
+    /// Or why it is none.
+    #[serde(rename = "macro", deserialize_with = "token")]
+    token: Result<Token, String>,
+    /// Without its value the tracker could do nothing with the request.
+    #[serde(default)]
+    required: bool,
 }
 
 /// A fixed pair. The value may be empty, since a pasted URL may carry `flag=`.
@@ -61,18 +68,13 @@ struct Custom {
     value: String,
 }
 
-#[derive(Deserialize)]
-#[serde(from = "String")]
-enum Token {
-    Known(&'static Macro),
-    /// Why it is none.
-    Unknown(String),
+fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<Token, String>, D::Error> {
+    String::deserialize(deserializer).map(|token| Token::resolve(&token))
 }
 
-impl From<String> for Token {
-    fn from(token: String) -> Self {
-        macros::resolve(&token).map_or_else(Self::Unknown, Self::Known)
-    }
+pub fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Template<Token>>, D::Error> {
+    let source = Option::<String>::deserialize(deserializer)?;
+    Ok(source.map(|source| Template::parse(source, Syntax::CURLY, Token::resolve)))
 }
 
 /// The tracker's words for our statuses; ours where it has none.
@@ -100,16 +102,17 @@ impl Config {
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = self.base_url.as_ref().map(|url| url.url_issues("/base_url")).unwrap_or_default();
         for (index, parameter) in self.parameters.iter().enumerate() {
-            if let Token::Unknown(problem) = &parameter.token {
+            if let Err(problem) = &parameter.token {
                 issues.push(ConfigIssue::new(format!("/parameters/{index}/macro"), problem));
             }
         }
+        self.misplaced_secrets(&mut issues);
         self.repeated_names(&mut issues);
         if self.body == BodyFormat::Json && matches!(self.method, Method::Get) {
             issues.push(ConfigIssue::new("/body", "A JSON body is sent by POST only; set the method to POST."));
         }
         issues.extend(Header::issues(&self.headers));
-        issues.extend(self.success.iter().filter_map(Success::issue));
+        issues.extend(self.success.iter().filter_map(|success| success.issue("/success")));
         if self.fields.as_ref().is_some_and(|names| names.click_id.is_none() && names.transaction_id.is_none()) {
             let message = "Say which parameter carries the click id or the transaction id; without one of them no report can be matched.";
             issues.push(ConfigIssue::new("/fields/click_id", message));
@@ -117,10 +120,37 @@ impl Config {
         issues
     }
 
+    /// Every token, with the JSON pointer of its place.
+    fn tokens(&self) -> impl Iterator<Item = (String, &Token)> {
+        let url = self.base_url.iter().flat_map(Template::tokens).map(|token| ("/base_url".to_owned(), token));
+        let parameters = self.parameters.iter().enumerate();
+        let parameters =
+            parameters.filter_map(|(index, it)| Some((format!("/parameters/{index}/macro"), it.token.as_ref().ok()?)));
+        let headers = self.headers.iter().enumerate().flat_map(|(index, header)| {
+            let tokens = header.value.iter().flat_map(Template::tokens);
+            tokens.map(move |token| (format!("/headers/{index}/value"), token))
+        });
+        url.chain(parameters).chain(headers)
+    }
+
+    fn misplaced_secrets(&self, issues: &mut Vec<ConfigIssue>) {
+        let missing = self.tokens().filter_map(|(path, it)| Some(ConfigIssue::new(path, it.problem(&self.secrets)?)));
+        issues.extend(missing);
+        issues.extend(token::unused(&self.secrets, self.tokens().map(|(_, token)| token)));
+        for (index, custom) in self.custom.iter().enumerate() {
+            if custom.value.contains(&format!("{{{SECRET}")) {
+                let message = format!(
+                    "A fixed value is sent as it is. For a secret make a parameter with the macro {SECRET}… of it."
+                );
+                issues.push(ConfigIssue::new(format!("/custom/{index}/value"), message));
+            }
+        }
+    }
+
     /// A tracker keeps the first or the last of two equal names; nobody could say which.
     fn repeated_names(&self, issues: &mut Vec<ConfigIssue>) {
-        let parameters = self.parameters.iter().map(|parameter| &parameter.name).enumerate();
-        let custom = self.custom.iter().map(|custom| &custom.name).enumerate();
+        let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str()).enumerate();
+        let custom = self.custom.iter().map(|custom| custom.name.as_str()).enumerate();
         let paths = parameters
             .map(|(index, name)| (format!("/parameters/{index}/name"), name))
             .chain(custom.map(|(index, name)| (format!("/custom/{index}/name"), name)));
@@ -133,13 +163,34 @@ impl Config {
                 first.insert(name, path);
             }
         }
+        // A body's names are its own.
+        let url = self.base_url.as_ref().filter(|_| self.method == Method::Get);
+        let query = url.and_then(|url| url.source().split('#').next()?.split_once('?')).map(|(_, query)| query);
+        for (name, _) in query.into_iter().flat_map(url::pairs) {
+            if let Some(path) = first.get(name.as_str()) {
+                let message = format!(
+                    "Its query has '{name}' already, as does {path}: take it out of the URL, or it is sent twice."
+                );
+                issues.push(ConfigIssue::new("/base_url", message));
+            }
+        }
+    }
+
+    /// Why there is nothing to send for this event: a parameter that the tracker can't do without has no value.
+    pub fn missing(&self, event: &Event) -> Option<String> {
+        self.parameters.iter().filter(|parameter| parameter.required).find_map(|parameter| match &parameter.token {
+            Ok(Token::Macro(known)) if known.value(event).is_empty() => {
+                Some(format!("the parameter \"{}\" is required, but {}", parameter.name, known.absence(event)))
+            }
+            _ => None,
+        })
     }
 
     pub fn url(&self, event: &Event) -> Result<String, AdapterError> {
         let base_url = self.base_url.as_ref().ok_or_else(|| {
             AdapterError::invalid_config("/base_url", "This configuration only receives: it has no URL to send to.")
         })?;
-        base_url.render_url("/base_url", |known| self.value(known, event))
+        base_url.render_url("/base_url", |token| self.value(token, event))
     }
 
     /// The pairs encoded for a query or a form: parameters, then fixed values, in the order of the configuration.
@@ -167,8 +218,8 @@ impl Config {
     fn each_pair(&self, event: &Event, mut push: impl FnMut(&str, &str)) -> Result<(), AdapterError> {
         for (index, parameter) in self.parameters.iter().enumerate() {
             match &parameter.token {
-                Token::Known(known) => push(&parameter.name, &self.value(known, event)),
-                Token::Unknown(problem) => {
+                Ok(token) => push(&parameter.name, &self.value(token, event)),
+                Err(problem) => {
                     return Err(AdapterError::invalid_config(format!("/parameters/{index}/macro"), problem));
                 }
             }
@@ -180,12 +231,18 @@ impl Config {
     }
 
     pub fn headers(&self, event: &Event) -> Result<Vec<Field>, AdapterError> {
-        let render = |(index, header): (usize, &Header)| header.render(index, |known| self.value(known, event));
+        let render = |(index, header): (usize, &Header)| header.render(index, |token| self.value(token, event));
         self.headers.iter().enumerate().map(render).collect()
     }
 
-    /// The value of a macro, statuses in the tracker's words.
-    fn value<'a>(&'a self, known: &Macro, event: &'a Event) -> Cow<'a, str> {
+    /// The value of a macro, statuses in the tracker's words; what stands for a secret.
+    fn value<'a>(&'a self, token: &Token, event: &'a Event) -> Cow<'a, str> {
+        let known = match token {
+            Token::Macro(known) => known,
+            Token::Secret(name) => {
+                return self.secrets.get(name).map(Secret::placeholder).unwrap_or_default().into();
+            }
+        };
         let value = known.value(event);
         if !matches!(known.token(), "status" | "previous_status") {
             return value;

@@ -7,9 +7,8 @@
 
 mod config;
 mod headers;
-mod success;
+mod token;
 
-use postrider_sdk::classify_by_status;
 use postrider_sdk::inbound::Parameters;
 use postrider_sdk::prelude::*;
 
@@ -38,10 +37,18 @@ impl Adapter for MacroUrl {
         config.issues()
     }
 
+    /// A tracker that gets a request without its click id books it to nothing, and nobody would notice.
+    fn decide(_: &Context, config: &Config, event: &Event) -> Result<Decision, AdapterError> {
+        Ok(config.missing(event).map_or_else(Decision::fire, Decision::missing))
+    }
+
     /// GET puts the parameters and then the fixed values behind the base URL's own query;
     /// POST sends the same pairs as a form or as JSON. A macro without a value is sent as an empty one (`name=`),
-    /// so that a tracker always sees the same names.
+    /// so that a tracker always sees the same names; a required one stops it.
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
+        if let Some(missing) = config.missing(event) {
+            return Err(AdapterError::invalid_event(missing));
+        }
         let base = config.url(event)?;
         let request = match (config.method, config.body) {
             (Method::Get, _) => Request::get(url::append_encoded_query(&base, &config.pairs(event)?)),
@@ -53,12 +60,8 @@ impl Adapter for MacroUrl {
         Ok(Request { headers: config.headers(event)?, ..request })
     }
 
-    /// By the status; and where the tracker answers 200 to everything, by what else it says.
     fn classify(_: &Context, config: &Config, _: &Request, response: &Response) -> Result<Outcome, AdapterError> {
-        Ok(match (&config.success, classify_by_status(response)) {
-            (Some(success), Outcome::Accepted(_)) => success.classify(response),
-            (_, outcome) => outcome,
-        })
+        Ok(success::classify(config.success.as_ref(), response))
     }
 
     /// One conversion per request, in the network's own words.

@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod reports;
+mod secrets;
 
 use serde_json::{Value, json};
 
@@ -267,6 +268,46 @@ fn an_unknown_macro_is_named_with_its_place() {
 }
 
 #[test]
+fn a_tracker_that_needs_a_value_is_not_called_without_it() {
+    let ctx = Context { now: 0, attempt: 1, dry_run: true, idempotency_key: String::new() };
+    let config = config(json!({"base_url": "https://t.example/", "parameters": [
+        {"name": "sum", "macro": "payout"}, {"name": "cid", "macro": "external_click_id", "required": true}]}));
+    assert_eq!(MacroUrl::validate(&config), []);
+    assert_eq!(MacroUrl::decide(&ctx, &config, &full()).expect("it decides").verdict, Verdict::Fire);
+    let mut without = full();
+    without.click.as_mut().expect("it has one").external_id = None;
+    for (event, why) in
+        [(without, "the click has no external click id; add"), (bare(Action::Click), "no click is known")]
+    {
+        let decision = MacroUrl::decide(&ctx, &config, &event).expect("it decides");
+        let [check] = decision.checks.as_slice() else { panic!("one check decides") };
+        assert_eq!((decision.verdict, check.name.as_str(), check.passed), (Verdict::Skip, "missing", false));
+        let sentence = format!("the parameter \"cid\" is required, but {why}");
+        assert!(check.detail.starts_with(&sentence), "{}", check.detail);
+        let error = MacroUrl::render(&ctx, &config, &event).expect_err("nothing can be sent");
+        assert_eq!((error.kind, error.message), (ErrorKind::InvalidEvent, check.detail.clone()));
+    }
+}
+
+#[test]
+fn blanks_inside_of_braces_do_no_harm() {
+    let request = render(json!({"base_url": "https://t.example/{ action }?s={ status}"}), &bare(Action::Click));
+    assert_eq!(request.url, "https://t.example/click?s=");
+}
+
+#[test]
+fn what_the_base_url_sends_already_is_not_sent_twice() {
+    let config = |method: &str| {
+        json!({"base_url": "https://t.example/?visitor_id={click_id}&x=1#y", "method": method,
+            "parameters": [{"name": "visitor_id", "macro": "external_click_id"}]})
+    };
+    let message =
+        "Its query has 'visitor_id' already, as does /parameters/0/name: take it out of the URL, or it is sent twice.";
+    assert_eq!(issues(config("GET")), [("/base_url".to_owned(), message.to_owned())]);
+    assert_eq!(issues(config("POST")), []);
+}
+
+#[test]
 fn a_name_may_be_used_once() {
     let found = issues(json!({
         "base_url": "https://t.example/",
@@ -342,7 +383,7 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
         }
     }
     let schema: Value = serde_json::from_str(&MacroUrl::describe().config_schema).expect("it is JSON");
-    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(9));
+    assert_eq!(schema["properties"].as_object().map(serde_json::Map::len), Some(10));
     fields(&schema);
 }
 

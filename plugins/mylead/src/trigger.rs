@@ -26,6 +26,11 @@ impl Trigger {
         let detail = format!("fires on {}, the lead is {}", self.word(), change.word());
         if self == Self::Any || self == change {
             Decision::fire_because("trigger", detail)
+        } else if self == Self::Available {
+            Decision::skip(
+                "trigger",
+                format!("{detail}; that is told by events, so set the postback's action to event"),
+            )
         } else {
             Decision::skip("trigger", detail)
         }

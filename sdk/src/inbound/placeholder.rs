@@ -1,6 +1,6 @@
 //! Values that are none: empty ones, macros that nobody replaced, and tests.
 
-use crate::url;
+use crate::{marks, url};
 
 /// Why a value says nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,26 +11,6 @@ pub enum Placeholder {
     /// `test`, `test_click_id`, `TEST-1`: somebody tries whether the URL answers.
     Test,
 }
-
-/// How networks and trackers mark a macro, the longer marks first.
-const MARKS: [(&str, &str); 16] = [
-    ("!!!", "!!!"),
-    ("[[[", "]]]"),
-    ("${(", ")!}"),
-    ("{!", "!}"),
-    ("${", "}"),
-    ("#{", "}"),
-    ("{{", "}}"),
-    ("##", "##"),
-    ("!!", "!!"),
-    ("%%", "%%"),
-    ("{", "}"),
-    ("[", "]"),
-    ("(", ")"),
-    ("#", "#"),
-    ("%", "%"),
-    ("<", ">"),
-];
 
 /// What is wrong with a value, if it is no real one.
 pub fn placeholder(value: &str) -> Option<Placeholder> {
@@ -45,10 +25,7 @@ pub fn placeholder(value: &str) -> Option<Placeholder> {
 }
 
 fn is_macro(value: &str) -> bool {
-    let marked = |(open, close): &(&str, &str)| {
-        value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(is_name)
-    };
-    MARKS.iter().any(marked) || has_curly_macro(value)
+    marks::insides(value).any(is_name) || has_curly_macro(value)
 }
 
 /// `sub1`, `click.publisher.id`, `url(sid)`, `Commission Amount`.
@@ -105,6 +82,7 @@ mod tests {
             "%5Bml_sub1%5D",
             "{amount50%}",
             "%%CLICK%%",
+            "__CLICK__",
             " {click_id} ",
         ] {
             assert_eq!(placeholder(value), Some(Placeholder::Unreplaced), "{value}");

@@ -1,27 +1,7 @@
-//! How networks and trackers mark a token: `{x}`, `[x]`, `##x##` and a dozen more.
+//! The tokens of a text, however a network marks them (`postrider_sdk::marks` has the list).
 
-/// Opening and closing marks. Where one begins like another, the longer one is first.
-const MARKS: [(&str, &str); 17] = [
-    ("!!!", "!!!"),
-    ("[[[", "]]]"),
-    ("${(", ")!}"),
-    ("{!", "!}"),
-    ("${", "}"),
-    ("#{", "}"),
-    ("{{", "}}"),
-    ("##", "##"),
-    ("!!", "!!"),
-    ("%%", "%%"),
-    ("{", "}"),
-    ("[", "]"),
-    ("<", ">"),
-    ("(", ")"),
-    ("#", "#"),
-    ("%", "%"),
-    ("__", "__"),
-];
-/// Those at the end may stand for themselves in a longer text (`%C3%A9`), so they count around a whole value only.
-const CLEAR: usize = MARKS.len() - 4;
+use postrider_sdk::marks;
+
 /// Longer ones are no names.
 const NAME_BYTES: usize = 64;
 
@@ -47,7 +27,7 @@ impl Token<'_> {
 
 /// The token that the whole value is.
 pub(super) fn whole(value: &str) -> Option<Token<'_>> {
-    let name = MARKS.iter().find_map(|(open, close)| named(value.strip_prefix(open)?.strip_suffix(close)?))?;
+    let name = marks::insides(value).find_map(named)?;
     Some(Token { marked: value, name })
 }
 
@@ -91,7 +71,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 /// The token that this text begins with.
 fn token_at(text: &str) -> Option<Token<'_>> {
-    MARKS[..CLEAR].iter().find_map(|(open, close)| {
+    marks::CLEAR.iter().find_map(|(open, close)| {
         let rest = text.strip_prefix(open)?;
         let near = &rest[..rest.floor_char_boundary(NAME_BYTES + close.len())];
         let inner = near.find(close)?;
@@ -99,8 +79,33 @@ fn token_at(text: &str) -> Option<Token<'_>> {
     })
 }
 
-/// `payout`, `click.publisher.clickId`, `url(sid)`. The name of the last one is `sid`.
+/// Where the fragment of a URL begins: at the first # that marks no token.
+pub(super) fn fragment_at(url: &str) -> Option<usize> {
+    let mut at = 0;
+    while at < url.len() {
+        let rest = &url[at..];
+        // `#x#` stands around a whole value only, which begins behind = or /.
+        let hashed = || whole_until_hash(rest).filter(|_| url[..at].ends_with(['=', '/']));
+        match token_at(rest).map(|token| token.marked.len()).or_else(hashed) {
+            Some(length) => at += length,
+            None if rest.starts_with('#') => return Some(at),
+            None => at += rest.chars().next().map_or(1, char::len_utf8),
+        }
+    }
+    None
+}
+
+/// The length of `#x#` at the beginning.
+fn whole_until_hash(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix('#')?;
+    let near = &inner[..inner.floor_char_boundary(NAME_BYTES + 1)];
+    let end = near.find('#')?;
+    named(&near[..end]).map(|_| end + 2)
+}
+
+/// `payout`, `click.publisher.clickId`, `url(sid)`. The name of the last one is `sid`. People put blanks around it.
 fn named(inner: &str) -> Option<&str> {
+    let inner = inner.trim();
     let name = match inner.split_once('(') {
         Some((function, argument)) if function.chars().all(|c| c.is_ascii_alphabetic()) => {
             argument.strip_suffix(')')?
@@ -126,7 +131,7 @@ mod tests {
     fn every_mark_is_known_around_a_value() {
         for value in [
             "{x}", "{{x}}", "[x]", "[[[x]]]", "#x#", "##x##", "${x}", "${(x)!}", "#{x}", "%x%", "%%x%%", "!!x!!",
-            "!!!x!!!", "__x__", "<x>", "(x)", "{!x!}", "{url(x)}",
+            "!!!x!!!", "__x__", "<x>", "(x)", "{!x!}", "{url(x)}", "{ x }", "{{ x}}", "[x ]",
         ] {
             assert_eq!(name(value), Some("x"), "{value}");
         }
@@ -135,6 +140,23 @@ mod tests {
             ["", "x", "{}", "{x", "x}", "{1}", "{x y}", "{x}{y}", "{\"a\":1}", "(12.50)", "50%", "<b>x</b>", "{()}"]
         {
             assert_eq!(name(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_told_from_a_token() {
+        for (url, fragment) in [
+            ("https://t.example/p?a=1#frag", "#frag"),
+            ("https://t.example/p?a={x}#top#x#", "#top#x#"),
+            ("https://t.example/p#a?b=1", "#a?b=1"),
+            ("https://t.example/p?a=#s2##frag", "#frag"),
+            ("https://t.example/p?a=##x###f", "#f"),
+            ("https://t.example/p?a=1#", "#"),
+        ] {
+            assert_eq!(fragment_at(url).map(|at| &url[at..]), Some(fragment), "{url}");
+        }
+        for url in ["https://t.example/p?a=#s2#&b=##x##&c=#{a.b}", "https://t.example/#x#/p", "https://t.example/"] {
+            assert_eq!(fragment_at(url), None, "{url}");
         }
     }
 

@@ -5,6 +5,8 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use percent_encoding::percent_decode_str;
 
 use marks::{Piece, Token};
@@ -23,6 +25,8 @@ pub struct Pasted {
     pub parameters: Vec<MacroParameter>,
     /// Fixed values.
     pub custom: Vec<(String, String)>,
+    /// Keys to be kept sealed, by the name that a parameter's macro has for them.
+    pub secrets: BTreeMap<String, String>,
     /// Values with tokens that name no macro of ours: somebody must choose. Those of the address are named `base_url`.
     pub unknown: Vec<(String, String)>,
 }
@@ -41,11 +45,11 @@ const BASE_URL: &str = "base_url";
 
 /// Splits `text`. `is_macro` says which names the adapter knows.
 pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotAUrl> {
-    // A page's source and some manuals write & as &amp;.
-    let text = text.trim().replace("&amp;", "&");
+    let text = plain(text);
     let lower = text.to_ascii_lowercase();
+    let has_blanks = |piece: &Piece<'_>| matches!(piece, Piece::Text(text) if text.contains(char::is_whitespace));
     let valid = (lower.starts_with("http://") || lower.starts_with("https://"))
-        && !text.contains(char::is_whitespace)
+        && !marks::pieces(&text).iter().any(has_blanks)
         && text.split("//").nth(1).is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
     if !valid {
         return Err(NotAUrl(text.chars().take(200).collect()));
@@ -66,7 +70,54 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     Ok(pasted)
 }
 
+/// A URL as it was meant: a page's source and some manuals write & as &amp;, and what follows # is never sent.
+fn plain(text: &str) -> String {
+    let mut text = text.trim().replace("&amp;", "&");
+    if let Some(at) = marks::fragment_at(&text) {
+        text.truncate(at);
+    }
+    text
+}
+
+/// A pasted URL without those parameters of its query that are filled in anyway: people leave them in, token and all.
+pub fn without_parameters(url: &str, names: &[&str]) -> String {
+    let url = plain(url);
+    let Some((address, query)) = url.split_once('?') else { return url };
+    let is_other = |pair: &&str| !names.contains(&decoded(pair.split('=').next().unwrap_or_default()).as_str());
+    let kept: Vec<_> = query.split('&').filter(is_other).collect();
+    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
+}
+
+/// The first part of a text that is a token of some network, as `${SUBID}` in a URL.
+pub fn token_in(text: &str) -> Option<&str> {
+    marks::pieces(text).into_iter().find_map(|piece| match piece {
+        Piece::Token(token) if !token.is_angled() => Some(token.marked),
+        _ => None,
+    })
+}
+
 impl Pasted {
+    /// Makes secrets of the fixed values that look like keys.
+    pub fn seal_keys(&mut self) {
+        let is_key = |(name, value): &(String, String)| !value.is_empty() && names::is_key(name);
+        let (keys, custom): (Vec<_>, _) = std::mem::take(&mut self.custom).into_iter().partition(is_key);
+        self.custom = custom;
+        for (name, value) in keys {
+            let secret = self.name_secret(&name);
+            self.parameters.push(MacroParameter { name, r#macro: format!("secret.{secret}") });
+            self.secrets.insert(secret, value);
+        }
+    }
+
+    /// Letters, digits and underscores, and no name twice.
+    fn name_secret(&self, parameter: &str) -> String {
+        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let name: String = parameter.chars().take(30).map(letter).collect();
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names.find(|name| !self.secrets.contains_key(name)).expect("there are more numbers than secrets")
+    }
+
     /// Tokens in the path become our macros in its place.
     fn take_address(&mut self, address: &str, ours: impl Fn(&Token<'_>) -> Option<String>) {
         let address = plain_braces(address);

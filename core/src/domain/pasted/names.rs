@@ -3,6 +3,14 @@
 /// The macro that a token of this name means. `is_macro` says which ones there are.
 pub(super) fn ours(token: &str, is_macro: impl Fn(&str) -> bool) -> Option<String> {
     let known = |name: &str| is_macro(name).then(|| name.to_owned());
+    if token.strip_prefix("secret.").is_some_and(|name| !name.is_empty()) {
+        return Some(token.to_owned());
+    }
+    if THEIR_CLICK_ID.iter().any(|theirs| theirs.eq_ignore_ascii_case(token))
+        && let Some(theirs) = known("external_click_id")
+    {
+        return Some(theirs);
+    }
     candidates(token).iter().find_map(|name| {
         known(name)
             .or_else(|| known(alias(name)?))
@@ -10,6 +18,10 @@ pub(super) fn ours(token: &str, is_macro: impl Fn(&str) -> bool) -> Option<Strin
             .or_else(|| known(by_ending(name)?))
     })
 }
+
+/// How trackers (Binom, RedTrack, Voluum, Zeropark …) write the click id that they gave out, in a postback URL of theirs. Ours
+/// is written with two words, as our macro is.
+const THEIR_CLICK_ID: [&str; 2] = ["clickid", "cid"];
 
 /// The name in our spelling, then its last part and its first part if it has points: `lead.Sub1` is `lead_sub1`,
 /// `sub1`, `lead`. Each also with the break between words that some leave out.
@@ -122,6 +134,31 @@ fn by_ending(name: &str) -> Option<&'static str> {
     endings.iter().find(|(ending, _)| letters.ends_with(ending)).map(|(_, ours)| *ours)
 }
 
+/// Whether a parameter of this name carries a key or password.
+pub(super) fn is_key(parameter: &str) -> bool {
+    const KEYS: [&str; 15] = [
+        "key",
+        "token",
+        "secret",
+        "secure",
+        "password",
+        "passwd",
+        "pass",
+        "auth",
+        "hash",
+        "apikey",
+        "securitycode",
+        "verificationtoken",
+        "securitytoken",
+        "securitykey",
+        "pwd",
+    ];
+    const LAST: [&str; 4] = ["accesstoken", "authtoken", "apikey", "postbackkey"];
+    let letters: String = parameter.chars().filter(char::is_ascii_alphanumeric).collect();
+    let letters = letters.to_ascii_lowercase();
+    KEYS.contains(&letters.as_str()) || LAST.iter().any(|last| letters.ends_with(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,9 +195,13 @@ mod tests {
 
     #[test]
     fn spelling_does_not_matter() {
-        for token in ["click_id", "CLICK_ID", "clickId", "clickID", "ClickId", "click-id", "clickid", "CLICKID"] {
+        for token in ["click_id", "CLICK_ID", "Click_Id", "click-id", "url.clickid"] {
             assert_eq!(found(token).as_deref(), Some("click_id"), "{token}");
         }
+        for token in ["clickid", "clickId", "ClickID", "CLICKID", "cid", "CID", "external_click_id"] {
+            assert_eq!(found(token).as_deref(), Some("external_click_id"), "{token}");
+        }
+        assert_eq!(ours("clickid", |name| name == "click_id").as_deref(), Some("click_id"), "there is no other");
         assert_eq!(found("transactionID").as_deref(), Some("transaction_id"));
         assert_eq!(found("offerid").as_deref(), Some("offer_id"));
         assert_eq!(found("payout_minor").as_deref(), Some("payout_minor"));

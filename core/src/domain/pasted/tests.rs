@@ -93,7 +93,7 @@ fn the_urls_of_real_networks_are_taken_apart() {
 fn macros_in_the_path_and_inside_of_values_stay_where_they_are() {
     let pasted =
         split_all("https://t.example/%7BclickId%7D/[offerid].php?id=c-{subid2}%20&u={goal}x{nope}&f=1&p=[payout]");
-    assert_eq!(pasted.base_url, "https://t.example/{click_id}/{offer_id}.php?id=c-{sub2}%20");
+    assert_eq!(pasted.base_url, "https://t.example/{external_click_id}/{offer_id}.php?id=c-{sub2}%20");
     assert_eq!(pasted.unknown, [("u".into(), "{goal}x{nope}".to_owned())]);
     assert_eq!(pasted.custom, [("f".into(), "1".into())]);
     assert_eq!(pasted.parameters, [MacroParameter { name: "p".into(), r#macro: "payout".into() }]);
@@ -138,4 +138,57 @@ fn words_in_capitals_that_stand_for_a_value_are_left_to_a_person() {
     assert_eq!(pasted.unknown, [pair("cid", "REPLACE"), pair("tx", "OPTIONAL"), pair("c", "CLICK_ID")]);
     assert_eq!(pasted.custom, [pair("cur", "USD"), pair("e", "LEADGEN")]);
     assert_eq!(pasted.parameters, [MacroParameter { name: "cb".into(), r#macro: "payout".into() }]);
+}
+
+#[test]
+fn blanks_and_fragments_do_no_harm() {
+    let pasted = split_all(" https://t.example/{ offer_id }?c={ click_id }&d={{ payout}}&e=1#frag{goal} ");
+    assert_eq!(pasted.base_url, "https://t.example/{offer_id}");
+    let macros: Vec<_> = pasted.parameters.iter().map(|it| it.r#macro.as_str()).collect();
+    assert_eq!(macros, ["click_id", "payout"]);
+    assert_eq!(pasted.custom, [("e".to_owned(), "1".to_owned())]);
+    assert_eq!(split_all("https://t.example/p#a").base_url, "https://t.example/p");
+    assert_eq!(split_all("https://t.example/p?s=#s2#").parameters[0].r#macro, "sub2");
+}
+
+#[test]
+fn a_trackers_own_click_id_is_the_one_that_came_with_the_click() {
+    for (url, wanted) in [
+        ("https://track.example/click.php?cnv_id={clickid}&payout={payout}", "external_click_id"),
+        ("https://track.example/postback?clickid={clickId}&sum={payout}", "external_click_id"),
+        ("https://track.example/?cid={cid}", "external_click_id"),
+        ("https://yourtracking.com/postback?click_id={click_id}", "click_id"),
+    ] {
+        assert_eq!(split_all(url).parameters[0].r#macro, wanted, "{url}");
+    }
+}
+
+#[test]
+fn a_key_can_be_made_a_secret() {
+    let mut pasted =
+        split_all("https://t.example/pb?key=a1b2&Access-Token=t&access.token=u&event=sale&cid={cid}&token=");
+    pasted.seal_keys();
+    let fixed: Vec<_> = pasted.custom.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(fixed, ["event", "token"]);
+    let secrets: Vec<_> = pasted.secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(secrets, [("Access_Token", "t"), ("access_token", "u"), ("key", "a1b2")]);
+    assert_eq!(
+        pasted.parameters[2],
+        MacroParameter { name: "Access-Token".into(), r#macro: "secret.Access_Token".into() }
+    );
+    let again = split_all("https://t.example/{secret.key}/pb?k={secret.other}");
+    assert_eq!(
+        (again.base_url.as_str(), again.parameters[0].r#macro.as_str()),
+        ("https://t.example/{secret.key}/pb", "secret.other")
+    );
+}
+
+#[test]
+fn what_is_filled_in_anyway_is_left_out() {
+    let pasted = "https://ad.example/conversion.php?aid=1&amp;pid=&visitor_id=${SUBID}&tid=2#x";
+    assert_eq!(without_parameters(pasted, &["visitor_id"]), "https://ad.example/conversion.php?aid=1&pid=&tid=2");
+    assert_eq!(without_parameters("https://ad.example/?c={c}", &["c", "d"]), "https://ad.example/");
+    assert_eq!(without_parameters("https://ad.example/c", &["c"]), "https://ad.example/c");
+    assert_eq!(token_in("https://ad.example/?a=1&b=${SUBID}"), Some("${SUBID}"));
+    assert_eq!(token_in("https://ad.example/?a=1"), None);
 }

@@ -286,6 +286,9 @@ pub async fn test_postback(
 pub struct PastedIn {
     #[schema(example = "https://tracker.example/postback?cid={external_click_id}&payout={payout}&source=postrider")]
     url: String,
+    /// Keep fixed values that look like keys (key, token, secure, api_key …) as secrets: sealed, masked, never in a log.
+    #[serde(default)]
+    seal_keys: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -300,7 +303,7 @@ pub struct ValueOut {
     value: String,
 }
 
-/// A pasted URL, taken apart: the first four fields are a configuration of macro-url.
+/// A pasted URL, taken apart: the first five fields are a configuration of macro-url.
 #[derive(Serialize, ToSchema)]
 pub struct PastedOut {
     base_url: String,
@@ -308,6 +311,8 @@ pub struct PastedOut {
     method: &'static str,
     parameters: Vec<ParameterOut>,
     custom: Vec<ValueOut>,
+    /// Keys of the URL, if `seal_keys` asked for that.
+    secrets: BTreeMap<String, String>,
     /// Values with tokens that name no macro of ours: choose one or a fixed value.
     unknown: Vec<ValueOut>,
 }
@@ -321,7 +326,7 @@ pub async fn parse_postback(
     _: Caller,
     ApiJson(body): ApiJson<PastedIn>,
 ) -> ApiResult<Json<PastedOut>> {
-    let pasted = postbacks::parse(&app, &body.url).await?;
+    let pasted = postbacks::parse(&app, &body.url, body.seal_keys).await?;
     let values =
         |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, value)| ValueOut { name, value }).collect();
     Ok(Json(PastedOut {
@@ -333,6 +338,7 @@ pub async fn parse_postback(
             .map(|it| ParameterOut { name: it.name, r#macro: it.r#macro })
             .collect(),
         custom: values(pasted.custom),
+        secrets: pasted.secrets,
         unknown: values(pasted.unknown),
     }))
 }

@@ -1,6 +1,6 @@
 //! Templates cannot be broken out of, and say what is wrong with them.
 
-mod presets;
+mod catalogue;
 mod templates;
 
 use serde_json::{Value, json};
@@ -94,6 +94,45 @@ fn a_token_is_needed_where_it_is_placed_and_stands_alone() {
 }
 
 #[test]
+fn secrets_are_sent_where_their_names_stand() {
+    let value = json!({
+        "url": "https://crm.example/{{secret.hook}}?k={{ secret.query }}",
+        "headers": [{"name": "X-Key", "value": "Key {{secret.header}}"}],
+        "body": "{\"key\": \"{{secret.body}}\"}",
+        "secrets": {"hook": "a", "query": "b", "header": "c", "body": "d"},
+    });
+    let request = render(value, &sample()).expect("it renders");
+    assert_eq!(request.url, "https://crm.example/a?k=b");
+    assert_eq!(request.headers, [Field { name: "X-Key".into(), value: "Key c".into() }]);
+    assert_eq!(request.body.expect("it has one").bytes, br#"{"key": "d"}"#);
+}
+
+#[test]
+fn a_secret_stands_alone_and_is_there() {
+    let with =
+        |body: &str, secrets: Value| issues(json!({"url": "https://crm.example/", "body": body, "secrets": secrets}));
+    let one = || json!({"one": "1"});
+    let missing = with("[\"{{secret.two}}\"]", json!({}));
+    assert_eq!(
+        missing,
+        [("/secrets".to_owned(), "A template has {{secret.two}}, but there is no such secret.".to_owned())]
+    );
+    assert_eq!(with("[]", one())[0].0, "/secrets/one");
+    for body in [
+        "[\"{{sha256 secret.one}}\"]",
+        "[{{json secret}}]",
+        "[\"{{secret}}\"]",
+        "[\"{{#with click}}{{secret.one}}{{/with}}\"]",
+        "[{{#if (eq secret.one \"1\")}}1{{/if}}]",
+    ] {
+        let found = with(body, one());
+        assert!(found.iter().any(|(_, message)| message.contains("stands alone")), "{body}: {found:?}");
+    }
+    let all = with("[{{json this}}, \"{{secret.one}}\"]", one());
+    assert!(all[0].1.contains("would send the secrets as well"), "{all:?}");
+}
+
+#[test]
 fn headers_are_lines_of_ascii_that_the_server_does_not_own() {
     let with = |name: &str, value: &str| {
         issues(json!({"url": "https://crm.example/", "body": "{}", "headers": [{"name": name, "value": value}]}))
@@ -155,7 +194,9 @@ fn the_schema_has_a_title_and_help_for_every_field() {
     }
     let schema: Value = serde_json::from_str(&CrmJson::describe().config_schema).expect("it is JSON");
     fields(&schema);
-    for secret in [&schema["properties"]["token"], &schema["properties"]["signing_secrets"]["items"]] {
+    let properties = &schema["properties"];
+    let several = [&properties["signing_secrets"]["items"], &properties["secrets"]["additionalProperties"]];
+    for secret in [&properties["token"]].into_iter().chain(several) {
         assert_eq!((&secret["writeOnly"], &secret["format"]), (&json!(true), &json!("password")));
     }
 }

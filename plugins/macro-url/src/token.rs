@@ -1,0 +1,53 @@
+//! What can stand in braces and under "macro": a macro of Postrider, or `secret.name` for a secret of this configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postrider_sdk::prelude::*;
+
+pub enum Token {
+    Macro(&'static Macro),
+    /// Its name.
+    Secret(String),
+}
+
+/// How a secret is referred to.
+pub const SECRET: &str = "secret.";
+
+/// By name. This adapter sees placeholders; the host puts the secrets themselves into the finished request.
+pub type Secrets = BTreeMap<String, Secret>;
+
+impl Token {
+    pub fn resolve(inner: &str) -> Result<Self, String> {
+        match inner.strip_prefix(SECRET) {
+            Some(name) => Ok(Self::Secret(name.to_owned())),
+            None => macros::resolve(inner).map(Self::Macro),
+        }
+    }
+
+    /// Why this cannot be sent.
+    pub fn problem(&self, secrets: &Secrets) -> Option<String> {
+        let Self::Secret(name) = self else { return None };
+        (!secrets.contains_key(name)).then(|| {
+            let shown: String = name.chars().take(60).collect();
+            format!("There is no secret '{shown}'; add it under \"secrets\".")
+        })
+    }
+}
+
+/// A secret that is sent nowhere was entered for nothing, or its place has a mistake.
+pub fn unused<'a>(secrets: &Secrets, tokens: impl Iterator<Item = &'a Token>) -> Vec<ConfigIssue> {
+    let used: BTreeSet<&str> = tokens
+        .filter_map(|token| match token {
+            Token::Secret(name) => Some(name.as_str()),
+            Token::Macro(_) => None,
+        })
+        .collect();
+    let unused = secrets.keys().filter(|name| !used.contains(name.as_str()));
+    let issue = |name: &String| {
+        let message = format!(
+            "Nothing sends this secret: write {{{SECRET}{name}}} into the base URL or a header, or give a parameter the macro {SECRET}{name}."
+        );
+        ConfigIssue::new(format!("/secrets/{name}"), message)
+    };
+    unused.map(issue).collect()
+}

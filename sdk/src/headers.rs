@@ -1,0 +1,90 @@
+//! Headers beside the ones that the server sets itself: which names there may be, and what a value can carry.
+
+use std::borrow::Cow;
+
+use crate::url;
+
+/// These describe the connection or the message; the server refuses a request that sets them.
+const SERVERS_OWN: [&str; 11] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What is wrong with the name of the last of `names`, which follows the others.
+///
+/// ```
+/// use postrider_sdk::headers;
+///
+/// assert_eq!(headers::name_problem(&["X-Key"]), None);
+/// assert_eq!(headers::name_problem(&["X-Key", "x-key"]), Some("This header is there already."));
+/// assert!(headers::name_problem(&["Host"]).is_some());
+/// ```
+pub fn name_problem(names: &[&str]) -> Option<&'static str> {
+    let (name, earlier) = names.split_last()?;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Some("A header's name has letters, digits and hyphens only.");
+    }
+    if SERVERS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Some("This header is set by the server itself.");
+    }
+    earlier.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some("This header is there already.")
+}
+
+/// What is wrong with a value as somebody wrote it.
+pub fn value_problem(value: &str) -> Option<&'static str> {
+    let written = value.bytes().all(is_allowed);
+    (!written).then_some("A header may have letters, digits and signs of ASCII only, in one line.")
+}
+
+/// The value of a macro for a header: what a header cannot carry (line breaks, letters beyond ASCII) becomes `%XX`.
+pub fn encode(value: Cow<'_, str>) -> Cow<'_, str> {
+    if value.bytes().all(is_allowed) {
+        return value;
+    }
+    let mut out = String::with_capacity(value.len() * 2);
+    for c in value.chars() {
+        if u8::try_from(c).is_ok_and(is_allowed) {
+            out.push(c);
+        } else {
+            url::encode_into(&mut out, c.encode_utf8(&mut [0; 4]));
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_allowed(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_that_the_server_does_not_set() {
+        for name in ["", "X Key", "X:Key", "ż", "Content-Type", "HOST", "te"] {
+            assert!(name_problem(&[name]).is_some(), "{name}");
+        }
+        assert_eq!(name_problem(&["X-Key", "X_Key", "Authorization"]), None);
+        assert_eq!(name_problem(&["A", "b", "B"]), Some("This header is there already."));
+        assert_eq!(name_problem(&[]), None);
+    }
+
+    #[test]
+    fn a_value_stays_in_its_line() {
+        assert_eq!(encode("Bearer a b~".into()), "Bearer a b~");
+        assert_eq!(encode("a\r\nX: ż".into()), "a%0D%0AX: %C5%BC");
+        assert!(value_problem("a\tb").is_some() && value_problem("ü").is_some());
+        assert_eq!(value_problem("a b"), None);
+    }
+}

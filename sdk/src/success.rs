@@ -1,0 +1,133 @@
+//! What an answer must say beside its status, for destinations that answer 200 to everything.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::adapter::classify_by_status;
+use crate::types::{ConfigIssue, Outcome, Response};
+
+/// A part of a configuration: either a text that the answer contains, or a value that its JSON has at a place.
+///
+/// `true`, `"true"` and 1, `"1"` are the same, since services write them as they please.
+#[derive(Deserialize)]
+pub struct Success {
+    text: Option<String>,
+    json_pointer: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    equals: Option<Value>,
+}
+
+/// `"equals": null` is a value to wait for, not a missing one.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// By the status, and where that is a success by what else the answer must say. For [`Adapter::classify`](crate::Adapter::classify).
+pub fn classify(success: Option<&Success>, response: &Response) -> Outcome {
+    match (success, classify_by_status(response)) {
+        (Some(success), Outcome::Accepted(_)) => success.classify(response),
+        (_, outcome) => outcome,
+    }
+}
+
+impl Success {
+    /// What is wrong with it. `path` is its JSON pointer in the configuration.
+    pub fn issue(&self, path: &str) -> Option<ConfigIssue> {
+        let (path, message) = match (&self.text, &self.json_pointer, &self.equals) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
+            (None, Some(_), None) => (format!("{path}/equals"), "Say which value the answer must have at this place."),
+            _ => (path.to_owned(), "Say either a text, or a JSON pointer and the value that it must have."),
+        };
+        Some(ConfigIssue::new(path, message))
+    }
+
+    /// What an answer with a status of success means. The reasons quote nothing of the answer but true, false and
+    /// null: it may hold a buyer's data.
+    fn classify(&self, response: &Response) -> Outcome {
+        let status = response.status;
+        let body = String::from_utf8_lossy(&response.body);
+        let cut = if response.truncated { "; the answer was too long to be read to its end" } else { "" };
+        let not_success = |message| Outcome::refused("answer_not_success", message);
+        if let Some(text) = &self.text {
+            if body.contains(text.as_str()) {
+                return Outcome::Accepted(None);
+            }
+            return not_success(format!(
+                "the destination answered {status} without the text '{text}' that means success{cut}"
+            ));
+        }
+        let pointer = self.json_pointer.as_deref().unwrap_or_default();
+        let equals = self.equals.as_ref().unwrap_or(&Value::Null);
+        let Ok(answer) = serde_json::from_str::<Value>(body.trim_start_matches('\u{feff}')) else {
+            let message = format!("the destination answered {status} without JSON; {pointer} must be {equals}{cut}");
+            return Outcome::refused("answer_not_json", message);
+        };
+        let found = match answer.pointer(pointer) {
+            Some(found) if same(found, equals) => return Outcome::Accepted(None),
+            None => "missing".to_owned(),
+            Some(found @ (Value::Bool(_) | Value::Null)) => found.to_string(),
+            Some(_) => "something else".to_owned(),
+        };
+        not_success(format!("the destination answered {status}, but {pointer} is {found}; it must be {equals}"))
+    }
+}
+
+fn same(found: &Value, expected: &Value) -> bool {
+    fn text(value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+    found == expected || text(found).is_some_and(|found| text(expected) == Some(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn success(value: Value) -> Success {
+        serde_json::from_value(value).expect("it is readable")
+    }
+
+    fn outcome(value: Value, status: u16, body: &str) -> Result<(), String> {
+        let response = Response { status, headers: vec![], body: body.into(), truncated: false };
+        match classify(Some(&success(value)), &response) {
+            Outcome::Accepted(_) => Ok(()),
+            Outcome::Refused(refusal) => Err(refusal.message),
+            Outcome::Retry(_) => Err("retry".into()),
+        }
+    }
+
+    #[test]
+    fn an_answer_of_200_may_say_no() {
+        let pointer = || json!({"json_pointer": "/ok", "equals": true});
+        for body in [r#"{"ok": true}"#, r#"{"ok": "true"}"#, "\u{feff}{\"ok\":true}"] {
+            assert_eq!(outcome(pointer(), 200, body), Ok(()), "{body}");
+        }
+        let problem = |body| outcome(pointer(), 200, body).expect_err("it is no success");
+        assert_eq!(problem(r#"{"ok": false}"#), "the destination answered 200, but /ok is false; it must be true");
+        assert!(problem("{}").contains("/ok is missing"));
+        let private = problem(r#"{"ok": "grace@example.com"}"#);
+        assert!(private.contains("something else") && !private.contains("grace"), "{private}");
+        assert!(problem("<html>").contains("without JSON"));
+        assert_eq!(outcome(json!({"text": "OK"}), 200, "it is OK"), Ok(()));
+        assert!(outcome(json!({"text": "OK"}), 200, "ok").is_err());
+        assert_eq!(outcome(json!({"text": "OK"}), 503, "OK"), Err("retry".into()), "the status comes first");
+        assert_eq!(outcome(json!({"json_pointer": "/e", "equals": null}), 200, r#"{"e": null}"#), Ok(()));
+    }
+
+    #[test]
+    fn one_way_of_telling_is_chosen() {
+        let path = |value| success(value).issue("/success").map(|issue| issue.path);
+        assert_eq!(path(json!({"text": "OK"})), None);
+        assert_eq!(path(json!({"json_pointer": "/a", "equals": null})), None);
+        assert_eq!(path(json!({"json_pointer": "/a"})).as_deref(), Some("/success/equals"));
+        for value in [json!({}), json!({"text": "OK", "json_pointer": "/a", "equals": 1})] {
+            assert_eq!(path(value).as_deref(), Some("/success"));
+        }
+    }
+}
