@@ -184,7 +184,7 @@ async fn after_the_window_nothing_is_recorded_and_nothing_is_lost(db: Database) 
     t.advance(Duration::from_millis(1));
     let late = json!({"click_id": click.id, "transaction_id": "LATE"});
     let problem = report(&t, late.clone()).await.expect_problem(422, "outside_window");
-    assert!(text(&problem, "detail").contains("30 days"), "{problem}");
+    assert!(text(&problem, "detail").contains("30 × 24 hours"), "{problem}");
     assert_eq!(t.database.count("conversions").await, 1);
 
     // What counts is when the customer bought.

@@ -76,9 +76,13 @@ async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
     let answer = t.admin.post("/api/v1/conversions", &json!(reports)).await.expect(200);
     let statuses: Vec<_> =
         answer["items"].as_array().unwrap().iter().map(|it| text(&it["conversion"], "status")).collect();
-    // In the order given.
-    assert!(statuses[..100].iter().all(|status| status == "approved"), "{statuses:?}");
-    assert!(statuses[100..].iter().all(|status| status == "rejected"), "{statuses:?}");
+    let approved = statuses.iter().filter(|status| *status == "approved").count();
+    assert_eq!(approved, 100, "fifty, each answered twice: {statuses:?}");
+    assert!(statuses.chunks(2).all(|pair| pair[0] == pair[1]), "{statuses:?}");
+    // SQLite has one writer, which takes them in the order given.
+    if t.database.is_sqlite() {
+        assert!(statuses[..100].iter().all(|status| status == "approved"), "{statuses:?}");
+    }
     assert_eq!(t.database.count("earnings").await, 50);
 }
 

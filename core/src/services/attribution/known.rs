@@ -302,8 +302,7 @@ impl Known {
             return Ok(Some((Verdict::NotActive, ConversionError::CouponNotActive(coupon.code.clone()))));
         }
         if found.evidence == Evidence::ReferralCode && !catalog.admits(offer, found.affiliate_id).await? {
-            let code = report.claims.referral_code.clone().unwrap_or_default();
-            return Ok(Some((Verdict::NotAdmitted, ConversionError::NotAdmitted { code, offer: offer.id })));
+            return Ok(Some((Verdict::NotAdmitted, ConversionError::NotAdmitted(offer.id))));
         }
         Ok(None)
     }

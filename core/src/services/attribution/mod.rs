@@ -73,13 +73,13 @@ pub enum ConversionError {
     #[error("no earlier conversion of this customer came from a click; send click_id, referral_code or coupon")]
     UnknownCustomer,
     #[error(
-        "click {click} is of {at}, and this offer counts purchases up to {days} days after the click; if the purchase was in time, send purchase_date"
+        "click {click} is of {at}, and this offer counts purchases up to {days} × 24 hours after the click; if the purchase was in time, send purchase_date"
     )]
     OutsideWindow { click: ClickId, at: Timestamp, days: u32 },
     #[error("the coupon \"{0}\" was not active at the time of the purchase; change its dates, or send purchase_date")]
     CouponNotActive(String),
-    #[error("the affiliate with the code \"{code}\" may not promote offer {offer}; approve its application first")]
-    NotAdmitted { code: String, offer: OfferId },
+    #[error("the affiliate of this referral code may not promote offer {0}; approve its application first")]
+    NotAdmitted(OfferId),
     #[error("there is no offer {0}")]
     UnknownOffer(OfferId),
     #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
@@ -106,7 +106,7 @@ impl ConversionError {
             Self::UnknownCustomer => "unknown_customer",
             Self::OutsideWindow { .. } => "outside_window",
             Self::CouponNotActive(_) => "coupon_not_active",
-            Self::NotAdmitted { .. } => "not_admitted",
+            Self::NotAdmitted(_) => "not_admitted",
             Self::UnknownOffer(_) => "unknown_offer",
             Self::OfferMissing => "offer_missing",
             Self::OfferMismatch { .. } => "offer_mismatch",
