@@ -185,5 +185,5 @@ async fn the_command_line_makes_the_first_owner(db: Database) {
     let login = anonymous.post("/api/v1/auth/login", &json!({"email": "ann@example.com", "password": PASSWORD})).await;
     assert_eq!(login.expect(200)["role"], "owner");
     let log = server.client.get("/api/v1/audit?actor=command%20line").await.expect(200);
-    assert_eq!(log["items"][0]["operation"], "invite_user", "{log}");
+    assert_eq!(log["items"][0]["operation"], "create_user", "{log}");
 }

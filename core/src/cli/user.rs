@@ -45,9 +45,9 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     let actor = Actor::command_line();
     let name = args.name.unwrap_or_else(|| args.email.clone());
     let wanted = Wanted { email: args.email, name, role, affiliate_id: None };
-    let (user, link) = users::invite(&app, actor, wanted).await?;
+    let (user, link) = users::create(&app, actor, wanted).await?;
     let change = Change {
-        operation: "invite_user".to_owned(),
+        operation: "create_user".to_owned(),
         object: Some(user.id.to_string()),
         body: serde_json::json!({"role": role}),
         status: 201,

@@ -28,6 +28,13 @@ pub struct Wanted {
 
 /// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail.
 pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+    let (user, link) = create(app, actor, wanted).await?;
+    mail::post(app, Letter::Invite, &user.email, &user.name, &link);
+    Ok((user, link))
+}
+
+/// A user and the link with which to choose a password.
+pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
     if !actor.role.may_manage(wanted.role) {
         return Err(AuthError::OwnersOnly.into());
     }
@@ -62,9 +69,7 @@ pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, St
     let purpose = Purpose::SetPassword { user: user.id, invited: true };
     let token = issue(app, &tx, &purpose, registration::INVITE).await?;
     tx.commit().await?;
-    let link = password_page(app, &token);
-    mail::post(app, Letter::Invite, &user.email, &user.name, &link);
-    Ok((user, link))
+    Ok((user, password_page(app, &token)))
 }
 
 /// What may be changed; `None` stays.

@@ -97,7 +97,7 @@ impl CustomerOut {
             referral_url: format!("{}/r/{}", app.public_url, affiliate.referral_code),
             referral_code: affiliate.referral_code,
             link_id: it.link_id,
-            link_url: it.link_id.map(|id| format!("{}/c/{id}", app.public_url)),
+            link_url: it.link_id.map(|id| format!("{}/c/{}", app.public_url, id.bare())),
             created_at: it.created_at,
             updated_at: it.updated_at,
         })
