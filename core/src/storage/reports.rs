@@ -57,17 +57,15 @@ pub async fn advance(
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }
 
-/// Up to when every transaction that writes clicks or events has ended, if that can be told now. A transaction of
-/// PostgreSQL that has written has a number; `seen` is what an earlier call returned.
+/// The oldest transaction of PostgreSQL that has written and is open, and a number that is greater than that of any
+/// before: it is taken for this. (A snapshot's `xmax` would not do: it may be the number of one that is open.)
 pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }
-    let sql = "SELECT pg_snapshot_xmin(it)::text::bigint AS oldest, pg_snapshot_xmax(it)::text::bigint AS next
-               FROM pg_current_snapshot() AS it";
-    let row = db.query_one_raw(statement(db, sql, vec![])).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("a snapshot".into()))?;
-    Ok(Some((row.try_get("", "oldest")?, row.try_get("", "next")?)))
+    let next = one_number(db, "SELECT pg_current_xact_id()::text::bigint AS number", vec![]).await?;
+    let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS number";
+    Ok(Some((one_number(db, sql, vec![]).await?, next)))
 }
 
 /// Every scope from the number `first` on, in order. Numbers have no gaps.
@@ -311,9 +309,9 @@ pub async fn conversion_quarters(
 /// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
 pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
     let sql = match subject {
-        Subject::Clicks => "SELECT count(*) AS weight FROM clicks WHERE id >= $1 AND id < $2",
+        Subject::Clicks => "SELECT count(*) AS number FROM clicks WHERE id >= $1 AND id < $2",
         Subject::Conversions => {
-            "SELECT count(*) + coalesce(sum(revision), 0) AS weight FROM conversions WHERE id >= $1 AND id < $2"
+            "SELECT count(*) + coalesce(sum(revision), 0) AS number FROM conversions WHERE id >= $1 AND id < $2"
         }
     };
     one_number(db, sql, vec![floor_uuid(from).into(), floor_uuid(to).into()]).await
@@ -326,14 +324,14 @@ pub async fn packed_weight(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<i64, DbErr> {
-    let sql = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) AS weight FROM report_columns
+    let sql = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) AS number FROM report_columns
                WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number = 0";
     one_number(db, sql, vec![(subject as i32).into(), from.into(), to.into()]).await
 }
 
 async fn one_number(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<i64, DbErr> {
     let row = db.query_one_raw(statement(db, sql, values)).await?;
-    row.map_or(Ok(0), |row| row.try_get("", "weight"))
+    row.map_or(Ok(0), |row| row.try_get("", "number"))
 }
 
 /// Stores a segment.

@@ -25,7 +25,7 @@ const STEP: Duration = Duration::from_secs(24 * 3_600);
 /// Moments that are remembered until the transactions of before have ended.
 const MOMENTS: usize = 100;
 
-/// Moments and the number that PostgreSQL's next transaction had then.
+/// Moments, and a number that is greater than those of all transactions that had one then.
 #[derive(Debug, Default)]
 pub struct Transactions(Vec<(Timestamp, i64)>);
 
@@ -224,22 +224,35 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
 /// Forgets what was packed of rows that are still there; the next folds pack them anew. What was packed of clicks that are
 /// out of retention is all that is left of them, and stays.
 pub async fn rebuild(db: &storage::Database) -> Result<(), DbErr> {
+    // Whoever packs meanwhile is quicker; then it is forgotten once more.
+    while !try_rebuild(db).await? {}
+    Ok(())
+}
+
+async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
     let seen = storage::reports::progress(&tx, Subject::Clicks).await?;
     let oldest = storage::reports::click_after(&tx, uuid::Uuid::nil(), 0).await?.map(|id| time_of(id.0));
     if let Some(oldest) = oldest {
         let start = quarter(oldest);
         // A quarter may have lost its first clicks to retention; then what is packed of it knows more.
-        let raw = storage::reports::weight(&tx, Subject::Clicks, start, next_quarter(plus_one(start))).await?;
-        let packed =
-            storage::reports::packed_weight(&tx, Subject::Clicks, start, next_quarter(plus_one(start))).await?;
-        let start = if packed > raw { next_quarter(plus_one(start)) } else { start };
-        storage::reports::advance(&tx, Subject::Clicks, seen, start.min(seen.until)).await?;
-        storage::reports::delete_segments(&tx, Subject::Clicks, start.min(seen.until), seen.until).await?;
+        let end = next_quarter(plus_one(start));
+        let raw = storage::reports::weight(&tx, Subject::Clicks, start, end).await?;
+        let packed = storage::reports::packed_weight(&tx, Subject::Clicks, start, end).await?;
+        let start = if packed > raw { end } else { start }.min(seen.until);
+        if !storage::reports::advance(&tx, Subject::Clicks, seen, start).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        storage::reports::delete_segments(&tx, Subject::Clicks, start, seen.until).await?;
     }
     let seen = storage::reports::progress(&tx, Subject::Conversions).await?;
-    storage::reports::advance(&tx, Subject::Conversions, seen, Timestamp::from_millis(0)).await?;
-    tx.commit().await
+    if !storage::reports::advance(&tx, Subject::Conversions, seen, Timestamp::from_millis(0)).await? {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    tx.commit().await?;
+    Ok(true)
 }
 
 fn plus_one(at: Timestamp) -> Timestamp {

@@ -42,6 +42,7 @@ pub enum Format {
 pub struct ExportQuery {
     /// csv or jsonl; csv when absent.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
     /// A date, or a time; the beginning when absent.
     #[param(example = "2026-11-01")]
