@@ -239,7 +239,7 @@ async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
     assert_eq!(delivery["attempts"], json!([]));
 
     // Whoever insists is told the same.
-    t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(200);
+    t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(202);
     t.deliver_all().await;
     let delivery = t.only_delivery(&id).await;
     assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("failed"), &json!("adapter_invalid_event")));
