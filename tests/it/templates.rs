@@ -231,12 +231,15 @@ async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
     let delivery = t.only_delivery(&id).await;
     assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("cancelled"), &json!("value_missing")));
     let reason = text(&delivery, "reason");
-    assert!(reason.starts_with("the parameter \"cid\" is required, but the click has no external click id"), "{reason}");
+    assert!(
+        reason.starts_with("the parameter \"cid\" is required, but the click has no external click id"),
+        "{reason}"
+    );
     assert_ne!(delivery["settled_at"], Value::Null);
     assert_eq!(delivery["attempts"], json!([]));
 
     // Whoever insists is told the same.
-    t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(200);
+    t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(202);
     t.deliver_all().await;
     let delivery = t.only_delivery(&id).await;
     assert_eq!((&delivery["state"], &delivery["reason_code"]), (&json!("failed"), &json!("adapter_invalid_event")));

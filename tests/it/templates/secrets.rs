@@ -17,7 +17,7 @@ use postrider_tests::app::{START_MS, TestApp};
 use postrider_tests::client::text;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 
 use super::cases::Adapters;
@@ -73,7 +73,11 @@ fn every_outbound_secret_is_sealed_hidden_and_sent() {
         let holder = postback.id.to_string();
         vault.seal_config(adapter.schema(), &mut postback.config, &holder);
         assert_hidden(&format!("{id}: the row"), &postback.config.to_string(), &needles);
-        assert_hidden(&format!("{id}: the answer"), &vault.mask_config(&postback.config, &holder).to_string(), &needles);
+        assert_hidden(
+            &format!("{id}: the answer"),
+            &vault.mask_config(&postback.config, &holder).to_string(),
+            &needles,
+        );
 
         let event = wire::event(&samples::event_for(&postback.rule, now), &postback);
         let mut plan = Plan::new(&vault, Arc::new(postback), adapter.clone()).expect("it opens");
@@ -197,8 +201,7 @@ async fn a_pasted_key_becomes_a_secret(db: Database) {
     let mut config = parse(true).await;
     assert_eq!(config["custom"], json!([fixed("event", "sale")]));
     assert_eq!(config["secrets"], json!({"key": "needle4711"}));
-    let parameters =
-        json!([{"name": "cid", "macro": "external_click_id"}, {"name": "key", "macro": "secret.key"}]);
+    let parameters = json!([{"name": "cid", "macro": "external_click_id"}, {"name": "key", "macro": "secret.key"}]);
     assert_eq!(config["parameters"], parameters);
 
     config.as_object_mut().unwrap().remove("unknown");
