@@ -86,6 +86,7 @@ impl TestApp {
 
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         crate::install_tls_provider();
+        crate::panics::watch();
         let data_dir = TempDir::new("data");
         let mut settings = Settings {
             listen: "127.0.0.1:0".to_owned(),
@@ -318,6 +319,12 @@ impl TestApp {
     /// The amounts of the ledger, each once per entry; they must cancel out.
     pub async fn postings(&self) -> i64 {
         self.database.count("postings").await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        crate::panics::assert_none(&crate::panics::seen_here());
     }
 }
 
