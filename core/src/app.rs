@@ -101,10 +101,11 @@ impl App {
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
+        let start = move || {
+            adapters::Host::start_with_compiler(&cache_dir, compiler, adapters::limits::CompileLimits::default())
+        };
+        let host = tokio::task::spawn_blocking(start).await??;
         crate::services::payout_methods::seed(db.writer(), clock.now()).await?;
-
-        let host =
-            tokio::task::spawn_blocking(move || adapters::Host::start_with_compiler(&cache_dir, compiler)).await??;
         let adapters = Registry::start(host, db.clone(), clock.clone()).await?;
         let vault = Vault::new(secret_key(&settings)?);
         let egress = Egress::new(settings.egress_allow.clone())?;

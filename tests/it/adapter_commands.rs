@@ -1,25 +1,31 @@
 //! `postrider adapter …`: the tutorial is followed to the letter, and mistakes are told plainly.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use postrider_tests::process::program;
+use postrider_tests::database::Database;
+use postrider_tests::process::{ADMIN_KEY, Installation, program};
+use serde_json::json;
 
 const TUTORIAL: &str = include_str!("../../docs/adapters.md");
 
 /// A folder of the checkout, so that the commands find its SDK; compiled code stays for the next run.
-struct Desk(PathBuf);
+struct Desk {
+    folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
+}
 
 impl Desk {
     fn new(name: &str) -> Desk {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("adapter-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("the build folder is ours");
-        Desk(path)
+        Desk { folder: path, environment: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.folder.join(name)
     }
 
     /// Runs shell commands as the tutorial's reader would.
@@ -37,6 +43,7 @@ impl Desk {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             shell.env_remove(name);
         }
+        shell.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         shell.output().expect("bash runs")
     }
 
@@ -58,7 +65,7 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -84,9 +91,57 @@ fn blocks(document: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-#[test]
-fn the_tutorial_works_as_it_is_written() {
-    let desk = Desk::new("tutorial");
+/// What a console block shows: commands behind "$ ", which may go over several lines, and what they print.
+fn console(text: &str) -> (String, Vec<&str>) {
+    let (mut commands, mut printed) = (String::new(), Vec::new());
+    let mut continues = false;
+    for line in text.lines() {
+        let command = line.strip_prefix("$ ").or(continues.then_some(line));
+        let Some(command) = command else {
+            printed.push(line);
+            continue;
+        };
+        commands += command;
+        commands += "\n";
+        // Behind a backslash, or within a quotation.
+        continues = command.ends_with('\\') || commands.matches('\'').count() % 2 == 1;
+    }
+    (commands, printed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tutorial_works_as_it_is_written() {
+    let installation = Installation::new(Database::sqlite());
+    let server = installation.start().await;
+    let mut desk = Desk::new("tutorial");
+    desk.environment.push(("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY.to_owned()));
+    tokio::task::block_in_place(|| follow_the_tutorial(&desk, &server.url));
+
+    let postbacks = server.client.list("/api/v1/postbacks").await;
+    assert_eq!(postbacks.len(), 1, "{postbacks:?}");
+    let pinned = (&postbacks[0]["adapter"], &postbacks[0]["adapter_version"]);
+    assert_eq!(pinned, (&json!("acme"), &json!("0.2.0")), "it was moved to the next version");
+    let acme = server.client.get("/api/v1/adapters/acme").await.expect(200);
+    let states: BTreeMap<&str, &str> = acme["versions"]
+        .as_array()
+        .expect("versions")
+        .iter()
+        .map(|it| (it["version"].as_str().expect("a version"), it["state"].as_str().expect("a state")))
+        .collect();
+    assert_eq!(states, BTreeMap::from([("0.1.0", "active"), ("0.2.0", "active")]));
+}
+
+fn follow_the_tutorial(desk: &Desk, url: &str) {
+    // The tutorial's server stands where servers stand.
+    let here = |commands: &str| {
+        let commands = commands.replace("http://127.0.0.1:8080", url);
+        let told = ["install", "list", "upgrade", "disable", "enable"].into_iter().fold(commands, |text, command| {
+            let command = format!("postrider adapter {command}");
+            text.replace(&command, &format!("{command} --url {url}"))
+        });
+        assert!(!told.contains(":8080"), "{told}");
+        told
+    };
     let mut folder = "";
     let mut printed = String::new();
     for block in blocks(TUTORIAL) {
@@ -109,10 +164,20 @@ fn the_tutorial_works_as_it_is_written() {
                     assert!(printed.contains(line), "not printed: {line}\n{printed}");
                 }
             }
-            // Needs a server.
-            None => assert_eq!(block.info, "console", "the test knows what to do with this block"),
+            None => {
+                assert_eq!(block.info, "console", "the test knows what to do with this block");
+                let (commands, wanted) = console(text);
+                if commands.contains("upgrade acme --to 0.2.0\n") {
+                    desk.succeed(folder, "sed -i 's/^version = \"0.1.0\"/version = \"0.2.0\"/' Cargo.toml");
+                    desk.succeed(folder, &here("postrider adapter build\npostrider adapter install dist/acme.wasm"));
+                }
+                // curl succeeds whatever it was answered.
+                let told = desk.succeed(folder, &here(&commands).replace("curl -s", "curl -sS --fail-with-body"));
+                wanted.iter().for_each(|line| assert!(told.contains(line), "not printed: {line}\n{told}"));
+            }
         }
     }
+    desk.succeed(folder, &here("postrider adapter disable acme 0.2.0\npostrider adapter enable acme 0.2.0"));
     for expected in ["3 passed, 0 failed", "3 passed, 1 updated, 0 failed", "4 passed, 0 failed", "acme 0.1.0: Acme"] {
         assert!(printed.contains(expected), "{expected} is missing in\n{printed}");
     }

@@ -5,21 +5,25 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
+use postrider::adapters::Host;
+use postrider::adapters::limits::CompileLimits;
 use postrider_tests::app::{Click, TestApp};
 use postrider_tests::client::{Answer, text};
 use postrider_tests::database::Database;
 use postrider_tests::guest::{Guest, LOG_A_LINE, LOG_CONFIG, LOGGED};
 use postrider_tests::on_both_databases;
+use postrider_tests::process::adapter_cache;
 use postrider_tests::receiver::Reply;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    an_installed_adapter_delivers,
+    an_adapter_made_without_the_sdk_delivers_and_is_in_the_log,
     what_is_no_good_adapter_is_refused_with_the_reason,
     a_version_never_changes_its_bytes,
     only_admins_install_and_everybody_sees_what_a_form_needs,
     an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wait,
     an_adapter_that_loops_holds_up_nobody_else,
+    an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_click_is_lost,
     one_owners_faults_do_not_stop_another_owners_deliveries,
     deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on,
     what_an_adapter_logs_is_shown_with_the_attempt,
@@ -66,7 +70,8 @@ async fn version(t: &TestApp, version: &str) -> Value {
     versions.iter().find(|it| it["version"] == version).unwrap_or_else(|| panic!("no {version} in {adapter}")).clone()
 }
 
-async fn an_installed_adapter_delivers(db: Database) {
+/// The adapter is no Rust and knows nothing of our SDK: a module written by hand, wrapped by the contract alone.
+async fn an_adapter_made_without_the_sdk_delivers_and_is_in_the_log(db: Database) {
     let mut t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     let installed = t.install(Guest::default().component()).await.expect(201);
@@ -76,7 +81,10 @@ async fn an_installed_adapter_delivers(db: Database) {
 
     t.conversion(&click).send().await;
     t.deliver_all().await;
-    assert_eq!(t.only_delivery(&id).await["state"], "success");
+    let delivery = t.only_delivery(&id).await;
+    assert_eq!(delivery["state"], "success");
+    let attempt = &delivery["attempts"][0];
+    assert_eq!((&attempt["method"], &attempt["url"]), (&json!("POST"), &json!(t.receiver.url("/p"))), "{attempt}");
     assert_eq!(t.receiver.only_request("/p").method, "POST");
 
     // It is there after a restart, also when nothing of it is left in the cache.
@@ -118,30 +126,49 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
     assert!(t.admin.get("/api/v1/adapters/guest").await.status == 404, "nothing was installed");
 }
 
-/// Components within the allowed size that the compiler can't finish: one costs memory, the other time.
+/// Components within the allowed size that cost the compiler much. The limits are a fraction of the usual ones, so that
+/// the test costs little; that they are what stops the child is told by what it says.
 #[test]
 fn a_compile_bomb_is_stopped_in_the_child() {
-    let folder = postrider_tests::temp::TempDir::new("bombs");
-    let program = Some(postrider_tests::process::program().to_owned());
-    let host = postrider::adapters::Host::start_with_compiler(&folder.path().join("private"), program);
-    let host = host.expect("the host starts");
+    // Not the clock on the wall, which the load of the machine decides about.
+    let usual = CompileLimits { time: Duration::from_secs(900), ..CompileLimits::default() };
+    let short = CompileLimits { cpu_secs: 1, ..usual };
+    let narrow = CompileLimits { memory_bytes: 512 << 20, ..usual };
+    let small = CompileLimits { file_bytes: 4 << 10, ..usual };
     // (a, b) -> a / b / b / b …: each division may trap, and so splits its block.
     let divisions = [b"\0\x20\0".to_vec(), b"\x20\x01\x6d".repeat(1_390_000), vec![0x0b]].concat();
     let divisions = bomb(b"\x60\x02\x7f\x7f\x01\x7f", 1, &divisions);
     let empty_functions = bomb(b"\x60\0\0", 1_000_000, b"\0\x0b");
-    for (name, wasm) in [("one long function", divisions), ("a million functions", empty_functions)] {
+    for (name, wasm) in [("one long function", &divisions), ("a million functions", &empty_functions)] {
         assert!((3 << 20..4 << 20).contains(&wasm.len()), "{name}: {} bytes", wasm.len());
-        let error = host.load_strangers(&wasm).err().expect("it exports nothing");
-        // A faster machine or compiler may finish one; it is no adapter then.
-        let codes = ["adapter_compile_too_costly", "adapter_contract_mismatch"];
-        assert!(codes.contains(&error.code()), "{name}: {error}");
+        for (limits, says) in [(short, "1 seconds of computing"), (narrow, "512 MiB of memory")] {
+            let error = compiling(limits).load_strangers(wasm).err().expect("it is stopped");
+            assert_eq!(error.code(), "adapter_compile_too_costly", "{name}: {error}");
+            assert!(error.to_string().contains(says), "{name}: {error}");
+        }
     }
+    let good = Guest { id: "good", ..Guest::default() }.component();
+    let error = compiling(small).load_strangers(&not_in_the_cache(&good)).err().expect("it is stopped");
+    assert!(error.to_string().contains("4 KiB of compiled code"), "{error}");
+    compiling(narrow).load_strangers(&not_in_the_cache(&good)).expect("there is room for what is good");
+
+    // The usual limits are enough for what is good, here the largest of ours as if it were a stranger's.
+    let host = compiling(usual);
     let built_in = host.built_in().iter().max_by_key(|it| it.wasm.len()).expect("there are some");
-    for file in std::fs::read_dir(folder.path().join("private")).expect("it exists") {
-        std::fs::remove_file(file.expect("readable").path()).expect("it is ours");
-    }
-    let loaded = host.load_strangers(built_in.wasm).expect("the limits are enough for what is good");
-    assert_eq!(loaded.digest(), built_in.adapter.digest());
+    let loaded = host.load_strangers(&not_in_the_cache(built_in.wasm)).expect("it compiles");
+    assert_eq!(loaded.descriptor(), built_in.adapter.descriptor());
+}
+
+/// The same with a section of no meaning that no other has.
+fn not_in_the_cache(wasm: &[u8]) -> Vec<u8> {
+    let name = format!("{:016x}", rand::random::<u64>());
+    [wasm.to_vec(), section(0, &[number(name.len()), name.into_bytes()].concat())].concat()
+}
+
+/// A host whose own adapters are compiled already.
+fn compiling(limits: CompileLimits) -> Host {
+    let program = Some(postrider_tests::process::program().to_owned());
+    Host::start_with_compiler(&adapter_cache(), program, limits).expect("the host starts")
 }
 
 /// A component of one module with so many functions of this type and body.
@@ -255,6 +282,33 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     t.advance(Duration::from_secs(90));
     t.deliver_all().await;
     assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["state"], "success");
+}
+
+async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_click_is_lost(db: Database) {
+    let t = TestApp::start_with_compiler(db).await;
+    // Adds sid=sid to the sample of a click, which has no address, and traps on those of visitors, which have one.
+    let decorate = "(if (i32.load8_u offset=92 (local.get 0)) (then unreachable)) i32.const 53248";
+    let field = r#"(data (i32.const 53248) "\00\00\00\00\10\d0\00\00\01\00\00\00")
+        (data (i32.const 53264) "\20\d0\00\00\03\00\00\00\20\d0\00\00\03\00\00\00")
+        (data (i32.const 53280) "sid")"#;
+    let guest = Guest { inbound: true, decorates: true, decorate, extra: field.into(), ..Guest::default() };
+    t.install(guest.component()).await.expect(201);
+    let config = json!({"key": SECRET, "url": t.receiver.url("/unused")});
+    let source = json!({"name": "Guest", "adapter": "guest", "config": config});
+    let saved = t.admin.post("/api/v1/sources", &source).await.expect(201);
+    assert_eq!(saved["decorates_clicks"], true, "{saved}");
+    let link = t.any_link().await;
+
+    for _ in 0..10 {
+        assert_eq!(version(&t, "1.0.0").await["state"], "active");
+        t.click_on(&link, "").await;
+    }
+
+    let guest = version(&t, "1.0.0").await;
+    assert_eq!(guest["state"], "out_of_service", "{guest}");
+    assert!(text(&guest, "reason").contains("decorate-click"), "{guest}");
+    t.click_on(&link, "").await;
+    assert_eq!(t.database.count("clicks").await, 11, "each visitor got to the landing page, and each click is there");
 }
 
 /// Never ends unless the attempt is a test.

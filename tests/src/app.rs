@@ -86,6 +86,7 @@ impl TestApp {
 
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         crate::install_tls_provider();
+        crate::panics::watch();
         let data_dir = TempDir::new("data");
         let mut settings = Settings {
             listen: "127.0.0.1:0".to_owned(),
@@ -355,6 +356,12 @@ impl TestApp {
     /// The books hold: postings cancel out, and what is kept beside the entries is what they add up to.
     pub async fn assert_books_balance(&self) {
         self.database.assert_books_balance().await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        crate::panics::assert_none(&crate::panics::seen_here());
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Guest {
     pub min_delay_ms: u64,
     /// Whether it says that it reads reports. It traps on each.
     pub inbound: bool,
+    /// Whether it says that it adds parameters to clicks, and what it does then.
+    pub decorates: bool,
+    pub decorate: &'static str,
     /// Anything else in the module.
     pub extra: String,
 }
@@ -57,6 +60,8 @@ impl Default for Guest {
             classify: "i32.const 32768",
             min_delay_ms: 0,
             inbound: false,
+            decorates: false,
+            decorate: "unreachable",
             extra: String::new(),
         }
     }
@@ -75,7 +80,7 @@ impl Guest {
     }
 
     fn module(&self) -> String {
-        let Self { validate, decide, before_render, method, classify, extra, .. } = self;
+        let Self { validate, decide, before_render, method, classify, decorate, extra, .. } = self;
         let mut texts = Texts::default();
         let descriptor = data(&self.descriptor(&mut texts));
         let strings = data(&texts.bytes);
@@ -125,7 +130,7 @@ impl Guest {
                     (i32.store offset=48 (i32.const 40960) (i32.const {signs}))
                     i32.const 40960)
                 (func (export "{api}classify") (param i32) (result i32) {classify})
-                (func (export "{api}decorate-click") (param i32) (result i32) unreachable)
+                (func (export "{api}decorate-click") (param i32) (result i32) {decorate})
                 (func (export "{api}parse-inbound") (param i32) (result i32) unreachable)
                 {extra})"#
         )
@@ -152,7 +157,7 @@ impl Guest {
             texts.bytes.extend(length.to_le_bytes());
         }
         put(20, (place, u32::try_from(hosts.len()).expect("few")));
-        words[11] = 1 | u32::from(self.inbound) << 1;
+        words[11] = 1 | u32::from(self.inbound) << 1 | u32::from(self.decorates) << 2;
         words[14] = 0x0101; // statuses and rejection reasons
         words[16] = u32::try_from(self.min_delay_ms).expect("short");
         words[18] = 24 * 3_600_000;

@@ -7,6 +7,7 @@ pub mod app;
 pub mod client;
 pub mod database;
 pub mod guest;
+mod panics;
 pub mod people;
 pub mod plugins;
 pub mod postgres;

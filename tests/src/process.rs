@@ -123,6 +123,14 @@ impl Installation {
     }
 }
 
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let log = self.log();
+        let panics: Vec<String> = log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect();
+        crate::panics::assert_none(&panics);
+    }
+}
+
 /// One run of the program. Dropping it kills it.
 pub struct Process {
     child: Child,

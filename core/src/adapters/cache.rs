@@ -63,6 +63,17 @@ impl Cache {
         }
     }
 
+    /// What a process that ended while it saved has left behind.
+    pub(super) fn remove_unfinished(folder: &Path, process: u32) {
+        let mark = format!(".{process}-");
+        for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tmp") && name.contains(&mark) {
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+
     fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
         let mut settings = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut settings);
@@ -94,6 +105,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn only_what_that_process_left_unfinished_is_removed() {
+        let folder = std::env::temp_dir().join(format!("postrider-unfinished-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("it is ours");
+        let names = ["a.17-0.tmp", "a.170-0.tmp", "a.compiled"];
+        names.iter().for_each(|name| std::fs::write(folder.join(name), "").expect("it is ours"));
+        Cache::remove_unfinished(&folder, 17);
+        assert_eq!(names.map(|name| folder.join(name).exists()), [false, true, true]);
+        std::fs::remove_dir_all(&folder).expect("it is ours");
+    }
 
     #[test]
     fn a_folder_that_others_can_enter_is_not_used() {

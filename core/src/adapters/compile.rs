@@ -34,8 +34,8 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    pub(super) fn new(program: Option<PathBuf>) -> Self {
-        Self { program, limits: CompileLimits::default(), turn: Mutex::new(()) }
+    pub(super) fn new(program: Option<PathBuf>, limits: CompileLimits) -> Self {
+        Self { program, limits, turn: Mutex::new(()) }
     }
 
     /// Comes back when the component is in the cache, or with the reason why it will never be.
@@ -65,8 +65,7 @@ impl Compiler {
             .arg(COMMAND)
             .arg(folder)
             .arg(allocation.word())
-            .arg(self.limits.memory_bytes.to_string())
-            .arg(self.limits.cpu_secs.to_string())
+            .args([self.limits.memory_bytes, self.limits.cpu_secs, self.limits.file_bytes].map(|it| it.to_string()))
             .env_clear()
             .stdin(std::fs::File::open(upload)?)
             .stdout(Stdio::piped())
@@ -77,6 +76,7 @@ impl Compiler {
             let _ = child.kill();
             let _ = child.wait();
         }
+        Cache::remove_unfinished(folder, child.id());
         let Some(status) = ended? else { return Ok(None) };
         let mut said = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -86,7 +86,7 @@ impl Compiler {
     }
 
     fn judge(&self, status: ExitStatus, said: &str) -> Result<(), AdapterError> {
-        let CompileLimits { memory_bytes, cpu_secs, .. } = self.limits;
+        let CompileLimits { memory_bytes, cpu_secs, file_bytes, .. } = self.limits;
         let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
         if status.success() {
             Ok(())
@@ -95,6 +95,8 @@ impl Compiler {
         } else if killed_by(Signal::ABORT) || killed_by(Signal::SEGV) {
             // How Rust and its allocator end when there is no memory left.
             Err(too_costly(format!("{} MiB of memory", memory_bytes >> 20)))
+        } else if killed_by(Signal::XFSZ) {
+            Err(too_costly(format!("{} KiB of compiled code", file_bytes >> 10)))
         } else if let Some(signal) = status.signal() {
             Err(AdapterError::ContractMismatch { reason: format!("the compiler crashed on it (signal {signal})") })
         } else if status.code() == Some(i32::from(REFUSED)) {
@@ -130,8 +132,8 @@ fn too_costly(limit: String) -> AdapterError {
 const REFUSED: u8 = 3;
 
 /// The child: limits itself, and then compiles what comes on its standard input into the cache.
-pub fn run_child(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_secs: u64) -> ExitCode {
-    match compile(folder, allocation, memory_bytes, cpu_secs) {
+pub fn run_child(folder: &Path, allocation: Allocation, limits: CompileLimits) -> ExitCode {
+    match compile(folder, allocation, limits) {
         Ok(()) => ExitCode::SUCCESS,
         Err(AdapterError::ContractMismatch { reason }) => {
             println!("{reason}");
@@ -144,8 +146,11 @@ pub fn run_child(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_s
     }
 }
 
-fn compile(folder: &Path, allocation: Allocation, memory_bytes: u64, cpu_secs: u64) -> Result<(), AdapterError> {
-    for (resource, limit) in [(Resource::Core, 0), (Resource::As, memory_bytes), (Resource::Cpu, cpu_secs)] {
+fn compile(folder: &Path, allocation: Allocation, limits: CompileLimits) -> Result<(), AdapterError> {
+    let CompileLimits { memory_bytes, cpu_secs, file_bytes, .. } = limits;
+    for (resource, limit) in
+        [(Resource::Core, 0), (Resource::As, memory_bytes), (Resource::Cpu, cpu_secs), (Resource::Fsize, file_bytes)]
+    {
         setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
             .map_err(|error| unavailable(&format!("its compiler can't be limited: {error}")))?;
     }
@@ -161,13 +166,13 @@ mod tests {
     use super::*;
 
     fn code(raw_status: i32) -> &'static str {
-        let compiler = Compiler::new(None);
+        let compiler = Compiler::new(None, CompileLimits::default());
         compiler.judge(ExitStatus::from_raw(raw_status), "why").err().map_or("", |error| error.code())
     }
 
     #[test]
     fn how_the_child_ended_says_who_is_to_blame() {
-        let signals = [Signal::XCPU, Signal::KILL, Signal::ABORT, Signal::SEGV];
+        let signals = [Signal::XCPU, Signal::KILL, Signal::ABORT, Signal::SEGV, Signal::XFSZ];
         for signal in signals {
             assert_eq!(code(signal.as_raw()), "adapter_compile_too_costly", "{signal:?}");
         }
@@ -181,8 +186,8 @@ mod tests {
     fn a_child_that_never_ends_is_stopped_and_leaves_nothing() {
         let scratch = Scratch::new("endless-child");
         // It takes any arguments and never ends.
-        let mut compiler = Compiler::new(Some("yes".into()));
-        compiler.limits.time = Duration::from_millis(50);
+        let limits = CompileLimits { time: Duration::from_millis(50), ..CompileLimits::default() };
+        let compiler = Compiler::new(Some("yes".into()), limits);
         let error = compiler.compile(&Cache::open(&scratch.0), Allocation::Pooled, b"").expect_err("it never ends");
         assert_eq!(error.code(), "adapter_compile_too_costly");
         assert_eq!(std::fs::read_dir(&scratch.0).expect("it exists").count(), 0);

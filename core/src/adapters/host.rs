@@ -10,7 +10,7 @@ use super::cache::Cache;
 use super::compile::Compiler;
 use super::engine::Allocation;
 use super::error::AdapterError;
-use super::limits::Limits;
+use super::limits::{CompileLimits, Limits};
 use super::load::Origin;
 use super::{engine, load};
 
@@ -47,12 +47,16 @@ impl Host {
     /// Starts the engine and loads the built-in adapters. `cache_dir` is created if need be, for this
     /// user alone; it holds compiled code and may be deleted at any time.
     pub fn start(cache_dir: &Path) -> Result<Self, AdapterError> {
-        Self::start_with(cache_dir, Compiler::new(None))
+        Self::start_with(cache_dir, Compiler::new(None, CompileLimits::default()))
     }
 
-    /// The same with another program to compile what strangers wrote; it must be a Postrider.
-    pub fn start_with_compiler(cache_dir: &Path, program: Option<PathBuf>) -> Result<Self, AdapterError> {
-        Self::start_with(cache_dir, Compiler::new(program))
+    /// The same with another program to compile what strangers wrote, which must be a Postrider, and what that may cost.
+    pub fn start_with_compiler(
+        cache_dir: &Path,
+        program: Option<PathBuf>,
+        limits: CompileLimits,
+    ) -> Result<Self, AdapterError> {
+        Self::start_with(cache_dir, Compiler::new(program, limits))
     }
 
     pub(super) fn start_with(cache_dir: &Path, compiler: Compiler) -> Result<Self, AdapterError> {

@@ -44,13 +44,15 @@ pub struct CompileLimits {
     pub memory_bytes: u64,
     /// Seconds of computing.
     pub cpu_secs: u64,
+    /// Of any file that it writes: the compiled code, in the end.
+    pub file_bytes: u64,
     /// On the wall: a backstop for a machine that gives the child nothing to compute with.
     pub time: Duration,
 }
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { memory_bytes: 2 << 30, cpu_secs: 30, time: Duration::from_secs(90) }
+        Self { memory_bytes: 2 << 30, cpu_secs: 30, file_bytes: 256 << 20, time: Duration::from_secs(90) }
     }
 }
 

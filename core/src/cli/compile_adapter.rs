@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::adapters::limits::CompileLimits;
 use crate::adapters::{Allocation, compile};
 
 #[derive(Args)]
@@ -15,6 +16,7 @@ pub struct CompileArgs {
     allocation: Allocation,
     memory_bytes: u64,
     cpu_secs: u64,
+    file_bytes: u64,
 }
 
 fn allocation(word: &str) -> Result<Allocation, String> {
@@ -22,5 +24,7 @@ fn allocation(word: &str) -> Result<Allocation, String> {
 }
 
 pub fn run(args: &CompileArgs) -> ExitCode {
-    compile::run_child(&args.cache_dir, args.allocation, args.memory_bytes, args.cpu_secs)
+    let CompileArgs { memory_bytes, cpu_secs, file_bytes, .. } = *args;
+    let limits = CompileLimits { memory_bytes, cpu_secs, file_bytes, ..CompileLimits::default() };
+    compile::run_child(&args.cache_dir, args.allocation, limits)
 }

@@ -1,6 +1,6 @@
 //! `postrider adapter build`: a component without WASI from an adapter's crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
@@ -76,11 +76,14 @@ struct Target {
 fn compile(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Artifact> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .args(["rustc", "--release", "--lib", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        // For the adapter alone: flags for all crates would have each adapter compile the standard library anew.
+        .arg("--")
+        .arg(remap(&project.dir, "."))
         .current_dir(&project.dir)
         .envs(PROFILE)
         .envs(toolchain.environment.iter().map(|(name, value)| (name, value)))
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(project, toolchain))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain))
         .stderr(Stdio::inherit());
     let output = cargo.output().context("cargo is missing; install Rust from https://rustup.rs")?;
     ensure!(output.status.success(), "the adapter does not compile; cargo says why above");
@@ -97,19 +100,17 @@ fn compile(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Artifact>
 }
 
 /// Paths of this machine are neither in panic messages nor in the digest of the component.
-fn flags(project: &Project, toolchain: &Toolchain) -> String {
+fn flags(toolchain: &Toolchain) -> String {
     let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cargo_home = home("CARGO_HOME").or_else(|| home("HOME").map(|home| home.join(".cargo")));
     let mut flags = vec![STACK.to_owned()];
-    let mut remap = |path: &std::path::Path, name: &str| {
-        flags.push(format!("--remap-path-prefix={}={name}", path.display()));
-    };
-    if let Some(cargo_home) = cargo_home {
-        remap(&cargo_home, "/cargo");
-    }
-    remap(&toolchain.sysroot, "/rust");
-    remap(&project.dir, ".");
+    flags.extend(cargo_home.map(|path| remap(&path, "/cargo")));
+    flags.push(remap(&toolchain.sysroot, "/rust"));
     flags.join("\u{1f}")
+}
+
+fn remap(path: &Path, name: &str) -> String {
+    format!("--remap-path-prefix={}={name}", path.display())
 }
 
 /// The crates of the adapters that come with the program carry its name.
