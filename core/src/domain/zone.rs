@@ -131,18 +131,6 @@ impl std::fmt::Display for Zone {
     }
 }
 
-impl utoipa::PartialSchema for Zone {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("UTC, a place of the IANA time zone database, or an offset from UTC."))
-            .examples(["UTC", "Europe/Berlin", "+02:00"])
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for Zone {}
-
 impl serde::Serialize for Zone {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)

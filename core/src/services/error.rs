@@ -16,7 +16,6 @@ use crate::storage::writer::Stopped;
 
 use super::attribution::ConversionError;
 use super::auth::AuthError;
-use super::conversions::ConversionError;
 use super::postbacks::Verification;
 use super::secrets::SecretError;
 

@@ -14,7 +14,6 @@ use crate::domain::event::Action;
 use crate::domain::guards::{self, Guards};
 use crate::domain::landing;
 use crate::domain::source::{self, Source, SourceSettings, new_key};
-use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -250,7 +250,7 @@ async fn carry_out(app: &App, source: &Source, came: Came<'_>, words: Words, ite
     }
     let Recorded { conversion, change } = match command {
         Command::Report(report) => conversions::report(app, *report).await?,
-        Command::ChangeStatus { id, status } => conversions::change_status(app, id, status).await?,
+        Command::ChangeStatus { id, status, .. } => conversions::change_status(app, id, status).await?,
     };
     match change {
         Change::None => duplicate(item, conversion.id),
@@ -280,7 +280,7 @@ async fn command_for(
         Found::Click { click, .. } => (click.id, click.offer_id),
         Found::Conversion(it) => match it.click_id {
             Some(click) if status.reason().is_none() => (click, it.offer_id),
-            _ => return Ok(Command::ChangeStatus { id: it.id, status }),
+            _ => return Ok(Command::ChangeStatus { id: it.id, status, reported: true }),
         },
     };
     let offer = app.catalog.offer(offer).await?.ok_or_else(|| Error::not_found("offer", offer))?;
