@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_code_lives_for_its_step_and_the_neighbours() {
         let secret = b"12345678901234567890";
-        let at = |seconds| Timestamp::from_millis(seconds * 1_000);
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         for (seconds, taken) in [(0, true), (30, true), (89, true), (90, false)] {
             assert_eq!(step_of(secret, " 287 082 ", at(seconds)).is_some(), taken, "{seconds}");
         }
