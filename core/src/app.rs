@@ -150,11 +150,12 @@ impl App {
     /// Whether everything that is due has been done: no event to route, no delivery to send, no report to
     /// judge, no earning to release now.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
+        // In the order of the pipeline: what one stage has done is the next one's to do.
+        let release = storage::earnings::next_release(self.db.reader()).await?;
+        let held = release.is_none_or(|at| at > self.clock.now());
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
-        let release = storage::earnings::next_release(self.db.reader()).await?;
-        let held = release.is_none_or(|at| at > self.clock.now());
         Ok(events == 0 && deliveries == 0 && reports == 0 && held)
     }
 }
