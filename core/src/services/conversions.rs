@@ -258,7 +258,7 @@ struct Attributed {
 }
 
 enum Work {
-    Report(Attributed),
+    Report(Box<Attributed>),
     ChangeStatus { id: ConversionId, status: Status },
     Refused(Error),
 }
@@ -317,7 +317,7 @@ impl Group {
             work.push(match command {
                 Command::ChangeStatus { id, status } => Work::ChangeStatus { id, status },
                 Command::Report(report) => match self.attribute_one(report, &clicks).await? {
-                    Ok(attributed) => Work::Report(attributed),
+                    Ok(attributed) => Work::Report(Box::new(attributed)),
                     Err(error) => Work::Refused(error.into()),
                 },
             });
