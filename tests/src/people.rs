@@ -59,6 +59,8 @@ impl TestApp {
         let mut paths: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
         paths.sort();
         let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+        // Long lines are broken the way that mail breaks them; a reader of mail puts them together.
+        let texts = texts.map(|text| text.replace("=\r\n", "").replace("=3D", "="));
         texts.filter(|text| text.contains(&format!("To: {email}"))).collect()
     }
 
