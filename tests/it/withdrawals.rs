@@ -210,11 +210,10 @@ async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
     let t = TestApp::start(db).await;
     let (affiliate, other) = (t.affiliate().await, t.affiliate().await);
     let details = "/api/v1/payout-details";
-    let body =
-        json!({"method": "sepa", "details": {"account_holder": "Ada Lovelace", "iban": "de89 3704 0044 0532 0130 00"}});
+    let body = json!({"method": "sepa", "details": {"account_holder": "Ottilie Quandt", "iban": "de89 3704 0044 0532 0130 00"}});
     let saved = put(&affiliate.client, details, &body).await.expect(200);
-    assert_eq!(saved["details"], json!({"account_holder": "A***", "iban": "DE89 **** 3000"}));
-    for secret in ["DE89370400440532013000", "Ada Lovelace"] {
+    assert_eq!(saved["details"], json!({"account_holder": "O***", "iban": "DE89 **** 3000"}));
+    for secret in ["DE89370400440532013000", "Ottilie Quandt"] {
         assert!(!t.database.contains("payout_details", secret).await, "{secret} is stored in the clear");
     }
     let listed = t.admin.get(details).await.expect(200);
