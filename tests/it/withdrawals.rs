@@ -82,12 +82,12 @@ async fn an_affiliate_sees_each_step_with_its_time(db: Database) {
     assert_eq!(withdrawal["status"], "requested");
     assert_eq!((text(&withdrawal, "amount"), text(&withdrawal, "fee")), ("100.00".into(), "2.00".into()));
     assert_eq!(withdrawal["net"], "98.00");
-    assert_eq!(balance(&t).await, [50_00, 100_00, 0, 0]);
+    assert_eq!(balance(&t).await, [5_000, 10_000, 0, 0]);
     t.advance(Duration::from_secs(3600));
     step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
     t.advance(Duration::from_secs(3600));
     step(&t.admin, &withdrawal, "pay", json!({"reference": "PP-77"})).await.expect(200);
-    assert_eq!(balance(&t).await, [50_00, 0, 98_00, 0]);
+    assert_eq!(balance(&t).await, [5_000, 0, 9_800, 0]);
 
     let path = format!("{WITHDRAWALS}/{}", text(&withdrawal, "id"));
     let seen = affiliate.client.get(&path).await.expect(200);
@@ -116,20 +116,20 @@ async fn one_click_twice_is_one_request(db: Database) {
     let first = request(&affiliate, "20.00").await.expect(201);
     let clicks = join_all((0..10).map(|_| request(&affiliate, "20.00"))).await;
     assert!(clicks.iter().all(|it| it.expect(200)["id"] == first["id"]), "the same withdrawal each time");
-    assert_eq!(balance(&t).await[1], 20_00);
+    assert_eq!(balance(&t).await[1], 2_000);
     // Keys say that two are meant.
     let body = json!({"method": "paypal", "amount": "20.00", "currency": "USD"});
     let second = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
     let again = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
     assert_eq!(second["id"], again["id"]);
-    assert_eq!(balance(&t).await[1], 40_00);
+    assert_eq!(balance(&t).await[1], 4_000);
     // So does time.
     t.advance(Duration::from_secs(10));
     request(&affiliate, "20.00").await.expect(201);
     let all = request(&affiliate, "all").await.expect(201);
     assert_eq!(all["amount"], "40.00");
     assert_eq!(request(&affiliate, "all").await.expect(200)["id"], all["id"]);
-    assert_eq!(balance(&t).await, [0, 100_00, 0, 0]);
+    assert_eq!(balance(&t).await, [0, 10_000, 0, 0]);
 }
 
 async fn the_money_comes_back_once(db: Database) {
@@ -138,14 +138,14 @@ async fn the_money_comes_back_once(db: Database) {
     let refused = request(&affiliate, "20.00").await.expect(201);
     let failed = request(&affiliate, "30.00").await.expect(201);
     let cancelled = request(&affiliate, "40.00").await.expect(201);
-    assert_eq!(balance(&t).await, [0, 90_00, 0, 0]);
+    assert_eq!(balance(&t).await, [0, 9_000, 0, 0]);
     step(&t.admin, &failed, "approve", json!({})).await.expect(200);
     for _ in 0..3 {
         step(&t.admin, &refused, "refuse", json!({"reason": "name does not fit"})).await.expect(200);
         step(&t.admin, &failed, "fail", json!({"reason": "account closed"})).await.expect(200);
         step(&affiliate.client, &cancelled, "cancel", json!({})).await.expect(200);
     }
-    assert_eq!(balance(&t).await, [90_00, 0, 0, 0]);
+    assert_eq!(balance(&t).await, [9_000, 0, 0, 0]);
     let seen = affiliate.client.get(&format!("{WITHDRAWALS}/{}", text(&refused, "id"))).await.expect(200);
     assert_eq!((&seen["status"], &seen["reason"]), (&json!("refused"), &json!("name does not fit")));
     assert_eq!(seen["history"].as_array().unwrap().len(), 2, "repeating is no step");
@@ -168,7 +168,7 @@ async fn a_step_out_of_turn_is_refused(db: Database) {
         step(&t.admin, &withdrawal, "pay", json!({"reference": "Y"})).await.expect_problem(409, "illegal_step");
     assert!(text(&problem, "detail").contains("is paid (X)"), "{problem}");
     step(&t.admin, &withdrawal, "fail", json!({"reason": "returned"})).await.expect_problem(409, "illegal_step");
-    assert_eq!(balance(&t).await, [0, 0, 49_00, 0]);
+    assert_eq!(balance(&t).await, [0, 0, 4_900, 0]);
 }
 
 async fn limits_say_what_they_are(db: Database) {
@@ -203,18 +203,17 @@ async fn limits_say_what_they_are(db: Database) {
     t.admin.patch("/api/v1/payout-methods/paypal", &json!({"enabled": true})).await.expect(200);
     t.admin.patch(&format!("/api/v1/affiliates/{}", affiliate.id), &json!({"status": "suspended"})).await.expect(200);
     of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "affiliate_suspended");
-    assert_eq!(balance(&t).await, [50_00, 0, 0, 0], "nothing of this moved anything");
+    assert_eq!(balance(&t).await, [5_000, 0, 0, 0], "nothing of this moved anything");
 }
 
 async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
     let t = TestApp::start(db).await;
     let (affiliate, other) = (t.affiliate().await, t.affiliate().await);
     let details = "/api/v1/payout-details";
-    let body =
-        json!({"method": "sepa", "details": {"account_holder": "Ada Lovelace", "iban": "de89 3704 0044 0532 0130 00"}});
+    let body = json!({"method": "sepa", "details": {"account_holder": "Ottilie Quandt", "iban": "de89 3704 0044 0532 0130 00"}});
     let saved = put(&affiliate.client, details, &body).await.expect(200);
-    assert_eq!(saved["details"], json!({"account_holder": "A***", "iban": "DE89 **** 3000"}));
-    for secret in ["DE89370400440532013000", "Ada Lovelace"] {
+    assert_eq!(saved["details"], json!({"account_holder": "O***", "iban": "DE89 **** 3000"}));
+    for secret in ["DE89370400440532013000", "Ottilie Quandt"] {
         assert!(!t.database.contains("payout_details", secret).await, "{secret} is stored in the clear");
     }
     let listed = t.admin.get(details).await.expect(200);
@@ -268,11 +267,11 @@ async fn a_debt_is_settled_first(db: Database) {
     let withdrawal = request(&affiliate, "all").await.expect(201);
     assert_eq!(withdrawal["amount"], "100.00");
     t.reject(&conversion, "chargeback").await.expect(200);
-    assert_eq!(balance(&t).await, [0, 100_00, 0, 60_00]);
+    assert_eq!(balance(&t).await, [0, 10_000, 0, 6_000]);
     let problem = request(&affiliate, "10.00").await.expect_problem(422, "balance_indebted");
     assert!(text(&problem, "detail").starts_with("60.00 USD is owed"), "{problem}");
     step(&t.admin, &withdrawal, "refuse", json!({"reason": "chargeback"})).await.expect(200);
-    assert_eq!(balance(&t).await, [40_00, 0, 0, 0]);
+    assert_eq!(balance(&t).await, [4_000, 0, 0, 0]);
 }
 
 async fn only_finance_pays(db: Database) {
@@ -402,7 +401,7 @@ async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
     };
     let made = requests("first").await;
     assert_eq!(made.len(), 100);
-    assert_eq!(balance(&t).await, [0, 1000_00, 0, 0]);
+    assert_eq!(balance(&t).await, [0, 100_000, 0, 0]);
 
     // Every one is approved twice, and paid, failed or cancelled by two who race; meanwhile 200 more ask.
     let settle = made.iter().enumerate().map(|(n, id)| {
@@ -436,19 +435,19 @@ async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
     let all = t.admin.list(WITHDRAWALS).await;
     assert_eq!(all.len(), made.len() + more.len());
     for it in &all {
-        *sums.entry(text(it, "status")).or_default() += 10_00;
+        *sums.entry(text(it, "status")).or_default() += 1_000;
     }
     let sum = |status: &str| sums.get(status).copied().unwrap_or_default();
     let paid = sum("paid");
     let withdrawing = sum("requested");
-    assert_eq!(paid + sum("failed") + sum("refused") + sum("cancelled"), 1000_00);
+    assert_eq!(paid + sum("failed") + sum("refused") + sum("cancelled"), 100_000);
     let [available, now_withdrawing, now_paid, debt] = balance(&t).await;
     assert_eq!((now_withdrawing, debt), (withdrawing, 0));
     assert_eq!(now_paid, paid - paid / 50, "two percent are the program's");
-    assert_eq!(available, 1000_00 - paid - withdrawing);
+    assert_eq!(available, 100_000 - paid - withdrawing);
     let keys = t.database.number("SELECT count(*) - count(DISTINCT key) FROM postings").await;
     assert_eq!(keys, 0, "each business key is there once");
     let open = requests("third").await;
-    assert_eq!(open.len() as i64, available / 10_00, "all that came back can be had, and nothing more");
+    assert_eq!(open.len() as i64, available / 1_000, "all that came back can be had, and nothing more");
     assert_eq!(balance(&t).await[0], 0);
 }

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::domain::payout_method::Payer;
 use crate::domain::withdrawal_batch::WithdrawalBatch;
+use crate::ids;
 
 use super::latin::latin;
 use super::{Payment, plain};
@@ -28,14 +29,14 @@ pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: 
     xml.open(&format!("Document xmlns=\"{NAMESPACE}\""));
     xml.open("CstmrCdtTrfInitn");
     xml.open("GrpHdr");
-    xml.leaf("MsgId", &batch.id.to_string());
+    xml.leaf("MsgId", &ids::encode(batch.id.0));
     xml.leaf("CreDtTm", &format!("{second}Z"));
     sums(&mut xml);
     xml.within("InitgPty", |xml| xml.leaf("Nm", &payer_name));
     xml.close();
 
     xml.open("PmtInf");
-    xml.leaf("PmtInfId", &batch.id.to_string());
+    xml.leaf("PmtInfId", &ids::encode(batch.id.0));
     xml.leaf("PmtMtd", "TRF");
     xml.leaf("BtchBookg", "true");
     sums(&mut xml);
@@ -52,10 +53,11 @@ pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: 
 fn transfer(xml: &mut Xml, batch: &WithdrawalBatch, payment: &Payment, payer_name: &str) {
     let detail = |name: &str| payment.details.get(name).map(String::as_str);
     xml.open("CdtTrfTxInf");
-    // What comes back on the statement, and so in the file of results.
+    // What comes back on the statement, and so in the file of results. Bare: no underscore gets through every bank.
+    let id = ids::encode(payment.id.0);
     xml.within("PmtId", |xml| {
-        xml.leaf("InstrId", &payment.id.to_string());
-        xml.leaf("EndToEndId", &payment.id.to_string());
+        xml.leaf("InstrId", &id);
+        xml.leaf("EndToEndId", &id);
     });
     xml.within("Amt", |xml| {
         let currency = format!("InstdAmt Ccy=\"{}\"", batch.currency);
@@ -67,7 +69,7 @@ fn transfer(xml: &mut Xml, batch: &WithdrawalBatch, payment: &Payment, payer_nam
     let name = latin(detail("account_holder").unwrap_or_default(), NAME_CHARS, NOT_PROVIDED);
     xml.within("Cdtr", |xml| xml.leaf("Nm", &name));
     account(xml, "CdtrAcct", detail("iban").unwrap_or_default());
-    let remittance = latin(&format!("Affiliate payout {} {payer_name}", payment.id), REMITTANCE_CHARS, "Payout");
+    let remittance = latin(&format!("Affiliate payout {id} {payer_name}"), REMITTANCE_CHARS, "Payout");
     xml.within("RmtInf", |xml| xml.leaf("Ustrd", &remittance));
     xml.close();
 }

@@ -65,9 +65,13 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
         xml.contains("<InstdAmt Ccy=\"EUR\">99.00</InstdAmt>") && xml.contains("<InstdAmt Ccy=\"EUR\">0.50</InstdAmt>")
     );
     assert_eq!(all(xml, "BICFI"), ["PSSTFRPPPAR"]);
-    let ids: Vec<String> = payments.iter().map(|it| it.id.to_string()).collect();
+    let ids: Vec<String> = payments.iter().map(|it| crate::ids::encode(it.id.0)).collect();
     assert_eq!(all(xml, "EndToEndId"), ids);
     assert!(ids.iter().all(|id| id.len() <= 35), "Max35Text");
+    assert!(
+        ids.iter().all(|id| id.parse() == Ok(payments[ids.iter().position(|it| it == id).unwrap()].id)),
+        "it leads back"
+    );
     // The order of PaymentInstruction30 and CreditTransferTransaction34; a validator refuses any other.
     let order = |tags: &[&str], from: usize| {
         tags.iter().fold(from, |at, tag| match xml[at..].find(&format!("<{tag}")) {
