@@ -149,7 +149,7 @@ impl Settings {
         let settings: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(Env::raw().only(&["DATABASE_URL"]))
-            .merge(Env::prefixed("POSTRIDER_").only(&FROM_ENVIRONMENT))
+            .merge(Env::prefixed("POSTRIDER_").only(FROM_ENVIRONMENT))
             .extract()
             .with_context(|| format!("The settings in {} or POSTRIDER_* can't be used", file.display()))?;
         let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());

@@ -17,12 +17,7 @@ use super::{recruiting, sources};
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
-pub async fn create(
-    app: &App,
-    name: &str,
-    email: &str,
-    recruited_by: Option<AffiliateId>,
-) -> Result<Affiliate, Error> {
+pub async fn create(app: &App, name: &str, email: &str, recruited_by: Option<AffiliateId>) -> Result<Affiliate, Error> {
     let tx = app.db.begin().await?;
     let affiliate = sign_up(&tx, name, email, recruited_by, app.clock.now()).await?;
     tx.commit().await?;

@@ -17,10 +17,10 @@ pub async fn lock(tx: &impl ConnectionTrait, subject: &str, now: Timestamp) -> R
         .on_conflict(OnConflict::column(Column::Subject).do_nothing().to_owned())
         .exec_without_returning(tx)
         .await;
-    if let Err(error) = inserted {
-        if !matches!(error, DbErr::RecordNotInserted) {
-            return Err(error);
-        }
+    if let Err(error) = inserted
+        && !matches!(error, DbErr::RecordNotInserted)
+    {
+        return Err(error);
     }
     let found = Entity::find_by_id(subject).lock_exclusive().one(tx).await?;
     let row = found.ok_or_else(|| DbErr::RecordNotFound("a throttle that was just made".to_owned()))?;

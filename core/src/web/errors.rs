@@ -39,7 +39,7 @@ pub struct Problem {
     verification: Option<Box<super::api::postbacks::VerificationOut>>,
     /// For the header of that name.
     #[serde(skip)]
-    retry_after_secs: Option<u64>,
+    retry_after_secs: Option<u32>,
 }
 
 impl Problem {
@@ -112,7 +112,7 @@ impl From<Error> for Problem {
         }
         let mut problem = Self::new(status, code, error.to_string());
         if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
-            problem.retry_after_secs = Some(wait.as_secs().max(1));
+            problem.retry_after_secs = Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1));
         }
         match error {
             Error::Invalid(issues) => problem.errors = issues,

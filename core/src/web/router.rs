@@ -16,7 +16,9 @@ use crate::app::App;
 
 use super::access::{self, Operations};
 use super::api::{
-    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers, deliveries, earnings, events, exceptions, exports, inbound_requests, links, offers, payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
+    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
+    deliveries, earnings, events, exceptions, exports, inbound_requests, links, offers, payout_details, payout_methods,
+    postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::{health, idempotency, inbound, login, openapi, pages, tracking};

@@ -131,6 +131,7 @@ pub struct StatementFilter {
     /// Not included; until now when absent.
     to: Option<Timestamp>,
     /// `csv`, or ask for `text/csv` by Accept.
+    #[param(inline)]
     format: Option<Format>,
 }
 
