@@ -1,0 +1,39 @@
+//! What the targets share: their entry point, which is libFuzzer's when it is linked (`tests/fuzz/run`), and otherwise a
+//! program that takes the files it is given once.
+
+/// Makes a target from a function of bytes.
+#[macro_export]
+macro_rules! target {
+    ($function:path) => {
+        /// Called by libFuzzer for each input.
+        #[cfg(fuzzing)]
+        #[allow(unsafe_code)]
+        #[unsafe(no_mangle)]
+        extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, length: usize) -> i32 {
+            // SAFETY: libFuzzer hands over a buffer of this length that lives as long as the call.
+            let input = if length == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(data, length) } };
+            $crate::once(|| $function(input));
+            0
+        }
+
+        #[cfg(not(fuzzing))]
+        fn main() {
+            for file in std::env::args().skip(1) {
+                $function(&std::fs::read(&file).unwrap_or_else(|error| panic!("{file}: {error}")));
+            }
+        }
+    };
+}
+
+/// A panic ends the process, so that libFuzzer keeps the input; also one in another thread, or one that somebody catches.
+pub fn once(call: impl FnOnce()) {
+    static ABORTS: std::sync::Once = std::sync::Once::new();
+    ABORTS.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            told(panic);
+            std::process::abort();
+        }));
+    });
+    call();
+}

@@ -1,0 +1,50 @@
+//! Any text pasted as a postback's URL: it is refused or taken apart, and what was recognised stays what it is.
+
+#![cfg_attr(fuzzing, no_main)]
+
+use postrider::domain::pasted::{self as domain, Pasted};
+use postrider_sdk::macros;
+use url::Url;
+
+postrider_fuzz::target!(pasted);
+
+fn pasted(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(parsed) = split(text) else { return };
+    for parameter in &parsed.parameters {
+        assert!(is_macro(&parameter.r#macro), "{parameter:?} is no macro of ours");
+    }
+    its_host_is_the_pasted_one(text, &parsed);
+    what_was_recognised_is_recognised_again(&parsed);
+}
+
+fn split(text: &str) -> Result<Pasted, domain::NotAUrl> {
+    domain::split(text, is_macro)
+}
+
+fn is_macro(name: &str) -> bool {
+    macros::find(name).is_some()
+}
+
+/// A macro that could choose the host would send buyers' data anywhere.
+fn its_host_is_the_pasted_one(text: &str, parsed: &Pasted) {
+    let Ok(pasted) = Url::parse(&text.trim().replace("&amp;", "&")) else { return };
+    let base = Url::parse(&parsed.base_url).expect("what was a URL stays one");
+    assert_eq!(pasted.origin(), base.origin(), "{}", parsed.base_url);
+    assert_eq!((pasted.username(), pasted.password()), (base.username(), base.password()));
+}
+
+fn what_was_recognised_is_recognised_again(parsed: &Pasted) {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for parameter in &parsed.parameters {
+        query.append_pair(&parameter.name, &format!("{{{}}}", parameter.r#macro));
+    }
+    for (name, value) in &parsed.custom {
+        query.append_pair(name, value);
+    }
+    let written = format!("https://tracker.example/?{}", query.finish());
+    let again = split(&written).expect("it is a URL");
+    assert_eq!(again.parameters, parsed.parameters, "{written}");
+    assert_eq!(again.custom, parsed.custom, "{written}");
+    assert_eq!(again.unknown, [], "{written}");
+}
