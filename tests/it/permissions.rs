@@ -38,7 +38,7 @@ const ROLES: [(&str, &[&str]); 17] = [
 ];
 
 /// What each operation needs; "anybody" gets in with it, "caller" is anybody with a key or a session.
-const OPERATIONS: [(&str, &[&str]); 14] = [
+const OPERATIONS: &[(&str, &[&str])] = &[
     ("anybody", &["register", "set_password", "reset_password", "login", "confirm_email"]),
     (
         "caller",
@@ -85,9 +85,11 @@ const OPERATIONS: [(&str, &[&str]); 14] = [
             "get_source",
             "list_inbound_requests",
             "get_inbound_request",
+            "list_applications",
+            "get_application",
         ],
     ),
-    ("manage_offers", &["create_offer", "change_offer"]),
+    ("manage_offers", &["create_offer", "change_offer", "delete_exception", "list_exceptions", "set_exception"]),
     (
         "manage_affiliates",
         &[
@@ -100,9 +102,11 @@ const OPERATIONS: [(&str, &[&str]); 14] = [
             "create_customer_login_link",
             "create_affiliate_login_link",
             "approve_user",
+            "approve_application",
+            "refuse_application",
         ],
     ),
-    ("manage_links", &["create_link", "change_link"]),
+    ("manage_links", &["create_link", "change_link", "create_application"]),
     ("manage_conversions", &["create_conversions", "approve_conversion", "reject_conversion", "create_event"]),
     (
         "manage_postbacks",
@@ -123,7 +127,56 @@ const OPERATIONS: [(&str, &[&str]); 14] = [
     ("manage_keys", &["create_api_key", "list_api_keys", "revoke_api_key"]),
     ("manage_users", &["invite_user", "list_users", "get_user", "change_user"]),
     ("read_audit", &["list_audit"]),
-    // None yet: read_money, manage_money, request_withdrawals, pay_withdrawals, read_reports.
+    (
+        "read_money",
+        &[
+            "list_adjustments",
+            "list_balances",
+            "list_earnings",
+            "get_earning",
+            "list_exchange_rates",
+            "list_payout_details",
+            "list_payout_methods",
+            "get_payout_method",
+            "get_recruiting",
+            "get_withdrawal_settings",
+            "get_statement",
+            "list_withdrawals",
+            "get_withdrawal",
+        ],
+    ),
+    (
+        "manage_money",
+        &[
+            "create_adjustment",
+            "create_exchange_rate",
+            "create_exchange",
+            "create_payout_method",
+            "change_payout_method",
+            "change_recruiting",
+            "set_withdrawal_settings",
+        ],
+    ),
+    (
+        "request_withdrawals",
+        &["set_payout_details", "remove_payout_details", "request_withdrawal", "cancel_withdrawal"],
+    ),
+    (
+        "pay_withdrawals",
+        &[
+            "list_withdrawal_batches",
+            "create_withdrawal_batch",
+            "get_withdrawal_batch",
+            "export_withdrawal_batch",
+            "take_withdrawal_results",
+            "approve_withdrawals",
+            "approve_withdrawal",
+            "fail_withdrawal",
+            "pay_withdrawal",
+            "refuse_withdrawal",
+        ],
+    ),
+    ("read_reports", &["export", "get_report", "get_revenue_map", "get_series"]),
     ("manage_settings", &[]),
 ];
 

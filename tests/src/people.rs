@@ -67,8 +67,8 @@ impl TestApp {
     /// The only message to an address with this subject, once it is there.
     pub async fn mail_to(&self, email: &str, subject: &str) -> String {
         eventually("the message to arrive", async || {
-            let found = self.mails_to(email).into_iter();
-            found.filter(|text| text.contains(&format!("Subject: {subject}"))).next_back()
+            let mut found = self.mails_to(email).into_iter();
+            found.rfind(|text| text.contains(&format!("Subject: {subject}")))
         })
         .await
     }
