@@ -25,8 +25,10 @@ pub async fn audit(app: &App) -> Result<usize, DbErr> {
     let packed = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
     for start in quarters(from, packed) {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS).min(packed);
-        if differs(app, Subject::Clicks, start, end).await? {
-            repaired += usize::from(repack_clicks(app, start, end).await?);
+        let (packed, raw) = weights(app, Subject::Clicks, start, end).await?;
+        // Clicks are added only. Where fewer are left than were packed, retention is at work.
+        if packed < raw {
+            repaired += usize::from(repack_clicks(app, start, end, packed).await?);
         }
     }
     let mut seen = storage::reports::progress(app.db.reader(), Subject::Conversions).await?;
@@ -40,7 +42,8 @@ pub async fn audit(app: &App) -> Result<usize, DbErr> {
     recent.retain(|quarter| !pending.contains(quarter));
     for start in recent {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS);
-        if differs(app, Subject::Conversions, start, end).await? {
+        let (packed, raw) = weights(app, Subject::Conversions, start, end).await?;
+        if packed != raw {
             repaired += usize::from(pack_conversions_of(app, &mut seen, start).await?);
         }
     }
@@ -51,12 +54,13 @@ fn quarters(from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> {
     (quarter(from).millis()..to.millis()).step_by(QUARTER_MS as usize).map(Timestamp::from_millis)
 }
 
-async fn differs(app: &App, subject: Subject, from: Timestamp, to: Timestamp) -> Result<bool, DbErr> {
+/// What is packed, and what there is.
+async fn weights(app: &App, subject: Subject, from: Timestamp, to: Timestamp) -> Result<(i64, i64), DbErr> {
     let packed = storage::reports::packed_weight(app.db.reader(), subject, from, to).await?;
-    Ok(packed != storage::reports::weight(app.db.reader(), subject, from, to).await?)
+    Ok((packed, storage::reports::weight(app.db.reader(), subject, from, to).await?))
 }
 
-async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp) -> Result<bool, DbErr> {
+async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.reader(), Subject::Clicks).await?;
     if seen.until < to {
         // Everything is being packed anew just now.
@@ -64,6 +68,9 @@ async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp) -> Result<bool
     }
     let span = (before(floor_uuid(from)), floor_uuid(to));
     let raw = storage::reports::raw_clicks(app.db.reader(), span, usize::MAX >> 1).await?;
+    if raw.len() as i64 <= packed {
+        return Ok(false);
+    }
     tracing::warn!(quarter = %from, clicks = raw.len(), "Clicks came after their quarter was packed; packing it anew");
     let segments = pack_raw_clicks(app, from, raw).await?;
     let tx = app.db.begin().await?;
