@@ -84,10 +84,10 @@ fn request(input: &[u8]) -> RawRequest {
 /// The same code as in the adapters, where its coverage is seen.
 fn sdk_reads_within_bounds(request: &contract::InboundRequest) {
     let fields = |fields: &[contract::Field]| {
-        fields.iter().map(|it| sdk::types::Field { name: it.name.clone(), value: it.value.clone() }).collect()
+        fields.iter().map(|it| sdk::Field { name: it.name.clone(), value: it.value.clone() }).collect()
     };
-    let parameters = sdk::inbound::Parameters::read(&sdk::types::InboundRequest {
-        method: sdk::types::HttpMethod::Post,
+    let parameters = sdk::inbound::Parameters::read(&sdk::InboundRequest {
+        method: sdk::HttpMethod::Post,
         path: request.path.clone(),
         query: fields(&request.query),
         headers: fields(&request.headers),
