@@ -1,5 +1,5 @@
 //! Countries of visitors by their addresses, from a MaxMind-format file that the operator supplies. It stays in memory:
-//! a look-up costs well under a microsecond and waits for nobody.
+//! a look-up waits for nobody.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
