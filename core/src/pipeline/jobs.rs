@@ -1,12 +1,10 @@
 //! The worker "jobs": housekeeping on a schedule. Every run may be repeated or left out without harm, so
 //! nothing of it is stored.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::*;
 use sea_orm::DbErr;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -14,7 +12,7 @@ use crate::domain::report::SECOND_TRY;
 use crate::services::reports;
 use crate::storage;
 
-use super::work::{self, Fetched};
+use super::work;
 
 const EVERY: Duration = Duration::from_secs(3_600);
 /// How long an `Idempotency-Key` is remembered.
@@ -28,15 +26,7 @@ const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 struct Housekeeping;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let clock = app.clock.clone();
-    let fetch = move || {
-        let clock = clock.clone();
-        async move {
-            clock.sleep(EVERY).await;
-            Ok::<_, DbErr>(Fetched { tasks: vec![Housekeeping], idle: EVERY })
-        }
-    };
-    let queue = work::queue(app.clock.clone(), Arc::new(Notify::new()), fetch);
+    let queue = work::schedule(&app.clock, EVERY, || Housekeeping);
     let worker = WorkerBuilder::new(format!("jobs-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(1)

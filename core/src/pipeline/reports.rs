@@ -1,33 +1,22 @@
 //! The worker "reports": packs what reports are counted from, and looks for a new file of countries. It may run in
 //! several processes, and late: reports count what is not packed from raw rows.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::*;
-use sea_orm::DbErr;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::services::reports;
 
-use super::work::{self, Fetched};
+use super::work;
 
 const EVERY: Duration = Duration::from_secs(30);
 
 struct Fold;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let clock = app.clock.clone();
-    let fetch = move || {
-        let clock = clock.clone();
-        async move {
-            clock.sleep(EVERY).await;
-            Ok::<_, DbErr>(Fetched { tasks: vec![Fold], idle: EVERY })
-        }
-    };
-    let queue = work::queue(app.clock.clone(), Arc::new(Notify::new()), fetch);
+    let queue = work::schedule(&app.clock, EVERY, || Fold);
     let worker = WorkerBuilder::new(format!("reports-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(1)

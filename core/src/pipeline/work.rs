@@ -62,6 +62,21 @@ where
         .expect("database, fetcher and sink are all given")
 }
 
+/// A backend whose only work is `task`, once in `every`. Nothing of it is stored: a run may be repeated or left out.
+pub fn schedule<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T) -> Queue<T> {
+    let fetch = {
+        let clock = clock.clone();
+        move || {
+            let clock = clock.clone();
+            async move {
+                clock.sleep(every).await;
+                Ok(Fetched { tasks: vec![task()], idle: every })
+            }
+        }
+    };
+    queue(clock.clone(), Arc::default(), fetch)
+}
+
 struct Fetcher<T, F> {
     clock: Clock,
     wake: Arc<Notify>,
