@@ -122,7 +122,7 @@ async fn write(database: &Database, newest: u64, clicks: u64) {
                  SELECT {click_id}, 'click', {link_id}, {affiliate_id}, {offer_id}, {at},
                      '[[\"sub1\",\"s' || (n * 31 % 50) || '\"]]',
                      '[[\"keyword\",\"word ' || (n * 17 % 300) || '\"],[\"page\",\"/p' || (n * 13 % 100) || '\"]]', '',
-                     substr('DEFRPLUSGBITESNLBECHATSEDKNOFIPTCZHURO', (n * 7 % 19) * 2 + 1, 2),
+                     substr('DEFRPLUSGBITESNLBECHATSEDKNOFIPTCZHURO', CAST((n * 7 % 19) * 2 + 1 AS int), 2),
                      CASE n * 11 % 3 WHEN 0 THEN 'mobile' WHEN 1 THEN 'desktop' ELSE 'tablet' END,
                      CASE n * 5 % 4 WHEN 0 THEN 'Chrome' WHEN 1 THEN 'Firefox' WHEN 2 THEN 'Safari' ELSE 'Edge' END,
                      CASE n * 3 % 4 WHEN 0 THEN 'Linux' WHEN 1 THEN 'Windows 10' WHEN 2 THEN 'iPhone' ELSE 'Android' END,
