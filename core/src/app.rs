@@ -46,8 +46,6 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
-    /// Wakes whoever releases earnings whose hold is over.
-    pub releases: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
     pub clicks: ClickWriter,
@@ -112,17 +110,11 @@ impl App {
         let catalog = Catalog::new(db.clone());
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
-        let releases = Arc::new(Notify::new());
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
-        let (conversion_writer, conversion_tasks) = conversions::spawn_writer(
-            db.clone(),
-            catalog.clone(),
-            inboxes.events.clone(),
-            releases.clone(),
-            clock.clone(),
-        );
+        let (conversion_writer, conversion_tasks) =
+            conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let mailer = Mailer::new(&settings, &public_url)?;
         let app = Self(Arc::new(Parts {
             settings,
@@ -136,7 +128,6 @@ impl App {
             catalog,
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
-            releases,
             mailer,
             passwords: Passwords::default(),
             clicks: click_writer,

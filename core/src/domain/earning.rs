@@ -90,6 +90,10 @@ impl Earning {
         }
     }
 
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.state == EarningState::Pending && self.release_at <= now
+    }
+
     /// Its hold is over.
     pub fn release(&mut self, at: Timestamp) {
         debug_assert_eq!(self.state, EarningState::Pending);
@@ -123,6 +127,13 @@ struct Due {
 /// What a conversion owes, to whom.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Owed(Vec<Due>);
+
+impl Owed {
+    /// The balances that it goes to.
+    pub fn balances(&self) -> impl Iterator<Item = (AffiliateId, Currency)> {
+        self.0.iter().map(|due| (due.affiliate_id, due.money.currency))
+    }
+}
 
 /// What a conversion owes as it is now: nothing unless it is approved. What an affiliate reports itself is owed by its
 /// network, not by the program.
@@ -206,7 +217,11 @@ pub fn settle(
 }
 
 /// Ends the hold of these: one posting for each affiliate and currency.
-pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+pub fn release<'a>(
+    due: impl IntoIterator<Item = &'a mut Earning>,
+    balances: &mut Balances,
+    now: Timestamp,
+) -> Vec<Posting> {
     let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
     for earning in due {
         let (micros, count, _) =

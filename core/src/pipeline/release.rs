@@ -14,7 +14,7 @@ use crate::storage;
 
 use super::work::{self, Fetched};
 
-/// How long it trusts that nobody else made something due.
+/// How long it trusts that nothing else will be due.
 const TRUST: Duration = Duration::from_secs(1);
 /// After a chunk that was not full: what comes in meanwhile is released together.
 const GATHER: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
         let (app, turn) = (app.clone(), Arc::new(Semaphore::new(1)));
         move || fetch(app.clone(), turn.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.releases.clone(), fetch);
+    let queue = work::queue(app.clock.clone(), Arc::default(), fetch);
     let worker = WorkerBuilder::new(format!("release-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(1)

@@ -51,10 +51,10 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
         let (key, cause) = (format!("adjustment:{}", earning.id), Cause::Earning(earning.id));
         moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause, now).noting(reason));
         if hold_days == 0 {
-            moved.extend(earning::release(std::slice::from_mut(&mut earning), &mut balances, now));
+            moved.extend(earning::release([&mut earning], &mut balances, now));
         }
     }
-    storage::earnings::insert(&tx, &[&earning]).await?;
+    storage::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;
     storage::ledger::post(&tx, &moved).await?;
     tx.commit().await?;
     Ok(earning)

@@ -6,10 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
@@ -17,6 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
 use crate::domain::click::Click;
 use crate::domain::conversion::{Applied, Buyer, Conversion, IllegalMove, Reporter, Status, transaction_key};
+use crate::domain::earning::Earning;
 use crate::domain::event::{ClickFacts, Event};
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
@@ -32,6 +31,7 @@ use super::clicks::confine;
 use super::earnings::{self, Settled};
 use super::error::is_outage;
 use super::inbox::Inbox;
+use super::releases;
 
 pub type ConversionWriter = Lanes<Command, Result<Recorded, Error>>;
 
@@ -183,17 +183,10 @@ pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
-    releases: Arc<Notify>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Lanes::spawn(db.lanes(), || {
-        let group = Group {
-            db: db.clone(),
-            catalog: catalog.clone(),
-            inbox: inbox.clone(),
-            releases: releases.clone(),
-            clock: clock.clone(),
-        };
+        let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
         Writer::spawn(GROUP, move |commands| {
             let group = group.clone();
             async move { group.carry_out(commands).await }
@@ -207,8 +200,6 @@ struct Group {
     db: Database,
     catalog: Catalog,
     inbox: Inbox<Event>,
-    /// Wakes whoever releases earnings.
-    releases: Arc<Notify>,
     clock: Clock,
 }
 
@@ -291,17 +282,16 @@ impl Group {
             tx.rollback().await?;
             return Ok(None);
         }
-        let available = books.settle(&tx, &self.catalog).await?;
-        let events = books.events(&tx, &self.catalog).await?;
+        let mut events = books.events(&tx, &self.catalog).await?;
+        let released = books.settle(&tx, &self.catalog, now).await?;
+        events.extend(releases::events(&tx, &self.catalog, &released, now).await?);
         let lease = self.inbox.lease(now);
         storage::events::append(&tx, &events, lease).await?;
         tx.commit().await?;
         if !events.is_empty() {
             self.inbox.put(lease, events);
         }
-        if available {
-            self.releases.notify_one();
-        }
+        releases::count(released.len());
         Ok(Some(answers))
     }
 }
@@ -457,14 +447,19 @@ impl Books {
         Ok(true)
     }
 
-    /// Money. Returns whether some of it is available at once.
-    async fn settle(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<bool, DbErr> {
+    /// Money. Returns what is available at once.
+    async fn settle(
+        &self,
+        tx: &impl ConnectionTrait,
+        catalog: &Catalog,
+        now: Timestamp,
+    ) -> Result<Vec<Earning>, DbErr> {
         let changes = self.changes.iter().map(|it| Settled {
             conversion: &it.snapshot,
             was_approved: self.conversions[it.entry].was_approved,
             at: it.at,
         });
-        earnings::settle(tx, catalog, changes).await
+        earnings::settle(tx, catalog, changes, now).await
     }
 
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {

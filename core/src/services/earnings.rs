@@ -1,5 +1,6 @@
 //! Earnings: what conversions earn, how their hold ends, and who may see them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -9,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Conversion, Status};
-use crate::domain::earning::{self, Balances, Earning};
+use crate::domain::earning::{self, Earning};
 use crate::domain::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
@@ -27,54 +28,61 @@ pub struct Settled<'a> {
     pub at: Timestamp,
 }
 
-/// Brings the books to what these changes ask for, in their order. The usual approval only inserts; a reversal and a
-/// correction hold the earnings and the balances that they change. Returns whether something is available at once.
+/// Brings the books to what these changes ask for, in their order, and returns what they released: what has no hold is
+/// available at once. An approval with a hold only inserts; whatever else it takes is held: the earnings of conversions
+/// that were approved before, and the balances that money comes from or goes to.
 pub async fn settle(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
     changes: impl IntoIterator<Item = Settled<'_>>,
-) -> Result<bool, DbErr> {
+    now: Timestamp,
+) -> Result<Vec<Earning>, DbErr> {
     let changes: Vec<_> = changes.into_iter().collect();
     let known: BTreeSet<ConversionId> =
         changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
-    let (stored, mut balances) = hold(tx, &known).await?;
-    let mut earnings = stored.clone();
-    let mut postings = Vec::with_capacity(changes.len());
+    let stored = storage::earnings::lock_of_conversions(tx, &known).await?;
+    let mut keys: BTreeSet<_> = stored.values().flat_map(|it| earning::balances_of(it)).collect();
+    let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
+    let mut plan = Vec::with_capacity(changes.len());
     for Settled { conversion, at, .. } in changes {
-        let earnings = earnings.entry(conversion.id).or_default();
-        let commissions = match earnings.as_slice() {
-            [] if conversion.status == Status::Approved => recruiters(catalog, conversion.affiliate_id).await?,
-            agreed => earning::agreed(agreed),
+        let commissions = match shares.entry(conversion.id) {
+            Entry::Occupied(agreed) => agreed.into_mut(),
+            Entry::Vacant(first) => match stored.get(&conversion.id) {
+                Some(earnings) => first.insert(earning::agreed(earnings)),
+                None if conversion.status == Status::Approved => {
+                    first.insert(recruiters(catalog, conversion.affiliate_id).await?)
+                }
+                None => &mut Vec::new(),
+            },
         };
-        let owed = earning::owed(conversion, &commissions);
+        let owed = earning::owed(conversion, commissions);
         let offer = catalog.offer(conversion.offer_id).await?;
         let release_at = offer.map_or(at, |offer| offer.release_at(at));
+        if release_at <= now {
+            keys.extend(owed.balances());
+        }
+        plan.push((conversion, owed, release_at, at));
+    }
+
+    let mut balances = storage::ledger::lock_balances(tx, &keys).await?;
+    let mut earnings = stored.clone();
+    let mut postings = Vec::with_capacity(plan.len());
+    for (conversion, owed, release_at, at) in plan {
+        let earnings = earnings.entry(conversion.id).or_default();
         postings.extend(earning::settle(conversion, &owed, earnings, &mut balances, release_at, at));
     }
     let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
-    let (old, new): (Vec<_>, Vec<_>) = earnings.values().flatten().partition(|it| before.contains_key(&it.id));
-    let changed: Vec<_> = old.into_iter().filter(|it| before[&it.id] != *it).collect();
+    let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
+    postings.extend(earning::release(new.iter_mut().filter(|it| it.is_due(now)), &mut balances, now));
+    let changed: Vec<_> = old.iter().filter(|it| before[&it.id] != *it).collect();
     storage::earnings::insert(tx, &new).await?;
     storage::earnings::save(tx, &changed).await?;
     if storage::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this group may be stored: the earnings would say something else than the books.
         return Err(DbErr::Custom("money of a conversion was posted before".into()));
     }
-    Ok(new.iter().any(|it| it.release_at <= it.created_at))
-}
-
-/// What these conversions earned, and the balances that it went to, held until `tx` ends.
-async fn hold(
-    tx: &impl ConnectionTrait,
-    conversions: &BTreeSet<ConversionId>,
-) -> Result<(HashMap<ConversionId, Vec<Earning>>, Balances), DbErr> {
-    if conversions.is_empty() {
-        return Ok(Default::default());
-    }
-    let earnings = storage::earnings::lock_of_conversions(tx, conversions).await?;
-    let keys: BTreeSet<_> = earnings.values().flat_map(|it| earning::balances_of(it)).collect();
-    let balances = storage::ledger::lock_balances(tx, &keys).await?;
-    Ok((earnings, balances))
+    new.retain(|it| it.released_at.is_some());
+    Ok(new)
 }
 
 /// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.

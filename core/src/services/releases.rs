@@ -45,17 +45,24 @@ pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     if !events.is_empty() {
         inbox.put(lease, events);
     }
-    metrics::counter!("postrider_earnings_released_total").increment(due.len() as u64);
+    count(due.len());
     Ok(due.len())
 }
 
+pub(super) fn count(released: usize) {
+    metrics::counter!("postrider_earnings_released_total").increment(released as u64);
+}
+
 /// One for each released payout that a live postback could listen for.
-async fn events(
+pub(super) async fn events(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
     released: &[Earning],
     now: Timestamp,
 ) -> Result<Vec<Event>, DbErr> {
+    if released.is_empty() {
+        return Ok(Vec::new());
+    }
     let listeners = catalog.event_listeners().await?;
     if listeners.is_empty() {
         return Ok(Vec::new());

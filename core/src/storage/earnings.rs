@@ -46,7 +46,7 @@ impl TryFrom<Model> for Earning {
     }
 }
 
-pub async fn insert(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows =
         Rows::new(&[Id, Id, Text, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Text, Text, Big, Big]);

@@ -11,10 +11,10 @@ use crate::money::Currency;
 
 use super::bulk::{Rows, Type};
 use super::corrupt;
-use super::database::for_update;
 
 /// Adds what is not yet there, with what it does to the balances: a posting whose key exists is left out whole. Returns
-/// how many were added. Money that is pending touches no balance, so that approving only inserts.
+/// how many were added. Money that is pending touches no balance; whoever moves other money holds the balances
+/// ([`lock_balances`]).
 pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usize, DbErr> {
     if postings.is_empty() {
         return Ok(0);
@@ -93,7 +93,7 @@ async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item
     if changes.is_empty() {
         return Ok(());
     }
-    lock_balances(tx, &changes.keys().copied().collect()).await?;
+    let held = changes.len() as u64;
     let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Big, Type::Big, Type::Big, Type::Big]);
     for ((affiliate, currency), it) in changes {
         rows.push([
@@ -105,17 +105,21 @@ async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item
             it.debt.into(),
         ]);
     }
-    rows.execute(
-        tx,
-        "WITH changed (affiliate_id, currency, available, withdrawing, paid, debt) AS ({rows})
+    let added = rows
+        .execute(
+            tx,
+            "WITH changed (affiliate_id, currency, available, withdrawing, paid, debt) AS ({rows})
          UPDATE balances SET available = balances.available + changed.available,
              withdrawing = balances.withdrawing + changed.withdrawing, paid = balances.paid + changed.paid,
              debt = balances.debt + changed.debt
          FROM changed WHERE balances.affiliate_id = changed.affiliate_id AND balances.currency = changed.currency",
-        vec![],
-    )
-    .await
-    .map(drop)
+            vec![],
+        )
+        .await?;
+    if added < held {
+        return Err(DbErr::Custom("money was posted to a balance that nobody holds".into()));
+    }
+    Ok(())
 }
 
 /// The balance as it is, held until `tx` ends; made when it is not there.
@@ -128,38 +132,28 @@ pub async fn lock_balance(
     Ok(found.get(&(affiliate, currency)).copied().unwrap_or_default())
 }
 
-/// The same for several, always in the same order: two that share some wait for each other and never in a circle.
+/// The same for several, always in the same order: two that share some wait for each other and never in a circle. Adding
+/// what is not there and holding what is are one statement; the assignment that changes nothing is what holds.
 pub async fn lock_balances(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(AffiliateId, Currency)>,
 ) -> Result<Balances, DbErr> {
-    let wanted = || {
-        let mut rows = Rows::new(&[Type::Id, Type::Text]);
-        for (affiliate, currency) in keys {
-            rows.push([(*affiliate).into(), currency.to_string().into()]);
-        }
-        rows
-    };
-    wanted()
-        .execute(
+    let mut rows = Rows::new(&[Type::Id, Type::Text]);
+    for (affiliate, currency) in keys {
+        rows.push([(*affiliate).into(), currency.to_string().into()]);
+    }
+    let locked = rows
+        .query(
             tx,
             "WITH wanted (affiliate_id, currency) AS ({rows})
              INSERT INTO balances (affiliate_id, currency, available, withdrawing, paid, debt)
-             SELECT affiliate_id, currency, 0, 0, 0, 0 FROM wanted WHERE true
-             ON CONFLICT (affiliate_id, currency) DO NOTHING",
+             SELECT affiliate_id, currency, 0, 0, 0, 0 FROM wanted WHERE true ORDER BY affiliate_id, currency
+             ON CONFLICT (affiliate_id, currency) DO UPDATE SET debt = balances.debt
+             RETURNING affiliate_id, currency, available, withdrawing, paid, debt",
             vec![],
         )
         .await?;
-    let of_balances = match for_update(tx) {
-        "" => String::new(),
-        lock => format!(" ORDER BY balances.affiliate_id, balances.currency{lock} OF balances"),
-    };
-    let sql = format!(
-        "WITH wanted (affiliate_id, currency) AS ({{rows}})
-         SELECT balances.* FROM wanted JOIN balances
-         ON balances.affiliate_id = wanted.affiliate_id AND balances.currency = wanted.currency{of_balances}"
-    );
-    wanted().query(tx, &sql, vec![]).await?.iter().map(balance).collect()
+    locked.iter().map(balance).collect()
 }
 
 fn balance(row: &QueryResult) -> Result<((AffiliateId, Currency), Balance), DbErr> {
