@@ -13,6 +13,7 @@ mod m2026_11_21_000007_withdrawals;
 mod m2026_11_21_000008_people;
 mod m2026_11_21_000009_reports;
 mod m2026_11_21_000010_inbound;
+mod m2026_11_21_000011_owed_events;
 
 use sea_orm_migration::prelude::*;
 
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000008_people::Migration),
             Box::new(m2026_11_21_000009_reports::Migration),
             Box::new(m2026_11_21_000010_inbound::Migration),
+            Box::new(m2026_11_21_000011_owed_events::Migration),
         ]
     }
 }

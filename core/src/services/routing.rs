@@ -36,7 +36,7 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
 
     let lease = app.inboxes.deliveries.lease(now);
     let tx = app.db.begin_queue().await?;
-    let finished: HashSet<_> = storage::events::finish(&tx, claimed, now).await?;
+    let finished: HashSet<_> = storage::events::finish(&tx, claimed).await?;
     let mut owed: Vec<_> = owed.into_iter().filter(|owed| finished.contains(&owed.delivery.event_id)).collect();
     let is_owed = |it: &Owed| it.delivery.state == DeliveryState::Pending;
     for owed in owed.iter_mut().filter(|owed| is_owed(owed) && owed.delivery.due_at <= now) {

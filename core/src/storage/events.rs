@@ -1,4 +1,4 @@
-//! Queries of events. A row with `routed_at` null is owed to the router.
+//! Queries of events. A row of an event is written once; while it is owed to the router, `owed_events` has one, too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,12 +35,13 @@ impl TryFrom<Model> for Event {
 }
 
 /// What the router has to do.
-pub const QUEUE: Queue = Queue { table: "events", owed: "routed_at IS NULL", due: "", order: "id" };
+pub const QUEUE: Queue = Queue { table: "owed_events", owed: "true", due: "", order: "id" };
 
 /// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
     use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text, Big, Big]);
+    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text]);
+    let mut owed = Rows::new(&[Id, Big, Big]);
     for event in events {
         rows.push([
             event.id.into(),
@@ -52,34 +53,32 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<L
             event.conversion_id.into(),
             event.revision.into(),
             json(&event.facts).into(),
-            lease.map(|lease| lease.until).into(),
-            lease.map(|lease| lease.claim).into(),
         ]);
+        owed.push([event.id.into(), lease.map(|lease| lease.until).into(), lease.map(|lease| lease.claim).into()]);
     }
     rows.execute(
         tx,
-        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts,
-             lease_until, claim) {rows}",
+        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts)
+         {rows}",
         vec![],
     )
-    .await
-    .map(drop)
+    .await?;
+    owed.execute(tx, "INSERT INTO owed_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
 }
 
 /// Takes up to `limit` owed events, oldest first.
 pub async fn claim(db: &DatabaseConnection, limit: usize, now: Timestamp, lease: Lease) -> Result<Vec<Event>, DbErr> {
     let rows = QUEUE.take(db, limit, now, lease).await?;
-    let mut claimed: Vec<Event> = super::readable("events", &rows, |row| super::model::<Entity>(row)?.try_into());
+    let ids: Vec<EventId> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
+    let mut claimed: Vec<Event> = find_many(db, ids).await?.into_values().collect();
     claimed.sort_unstable_by_key(|event| event.id);
     Ok(claimed)
 }
 
-/// Marks as routed those that are still of their claim, and says which they were. Only owed rows have a claim; see
-/// the finish of deliveries for why that is all it asks.
+/// Marks as routed those that are still of their claim, and says which they were.
 pub async fn finish(
     tx: &impl ConnectionTrait,
     claimed: impl IntoIterator<Item = (EventId, i64)>,
-    now: Timestamp,
 ) -> Result<HashSet<EventId>, DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big]);
     for (id, claim) in claimed {
@@ -89,10 +88,8 @@ pub async fn finish(
         .query(
             tx,
             "WITH done (id, claim) AS ({rows})
-             UPDATE events SET routed_at = {1}, lease_until = NULL, claim = NULL
-             FROM done WHERE events.id = done.id AND events.claim = done.claim
-             RETURNING events.id AS id",
-            vec![now.into()],
+             DELETE FROM owed_events WHERE (id, claim) IN (SELECT id, claim FROM done) RETURNING id",
+            vec![],
         )
         .await?;
     finished.iter().map(|row| row.try_get("", "id")).collect()
@@ -108,7 +105,7 @@ pub async fn list_unrouted(
             db,
             "WITH wanted (id) AS ({rows})
              SELECT wanted.id AS id, min(events.revision) AS revision
-             FROM wanted JOIN events ON events.conversion_id = wanted.id AND coalesce(events.routed_at, 0) = 0
+             FROM wanted JOIN events ON events.conversion_id = wanted.id JOIN owed_events ON owed_events.id = events.id
              GROUP BY wanted.id",
             vec![],
         )
@@ -118,10 +115,10 @@ pub async fn list_unrouted(
 
 /// How many are owed, and since when the oldest is.
 pub async fn backlog(db: &impl ConnectionTrait) -> Result<(i64, Option<Timestamp>), DbErr> {
-    let sql = "SELECT count(*) AS depth FROM events WHERE routed_at IS NULL";
+    let sql = "SELECT count(*) AS depth FROM owed_events";
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let depth = db.query_one_raw(statement).await?.map_or(Ok(0), |row| row.try_get("", "depth"))?;
-    let sql = "SELECT id FROM events WHERE routed_at IS NULL ORDER BY id LIMIT 1";
+    let sql = "SELECT id FROM owed_events ORDER BY id LIMIT 1";
     let oldest = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let oldest = oldest.map(|row| row.try_get::<EventId>("", "id")).transpose()?;
     Ok((depth, oldest.map(|id| time_of(id.0))))

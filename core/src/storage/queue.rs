@@ -10,7 +10,7 @@ use super::database::{is_one_of, skip_locked};
 /// A table with the columns `id`, `lease_until` and `claim`, and which of its rows are owed to somebody.
 pub struct Queue {
     pub table: &'static str,
-    /// What makes a row owed.
+    /// What makes a row owed; `true` where a row is there only as long as it is owed.
     pub owed: &'static str,
     /// What makes an owed row due at `$3`, starting with AND; nothing when it is due at once.
     pub due: &'static str,

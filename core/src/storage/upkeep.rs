@@ -75,18 +75,19 @@ async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr>
 
 /// Whether a month still holds an event to route, a delivery to send or a report that waits.
 async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
-    for (table, condition) in [
-        ("deliveries", "state = 'pending'"),
-        ("events", "routed_at IS NULL"),
-        ("inbound_requests", "outcome = 'waiting'"),
-    ] {
+    let owed = [
+        ("deliveries", format!("deliveries{month} WHERE state = 'pending'")),
+        ("events", format!("owed_events JOIN events{month} AS event ON event.id = owed_events.id")),
+        ("inbound_requests", format!("inbound_requests{month} WHERE outcome = 'waiting'")),
+    ];
+    for (table, owed) in owed {
         let sql = format!("SELECT to_regclass('{table}{month}') IS NOT NULL AS there");
         let backend = db.writer().get_database_backend();
         let there = db.writer().query_one_raw(Statement::from_string(backend, sql)).await?;
         if !there.map_or(Ok(false), |row| row.try_get("", "there"))? {
             continue;
         }
-        let sql = format!("SELECT 1 AS one FROM {table}{month} WHERE {condition} LIMIT 1");
+        let sql = format!("SELECT 1 AS one FROM {owed} LIMIT 1");
         if db.writer().query_one_raw(Statement::from_string(backend, sql)).await?.is_some() {
             return Ok(true);
         }
@@ -98,7 +99,7 @@ async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
     let backend = db.writer().get_database_backend();
     let mut bound = before;
     for (owed, key) in [
-        ("events WHERE routed_at IS NULL", "id"),
+        ("owed_events", "id"),
         ("deliveries WHERE state = 'pending'", "event_id"),
         ("inbound_requests WHERE outcome = 'waiting'", "id"),
     ] {

@@ -92,9 +92,8 @@ fn statements(sqlite: bool, newest: u64, first: u64, last: u64) -> Vec<String> {
              FROM {sales} AS s CROSS JOIN affiliates CROSS JOIN (SELECT 0 AS side UNION ALL SELECT 1) AS sides"
         ),
         format!(
-            "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts,
-                 routed_at)
-             SELECT {event}, 'conversion', {at_sale}, affiliates.id, offers.id, {clicked}, {conversion}, 1, '{facts}', {at_sale}
+            "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts)
+             SELECT {event}, 'conversion', {at_sale}, affiliates.id, offers.id, {clicked}, {conversion}, 1, '{facts}'
              FROM {sales} AS s CROSS JOIN offers CROSS JOIN affiliates"
         ),
         format!(

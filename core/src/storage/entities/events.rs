@@ -1,4 +1,4 @@
-//! Events; `facts` is JSON text, `routed_at` null is owed.
+//! Events; `facts` is JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -18,9 +18,6 @@ pub struct Model {
     pub conversion_id: Option<ConversionId>,
     pub revision: i32,
     pub facts: String,
-    pub routed_at: Option<Timestamp>,
-    pub lease_until: Option<Timestamp>,
-    pub claim: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
