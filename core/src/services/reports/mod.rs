@@ -64,6 +64,15 @@ pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> 
     Ok(rank(rows, it.sort, it.currency, it.limit))
 }
 
+/// Two reports at the same time: counting is work for a core.
+pub async fn ask_both(app: &App, actor: Actor, first: Ask, second: Ask) -> Result<(Ranked, Ranked), Error> {
+    let beside = app.clone();
+    let second = tokio::spawn(async move { ask(&beside, actor, second).await });
+    let first = ask(app, actor, first).await?;
+    let second = second.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
+    Ok((first, second))
+}
+
 /// The same by one unit of time, without gaps.
 pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
     let Some(Group::Time(unit)) = it.question.groups.first().copied() else {

@@ -426,9 +426,8 @@ pub async fn get_revenue_map(
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
     let ask = it.ask(actor, keyword.to_vec(), app.clock.now())?;
     let (from, to, time_zone) = (ask.from, ask.to, ask.question.zone);
-    let keywords = reports::ask(&app, actor, ask.clone()).await?;
     let question = Question { groups: page.to_vec(), ..ask.question.clone() };
-    let pages = reports::ask(&app, actor, Ask { question, ..ask }).await?;
+    let (keywords, pages) = reports::ask_both(&app, actor, ask.clone(), Ask { question, ..ask }).await?;
     Ok(Json(RevenueMapOut {
         from,
         to,
