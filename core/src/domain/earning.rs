@@ -217,18 +217,19 @@ pub fn settle(
 }
 
 /// Ends the hold of these: one posting for each affiliate and currency.
-pub fn release<'a>(
-    due: impl IntoIterator<Item = &'a mut Earning>,
-    balances: &mut Balances,
-    now: Timestamp,
-) -> Vec<Posting> {
+pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+    due.iter_mut().for_each(|earning| earning.release(now));
+    released(due, balances, now)
+}
+
+/// What moves when the hold of these ends.
+pub fn released(earnings: &[Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
     let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
-    for earning in due {
+    for earning in earnings {
         let (micros, count, _) =
             sums.entry((earning.affiliate_id, earning.earned.currency)).or_insert((0, 0, earning.id));
         *micros += earning.left;
         *count += 1;
-        earning.release(now);
     }
     let posting = |((affiliate, currency), (micros, count, first))| {
         let balance = balances.entry((affiliate, currency)).or_default();

@@ -51,7 +51,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
         let (key, cause) = (format!("adjustment:{}", earning.id), Cause::Earning(earning.id));
         moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause, now).noting(reason));
         if hold_days == 0 {
-            moved.extend(earning::release([&mut earning], &mut balances, now));
+            moved.extend(earning::release(std::slice::from_mut(&mut earning), &mut balances, now));
         }
     }
     storage::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;

@@ -282,11 +282,14 @@ impl Group {
             tx.rollback().await?;
             return Ok(None);
         }
-        let mut events = books.events(&tx, &self.catalog).await?;
-        let released = books.settle(&tx, &self.catalog, now).await?;
-        events.extend(releases::events(&tx, &self.catalog, &released, now).await?);
         let lease = self.inbox.lease(now);
+        let mut events = books.events(&tx, &self.catalog).await?;
         storage::events::append(&tx, &events, lease).await?;
+        // Last, for it holds balances that others want.
+        let released = books.settle(&tx, &self.catalog, now).await?;
+        let told = releases::events(&tx, &self.catalog, &released, now).await?;
+        storage::events::append(&tx, &told, lease).await?;
+        events.extend(told);
         tx.commit().await?;
         if !events.is_empty() {
             self.inbox.put(lease, events);

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Conversion, Status};
-use crate::domain::earning::{self, Earning};
+use crate::domain::earning::{self, Balances, Earning};
+use crate::domain::ledger::Posting;
 use crate::domain::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
@@ -64,7 +65,13 @@ pub async fn settle(
         plan.push((conversion, owed, release_at, at));
     }
 
-    let mut balances = storage::ledger::lock_balances(tx, &keys).await?;
+    // What is taken back needs its balances now. Else they are held as late and as short as can be: half of a
+    // program's conversions may be one affiliate's.
+    let lock_now = !stored.is_empty();
+    let mut balances = Balances::new();
+    if lock_now {
+        balances = storage::ledger::lock_balances(tx, &keys).await?;
+    }
     let mut earnings = stored.clone();
     let mut postings = Vec::with_capacity(plan.len());
     for (conversion, owed, release_at, at) in plan {
@@ -73,16 +80,27 @@ pub async fn settle(
     }
     let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
     let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
-    postings.extend(earning::release(new.iter_mut().filter(|it| it.is_due(now)), &mut balances, now));
     let changed: Vec<_> = old.iter().filter(|it| before[&it.id] != *it).collect();
+    new.iter_mut().filter(|it| it.is_due(now)).for_each(|it| it.release(now));
     storage::earnings::insert(tx, &new).await?;
     storage::earnings::save(tx, &changed).await?;
-    if storage::ledger::post(tx, &postings).await? < postings.len() {
+    post(tx, &postings).await?;
+    new.retain(|it| it.released_at.is_some());
+    if !new.is_empty() {
+        if !lock_now {
+            balances = storage::ledger::lock_balances(tx, &keys).await?;
+        }
+        post(tx, &earning::released(&new, &mut balances, now)).await?;
+    }
+    Ok(new)
+}
+
+async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<(), DbErr> {
+    if storage::ledger::post(tx, postings).await? < postings.len() {
         // Nothing of this group may be stored: the earnings would say something else than the books.
         return Err(DbErr::Custom("money of a conversion was posted before".into()));
     }
-    new.retain(|it| it.released_at.is_some());
-    Ok(new)
+    Ok(())
 }
 
 /// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.
