@@ -9,13 +9,14 @@ mod scopes;
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::reports::calendar::{QUARTER_MS, labels, quarter};
 use crate::domain::reports::figures::Figures;
-use crate::domain::reports::packed::{SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
+use crate::domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
 use crate::domain::reports::tally::{Key, Question, Ranked, Sort, Tally, rank};
 use crate::domain::reports::{Group, Scope};
 use crate::ids::{floor_uuid, time_of};
@@ -132,34 +133,71 @@ pub async fn count(
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<(Vec<Key>, Figures)>, DbErr> {
     let tx = app.db.begin_reading().await?;
-    let mut counting = Counting { scopes: Scopes::default(), tally: Tally::new(question.clone()) };
-    counting.scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
-    counting.tally.know(counting.scopes.list());
-    clicks(&tx, &mut counting, &question, from, to).await?;
-    conversions(&tx, &mut counting, &question, from, to).await?;
+    let scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
+    let mut tally = Tally::new(question.clone());
+    tally.know(scopes.list());
+    let (parts, received) = mpsc::channel(AHEAD);
+    let counted = tokio::task::spawn_blocking(move || count_parts(tally, received));
+    let mut reading = Reading { scopes, parts };
+    let read = async {
+        clicks(&tx, &mut reading, &question, from, to).await?;
+        conversions(&tx, &mut reading, &question, from, to).await
+    };
+    let read = read.await;
+    drop(reading);
+    let tally = counted.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    // If counting failed, reading ended because of it.
+    let tally = tally.map_err(damaged)?;
+    read?;
     tx.rollback().await?;
-    Ok(counting.tally.rows())
+    Ok(tally.rows())
 }
 
-struct Counting {
+/// What is to be counted, in the order of reading.
+enum Part {
+    Scope(Scope),
+    Clicks(Timestamp, Columns),
+    Conversions(Timestamp, Columns),
+}
+
+/// Segments that are read ahead of counting: a day of them.
+const AHEAD: usize = 96;
+
+/// Counts on a thread of its own while the next segments are read.
+fn count_parts(mut tally: Tally, mut parts: mpsc::Receiver<Part>) -> Result<Tally, Damaged> {
+    while let Some(part) = parts.blocking_recv() {
+        match part {
+            Part::Scope(scope) => tally.know(&[scope]),
+            Part::Clicks(quarter, columns) => tally.add_clicks(quarter, &columns)?,
+            Part::Conversions(quarter, columns) => tally.add_conversions(quarter, &columns)?,
+        }
+    }
+    Ok(tally)
+}
+
+struct Reading {
     /// Those of the table, and those that only raw rows have.
     scopes: Scopes,
-    tally: Tally,
+    parts: mpsc::Sender<Part>,
 }
 
-impl Counting {
-    fn number(&mut self, scope: Scope) -> u32 {
+impl Reading {
+    async fn number(&mut self, scope: Scope) -> Result<u32, DbErr> {
         let (number, is_new) = self.scopes.number(scope);
         if is_new {
-            self.tally.know(&[scope]);
+            self.count(Part::Scope(scope)).await?;
         }
-        number
+        Ok(number)
+    }
+
+    async fn count(&self, part: Part) -> Result<(), DbErr> {
+        self.parts.send(part).await.map_err(|_| damaged(Damaged))
     }
 }
 
 async fn clicks(
     tx: &impl ConnectionTrait,
-    counting: &mut Counting,
+    reading: &mut Reading,
     question: &Question,
     from: Timestamp,
     to: Timestamp,
@@ -168,10 +206,8 @@ async fn clicks(
     let columns = if question.is_by_scope() { vec![SCOPES] } else { question.columns() };
     for window in windows(from, to.min(packed)) {
         for (segment, columns) in storage::reports::segments(tx, Subject::Clicks, window, &columns).await? {
-            counting.tally.add_clicks(quarter(segment), &columns).map_err(damaged)?;
+            reading.count(Part::Clicks(quarter(segment), columns)).await?;
         }
-        // Counting is work; others want the thread too.
-        tokio::task::yield_now().await;
     }
     let mut after = before(floor_uuid(from.max(packed)));
     loop {
@@ -184,11 +220,10 @@ async fn clicks(
             let this = quarter(time_of(first.id.0));
             let mut rows = Vec::new();
             while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
-                rows.push(row_of_click(counting.number(click.scope), click));
+                rows.push(row_of_click(reading.number(click.scope).await?, click));
             }
-            counting.tally.add_clicks(this, &pack_clicks(rows)).map_err(damaged)?;
+            reading.count(Part::Clicks(this, pack_clicks(rows))).await?;
         }
-        tokio::task::yield_now().await;
         if !full {
             return Ok(());
         }
@@ -197,7 +232,7 @@ async fn clicks(
 
 async fn conversions(
     tx: &impl ConnectionTrait,
-    counting: &mut Counting,
+    reading: &mut Reading,
     question: &Question,
     from: Timestamp,
     to: Timestamp,
@@ -212,10 +247,9 @@ async fn conversions(
     for window in windows(from, to.min(packed)) {
         for (segment, columns) in storage::reports::segments(tx, Subject::Conversions, window, &columns).await? {
             if !raw_quarters.contains(&quarter(segment)) {
-                counting.tally.add_conversions(quarter(segment), &columns).map_err(damaged)?;
+                reading.count(Part::Conversions(quarter(segment), columns)).await?;
             }
         }
-        tokio::task::yield_now().await;
     }
     for this in raw_quarters {
         let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
@@ -225,8 +259,11 @@ async fn conversions(
             let full = raw.len() == SEGMENT_ROWS;
             let Some(last) = raw.last() else { break };
             after = last.id.0;
-            let rows = raw.into_iter().map(|it| row_of_conversion(counting.number(it.scope), it)).collect();
-            counting.tally.add_conversions(this, &pack_conversions(rows)).map_err(damaged)?;
+            let mut rows = Vec::with_capacity(raw.len());
+            for it in raw {
+                rows.push(row_of_conversion(reading.number(it.scope).await?, it));
+            }
+            reading.count(Part::Conversions(this, pack_conversions(rows))).await?;
             if !full {
                 break;
             }
