@@ -21,11 +21,18 @@ impl MigrationTrait for Migration {
         for table in ["withdrawals", "withdrawal_batches", "payout_details", "payout_methods"] {
             manager.get_connection().execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }
+        manager.get_connection().execute_unprepared("DROP INDEX offers_with_minimum").await?;
+        manager.get_connection().execute_unprepared("ALTER TABLE offers DROP COLUMN minimum_withdrawal_micros").await?;
         Ok(())
     }
 }
 
 const WITHDRAWALS: &str = "
+ALTER TABLE offers ADD COLUMN minimum_withdrawal_micros <big>
+
+CREATE INDEX offers_with_minimum ON offers (currency, minimum_withdrawal_micros)
+    WHERE minimum_withdrawal_micros IS NOT NULL
+
 CREATE TABLE payout_methods (
     id text PRIMARY KEY,
     name text NOT NULL,

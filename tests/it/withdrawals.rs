@@ -17,6 +17,7 @@ on_both_databases!(
     the_money_comes_back_once,
     a_step_out_of_turn_is_refused,
     limits_say_what_they_are,
+    an_offers_minimum_binds_who_has_earned_with_it,
     details_are_sealed_masked_and_the_affiliates_own,
     later_details_redirect_nothing,
     a_debt_is_settled_first,
@@ -204,6 +205,47 @@ async fn limits_say_what_they_are(db: Database) {
     t.admin.patch(&format!("/api/v1/affiliates/{}", affiliate.id), &json!({"status": "suspended"})).await.expect(200);
     of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "affiliate_suspended");
     assert_eq!(balance(&t).await, [5_000, 0, 0, 0], "nothing of this moved anything");
+}
+
+async fn an_offers_minimum_binds_who_has_earned_with_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let (earner, other) = (affiliate_with(&t, "50.00").await, affiliate_with(&t, "50.00").await);
+    let offer = t
+        .offer_with(json!({"name": "Pro plan", "payout": {"fixed": "30.00"}, "minimum_withdrawal": "75.00"}))
+        .await;
+    let path = format!("/api/v1/offers/{offer}");
+    assert_eq!(earner.client.get(&path).await.expect(200)["minimum_withdrawal"], "75.00", "whoever promotes it knows");
+    let click = t.click_on(&t.link(&earner, &offer).await, "").await;
+    let conversion = t.conversion(&click).status("pending").send().await;
+    request(&earner, "10.00").await.expect(201);
+    t.approve(&conversion).await.expect(200);
+    t.deliver_all().await;
+
+    let problem = request(&earner, "70.00").await.expect_problem(422, "below_minimum");
+    let wanted =
+        "70.00 USD was requested, and the offer \"Pro plan\" pays 75.00 USD or more; wait until more is available";
+    assert_eq!(problem["detail"], wanted);
+    request(&earner, "all").await.expect_problem(422, "below_minimum");
+    request(&other, "50.00").await.expect(201);
+    put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {"USD": "80.00"}})).await.expect(200);
+    let problem = request(&earner, "70.00").await.expect_problem(422, "below_minimum");
+    assert!(text(&problem, "detail").contains("the program pays 80.00 USD or more"), "the highest counts: {problem}");
+    put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {}})).await.expect(200);
+
+    // What was taken back no longer counts, nor does a minimum that was taken away.
+    t.admin.patch(&path, &json!({"minimum_withdrawal": "-1"})).await.expect_problem(422, "invalid_amount");
+    t.admin.patch(&path, &json!({"name": "Pro"})).await.expect(200);
+    request(&earner, "20.00").await.expect_problem(422, "below_minimum");
+    let changed = t.admin.patch(&path, &json!({"minimum_withdrawal": null})).await.expect(200);
+    assert_eq!(changed["minimum_withdrawal"], json!(null));
+    request(&earner, "20.00").await.expect(201);
+    t.admin.patch(&path, &json!({"minimum_withdrawal": "75.00"})).await.expect(200);
+    request(&earner, "21.00").await.expect_problem(422, "below_minimum");
+    t.reject(&conversion, "chargeback").await.expect(200);
+    t.tick();
+    request(&earner, "20.00").await.expect(200);
+    t.advance(Duration::from_secs(10));
+    request(&earner, "20.00").await.expect(201);
 }
 
 async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {

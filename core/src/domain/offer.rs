@@ -32,6 +32,8 @@ pub struct Offer {
     pub is_default: bool,
     /// How long an approved payout stays pending; 0: it is available at once.
     pub hold_days: u16,
+    /// The least that may be withdrawn in its currency by whoever has earned with it.
+    pub minimum_withdrawal: Option<Amount>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -265,6 +267,7 @@ mod tests {
             terms,
             is_default: false,
             hold_days: 0,
+            minimum_withdrawal: None,
             created_at: at,
             updated_at: at,
         }

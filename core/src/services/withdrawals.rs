@@ -10,7 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
-    Applied, Asked, IllegalStep, Status, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+    Applied, Asked, IllegalStep, Minimum, Status, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
@@ -46,10 +46,10 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     if !actor.may_see(affiliate_id) {
         return Err(unknown());
     }
+    let minimums = minimums(app, affiliate_id, wanted.currency).await?;
     let tx = app.db.begin().await?;
     let affiliate = storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &wanted.method).await?;
-    let program = storage::program_settings::find_withdrawals(&tx).await?;
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
     let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
@@ -61,8 +61,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         return Err(WithdrawalError::Suspended.into());
     }
     let money = |micros| Money { micros, currency: wanted.currency };
-    let program_minimum = program.minimums.get(&wanted.currency).copied();
-    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
+    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
     let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
@@ -90,6 +89,14 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     storage::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
     Ok(Requested::New(withdrawal))
+}
+
+/// What the program asks for, and what the offers do that this affiliate has earned with.
+async fn minimums(app: &App, affiliate_id: AffiliateId, currency: Currency) -> Result<Vec<Minimum>, DbErr> {
+    let program = storage::program_settings::find_withdrawals(app.db.reader()).await?;
+    let program = program.minimums.get(&currency).map(|it| Minimum { who: "the program".into(), amount: *it });
+    let of_offers = storage::offers::highest_minimum(app.db.reader(), affiliate_id, currency).await?;
+    Ok(program.into_iter().chain(of_offers).collect())
 }
 
 /// Takes the next step; money moves with it. Repeating a step changes nothing.

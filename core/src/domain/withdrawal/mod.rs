@@ -18,7 +18,7 @@ use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::Money;
 
 use super::payout_details::Fields;
-pub use request::{Asked, WithdrawalError, WithdrawalSettings, price};
+pub use request::{Asked, Minimum, WithdrawalError, WithdrawalSettings, price};
 
 /// A second request like the last one within this time is the same click.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);
