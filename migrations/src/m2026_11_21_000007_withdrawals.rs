@@ -65,6 +65,8 @@ CREATE TABLE withdrawal_batches (
     count <int> NOT NULL,
     net_micros <big> NOT NULL,
     created_by text NOT NULL,
+    exported_at <time>,
+    dissolved_at <time>,
     created_at <time> NOT NULL
 )
 
@@ -83,6 +85,7 @@ CREATE TABLE withdrawals (
     masked_details text NOT NULL,
     details_changed_at <time> NOT NULL,
     batch_id <id> REFERENCES withdrawal_batches (id),
+    accepted_debt_micros <big> NOT NULL,
     created_at <time> NOT NULL,
     updated_at <time> NOT NULL
 )

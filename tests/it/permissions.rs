@@ -174,6 +174,8 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "fail_withdrawal",
             "pay_withdrawal",
             "refuse_withdrawal",
+            "return_withdrawal",
+            "dissolve_withdrawal_batch",
         ],
     ),
     ("read_reports", &["export", "get_report", "get_revenue_map", "get_series"]),
