@@ -23,6 +23,7 @@ on_both_databases!(
     a_correction_of_a_rejected_conversion_moves_no_money,
     a_correction_in_another_currency_never_mixes,
     a_postback_is_told_what_is_available_to_pay,
+    a_release_that_a_crash_took_back_is_told_of_once,
     recruiters_get_their_shares_and_lose_them_with_the_conversion,
     shares_may_come_out_of_the_recruits_payout,
     nobody_recruits_in_a_circle,
@@ -185,6 +186,37 @@ async fn a_postback_is_told_what_is_available_to_pay(db: Database) {
     let request = t.receiver.only_request("/available");
     assert_eq!(request.parameter("name"), "available_to_pay");
     assert_eq!((request.parameter("payout"), request.parameter("transaction")), ("12.50".into(), "T-2".into()));
+}
+
+async fn a_release_that_a_crash_took_back_is_told_of_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 2).await;
+    t.postback("/available").action("event").firing("any").save().await;
+    t.conversion(&click).send().await;
+    t.advance(2 * DAY);
+    t.deliver_all().await;
+    let events = || async { t.admin.list("/api/v1/events?action=event").await };
+    let told = events().await;
+    assert_eq!((told.len(), t.receiver.requests("/available").len()), (1, 1));
+
+    // What a crash of PostgreSQL may do: the release is gone, and what came of its event is not.
+    for sql in [
+        "DELETE FROM events WHERE action = 'event'",
+        "DELETE FROM entries WHERE posting_id IN (SELECT id FROM postings WHERE kind = 'released')",
+        "DELETE FROM postings WHERE kind = 'released'",
+        "UPDATE balances SET available = 0",
+        "UPDATE earnings SET state = 'pending', released_at = NULL",
+    ] {
+        t.database.execute(sql).await;
+    }
+    t.advance(Duration::from_secs(7));
+    t.deliver_all().await;
+    let again = events().await;
+    assert_eq!((again.len(), &again[0]["id"]), (1, &told[0]["id"]));
+    assert_ne!(again[0]["occurred_at"], told[0]["occurred_at"], "it was released anew");
+    assert_eq!(t.receiver.requests("/available").len(), 1);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "12.50");
+    t.assert_books_balance().await;
 }
 
 /// Grace recruited Bob, who recruited Ann.
