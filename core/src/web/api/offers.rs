@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::application::ApplicationStatus;
 use crate::domain::attribution::AttributionTerms;
-use crate::domain::cap::{CapScope, Caps};
+use crate::domain::cap::Caps;
 use crate::domain::deep_link::HostPattern;
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
@@ -142,7 +142,7 @@ pub struct OfferOut {
     landing_pages: Vec<LandingPage>,
     deep_link_hosts: Vec<HostPattern>,
     attribution: AttributionTerms,
-    /// For an affiliate: those per affiliate.
+    /// For an affiliate: those per affiliate that hold for it.
     caps: Caps,
     default: bool,
     hold_days: u16,
@@ -167,7 +167,7 @@ impl From<Shown> for OfferOut {
             });
             (offer.terms.goals, offer.payout) = (goals.collect(), payout(None));
             offer.terms.revenue = None;
-            offer.terms.caps.limits.retain(|cap| cap.per == CapScope::Affiliate);
+            offer.terms.caps.limits = offer.terms.caps.of_affiliate(own.affiliate_id).cloned().collect();
         }
         let terms = offer.terms;
         Self {
