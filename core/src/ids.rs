@@ -187,6 +187,7 @@ id!(EarningId, "ern_", "an earning");
 id!(WithdrawalId, "wdr_", "a withdrawal");
 id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
 id!(PayoutDetailsId, "pdt_", "payout details");
+id!(ExchangeRateId, "rat_", "an exchange rate");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

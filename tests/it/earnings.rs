@@ -27,6 +27,7 @@ on_both_databases!(
     recruiters_get_their_shares_and_lose_them_with_the_conversion,
     shares_may_come_out_of_the_recruits_payout,
     nobody_recruits_in_a_circle,
+    a_recruiter_sees_its_recruits_and_what_they_brought,
     an_adjustment_has_a_reason_and_counts_once,
     a_statement_runs_from_opening_to_closing,
     currencies_meet_only_at_a_stored_rate,
@@ -285,6 +286,42 @@ async fn nobody_recruits_in_a_circle(db: Database) {
     let body = json!({"name": "New", "email": "new@example.com", "recruited_by": ann.referral_code});
     let made = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
     assert_eq!(made["recruited_by"], json!(ann.id));
+}
+
+async fn a_recruiter_sees_its_recruits_and_what_they_brought(db: Database) {
+    let t = TestApp::start(db).await;
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
+    let (ann, bob, grace) = recruits(&t).await;
+    t.tick();
+    let body = json!({"name": "Ben", "email": "ben@example.com", "recruited_by": bob.referral_code});
+    let ben = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
+    let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
+    t.conversion(&click).set("payout", json!("20.00")).send().await;
+    let id = t.conversion(&click).set("payout", json!("50.00")).send().await;
+    t.conversion(&click).set("payout", json!("7.00")).set("currency", json!("EUR")).send().await;
+    t.reject(&id, "refund").await.expect(200);
+
+    let seen = bob.client.get("/api/v1/recruits?limit=1").await.expect(200);
+    let newest = &seen["items"][0];
+    assert_eq!((&newest["affiliate_id"], &newest["name"]), (&ben["id"], &json!("Ben")));
+    assert_eq!((&newest["since"], &newest["commissions"]), (&json!("2026-03-10T12:00:00.001Z"), &json!([])));
+    assert!(newest.get("email").is_none(), "{newest}");
+    let next = format!("/api/v1/recruits?limit=1&cursor={}", text(&seen, "next"));
+    let seen = bob.client.get(&next).await.expect(200);
+    let (first, none) = (&seen["items"][0], &seen["next"]);
+    assert_eq!((&first["affiliate_id"], &first["referral_code"]), (&json!(ann.id), &json!(ann.referral_code)));
+    let wanted = json!([{"amount": "0.70", "currency": "EUR"}, {"amount": "2.00", "currency": "USD"}]);
+    assert_eq!((&first["commissions"], none), (&wanted, &json!(null)), "less what was taken back");
+
+    // Bob is Grace's recruit and had no conversion of his own; Ann is none of hers.
+    let of_grace = t.admin.list(&format!("/api/v1/recruits?affiliate_id={}", grace.id)).await;
+    assert_eq!((of_grace.len(), &of_grace[0]["affiliate_id"]), (1, &json!(bob.id)));
+    assert_eq!(of_grace[0]["commissions"], json!([]));
+    let foreign = format!("/api/v1/recruits?affiliate_id={}", bob.id);
+    grace.client.get(&foreign).await.expect_problem(404, "not_found");
+    t.admin.get("/api/v1/recruits").await.expect_problem(400, "invalid_parameter");
+    t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &json!({"recruited_by": null})).await.expect(200);
+    assert_eq!(bob.client.list("/api/v1/recruits").await.len(), 1);
 }
 
 async fn an_adjustment_has_a_reason_and_counts_once(db: Database) {

@@ -135,6 +135,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "list_earnings",
             "get_earning",
             "list_exchange_rates",
+            "list_recruits",
             "list_payout_details",
             "list_payout_methods",
             "get_payout_method",

@@ -56,6 +56,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(adjustments::create_exchange_rate, adjustments::list_exchange_rates))
         .routes(routes!(adjustments::create_exchange))
         .routes(routes!(recruiting::get_recruiting, recruiting::change_recruiting))
+        .routes(routes!(recruiting::list_recruits))
         .routes(routes!(events::create_event, events::list_events))
         .routes(routes!(events::get_event))
         .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))
