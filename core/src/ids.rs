@@ -187,6 +187,7 @@ id!(EarningId, "ern_", "an earning");
 id!(WithdrawalId, "wdr_", "a withdrawal");
 id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
 id!(PayoutDetailsId, "pdt_", "payout details");
+id!(ExchangeRateId, "rat_", "an exchange rate");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.
@@ -199,6 +200,14 @@ impl DeliveryId {
     /// One event is owed to one postback once: the pair decides the id, so routing twice adds nothing.
     pub fn of(event: EventId, postback: PostbackId) -> Self {
         Self(derive(event.0, postback.0))
+    }
+}
+
+impl EventId {
+    /// An earning is released once, so it decides the id: a release that a crash of the database took back tells of it again
+    /// under the same one. Its time is that of the release, so that it lies in a month that is kept.
+    pub fn of_release(earning: EarningId, release_at: Timestamp) -> Self {
+        Self(derive(floor_uuid(release_at), earning.0))
     }
 }
 
@@ -235,6 +244,15 @@ mod tests {
         for text in ["", "aff_", "06a5", "zzzzzzzzzzzzzzzzzzzzzzzzzz", "06a5xk2m7q8r9stvwxyz01234!"] {
             assert!(text.parse::<AffiliateId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_earning_is_told_of_under_one_id() {
+        let (at, due) = (Timestamp::from_millis(1_763_647_000_123), Timestamp::from_millis(1_766_239_000_123));
+        let (earning, other) = (EarningId::new(at), EarningId::new(at));
+        assert_eq!(EventId::of_release(earning, due), EventId::of_release(earning, due));
+        assert_ne!(EventId::of_release(earning, due), EventId::of_release(other, due));
+        assert_eq!(time_of(EventId::of_release(earning, due).0), due);
     }
 
     #[test]

@@ -89,11 +89,12 @@ CREATE TABLE applications (
 CREATE TABLE cap_counters (
     offer_id <id> NOT NULL,
     affiliate_id <id> NOT NULL,
+    goal text NOT NULL,
     period text NOT NULL,
     conversions <big> NOT NULL,
     payout_micros <big> NOT NULL,
     updated_at <time> NOT NULL,
-    PRIMARY KEY (offer_id, affiliate_id, period)
+    PRIMARY KEY (offer_id, affiliate_id, goal, period)
 )
 
 ALTER TABLE conversions ADD COLUMN customer_id text

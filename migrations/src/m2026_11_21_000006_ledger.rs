@@ -23,6 +23,8 @@ impl MigrationTrait for Migration {
         for sql in [
             "DROP TABLE exchange_rates",
             "DROP TABLE program_settings",
+            "DROP INDEX affiliates_by_recruiter",
+            "ALTER TABLE affiliates DROP COLUMN recruited_at",
             "ALTER TABLE affiliates DROP COLUMN recruited_by",
             "ALTER TABLE offers DROP COLUMN hold_days",
             "DROP INDEX entries_by_affiliate",
@@ -47,6 +49,7 @@ CREATE TABLE earnings (
     affiliate_id <id> NOT NULL,
     kind text NOT NULL,
     conversion_id <id>,
+    recruit_id <id>,
     level <int> NOT NULL,
     percent text,
     from_recruit <bool> NOT NULL,
@@ -67,6 +70,8 @@ CREATE INDEX earnings_due ON earnings (release_at, id) WHERE state = 'pending'
 CREATE INDEX earnings_pending ON earnings (affiliate_id, currency, micros) WHERE state = 'pending'
 
 CREATE INDEX earnings_by_affiliate ON earnings (affiliate_id, id)
+
+CREATE INDEX earnings_by_recruit ON earnings (recruit_id, affiliate_id, currency, micros) WHERE recruit_id IS NOT NULL
 
 CREATE INDEX earnings_by_conversion ON earnings (conversion_id) WHERE conversion_id IS NOT NULL
 
@@ -111,6 +116,8 @@ ALTER TABLE offers ADD COLUMN hold_days <int> NOT NULL DEFAULT 0
 
 ALTER TABLE affiliates ADD COLUMN recruited_by <id>
 
+ALTER TABLE affiliates ADD COLUMN recruited_at <time>
+
 CREATE INDEX affiliates_by_recruiter ON affiliates (recruited_by, id) WHERE recruited_by IS NOT NULL
 
 CREATE TABLE program_settings (
@@ -122,11 +129,12 @@ CREATE TABLE program_settings (
 INSERT INTO program_settings (key, value, updated_at) VALUES ('recruiting', '{\"tiers\":[],\"paid_from\":\"program\"}', 0)
 
 CREATE TABLE exchange_rates (
+    id <id> PRIMARY KEY,
     from_currency text NOT NULL,
     to_currency text NOT NULL,
     valid_from <time> NOT NULL,
     rate text NOT NULL,
     created_at <time> NOT NULL,
-    PRIMARY KEY (from_currency, to_currency, valid_from)
+    UNIQUE (from_currency, to_currency, valid_from)
 )
 ";

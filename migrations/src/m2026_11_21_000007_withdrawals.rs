@@ -21,11 +21,18 @@ impl MigrationTrait for Migration {
         for table in ["withdrawals", "withdrawal_batches", "payout_details", "payout_methods"] {
             manager.get_connection().execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }
+        manager.get_connection().execute_unprepared("DROP INDEX offers_with_minimum").await?;
+        manager.get_connection().execute_unprepared("ALTER TABLE offers DROP COLUMN minimum_withdrawal_micros").await?;
         Ok(())
     }
 }
 
 const WITHDRAWALS: &str = "
+ALTER TABLE offers ADD COLUMN minimum_withdrawal_micros <big>
+
+CREATE INDEX offers_with_minimum ON offers (currency, minimum_withdrawal_micros)
+    WHERE minimum_withdrawal_micros IS NOT NULL
+
 CREATE TABLE payout_methods (
     id text PRIMARY KEY,
     name text NOT NULL,
@@ -58,6 +65,8 @@ CREATE TABLE withdrawal_batches (
     count <int> NOT NULL,
     net_micros <big> NOT NULL,
     created_by text NOT NULL,
+    exported_at <time>,
+    dissolved_at <time>,
     created_at <time> NOT NULL
 )
 
@@ -76,6 +85,7 @@ CREATE TABLE withdrawals (
     masked_details text NOT NULL,
     details_changed_at <time> NOT NULL,
     batch_id <id> REFERENCES withdrawal_batches (id),
+    accepted_debt_micros <big> NOT NULL,
     created_at <time> NOT NULL,
     updated_at <time> NOT NULL
 )

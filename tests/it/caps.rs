@@ -15,6 +15,7 @@ on_both_databases!(
     a_report_does_not_undo_what_a_cap_decided,
     a_day_and_a_month_begin_where_the_offer_is,
     each_affiliate_may_have_a_cap_of_its_own,
+    a_goal_and_a_single_affiliate_may_have_caps,
     a_cap_of_payout_is_never_exceeded,
     only_what_counts_takes_a_place,
 );
@@ -162,6 +163,42 @@ async fn each_affiliate_may_have_a_cap_of_its_own(db: Database) {
     let path = format!("/api/v1/offers/{}", one.link.offer);
     let seen = one.link.affiliate.client.get(&path).await.expect(200);
     assert_eq!(seen["caps"]["limits"].as_array().map(Vec::len), Some(1));
+}
+
+async fn a_goal_and_a_single_affiliate_may_have_caps(db: Database) {
+    let t = TestApp::start(db).await;
+    let (star, other) = (t.affiliate().await, t.affiliate().await);
+    let caps = json!({"limits": [
+        {"period": "day", "goal": "trial", "conversions": 3},
+        {"per": "affiliate", "period": "total", "conversions": 1},
+        {"per": "affiliate", "affiliate_id": star.id, "period": "total", "conversions": 4},
+    ]});
+    let offer = t.offer_with(json!({"caps": caps})).await;
+    let star_click = t.click_on(&t.link(&star, &offer).await, "").await;
+    let other_click = t.click_on(&t.link(&other, &offer).await, "").await;
+    let with_goal = async |click: &Click, goal: &str| {
+        text(&t.conversion(click).set("goal", json!(goal)).try_send().await.expect(201), "status")
+    };
+    for _ in 0..3 {
+        assert_eq!(with_goal(&star_click, "trial").await, "approved");
+    }
+    assert_eq!(with_goal(&star_click, "trial").await, "rejected", "three trials a day");
+    assert_eq!(with_goal(&other_click, "trial").await, "rejected", "whoever brings them");
+    assert_eq!(with_goal(&other_click, "sale").await, "approved", "another goal, and its one place");
+    assert_eq!(outcome(&t, &other_click).await, "rejected: over cap");
+    assert_eq!(outcome(&t, &star_click).await, "approved", "the fourth of its own four");
+    assert_eq!(outcome(&t, &star_click).await, "rejected: over cap");
+
+    // What others may is nobody's business.
+    let seen = async |affiliate: &postrider_tests::app::Affiliate| -> Vec<Value> {
+        let offer = affiliate.client.get(&format!("/api/v1/offers/{offer}")).await.expect(200);
+        offer["caps"]["limits"].as_array().unwrap().iter().map(|it| it["conversions"].clone()).collect()
+    };
+    assert_eq!(seen(&star).await, [json!(4)]);
+    assert_eq!(seen(&other).await, [json!(1)]);
+    let path = format!("/api/v1/offers/{offer}");
+    let wrong = json!({"caps": {"limits": [{"affiliate_id": star.id, "period": "day", "conversions": 1}]}});
+    t.admin.patch(&path, &wrong).await.expect_problem(422, "invalid_field");
 }
 
 async fn a_cap_of_payout_is_never_exceeded(db: Database) {

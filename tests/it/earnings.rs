@@ -23,9 +23,11 @@ on_both_databases!(
     a_correction_of_a_rejected_conversion_moves_no_money,
     a_correction_in_another_currency_never_mixes,
     a_postback_is_told_what_is_available_to_pay,
+    a_release_that_a_crash_took_back_is_told_of_once,
     recruiters_get_their_shares_and_lose_them_with_the_conversion,
     shares_may_come_out_of_the_recruits_payout,
     nobody_recruits_in_a_circle,
+    a_recruiter_sees_its_recruits_and_what_they_brought,
     an_adjustment_has_a_reason_and_counts_once,
     a_statement_runs_from_opening_to_closing,
     currencies_meet_only_at_a_stored_rate,
@@ -187,6 +189,37 @@ async fn a_postback_is_told_what_is_available_to_pay(db: Database) {
     assert_eq!((request.parameter("payout"), request.parameter("transaction")), ("12.50".into(), "T-2".into()));
 }
 
+async fn a_release_that_a_crash_took_back_is_told_of_once(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = click_with_hold(&t, 2).await;
+    t.postback("/available").action("event").firing("any").save().await;
+    t.conversion(&click).send().await;
+    t.advance(2 * DAY);
+    t.deliver_all().await;
+    let events = || async { t.admin.list("/api/v1/events?action=event").await };
+    let told = events().await;
+    assert_eq!((told.len(), t.receiver.requests("/available").len()), (1, 1));
+
+    // What a crash of PostgreSQL may do: the release is gone, and what came of its event is not.
+    for sql in [
+        "DELETE FROM events WHERE action = 'event'",
+        "DELETE FROM entries WHERE posting_id IN (SELECT id FROM postings WHERE kind = 'released')",
+        "DELETE FROM postings WHERE kind = 'released'",
+        "UPDATE balances SET available = 0",
+        "UPDATE earnings SET state = 'pending', released_at = NULL",
+    ] {
+        t.database.execute(sql).await;
+    }
+    t.advance(Duration::from_secs(7));
+    t.deliver_all().await;
+    let again = events().await;
+    assert_eq!((again.len(), &again[0]["id"]), (1, &told[0]["id"]));
+    assert_ne!(again[0]["occurred_at"], told[0]["occurred_at"], "it was released anew");
+    assert_eq!(t.receiver.requests("/available").len(), 1);
+    assert_eq!(t.balance(&click.link.affiliate, "USD").await[1], "12.50");
+    t.assert_books_balance().await;
+}
+
 /// Grace recruited Bob, who recruited Ann.
 async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
     let (ann, bob, grace) = (t.affiliate().await, t.affiliate().await, t.affiliate().await);
@@ -253,6 +286,42 @@ async fn nobody_recruits_in_a_circle(db: Database) {
     let body = json!({"name": "New", "email": "new@example.com", "recruited_by": ann.referral_code});
     let made = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
     assert_eq!(made["recruited_by"], json!(ann.id));
+}
+
+async fn a_recruiter_sees_its_recruits_and_what_they_brought(db: Database) {
+    let t = TestApp::start(db).await;
+    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
+    let (ann, bob, grace) = recruits(&t).await;
+    t.tick();
+    let body = json!({"name": "Ben", "email": "ben@example.com", "recruited_by": bob.referral_code});
+    let ben = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
+    let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
+    t.conversion(&click).set("payout", json!("20.00")).send().await;
+    let id = t.conversion(&click).set("payout", json!("50.00")).send().await;
+    t.conversion(&click).set("payout", json!("7.00")).set("currency", json!("EUR")).send().await;
+    t.reject(&id, "refund").await.expect(200);
+
+    let seen = bob.client.get("/api/v1/recruits?limit=1").await.expect(200);
+    let newest = &seen["items"][0];
+    assert_eq!((&newest["affiliate_id"], &newest["name"]), (&ben["id"], &json!("Ben")));
+    assert_eq!((&newest["since"], &newest["commissions"]), (&json!("2026-03-10T12:00:00.001Z"), &json!([])));
+    assert!(newest.get("email").is_none(), "{newest}");
+    let next = format!("/api/v1/recruits?limit=1&cursor={}", text(&seen, "next"));
+    let seen = bob.client.get(&next).await.expect(200);
+    let (first, none) = (&seen["items"][0], &seen["next"]);
+    assert_eq!((&first["affiliate_id"], &first["referral_code"]), (&json!(ann.id), &json!(ann.referral_code)));
+    let wanted = json!([{"amount": "0.70", "currency": "EUR"}, {"amount": "2.00", "currency": "USD"}]);
+    assert_eq!((&first["commissions"], none), (&wanted, &json!(null)), "less what was taken back");
+
+    // Bob is Grace's recruit and had no conversion of his own; Ann is none of hers.
+    let of_grace = t.admin.list(&format!("/api/v1/recruits?affiliate_id={}", grace.id)).await;
+    assert_eq!((of_grace.len(), &of_grace[0]["affiliate_id"]), (1, &json!(bob.id)));
+    assert_eq!(of_grace[0]["commissions"], json!([]));
+    let foreign = format!("/api/v1/recruits?affiliate_id={}", bob.id);
+    grace.client.get(&foreign).await.expect_problem(404, "not_found");
+    t.admin.get("/api/v1/recruits").await.expect_problem(400, "invalid_parameter");
+    t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &json!({"recruited_by": null})).await.expect(200);
+    assert_eq!(bob.client.list("/api/v1/recruits").await.len(), 1);
 }
 
 async fn an_adjustment_has_a_reason_and_counts_once(db: Database) {

@@ -20,9 +20,14 @@ on_both_databases!(every_error_says_what_to_do);
 const CODES: &[&str] = &[
     "adapter_not_a_component",
     "adapter_too_large",
+    "affiliate_indebted",
     "amount_missing",
     "amount_too_precise",
     "attribution_missing",
+    "batch_dissolved",
+    "batch_exported",
+    "batch_indebted",
+    "batch_under_way",
     "below_minimum",
     "body_too_large",
     "conversion_already_approved",
@@ -362,6 +367,31 @@ async fn every_error_says_what_to_do(db: Database) {
     let path = format!("{withdrawals}/{}", text(&made, "id"));
     g.post("illegal_step", &format!("{path}/pay"), json!({"reference": "X"})).await;
     g.post("nothing_to_pay", "/api/v1/withdrawal-batches", json!({"method": "paypal", "currency": "USD"})).await;
+
+    let take_away = async |g: &Gallery, amount: &str| {
+        let body = json!({"affiliate_id": affiliate.id, "amount": amount, "currency": "USD", "reason": "mistake"});
+        g.t.admin.post("/api/v1/adjustments", &body).await.expect(201);
+    };
+    let (approve, accepted) = (format!("{path}/approve"), json!({"despite_debt": true}));
+    take_away(&g, "-5.00").await;
+    g.post("affiliate_indebted", &approve, json!({})).await;
+    g.t.admin.post(&approve, &accepted).await.expect(200);
+    let batches = "/api/v1/withdrawal-batches";
+    let make_batch = async |g: &Gallery| {
+        let made = g.t.admin.post(batches, &json!({"method": "paypal", "currency": "USD"})).await.expect(201);
+        format!("{batches}/{}", text(&made, "id"))
+    };
+    let batch = make_batch(&g).await;
+    assert_eq!(g.t.admin.get(&format!("{batch}/export")).await.status, 200);
+    g.post("batch_exported", &format!("{batch}/dissolve"), json!({})).await;
+    take_away(&g, "-1.00").await;
+    g.get("batch_indebted", &format!("{batch}/export")).await;
+    g.t.admin.post(&format!("{batch}/dissolve"), &json!({"never_sent": true})).await.expect(200);
+    g.get("batch_dissolved", &format!("{batch}/export")).await;
+    g.t.admin.post(&approve, &accepted).await.expect(200);
+    let batch = make_batch(&g).await;
+    g.t.admin.post(&format!("{path}/pay"), &json!({"reference": "TX"})).await.expect(200);
+    g.post("batch_under_way", &format!("{batch}/dissolve"), json!({})).await;
 
     // Deliveries and keys.
     g.t.receiver.always("/p", Reply::status(200));

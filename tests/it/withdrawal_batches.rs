@@ -11,6 +11,9 @@ on_both_databases!(
     a_bank_is_paid_by_file_and_its_results_are_taken,
     what_a_stranger_typed_is_no_formula,
     crypto_addresses_are_exported_whole,
+    who_owes_money_is_in_no_batch,
+    a_batch_that_the_bank_never_got_is_taken_apart,
+    results_tell_what_a_bank_sent_back,
 );
 
 const BATCHES: &str = "/api/v1/withdrawal-batches";
@@ -98,7 +101,7 @@ async fn a_bank_is_paid_by_file_and_its_results_are_taken(db: Database) {
         (7, json!("invalid_id")),
     ];
     assert_eq!(told, wanted);
-    assert_eq!(answer["batch"], json!({"open": 2, "paid": 1, "failed": 1}));
+    assert_eq!(answer["batch"], json!({"open": 2, "paid": 1, "failed": 1, "returned": 0}));
     let failed = t.admin.get(&format!("/api/v1/withdrawals/{}", ids[1])).await.expect(200);
     assert_eq!((&failed["status"], &failed["reason"]), (&json!("failed"), &json!("account closed")));
 
@@ -154,4 +157,110 @@ async fn crypto_addresses_are_exported_whole(db: Database) {
     let body = json!({"method": "crypto", "details": {"asset": "btc", "address": address}});
     let request = affiliate.client.request(Method::PUT, "/api/v1/payout-details").json(&body);
     affiliate.client.send(request).await.expect_problem(422, "invalid_details");
+}
+
+async fn take_away(t: &TestApp, affiliate: &Affiliate, dollars: &str) {
+    let body =
+        json!({"affiliate_id": affiliate.id, "amount": format!("-{dollars}"), "currency": "USD", "reason": "mistake"});
+    t.admin.post("/api/v1/adjustments", &body).await.expect(201);
+}
+
+async fn paypal(t: &TestApp, affiliate: &Affiliate) -> String {
+    approved(t, affiliate, "paypal", "USD", json!({"email": format!("a-{}@example.com", t.unique())})).await
+}
+
+async fn who_owes_money_is_in_no_batch(db: Database) {
+    let t = TestApp::start(db).await;
+    let (owing, other) = (t.affiliate().await, t.affiliate().await);
+    let stopped = paypal(&t, &owing).await;
+    let wanted = json!({"method": "paypal", "currency": "USD"});
+    take_away(&t, &owing, "5.00").await;
+    t.admin.post(BATCHES, &wanted).await.expect_problem(409, "nothing_to_pay");
+    let paid = paypal(&t, &other).await;
+    let batch = text(&t.admin.post(BATCHES, &wanted).await.expect(201), "id");
+    let of_batch = t.admin.list(&format!("/api/v1/withdrawals?batch_id={batch}")).await;
+    assert_eq!(of_batch.iter().map(|it| text(it, "id")).collect::<Vec<_>>(), [paid.clone()]);
+
+    // A debt that arises when the batch is made already stops its file.
+    take_away(&t, &other, "1.00").await;
+    let export = format!("{BATCHES}/{batch}/export");
+    let problem = t.admin.get(&export).await.expect_problem(409, "batch_indebted");
+    assert!(text(&problem, "detail").contains(&paid), "{problem}");
+    let approve = |id: &str| format!("/api/v1/withdrawals/{id}/approve");
+    t.admin.post(&approve(&paid), &json!({"despite_debt": true})).await.expect(200);
+    assert_eq!(t.admin.get(&export).await.status, 200);
+
+    t.admin.post(&approve(&stopped), &json!({"despite_debt": true})).await.expect(200);
+    t.tick();
+    assert_eq!(t.admin.post(BATCHES, &wanted).await.expect(201)["count"], 1);
+
+    // What the bank did is a fact, whoever owes.
+    take_away(&t, &other, "1.00").await;
+    let answer = results(&t, &batch, &format!("id,status,reference\n{paid},paid,TX-1\n")).await.expect(200);
+    assert_eq!(answer["paid"], 1);
+}
+
+async fn a_batch_that_the_bank_never_got_is_taken_apart(db: Database) {
+    let t = TestApp::start(db).await;
+    let (one, two) = (t.affiliate().await, t.affiliate().await);
+    let ids = [paypal(&t, &one).await, paypal(&t, &two).await];
+    let wanted = json!({"method": "paypal", "currency": "USD"});
+    let batch = t.admin.post(BATCHES, &wanted).await.expect(201);
+    assert_eq!((&batch["exported_at"], &batch["dissolved_at"]), (&json!(null), &json!(null)));
+    let path = format!("{BATCHES}/{}", text(&batch, "id"));
+    let dissolve = async |path: &str, body: Value| t.admin.post(&format!("{path}/dissolve"), &body).await;
+    let gone = dissolve(&path, json!({})).await.expect(200);
+    assert_eq!((&gone["dissolved_at"], &gone["open"]), (&json!("2026-03-10T12:00:00.002Z"), &json!(0)));
+    assert_eq!(dissolve(&path, json!({})).await.expect(200), gone, "once");
+    t.admin.get(&format!("{path}/export")).await.expect_problem(409, "batch_dissolved");
+    for id in &ids {
+        let it = t.admin.get(&format!("/api/v1/withdrawals/{id}")).await.expect(200);
+        assert_eq!((&it["status"], &it["batch_id"]), (&json!("approved"), &json!(null)));
+        assert_eq!(it["history"].as_array().unwrap().len(), 2, "the affiliate need not know");
+    }
+
+    // Once its file was downloaded, somebody must say that the bank never got it.
+    t.tick();
+    let batch = t.admin.post(BATCHES, &wanted).await.expect(201);
+    let path = format!("{BATCHES}/{}", text(&batch, "id"));
+    assert_eq!(t.admin.get(&format!("{path}/export")).await.status, 200);
+    assert_eq!(t.admin.get(&path).await.expect(200)["exported_at"], "2026-03-10T12:00:00.003Z");
+    dissolve(&path, json!({})).await.expect_problem(409, "batch_exported");
+    dissolve(&path, json!({"never": 1})).await.expect_problem(422, "invalid_field");
+    dissolve(&path, json!({"never_sent": true})).await.expect(200);
+
+    // Results say that it did.
+    t.tick();
+    let batch = text(&t.admin.post(BATCHES, &wanted).await.expect(201), "id");
+    let path = format!("{BATCHES}/{batch}");
+    results(&t, &batch, &format!("id,status,reference\n{},paid,TX-1\n", ids[0])).await.expect(200);
+    dissolve(&path, json!({"never_sent": true})).await.expect_problem(409, "batch_under_way");
+    dissolve(&format!("{BATCHES}/wdb_06a5xk2m7q8r9stvwxyz012345"), json!({})).await.expect_problem(404, "not_found");
+    assert_eq!(t.database.number("SELECT count(*) FROM withdrawals WHERE batch_id IS NOT NULL").await, 2);
+}
+
+async fn results_tell_what_a_bank_sent_back(db: Database) {
+    let t = TestApp::start(db).await;
+    let (one, two) = (t.affiliate().await, t.affiliate().await);
+    let ids = [paypal(&t, &one).await, paypal(&t, &two).await];
+    let batch = t.admin.post(BATCHES, &json!({"method": "paypal", "currency": "USD"})).await.expect(201);
+    let batch = text(&batch, "id");
+    results(&t, &batch, &format!("id,status,reference\n{},paid,TX-1\n", ids[0])).await.expect(200);
+
+    // The second one was never recorded as paid: to us it failed.
+    let csv = format!(
+        "id,status,reason\n{},returned,account closed\n{},returned,account closed\n{},returned,\n",
+        ids[0], ids[1], ids[0]
+    );
+    for (returned, failed, unchanged) in [(1, 1, 0), (0, 0, 2)] {
+        let answer = results(&t, &batch, &csv).await.expect(200);
+        let counts = ["returned", "failed", "unchanged", "errors"].map(|it| answer[it].as_i64().unwrap());
+        assert_eq!(counts, [returned, failed, unchanged, 1], "{answer}");
+        assert_eq!(answer["batch"], json!({"open": 0, "paid": 0, "failed": 1, "returned": 1}));
+    }
+    assert_eq!(t.database.number("SELECT CAST(sum(available) AS bigint) FROM balances").await, 200_000_000);
+    assert_eq!(t.database.number("SELECT CAST(sum(paid) AS bigint) FROM balances").await, 0);
+    let line = format!("id,status,reason\n{},failed,late\n", ids[0]);
+    let answer = results(&t, &batch, &line).await.expect(200);
+    assert_eq!(answer["lines"][0]["code"], "illegal_step");
 }

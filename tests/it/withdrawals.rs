@@ -17,9 +17,12 @@ on_both_databases!(
     the_money_comes_back_once,
     a_step_out_of_turn_is_refused,
     limits_say_what_they_are,
+    an_offers_minimum_binds_who_has_earned_with_it,
     details_are_sealed_masked_and_the_affiliates_own,
     later_details_redirect_nothing,
     a_debt_is_settled_first,
+    a_debt_that_arises_meanwhile_stops_a_withdrawal,
+    what_a_bank_sends_back_is_available_again,
     only_finance_pays,
     many_are_approved_at_once,
     methods_are_data,
@@ -206,6 +209,46 @@ async fn limits_say_what_they_are(db: Database) {
     assert_eq!(balance(&t).await, [5_000, 0, 0, 0], "nothing of this moved anything");
 }
 
+async fn an_offers_minimum_binds_who_has_earned_with_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let (earner, other) = (affiliate_with(&t, "50.00").await, affiliate_with(&t, "50.00").await);
+    let offer =
+        t.offer_with(json!({"name": "Pro plan", "payout": {"fixed": "30.00"}, "minimum_withdrawal": "75.00"})).await;
+    let path = format!("/api/v1/offers/{offer}");
+    assert_eq!(earner.client.get(&path).await.expect(200)["minimum_withdrawal"], "75.00", "whoever promotes it knows");
+    let click = t.click_on(&t.link(&earner, &offer).await, "").await;
+    let conversion = t.conversion(&click).status("pending").send().await;
+    request(&earner, "10.00").await.expect(201);
+    t.approve(&conversion).await.expect(200);
+    t.deliver_all().await;
+
+    let problem = request(&earner, "70.00").await.expect_problem(422, "below_minimum");
+    let wanted =
+        "70.00 USD was requested, and the offer \"Pro plan\" pays 75.00 USD or more; wait until more is available";
+    assert_eq!(problem["detail"], wanted);
+    request(&earner, "all").await.expect_problem(422, "below_minimum");
+    request(&other, "50.00").await.expect(201);
+    put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {"USD": "80.00"}})).await.expect(200);
+    let problem = request(&earner, "70.00").await.expect_problem(422, "below_minimum");
+    assert!(text(&problem, "detail").contains("the program pays 80.00 USD or more"), "the highest counts: {problem}");
+    put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {}})).await.expect(200);
+
+    // What was taken back no longer counts, nor does a minimum that was taken away.
+    t.admin.patch(&path, &json!({"minimum_withdrawal": "-1"})).await.expect_problem(422, "invalid_amount");
+    t.admin.patch(&path, &json!({"name": "Pro"})).await.expect(200);
+    request(&earner, "20.00").await.expect_problem(422, "below_minimum");
+    let changed = t.admin.patch(&path, &json!({"minimum_withdrawal": null})).await.expect(200);
+    assert_eq!(changed["minimum_withdrawal"], json!(null));
+    request(&earner, "20.00").await.expect(201);
+    t.admin.patch(&path, &json!({"minimum_withdrawal": "75.00"})).await.expect(200);
+    request(&earner, "21.00").await.expect_problem(422, "below_minimum");
+    t.reject(&conversion, "chargeback").await.expect(200);
+    t.tick();
+    request(&earner, "20.00").await.expect(200);
+    t.advance(Duration::from_secs(10));
+    request(&earner, "20.00").await.expect(201);
+}
+
 async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
     let t = TestApp::start(db).await;
     let (affiliate, other) = (t.affiliate().await, t.affiliate().await);
@@ -274,6 +317,97 @@ async fn a_debt_is_settled_first(db: Database) {
     assert_eq!(balance(&t).await, [4_000, 0, 0, 0]);
 }
 
+/// A chargeback while a withdrawal is requested, and another one while it is approved.
+async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "40.00").await;
+    let (first, second) = (earn(&t, &affiliate, "25.00").await, earn(&t, &affiliate, "35.00").await);
+    let withdrawal = request(&affiliate, "all").await.expect(201);
+    assert_eq!(withdrawal["debt"], json!(null));
+    let path = format!("{WITHDRAWALS}/{}", text(&withdrawal, "id"));
+    t.reject(&first, "chargeback").await.expect(200);
+    assert_eq!(t.admin.get(&path).await.expect(200)["debt"], "25.00", "finance sees what is owed by now");
+    assert_eq!(t.admin.list(WITHDRAWALS).await[0]["debt"], "25.00");
+
+    let problem = step(&t.admin, &withdrawal, "approve", json!({})).await.expect_problem(409, "affiliate_indebted");
+    let wanted = format!(
+        "the affiliate of withdrawal {} owes 25.00 USD to the program by now; refuse it, and the money settles that first, or go on with \"despite_debt\": true",
+        text(&withdrawal, "id")
+    );
+    assert_eq!(problem["detail"], wanted);
+    let ids = json!({"ids": [withdrawal["id"]]});
+    let many = t.admin.post(&format!("{WITHDRAWALS}/approve"), &ids).await.expect(200);
+    assert_eq!((&many["approved"], &many["items"][0]["code"]), (&json!(0), &json!("affiliate_indebted")));
+    let seen = affiliate.client.get(&path).await.expect(200);
+    assert_eq!((&seen["status"], seen["history"].as_array().unwrap().len()), (&json!("requested"), 1));
+
+    let approved = step(&t.admin, &withdrawal, "approve", json!({"despite_debt": true})).await.expect(200);
+    assert_eq!((&approved["status"], &approved["accepted_debt"]), (&json!("approved"), &json!("25.00")));
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    let seen = affiliate.client.get(&path).await.expect(200);
+    assert_eq!(seen["accepted_debt"], json!(null), "what finance accepts is its own business");
+
+    // It was that much that was accepted, and no more.
+    t.reject(&second, "chargeback").await.expect(200);
+    let paid = json!({"reference": "TX"});
+    let problem = step(&t.admin, &withdrawal, "pay", paid.clone()).await.expect_problem(409, "affiliate_indebted");
+    assert!(text(&problem, "detail").contains("owes 60.00 USD"), "{problem}");
+    assert_eq!(balance(&t).await, [0, 10_000, 0, 6_000], "nothing moved");
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "TX", "despite_debt": true})).await.expect(200);
+    step(&t.admin, &withdrawal, "pay", paid).await.expect(200);
+    assert_eq!(balance(&t).await, [0, 0, 9_800, 6_000]);
+    assert_eq!(t.admin.get(&path).await.expect(200)["debt"], json!(null), "it is under way no more");
+
+    // A debt that was settled meanwhile stops nothing.
+    earn(&t, &affiliate, "80.00").await;
+    let withdrawal = request(&affiliate, "20.00").await.expect(201);
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "TX"})).await.expect(200);
+}
+
+async fn what_a_bank_sends_back_is_available_again(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = affiliate_with(&t, "100.00").await;
+    let withdrawal = request(&affiliate, "all").await.expect(201);
+    let reason = json!({"reason": "account closed"});
+    step(&t.admin, &withdrawal, "return", reason.clone()).await.expect_problem(409, "illegal_step");
+    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "PP-77"})).await.expect(200);
+    assert_eq!(balance(&t).await, [0, 0, 9_800, 0]);
+    let problem = step(&t.admin, &withdrawal, "fail", reason.clone()).await.expect_problem(409, "illegal_step");
+    assert!(text(&problem, "detail").contains("report it as returned"), "{problem}");
+
+    t.advance(Duration::from_secs(3 * 86_400));
+    for _ in 0..2 {
+        step(&t.admin, &withdrawal, "return", reason.clone()).await.expect(200);
+        assert_eq!(balance(&t).await, [10_000, 0, 0, 0], "all of it, the fee too, once");
+    }
+    step(&t.admin, &withdrawal, "return", json!({"reference": "other"})).await.expect_problem(422, "invalid_field");
+    step(&t.admin, &withdrawal, "pay", json!({"reference": "PP-78"})).await.expect_problem(409, "illegal_step");
+    let seen = affiliate.client.get(&format!("{WITHDRAWALS}/{}", text(&withdrawal, "id"))).await.expect(200);
+    assert_eq!((&seen["status"], &seen["reason"]), (&json!("returned"), &json!("account closed")));
+    let last = seen["history"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((text(&last, "at"), &last["by"]), ("2026-03-13T12:00:00.000Z".to_owned(), &json!("program")));
+    let statement = affiliate.client.get("/api/v1/statement?currency=USD").await.expect(200);
+    let line = statement["lines"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&line["kind"], &line["change"]["paid"]), (&json!("payment_returned"), &json!("-98.00")));
+    assert_eq!(line["text"], format!("Payment of withdrawal {} came back: account closed", text(&withdrawal, "id")));
+    assert_eq!(line["balance"]["lifetime"], "100.00");
+    let listed = t.admin.list(&format!("{WITHDRAWALS}?status=returned")).await;
+    assert_eq!(listed.len(), 1);
+
+    // A debt takes its part first.
+    t.tick();
+    let again = request(&affiliate, "all").await.expect(201);
+    step(&t.admin, &again, "approve", json!({})).await.expect(200);
+    step(&t.admin, &again, "pay", json!({"reference": "PP-79"})).await.expect(200);
+    let taken = json!({"affiliate_id": affiliate.id, "amount": "-30.00", "currency": "USD", "reason": "mistake"});
+    t.admin.post("/api/v1/adjustments", &taken).await.expect(201);
+    assert_eq!(balance(&t).await, [0, 0, 9_800, 3_000]);
+    step(&t.admin, &again, "return", reason).await.expect(200);
+    assert_eq!(balance(&t).await, [7_000, 0, 0, 0]);
+}
+
 async fn only_finance_pays(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "50.00").await;
@@ -287,6 +421,7 @@ async fn only_finance_pays(db: Database) {
             ("pay", json!({"reference": "X"})),
             ("refuse", json!({"reason": "X"})),
             ("fail", json!({"reason": "X"})),
+            ("return", json!({"reason": "X"})),
         ] {
             step(client, &withdrawal, verb, body).await.expect_problem(403, "forbidden");
         }

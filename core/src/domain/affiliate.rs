@@ -16,6 +16,7 @@ pub struct Affiliate {
     pub status: AffiliateStatus,
     /// Who brought this one; gets commissions.
     pub recruited_by: Option<AffiliateId>,
+    pub recruited_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

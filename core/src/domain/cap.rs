@@ -1,4 +1,5 @@
-//! Caps: how many conversions, or how much payout, an offer takes in a day, a month or in all.
+//! Caps: how many conversions, or how much payout, an offer takes in a day, a month or in all: of everybody or of each
+//! affiliate, with any goal or with one. One affiliate may have a limit of its own in place of that for each.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,11 +20,18 @@ pub struct Caps {
 }
 
 /// One limit; of conversions, of payout in the offer's currency, or of both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cap {
     #[serde(default)]
     pub per: CapScope,
+    /// Per affiliate: this one's, in place of the limit for each with the same goal and period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affiliate_id: Option<AffiliateId>,
+    /// Conversions with this goal only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "trial", max_length = 100)]
+    pub goal: Option<String>,
     pub period: Period,
     #[serde(default)]
     pub conversions: Option<u32>,
@@ -63,11 +71,12 @@ pub enum OverCap {
     Unpaid,
 }
 
-/// What is counted together: the conversions of one offer, or of one affiliate for it, in one period.
+/// What is counted together: the conversions of one offer, or of one affiliate for it, with any goal or one, in one period.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Counter {
     pub offer_id: OfferId,
     pub affiliate_id: Option<AffiliateId>,
+    pub goal: Option<String>,
     /// `day:2026-03-10`, `month:2026-03` or `total`.
     pub period: String,
 }
@@ -102,27 +111,49 @@ impl Count {
 }
 
 impl Caps {
-    /// Each limit with what it counts a conversion of this affiliate at `at` in.
-    pub fn counters(
-        &self,
+    /// The limits per affiliate that hold for this one.
+    pub fn of_affiliate(&self, id: AffiliateId) -> impl Iterator<Item = &Cap> {
+        let own = move |cap: &&Cap| match cap.affiliate_id {
+            Some(named) => named == id,
+            None => !self.limits.iter().any(|it| it.affiliate_id == Some(id) && it.counts_as(cap)),
+        };
+        self.limits.iter().filter(|cap| cap.per == CapScope::Affiliate).filter(own)
+    }
+
+    /// Each limit that holds for a conversion of this affiliate with this goal, and what counts it at `at`.
+    pub fn counters<'a>(
+        &'a self,
         offer_id: OfferId,
         affiliate_id: AffiliateId,
+        goal: Option<&'a str>,
         at: Timestamp,
-    ) -> impl Iterator<Item = (&Cap, Counter)> {
+    ) -> impl Iterator<Item = (&'a Cap, Counter)> {
         let date = self.time_zone.from_utc(at).date();
-        self.limits.iter().map(move |cap| {
+        let of_offer = self.limits.iter().filter(|cap| cap.per == CapScope::Offer);
+        let limits = of_offer.chain(self.of_affiliate(affiliate_id));
+        limits.filter(move |cap| cap.goal.is_none() || cap.goal.as_deref() == goal).map(move |cap| {
             let affiliate_id = (cap.per == CapScope::Affiliate).then_some(affiliate_id);
             let period = match cap.period {
                 Period::Day => date.format("day:%Y-%m-%d").to_string(),
                 Period::Month => date.format("month:%Y-%m").to_string(),
                 Period::Total => "total".to_owned(),
             };
-            (cap, Counter { offer_id, affiliate_id, period })
+            (cap, Counter { offer_id, affiliate_id, goal: cap.goal.clone(), period })
         })
     }
 }
 
 impl Cap {
+    /// Whether both count the same: the same goal in the same period.
+    fn counts_as(&self, other: &Self) -> bool {
+        (self.period, &self.goal) == (other.period, &other.goal)
+    }
+
+    /// Whether both would hold for the same conversions.
+    pub fn is_same_limit(&self, other: &Self) -> bool {
+        self.counts_as(other) && (self.per, self.affiliate_id) == (other.per, other.affiliate_id)
+    }
+
     /// Whether one more fits in.
     pub fn admits(&self, taken: Count, more: Count) -> bool {
         let sum = taken.plus(more);
@@ -137,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_day_is_the_day_of_the_offers_zone() {
-        let cap = |per, period| Cap { per, period, conversions: Some(1), payout: None };
+        let cap = |per, period| Cap { per, affiliate_id: None, goal: None, period, conversions: Some(1), payout: None };
         let caps = Caps {
             limits: vec![
                 cap(CapScope::Offer, Period::Day),
@@ -149,16 +180,54 @@ mod tests {
         };
         let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
         let (offer, affiliate) = (OfferId::new(at), AffiliateId::new(at));
-        let counters: Vec<_> = caps.counters(offer, affiliate, at).map(|(_, counter)| counter).collect();
+        let counters: Vec<_> = caps.counters(offer, affiliate, None, at).map(|(_, counter)| counter).collect();
         assert_eq!(counters[0].period, "day:2026-04-01");
         assert_eq!((counters[1].period.as_str(), counters[1].affiliate_id), ("month:2026-04", Some(affiliate)));
         assert_eq!((counters[2].period.as_str(), counters[2].affiliate_id), ("total", None));
     }
 
     #[test]
+    fn an_affiliates_own_limit_stands_in_place_of_that_for_each() {
+        let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
+        let (offer, star, other) = (OfferId::new(at), AffiliateId::new(at), AffiliateId::new(at));
+        let cap = |per, affiliate_id, goal: Option<&str>, conversions| Cap {
+            per,
+            affiliate_id,
+            goal: goal.map(str::to_owned),
+            period: Period::Total,
+            conversions: Some(conversions),
+            payout: None,
+        };
+        let (all, each) = (CapScope::Offer, CapScope::Affiliate);
+        let limits = vec![
+            cap(all, None, None, 1),
+            cap(all, None, Some("trial"), 2),
+            cap(each, None, None, 3),
+            cap(each, Some(star), None, 4),
+            cap(each, None, Some("trial"), 5),
+        ];
+        let caps = Caps { limits, ..Caps::default() };
+        let held = |affiliate, goal| -> Vec<u32> {
+            let mut held: Vec<_> =
+                caps.counters(offer, affiliate, goal, at).filter_map(|it| it.0.conversions).collect();
+            held.sort_unstable();
+            held
+        };
+        assert_eq!(held(other, None), [1, 3]);
+        assert_eq!(held(other, Some("trial")), [1, 2, 3, 5]);
+        assert_eq!(held(star, Some("sale")), [1, 4]);
+        assert_eq!(held(star, Some("trial")), [1, 2, 4, 5]);
+        let keys: std::collections::BTreeSet<_> =
+            caps.counters(offer, star, Some("trial"), at).map(|(_, counter)| counter).collect();
+        assert_eq!(keys.len(), 4, "each limit counts for itself");
+    }
+
+    #[test]
     fn a_cap_of_payout_and_conversions_holds_both() {
         let cap = Cap {
             per: CapScope::Offer,
+            affiliate_id: None,
+            goal: None,
             period: Period::Total,
             conversions: Some(3),
             payout: Some("10".parse().unwrap()),

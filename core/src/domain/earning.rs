@@ -48,6 +48,8 @@ pub struct Earning {
     pub affiliate_id: AffiliateId,
     pub kind: EarningKind,
     pub conversion_id: Option<ConversionId>,
+    /// Of a commission: whose conversion it is for.
+    pub recruit_id: Option<AffiliateId>,
     /// Of a commission: its share and by how many steps its receiver recruited the conversion's affiliate.
     pub commission: Option<Commission>,
     pub earned: Money,
@@ -77,6 +79,7 @@ impl Earning {
             affiliate_id,
             kind,
             conversion_id: None,
+            recruit_id: None,
             commission: None,
             earned,
             left: earned.micros,
@@ -203,7 +206,8 @@ pub fn settle(
             let commission = due.and_then(|due| due.commission);
             let kind = if commission.is_some() { EarningKind::Commission } else { EarningKind::Payout };
             let part = Earning::new(affiliate, kind, money, release_at, at);
-            let part = Earning { conversion_id: Some(conversion.id), commission, ..part };
+            let recruit_id = commission.map(|_| conversion.affiliate_id);
+            let part = Earning { conversion_id: Some(conversion.id), recruit_id, commission, ..part };
             postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
             earnings.push(part);
         } else if wanted < there {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
+use crate::ids::ExchangeRateId;
 use crate::money::{Currency, Money};
 
 const DIGITS: usize = 12;
@@ -57,6 +58,7 @@ impl fmt::Display for Rate {
 /// A rate from its date on, until a later one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExchangeRate {
+    pub id: ExchangeRateId,
     pub from: Currency,
     pub to: Currency,
     pub rate: Rate,

@@ -69,6 +69,8 @@ pub enum PostingKind {
     /// Refused, failed or cancelled: the money is back.
     WithdrawalReturned,
     WithdrawalFee,
+    /// The bank sent a payment back.
+    PaymentReturned,
     Exchanged,
 }
 
@@ -83,6 +85,7 @@ text_enum!(PostingKind {
     WithdrawalPaid => "withdrawal_paid",
     WithdrawalReturned => "withdrawal_returned",
     WithdrawalFee => "withdrawal_fee",
+    PaymentReturned => "payment_returned",
     Exchanged => "exchanged",
 });
 

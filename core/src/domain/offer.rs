@@ -9,7 +9,7 @@ use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency, Money, Percent};
 
 use super::attribution::{AttributionTerms, ClickModel, WINDOW_MAX_DAYS};
-use super::cap::Caps;
+use super::cap::{CapScope, Caps};
 use super::deep_link::HostPattern;
 use super::event::PartyFacts;
 use super::exception::Exceptions;
@@ -32,6 +32,8 @@ pub struct Offer {
     pub is_default: bool,
     /// How long an approved payout stays pending; 0: it is available at once.
     pub hold_days: u16,
+    /// The least that may be withdrawn in its currency by whoever has earned with it.
+    pub minimum_withdrawal: Option<Amount>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -193,7 +195,7 @@ impl Offer {
 const GOALS_MAX: usize = 100;
 const PAGES_MAX: usize = 50;
 const HOSTS_MAX: usize = 100;
-const CAPS_MAX: usize = 12;
+const CAPS_MAX: usize = 100;
 
 impl Terms {
     /// What does not fit together: a JSON pointer and a sentence each.
@@ -219,8 +221,12 @@ impl Terms {
             let path = format!("/caps/limits/{index}");
             if cap.conversions.is_none() && cap.payout.is_none() {
                 issues.push((path, "a cap needs conversions, payout or both".into()));
-            } else if self.caps.limits[..index].iter().any(|it| (it.per, it.period) == (cap.per, cap.period)) {
-                issues.push((path, "there is a cap per the same and for the same period already".into()));
+            } else if cap.affiliate_id.is_some() && cap.per != CapScope::Affiliate {
+                issues.push((path, "a cap of one affiliate is per affiliate; set per to \"affiliate\"".into()));
+            } else if cap.goal.as_ref().is_some_and(|goal| goal.is_empty() || goal.chars().count() > 100) {
+                issues.push((format!("{path}/goal"), "must have 1 to 100 characters".into()));
+            } else if self.caps.limits[..index].iter().any(|it| it.is_same_limit(cap)) {
+                issues.push((path, "there is a cap per the same, with the same goal and period already".into()));
             }
         }
         issues
@@ -265,6 +271,7 @@ mod tests {
             terms,
             is_default: false,
             hold_days: 0,
+            minimum_withdrawal: None,
             created_at: at,
             updated_at: at,
         }
@@ -323,13 +330,25 @@ mod tests {
         let terms: Terms = serde_json::from_value(serde_json::json!({
             "goals": [{"name": "a"}, {"name": "a"}, {"name": " "}],
             "attribution": {"window_days": 0},
-            "caps": {"limits": [{"period": "day"}, {"period": "day", "conversions": 1}]},
+            "caps": {"limits": [
+                {"period": "day"},
+                {"period": "day", "conversions": 1},
+                {"period": "day", "goal": "a", "conversions": 1},
+                {"period": "day", "affiliate_id": AffiliateId::new(Timestamp::from_millis(1)), "conversions": 1},
+            ]},
         }))
         .unwrap();
         let paths: Vec<_> = terms.issues().into_iter().map(|(path, _)| path).collect();
         assert_eq!(
             paths,
-            ["/goals/1/name", "/goals/2/name", "/attribution/window_days", "/caps/limits/0", "/caps/limits/1"]
+            [
+                "/goals/1/name",
+                "/goals/2/name",
+                "/attribution/window_days",
+                "/caps/limits/0",
+                "/caps/limits/1",
+                "/caps/limits/3"
+            ]
         );
         assert!(Terms::default().issues().is_empty());
     }

@@ -20,11 +20,11 @@ pub struct Line {
 pub enum LineError {
     #[error("\"{0}\" is not the id of a withdrawal; it should look like wdr_06a5xk2m7q8r9stvwxyz012345")]
     NoId(String),
-    #[error("\"{0}\" is no status; write paid or failed")]
+    #[error("\"{0}\" is no status; write paid, failed or returned")]
     UnknownStatus(String),
     #[error("a payment needs its reference; fill the column \"reference\"")]
     ReferenceMissing,
-    #[error("a failed payment needs its reason; fill the column \"reason\"")]
+    #[error("a payment that failed or was returned needs its reason; fill the column \"reason\"")]
     ReasonMissing,
     #[error("reference and reason have at most {LONGEST} characters")]
     TooLong,
@@ -114,9 +114,10 @@ fn verdict(
         "paid" | "completed" | "success" | "accp" | "acsc" => {
             Status::Paid { reference: reference.ok_or(LineError::ReferenceMissing)?.to_owned() }
         }
-        "failed" | "returned" | "denied" | "blocked" | "rejected" | "rjct" => {
+        "failed" | "denied" | "blocked" | "rejected" | "rjct" => {
             Status::Failed { reason: reason.ok_or(LineError::ReasonMissing)?.to_owned() }
         }
+        "returned" => Status::Returned { reason: reason.ok_or(LineError::ReasonMissing)?.to_owned() },
         _ => return Err(LineError::UnknownStatus(shortened(status))),
     };
     Ok((id, status))

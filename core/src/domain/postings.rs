@@ -130,6 +130,20 @@ pub fn withdrawal_fee(
     of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides, at)
 }
 
+/// The bank sent a payment back. All that was requested is there again, the fee too: nothing arrived.
+pub fn payment_returned(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    (net, fee): (Money, Money),
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.paid -= net.micros;
+    let [debt, available] = balance.credit(affiliate, net.micros + fee.micros);
+    let sides = [(Account::Paid(affiliate), -net.micros), (Account::Program, -fee.micros), debt, available];
+    of_withdrawal(withdrawal, PostingKind::PaymentReturned, "sent-back", net.currency, sides, at)
+}
+
 /// What the last step of a withdrawal does to the books.
 pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp) -> Vec<Posting> {
     let (affiliate, id) = (it.affiliate_id, it.id);
@@ -147,6 +161,7 @@ pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp)
         Status::Refused { .. } | Status::Failed { .. } | Status::Cancelled => {
             vec![noted(withdrawal_returned(affiliate, id, it.amount, balance, at))]
         }
+        Status::Returned { .. } => vec![noted(payment_returned(affiliate, id, (it.net(), it.fee), balance, at))],
     }
 }
 
@@ -204,5 +219,11 @@ mod tests {
         let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
         assert_eq!(back, (1, wanted), "what comes back settles a debt first");
         assert_eq!(settled(Status::Approved, 0), (0, reserved(0)));
+
+        let mut balance = Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 30_000_000 };
+        let returned = Withdrawal { status: Status::Returned { reason: "closed".into() }, ..withdrawal() };
+        let postings = withdrawal_settled(&returned, &mut balance, at);
+        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        assert_eq!((postings.len(), balance), (1, wanted), "what a bank sends back comes with its fee, a debt first");
     }
 }

@@ -99,6 +99,7 @@ impl Line {
             PostingKind::WithdrawalPaid => with_note(&format!("Withdrawal{} paid", withdrawal())),
             PostingKind::WithdrawalReturned => with_note(&format!("Withdrawal{} returned", withdrawal())),
             PostingKind::WithdrawalFee => with_note(&format!("Fee of withdrawal{}", withdrawal())),
+            PostingKind::PaymentReturned => with_note(&format!("Payment of withdrawal{} came back", withdrawal())),
             PostingKind::Exchanged => with_note("Exchanged"),
         }
     }

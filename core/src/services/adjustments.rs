@@ -13,6 +13,7 @@ use crate::domain::postings;
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Money};
 use crate::storage;
+use crate::storage::page::{Page, PageRequest};
 
 use super::{Error, FieldIssue};
 
@@ -69,8 +70,8 @@ pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Err
     Ok(rate)
 }
 
-pub async fn list_rates(app: &App) -> Result<Vec<ExchangeRate>, Error> {
-    Ok(storage::exchange_rates::list(app.db.reader(), 1_000).await?)
+pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRate>, Error> {
+    Ok(storage::exchange_rates::list(app.db.reader(), page).await?)
 }
 
 /// What an exchange moved.

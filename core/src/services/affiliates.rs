@@ -41,6 +41,7 @@ pub(super) async fn sign_up(
             referral_code: referral_code(rand::random(), tries),
             status: AffiliateStatus::Active,
             recruited_by,
+            recruited_at: recruited_by.map(|_| now),
             created_at: now,
             updated_at: now,
         };
@@ -70,6 +71,7 @@ pub struct Changes {
 }
 
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affiliate, Error> {
+    let now = app.clock.now();
     let tx = app.db.begin().await?;
     let found = storage::affiliates::lock(&tx, id).await?;
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
@@ -81,8 +83,9 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affi
             recruiting::check(&tx, id, recruiter).await?;
         }
         affiliate.recruited_by = recruiter;
+        affiliate.recruited_at = recruiter.map(|_| now);
     }
-    affiliate.updated_at = app.clock.now();
+    affiliate.updated_at = now;
     storage::affiliates::save(&tx, &affiliate).await?;
     tx.commit().await?;
     app.catalog.affiliate_changed(id);

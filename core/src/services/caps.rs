@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
-use crate::domain::cap::{Count, Counter};
+use crate::domain::cap::{Cap, Count, Counter};
 use crate::domain::conversion::Conversion;
 use crate::domain::offer::Offer;
 use crate::storage;
@@ -34,7 +34,7 @@ impl Places {
         let mut spare: BTreeMap<Counter, Count> = BTreeMap::new();
         for (offer, conversion) in new.filter(|(_, conversion)| conversion.counts_for_caps()) {
             let more = Count::of(conversion.payout, offer.currency);
-            for (_, counter) in offer.terms.caps.counters(offer.id, conversion.affiliate_id, now) {
+            for (_, counter) in counters(offer, conversion, now) {
                 let sum = spare.entry(counter).or_default();
                 *sum = sum.plus(more);
             }
@@ -57,7 +57,7 @@ impl Places {
             return true;
         }
         let more = Count::of(conversion.payout, offer.currency);
-        let counters: Vec<_> = offer.terms.caps.counters(offer.id, conversion.affiliate_id, now).collect();
+        let counters: Vec<_> = counters(offer, conversion, now).collect();
         let taken = |counter: &Counter| self.taken.get(counter).copied().unwrap_or_default();
         if !counters.iter().all(|(cap, counter)| cap.admits(taken(counter), more)) {
             return false;
@@ -85,4 +85,12 @@ impl Places {
         }
         Ok(())
     }
+}
+
+fn counters<'a>(
+    offer: &'a Offer,
+    conversion: &'a Conversion,
+    now: Timestamp,
+) -> impl Iterator<Item = (&'a Cap, Counter)> {
+    offer.terms.caps.counters(offer.id, conversion.affiliate_id, conversion.goal.as_deref(), now)
 }

@@ -9,7 +9,7 @@ use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
 use crate::domain::ledger::Insufficient;
 use crate::domain::permission::Denied;
-use crate::domain::withdrawal::{IllegalStep, WithdrawalError};
+use crate::domain::withdrawal::{StepError, WithdrawalError};
 use crate::domain::withdrawal_batch::BatchError;
 use crate::ids::{AffiliateId, OfferId};
 use crate::storage::writer::Stopped;
@@ -71,7 +71,7 @@ pub enum Error {
     #[error("{0}")]
     Withdrawal(#[from] WithdrawalError),
     #[error("{0}")]
-    IllegalStep(#[from] IllegalStep),
+    Step(#[from] StepError),
     #[error("{0}")]
     Batch(#[from] BatchError),
     #[error("{}", .0.sentence())]

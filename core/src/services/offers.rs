@@ -12,7 +12,7 @@ use crate::domain::exception::Exceptions;
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
 use crate::ids::{AffiliateId, OfferId};
-use crate::money::Currency;
+use crate::money::{Amount, Currency};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
@@ -28,6 +28,7 @@ pub struct NewOffer {
     pub terms: TermChanges,
     pub is_default: bool,
     pub hold_days: u16,
+    pub minimum_withdrawal: Option<Amount>,
 }
 
 /// The first offer is the default one whether it asks for that or not.
@@ -50,6 +51,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
         terms,
         is_default,
         hold_days: new.hold_days,
+        minimum_withdrawal: new.minimum_withdrawal,
         created_at: now,
         updated_at: now,
     };
@@ -70,6 +72,7 @@ pub struct Changes {
     pub terms: TermChanges,
     pub make_default: bool,
     pub hold_days: Option<u16>,
+    pub minimum_withdrawal: Option<Option<Amount>>,
 }
 
 /// What of the terms is set anew, each whole; `None` stays.
@@ -117,6 +120,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     offer.landing_url = changes.landing_url.unwrap_or(offer.landing_url);
     offer.payout = changes.payout.unwrap_or(offer.payout);
     offer.hold_days = changes.hold_days.unwrap_or(offer.hold_days);
+    offer.minimum_withdrawal = changes.minimum_withdrawal.unwrap_or(offer.minimum_withdrawal);
     offer.status = changes.status.unwrap_or(offer.status);
     offer.visibility = changes.visibility.unwrap_or(offer.visibility);
     offer.terms = changes.terms.make(offer.terms)?;

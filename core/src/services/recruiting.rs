@@ -5,10 +5,13 @@ use std::collections::HashSet;
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::affiliate::normal_code;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::{Affiliate, normal_code};
 use crate::domain::recruiting::Recruiting;
 use crate::ids::AffiliateId;
+use crate::money::Money;
 use crate::storage;
+use crate::storage::page::{Page, PageRequest};
 
 use super::{Error, FieldIssue};
 
@@ -24,6 +27,28 @@ pub async fn change(app: &App, recruiting: Recruiting) -> Result<Recruiting, Err
     tx.commit().await?;
     app.catalog.recruiting_changed();
     Ok(recruiting)
+}
+
+/// Somebody whom an affiliate recruited, and what that has brought it.
+#[derive(Clone, Debug)]
+pub struct Recruit {
+    pub affiliate: Affiliate,
+    /// One for each currency, less what was taken back.
+    pub commissions: Vec<Money>,
+}
+
+/// Whom an affiliate recruited, newest first.
+pub async fn recruits(
+    app: &App,
+    actor: Actor,
+    recruiter: AffiliateId,
+    page: PageRequest,
+) -> Result<Page<Recruit>, Error> {
+    super::affiliates::get(app, actor, recruiter).await?;
+    let page = storage::affiliates::list_recruits(app.db.reader(), recruiter, page).await?;
+    let ids = page.items.iter().map(|it| it.id);
+    let mut earned = storage::earnings::by_recruit(app.db.reader(), recruiter, ids).await?;
+    Ok(page.map(|affiliate| Recruit { commissions: earned.remove(&affiliate.id).unwrap_or_default(), affiliate }))
 }
 
 /// The recruiter that an id or a referral code names.

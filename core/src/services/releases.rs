@@ -11,7 +11,7 @@ use crate::domain::click::Click;
 use crate::domain::conversion::Conversion;
 use crate::domain::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
 use crate::domain::event::Event;
-use crate::ids::{ClickId, ConversionId};
+use crate::ids::{ClickId, ConversionId, EventId};
 use crate::money::Money;
 use crate::storage;
 
@@ -23,7 +23,8 @@ pub const CHUNK: usize = 500;
 /// Releases what is due, up to a chunk; returns how many that were. What a crash takes back is due again.
 pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     let now = app.clock.now();
-    // As claims do, it need not wait for PostgreSQL's disk: whatever is durable later takes it along.
+    // As claims do, it need not wait for PostgreSQL's disk: whatever is durable later takes it along, and what a crash takes back
+    // is told of again under the same ids.
     let tx = app.db.begin_queue().await?;
     let mut due = storage::earnings::lock_due(&tx, CHUNK, now).await?;
     if due.is_empty() {
@@ -94,7 +95,8 @@ pub(super) async fn events(
             ("currency".to_owned(), money.currency.to_string()),
         ];
         let name = AVAILABLE_TO_PAY.to_owned();
-        events.push(Event::after_conversion(conversion, name, attributes, click, parties, now));
+        let event = Event::after_conversion(conversion, name, attributes, click, parties, now);
+        events.push(Event { id: EventId::of_release(earning.id, earning.release_at), ..event });
     }
     Ok(events)
 }

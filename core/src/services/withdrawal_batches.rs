@@ -7,14 +7,14 @@ use crate::domain::actor::Actor;
 use crate::domain::payment_file::{self, Payment, PaymentFile};
 use crate::domain::payment_results::{self, Line, LineError};
 use crate::domain::payout_method::FileFormat;
-use crate::domain::withdrawal::{Applied, Status};
+use crate::domain::withdrawal::{Applied, Status, Withdrawal};
 use crate::domain::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
 use crate::ids::{WithdrawalBatchId, WithdrawalId};
 use crate::money::Currency;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::withdrawals::store;
+use super::withdrawals::{debts_of, store};
 use super::{Error, payout_details, payout_methods};
 
 /// Takes what is approved and in no batch yet, the oldest first.
@@ -38,6 +38,8 @@ pub async fn create(
         count: i32::try_from(withdrawals.len()).expect("no more than LARGEST"),
         net_micros: withdrawals.iter().map(|it| it.net().micros).sum(),
         created_by: actor.name(),
+        exported_at: None,
+        dissolved_at: None,
         created_at: now,
     };
     for it in &mut withdrawals {
@@ -51,15 +53,14 @@ pub async fn create(
     Ok((batch, progress))
 }
 
-/// What is still to be paid of it, as a file. The same until a result comes in.
+/// What is still to be paid of it, as a file. The same until a result comes in. A debt that arose meanwhile stops it.
 pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
+    let (batch, withdrawals) = take_out(app, id).await?;
     let db = app.db.reader();
-    let (batch, _) = get(app, id).await?;
     let method = payout_methods::named(db, &batch.method).await?;
-    let withdrawals = storage::withdrawals::list_open(db, id).await?;
     let affiliates: BTreeSet<_> = withdrawals.iter().map(|it| it.affiliate_id).collect();
     let affiliates = storage::affiliates::find_many(db, affiliates).await?;
-    let payment = |it: &crate::domain::withdrawal::Withdrawal| {
+    let payment = |it: &Withdrawal| {
         Ok::<_, Error>(Payment {
             id: it.id,
             affiliate_id: it.affiliate_id,
@@ -70,6 +71,57 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
     };
     let payments = withdrawals.iter().map(payment).collect::<Result<Vec<_>, _>>()?;
     Ok(payment_file::write(&batch, &method, format.unwrap_or(method.file), &payments, app.clock.now())?)
+}
+
+/// What is open of a batch, and the note that its file went out: from then on the bank may have it.
+async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::withdrawal_batches::lock(&tx, id).await?;
+    let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
+    if batch.dissolved_at.is_some() {
+        return Err(BatchError::Dissolved(id).into());
+    }
+    let withdrawals = storage::withdrawals::list_open(&tx, id).await?;
+    let debts = debts_of(&tx, &withdrawals).await?;
+    let stopped = |it: &&Withdrawal| debts.get(&it.id).is_some_and(|debt| it.is_stopped_by(*debt));
+    let stopped: Vec<_> = withdrawals.iter().filter(stopped).map(|it| it.id).collect();
+    if !stopped.is_empty() {
+        return Err(BatchError::Indebted(stopped).into());
+    }
+    if batch.exported_at.is_none() && !withdrawals.is_empty() {
+        batch.exported_at = Some(app.clock.now());
+        storage::withdrawal_batches::save(&tx, &batch).await?;
+    }
+    tx.commit().await?;
+    Ok((batch, withdrawals))
+}
+
+/// Takes a batch apart whose file never reached the bank: what is open of it can be in another one.
+pub async fn dissolve(
+    app: &App,
+    id: WithdrawalBatchId,
+    never_sent: bool,
+) -> Result<(WithdrawalBatch, Progress), Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::withdrawal_batches::lock(&tx, id).await?;
+    let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
+    let mut withdrawals = storage::withdrawals::lock_batch(&tx, id).await?;
+    let progress = storage::withdrawals::progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
+    let now = app.clock.now();
+    let applied = batch.dissolve(progress, never_sent, now)?;
+    if applied == Applied::Already {
+        tx.rollback().await?;
+        return get(app, id).await;
+    }
+    withdrawals.retain(|_, it| !it.status.settles());
+    for it in withdrawals.values_mut() {
+        it.batch_id = None;
+        it.updated_at = now;
+    }
+    storage::withdrawals::save(&tx, &withdrawals.values().collect::<Vec<_>>()).await?;
+    storage::withdrawal_batches::save(&tx, &batch).await?;
+    tx.commit().await?;
+    get(app, id).await
 }
 
 /// What a line of the results did.
@@ -100,14 +152,17 @@ pub async fn take_results(
             Err(error) => Effect::Wrong(error),
             Ok((id, status)) => match withdrawals.get_mut(&id) {
                 None => Effect::Wrong(LineError::NotInBatch(id.to_string())),
-                Some(it) => match it.advance(status.clone(), &actor.name(), now) {
-                    Ok(Applied::Now) => {
-                        changed.insert(id);
-                        Effect::Applied(id, status)
+                Some(it) => {
+                    let status = it.told(status);
+                    match it.advance(status.clone(), &actor.name(), now) {
+                        Ok(Applied::Now) => {
+                            changed.insert(id);
+                            Effect::Applied(id, status)
+                        }
+                        Ok(Applied::Already) => Effect::Unchanged(id),
+                        Err(error) => Effect::Wrong(error.into()),
                     }
-                    Ok(Applied::Already) => Effect::Unchanged(id),
-                    Err(error) => Effect::Wrong(error.into()),
-                },
+                }
             },
         };
         effects.push((line, effect));

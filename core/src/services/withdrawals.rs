@@ -1,8 +1,8 @@
 //! Withdrawals: requested, approved, paid, or given back. Each step is one transaction: state and money together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -10,7 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
-    Applied, Asked, IllegalStep, Status, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+    Applied, Asked, Minimum, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
@@ -34,9 +34,9 @@ pub struct Wanted {
 /// What became of a request.
 #[derive(Clone, Debug)]
 pub enum Requested {
-    New(Withdrawal),
+    New(Shown),
     /// The second half of a double click: what the first one made.
-    Known(Withdrawal),
+    Known(Shown),
 }
 
 /// Reserves the money. Without an `Idempotency-Key` the same request within seconds is the same click.
@@ -46,23 +46,23 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     if !actor.may_see(affiliate_id) {
         return Err(unknown());
     }
+    let minimums = minimums(app, affiliate_id, wanted.currency).await?;
     let tx = app.db.begin().await?;
     let affiliate = storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &wanted.method).await?;
-    let program = storage::program_settings::find_withdrawals(&tx).await?;
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
     let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
     let last = storage::withdrawals::find_last(&tx, affiliate_id, &method.id, wanted.currency).await?;
     if let Some(last) = last.filter(|it| !wanted.has_key && it.is_same_click(wanted.asked, now)) {
-        return Ok(Requested::Known(last));
+        tx.rollback().await?;
+        return Ok(Requested::Known(show(app, last).await?));
     }
     if affiliate.status == AffiliateStatus::Suspended {
         return Err(WithdrawalError::Suspended.into());
     }
     let money = |micros| Money { micros, currency: wanted.currency };
-    let program_minimum = program.minimums.get(&wanted.currency).copied();
-    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), program_minimum)?;
+    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
     let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
@@ -81,6 +81,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         masked_details: details.masked,
         details_changed_at: details.updated_at,
         batch_id: None,
+        accepted_debt: money(0),
         created_at: now,
         updated_at: now,
     };
@@ -89,20 +90,69 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     storage::withdrawals::insert(&tx, &withdrawal).await?;
     storage::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
-    Ok(Requested::New(withdrawal))
+    Ok(Requested::New(Shown { withdrawal, debt: None }))
 }
 
-/// Takes the next step; money moves with it. Repeating a step changes nothing.
-pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Withdrawal, Error> {
+/// What the program asks for, and what the offers do that this affiliate has earned with.
+async fn minimums(app: &App, affiliate_id: AffiliateId, currency: Currency) -> Result<Vec<Minimum>, DbErr> {
+    let program = storage::program_settings::find_withdrawals(app.db.reader()).await?;
+    let program = program.minimums.get(&currency).map(|it| Minimum { who: "the program".into(), amount: *it });
+    let of_offers = storage::offers::highest_minimum(app.db.reader(), affiliate_id, currency).await?;
+    Ok(program.into_iter().chain(of_offers).collect())
+}
+
+/// A withdrawal as somebody sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub withdrawal: Withdrawal,
+    /// What its affiliate owes in its currency, while that can stop it.
+    pub debt: Option<Money>,
+}
+
+/// Approves or pays it. An affiliate that owes money by now is not paid, unless the caller accepts the debt. Repeating a
+/// step changes nothing.
+pub async fn proceed(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalId,
+    wanted: Status,
+    despite_debt: bool,
+) -> Result<Shown, Error> {
+    let tx = app.db.begin().await?;
+    let mut withdrawal =
+        storage::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
+    let debt = storage::ledger::lock_balance(&tx, withdrawal.affiliate_id, withdrawal.amount.currency).await?.debt;
+    let debt = Money { micros: debt, ..withdrawal.amount };
+    let now = app.clock.now();
+    let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
+    finish(tx, &withdrawal, applied, now).await?;
+    show(app, withdrawal).await
+}
+
+/// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
+pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Shown, Error> {
     let tx = app.db.begin().await?;
     let found = storage::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let now = app.clock.now();
-    if withdrawal.advance(wanted, &actor.name(), now)? == Applied::Now {
-        store(&tx, &[&withdrawal], now).await?;
-        tx.commit().await?;
+    let applied = withdrawal.advance(wanted, &actor.name(), now).map_err(StepError::from)?;
+    finish(tx, &withdrawal, applied, now).await?;
+    show(app, withdrawal).await
+}
+
+async fn finish(
+    tx: DatabaseTransaction,
+    withdrawal: &Withdrawal,
+    applied: Applied,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    match applied {
+        Applied::Already => tx.rollback().await,
+        Applied::Now => {
+            store(&tx, &[withdrawal], now).await?;
+            tx.commit().await
+        }
     }
-    Ok(withdrawal)
 }
 
 /// What became of one of many.
@@ -113,27 +163,38 @@ pub enum AdvanceError {
     #[error("there is no withdrawal {0}")]
     NotFound(WithdrawalId),
     #[error("{0}")]
-    IllegalStep(#[from] IllegalStep),
+    Step(#[from] StepError),
 }
 
 /// Approves each that can be approved, all of them in one transaction.
-pub async fn approve_many(app: &App, actor: Actor, ids: &[WithdrawalId]) -> Result<Vec<Advanced>, Error> {
+pub async fn approve_many(
+    app: &App,
+    actor: Actor,
+    ids: &[WithdrawalId],
+    despite_debt: bool,
+) -> Result<Vec<Advanced>, Error> {
     let tx = app.db.begin().await?;
     let mut found = storage::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
+    let keys = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
+    let balances = storage::ledger::lock_balances(&tx, &keys).await?;
     let now = app.clock.now();
     let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
     for id in ids {
         let answer = match found.get_mut(id) {
             None => Err(AdvanceError::NotFound(*id)),
-            Some(it) => match it.advance(Status::Approved, &actor.name(), now) {
-                Ok(applied) => {
-                    if applied == Applied::Now {
-                        changed.insert(*id);
+            Some(it) => {
+                let debt = balances.get(&(it.affiliate_id, it.amount.currency)).map_or(0, |balance| balance.debt);
+                let debt = Money { micros: debt, ..it.amount };
+                match it.proceed(Status::Approved, debt, despite_debt, &actor.name(), now) {
+                    Ok(applied) => {
+                        if applied == Applied::Now {
+                            changed.insert(*id);
+                        }
+                        Ok(it.clone())
                     }
-                    Ok(it.clone())
+                    Err(error) => Err(error.into()),
                 }
-                Err(error) => Err(error.into()),
-            },
+            }
         };
         answers.push((*id, answer));
     }
@@ -164,16 +225,39 @@ pub async fn store(tx: &impl ConnectionTrait, changed: &[&Withdrawal], now: Time
     Ok(())
 }
 
-pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Withdrawal, Error> {
-    let found = storage::withdrawals::find(app.db.reader(), id).await?;
-    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("withdrawal", id))
+pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Shown, Error> {
+    let found = storage::withdrawals::find(app.db.reader(), id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    show(app, found.ok_or_else(|| Error::not_found("withdrawal", id))?).await
 }
 
-pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Withdrawal>, Error> {
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::withdrawals::list(app.db.reader(), filter, page).await?)
+    let page = storage::withdrawals::list(app.db.reader(), filter, page).await?;
+    Ok(Page { items: show_all(app, page.items).await?, next: page.next })
+}
+
+async fn show(app: &App, withdrawal: Withdrawal) -> Result<Shown, Error> {
+    Ok(show_all(app, vec![withdrawal]).await?.remove(0))
+}
+
+async fn show_all(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Shown>, Error> {
+    let debts = debts_of(app.db.reader(), &withdrawals).await?;
+    let shown = |withdrawal: Withdrawal| Shown { debt: debts.get(&withdrawal.id).copied(), withdrawal };
+    Ok(withdrawals.into_iter().map(shown).collect())
+}
+
+/// What the affiliates of those that are under way owe.
+pub async fn debts_of(
+    db: &impl ConnectionTrait,
+    withdrawals: &[Withdrawal],
+) -> Result<BTreeMap<WithdrawalId, Money>, DbErr> {
+    let key = |it: &Withdrawal| (it.affiliate_id, it.amount.currency);
+    let open = || withdrawals.iter().filter(|it| !it.status.settles());
+    let debts = storage::balances::debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
+    let debt = |it: &Withdrawal| Some((it.id, Money { micros: *debts.get(&key(it))?, ..it.amount }));
+    Ok(open().filter_map(debt).collect())
 }
 
 pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {

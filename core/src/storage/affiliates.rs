@@ -24,6 +24,7 @@ impl TryFrom<Model> for Affiliate {
             status: AffiliateStatus::from_word(&row.status)
                 .ok_or_else(|| super::corrupt("affiliates", format_args!("status {}", row.status)))?,
             recruited_by: row.recruited_by,
+            recruited_at: row.recruited_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -39,6 +40,7 @@ impl From<&Affiliate> for Model {
             referral_code: affiliate.referral_code.clone(),
             status: affiliate.status.to_string(),
             recruited_by: affiliate.recruited_by,
+            recruited_at: affiliate.recruited_at,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
         }
@@ -85,5 +87,15 @@ pub async fn list(
     if let Some(id) = confined_to {
         select = select.filter(Column::Id.eq(id));
     }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
+}
+
+/// Whom an affiliate recruited, newest first.
+pub async fn list_recruits(
+    db: &impl ConnectionTrait,
+    recruiter: AffiliateId,
+    page: PageRequest,
+) -> Result<Page<Affiliate>, DbErr> {
+    let select = Entity::find().filter(Column::RecruitedBy.eq(recruiter));
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }

@@ -12,7 +12,7 @@ use crate::domain::statement::{ConversionLine, Line, Standing};
 use crate::ids::{AffiliateId, PostingId, floor_uuid};
 use crate::money::Currency;
 
-use super::bulk::Rows;
+use super::bulk::{Rows, Type};
 use super::corrupt;
 
 /// What these affiliates have, in each currency that they ever had something in.
@@ -38,6 +38,23 @@ pub async fn find(
         found.entry(key(&row)?).or_default().pending = row.try_get("", "pending")?;
     }
     Ok(found)
+}
+
+/// What is owed to the program of these: those that owe nothing are left out.
+pub async fn debts(
+    db: &impl ConnectionTrait,
+    keys: impl IntoIterator<Item = (AffiliateId, Currency)>,
+) -> Result<BTreeMap<(AffiliateId, Currency), i64>, DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Text]);
+    for (affiliate, currency) in keys {
+        rows.push([affiliate.into(), currency.to_string().into()]);
+    }
+    let sql = "WITH wanted (affiliate_id, currency) AS ({rows})
+         SELECT DISTINCT balances.affiliate_id AS affiliate_id, balances.currency AS currency, balances.debt AS debt
+         FROM wanted JOIN balances
+             ON balances.affiliate_id = wanted.affiliate_id AND balances.currency = wanted.currency
+         WHERE balances.debt > 0";
+    rows.query(db, sql, vec![]).await?.iter().map(|row| Ok((key(row)?, row.try_get("", "debt")?))).collect()
 }
 
 fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {

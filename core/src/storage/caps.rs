@@ -20,12 +20,14 @@ pub async fn add(
     now: Timestamp,
 ) -> Result<BTreeMap<Counter, Count>, DbErr> {
     use Type::{Big, Id, Text};
-    let mut rows = Rows::new(&[Id, Id, Text, Big, Big, Big]);
+    let mut rows = Rows::new(&[Id, Id, Text, Text, Big, Big, Big]);
     for (counter, count) in counts {
         rows.push([
             counter.offer_id.into(),
             // A key has no NULL: the offer's own counters are nobody's.
             counter.affiliate_id.map_or(Uuid::nil(), |id| id.0).into(),
+            // And what counts any goal has none.
+            counter.goal.clone().unwrap_or_default().into(),
             counter.period.clone().into(),
             count.conversions.into(),
             count.payout_micros.into(),
@@ -35,20 +37,22 @@ pub async fn add(
     let held = rows
         .query(
             tx,
-            "INSERT INTO cap_counters (offer_id, affiliate_id, period, conversions, payout_micros, updated_at) {rows}
-             ON CONFLICT (offer_id, affiliate_id, period) DO UPDATE
+            "INSERT INTO cap_counters (offer_id, affiliate_id, goal, period, conversions, payout_micros, updated_at) {rows}
+             ON CONFLICT (offer_id, affiliate_id, goal, period) DO UPDATE
              SET conversions = cap_counters.conversions + excluded.conversions,
                  payout_micros = cap_counters.payout_micros + excluded.payout_micros, updated_at = excluded.updated_at
-             RETURNING offer_id, affiliate_id, period, conversions, payout_micros",
+             RETURNING offer_id, affiliate_id, goal, period, conversions, payout_micros",
             vec![],
         )
         .await?;
     held.iter()
         .map(|row| {
             let affiliate: Uuid = row.try_get("", "affiliate_id")?;
+            let goal: String = row.try_get("", "goal")?;
             let counter = Counter {
                 offer_id: row.try_get("", "offer_id")?,
                 affiliate_id: (!affiliate.is_nil()).then_some(AffiliateId(affiliate)),
+                goal: Some(goal).filter(|goal| !goal.is_empty()),
                 period: row.try_get("", "period")?,
             };
             let count = Count {

@@ -27,6 +27,7 @@ impl TryFrom<Model> for Earning {
             affiliate_id: row.affiliate_id,
             kind: EarningKind::from_word(&row.kind).ok_or_else(|| bad("kind"))?,
             conversion_id: row.conversion_id,
+            recruit_id: row.recruit_id,
             commission: percent.map(|percent| Commission {
                 affiliate_id: row.affiliate_id,
                 level: row.level,
@@ -49,13 +50,14 @@ impl TryFrom<Model> for Earning {
 pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows =
-        Rows::new(&[Id, Id, Text, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Text, Text, Big, Big]);
+        Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Text, Text, Big, Big]);
     for it in earnings {
         rows.push([
             it.id.into(),
             it.affiliate_id.into(),
             it.kind.as_str().into(),
             it.conversion_id.into(),
+            it.recruit_id.into(),
             it.commission.map_or(0, |it| it.level).into(),
             it.commission.map(|it| it.percent.to_string()).into(),
             it.commission.is_some_and(|it| it.from_recruit).into(),
@@ -73,7 +75,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     }
     rows.execute(
         tx,
-        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, level, percent, from_recruit, currency,
+        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, recruit_id, level, percent, from_recruit, currency,
              earned_micros, micros, state, release_at, released_at, reason, made_by, created_at, updated_at) {rows}",
         vec![],
     )
@@ -103,6 +105,27 @@ pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<()
     )
     .await
     .map(drop)
+}
+
+/// What a recruiter has earned by each of these recruits, less what was taken back.
+pub async fn by_recruit(
+    db: &impl ConnectionTrait,
+    recruiter: AffiliateId,
+    recruits: impl IntoIterator<Item = AffiliateId>,
+) -> Result<HashMap<AffiliateId, Vec<Money>>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency,
+             CAST(sum(earnings.micros) AS bigint) AS micros
+         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {1}
+         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency";
+    let mut found = HashMap::<_, Vec<Money>>::new();
+    for row in Rows::ids(recruits).query(db, sql, vec![recruiter.into()]).await? {
+        let currency: String = row.try_get("", "currency")?;
+        let currency = currency.parse().map_err(|_| corrupt("earnings", format_args!("currency {currency}")))?;
+        let money = Money { micros: row.try_get("", "micros")?, currency };
+        found.entry(row.try_get("", "recruit_id")?).or_default().push(money);
+    }
+    Ok(found)
 }
 
 /// Everything that these conversions earned, oldest first, held until `tx` ends.

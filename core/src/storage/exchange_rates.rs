@@ -1,18 +1,21 @@
 //! Queries of exchange rates. A rate is added, never edited: what was converted with it stays explained.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::exchange::ExchangeRate;
 use crate::money::Currency;
 
 use super::corrupt;
+use super::page::{Page, PageRequest};
 
 /// `false`: there is one of this pair and moment already.
 pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
-    let sql = "INSERT INTO exchange_rates (from_currency, to_currency, valid_from, rate, created_at)
-         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
+    let sql = "INSERT INTO exchange_rates (id, from_currency, to_currency, valid_from, rate, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
     let values = [
+        it.id.into(),
         it.from.to_string().into(),
         it.to.to_string().into(),
         it.valid_from.into(),
@@ -37,11 +40,15 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-/// All of them, the latest first: a few a day.
-pub async fn list(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<ExchangeRate>, DbErr> {
-    let sql = "SELECT * FROM exchange_rates ORDER BY valid_from DESC, from_currency, to_currency LIMIT $1";
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [(limit as i64).into()]);
-    db.query_all_raw(statement).await?.iter().map(read).collect()
+/// The one that was entered last first.
+pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ExchangeRate>, DbErr> {
+    let sql = "SELECT * FROM exchange_rates WHERE id < $1 ORDER BY id DESC LIMIT $2";
+    let values = [page.before.unwrap_or(Uuid::max()).into(), (page.limit as i64 + 1).into()];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    let more = rows.len() as u64 > page.limit;
+    let items: Vec<_> = rows.iter().take(page.limit as usize).map(read).collect::<Result<_, _>>()?;
+    let next = items.last().filter(|_| more).map(|it| it.id.0);
+    Ok(Page { items, next })
 }
 
 fn read(row: &QueryResult) -> Result<ExchangeRate, DbErr> {
@@ -50,6 +57,7 @@ fn read(row: &QueryResult) -> Result<ExchangeRate, DbErr> {
         text.parse().map_err(|_| corrupt("exchange_rates", format_args!("{column} {text}")))
     }
     Ok(ExchangeRate {
+        id: row.try_get("", "id")?,
         from: parsed(row, "from_currency")?,
         to: parsed(row, "to_currency")?,
         rate: parsed(row, "rate")?,

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect, QueryTrait,
+    QuerySelect, QueryTrait, Statement,
 };
 
 use crate::domain::application::ApplicationStatus;
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Offer, OfferStatus, Payout, Visibility};
+use crate::domain::withdrawal::Minimum;
 use crate::ids::{AffiliateId, OfferId};
+use crate::money::{Amount, Currency};
 
 use super::entities::applications;
 use super::entities::offers::{Column, Entity, Model};
@@ -39,6 +41,7 @@ impl TryFrom<Model> for Offer {
             name: row.name,
             is_default: row.is_default,
             hold_days: u16::try_from(row.hold_days).unwrap_or_default(),
+            minimum_withdrawal: row.minimum_withdrawal_micros.and_then(Amount::from_micros),
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -65,6 +68,7 @@ impl From<&Offer> for Model {
             updated_at: offer.updated_at,
             visibility: offer.visibility.to_string(),
             terms: json(&offer.terms),
+            minimum_withdrawal_micros: offer.minimum_withdrawal.map(Amount::micros),
         }
     }
 }
@@ -128,4 +132,27 @@ pub async fn list(
         select = select.filter(visible);
     }
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
+}
+
+/// The highest minimum for withdrawals in `currency` among the offers that this affiliate has earned with. Where no
+/// offer states one it reads nothing else.
+pub async fn highest_minimum(
+    db: &impl ConnectionTrait,
+    affiliate_id: AffiliateId,
+    currency: Currency,
+) -> Result<Option<Minimum>, DbErr> {
+    let sql = "SELECT offers.name AS name, offers.minimum_withdrawal_micros AS micros FROM offers
+         WHERE offers.currency = $1 AND offers.minimum_withdrawal_micros IS NOT NULL
+             AND EXISTS (SELECT 1 FROM conversions WHERE conversions.affiliate_id = $2
+                 AND conversions.offer_id = offers.id AND conversions.status = 'approved'
+                 AND NOT conversions.self_reported)
+         ORDER BY offers.minimum_withdrawal_micros DESC LIMIT 1";
+    let values = [currency.to_string().into(), affiliate_id.into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    row.map(|row| {
+        let name: String = row.try_get("", "name")?;
+        let amount = Amount::from_micros(row.try_get("", "micros")?).unwrap_or_default();
+        Ok(Minimum { who: format!("the offer \"{name}\""), amount })
+    })
+    .transpose()
 }

@@ -1,6 +1,6 @@
 //! Queries of withdrawal batches.
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QuerySelect};
 
 use crate::domain::withdrawal_batch::WithdrawalBatch;
 use crate::ids::WithdrawalBatchId;
@@ -22,22 +22,40 @@ impl TryFrom<Model> for WithdrawalBatch {
             count: row.count,
             net_micros: row.net_micros,
             created_by: row.created_by,
+            exported_at: row.exported_at,
+            dissolved_at: row.dissolved_at,
             created_at: row.created_at,
         })
     }
 }
 
+impl From<&WithdrawalBatch> for Model {
+    fn from(it: &WithdrawalBatch) -> Self {
+        Self {
+            id: it.id,
+            method: it.method.clone(),
+            currency: it.currency.to_string(),
+            count: it.count,
+            net_micros: it.net_micros,
+            created_by: it.created_by.clone(),
+            exported_at: it.exported_at,
+            dissolved_at: it.dissolved_at,
+            created_at: it.created_at,
+        }
+    }
+}
+
 pub async fn insert(tx: &impl ConnectionTrait, batch: &WithdrawalBatch) -> Result<(), DbErr> {
-    let row = Model {
-        id: batch.id,
-        method: batch.method.clone(),
-        currency: batch.currency.to_string(),
-        count: batch.count,
-        net_micros: batch.net_micros,
-        created_by: batch.created_by.clone(),
-        created_at: batch.created_at,
-    };
-    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+    Entity::insert(Model::from(batch).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, batch: &WithdrawalBatch) -> Result<(), DbErr> {
+    Model::from(batch).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: WithdrawalBatchId) -> Result<Option<WithdrawalBatch>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(WithdrawalBatch::try_from).transpose()
 }
 
 pub async fn find(db: &impl ConnectionTrait, id: WithdrawalBatchId) -> Result<Option<WithdrawalBatch>, DbErr> {

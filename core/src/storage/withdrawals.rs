@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
 };
@@ -39,6 +39,7 @@ impl TryFrom<Model> for Withdrawal {
             sealed_details: row.sealed_details,
             details_changed_at: row.details_changed_at,
             batch_id: row.batch_id,
+            accepted_debt: Money { micros: row.accepted_debt_micros, currency },
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -62,6 +63,7 @@ impl From<&Withdrawal> for Model {
             masked_details: json(&it.masked_details),
             details_changed_at: it.details_changed_at,
             batch_id: it.batch_id,
+            accepted_debt_micros: it.accepted_debt.micros,
             created_at: it.created_at,
             updated_at: it.updated_at,
         }
@@ -72,9 +74,9 @@ pub async fn insert(tx: &impl ConnectionTrait, withdrawal: &Withdrawal) -> Resul
     Entity::insert(Model::from(withdrawal).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Saves what may change of them: status, history, batch.
+/// Saves what may change of them: status, history, batch, the debt that was accepted.
 pub async fn save(tx: &impl ConnectionTrait, withdrawals: &[&Withdrawal]) -> Result<(), DbErr> {
-    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Text, Type::Text, Type::Id, Type::Big]);
+    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Text, Type::Text, Type::Id, Type::Big, Type::Big]);
     for it in withdrawals {
         rows.push([
             it.id.into(),
@@ -82,14 +84,16 @@ pub async fn save(tx: &impl ConnectionTrait, withdrawals: &[&Withdrawal]) -> Res
             it.status.note().map(str::to_owned).into(),
             json(&it.history).into(),
             it.batch_id.into(),
+            it.accepted_debt.micros.into(),
             it.updated_at.into(),
         ]);
     }
     rows.execute(
         tx,
-        "WITH changed (id, status, note, history, batch_id, updated_at) AS ({rows})
+        "WITH changed (id, status, note, history, batch_id, accepted_debt_micros, updated_at) AS ({rows})
          UPDATE withdrawals SET status = changed.status, note = changed.note, history = changed.history,
-             batch_id = changed.batch_id, updated_at = changed.updated_at
+             batch_id = changed.batch_id, accepted_debt_micros = changed.accepted_debt_micros,
+             updated_at = changed.updated_at
          FROM changed WHERE withdrawals.id = changed.id",
         vec![],
     )
@@ -130,7 +134,11 @@ async fn locked(
     rows.into_iter().map(|row| Ok((row.id, row.try_into()?))).collect()
 }
 
-/// Approved ones that are in no batch, the oldest first. Whatever somebody else holds at this moment is left out: it
+const OWES_NO_MORE_THAN_ACCEPTED: &str = "NOT EXISTS (SELECT 1 FROM balances
+    WHERE balances.affiliate_id = withdrawals.affiliate_id AND balances.currency = withdrawals.currency
+        AND balances.debt > withdrawals.accepted_debt_micros)";
+
+/// Approved ones that are in no batch and that no debt stops, the oldest first. Whatever somebody else holds at this moment is left out: it
 /// is being paid or failed.
 pub async fn claim_to_pay(
     tx: &impl ConnectionTrait,
@@ -143,6 +151,7 @@ pub async fn claim_to_pay(
         .filter(Column::BatchId.is_null())
         .filter(Column::Method.eq(method))
         .filter(Column::Currency.eq(currency.to_string()))
+        .filter(Expr::cust(OWES_NO_MORE_THAN_ACCEPTED))
         .order_by_asc(Column::Id)
         .limit(most)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -198,6 +207,7 @@ pub async fn progress(
         match status.as_str() {
             "paid" => it.paid = count,
             "failed" => it.failed = count,
+            "returned" => it.returned = count,
             _ => it.open += count,
         }
     }

@@ -90,7 +90,7 @@ impl From<Error> for Problem {
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
             Error::Withdrawal(error) => (unprocessable, error.code()),
-            Error::IllegalStep(_) => (StatusCode::CONFLICT, "illegal_step"),
+            Error::Step(error) => (StatusCode::CONFLICT, error.code()),
             Error::Batch(error @ (BatchError::WrongFormat { .. } | BatchError::UnreadableResults(_))) => {
                 (unprocessable, error.code())
             }

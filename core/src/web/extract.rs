@@ -1,5 +1,6 @@
 //! Extractors that answer bad input with a problem that names the field.
 
+use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -24,6 +25,23 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     }
 }
 
+/// A JSON body that may be left out.
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let body = Bytes::from_request(Request::from_parts(head.clone(), body), app).await.map_err(body_problem)?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let ApiJson(it) = ApiJson::from_request(Request::from_parts(head, body.into()), app).await?;
+        Ok(Self(it))
+    }
+}
+
 /// A body that is some JSON.
 pub struct JsonBody(pub serde_json::Value);
 
@@ -36,7 +54,7 @@ impl FromRequest<App> for JsonBody {
             let detail = "send the body as JSON, with Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let body = axum::body::Bytes::from_request(request, app).await.map_err(body_problem)?;
+        let body = Bytes::from_request(request, app).await.map_err(body_problem)?;
         if body.windows(6).any(|it| it == b"\\u0000") {
             return Err(Problem::bad_request(
                 "invalid_json",

@@ -150,6 +150,8 @@ struct World {
     /// What each conversion's recruiters were promised when it was first approved.
     promised: HashMap<usize, Vec<Commission>>,
     withdrawals: Vec<(WithdrawalId, (AffiliateId, Currency), i64)>,
+    /// What was paid, and the fee that was kept: a bank may send it back.
+    paid: Vec<(WithdrawalId, (AffiliateId, Currency), (i64, i64))>,
 }
 
 impl World {
@@ -169,6 +171,7 @@ impl World {
             paper: Paper::default(),
             promised: HashMap::new(),
             withdrawals: Vec::new(),
+            paid: Vec::new(),
         }
     }
 
@@ -237,7 +240,7 @@ impl World {
         self.now += self.random.random_range(0..DAY / 2);
         let at = self.at();
         let count = self.books.conversions.len();
-        match self.random.random_range(0..14) {
+        match self.random.random_range(0..15) {
             0..=2 => {
                 let affiliate_id = self.affiliates[self.random.random_range(0..AFFILIATES)];
                 let payout = Some(Money { micros: self.amount(), currency: self.currency() });
@@ -291,6 +294,7 @@ impl World {
             9 => self.adjust(),
             10..=11 => self.request(),
             12 => self.conclude(),
+            13 => self.send_back(),
             _ => {
                 let tiers = (0..self.random.random_range(0..4)).map(|_| {
                     let percent = self.random.random_range(0..33);
@@ -359,14 +363,33 @@ impl World {
         let (at, money) = (self.at(), Money { micros, currency: whose.1 });
         let balance = self.books.balances.entry(whose).or_default();
         self.paper.sums.entry(whose).or_default()[WITHDRAWING] -= micros;
-        let posting = if self.random.random_bool(0.6) {
-            self.paper.sums.entry(whose).or_default()[PAID] += micros;
-            postings::withdrawal_paid(whose.0, id, money, balance, at)
+        if self.random.random_bool(0.6) {
+            let fee = self.random.random_range(0..=micros / 10);
+            let part = |micros| Money { micros, ..money };
+            self.paper.sums.entry(whose).or_default()[PAID] += micros - fee;
+            let paid = postings::withdrawal_paid(whose.0, id, part(micros - fee), balance, at);
+            let kept = postings::withdrawal_fee(whose.0, id, part(fee), balance, at);
+            self.books.post([paid, kept]);
+            self.paid.push((id, whose, (micros - fee, fee)));
         } else {
             let posting = postings::withdrawal_returned(whose.0, id, money, balance, at);
             self.paper.give(whose, micros);
-            posting
-        };
+            self.books.post([posting]);
+        }
+    }
+
+    /// The bank sends a payment back, whatever happened since.
+    fn send_back(&mut self) {
+        if self.paid.is_empty() {
+            return;
+        }
+        let index = self.random.random_range(0..self.paid.len());
+        let (id, whose, (net, fee)) = self.paid.swap_remove(index);
+        let (at, money) = (self.at(), |micros| Money { micros, currency: whose.1 });
+        let balance = self.books.balances.entry(whose).or_default();
+        let posting = postings::payment_returned(whose.0, id, (money(net), money(fee)), balance, at);
+        self.paper.sums.entry(whose).or_default()[PAID] -= net;
+        self.paper.give(whose, net + fee);
         self.books.post([posting]);
     }
 

@@ -3,11 +3,11 @@ use crate::domain::payout_method::{Payer, built_in};
 use crate::ids::WithdrawalBatchId;
 use crate::money::Amount;
 
-fn at() -> Timestamp {
+pub(super) fn at() -> Timestamp {
     Timestamp::from_millis(1_773_144_000_250)
 }
 
-fn batch(currency: &str) -> WithdrawalBatch {
+pub(super) fn batch(currency: &str) -> WithdrawalBatch {
     WithdrawalBatch {
         id: WithdrawalBatchId(uuid::Uuid::from_u128(1)),
         method: "sepa".into(),
@@ -15,17 +15,19 @@ fn batch(currency: &str) -> WithdrawalBatch {
         count: 2,
         net_micros: 0,
         created_by: "key".into(),
+        exported_at: None,
+        dissolved_at: None,
         created_at: at(),
     }
 }
 
-fn method(id: &str) -> PayoutMethod {
+pub(super) fn method(id: &str) -> PayoutMethod {
     let definition = built_in().into_iter().find(|it| it.id == id).expect("it is built in");
     let payer = Payer { name: "Müller & Co".into(), iban: "DE89370400440532013000".into(), bic: None };
     PayoutMethod { payer: Some(payer), ..definition.into_method(true, at()) }
 }
 
-fn payment(number: u128, amount: &str, currency: &str, details: &[(&str, &str)]) -> Payment {
+pub(super) fn payment(number: u128, amount: &str, currency: &str, details: &[(&str, &str)]) -> Payment {
     Payment {
         id: WithdrawalId(uuid::Uuid::from_u128(number)),
         affiliate_id: AffiliateId(uuid::Uuid::from_u128(number + 100)),

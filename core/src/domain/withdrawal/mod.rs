@@ -1,12 +1,13 @@
 //! Withdrawals: an affiliate asks for its money, and each step until it arrives or comes back.
 //!
 //! ```text
-//! requested -> approved -> paid
+//! requested -> approved -> paid -> returned
 //!     |  |         +-----> failed
 //!     |  +---------------> refused
 //!     +------------------> cancelled
 //! ```
 
+pub mod debt;
 pub mod request;
 
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::Money;
 
 use super::payout_details::Fields;
-pub use request::{Asked, WithdrawalError, WithdrawalSettings, price};
+pub use debt::StepError;
+pub use request::{Asked, Minimum, WithdrawalError, WithdrawalSettings, price};
 
 /// A second request like the last one within this time is the same click.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);
@@ -37,11 +39,16 @@ pub enum Status {
     Failed {
         reason: String,
     },
+    /// It was paid, and the bank sent it back.
+    Returned {
+        reason: String,
+    },
     Cancelled,
 }
 
 impl Status {
-    pub const WORDS: [&'static str; 6] = ["requested", "approved", "paid", "refused", "failed", "cancelled"];
+    pub const WORDS: [&'static str; 7] =
+        ["requested", "approved", "paid", "refused", "failed", "returned", "cancelled"];
 
     pub fn word(&self) -> &'static str {
         match self {
@@ -50,6 +57,7 @@ impl Status {
             Self::Paid { .. } => "paid",
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
+            Self::Returned { .. } => "returned",
             Self::Cancelled => "cancelled",
         }
     }
@@ -58,7 +66,7 @@ impl Status {
     pub fn note(&self) -> Option<&str> {
         match self {
             Self::Paid { reference } => Some(reference),
-            Self::Refused { reason } | Self::Failed { reason } => Some(reason),
+            Self::Refused { reason } | Self::Failed { reason } | Self::Returned { reason } => Some(reason),
             Self::Requested | Self::Approved | Self::Cancelled => None,
         }
     }
@@ -72,6 +80,7 @@ impl Status {
             "paid" => Self::Paid { reference: note },
             "refused" => Self::Refused { reason: note },
             "failed" => Self::Failed { reason: note },
+            "returned" => Self::Returned { reason: note },
             "cancelled" => Self::Cancelled,
             _ => return None,
         })
@@ -94,7 +103,7 @@ pub struct Step {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Withdrawal {
     pub id: WithdrawalId,
     pub affiliate_id: AffiliateId,
@@ -112,6 +121,8 @@ pub struct Withdrawal {
     pub masked_details: Fields,
     pub details_changed_at: Timestamp,
     pub batch_id: Option<WithdrawalBatchId>,
+    /// It goes on while its affiliate owes no more than this: finance said so.
+    pub accepted_debt: Money,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -136,7 +147,9 @@ fn hint(current: &str, wanted: &str) -> &'static str {
         ("approved", "refused" | "cancelled") => {
             "its payment may be under way; report it as failed if it did not arrive"
         }
-        ("paid", _) => "if the money came back, book an adjustment",
+        ("requested" | "approved", "returned") => "it was not paid yet; refuse it, or report it as failed",
+        ("paid", _) => "if the bank sent the money back, report it as returned",
+        ("returned", _) => "its money is available again, and can be requested anew",
         _ => "its money went back to the balance, from where it can be requested again",
     }
 }
@@ -156,10 +169,12 @@ impl Withdrawal {
 
     /// Takes the next step, if the state machine has it.
     pub fn advance(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
-        use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested};
+        use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
         match (&self.status, &wanted) {
             (current, wanted) if current == wanted => return Ok(Applied::Already),
-            (Requested, Approved | Refused { .. } | Cancelled) | (Approved, Paid { .. } | Failed { .. }) => {}
+            (Requested, Approved | Refused { .. } | Cancelled)
+            | (Approved, Paid { .. } | Failed { .. })
+            | (Paid { .. }, Returned { .. }) => {}
             (current, wanted) => {
                 let note = current.note().map(str::to_owned);
                 return Err(IllegalStep { id: self.id, current: current.word(), note, wanted: wanted.word() });
@@ -169,6 +184,14 @@ impl Withdrawal {
         self.status = wanted;
         self.updated_at = at;
         Ok(Applied::Now)
+    }
+
+    /// What a bank's word means for this one: what it sent back before it was recorded as paid has failed.
+    pub fn told(&self, word: Status) -> Status {
+        match (&self.status, word) {
+            (Status::Approved | Status::Failed { .. }, Status::Returned { reason }) => Status::Failed { reason },
+            (_, word) => word,
+        }
     }
 
     /// Whether a request with these words, made at `now`, is the click that made this one.
@@ -207,6 +230,7 @@ pub mod samples {
             masked_details: Fields::new(),
             details_changed_at: at,
             batch_id: None,
+            accepted_debt: money("0"),
             created_at: at,
             updated_at: at,
         }
@@ -229,6 +253,10 @@ mod tests {
         Status::Failed { reason: reason.into() }
     }
 
+    fn returned(reason: &str) -> Status {
+        Status::Returned { reason: reason.into() }
+    }
+
     #[test]
     fn every_step_is_taken_repeated_or_refused() {
         use Status::{Approved, Cancelled, Requested};
@@ -241,6 +269,8 @@ mod tests {
             refused("b"),
             failed("a"),
             failed("b"),
+            returned("a"),
+            returned("b"),
             Cancelled,
         ];
         let steps = [
@@ -252,6 +282,10 @@ mod tests {
             (Approved, paid("2")),
             (Approved, failed("a")),
             (Approved, failed("b")),
+            (paid("1"), returned("a")),
+            (paid("1"), returned("b")),
+            (paid("2"), returned("a")),
+            (paid("2"), returned("b")),
         ];
         for from in &all {
             for to in &all {
@@ -273,6 +307,15 @@ mod tests {
             }
         }
         assert!(all.iter().all(|it| Status::WORDS.contains(&it.word())));
+    }
+
+    #[test]
+    fn what_a_bank_sends_back_before_it_was_recorded_as_paid_has_failed() {
+        let with = |status| Withdrawal { status, ..samples::withdrawal() };
+        assert_eq!(with(Status::Approved).told(returned("closed")), failed("closed"));
+        assert_eq!(with(failed("closed")).told(returned("closed")), failed("closed"), "the same file again");
+        assert_eq!(with(paid("1")).told(returned("closed")), returned("closed"));
+        assert_eq!(with(Status::Approved).told(paid("1")), paid("1"));
     }
 
     #[test]

@@ -17,6 +17,14 @@ pub struct WithdrawalSettings {
     pub minimums: BTreeMap<Currency, Amount>,
 }
 
+/// The least that somebody pays out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Minimum {
+    /// As a sentence names it: a method, the program, an offer.
+    pub who: String,
+    pub amount: Amount,
+}
+
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asked {
@@ -67,13 +75,14 @@ impl WithdrawalError {
     }
 }
 
-/// Amount and fee of a request, or why it can't be met. `available` and `debt` are the locked balance.
+/// Amount and fee of a request, or why it can't be met. `available` and `debt` are the locked balance; of the method's
+/// minimum and `minimums` the highest counts.
 pub fn price(
     method: &PayoutMethod,
     asked: Asked,
     available: Money,
     debt: Money,
-    program_minimum: Option<Amount>,
+    minimums: &[Minimum],
 ) -> Result<(Money, Money), WithdrawalError> {
     let currency = available.currency;
     let terms = terms(method, currency)?;
@@ -95,12 +104,11 @@ pub fn price(
     if amount.micros > available.micros {
         return Err(WithdrawalError::Insufficient { available, requested: amount });
     }
-    let minima = [(method.name.as_str(), Some(terms.minimum)), ("the program", program_minimum)];
-    for (who, minimum) in minima {
-        let minimum = minimum.unwrap_or_default().of(currency);
-        if amount.micros < minimum.micros {
-            return Err(WithdrawalError::BelowMinimum { who: who.to_owned(), minimum, requested: amount });
-        }
+    let of_method = Minimum { who: method.name.clone(), amount: terms.minimum };
+    let highest = minimums.iter().fold(&of_method, |highest, it| if it.amount > highest.amount { it } else { highest });
+    let minimum = highest.amount.of(currency);
+    if amount.micros < minimum.micros {
+        return Err(WithdrawalError::BelowMinimum { who: highest.who.clone(), minimum, requested: amount });
     }
     let fee = terms.fee_of(amount);
     if fee.micros >= amount.micros {
@@ -136,7 +144,8 @@ mod tests {
         let paypal = method("paypal");
         let none = money("0");
         let priced = |asked, available: &str| {
-            price(&paypal, asked, money(available), none, Some("12.00".parse().unwrap()))
+            let minimum = Minimum { who: "the program".into(), amount: "12.00".parse().unwrap() };
+            price(&paypal, asked, money(available), none, &[minimum])
                 .map(|(amount, fee)| (amount.to_string(), fee.to_string()))
         };
         let ok = |amount: &str, fee: &str| Ok((format!("{amount} USD"), format!("{fee} USD")));
@@ -149,14 +158,14 @@ mod tests {
         assert_eq!(code(priced(this("9.99"), "50")), "below_minimum");
         assert_eq!(code(priced(this("11.99"), "50")), "below_minimum", "the program's own is higher");
         assert_eq!(code(priced(this("20.001"), "50")), "amount_too_precise");
-        let indebted = price(&paypal, Asked::All, money("50"), money("0.01"), None);
+        let indebted = price(&paypal, Asked::All, money("50"), money("0.01"), &[]);
         assert_eq!(indebted.unwrap_err().code(), "balance_indebted");
-        let sepa = price(&method("sepa"), Asked::All, money("50"), none, None);
+        let sepa = price(&method("sepa"), Asked::All, money("50"), none, &[]);
         assert_eq!(sepa.unwrap_err().to_string(), "the payout method \"sepa\" does not pay in USD; it pays in EUR");
         let mut greedy = paypal.clone();
         greedy.currencies.get_mut(&none.currency).expect("it pays USD").fee.fixed = "100".parse().unwrap();
-        assert_eq!(price(&greedy, Asked::All, money("50"), none, None).unwrap_err().code(), "fee_exceeds_amount");
+        assert_eq!(price(&greedy, Asked::All, money("50"), none, &[]).unwrap_err().code(), "fee_exceeds_amount");
         let off = PayoutMethod { enabled: false, ..paypal.clone() };
-        assert_eq!(price(&off, Asked::All, money("50"), none, None).unwrap_err().code(), "payout_method_disabled");
+        assert_eq!(price(&off, Asked::All, money("50"), none, &[]).unwrap_err().code(), "payout_method_disabled");
     }
 }

@@ -15,6 +15,7 @@ pub struct Model {
     pub referral_code: String,
     pub status: String,
     pub recruited_by: Option<AffiliateId>,
+    pub recruited_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -13,6 +13,7 @@ pub struct Model {
     pub affiliate_id: AffiliateId,
     pub kind: String,
     pub conversion_id: Option<ConversionId>,
+    pub recruit_id: Option<AffiliateId>,
     pub level: i32,
     pub percent: Option<String>,
     pub from_recruit: bool,

@@ -22,6 +22,7 @@ pub struct Model {
     pub updated_at: Timestamp,
     pub visibility: String,
     pub terms: String,
+    pub minimum_withdrawal_micros: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -15,6 +15,8 @@ pub struct Model {
     pub count: i32,
     pub net_micros: i64,
     pub created_by: String,
+    pub exported_at: Option<Timestamp>,
+    pub dissolved_at: Option<Timestamp>,
     pub created_at: Timestamp,
 }
 

@@ -23,6 +23,7 @@ pub struct Model {
     pub masked_details: String,
     pub details_changed_at: Timestamp,
     pub batch_id: Option<WithdrawalBatchId>,
+    pub accepted_debt_micros: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::earning::EarningKind;
 use crate::domain::exchange::{ExchangeRate, Rate};
 use crate::domain::offer::HOLD_DAYS_MAX;
-use crate::ids::AffiliateId;
+use crate::ids::{AffiliateId, ExchangeRateId};
 use crate::money::{Currency, Money, SignedAmount};
 use crate::services::adjustments::{self, Exchanged, NewAdjustment};
 use crate::services::earnings;
@@ -102,6 +102,7 @@ pub struct ExchangeRateIn {
 
 #[derive(Serialize, ToSchema)]
 pub struct ExchangeRateOut {
+    id: ExchangeRateId,
     from: Currency,
     to: Currency,
     #[schema(example = "1.0842")]
@@ -113,6 +114,7 @@ pub struct ExchangeRateOut {
 impl From<ExchangeRate> for ExchangeRateOut {
     fn from(it: ExchangeRate) -> Self {
         Self {
+            id: it.id,
             from: it.from,
             to: it.to,
             rate: it.rate.to_string(),
@@ -140,22 +142,21 @@ pub async fn create_exchange_rate(
     let rate = rate.expect("what is missing was an issue");
     let now = app.clock.now();
     let valid_from = body.valid_from.unwrap_or(now);
-    let rate = ExchangeRate { from: body.from, to: body.to, rate, valid_from, created_at: now };
+    let rate =
+        ExchangeRate { id: ExchangeRateId::new(now), from: body.from, to: body.to, rate, valid_from, created_at: now };
     Ok((StatusCode::CREATED, Json(adjustments::add_rate(&app, rate).await?.into())))
 }
 
-#[derive(Serialize, ToSchema)]
-pub struct ExchangeRatesOut {
-    items: Vec<ExchangeRateOut>,
-}
-
-/// List exchange rates, the latest first; 1,000 at most.
-#[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money",
+/// List exchange rates, the one that was entered last first.
+#[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money", params(PageIn),
     security(("api_key" = ["read_money"])),
-    responses((status = 200, body = ExchangeRatesOut), (status = "default", body = Problem)))]
-pub async fn list_exchange_rates(State(app): State<App>, _: Caller) -> ApiResult<Json<ExchangeRatesOut>> {
-    let rates = adjustments::list_rates(&app).await?;
-    Ok(Json(ExchangeRatesOut { items: rates.into_iter().map(ExchangeRateOut::from).collect() }))
+    responses((status = 200, body = PageOut<ExchangeRateOut>), (status = "default", body = Problem)))]
+pub async fn list_exchange_rates(
+    State(app): State<App>,
+    _: Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<ExchangeRateOut>>> {
+    Ok(Json(PageOut::of(adjustments::list_rates(&app, page.request()?).await?, ExchangeRateOut::from)))
 }
 
 #[derive(Deserialize, ToSchema)]

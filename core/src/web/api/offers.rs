@@ -10,12 +10,12 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::application::ApplicationStatus;
 use crate::domain::attribution::AttributionTerms;
-use crate::domain::cap::{CapScope, Caps};
+use crate::domain::cap::Caps;
 use crate::domain::deep_link::HostPattern;
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
 use crate::ids::OfferId;
-use crate::money::{Currency, Percent};
+use crate::money::{Amount, Currency, Percent};
 use crate::services::offers::{self, Changes, NewOffer, Shown, TermChanges};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -59,9 +59,18 @@ macro_rules! offer_body {
             deep_link_hosts: Option<Vec<HostPattern>>,
             attribution: Option<AttributionTerms>,
             caps: Option<Caps>,
+            /// The least that may be withdrawn in the offer's currency by whoever has earned with it; null takes it away.
+            #[serde(default, deserialize_with = "super::some")]
+            #[schema(value_type = Option<Amount>, example = "50.00")]
+            minimum_withdrawal: Option<Option<AmountIn>>,
         }
 
         impl $name {
+            fn minimum_withdrawal(&mut self, issues: &mut Issues) -> Option<Option<Amount>> {
+                let given = self.minimum_withdrawal.take()?;
+                Some(AmountIn::read(given, "/minimum_withdrawal", issues).filter(|it| it.micros() > 0))
+            }
+
             fn terms(&mut self, issues: &mut Issues) -> TermChanges {
                 let revenue = self.revenue.take().map(|it| it.and_then(|it| payout(issues, "/revenue", it)));
                 let fallback_url = self.fallback_url.take();
@@ -133,10 +142,12 @@ pub struct OfferOut {
     landing_pages: Vec<LandingPage>,
     deep_link_hosts: Vec<HostPattern>,
     attribution: AttributionTerms,
-    /// For an affiliate: those per affiliate.
+    /// For an affiliate: those per affiliate that hold for it.
     caps: Caps,
     default: bool,
     hold_days: u16,
+    /// Withdrawals in its currency by whoever has earned with it are of this amount or more.
+    minimum_withdrawal: Option<Amount>,
     status: OfferStatus,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -156,7 +167,7 @@ impl From<Shown> for OfferOut {
             });
             (offer.terms.goals, offer.payout) = (goals.collect(), payout(None));
             offer.terms.revenue = None;
-            offer.terms.caps.limits.retain(|cap| cap.per == CapScope::Affiliate);
+            offer.terms.caps.limits = offer.terms.caps.of_affiliate(own.affiliate_id).cloned().collect();
         }
         let terms = offer.terms;
         Self {
@@ -177,6 +188,7 @@ impl From<Shown> for OfferOut {
             caps: terms.caps,
             default: offer.is_default,
             hold_days: offer.hold_days,
+            minimum_withdrawal: offer.minimum_withdrawal,
             status: offer.status,
             created_at: offer.created_at,
             updated_at: offer.updated_at,
@@ -228,6 +240,7 @@ pub async fn create_offer(
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
     let terms = body.terms(&mut issues);
+    let minimum_withdrawal = body.minimum_withdrawal(&mut issues).flatten();
     let landing_url = landing_url(&mut issues, "/landing_url", &body.landing_url);
     let payout = payout(&mut issues, "/payout", body.payout);
     let hold_days = hold_days(&mut issues, body.hold_days);
@@ -244,6 +257,7 @@ pub async fn create_offer(
         terms,
         is_default: body.default,
         hold_days,
+        minimum_withdrawal,
     };
     Ok((StatusCode::CREATED, Json(Shown::whole(offers::create(&app, new).await?).into())))
 }
@@ -285,6 +299,7 @@ pub async fn change_offer(
 ) -> ApiResult<Json<OfferOut>> {
     let mut issues = Issues::default();
     let terms = body.terms(&mut issues);
+    let minimum_withdrawal = body.minimum_withdrawal(&mut issues);
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
         landing_url: body.landing_url.and_then(|text| landing_url(&mut issues, "/landing_url", &text)),
@@ -294,6 +309,7 @@ pub async fn change_offer(
         terms,
         make_default: body.default,
         hold_days: body.hold_days.map(|days| hold_days(&mut issues, days)),
+        minimum_withdrawal,
     };
     issues.result()?;
     Ok(Json(Shown::whole(offers::change(&app, id, changes).await?).into()))

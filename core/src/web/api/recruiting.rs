@@ -1,17 +1,19 @@
-//! `/api/v1/recruiting`
+//! `/api/v1/recruiting` and `/api/v1/recruits`
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
-use crate::money::Percent;
-use crate::services::recruiting;
+use crate::ids::AffiliateId;
+use crate::money::{Money, Percent};
+use crate::services::recruiting::{self, Recruit};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
-use crate::web::extract::ApiJson;
+use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
 
 use super::Issues;
 
@@ -65,4 +67,54 @@ pub async fn change_recruiting(
     issues.result()?;
     let changed = recruiting::change(&app, Recruiting { tiers: body.tiers, paid_from: body.paid_from }).await?;
     Ok(Json(changed.into()))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RecruitOut {
+    affiliate_id: AffiliateId,
+    name: String,
+    #[schema(example = "AF12345")]
+    referral_code: String,
+    /// Since when it counts as recruited.
+    since: Option<Timestamp>,
+    /// What its conversions have brought the recruiter in each currency, less what was taken back.
+    commissions: Vec<Money>,
+}
+
+impl From<Recruit> for RecruitOut {
+    fn from(Recruit { affiliate: it, commissions }: Recruit) -> Self {
+        Self {
+            affiliate_id: it.id,
+            name: it.name,
+            referral_code: it.referral_code,
+            since: it.recruited_at,
+            commissions,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RecruitFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    /// The recruiter; an affiliate's key reads its own without it.
+    affiliate_id: Option<AffiliateId>,
+}
+
+/// List whom an affiliate recruited, newest first, with what each has brought it.
+#[utoipa::path(get, path = "/api/v1/recruits", tag = "money", params(RecruitFilter),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<RecruitOut>), (status = "default", body = Problem)))]
+pub async fn list_recruits(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<RecruitFilter>,
+) -> ApiResult<Json<PageOut<RecruitOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let recruiter = it
+        .affiliate_id
+        .or(actor.confined_to())
+        .ok_or_else(|| Problem::bad_request("invalid_parameter", "say whose recruits: give affiliate_id"))?;
+    Ok(Json(PageOut::of(recruiting::recruits(&app, actor, recruiter, page).await?, RecruitOut::from)))
 }

@@ -18,7 +18,7 @@ use crate::money::{Amount, Currency};
 use crate::services::withdrawal_batches::{self, Effect};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
-use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId, body_problem};
+use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +40,10 @@ pub struct WithdrawalBatchOut {
     #[serde(flatten)]
     progress: Progress,
     created_by: String,
+    /// When its file was first downloaded; null: the bank can't have it.
+    exported_at: Option<Timestamp>,
+    /// When it was taken apart.
+    dissolved_at: Option<Timestamp>,
     created_at: Timestamp,
 }
 
@@ -53,12 +57,15 @@ impl WithdrawalBatchOut {
             net: Amount::from_micros(it.net_micros).unwrap_or_default(),
             progress,
             created_by: it.created_by,
+            exported_at: it.exported_at,
+            dissolved_at: it.dissolved_at,
             created_at: it.created_at,
         }
     }
 }
 
-/// Make a batch of the approved withdrawals by one method in one currency that are in no batch yet, at most 5,000.
+/// Make a batch of the approved withdrawals by one method in one currency that are in no batch yet, at most 5,000. Those
+/// whose affiliate came to owe money are left out.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches", tag = "withdrawals", request_body = WithdrawalBatchIn,
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 201, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
@@ -120,6 +127,27 @@ pub async fn export_withdrawal_batch(
     Ok((headers, file.text).into_response())
 }
 
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DissolutionIn {
+    /// Its file was downloaded, and never reached the bank.
+    #[serde(default)]
+    never_sent: bool,
+}
+
+/// Take a batch apart that the bank never got: its withdrawals are approved and in no batch, as before.
+#[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/dissolve", tag = "withdrawals",
+    request_body = Option<DissolutionIn>, params(("id" = WithdrawalBatchId, Path)),
+    security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
+pub async fn dissolve_withdrawal_batch(
+    State(app): State<App>,
+    PathId(id): PathId<WithdrawalBatchId>,
+    OptionalJson(body): OptionalJson<DissolutionIn>,
+) -> ApiResult<Json<WithdrawalBatchOut>> {
+    Ok(Json(WithdrawalBatchOut::of(withdrawal_batches::dissolve(&app, id, body.never_sent).await?)))
+}
+
 /// What one line of the file did.
 #[derive(Serialize, ToSchema)]
 pub struct ResultLineOut {
@@ -127,7 +155,7 @@ pub struct ResultLineOut {
     line: usize,
     /// As the file has it.
     withdrawal_id: String,
-    /// paid, failed, unchanged or error
+    /// paid, failed, returned, unchanged or error
     result: &'static str,
     code: Option<&'static str>,
     /// What to do about it.
@@ -138,6 +166,7 @@ pub struct ResultLineOut {
 pub struct ResultsOut {
     paid: usize,
     failed: usize,
+    returned: usize,
     /// Lines that say what was known already.
     unchanged: usize,
     errors: usize,
@@ -147,7 +176,7 @@ pub struct ResultsOut {
 }
 
 /// Bring in what the bank or PayPal made of a batch: CSV whose first line names the columns withdrawal_id (or end_to_end_id,
-/// customer_id), status (paid or failed), reference and reason.
+/// customer_id), status (paid, failed or returned), reference and reason.
 ///
 /// Lines that are right are applied together; lines that are not are told of. The same file again changes nothing.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/results", tag = "withdrawals",
@@ -178,6 +207,7 @@ pub async fn take_withdrawal_results(
     Ok(Json(ResultsOut {
         paid: count("paid"),
         failed: count("failed"),
+        returned: count("returned"),
         unchanged: count("unchanged"),
         errors: count("error"),
         lines,

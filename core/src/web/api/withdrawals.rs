@@ -11,15 +11,15 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::payment_results::LONGEST;
 use crate::domain::payout_details::Fields;
-use crate::domain::withdrawal::{Asked, Status, Withdrawal, WithdrawalSettings};
+use crate::domain::withdrawal::{Asked, Status, WithdrawalSettings};
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
-use crate::money::{Amount, Currency};
+use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
-use crate::services::withdrawals::{self, AdvanceError, Requested, Wanted};
+use crate::services::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
 use crate::storage::withdrawals::Filter;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
-use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 use crate::web::idempotency;
 
 use super::{AmountIn, Issues};
@@ -63,16 +63,20 @@ pub struct WithdrawalOut {
     /// What arrives.
     net: Amount,
     currency: Currency,
-    /// requested, approved, paid, refused, failed or cancelled
+    /// requested, approved, paid, refused, failed, returned or cancelled
     status: String,
     /// What the bank or PayPal calls the payment.
     reference: Option<String>,
-    /// Why it was refused or failed.
+    /// Why it was refused, failed or was returned.
     reason: Option<String>,
     /// Where the money goes, masked, as it was when the withdrawal was requested.
     details: Fields,
     /// When these details were last changed before the request.
     details_changed_at: Timestamp,
+    /// What the affiliate owes in this currency by now; null when it owes nothing, or the withdrawal is not under way.
+    debt: Option<Amount>,
+    /// The withdrawal goes on while its affiliate owes no more than this; not shown to affiliates.
+    accepted_debt: Option<Amount>,
     batch_id: Option<WithdrawalBatchId>,
     history: Vec<StepOut>,
     created_at: Timestamp,
@@ -80,7 +84,8 @@ pub struct WithdrawalOut {
 }
 
 impl WithdrawalOut {
-    fn of(actor: Actor, it: Withdrawal) -> Self {
+    fn of(actor: Actor, it: Shown) -> Self {
+        let Shown { withdrawal: it, debt } = it;
         // The first step is the request; an affiliate need not know who works for the program.
         let asked_by = it.history.first().map(|step| step.by.clone()).unwrap_or_default();
         let by = |by: String| match actor.is_staff() {
@@ -107,6 +112,8 @@ impl WithdrawalOut {
             method: it.method,
             details: it.masked_details,
             details_changed_at: it.details_changed_at,
+            debt: debt.map(Money::amount),
+            accepted_debt: Some(it.accepted_debt.amount()).filter(|it| it.micros() > 0 && actor.is_staff()),
             batch_id: it.batch_id,
             history,
             created_at: it.created_at,
@@ -157,7 +164,7 @@ pub struct WithdrawalFilter {
     limit: Option<u64>,
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
-    /// requested, approved, paid, refused, failed or cancelled
+    /// requested, approved, paid, refused, failed, returned or cancelled
     status: Option<String>,
     method: Option<String>,
     #[param(value_type = Option<String>)]
@@ -209,6 +216,18 @@ pub struct PaymentIn {
     /// What the bank or PayPal calls the payment.
     #[schema(max_length = 200)]
     reference: String,
+    /// Although the affiliate owes money by now.
+    #[serde(default)]
+    despite_debt: bool,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalIn {
+    /// Accepts what the affiliate owes by now; also of a withdrawal that is approved already. If it comes to owe more, the
+    /// withdrawal stops again.
+    #[serde(default)]
+    despite_debt: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -230,16 +249,18 @@ fn note(path: &str, text: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Approve a withdrawal: it may be paid.
-#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals",
+/// Approve a withdrawal: it may be paid. If its affiliate came to owe money since it asked, that takes `despite_debt`.
+#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals", request_body = Option<ApprovalIn>,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
 pub async fn approve_withdrawal(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
+    OptionalJson(body): OptionalJson<ApprovalIn>,
 ) -> ApiResult<Json<WithdrawalOut>> {
-    advance(&app, actor, id, Status::Approved).await
+    let shown = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
+    Ok(Json(WithdrawalOut::of(actor, shown)))
 }
 
 /// Refuse a withdrawal that was requested, with a reason. The money goes back to the balance.
@@ -256,7 +277,7 @@ pub async fn refuse_withdrawal(
     advance(&app, actor, id, Status::Refused { reason }).await
 }
 
-/// Record that an approved withdrawal was paid.
+/// Record that an approved withdrawal was paid. If its affiliate owes money by now, that takes `despite_debt`.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/pay", tag = "withdrawals", request_body = PaymentIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -267,7 +288,8 @@ pub async fn pay_withdrawal(
     ApiJson(body): ApiJson<PaymentIn>,
 ) -> ApiResult<Json<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
-    advance(&app, actor, id, Status::Paid { reference }).await
+    let shown = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
+    Ok(Json(WithdrawalOut::of(actor, shown)))
 }
 
 /// Record that the payment of an approved withdrawal failed, with a reason. The money goes back to the balance.
@@ -282,6 +304,20 @@ pub async fn fail_withdrawal(
 ) -> ApiResult<Json<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Failed { reason }).await
+}
+
+/// Record that the bank sent back the payment of a paid withdrawal, with a reason. All of it is available again, the fee too.
+#[utoipa::path(post, path = "/api/v1/withdrawals/{id}/return", tag = "withdrawals", request_body = WithdrawalReasonIn,
+    params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
+pub async fn return_withdrawal(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<WithdrawalId>,
+    ApiJson(body): ApiJson<WithdrawalReasonIn>,
+) -> ApiResult<Json<WithdrawalOut>> {
+    let reason = note("/reason", &body.reason)?;
+    advance(&app, actor, id, Status::Returned { reason }).await
 }
 
 /// Take back a request that nobody has approved yet.
@@ -301,6 +337,9 @@ pub async fn cancel_withdrawal(
 pub struct ApprovalsIn {
     /// At most 1,000.
     ids: Vec<WithdrawalId>,
+    /// Accepts what their affiliates owe by now.
+    #[serde(default)]
+    despite_debt: bool,
 }
 
 /// What became of one of them.
@@ -331,15 +370,15 @@ pub async fn approve_withdrawals(
     if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
         return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
     }
-    let advanced = withdrawals::approve_many(&app, actor, &body.ids).await?;
+    let advanced = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
     let items: Vec<_> = advanced
         .into_iter()
         .map(|(id, result)| match result {
             Ok(_) => ApprovalOut { id, result: "approved", code: None, message: None },
             Err(error) => {
-                let code = match error {
+                let code = match &error {
                     AdvanceError::NotFound(_) => "not_found",
-                    AdvanceError::IllegalStep(_) => "illegal_step",
+                    AdvanceError::Step(error) => error.code(),
                 };
                 ApprovalOut { id, result: "error", code: Some(code), message: Some(error.to_string()) }
             }
