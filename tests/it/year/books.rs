@@ -233,6 +233,7 @@ pub async fn recount(year: &Year) {
     }
     assert!(causes.next().is_none(), "everything happened before the last rest");
     last_revisions(&conversions, &events);
+    sales_as_told(year, &conversions);
     statements(year, &books, &at_rests).await;
     balances(year, at_rests.last().expect("a year has rests")).await;
     sum_of_all(year, &conversions, &books, &adjustments, &withdrawals).await;
@@ -253,9 +254,35 @@ fn last_revisions(conversions: &[Row], events: &[Value]) {
     }
 }
 
+/// The export of conversions says what their advertisers told, and what the program's rules made of it.
+fn sales_as_told(year: &Year, conversions: &[Row]) {
+    let by_id: BTreeMap<&str, &Row> = conversions.iter().map(|row| (row["id"].as_str(), row)).collect();
+    let told = conversions.iter().filter(|row| row["self_reported"] == "false").count();
+    assert_eq!(told, year.sales.len(), "every sale once");
+    for sale in &year.sales {
+        let row = by_id[sale.id.as_str()];
+        assert_eq!((row["status"].as_str(), row["goal"].as_str()), (sale.status, sale.goal.unwrap_or_default()));
+        assert_eq!(row["rejection_reason"], sale.reason.clone().unwrap_or_default(), "{row:?}");
+        assert_eq!(row["attribution_ruling"], sale.ruling.unwrap_or_default(), "{row:?}");
+        assert_eq!((micros(&row["amount"]), &row["currency"]), (sale.sale.0, &sale.sale.1), "{row:?}");
+        assert_eq!(
+            (micros(&row["payout_amount"]), &row["payout_currency"]),
+            (sale.payout.0, &sale.payout.1),
+            "{row:?}"
+        );
+        let revenue = (!row["revenue_amount"].is_empty())
+            .then(|| (micros(&row["revenue_amount"]), row["revenue_currency"].clone()));
+        assert_eq!(revenue, sale.revenue, "{row:?}");
+    }
+    for ruling in ["over_cap", "self_referral", "outside_window"] {
+        assert!(year.sales.iter().any(|sale| sale.ruling == Some(ruling)), "the year has {ruling}");
+    }
+}
+
 /// Each statement runs, line by line; each line but releases has its cause, and each cause its line; and at each rest
 /// it says what was recounted.
 async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Standing>]) {
+    let (mut kinds, mut was_indebted) = (BTreeSet::new(), false);
     for (whose, wanted) in &books.lines {
         let query = format!("affiliate_id={}&currency={}", whose.0, whose.1);
         let rows = files::statement(&year.t.admin, &query).await;
@@ -273,6 +300,8 @@ async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Stan
             }
             assert_eq!(change_of(row, "balance_"), running, "the balance runs: {row:#?}");
             assert!(running.iter().all(|it| *it >= 0) && running[1].min(running[4]) == 0, "{row:#?}");
+            kinds.insert(row["kind"].clone());
+            was_indebted |= running[4] > 0;
             let [pending, available, withdrawing, paid, debt] = change;
             if row["kind"] == "released" {
                 assert_eq!((pending + available - debt, withdrawing, paid), (0, 0, 0), "{row:#?}");
@@ -292,6 +321,8 @@ async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Stan
         let known = at_rests[middle].get(whose).copied().unwrap_or_default();
         assert_eq!(change_of(&rows[0], "balance_"), known, "{whose:?} opens in the middle");
     }
+    assert_eq!(kinds.len(), 12, "the year has every kind of line, and closings: {kinds:?}");
+    assert!(was_indebted, "somebody owed something");
 }
 
 async fn balances(year: &Year, known: &BTreeMap<Whose, Standing>) {

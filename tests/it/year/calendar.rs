@@ -93,6 +93,13 @@ pub fn label(unit: &str, zone: &str, at: i64) -> String {
     }
 }
 
+/// When an hour of this label begins.
+pub fn start_of_hour(label: &str) -> i64 {
+    let local = millis(&format!("{}:00Z", &label[..16]));
+    let ahead: i64 = label[17..19].parse::<i64>().expect("hours") * 60 + label[20..].parse::<i64>().expect("minutes");
+    local - if label[16..].starts_with('-') { -ahead } else { ahead } * MINUTE_MS
+}
+
 #[test]
 fn the_calendar_of_the_recount_is_right() {
     assert_eq!((days(1970, 1, 1), days(2000, 3, 1), days(2026, 3, 10)), (0, 11_017, 20_522));

@@ -6,7 +6,7 @@ use postrider_tests::client::{Client, text};
 use serde_json::Value;
 
 use super::amounts::{half_up, micros, micros_of};
-use super::calendar::{day_label, label, local_day, millis};
+use super::calendar::{day_label, label, local_day, millis, start_of_hour};
 use super::files::{self, Row};
 use super::life::Year;
 
@@ -208,6 +208,11 @@ impl Recount {
         assert_eq!(rows.len(), wanted.len(), "{what}, {query}");
         let totals = total(&wanted);
         assert_eq!(Figures::told(&report["totals"], self.to_staff), totals, "the totals, {what}, {query}");
+        if asked.groups == ["hour"] {
+            let label = |row: &Value| text(&row["keys"][0], "value");
+            let starts = report["rows"].as_array().expect("rows").iter().map(|row| start_of_hour(&label(row)));
+            assert!(starts.is_sorted(), "hours in the order of time, {what}, {query}");
+        }
         // The first rows and the others make the same whole.
         let few = client.get(&format!("/api/v1/reports?limit=3&{query}")).await.expect(200);
         let mut sum = total(&self.rows(&few["rows"]));

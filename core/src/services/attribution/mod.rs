@@ -12,7 +12,7 @@ use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Tr
 use crate::domain::click::Click;
 use crate::domain::conversion::{Conversion, Figures, Status};
 use crate::domain::exception::Exceptions;
-use crate::domain::offer::Offer;
+use crate::domain::offer::{Offer, Payout};
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
 
 use super::conversions::Report;
