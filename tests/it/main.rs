@@ -37,3 +37,4 @@ mod users;
 mod withdrawal_batches;
 mod withdrawal_crash;
 mod withdrawals;
+mod year;

@@ -2,6 +2,7 @@
 
 mod histories;
 mod recount;
+mod retention;
 
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ on_both_databases!(
     a_report_counts_the_same_raw_and_packed,
     a_conversion_counts_where_it_stands_now,
     an_affiliate_counts_its_own_and_sees_no_revenue,
+    what_an_affiliate_reports_itself_is_no_revenue,
     currencies_are_never_mixed,
     a_series_has_no_gaps,
     days_begin_where_their_zone_says,
+    of_two_equal_hours_the_first_comes_first,
     the_revenue_map_knows_what_keywords_and_pages_earn,
     what_no_report_can_answer_is_told,
     rows_beyond_the_limit_are_added_up,
@@ -130,6 +133,25 @@ async fn an_affiliate_counts_its_own_and_sees_no_revenue(db: Database) {
     t.anonymous().get("/api/v1/reports").await.expect_problem(401, "unauthorized");
 }
 
+async fn what_an_affiliate_reports_itself_is_no_revenue(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"revenue": {"fixed": "20.00"}})).await;
+    let link = t.link(&t.affiliate().await, &offer).await;
+    let click = browse(&t, &link, "").await;
+    t.conversion(&click).send().await;
+    let sources = link.affiliate.client.list("/api/v1/sources").await;
+    let url = url::Url::parse(&text(&sources[0], "url")).unwrap();
+    let own = t.anonymous().get(&format!("{}?sessionId={}&amount=2.00", url.path(), click.id)).await;
+    assert_eq!(own.status, 200, "{}", own.text);
+    let report = report(&t, "group_by=offer").await;
+    let money = &row(&report, &offer)["money"][0];
+    let amounts = ["payout", "self_reported", "earned", "revenue", "profit"].map(|field| text(money, field));
+    assert_eq!(amounts, ["12.50", "2.00", "14.50", "20.00", "7.50"], "no advertiser pays for it");
+    let conversions = t.admin.list("/api/v1/conversions").await;
+    let own = conversions.iter().find(|it| it["self_reported"] == true).expect("it is recorded");
+    assert_eq!(own["revenue"], json!(null));
+}
+
 async fn currencies_are_never_mixed(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
@@ -190,6 +212,22 @@ async fn days_begin_where_their_zone_says(db: Database) {
         assert_eq!(one["rows"].as_array().unwrap().len(), 1);
         assert_eq!(row(&one, "2026-03-11T00:00+05:45")["clicks"], 1);
     }
+}
+
+/// On 25 October, Berlin's clocks show two o'clock twice.
+async fn of_two_equal_hours_the_first_comes_first(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    // 00:30 in UTC, 229 days after the start of the clock at noon; then an hour later, and one more.
+    t.advance(Duration::from_secs(228 * 86_400 + 45_000));
+    for _ in 0..3 {
+        browse(&t, &link, "").await;
+        t.advance(Duration::from_secs(3_600));
+    }
+    let report = report(&t, "group_by=hour&time_zone=Europe/Berlin&from=2026-10-25&to=2026-10-25").await;
+    let rows = report["rows"].as_array().unwrap();
+    let hours: Vec<_> = rows.iter().map(|row| text(&row["keys"][0], "value")).collect();
+    assert_eq!(hours, ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]);
 }
 
 async fn the_revenue_map_knows_what_keywords_and_pages_earn(db: Database) {

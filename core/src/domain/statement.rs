@@ -43,7 +43,7 @@ impl Standing {
         self.pending + self.available + self.withdrawing - self.debt
     }
 
-    /// All that was ever earned, less what was taken back.
+    /// All that was ever earned, less what was taken back and the fees of withdrawals.
     pub fn lifetime(self) -> i64 {
         self.owed() + self.paid
     }

@@ -42,7 +42,8 @@ async fn keep_house(_: Housekeeping, app: Data<App>) -> Result<(), BoxDynError> 
     Ok(())
 }
 
-async fn upkeep(app: &App) -> Result<(), DbErr> {
+/// Everything that is to be done once in a while, once.
+pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     storage::upkeep::ensure_partitions(&app.db, now).await?;
     storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
@@ -57,9 +58,9 @@ async fn upkeep(app: &App) -> Result<(), DbErr> {
     storage::inbound_requests::forget_firsts_before(app.db.writer(), now.minus(SECOND_TRY)).await?;
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
-        // What no report has packed stays until it is.
+        // What no report has packed stays until it is, and so do the clicks that it counts by.
         reports::fold(app).await?;
-        let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::packed_until(app).await?);
+        let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
         storage::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
         let pruned = storage::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted what is out of retention");

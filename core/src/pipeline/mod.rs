@@ -4,7 +4,7 @@
 //! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
 
 mod inbound;
-mod jobs;
+pub mod jobs;
 mod release;
 mod reports;
 mod route;

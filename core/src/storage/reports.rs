@@ -306,6 +306,19 @@ pub async fn conversion_quarters(
     }
 }
 
+/// The oldest click among those of conversions that were recorded from `since` on.
+pub async fn oldest_click_converted_since(
+    db: &impl ConnectionTrait,
+    since: Timestamp,
+) -> Result<Option<ClickId>, DbErr> {
+    // Those few conversions first: the index of clicks, which is in the wanted order, would be read from its beginning.
+    let sql = "WITH recent AS MATERIALIZED
+                   (SELECT click_id FROM conversions WHERE id >= $1 AND click_id IS NOT NULL)
+               SELECT click_id FROM recent ORDER BY click_id LIMIT 1";
+    let row = db.query_one_raw(statement(db, sql, vec![floor_uuid(since).into()])).await?;
+    row.map(|row| row.try_get("", "click_id")).transpose()
+}
+
 /// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
 pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
     let sql = match subject {

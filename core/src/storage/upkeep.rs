@@ -28,23 +28,28 @@ pub async fn ensure_partitions(db: &Database, now: Timestamp) -> Result<(), DbEr
         let (from, to) = (floor_of(month), floor_of(month + Months::new(1)));
         for (table, _) in TABLES {
             let name = partition_name(table, month);
-            let exists = db
-                .writer()
-                .query_one_raw(Statement::from_sql_and_values(
-                    db.writer().get_database_backend(),
-                    "SELECT 1 FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace",
-                    [name.clone().into()],
-                ))
-                .await?;
-            if exists.is_none() {
-                let sql = format!(
-                    "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
-                );
-                db.writer().execute_unprepared(&sql).await?;
+            if is_there(db, &name).await? {
+                continue;
+            }
+            let sql = format!(
+                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
+            );
+            if let Err(error) = db.writer().execute_unprepared(&sql).await {
+                // Two nodes may make the same one at once, and IF NOT EXISTS looks too early to see it.
+                if !is_there(db, &name).await? {
+                    return Err(error);
+                }
             }
         }
     }
     Ok(())
+}
+
+async fn is_there(db: &Database, table: &str) -> Result<bool, DbErr> {
+    let sql = "SELECT 1 AS one FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace";
+    let backend = db.writer().get_database_backend();
+    let found = db.writer().query_one_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
+    Ok(found.is_some())
 }
 
 /// Deletes what is older than `before` and owed to nobody; says how many rows or partitions went.

@@ -47,6 +47,12 @@ impl Unit {
     }
 }
 
+/// When an hour of this label begins. Labels alone do not tell which of an autumn's two equal hours comes first.
+pub fn start_of_hour(label: &str) -> Option<Timestamp> {
+    let start = chrono::DateTime::parse_from_str(label, "%Y-%m-%dT%H:%M%:z").ok()?;
+    Some(Timestamp::from_millis(start.timestamp_millis()))
+}
+
 /// When a local day begins: its first quarter, also where clocks skip midnight.
 pub fn start_of_day(date: NaiveDate, zone: Zone) -> Timestamp {
     let midnight = date.and_hms_opt(0, 0, 0).expect("midnight exists").and_utc().timestamp_millis();
@@ -123,6 +129,10 @@ mod tests {
         let hours = labels(Unit::Hour, from, to, berlin);
         assert_eq!(hours.len(), 25);
         assert_eq!((&*hours[2], &*hours[3]), ("2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"));
+        assert!(
+            hours.is_sorted_by_key(|hour| start_of_hour(hour)) && !hours.is_sorted(),
+            "labels are in another order"
+        );
         assert_eq!(labels(Unit::Day, from, to, berlin), ["2026-10-25"]);
         assert_eq!(Unit::Week.label(from, berlin), "2026-10-19");
         assert_eq!(Unit::Month.label(from, berlin), "2026-10");

@@ -104,7 +104,8 @@ impl Figures {
                 Status::Pending | Status::Rejected => {}
             }
         }
-        if let Some(money) = it.revenue.filter(|_| it.status == Status::Approved) {
+        // No advertiser of the program pays for what affiliates report to themselves.
+        if let Some(money) = it.revenue.filter(|_| it.status == Status::Approved && !it.self_reported) {
             self.money.entry(money.currency).or_default().revenue += i128::from(money.micros);
         }
     }
@@ -144,6 +145,20 @@ fn per(sum: i128, count: u64) -> Option<i128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Money;
+
+    #[test]
+    fn what_affiliates_report_themselves_is_no_revenue() {
+        let usd: Currency = "USD".parse().unwrap();
+        let money = |micros| Some(Money { micros, currency: usd });
+        let mut it = Figures::default();
+        for self_reported in [false, true] {
+            let standing = Standing { status: Status::Approved, self_reported, payout: money(3), revenue: money(20) };
+            it.add_conversion(&standing);
+        }
+        let sums = it.money[&usd];
+        assert_eq!((sums.payout, sums.self_reported, sums.revenue, sums.profit()), (3, 3, 20, 17));
+    }
 
     #[test]
     fn rates_are_rounded_and_nothing_is_divided_by_nothing() {

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::zone::Zone;
 use crate::money::Currency;
 
+use super::calendar::{Unit, start_of_hour};
 use super::figures::Figures;
 use super::packed::{
     Coded, Columns, Damaged, MEASURES, OTHER, Run, SCOPES, Standing, column_of, runs_of_clicks, runs_of_conversions,
@@ -404,12 +405,17 @@ pub struct Ranked {
 }
 
 /// Largest first, or by key, smallest first. Equal rows are in the order of their keys.
-pub fn rank(mut rows: Vec<(Vec<Key>, Figures)>, sort: Sort, currency: Option<Currency>, limit: usize) -> Ranked {
+pub fn rank(
+    mut rows: Vec<(Vec<Key>, Figures)>,
+    groups: &[Group],
+    (sort, currency): (Sort, Option<Currency>),
+    limit: usize,
+) -> Ranked {
     let mut ranked = Ranked::default();
     for (_, figures) in &rows {
         ranked.totals.add(figures);
     }
-    rows.sort_by_cached_key(|(keys, figures)| (std::cmp::Reverse(sort.value(figures, currency)), keys.clone()));
+    rows.sort_by_cached_key(|(keys, figures)| (std::cmp::Reverse(sort.value(figures, currency)), place(groups, keys)));
     let rest = rows.split_off(limit.min(rows.len()));
     ranked.rest_rows = rest.len();
     for (_, figures) in &rest {
@@ -417,4 +423,13 @@ pub fn rank(mut rows: Vec<(Vec<Key>, Figures)>, sort: Sort, currency: Option<Cur
     }
     ranked.rows = rows;
     ranked
+}
+
+/// Where a row stands among others by its keys: hours by when they were, all else as it is written.
+fn place(groups: &[Group], keys: &[Key]) -> Vec<(Option<Timestamp>, Key)> {
+    let at = |(group, key): (&Group, &Key)| match (group, key) {
+        (Group::Time(Unit::Hour), Key::Text(label)) => start_of_hour(label),
+        _ => None,
+    };
+    groups.iter().zip(keys).map(|it| (at(it), it.1.clone())).collect()
 }

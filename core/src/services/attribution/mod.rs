@@ -12,7 +12,7 @@ use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Tr
 use crate::domain::click::Click;
 use crate::domain::conversion::{Conversion, Figures, Status};
 use crate::domain::exception::Exceptions;
-use crate::domain::offer::Offer;
+use crate::domain::offer::{Offer, Payout};
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
 
 use super::conversions::Report;
@@ -154,12 +154,18 @@ impl Attributed {
             }
             None => known.payout,
         };
-        let revenue = match (report.revenue, offer.revenue_for(goal)) {
+        let revenue = match (report.revenue, self.agreed_revenue(goal)) {
             (Some(revenue), _) => Some(revenue.of(currency)),
             (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale),
             (None, _) => known.revenue,
         };
         Figures { sale, payout, revenue }
+    }
+
+    /// What the advertiser pays, where that is agreed: nothing for what an affiliate reports to itself.
+    fn agreed_revenue(&self, goal: Option<&str>) -> Option<Payout> {
+        let is_own = self.report.reporter.is_some_and(|reporter| reporter.is_affiliate);
+        self.offer.revenue_for(goal).filter(|_| !is_own)
     }
 
     /// The conversion that it is, if it is new.
@@ -186,7 +192,7 @@ impl Attributed {
         };
         let revenue = match report.revenue {
             Some(revenue) => Some(revenue.of(currency)),
-            None => offer.revenue_for(goal).and_then(|revenue| revenue.of(offer.currency, sale)),
+            None => self.agreed_revenue(goal).and_then(|revenue| revenue.of(offer.currency, sale)),
         };
         let mut conversion = Conversion {
             id: ConversionId::new(now),

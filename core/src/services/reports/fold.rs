@@ -69,6 +69,14 @@ pub async fn packed_until(app: &App) -> Result<Timestamp, DbErr> {
     Ok(clicks.min(conversions))
 }
 
+/// From when on reports still need clicks and events: what is not packed, and the clicks of conversions that are not.
+pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
+    let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
+    let oldest = storage::reports::oldest_click_converted_since(app.db.reader(), conversions).await?;
+    let packed = packed_until(app).await?;
+    Ok(oldest.map_or(packed, |click| packed.min(time_of(click.0))))
+}
+
 /// Packs all that is settled. Others may do so at the same time; each piece is packed once.
 pub async fn fold(app: &App) -> Result<(), DbErr> {
     let Some(horizon) = horizon(app).await? else { return Ok(()) };

@@ -27,7 +27,7 @@ use crate::storage::reports::{Subject, before, damaged, row_of_click, row_of_con
 use super::Error;
 
 pub use audit::audit;
-pub use fold::{fold, packed_until, rebuild};
+pub use fold::{fold, needed_from, packed_until, rebuild};
 use scopes::Scopes;
 
 /// What one process remembers for its reports.
@@ -54,6 +54,7 @@ pub struct Ask {
 /// Counts. An affiliate's questions are about itself.
 pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> {
     confine(actor, &mut it.question)?;
+    let groups = it.question.groups.clone();
     let rows = count(app, it.question, (it.from, it.to)).await?;
     let mut rows = only(rows, it.currency);
     if it.sort.is_of_money() && it.currency.is_none() {
@@ -62,7 +63,7 @@ pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> 
     if !actor.is_staff() {
         rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
     }
-    Ok(rank(rows, it.sort, it.currency, it.limit))
+    Ok(rank(rows, &groups, (it.sort, it.currency), it.limit))
 }
 
 /// Two reports at the same time: counting is work for a core.

@@ -33,7 +33,7 @@ pub struct StandingOut {
     paid: SignedAmount,
     /// Owed to the program; what is released settles it first.
     debt: SignedAmount,
-    /// All that was ever earned, less what was taken back.
+    /// All that was ever earned, less what was taken back and the fees of withdrawals.
     lifetime: SignedAmount,
 }
 

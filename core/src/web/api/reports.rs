@@ -185,9 +185,9 @@ pub struct MoneyOut {
     self_reported: String,
     /// By affiliates: payout and self_reported.
     earned: String,
-    /// Earned per click; null without clicks.
+    /// Earned per click, rounded half up to six decimals; null without clicks.
     epc: Option<String>,
-    /// What advertisers pay for approved conversions; not shown to affiliates.
+    /// What advertisers pay for approved conversions, but for self-reported ones; not shown to affiliates.
     #[serde(skip_serializing_if = "Option::is_none")]
     revenue: Option<String>,
     /// Revenue less payout; not shown to affiliates.
@@ -210,7 +210,7 @@ pub struct FiguresOut {
     rejected: u64,
     /// Of these conversions, those that affiliates' own sources reported.
     self_reported: u64,
-    /// Conversions that are not rejected, per click; null without clicks.
+    /// Conversions that are not rejected, per click, rounded half up to six decimals; null without clicks.
     #[schema(example = "0.0421")]
     conversion_rate: Option<String>,
     /// By currency; amounts of different currencies are never added.

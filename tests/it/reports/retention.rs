@@ -1,0 +1,95 @@
+//! What leaves retention, and what waits until reports need it no more.
+
+use std::time::Duration;
+
+use postrider::pipeline::jobs::upkeep;
+use postrider_tests::app::TestApp;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::{Value, json};
+use sqlx::Connection;
+
+use super::{browse, report, row};
+
+on_both_databases!(a_click_stays_until_its_conversion_is_packed);
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn start(db: Database) -> TestApp {
+    TestApp::start_with(db, |settings| settings.retention_days = 30).await
+}
+
+async fn keep_house(t: &TestApp) {
+    upkeep(t.app()).await.expect("the database answers");
+}
+
+/// Clicks and approved conversions of the keyword.
+async fn shoes(t: &TestApp) -> (Value, Value) {
+    let report = report(t, "group_by=keyword&from=2026-03-01&to=2026-06-30").await;
+    let row = row(&report, "shoes");
+    (row["clicks"].clone(), row["approved"].clone())
+}
+
+/// PostgreSQL drops whole months, so the click is of the last minutes of one.
+async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
+    let t = start(db).await;
+    let link = t.any_link().await;
+    // To 23:55 on 31 March.
+    t.advance(21 * DAY + 715 * MINUTE);
+    let click = browse(&t, &link, "?keyword=shoes").await;
+    t.deliver_all().await;
+    // To 23:50 on 30 April, when the click is still in retention.
+    t.advance(30 * DAY - 5 * MINUTE);
+    keep_house(&t).await;
+    assert_eq!(t.database.count("clicks").await, 1);
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    // To one minute after midnight, when it is not, and its conversion is too young to be packed.
+    t.advance(11 * MINUTE);
+    keep_house(&t).await;
+    assert_eq!(t.database.count("clicks").await, 1, "its conversion still needs it");
+    assert_eq!(shoes(&t).await, (json!(1), json!(1)));
+    t.advance(60 * MINUTE);
+    t.fold_reports().await;
+    keep_house(&t).await;
+    assert_eq!(t.database.count("clicks").await, 0, "it is out of retention");
+    assert_eq!(shoes(&t).await, (json!(1), json!(1)));
+}
+
+/// Each process keeps house by its own clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_nodes_keep_house_at_once() {
+    let t = start(Database::postgres().await).await;
+    for _ in 0..6 {
+        t.advance(60 * DAY);
+        let all = (0..4).map(|_| upkeep(t.app()));
+        for kept in futures::future::join_all(all).await {
+            kept.expect("whoever is second finds it done");
+        }
+    }
+}
+
+/// On PostgreSQL a transaction that is left open stops packing: then nothing that is not packed may go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_packed_outlives_its_retention() {
+    let db = Database::postgres().await;
+    let url = db.url();
+    let t = start(db).await;
+    let link = t.any_link().await;
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut open = connection.begin().await.unwrap();
+    sqlx::query("SELECT pg_current_xact_id()").execute(&mut *open).await.unwrap();
+    browse(&t, &link, "?keyword=shoes").await;
+    for _ in 0..3 {
+        t.advance(30 * DAY);
+        keep_house(&t).await;
+        assert_eq!(t.database.count("clicks").await, 1, "it is not packed");
+    }
+    assert_eq!(shoes(&t).await.0, 1);
+    open.commit().await.unwrap();
+    t.fold_reports().await;
+    keep_house(&t).await;
+    assert_eq!(t.database.count("clicks").await, 0, "it is out of retention");
+    assert_eq!(shoes(&t).await.0, 1, "reports keep what they counted");
+}

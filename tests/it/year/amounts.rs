@@ -1,0 +1,42 @@
+//! Amounts as whole millionths, read and calculated by hand.
+
+use serde_json::Value;
+
+/// Millionths of a text such as "-12.50".
+pub fn micros(text: &str) -> i128 {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    assert!(fraction.len() <= 6, "{text} has more than six decimals");
+    let fraction: i128 = format!("{fraction:0<6}").parse().unwrap_or_else(|_| panic!("{text} is no amount"));
+    let whole: i128 = whole.parse().unwrap_or_else(|_| panic!("{text} is no amount"));
+    sign * (whole * 1_000_000 + fraction)
+}
+
+/// The same of a JSON text; nothing is nothing.
+pub fn micros_of(value: &Value) -> i128 {
+    value.as_str().map_or(0, micros)
+}
+
+/// As an advertiser writes it.
+pub fn written(micros: i128) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// `above / below`, rounded half up.
+pub fn half_up(above: i128, below: i128) -> i128 {
+    (2 * above + below).div_euclid(2 * below)
+}
+
+/// A share in millionths of a percent.
+pub fn share(micros: i128, percent: i128) -> i128 {
+    half_up(micros * percent, 100 * 1_000_000)
+}
+
+/// The smallest amount that can be paid.
+pub fn unit(currency: &str) -> i128 {
+    match currency {
+        "JPY" => 1_000_000,
+        "KWD" => 1_000,
+        _ => 10_000,
+    }
+}
