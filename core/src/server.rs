@@ -13,6 +13,7 @@ use crate::app::{self, App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
+use crate::services::sealing;
 use crate::web;
 
 /// Serves until it is stopped.
@@ -37,6 +38,7 @@ impl Server {
         let address = listener.local_addr()?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let (app, writers) = App::start(settings, clock, public_url).await?;
+        sealing::seal_stored(&app).await.context("secrets that are stored in the clear can't be sealed")?;
         let pipeline = Pipeline::start(&app).await?;
 
         let stopping = CancellationToken::new();

@@ -69,6 +69,7 @@ CREATE TABLE inbound_requests (
     code text,
     sentence text,
     items text NOT NULL,
+    adapter_log text,
     tries <int> NOT NULL,
     due_at <time>,
     lease_until <time>,

@@ -16,7 +16,7 @@ use crate::types::*;
 macro_rules! export_adapter {
     ($adapter:ty) => {
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "generated: an export of a component has a name of its own")]
         const _: () = {
             type Component = $crate::Exported<$adapter>;
     $crate::bindings::export!(Component with_types_in $crate::bindings);

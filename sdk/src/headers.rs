@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::url;
 
-/// These describe the connection or the message; the server refuses a request that sets them.
 const SERVERS_OWN: [&str; 11] = [
     "connection",
     "content-length",
@@ -18,6 +17,12 @@ const SERVERS_OWN: [&str; 11] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Whether a header describes the connection or the message, and so belongs to whoever sends it: a second content length or
+/// another host would let a request be read in two ways. The server refuses a request that sets one.
+pub fn is_servers_own(name: &str) -> bool {
+    SERVERS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
 
 /// What is wrong with the name of the last of `names`, which follows the others.
 ///
@@ -34,7 +39,7 @@ pub fn name_problem(names: &[&str]) -> Option<&'static str> {
     if name.is_empty() || !name.bytes().all(token) {
         return Some("A header's name has letters, digits and hyphens only.");
     }
-    if SERVERS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+    if is_servers_own(name) {
         return Some("This header is set by the server itself.");
     }
     earlier.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some("This header is there already.")

@@ -52,7 +52,7 @@ pub mod url;
 
 /// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this is public for the macro.
 #[doc(hidden)]
-#[allow(unsafe_code, clippy::all, missing_docs)]
+#[allow(unsafe_code, clippy::all, missing_docs, reason = "generated, as the canonical ABI wants it")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",

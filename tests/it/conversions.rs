@@ -18,6 +18,7 @@ on_both_databases!(
     every_legal_move_and_every_illegal_one,
     a_changed_status_is_an_update_with_a_new_revision,
     a_transaction_counts_once_per_offer,
+    a_transaction_of_one_click_is_not_changed_under_another,
     many_conversions_are_answered_in_their_order,
     the_ledger_is_balanced_after_every_move,
     a_list_comes_page_by_page_newest_first,
@@ -313,6 +314,39 @@ async fn a_transaction_counts_once_per_offer(db: Database) {
     });
     let elsewhere = t.admin.post("/api/v1/conversions", &by_code).await.expect(201);
     assert_ne!(elsewhere["id"], first["id"], "another offer");
+}
+
+async fn a_transaction_of_one_click_is_not_changed_under_another(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let other = t.click_on(&click.link, "").await;
+    let report = t.conversion(&click).transaction("T-1");
+    let first = report.try_send().await.expect(201);
+
+    let mixed_up = t.conversion(&other).transaction("T-1").set("amount", json!("99.00"));
+    let problem = mixed_up.try_send().await.expect_problem(422, "transaction_of_another_click");
+    let detail = text(&problem, "detail");
+    assert!(detail.contains("\"T-1\"") && detail.contains(&text(&first, "id")), "{detail}");
+    assert_eq!(report.try_send().await.expect(200), first, "nothing changed, and the same call is the same answer");
+    assert_eq!(t.postings().await, 1);
+
+    // Neither in the call that records it: the others of that call are as good as ever.
+    let both = json!([
+        t.conversion(&click).transaction("T-2").body,
+        t.conversion(&other).transaction("T-2").body,
+        t.conversion(&other).transaction("T-3").body,
+    ]);
+    let answers = t.admin.post("/api/v1/conversions", &both).await.expect(200);
+    let told: Vec<_> = answers["items"].as_array().expect("items").iter().map(|it| it["status"].clone()).collect();
+    assert_eq!(told, [201, 422, 201], "{answers:#}");
+
+    // Whoever names no click changes what is known by its transaction id.
+    let by_code = json!({
+        "referral_code": click.link.affiliate.referral_code, "offer_id": click.link.offer,
+        "transaction_id": "T-1", "status": "approved", "amount": "60.00", "currency": "USD",
+    });
+    let changed = t.admin.post("/api/v1/conversions", &by_code).await.expect(200);
+    assert_eq!((&changed["id"], &changed["click_id"]), (&first["id"], &json!(click.id)));
 }
 
 async fn many_conversions_are_answered_in_their_order(db: Database) {

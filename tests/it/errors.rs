@@ -67,6 +67,7 @@ const CODES: &[&str] = &[
     "sign_in_failed",
     "taken",
     "too_many_attempts",
+    "transaction_of_another_click",
     "unauthorized",
     "unknown_adapter",
     "unknown_click",
@@ -261,6 +262,9 @@ async fn every_error_says_what_to_do(db: Database) {
     back["transaction_id"] = json!("T-2");
     back["status"] = json!("pending");
     g.post("illegal_return_to_pending", conversions, back).await;
+    let mut mixed_up = with("click_id", json!(g.t.click_on(&click.link, "").await.id));
+    mixed_up["transaction_id"] = json!("T-2");
+    g.post("transaction_of_another_click", conversions, mixed_up).await;
     g.post("invalid_field_reject_without_reason", &format!("{conversions}/{approved}/reject"), json!({})).await;
 
     // The program.

@@ -1,5 +1,6 @@
 //! What networks report: words become conversions, what is not there yet waits, and everything else says why.
 
+mod logs;
 mod sales;
 mod sessions;
 mod set_up;

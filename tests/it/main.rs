@@ -29,6 +29,7 @@ mod permissions;
 mod postbacks;
 mod reports;
 mod rules;
+mod sealing;
 mod second_factor;
 mod sign_in;
 mod templates;

@@ -35,8 +35,9 @@ pub struct Guest {
     pub method: u32,
     pub classify: &'static str,
     pub min_delay_ms: u64,
-    /// Whether it says that it reads reports. It traps on each.
+    /// Whether it says that it reads reports, and what it does then: it traps.
     pub inbound: bool,
+    pub parse: &'static str,
     /// Whether it says that it adds parameters to clicks, and what it does then.
     pub decorates: bool,
     pub decorate: &'static str,
@@ -60,6 +61,7 @@ impl Default for Guest {
             classify: "i32.const 32768",
             min_delay_ms: 0,
             inbound: false,
+            parse: "unreachable",
             decorates: false,
             decorate: "unreachable",
             extra: String::new(),
@@ -80,7 +82,7 @@ impl Guest {
     }
 
     fn module(&self) -> String {
-        let Self { validate, decide, before_render, method, classify, decorate, extra, .. } = self;
+        let Self { validate, decide, before_render, method, classify, parse, decorate, extra, .. } = self;
         let mut texts = Texts::default();
         let descriptor = data(&self.descriptor(&mut texts));
         let strings = data(&texts.bytes);
@@ -131,7 +133,7 @@ impl Guest {
                     i32.const 40960)
                 (func (export "{api}classify") (param i32) (result i32) {classify})
                 (func (export "{api}decorate-click") (param i32) (result i32) {decorate})
-                (func (export "{api}parse-inbound") (param i32) (result i32) unreachable)
+                (func (export "{api}parse-inbound") (param i32) (result i32) {parse})
                 {extra})"#
         )
     }

@@ -1,5 +1,6 @@
 //! What an adapter returns is a stranger's data. This decides what of it may go on.
 
+use postrider_sdk::headers;
 use url::Url;
 
 use super::error::AdapterError;
@@ -53,29 +54,13 @@ fn check_url(text: &str, hosts: &[String]) -> Result<(), AdapterError> {
     Err(AdapterError::HostRefused { host: clean(host, limits::SENTENCE_CHARS), allowed: hosts.join(", ") })
 }
 
-/// These describe the connection or the message, and belong to whoever sends it. A second
-/// content length or another host would let a request be read in two ways.
-const HOSTS_OWN_HEADERS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 fn check_header(header: &wire::Field) -> Result<(), AdapterError> {
     let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
     if header.name.is_empty() || !header.name.bytes().all(token) {
         return Err(unusable("render", "a header has a name that HTTP does not allow"));
     }
     let name = clean(&header.name, limits::CODE_CHARS);
-    if HOSTS_OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(&header.name)) {
+    if headers::is_servers_own(&header.name) {
         return Err(unusable("render", &format!("the header '{name}' is set by the server itself")));
     }
     if !is_header_value(&header.value) {

@@ -9,7 +9,9 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Money};
 
-use super::attribution::{AttributionTerms, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email};
+use super::attribution::{
+    AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
+};
 use super::cap::OverCap;
 use super::event::ConversionFacts;
 
@@ -207,6 +209,12 @@ impl Conversion {
         self.revision += 1;
         self.updated_at = at;
         Ok(Applied::Now { previous })
+    }
+
+    /// Whether its first report named this click, also if another click counted.
+    pub fn was_reported_with(&self, click: ClickId) -> bool {
+        let named = |it: &Considered| it.evidence == Evidence::Click && it.value == Some(click.to_string());
+        self.click_id == Some(click) || self.trace.considered.iter().any(named)
     }
 
     /// Takes the status that a report tells. What a rule of the program decided stands: the same report again is the

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId};
 
 use super::adapter;
+use super::delivery::AdapterLine;
 use super::masking;
 use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
@@ -27,6 +28,8 @@ pub struct InboundRequest {
     pub finding: Finding,
     /// One for each report that the adapter found.
     pub items: Vec<Item>,
+    /// What its adapter logged when it last read the request.
+    pub adapter_log: Vec<AdapterLine>,
     pub tries: u32,
     /// When it is judged again; none when it is settled.
     pub due_at: Option<Timestamp>,
@@ -49,14 +52,8 @@ pub struct RawRequest {
 }
 
 impl RawRequest {
-    /// For somebody to read: without secrets and, for those who may not see buyers, without people.
-    pub fn shown(mut self, secrets: &[String], hides_people: bool) -> Self {
-        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+    fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
         let body = String::from_utf8_lossy(&self.body).into_owned();
-        let hide = |text: &str| {
-            let text = masking::mask(text, &secrets);
-            if hides_people { masking::hide_people(&text) } else { text }
-        };
         self.query = hide(&self.query);
         self.body = hide(&body).into_bytes();
         for (_, value) in &mut self.headers {
@@ -131,6 +128,7 @@ impl InboundRequest {
             raw,
             finding: Finding::new(Outcome::Waiting, NOT_JUDGED, sentence),
             items: Vec::new(),
+            adapter_log: Vec::new(),
             tries: 0,
             due_at: Some(at),
             settled_at: None,
@@ -168,6 +166,21 @@ impl InboundRequest {
     pub fn settled_items(&self) -> Vec<Option<Item>> {
         let done = |it: &Item| matches!(it.finding.outcome, Outcome::Accepted | Outcome::Duplicate);
         self.items.iter().map(|it| done(it).then(|| it.clone())).collect()
+    }
+
+    /// For somebody to read: without secrets and, for those who may not see buyers, without people. Its adapter may have
+    /// logged what the request says.
+    pub fn shown(mut self, secrets: &[String], hides_people: bool) -> Self {
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+        let hide = |text: &str| {
+            let text = masking::mask(text, &secrets);
+            if hides_people { masking::hide_people(&text) } else { text }
+        };
+        self.raw = self.raw.shown(hide);
+        for line in &mut self.adapter_log {
+            line.message = hide(&line.message);
+        }
+        self
     }
 
     pub fn conversion_ids(&self) -> Vec<ConversionId> {

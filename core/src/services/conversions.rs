@@ -387,9 +387,9 @@ impl Books {
         if let Some(entry) = self.by_transaction.get(&key) {
             let entry = *entry;
             let known = &self.conversions[entry].conversion;
-            let other_click = known.click_id.is_some() && known.click_id != it.click_id() && known.click_id != it.named;
-            if it.report.reporter.is_some() && other_click {
-                return Err(ConversionError::TransactionOfAnother(it.report.transaction_id.clone()).into());
+            if it.is_of_another_click(known) {
+                let transaction_id = it.report.transaction_id.clone();
+                return Err(ConversionError::TransactionOfAnother { transaction_id, conversion: known.id }.into());
             }
             let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
             let figures = it.figures(known);

@@ -37,6 +37,7 @@ pub mod releases;
 pub mod reports;
 pub mod routing;
 pub mod samples;
+pub mod sealing;
 pub mod secrets;
 pub mod sending;
 pub mod sources;

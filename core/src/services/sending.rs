@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
-use crate::adapters::{AdapterError, LogLine, Session, wire as contract};
+use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::adapter::WAITING;
@@ -322,7 +322,7 @@ fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp)
     if undecided && delivery.attempts == 0 {
         let decided = session.decide(&context, &plan.binding, &event);
         faults.count(Call::Decide, &plan.postback, &decided);
-        log.extend(lines(plan, session.log()));
+        log.extend(wire::log_lines(session.log(), &plan.secrets));
         match decided {
             Ok(decision) if decision.verdict == contract::Verdict::Skip => {
                 if let Some(reason) = routing::missing(plan, decision.clone()) {
@@ -339,17 +339,11 @@ fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp)
     }
     let rendered = session.render(&context, &plan.binding, &event);
     faults.count(Call::Render, &plan.postback, &rendered);
-    log.extend(lines(plan, session.log()));
+    log.extend(wire::log_lines(session.log(), &plan.secrets));
     match rendered {
         Ok(request) => Rendered::Request(request, log),
         Err(error) => Rendered::Failed(error, log),
     }
-}
-
-/// What an adapter logged, as people may read it.
-fn lines<'a>(plan: &'a Plan, log: &'a [LogLine]) -> impl Iterator<Item = AdapterLine> + 'a {
-    let line = |it: &LogLine| AdapterLine::new(it.level.word(), plan.secrets.mask(&it.message));
-    log.iter().map(line)
 }
 
 /// One adapter instance a plan, for as long as a batch takes.
@@ -481,7 +475,7 @@ impl Verdict {
         let session = sessions.of(plan);
         let classified = session.classify(&context, &plan.binding, request, &wire::response(answer));
         faults.count(Call::Classify, &plan.postback, &classified);
-        sent.log.extend(lines(plan, session.log()));
+        sent.log.extend(wire::log_lines(session.log(), &plan.secrets));
         Self::of_outcome(classified, answer, now).hiding(plan)
     }
 

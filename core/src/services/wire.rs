@@ -1,8 +1,9 @@
 //! From our words to those of the adapter contract.
 
-use crate::adapters::wire;
+use crate::adapters::{LogLine, wire};
 use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
+use crate::domain::delivery::AdapterLine;
 use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
 use crate::domain::inbound_request::RawRequest;
 use crate::domain::postback::Postback;
@@ -54,6 +55,11 @@ pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, 
     let holder = source.id.to_string();
     let (config, secrets) = vault.disguise(&source.config, &holder)?;
     Ok((wire::Binding { id: holder, config: config.to_string() }, secrets))
+}
+
+/// What an adapter logged, as people may read it.
+pub fn log_lines(log: &[LogLine], secrets: &Disguise) -> Vec<AdapterLine> {
+    log.iter().map(|it| AdapterLine::new(it.level.word(), secrets.mask(&it.message))).collect()
 }
 
 /// What came to a source, its query taken apart.

@@ -46,6 +46,7 @@ impl TryFrom<Model> for InboundRequest {
                 sentence: row.sentence,
             },
             items: from_json("inbound_requests", &row.items)?,
+            adapter_log: row.adapter_log.map_or(Ok(Vec::new()), |log| from_json("inbound_requests", &log))?,
             tries: row.tries.max(0).cast_unsigned(),
             due_at: row.due_at,
             settled_at: row.settled_at,
@@ -71,6 +72,7 @@ pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Lease
         code: it.finding.code.clone(),
         sentence: it.finding.sentence.clone(),
         items: json(&it.items),
+        adapter_log: stored_log(it),
         tries: it.tries.cast_signed(),
         due_at: it.due_at,
         lease_until: Some(lease.until),
@@ -87,6 +89,7 @@ pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) 
         .col_expr(Column::Code, Expr::value(it.finding.code.clone()))
         .col_expr(Column::Sentence, Expr::value(it.finding.sentence.clone()))
         .col_expr(Column::Items, Expr::value(json(&it.items)))
+        .col_expr(Column::AdapterLog, Expr::value(stored_log(it)))
         .col_expr(Column::Tries, Expr::value(it.tries.cast_signed()))
         .col_expr(Column::DueAt, Expr::value(it.due_at))
         .col_expr(Column::LeaseUntil, Expr::value(None::<Timestamp>))
@@ -97,6 +100,10 @@ pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) 
         .exec(tx)
         .await?;
     Ok(saved.rows_affected > 0)
+}
+
+fn stored_log(it: &InboundRequest) -> Option<String> {
+    Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json)
 }
 
 /// Takes what is due.

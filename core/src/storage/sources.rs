@@ -147,6 +147,16 @@ pub async fn others_use(
     Ok(select.limit(1).one(db).await?.is_some())
 }
 
+/// Those that somebody configured, also archived ones: not as every affiliate's first one comes. One that can't be read is
+/// left out.
+pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Source>, DbErr> {
+    let first = Source::first(AffiliateId(uuid::Uuid::nil()), String::new(), Timestamp::from_millis(0));
+    let changed =
+        Condition::any().add(Column::Config.ne(json(&first.config))).add(Column::Settings.ne(json(&first.settings)));
+    let page = page::fetch(db, Entity::find().filter(changed), Column::Id, |row| row.id.0, page).await?;
+    Ok(Page { items: super::readable("sources", page.items, Source::try_from), next: page.next })
+}
+
 /// Every source that an affiliate ever had.
 pub async fn list_ids(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<Vec<SourceId>, DbErr> {
     Entity::find().select_only().column(Column::Id).filter(Column::AffiliateId.eq(owner)).into_tuple().all(db).await

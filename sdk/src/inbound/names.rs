@@ -48,7 +48,7 @@ impl Names {
     ///
     /// * `test_ping`: the click id, the transaction id or the status is a test, or a parameter says so (`test=1`);
     /// * `unreplaced_macro`: an id, an amount, the currency or the status came as `{macro}`, so acting on the rest
-    ///   would be acting on half of the truth;
+    ///   would be acting on half of the truth; every parameter that came so is named;
     /// * `no_click_id`: there is neither a click id nor a transaction id;
     /// * `unreadable_body`: so, and there is a body that could not be read.
     pub fn report(&self, parameters: &Parameters) -> InboundReport {
@@ -63,20 +63,22 @@ impl Names {
         if let Some(name) = parameters.test_mark() {
             return Err(refusal("test_ping", format!("the parameter '{name}' says that this is a test")));
         }
+        for name in [&self.click_id, &self.transaction_id, &self.status] {
+            not_a_test(parameters, name.as_deref())?;
+        }
+        self.all_replaced(parameters)?;
         let needed = |name: &Option<String>| needed(parameters, name.as_deref());
         let optional = |name: &Option<String>| optional(parameters, name.as_deref());
-        let currency = needed(&self.currency)?;
-        let amount = |name: &Option<String>| {
-            let amount = |text| ReportedAmount { text, currency: currency.clone() };
-            needed(name).map(|text| text.map(amount))
-        };
+        let currency = needed(&self.currency);
+        let amount =
+            |name: &Option<String>| needed(name).map(|text| ReportedAmount { text, currency: currency.clone() });
         let conversion = ReportedConversion {
-            click_id: not_a_test(&self.click_id, needed(&self.click_id)?)?,
-            transaction_id: not_a_test(&self.transaction_id, needed(&self.transaction_id)?)?,
-            status: not_a_test(&self.status, needed(&self.status)?)?,
-            payout: amount(&self.payout)?,
-            revenue: amount(&self.revenue)?,
-            sale: amount(&self.sale)?,
+            click_id: needed(&self.click_id),
+            transaction_id: needed(&self.transaction_id),
+            status: needed(&self.status),
+            payout: amount(&self.payout),
+            revenue: amount(&self.revenue),
+            sale: amount(&self.sale),
             goal: optional(&self.goal),
             rejection_reason: optional(&self.rejection_reason),
             occurred_at: optional(&self.occurred_at),
@@ -86,6 +88,28 @@ impl Names {
             return Err(self.says_nothing(parameters));
         }
         Ok(conversion)
+    }
+
+    /// Whether the network replaced every macro that matters. If not, the others that it left are named as well, so that
+    /// they are put right together.
+    fn all_replaced(&self, parameters: &Parameters) -> Result<(), Refusal> {
+        let matters = [
+            &self.click_id,
+            &self.transaction_id,
+            &self.status,
+            &self.payout,
+            &self.revenue,
+            &self.sale,
+            &self.currency,
+        ];
+        let others = [&self.goal, &self.rejection_reason, &self.occurred_at];
+        let mut named = Vec::new();
+        name_left(parameters, &matters, &mut named);
+        if named.is_empty() {
+            return Ok(());
+        }
+        name_left(parameters, &others, &mut named);
+        Err(refusal("unreplaced_macro", not_replaced(&named)))
     }
 
     fn says_nothing(&self, parameters: &Parameters) -> Refusal {
@@ -105,20 +129,38 @@ impl Names {
     }
 }
 
-/// A value that must not be half of a truth: none, a real one, or the reason to stop.
-fn needed(parameters: &Parameters, name: Option<&str>) -> Result<Option<String>, Refusal> {
-    let Some((name, value)) = name.and_then(|name| Some((name, parameters.get(name)?))) else { return Ok(None) };
-    match placeholder(value) {
-        Some(Placeholder::Empty) => Ok(None),
-        Some(Placeholder::Unreplaced) => {
-            let message = format!(
-                "'{name}' came as {}: the network did not replace its macro; check its spelling in the network's settings",
-                short(value)
-            );
-            Err(refusal("unreplaced_macro", message))
+/// Adds each parameter that came as a macro, and that macro, once: two of ours may come by one of theirs.
+fn name_left<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named: &mut Vec<(&'a str, &'a str)>) {
+    for name in names.iter().copied().flatten() {
+        if let Some(value) = parameters.get(name)
+            && placeholder(value) == Some(Placeholder::Unreplaced)
+            && !named.iter().any(|(known, _)| known == name)
+        {
+            named.push((name, value));
         }
-        Some(Placeholder::Test) | None => Ok(Some(value.trim().to_owned())),
     }
+}
+
+/// One in full; several cut, so that what to do still stands in the sentence.
+fn not_replaced(left: &[(&str, &str)]) -> String {
+    if let [(name, value)] = left {
+        return format!(
+            "'{name}' came as {}: the network did not replace its macro; check its spelling in the network's settings",
+            short(value)
+        );
+    }
+    let cut = |text: &str| text.chars().take(24).collect::<String>();
+    let all: Vec<String> = left.iter().map(|(name, value)| format!("'{}' as {}", cut(name), cut(value))).collect();
+    format!(
+        "the network did not replace its macros; check their spelling in the network's settings: {} came so",
+        all.join(", ")
+    )
+}
+
+/// A value, once no macro stands in its place.
+fn needed(parameters: &Parameters, name: Option<&str>) -> Option<String> {
+    let value = parameters.get(name?)?;
+    (placeholder(value) != Some(Placeholder::Empty)).then(|| value.trim().to_owned())
 }
 
 /// A value that may as well be missing.
@@ -137,12 +179,12 @@ fn optional(parameters: &Parameters, name: Option<&str>) -> Option<String> {
     }
 }
 
-fn not_a_test(name: &Option<String>, value: Option<String>) -> Result<Option<String>, Refusal> {
-    match (name, value) {
-        (Some(name), Some(value)) if placeholder(&value) == Some(Placeholder::Test) => {
-            Err(refusal("test_ping", format!("'{name}' is {}, which is a test and no conversion", short(&value))))
+fn not_a_test(parameters: &Parameters, name: Option<&str>) -> Result<(), Refusal> {
+    match name.and_then(|name| Some((name, parameters.get(name)?))) {
+        Some((name, value)) if placeholder(value) == Some(Placeholder::Test) => {
+            Err(refusal("test_ping", format!("'{name}' is {}, which is a test and no conversion", short(value))))
         }
-        (_, value) => Ok(value),
+        _ => Ok(()),
     }
 }
 
@@ -204,6 +246,22 @@ mod tests {
         assert_eq!(ignored(&[("subid", "c1"), ("st", "##STATUS##")], "").0, "unreplaced_macro");
         let conversion = report(&[("subid", "c1"), ("g", "{goal}")], "").conversions.remove(0);
         assert_eq!(conversion.goal, None);
+    }
+
+    #[test]
+    fn every_macro_that_was_not_replaced_is_named() {
+        let query = [("subid", "{sub1}"), ("tid", "t1"), ("st", "##STATUS##"), ("sum", "[payout]"), ("g", "{goal}")];
+        let (code, message) = ignored(&query, "");
+        assert_eq!(code, "unreplaced_macro");
+        assert_eq!(
+            message,
+            "the network did not replace its macros; check their spelling in the network's settings: \
+             'subid' as {sub1}, 'st' as ##STATUS##, 'sum' as [payout], 'g' as {goal} came so"
+        );
+        // However many and long they are, the server keeps the whole sentence.
+        let long = format!("{{{}}}", "x".repeat(60));
+        let query = ["subid", "tid", "st", "sum", "cur", "g"].map(|name| (name, long.as_str()));
+        assert!(ignored(&query, "").1.len() < 500);
     }
 
     #[test]

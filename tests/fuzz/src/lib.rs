@@ -7,7 +7,7 @@ macro_rules! target {
     ($function:path) => {
         /// Called by libFuzzer for each input.
         #[cfg(fuzzing)]
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "a fuzz target is an export without a mangled name")]
         #[unsafe(no_mangle)]
         extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, length: usize) -> i32 {
             // SAFETY: libFuzzer hands over a buffer of this length that lives as long as the call.

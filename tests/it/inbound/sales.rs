@@ -6,6 +6,7 @@ on_both_databases!(
     a_click_has_a_second_sale_where_each_report_is_one,
     a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_otherwise,
     a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs,
+    a_changed_amount_corrects_the_sale_its_money_and_its_postbacks,
 );
 
 async fn template_source(t: &TestApp, template: &str) -> Source {
@@ -95,4 +96,49 @@ async fn a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs(db: D
     }
     let patched = operators.patch(json!({"settings": {"commission_is": null}})).await.expect(200);
     assert_eq!(patched["settings"]["commission_is"], "revenue");
+}
+
+async fn a_changed_amount_corrects_the_sale_its_money_and_its_postbacks(db: Database) {
+    let t = TestApp::start(db).await;
+    let offer = t.offer_with(json!({"hold_days": 7})).await;
+    let click = t.click_on(&t.link(&t.affiliate().await, &offer).await, "").await;
+    let owner = click.link.affiliate.clone();
+    let postback = t.postback("/p").save().await;
+    let source = source(&t).save().await;
+    let report = async |sum: &str| {
+        t.tick();
+        source.report(&[("sub", &click.id), ("tid", "N-1"), ("st", "approved"), ("sum", sum)]).await
+    };
+    let pending = async |amount: &str| {
+        assert_eq!(t.balance(&owner, "USD").await, [amount, "0.00", "0.00", "0.00", "0.00"]);
+        t.assert_books_balance().await;
+    };
+
+    report("5.00").await;
+    assert_outcome(&source.last().await, "accepted", "");
+    pending("5.00").await;
+
+    for (revision, sum) in [(2, "7.50"), (3, "2.00")] {
+        assert_eq!(report(sum).await.status, 200);
+        assert_outcome(&source.last().await, "accepted", "corrected");
+        let conversion = only_conversion(&t, &click).await;
+        let told = (&conversion["revision"], &conversion["status"], &conversion["payout"]["amount"]);
+        assert_eq!(told, (&json!(revision), &json!("approved"), &json!(sum)));
+        pending(sum).await;
+    }
+    // A late repetition of any of them is no correction back.
+    for sum in ["7.50", "5.00", "2.00"] {
+        assert_eq!(report(sum).await.status, 200);
+        assert_outcome(&source.last().await, "duplicate", "duplicate");
+    }
+    pending("2.00").await;
+
+    let sent: Vec<_> = t.receiver.requests("/p").iter().map(|it| it.parameter("payout")).collect();
+    assert_eq!(sent, ["5.00", "7.50", "2.00"], "one postback a revision");
+    let deliveries = t.deliveries(&postback).await;
+    let states: Vec<_> = deliveries.iter().map(|it| text(it, "state")).collect();
+    assert_eq!(states, ["success", "success", "success"]);
+    // After the hold, what holds is what it was corrected to.
+    t.advance(Duration::from_secs(8 * 86_400));
+    assert_eq!(t.balance(&owner, "USD").await, ["0.00", "2.00", "0.00", "0.00", "0.00"]);
 }

@@ -89,9 +89,9 @@ pub enum ConversionError {
     )]
     OfferMismatch { evidence: String, found: OfferId, given: OfferId },
     #[error(
-        "the transaction id \"{0}\" belongs to a conversion of another click; give each sale an id of its own, or send the click id of that conversion to change it. Two networks may count alike: have this one send an id of its own, or none"
+        "the transaction id \"{transaction_id}\" belongs to the conversion {conversion} of another click; give each sale an id of its own, or send the click id of that conversion, or none, to change it. Two networks may count alike: have this one send an id of its own, or none"
     )]
-    TransactionOfAnother(String),
+    TransactionOfAnother { transaction_id: String, conversion: ConversionId },
     #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
     AmountMissing,
 }
@@ -110,7 +110,7 @@ impl ConversionError {
             Self::UnknownOffer(_) => "unknown_offer",
             Self::OfferMissing => "offer_missing",
             Self::OfferMismatch { .. } => "offer_mismatch",
-            Self::TransactionOfAnother(_) => "transaction_of_another_click",
+            Self::TransactionOfAnother { .. } => "transaction_of_another_click",
             Self::AmountMissing => "amount_missing",
         }
     }
@@ -135,6 +135,13 @@ pub struct Attributed {
 impl Attributed {
     pub fn click_id(&self) -> Option<ClickId> {
         self.click.as_ref().map(|click| click.id)
+    }
+
+    /// Whether it names a click that the conversion of its transaction has nothing to do with: a sale is never two clicks'.
+    /// Evidence that is found and not named changes nothing.
+    pub fn is_of_another_click(&self, known: &Conversion) -> bool {
+        let (Some(named), Some(click)) = (self.named, known.click_id) else { return false };
+        Some(click) != self.click_id() && !known.was_reported_with(named)
     }
 
     /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
 use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
-use crate::domain::delivery::Reason;
+use crate::domain::delivery::{AdapterLine, Reason};
 use crate::domain::guards::{Credentials, Guards};
 use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
 use crate::domain::report::{self, Issue, Outcome, SECOND_TRY, Words};
@@ -28,6 +28,8 @@ pub struct Judgement {
     pub whole: Option<Finding>,
     pub items: Vec<Item>,
     pub reply: Option<contract::Response>,
+    /// What the adapter logged, if it was asked.
+    pub adapter_log: Vec<AdapterLine>,
 }
 
 impl Judgement {
@@ -74,9 +76,10 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
     if let Some(finding) = not_admitted(source, &guards, &request.raw) {
         return Ok(Judgement::whole(finding));
     }
-    let report = match parse(app, source, request).await {
+    let mut adapter_log = Vec::new();
+    let report = match parse(app, source, request, &mut adapter_log).await {
         Ok(report) => report,
-        Err(Halt::Found(finding)) => return Ok(Judgement::whole(finding)),
+        Err(Halt::Found(finding)) => return Ok(Judgement { adapter_log, ..Judgement::whole(finding) }),
         Err(Halt::Broken(error)) => return Err(error),
     };
     if report.conversions.is_empty() {
@@ -84,7 +87,7 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
             Some(it) => Finding::new(Issue::outcome_of_code(&it.code), it.code, it.message),
             None => Issue::NothingReported("it holds no report".into()).into(),
         };
-        return Ok(Judgement { reply: report.reply, ..Judgement::whole(finding) });
+        return Ok(Judgement { reply: report.reply, adapter_log, ..Judgement::whole(finding) });
     }
     // What an earlier try settled stays so, as long as the adapter finds as many reports as it did then.
     let mut settled = request.settled_items();
@@ -97,7 +100,7 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
             None => take(app, source, Came { request, place }, wire::words(words)).await?,
         });
     }
-    Ok(Judgement { whole: None, items, reply: report.reply })
+    Ok(Judgement { whole: None, items, reply: report.reply, adapter_log })
 }
 
 /// What is told without asking the adapter.
@@ -146,7 +149,12 @@ fn unreadable(error: &SecretError) -> Finding {
     Finding::new(Outcome::Waiting, error.code(), error.to_string())
 }
 
-async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<contract::InboundReport, Halt> {
+async fn parse(
+    app: &App,
+    source: &Source,
+    request: &InboundRequest,
+    log: &mut Vec<AdapterLine>,
+) -> Result<contract::InboundReport, Halt> {
     let adapter = sources::adapter_of(app, source).await.map_err(|error| match error {
         Error::AdapterWaits(reason) => Halt::Found(without_adapter(source, reason)),
         other => Halt::Broken(other),
@@ -155,8 +163,10 @@ async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<c
     let bound = wire::source_binding(&app.vault, source);
     let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
     let request = wire::inbound_request(&request.raw);
-    let asked = adapter.clone();
-    let parsed = blocking(move || asked.session().parse_inbound(&context, &binding, &request)).await;
+    let mut session = adapter.session();
+    let ask = move || (session.parse_inbound(&context, &binding, &request), session);
+    let (parsed, session) = blocking(ask).await;
+    *log = wire::log_lines(session.log(), &secrets);
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
     app.adapters.settle_faults().await;
     let mut report = parsed.map_err(|error| {

@@ -62,6 +62,7 @@ impl Shown {
             Some(Err(_)) => {
                 request.raw.query.clear();
                 request.raw.body.clear();
+                request.adapter_log.clear();
                 Vec::new()
             }
             None => Vec::new(),
@@ -99,6 +100,7 @@ async fn judge(
     let Leased { it: mut request, lease } = leased;
     let judgement = judging::judge(app, source, &request).await?;
     request.conclude(judgement.whole, judgement.items, app.clock.now());
+    request.adapter_log = judgement.adapter_log;
     conclude(app, &request, lease).await?;
     Ok((request, judgement.reply))
 }

@@ -1,4 +1,4 @@
-//! What came to sources; `headers` and `items` are JSON text.
+//! What came to sources; `headers`, `items` and `adapter_log` are JSON text.
 
 use sea_orm::entity::prelude::*;
 
@@ -24,6 +24,7 @@ pub struct Model {
     pub code: Option<String>,
     pub sentence: Option<String>,
     pub items: String,
+    pub adapter_log: Option<String>,
     pub tries: i32,
     pub due_at: Option<Timestamp>,
     pub lease_until: Option<Timestamp>,

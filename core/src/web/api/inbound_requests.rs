@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::delivery::AdapterLine;
 use crate::domain::inbound_request::{Item, RawRequest};
 use crate::domain::report::Outcome;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
@@ -51,6 +52,8 @@ pub struct InboundRequestOut {
     conversion_ids: Vec<ConversionId>,
     /// One for each report in it.
     items: Vec<Item>,
+    /// What the adapter logged when it last read the request.
+    adapter_log: Vec<AdapterLine>,
     /// How often it was judged.
     tries: u32,
     /// When it is judged again, while it waits.
@@ -61,7 +64,8 @@ pub struct InboundRequestOut {
 
 impl InboundRequestOut {
     fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
-        let inbound::Shown { request: it, secrets } = shown;
+        let inbound::Shown { request, secrets } = shown;
+        let it = request.shown(&secrets, !actor.is_staff());
         Self {
             id: it.id,
             source_id: it.source_id,
@@ -72,10 +76,11 @@ impl InboundRequestOut {
             code: it.finding.code,
             reason: it.finding.sentence,
             items: it.items,
+            adapter_log: it.adapter_log,
             tries: it.tries,
             due_at: it.due_at,
             settled_at: it.settled_at,
-            request: raw(it.raw.shown(&secrets, !actor.is_staff()), with_body),
+            request: raw(it.raw, with_body),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! Secrets that an older version stored in the clear, because no schema called them secret yet, are sealed at the start.
+//! What would no longer be delivered if it were sealed stays as it is and is told of.
+
+use crate::app::App;
+use crate::domain::postback::Postback;
+use crate::domain::source::Source;
+use crate::storage;
+use crate::storage::page::PageRequest;
+
+use super::{Error, postbacks};
+
+/// Rows that are looked at together.
+const CHUNK: u64 = 500;
+
+/// What a pass found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Sealed {
+    pub postbacks: usize,
+    pub sources: usize,
+    /// Secrets that stay in the clear until somebody saves them again.
+    pub left: usize,
+}
+
+/// Looks at every postback and source, also at archived ones. A second pass finds nothing to do.
+pub async fn seal_stored(app: &App) -> Result<Sealed, Error> {
+    let mut sealed = Sealed::default();
+    let mut page = PageRequest { before: None, limit: CHUNK };
+    loop {
+        let chunk = storage::postbacks::list_stored(app.db.reader(), page).await?;
+        for postback in chunk.items {
+            count(seal_postback(app, postback).await, &mut sealed.postbacks, &mut sealed.left)?;
+        }
+        page.before = chunk.next;
+        if page.before.is_none() {
+            break;
+        }
+    }
+    loop {
+        let chunk = storage::sources::list_configured(app.db.reader(), page).await?;
+        for source in chunk.items {
+            count(seal_source(app, source).await, &mut sealed.sources, &mut sealed.left)?;
+        }
+        page.before = chunk.next;
+        if page.before.is_none() {
+            break;
+        }
+    }
+    if sealed != Sealed::default() {
+        let Sealed { postbacks, sources, left } = sealed;
+        tracing::info!(postbacks, sources, left, "Sealed secrets that were stored in the clear");
+    }
+    Ok(sealed)
+}
+
+/// What came of one row.
+enum Outcome {
+    Nothing,
+    Sealed,
+    Left,
+}
+
+fn count(outcome: Result<Outcome, Error>, sealed: &mut usize, left: &mut usize) -> Result<(), Error> {
+    match outcome? {
+        Outcome::Nothing => {}
+        Outcome::Sealed => *sealed += 1,
+        Outcome::Left => *left += 1,
+    }
+    Ok(())
+}
+
+async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Error> {
+    let (seen, stored, id) = (postback.updated_at, postback.config.clone(), postback.id);
+    // A version that is gone or can't be loaded sends nothing, and says nothing about its secrets.
+    let Ok(Some(adapter)) = app.adapters.load(&postback.adapter, &postback.adapter_version).await else {
+        return Ok(Outcome::Nothing);
+    };
+    app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
+    if postback.config == stored {
+        return Ok(Outcome::Nothing);
+    }
+    if postback.secret_origins.is_empty() {
+        let must_render = postback.enabled;
+        if let Err(error) = postbacks::bind_secrets(app, &adapter, &mut postback, must_render).await {
+            tracing::warn!(postback.id = %id, %error, "A secret stays in the clear until this postback is saved again");
+            return Ok(Outcome::Left);
+        }
+    }
+    postback.updated_at = app.clock.now();
+    // Whoever saved it meanwhile sealed it.
+    let saved = storage::postbacks::save(app.db.writer(), &postback, seen).await?;
+    app.catalog.postbacks_changed();
+    Ok(if saved { Outcome::Sealed } else { Outcome::Nothing })
+}
+
+async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {
+    let (seen, holder) = (source.updated_at, source.id.to_string());
+    let (config, guards) = (source.config.clone(), source.settings.guards.clone());
+    app.vault.seal_guards(&mut source.settings.guards, &holder);
+    let adapter = match source.adapter_version.as_str() {
+        "" => app.adapters.latest(&source.adapter).await?,
+        version => app.adapters.load(&source.adapter, version).await.ok().flatten(),
+    };
+    if let Some(adapter) = adapter {
+        app.vault.seal_config(adapter.schema(), &mut source.config, &holder);
+    }
+    if source.config == config && source.settings.guards == guards {
+        return Ok(Outcome::Nothing);
+    }
+    source.updated_at = app.clock.now();
+    let saved = storage::sources::save(app.db.writer(), &source, seen).await?;
+    app.catalog.sources_changed();
+    Ok(if saved { Outcome::Sealed } else { Outcome::Nothing })
+}

@@ -1,0 +1,104 @@
+//! What an older version stored in the clear is sealed when this one starts.
+
+use postrider_tests::app::TestApp;
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_sent,
+    the_secrets_of_sources_are_sealed_at_the_start_too,
+    what_would_no_longer_be_sent_stays_as_it_is,
+);
+
+const NEEDLE: &str = "needle4711";
+
+async fn in_the_clear(t: &TestApp, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {table} t WHERE config LIKE '%needle%'");
+    let settings = "SELECT count(*) FROM sources WHERE settings LIKE '%needle%'";
+    t.database.number(&sql).await + if table == "sources" { t.database.number(settings).await } else { 0 }
+}
+
+/// A postback with a key, as a version stored it that knew of no secrets.
+async fn plant(t: &TestApp, base_url: &str) -> String {
+    let config = |key: &str| {
+        json!({
+            "base_url": t.receiver.url("/p"), "method": "GET", "custom": [], "secrets": {"key": key},
+            "parameters": [{"name": "key", "macro": "secret.key"}, {"name": "click", "macro": "click_id"}],
+        })
+    };
+    let id = t.postback("/p").set("config", config("first-key")).save().await;
+    let mut older = config(NEEDLE);
+    older["base_url"] = json!(base_url);
+    let sql = format!("UPDATE postbacks SET config = '{older}', secret_origins = '[]'");
+    t.database.execute(&sql).await;
+    id
+}
+
+async fn a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_sent(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let click = t.click().await;
+    let id = plant(&t, &t.receiver.url("/p")).await;
+    assert_eq!(in_the_clear(&t, "postbacks").await, 1);
+
+    t.restart_with(|_| {}).await;
+
+    assert_eq!(in_the_clear(&t, "postbacks").await, 0);
+    let path = format!("/api/v1/postbacks/{id}");
+    let shown = t.admin.get(&path).await.expect(200);
+    assert_eq!(shown["config"]["secrets"]["key"], "••••");
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    assert_eq!(t.receiver.only_request("/p").parameter("key"), NEEDLE);
+    assert_eq!(t.only_delivery(&id).await["state"], "success");
+    // It goes where it was entered for and nowhere else.
+    let mut elsewhere = shown["config"].clone();
+    elsewhere["base_url"] = json!("http://localhost:1/p");
+    t.admin.patch(&path, &json!({"config": elsewhere})).await.expect_problem(422, "secret_host_refused");
+
+    // The next start finds nothing to do.
+    t.advance(std::time::Duration::from_secs(60));
+    t.restart_with(|_| {}).await;
+    assert_eq!(t.admin.get(&path).await.expect(200), shown);
+}
+
+async fn the_secrets_of_sources_are_sealed_at_the_start_too(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let click = t.click().await;
+    let body = json!({
+        "name": "Network", "adapter": "macro-url",
+        "config": {"base_url": "https://network.example/", "method": "GET", "parameters": [], "custom": [],
+            "fields": {"click_id": "sub", "transaction_id": "tid"}},
+        "settings": {"guards": {"token": {"parameter": "key", "value": "first-token"}}},
+    });
+    let saved = t.admin.post("/api/v1/sources", &body).await.expect(201);
+    let mut older: Value = saved["settings"].clone();
+    older["guards"]["token"]["value"] = json!(NEEDLE);
+    let sql = format!("UPDATE sources SET settings = '{older}' WHERE name = 'Network'");
+    t.database.execute(&sql).await;
+    assert_eq!(in_the_clear(&t, "sources").await, 1);
+
+    t.restart_with(|_| {}).await;
+
+    assert_eq!(in_the_clear(&t, "sources").await, 0);
+    let path = url::Url::parse(&text(&saved, "url")).expect("an absolute URL").path().to_owned();
+    let report = async |key: &str| t.anonymous().get(&format!("{path}?sub={}&tid=1&key={key}", click.id)).await.status;
+    assert_eq!((report("first-token").await, report(NEEDLE).await), (401, 200));
+}
+
+async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {
+    let mut t = TestApp::start(db).await;
+    // Nothing says where this key may go: its postback can't be rendered.
+    let id = plant(&t, "no address").await;
+
+    t.restart_with(|_| {}).await;
+
+    assert_eq!(in_the_clear(&t, "postbacks").await, 1);
+    let repaired = json!({"config": {
+        "base_url": t.receiver.url("/p"), "method": "GET", "custom": [], "secrets": {"key": NEEDLE},
+        "parameters": [{"name": "key", "macro": "secret.key"}],
+    }});
+    t.admin.patch(&format!("/api/v1/postbacks/{id}"), &repaired).await.expect(200);
+    assert_eq!(in_the_clear(&t, "postbacks").await, 0);
+}
