@@ -80,15 +80,14 @@ impl Database {
             .busy_timeout(Duration::from_secs(10))
             .foreign_keys(true)
             .pragma("temp_store", "memory")
-            .pragma("cache_size", "-16384")
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(512)
             .disable_statement_logging();
+        // The writer needs its pages again and again; what readers miss, the file system has.
         let open = |readonly: bool, connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(30))
-                .connect_with(options.clone().read_only(readonly))
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).connect_with(
+                options.clone().read_only(readonly).pragma("cache_size", if readonly { "-4096" } else { "-16384" }),
+            )
         };
         let context =
             || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
