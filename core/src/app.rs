@@ -48,6 +48,8 @@ pub struct Parts {
     pub waiting_reports: Arc<Notify>,
     /// Wakes whoever releases earnings whose hold is over.
     pub releases: Arc<Notify>,
+    /// Wakes whoever sends messages.
+    pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
     pub clicks: ClickWriter,
@@ -137,6 +139,7 @@ impl App {
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
             releases,
+            waiting_mails: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),
             clicks: click_writer,
