@@ -46,6 +46,8 @@ pub struct Parts {
     pub inboxes: Inboxes,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
+    /// Wakes whoever sends messages.
+    pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
     pub clicks: ClickWriter,
@@ -128,6 +130,7 @@ impl App {
             catalog,
             inboxes,
             waiting_reports: Arc::new(Notify::new()),
+            waiting_mails: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),
             clicks: click_writer,

@@ -181,6 +181,7 @@ id!(ApplicationId, "app_", "an application");
 id!(UserId, "usr_", "a user");
 id!(CustomerId, "cus_", "a customer");
 id!(AuditId, "aud_", "an audit record");
+id!(MailId, "mai_", "a message");
 id!(SessionId, "ses_", "a session");
 id!(PostingId, "pst_", "a posting");
 id!(EarningId, "ern_", "an earning");

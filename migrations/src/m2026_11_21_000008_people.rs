@@ -25,7 +25,9 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        for table in ["audit", "customers", "throttles", "tokens", "sessions", "recovery_codes"] {
+        for table in
+            ["audit_outcomes", "audit", "customers", "mails", "throttles", "tokens", "sessions", "recovery_codes"]
+        {
             db.execute_unprepared(&format!("DROP TABLE {table}")).await?;
         }
         if manager.get_database_backend() == DbBackend::Postgres {
@@ -102,6 +104,18 @@ CREATE TABLE throttles (
 
 CREATE INDEX throttles_by_age ON throttles (last_at)
 
+CREATE TABLE mails (
+    id <id> PRIMARY KEY,
+    sealed text NOT NULL,
+    attempts <int> NOT NULL,
+    due_at <time> NOT NULL,
+    give_up_at <time> NOT NULL,
+    lease_until <time>,
+    claim <big>
+)
+
+CREATE INDEX mails_by_due ON mails (due_at)
+
 ALTER TABLE api_keys ADD COLUMN user_id <id> REFERENCES users (id)
 
 ALTER TABLE api_keys ADD COLUMN scopes text
@@ -134,10 +148,19 @@ CREATE TABLE audit (
     operation text NOT NULL,
     object text,
     fields text NOT NULL,
-    status <int> NOT NULL,
     address text,
     request_id text
 )
+
+CREATE TABLE audit_outcomes (
+    audit_id <id> PRIMARY KEY REFERENCES audit (id),
+    at <time> NOT NULL,
+    outcome text NOT NULL,
+    status <int>,
+    object text
+)
+
+CREATE INDEX audit_outcomes_by_object ON audit_outcomes (object, audit_id) WHERE object IS NOT NULL
 
 CREATE INDEX audit_by_actor ON audit (actor, id)
 
@@ -158,12 +181,20 @@ fn only_grows(backend: DbBackend) -> &'static [&'static str] {
              FOR EACH ROW EXECUTE FUNCTION audit_only_grows()",
             "CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON audit
              FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()",
+            "CREATE TRIGGER audit_outcomes_no_change BEFORE UPDATE OR DELETE ON audit_outcomes
+             FOR EACH ROW EXECUTE FUNCTION audit_only_grows()",
+            "CREATE TRIGGER audit_outcomes_no_truncate BEFORE TRUNCATE ON audit_outcomes
+             FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()",
         ]
     } else {
         &[
             "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END",
             "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END",
+            "CREATE TRIGGER audit_outcomes_no_update BEFORE UPDATE ON audit_outcomes
+             BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END",
+            "CREATE TRIGGER audit_outcomes_no_delete BEFORE DELETE ON audit_outcomes
              BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END",
         ]
     }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     every_change_is_recorded_with_who_and_what,
-    reading_failing_and_repeating_are_no_changes,
+    what_was_refused_or_repeated_says_so,
+    an_outcome_that_is_missing_is_unknown,
     it_holds_no_secret_and_nobodys_data,
     it_only_grows,
     it_is_found_by_actor_object_and_time,
@@ -36,7 +37,7 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     let (change, made) = (&found[0], &found[1]);
     assert_eq!(change["fields"], json!({"status": "suspended"}));
     assert_eq!(made["request_id"], "req-7");
-    assert_eq!(made["status"], 201);
+    assert_eq!((&made["status"], &made["outcome"]), (&json!(201), &json!("done")));
     assert_eq!(made["actor"], person.id.as_str());
     assert_eq!(made["user_id"], person.id.as_str());
     assert_eq!(made["role"], "admin");
@@ -62,21 +63,39 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     );
 }
 
-async fn reading_failing_and_repeating_are_no_changes(db: Database) {
+async fn what_was_refused_or_repeated_says_so(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"name": "Ada", "email": "ada@example.com"});
     for _ in 0..2 {
         t.admin.post_once("/api/v1/affiliates", "once", &body).await.expect(201);
+        t.tick();
     }
     t.admin.post("/api/v1/affiliates", &json!({"name": ""})).await.expect_problem(422, "invalid_field");
+    // Reading is no change, nor is what a stranger fails to do.
     t.admin.list("/api/v1/affiliates").await;
     t.sign_in("nobody@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
-    assert_eq!(log(&t, "").await.len(), 1);
+    let found = log(&t, "").await;
+    let outcomes: Vec<_> = found.iter().map(|it| (text(it, "outcome"), it["status"].as_u64().unwrap())).collect();
+    assert_eq!(outcomes, [("refused".into(), 422), ("repeated".into(), 201), ("done".into(), 201)]);
     // Bulk reports are their own record.
     let click = t.click().await;
     let before = log(&t, "").await.len();
     t.conversion(&click).send().await;
     assert_eq!(log(&t, "").await.len(), before);
+}
+
+async fn an_outcome_that_is_missing_is_unknown(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    // What a crash between the change and the end of its record leaves.
+    t.database.execute(&t.database.without_guards("audit_outcomes")).await;
+    t.database.execute("DELETE FROM audit_outcomes").await;
+    let found = log(&t, "").await;
+    assert_eq!(found.len(), 2, "the affiliate and its key");
+    assert!(found.iter().all(|it| it["outcome"] == "unknown" && it["status"].is_null()), "{found:?}");
+    let path = format!("/api/v1/affiliates/{}", affiliate.id);
+    t.admin.patch(&path, &json!({"status": "suspended"})).await.expect(200);
+    assert_eq!(log(&t, "?operation=change_affiliate").await[0]["outcome"], "done");
 }
 
 async fn it_holds_no_secret_and_nobodys_data(db: Database) {
@@ -100,7 +119,12 @@ async fn it_only_grows(db: Database) {
     t.affiliate().await;
     let before = log(&t, "").await;
     assert!(!before.is_empty());
-    for statement in ["UPDATE audit SET role = 'nobody'", "DELETE FROM audit"] {
+    for statement in [
+        "UPDATE audit SET role = 'nobody'",
+        "DELETE FROM audit",
+        "UPDATE audit_outcomes SET outcome = 'refused'",
+        "DELETE FROM audit_outcomes",
+    ] {
         assert!(!t.database.try_execute(statement).await, "{statement}");
     }
     assert_eq!(log(&t, "").await, before);

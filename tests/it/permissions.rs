@@ -53,6 +53,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "begin_second_factor",
             "confirm_second_factor",
             "remove_second_factor",
+            "renew_recovery_codes",
             "create_own_api_key",
             "list_own_api_keys",
             "revoke_own_api_key",

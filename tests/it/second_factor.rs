@@ -14,7 +14,9 @@ on_both_databases!(
     a_code_opens_once,
     a_recovery_code_opens_once,
     codes_are_not_guessed,
-    it_is_taken_away_with_both_factors
+    it_is_taken_away_with_both_factors,
+    recovery_codes_are_renewed_with_both_factors,
+    a_right_password_does_not_help_to_guess_the_code,
 );
 
 const PATH: &str = "/api/v1/auth/second-factor";
@@ -100,6 +102,48 @@ async fn codes_are_not_guessed(db: Database) {
     }
     assert!(refused >= 5, "{refused}");
     sign_in(&t, &person, &app.code(&t)).await.expect_problem(429, "too_many_attempts");
+}
+
+async fn recovery_codes_are_renewed_with_both_factors(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let path = format!("{PATH}/recovery-codes");
+    let renew = async |password: &str, code: &str| {
+        person.client.post(&path, &json!({"password": password, "code": code})).await
+    };
+    renew(PASSWORD, "000000").await.expect_problem(409, "no_second_factor");
+    let app = enrolled(&t, &person).await;
+    t.advance(Duration::from_secs(30));
+    renew("wrong", &app.code(&t)).await.expect_problem(422, "wrong_password");
+    renew(PASSWORD, "000000").await.expect_problem(422, "wrong_code");
+    // The app is gone: a recovery code will do.
+    let renewed = renew(PASSWORD, &app.recovery[0]).await.expect(200);
+    let codes: Vec<_> = renewed["recovery_codes"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert_eq!(codes.len(), 10);
+    assert!(codes.iter().all(|code| !app.recovery.iter().any(|old| old == code)));
+    sign_in(&t, &person, &app.recovery[1]).await.expect_problem(401, "sign_in_failed");
+    sign_in(&t, &person, codes[0]).await.expect(200);
+    let log = t.admin.list("/api/v1/audit?operation=renew_recovery_codes").await;
+    assert!(!json!(log).to_string().contains(codes[1]));
+    assert_eq!(log[0]["outcome"], "done");
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let key = t.admin.with_key(Some(&text(&key, "key")));
+    let body = json!({"password": PASSWORD, "code": codes[1]});
+    key.post(&path, &body).await.expect_problem(403, "needs_person");
+}
+
+async fn a_right_password_does_not_help_to_guess_the_code(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    t.advance(Duration::from_secs(3_600));
+    let path = format!("{PATH}/recovery-codes");
+    for _ in 0..5 {
+        let body = json!({"password": PASSWORD, "code": "000000"});
+        person.client.post(&path, &body).await.expect_problem(422, "wrong_code");
+    }
+    let body = json!({"password": PASSWORD, "code": app.code(&t)});
+    person.client.post(&path, &body).await.expect_problem(429, "too_many_attempts");
 }
 
 async fn it_is_taken_away_with_both_factors(db: Database) {

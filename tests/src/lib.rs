@@ -13,6 +13,7 @@ pub mod plugins;
 pub mod postgres;
 pub mod process;
 pub mod receiver;
+pub mod smtp;
 pub mod temp;
 pub mod wait;
 

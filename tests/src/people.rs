@@ -56,7 +56,8 @@ impl TestApp {
     /// The messages to an address, oldest first.
     pub fn mails_to(&self, email: &str) -> Vec<String> {
         let Ok(folder) = std::fs::read_dir(self.data_dir().join("mail")) else { return Vec::new() };
-        let mut paths: Vec<_> = folder.flatten().map(|entry| entry.path()).collect();
+        let paths = folder.flatten().map(|entry| entry.path());
+        let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == "eml")).collect();
         paths.sort();
         let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
         // Long lines are broken the way that mail breaks them; a reader of mail puts them together.

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::actor::Actor;
+use crate::domain::audit::Outcome;
 use crate::domain::permission::Role;
 use crate::services::audit::{self, Change};
 use crate::services::users::{self, Wanted};
@@ -45,16 +46,16 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     let actor = Actor::command_line();
     let name = args.name.unwrap_or_else(|| args.email.clone());
     let wanted = Wanted { email: args.email, name, role, affiliate_id: None };
-    let (user, link) = users::create(&app, actor, wanted).await?;
     let change = Change {
         operation: "create_user".to_owned(),
-        object: Some(user.id.to_string()),
+        object: None,
         body: serde_json::json!({"role": role}),
-        status: 201,
         address: None,
         request_id: None,
     };
-    audit::record(&app, actor, change).await?;
+    let asked = audit::ask(&app, actor, change).await?;
+    let (user, link) = users::create(&app, actor, wanted).await?;
+    audit::conclude(&app, asked, Outcome::Done, None, Some(user.id.to_string())).await?;
     println!("Made the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
     let db = app.db.clone();
     drop(app);

@@ -1,5 +1,6 @@
 //! The audit log: who changed what, and when. It holds no secret and nobody's personal data.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
@@ -23,14 +24,45 @@ pub struct Record {
     pub role: String,
     /// As the description of the API calls it: "reject_conversion".
     pub operation: String,
-    /// What was changed: an id, or a path.
+    /// What was to be changed: an id.
     pub object: Option<String>,
     /// What was asked for, see [`shown`].
     pub fields: Value,
-    pub status: u16,
     pub address: Option<String>,
     pub request_id: Option<String>,
+    /// `None` while it is under way, and for good if the process broke off: then nobody knows.
+    pub ending: Option<Ending>,
 }
+
+/// What came of a change.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    /// Of the answer.
+    pub status: Option<u16>,
+    /// The id of what was made.
+    pub object: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// Nothing was changed.
+    Refused,
+    /// The answer of an earlier request, once more; nothing was changed again.
+    Repeated,
+    /// Something broke on our side.
+    Failed,
+}
+
+text_enum!(Outcome {
+    Done => "done",
+    Refused => "refused",
+    Repeated => "repeated",
+    Failed => "failed",
+});
 
 /// The fields of a request as the log keeps them: secrets, free-form configurations and everything about a person
 /// are hidden, long text is cut off. What was changed stays visible, what it was changed to where that is harmless.

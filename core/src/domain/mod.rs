@@ -25,6 +25,7 @@ pub mod landing;
 pub mod lease;
 pub mod ledger;
 pub mod link;
+pub mod mail;
 pub mod masking;
 pub mod offer;
 pub mod pasted;

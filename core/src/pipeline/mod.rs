@@ -1,10 +1,11 @@
 //! Background work: apalis workers over our own tables.
 //!
-//! The tables `events`, `deliveries` and `inbound_requests` are the queues. What a worker takes it leases; what it loses comes
+//! The tables `events`, `deliveries`, `inbound_requests` and `mails` are the queues. What a worker takes it leases; what it loses comes
 //! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
 
 mod inbound;
 pub mod jobs;
+mod mail;
 mod release;
 mod reports;
 mod route;
@@ -37,6 +38,7 @@ impl Pipeline {
             storage::events::QUEUE.release_all(app.db.writer()).await?;
             storage::deliveries::QUEUE.release_all(app.db.writer()).await?;
             storage::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
+            storage::mails::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
             app.inboxes.set_open(true);
@@ -55,6 +57,10 @@ impl Pipeline {
             workers.spawn(forever("release", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || release::run(app.clone(), stopping.clone())
+            }));
+            workers.spawn(forever("mail", stopping.clone(), {
+                let (app, stopping) = (app.clone(), stopping.clone());
+                move || mail::run(app.clone(), stopping.clone())
             }));
             workers.spawn(forever("jobs", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());

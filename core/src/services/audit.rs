@@ -1,33 +1,77 @@
-//! The audit log: one record for each change that a person or a key makes.
+//! The audit log: a record for each change that a person or a key asks for, and what came of it.
+//!
+//! No crash loses one. Whoever is known is recorded before anything is changed ([`ask`]), and the outcome is added
+//! after it ([`conclude`]); an outcome that is missing is shown as unknown. Whoever becomes known by what they do, by
+//! a password or a link, is recorded in the transaction that does it ([`record`]).
 
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
-use crate::domain::audit::{Record, shown};
+use crate::domain::audit::{Ending, Outcome, Record, shown};
 use crate::ids::AuditId;
 use crate::storage;
 use crate::storage::audit::Filter;
 use crate::storage::page::{Page, PageRequest};
 
 use super::Error;
+use super::auth::Visitor;
 
-/// What was done, as the edge saw it.
+/// What is asked for, as the edge sees it.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub operation: String,
     pub object: Option<String>,
     /// The request as it came; hidden here.
     pub body: Value,
-    pub status: u16,
     pub address: Option<String>,
     pub request_id: Option<String>,
 }
 
-/// Durable when this returns.
-pub async fn record(app: &App, actor: Actor, change: Change) -> Result<(), Error> {
+impl Change {
+    /// Of somebody who becomes known by it.
+    pub fn by(visitor: &Visitor, operation: &str, object: Option<String>) -> Self {
+        Self {
+            operation: operation.to_owned(),
+            object,
+            body: Value::Null,
+            address: Some(visitor.address.to_string()),
+            request_id: visitor.request_id.clone(),
+        }
+    }
+}
+
+/// Durable when this returns. Nothing may be changed before.
+pub async fn ask(app: &App, actor: Actor, change: Change) -> Result<AuditId, Error> {
+    let asked = asked(app, actor, change);
+    storage::audit::insert(app.db.writer(), &asked).await?;
+    Ok(asked.id)
+}
+
+/// What came of it; `object` is the id of what was made, where the request could not name it yet.
+pub async fn conclude(
+    app: &App,
+    asked: AuditId,
+    outcome: Outcome,
+    status: Option<u16>,
+    object: Option<String>,
+) -> Result<(), Error> {
+    let ending = Ending { at: app.clock.now(), outcome, status, object };
+    Ok(storage::audit::conclude(app.db.writer(), asked, &ending).await?)
+}
+
+/// A change that is in the log if and only if it is made.
+pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: Change) -> Result<(), Error> {
+    let asked = asked(app, actor, change);
+    let ending = Ending { at: asked.at, outcome: Outcome::Done, status: None, object: None };
+    storage::audit::insert(tx, &asked).await?;
+    Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
+}
+
+fn asked(app: &App, actor: Actor, change: Change) -> Record {
     let now = app.clock.now();
-    let record = Record {
+    Record {
         id: AuditId::new(now),
         at: now,
         actor: name(actor),
@@ -36,11 +80,10 @@ pub async fn record(app: &App, actor: Actor, change: Change) -> Result<(), Error
         operation: change.operation,
         object: change.object,
         fields: shown(&change.body),
-        status: change.status,
         address: change.address,
         request_id: change.request_id,
-    };
-    Ok(storage::audit::insert(app.db.writer(), &record).await?)
+        ending: None,
+    }
 }
 
 /// A customer who came by a login link has no user: then it is the affiliate.

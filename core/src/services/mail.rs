@@ -1,17 +1,20 @@
 //! Mail: through SMTP, or into a folder while none is configured. A log line never holds an address.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use lettre::message::{Mailbox, header::ContentType};
+use lettre::transport::smtp::response::Category;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use serde::{Deserialize, Serialize};
 
-use crate::app::App;
 use crate::config::Settings;
+use crate::ids::MailId;
 
 /// What may be said, with its words embedded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Letter {
     Register,
     Known,
@@ -39,7 +42,7 @@ impl Letter {
     }
 
     /// Subject and text. Names are other people's words: they never reach a header.
-    fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
+    pub fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
         let (subject, text) = self.template().split_once("\n\n").expect("a letter has a subject and a text");
         let subject = subject.strip_prefix("Subject: ").expect("a letter begins with its subject");
         let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
@@ -52,9 +55,6 @@ pub enum Mailer {
     Smtp { transport: AsyncSmtpTransport<Tokio1Executor>, from: Box<Mailbox> },
     Folder { path: PathBuf, from: Box<Mailbox> },
 }
-
-/// Before it is given up. Whoever waits for the message can ask for it again.
-const TRIES: u32 = 4;
 
 impl Mailer {
     pub fn new(settings: &Settings, public_url: &str) -> anyhow::Result<Self> {
@@ -83,24 +83,29 @@ impl Mailer {
         })
     }
 
-    async fn post(&self, to: &str, subject: String, text: String) -> Result<(), String> {
+    /// Sends a message. Whoever gets it twice can tell by its Message-ID, which is made from `id`.
+    pub async fn send(&self, id: MailId, to: &str, subject: String, text: String) -> Result<(), NotSent> {
         let from = match self {
             Self::Smtp { from, .. } | Self::Folder { from, .. } => (**from).clone(),
         };
-        let to = to.parse().map_err(|_| "the address is not one that mail can be sent to".to_owned())?;
+        let to = to.parse().map_err(|_| NotSent::Ever("the address is not one that mail can be sent to".to_owned()))?;
+        let host = from.email.domain().to_owned();
         let message = Message::builder()
+            .message_id(Some(format!("<{id}@{host}>")))
             .from(from)
             .to(Mailbox::new(None, to))
             .subject(subject)
             .header(ContentType::TEXT_PLAIN)
             .body(text)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| NotSent::Ever(error.to_string()))?;
         match self {
-            Self::Smtp { transport, .. } => send(transport, message).await,
+            Self::Smtp { transport, .. } => transport.send(message).await.map(drop).map_err(reason),
             Self::Folder { path, .. } => {
-                let (folder, bytes) = (path.clone(), message.formatted());
-                let written = tokio::task::spawn_blocking(move || write(&folder, &bytes)).await;
-                let path = written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+                let (file, bytes) = (path.join(format!("{id}.eml")), message.formatted());
+                let written = tokio::task::spawn_blocking(move || write(&file, &bytes).map(|()| file)).await;
+                let path = written
+                    .map_err(|error| NotSent::Yet(error.to_string()))?
+                    .map_err(|error| NotSent::Yet(format!("{error:#}")))?;
                 tracing::info!(path = %path.display(), "No SMTP server is configured; the message was written to a file");
                 Ok(())
             }
@@ -108,45 +113,45 @@ impl Mailer {
     }
 }
 
-async fn send(transport: &AsyncSmtpTransport<Tokio1Executor>, message: Message) -> Result<(), String> {
-    let mut tries = 1;
-    loop {
-        let Err(error) = transport.send(message.clone()).await else { return Ok(()) };
-        if error.is_permanent() || tries == TRIES {
-            // What the server says may quote the address; its code does not.
-            let code = error.status().map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-            return Err(format!("the SMTP server did not take it ({code})"));
-        }
-        tokio::time::sleep(Duration::from_secs(1 << (2 * tries))).await;
-        tries += 1;
+/// Why a message was not sent.
+#[derive(Clone, Debug)]
+pub enum NotSent {
+    /// It may be tried again.
+    Yet(String),
+    /// This message to this address can't be sent.
+    Ever(String),
+}
+
+/// What the server says may quote the address; its code does not.
+fn reason(error: lettre::transport::smtp::Error) -> NotSent {
+    let Some(code) = error.status() else {
+        // Such as a connection that was refused, or a certificate that is not trusted.
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        return NotSent::Yet(format!("the mail server could not be spoken to{cause}"));
+    };
+    let text = format!("the mail server did not take it ({code})");
+    // 550 and its like are about the mailbox or the message. A wrong password of ours (535) is mended by the operator.
+    match error.is_permanent() && code.category == Category::MailSystem {
+        true => NotSent::Ever(text),
+        false => NotSent::Yet(text),
     }
 }
 
-fn write(folder: &std::path::Path, bytes: &[u8]) -> anyhow::Result<PathBuf> {
+/// A message that is written again replaces itself.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    crate::app::create_private_dir(folder)?;
-    let path =
-        folder.join(format!("{}.eml", crate::ids::encode(crate::ids::new_uuid(crate::clock::Clock::system().now()))));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    crate::app::create_private_dir(path.parent().expect("a file is in a folder"))?;
+    let unfinished = path.with_extension("part");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(bytes)?;
-    Ok(path)
+    file.sync_all()?;
+    Ok(std::fs::rename(&unfinished, path)?)
 }
 
 fn host_of(public_url: &str) -> String {
     let host = url::Url::parse(public_url).ok().and_then(|url| url.domain().map(str::to_owned));
     host.unwrap_or_else(|| "localhost".to_owned())
-}
-
-/// Sends a letter later, so that how long an answer takes does not tell whether there was something to send.
-pub fn post(app: &App, letter: Letter, to: &str, name: &str, link: &str) {
-    let (subject, text) = letter.written(name, &app.public_url, link);
-    let (app, to) = (app.clone(), to.to_owned());
-    tokio::spawn(async move {
-        if let Err(error) = app.mailer.post(&to, subject, text).await {
-            tracing::error!(?letter, error, "A message could not be sent");
-        }
-    });
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod inbox;
 pub mod links;
 pub mod mail;
 pub mod offers;
+pub mod outbox;
 pub mod passwords;
 pub mod payout_details;
 pub mod payout_methods;

@@ -64,13 +64,25 @@ impl SecretError {
 pub struct Vault {
     cipher: XChaCha20Poly1305,
     placeholders: Hmac<Sha256>,
+    signatures: Hmac<Sha256>,
 }
 
 impl Vault {
     pub fn new(key: [u8; 32]) -> Self {
         let mut placeholders = mac(&key);
         placeholders.update(b"placeholder\0");
-        Self { cipher: XChaCha20Poly1305::new(&key.into()), placeholders }
+        let mut signatures = mac(&key);
+        signatures.update(b"signature\0");
+        Self { cipher: XChaCha20Poly1305::new(&key.into()), placeholders, signatures }
+    }
+
+    /// Shows that we wrote `text` for this purpose; in hexadecimal.
+    pub fn sign(&self, purpose: &str, text: &str) -> String {
+        let mut signature = self.signatures.clone();
+        signature.update(purpose.as_bytes());
+        signature.update(b"\0");
+        signature.update(text.as_bytes());
+        signature.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Sealed for `holder` alone: copied to another, it does not open.

@@ -14,8 +14,8 @@ use crate::storage::tokens::Purpose;
 
 use super::auth::{AuthError, issue, password_page, registration};
 use super::error::is_taken;
-use super::mail::{self, Letter};
-use super::{Error, affiliates};
+use super::mail::Letter;
+use super::{Error, affiliates, outbox};
 
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -28,20 +28,30 @@ pub struct Wanted {
 
 /// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail.
 pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
-    let (user, link) = create(app, actor, wanted).await?;
-    mail::post(app, Letter::Invite, &user.email, &user.name, &link);
+    let tx = app.db.begin().await?;
+    let (user, link) = insert(app, &tx, actor, wanted).await?;
+    outbox::post(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
     Ok((user, link))
 }
 
-/// A user and the link with which to choose a password.
+/// A user and the link with which to choose a password; nobody is sent anything.
 pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+    let tx = app.db.begin().await?;
+    let made = insert(app, &tx, actor, wanted).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
     if !actor.role.may_manage(wanted.role) {
         return Err(AuthError::OwnersOnly.into());
     }
     match (wanted.role, wanted.affiliate_id) {
         (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
         (Role::Affiliate, Some(id)) => {
-            let found = storage::affiliates::find(app.db.reader(), id).await?;
+            let found = storage::affiliates::find(tx, id).await?;
             found.ok_or_else(|| Error::not_found("affiliate", id))?;
         }
         (_, Some(_)) => return Err(Error::invalid("/affiliate_id", "only the role affiliate belongs to one")),
@@ -61,14 +71,12 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, St
         created_at: now,
         updated_at: now,
     };
-    let tx = app.db.begin().await?;
-    storage::users::insert(&tx, &user).await.map_err(|error| match is_taken(&error) {
+    storage::users::insert(tx, &user).await.map_err(|error| match is_taken(&error) {
         true => Error::Taken { what: "the e-mail address", value: user.email.clone() },
         false => error.into(),
     })?;
     let purpose = Purpose::SetPassword { user: user.id, invited: true };
-    let token = issue(app, &tx, &purpose, registration::INVITE).await?;
-    tx.commit().await?;
+    let token = issue(app, tx, &purpose, registration::INVITE).await?;
     Ok((user, password_page(app, &token)))
 }
 
@@ -142,9 +150,10 @@ pub async fn approve(app: &App, id: UserId) -> Result<User, Error> {
     user.status = UserStatus::Active;
     user.updated_at = now;
     storage::users::save(&tx, &user).await?;
+    outbox::post(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.people_changed();
-    mail::post(app, Letter::Approved, &user.email, &user.name, "");
     Ok(user)
 }
 

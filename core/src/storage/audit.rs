@@ -1,12 +1,16 @@
 //! Queries of the audit log: add and read. The database itself refuses to change or delete its rows.
 
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Query, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::audit::Record;
-use crate::ids::{UserId, floor_uuid};
+use crate::domain::audit::{Ending, Outcome, Record};
+use crate::ids::{AuditId, UserId, floor_uuid};
 
 use super::entities::audit::{Column, Entity, Model};
+use super::entities::audit_outcomes;
 use super::page::{self, Page, PageRequest};
 
 #[derive(Clone, Debug, Default)]
@@ -34,9 +38,9 @@ impl TryFrom<Model> for Record {
             role: row.role,
             operation: row.operation,
             object: row.object,
-            status: row.status as u16,
             address: row.address,
             request_id: row.request_id,
+            ending: None,
         })
     }
 }
@@ -52,21 +56,40 @@ pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), Db
         operation: it.operation,
         object: it.object,
         fields: it.fields.to_string(),
-        status: i32::from(it.status),
         address: it.address,
         request_id: it.request_id,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
+pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending) -> Result<(), DbErr> {
+    let row = audit_outcomes::Model {
+        audit_id: asked,
+        at: ending.at,
+        outcome: ending.outcome.to_string(),
+        status: ending.status.map(i32::from),
+        object: ending.object.clone(),
+    };
+    audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Record>, DbErr> {
     let mut select = Entity::find();
-    for (column, wanted) in
-        [(Column::Actor, filter.actor), (Column::Operation, filter.operation), (Column::Object, filter.object)]
-    {
+    for (column, wanted) in [(Column::Actor, filter.actor), (Column::Operation, filter.operation)] {
         if let Some(wanted) = wanted {
             select = select.filter(column.eq(wanted));
         }
+    }
+    if let Some(object) = filter.object {
+        // What was made is named by its outcome.
+        let mut named =
+            Query::select().column(Column::Id).from(Entity).and_where(Column::Object.eq(&object)).to_owned();
+        let made = Query::select()
+            .column(audit_outcomes::Column::AuditId)
+            .from(audit_outcomes::Entity)
+            .and_where(audit_outcomes::Column::Object.eq(&object))
+            .to_owned();
+        select = select.filter(Column::Id.in_subquery(named.union(UnionType::Distinct, made).to_owned()));
     }
     if let Some(user) = filter.user_id {
         select = select.filter(Column::UserId.eq(user));
@@ -78,5 +101,26 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(until) = filter.until {
         select = select.filter(Column::Id.lt(floor_uuid(until)));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Record::try_from)
+    let mut page = page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Record::try_from)?;
+    let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
+    let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
+    let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();
+    for record in &mut page.items {
+        record.ending = outcomes.remove(&record.id).map(Ending::try_from).transpose()?;
+    }
+    Ok(page)
+}
+
+impl TryFrom<audit_outcomes::Model> for Ending {
+    type Error = DbErr;
+
+    fn try_from(row: audit_outcomes::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            outcome: Outcome::from_word(&row.outcome)
+                .ok_or_else(|| super::corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,
+            at: row.at,
+            status: row.status.map(|status| status as u16),
+            object: row.object,
+        })
+    }
 }

@@ -27,6 +27,7 @@ pub mod idempotency;
 pub mod inbound_requests;
 pub mod ledger;
 pub mod links;
+pub mod mails;
 pub mod offers;
 pub mod page;
 pub mod payout_details;

@@ -1,5 +1,5 @@
-//! Every change goes into the audit log here, around the handler and before the answer is sent, so that no handler
-//! can forget it.
+//! Every change goes into the audit log here: that it is asked for before the handler runs, what came of it before the
+//! answer is sent. So no handler can forget it, and no crash can lose it.
 //!
 //! What programs report in bulk is not in it row by row: the conversion with its events, and the raw request of a
 //! source, are that record themselves.
@@ -13,10 +13,11 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::audit::Outcome;
 use crate::services::audit::{self, Change};
 
-use super::access::Operation;
-use super::auth;
+use super::access::{Needs, Operation};
+use super::auth::{self, RequestId};
 use super::errors::Problem;
 use super::router::{BODY_LIMIT, internal_error};
 
@@ -31,7 +32,7 @@ pub fn is_recorded(method: &Method, operation: &str) -> bool {
 
 /// Runs the handler in a task of its own: a caller who hangs up must not get around the log.
 pub async fn record(app: App, operation: &Operation, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let is_json =
         parts.headers.get(header::CONTENT_TYPE).is_none_or(|it| it.to_str().is_ok_and(|it| it.contains("json")));
     let mut sent = Value::Null;
@@ -47,19 +48,18 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
         body
     };
     let request_id = request_id(&parts.headers, &app);
+    parts.extensions.insert(RequestId(request_id.clone()));
     let visitor = auth::visitor(&parts.headers, &parts.extensions, &app);
-    let caller = parts.extensions.get::<Actor>().copied();
-    let change = Change {
-        operation: operation.id.clone(),
-        object: operation.object_in(parts.uri.path()),
-        body: sent,
-        status: 0,
-        address: Some(visitor.address.to_string()),
-        request_id: Some(request_id.clone()),
-    };
+    let object = operation.object_in(parts.uri.path());
+    let change = Change { body: sent, ..Change::by(&visitor, &operation.id, object) };
+    // Whoever is not known yet is recorded by what makes them known, in its transaction.
+    let caller = parts.extensions.get::<Actor>().copied().filter(|_| operation.needs != Needs::Nothing);
     let work = tokio::spawn(async move {
-        let response = next.run(Request::from_parts(parts, body)).await;
-        let mut response = conclude(&app, caller, change, response).await;
+        let request = Request::from_parts(parts, body);
+        let mut response = match caller {
+            Some(actor) => recorded(&app, actor, change, request, next).await,
+            None => next.run(request).await,
+        };
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -68,25 +68,25 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     work.await.unwrap_or_else(|_| internal_error())
 }
 
-async fn conclude(app: &App, caller: Option<Actor>, mut change: Change, response: Response) -> Response {
-    let status = response.status();
-    // Whoever signs in is known by the answer.
-    let actor = response.extensions().get::<Actor>().copied().or(caller);
-    let changed = status.is_success() || status.is_redirection();
-    let repeated = response.headers().contains_key("idempotency-replayed");
-    let (Some(actor), true, false) = (actor, changed, repeated) else { return response };
-    let (parts, body) = response.into_parts();
+async fn recorded(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
+    let (operation, named) = (change.operation.clone(), change.object.is_some());
+    let asked = match audit::ask(app, actor, change).await {
+        Ok(asked) => asked,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let (parts, body) = next.run(request).await.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    if change.object.is_none() {
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        change.object = answer["id"].as_str().map(str::to_owned);
-    }
-    change.status = status.as_u16();
-    let operation = change.operation.clone();
-    if let Err(error) = audit::record(app, actor, change).await {
-        tracing::error!(operation, %error, "A change is not in the audit log");
-        let detail = "the change was made, but could not be written into the audit log; tell the operator";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_audited", detail).into_response();
+    let outcome = match parts.status {
+        status if status.is_server_error() => Outcome::Failed,
+        status if status.is_client_error() => Outcome::Refused,
+        _ if parts.headers.contains_key("idempotency-replayed") => Outcome::Repeated,
+        _ => Outcome::Done,
+    };
+    let answer: Value = if named { Value::Null } else { serde_json::from_slice(&body).unwrap_or_default() };
+    let made = answer["id"].as_str().map(str::to_owned);
+    if let Err(error) = audit::conclude(app, asked, outcome, Some(parts.status.as_u16()), made).await {
+        // The log has the change, and says that its outcome is unknown.
+        tracing::error!(operation, audit.id = %asked, %error, "The outcome of a change is not in the audit log");
     }
     Response::from_parts(parts, Body::from(body))
 }

@@ -2,17 +2,20 @@
 //! handler runs.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
+use axum::response::AppendHeaders;
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
 use crate::domain::session;
 use crate::ids::{SessionId, UserId};
-use crate::services::auth::{AuthError, Visitor, sessions};
+use crate::services::auth::sign_in::Entered;
+use crate::services::auth::{AuthError, Visitor, known_device, sessions};
 use crate::services::{Error, api_keys};
 
 use super::errors::Problem;
@@ -59,11 +62,17 @@ impl FromRequestParts<App> for From {
     }
 }
 
+/// What the caller finds its request again by.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visitor {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let peer = peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Visitor { address: client::address(peer, headers, &app.settings.trusted_proxies), user_agent }
+    let address = client::address(peer, headers, &app.settings.trusted_proxies);
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone());
+    Visitor { address, user_agent, request_id, device: value_of(headers, device_cookie_name(app)) }
 }
 
 /// A key when there is one, and only else a cookie: what a browser adds by itself never decides over what was sent.
@@ -117,25 +126,52 @@ fn cookie_name(app: &App) -> &'static str {
     if is_https(app) { "__Host-postrider_session" } else { "postrider_session" }
 }
 
+fn device_cookie_name(app: &App) -> &'static str {
+    if is_https(app) { "__Host-postrider_device" } else { "postrider_device" }
+}
+
 fn is_https(app: &App) -> bool {
     app.public_url.starts_with("https://")
 }
 
 pub fn cookie(headers: &HeaderMap, app: &App) -> Option<String> {
+    value_of(headers, cookie_name(app))
+}
+
+fn value_of(headers: &HeaderMap, cookie: &str) -> Option<String> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(';'));
-    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == cookie_name(app));
+    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == cookie);
     values.next().map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
 }
 
+/// Of whoever signed in with a password: the session, and that this browser is theirs.
+pub fn cookies(app: &App, entered: &Entered) -> AppendHeaders<[(HeaderName, HeaderValue); 2]> {
+    AppendHeaders([(SET_COOKIE, set_cookie(app, &entered.secret)), (SET_COOKIE, set_device(app, &entered.device))])
+}
+
 pub fn set_cookie(app: &App, secret: &str) -> HeaderValue {
-    let secure = if is_https(app) { "; Secure" } else { "" };
-    let age = session::ABSOLUTE.as_secs();
-    let text = format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", cookie_name(app));
-    HeaderValue::from_str(&text).expect("hexadecimal digits are fit for a header")
+    written(app, cookie_name(app), secret, session::ABSOLUTE)
+}
+
+pub fn set_device(app: &App, device: &str) -> HeaderValue {
+    written(app, device_cookie_name(app), device, known_device::REMEMBERED)
 }
 
 pub fn clear_cookie(app: &App) -> HeaderValue {
+    written(app, cookie_name(app), "", Duration::ZERO)
+}
+
+fn written(app: &App, name: &str, value: &str, age: Duration) -> HeaderValue {
     let secure = if is_https(app) { "; Secure" } else { "" };
-    let text = format!("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{secure}", cookie_name(app));
-    HeaderValue::from_str(&text).expect("it is plain ASCII")
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", age.as_secs());
+    HeaderValue::from_str(&text).expect("hexadecimal digits are fit for a header")
+}
+
+/// Whoever was signed in with this browser is not any more.
+pub async fn leave(app: &App, headers: &HeaderMap) {
+    if let Ok(Actor { proof: Proof::Session { id, .. }, .. }) = authenticate(&Method::GET, headers, app).await
+        && let Err(error) = sessions::revoke(app, id, None).await
+    {
+        tracing::warn!(session.id = %id, %error, "The session before this one could not be ended");
+    }
 }

@@ -69,6 +69,20 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
+    /// The same, where another status says more.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { status: status.as_u16(), title, ..self }
+    }
+
+    pub fn errors(&self) -> &[FieldIssue] {
+        &self.errors
+    }
+
+    pub fn retry_after_secs(&self) -> Option<u32> {
+        self.retry_after_secs
+    }
+
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).expect("made from a status code")
     }

@@ -9,7 +9,6 @@ pub mod extract;
 pub mod health;
 pub mod idempotency;
 pub mod inbound;
-pub mod login;
 pub mod openapi;
 pub mod pages;
 pub mod router;

@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,7 +21,8 @@ use super::api::{
     postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
-use super::{health, idempotency, inbound, login, openapi, pages, tracking};
+use super::pages::{self, login_link, password, registration, sign_in};
+use super::{health, idempotency, inbound, openapi, tracking};
 
 /// The largest body of a request.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -124,6 +125,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(auth::account::revoke_session))
         .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
         .routes(routes!(auth::second_factor::confirm_second_factor))
+        .routes(routes!(auth::second_factor::renew_recovery_codes))
         .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
         .routes(routes!(api_keys::revoke_own_api_key))
         .routes(routes!(audit::list_audit))
@@ -150,7 +152,15 @@ pub fn router(app: App) -> Router {
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
         // Customers, from the operator's own pages
-        .route("/login/{token}", get(login::look).post(login::confirm))
+        .route("/login/{token}", get(login_link::look).post(login_link::confirm))
+        // People
+        .route("/", get(sign_in::home))
+        .route("/login", get(sign_in::look).post(sign_in::sign_in))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/forgot-password", get(password::look).post(password::ask))
+        .route("/set-password/{token}", get(password::look_at_link).post(password::set))
+        .route("/register", get(registration::look).post(registration::register))
+        .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs

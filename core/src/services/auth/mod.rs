@@ -1,5 +1,7 @@
 //! Signing in and staying signed in: passwords, second factors, sessions, one-time links, and how often one may try.
 
+pub mod asked;
+pub mod known_device;
 pub mod own;
 pub mod registration;
 pub mod second_factor;
@@ -24,6 +26,9 @@ use super::Error;
 pub struct Visitor {
     pub address: IpAddr,
     pub user_agent: Option<String>,
+    pub request_id: Option<String>,
+    /// The cookie of a known device, if there is one.
+    pub device: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,23 +1,22 @@
 //! What people change about their own accounts: password and e-mail address.
 
-use std::time::Duration;
-
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
+use crate::domain::actor::{Actor, Proof};
 use crate::domain::api_key;
 use crate::domain::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
 use crate::ids::{SessionId, UserId};
+use crate::services::audit::{self, Change};
 use crate::services::error::is_taken;
-use crate::services::mail::{self, Letter};
-use crate::services::{Error, FieldIssue};
+use crate::services::mail::Letter;
+use crate::services::{Error, FieldIssue, outbox};
 use crate::storage;
 use crate::storage::tokens::Purpose;
 
+use super::asked::Asked;
 use super::throttling::{self, Attempt};
-use super::{AuthError, issue, sessions};
-
-const CONFIRM_EMAIL: Duration = Duration::from_secs(24 * 3_600);
+use super::{AuthError, Visitor, sessions};
 
 pub(super) async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<User, Error> {
     storage::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
@@ -29,6 +28,13 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
 
 /// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in.
 pub(super) async fn with_password(app: &App, id: UserId, password: String) -> Result<User, Error> {
+    let (user, attempt) = check_password_of(app, id, password).await?;
+    throttling::succeeded(app, &attempt).await?;
+    Ok(user)
+}
+
+/// The same, while the attempt has not succeeded yet: more is to be checked.
+pub(super) async fn check_password_of(app: &App, id: UserId, password: String) -> Result<(User, Attempt), Error> {
     let user = get(app, id).await?;
     let attempt = Attempt::of_own_password(&user.email);
     throttling::begin(app, &attempt).await?;
@@ -36,8 +42,7 @@ pub(super) async fn with_password(app: &App, id: UserId, password: String) -> Re
     if !app.passwords.verify(password, user.password_hash.clone()).await? {
         return Err(AuthError::WrongPassword.into());
     }
-    throttling::succeeded(app, &attempt).await?;
-    Ok(user)
+    Ok((user, attempt))
 }
 
 pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {
@@ -66,32 +71,38 @@ pub async fn change_password(
     storage::users::save(&tx, &user).await?;
     storage::tokens::revoke_of(&tx, id, now).await?;
     storage::sessions::revoke_all(&tx, id, Some(session), now).await?;
+    outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.people_changed();
-    mail::post(app, Letter::PasswordChanged, &user.email, &user.name, "");
     Ok(())
 }
 
 /// Sends a link to the new address; until it is followed, nothing changes. Says the same when the address is taken.
 pub async fn ask_for_email(app: &App, id: UserId, password: String, email: &str) -> Result<(), Error> {
-    let user = with_password(app, id, password).await?;
-    let email = normal_email(email);
-    if throttling::begin(app, &Attempt::of_mailbox(&email)).await.is_err() {
-        return Ok(());
+    with_password(app, id, password).await?;
+    outbox::ask(app, Asked::NewEmail { user: id, email: normal_email(email) }).await
+}
+
+/// The address that a link confirms. Asking does not use it up.
+pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
+    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+        Some(Purpose::ConfirmEmail { email, .. }) => Ok(email),
+        _ => Err(AuthError::LinkUsed.into()),
     }
-    if storage::users::find_by_email(app.db.reader(), &email).await?.is_some() {
-        mail::post(app, Letter::Known, &email, &user.name, "");
-        return Ok(());
+}
+
+/// Who they are is known by their link.
+pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
+    match Actor::new(Proof::Link { user: user.id }, user.role, user.affiliate_id) {
+        Some(actor) => audit::record(app, tx, actor, change).await,
+        // A registration that waits for its approval is nobody yet.
+        None => Ok(()),
     }
-    let purpose = Purpose::ConfirmEmail { user: id, email: email.clone() };
-    let token = issue(app, app.db.writer(), &purpose, CONFIRM_EMAIL).await?;
-    let link = format!("{}/confirm-email/{token}", app.public_url);
-    mail::post(app, Letter::ConfirmEmail, &email, &user.name, &link);
-    Ok(())
 }
 
 /// The link of [`ask_for_email`] was followed. Returns the user as it is now.
-pub async fn confirm_email(app: &App, token: &str) -> Result<User, Error> {
+pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<User, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let taken = storage::tokens::take(&tx, &api_key::hash(token), now).await?;
@@ -105,9 +116,11 @@ pub async fn confirm_email(app: &App, token: &str) -> Result<User, Error> {
     })?;
     // A link that went to the former mailbox must not open the account any more.
     storage::tokens::revoke_of(&tx, id, now).await?;
+    record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
+    outbox::post(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.people_changed();
-    mail::post(app, Letter::EmailChanged, &former, &user.name, "");
     Ok(user)
 }
 

@@ -9,17 +9,17 @@ use crate::domain::api_key;
 use crate::domain::permission::Role;
 use crate::domain::user::{User, UserStatus, normal_email};
 use crate::ids::UserId;
+use crate::services::audit::Change;
 use crate::services::error::is_taken;
-use crate::services::mail::{self, Letter};
-use crate::services::{Error, affiliates};
+use crate::services::mail::Letter;
+use crate::services::{Error, affiliates, outbox};
 use crate::storage;
 use crate::storage::tokens::Purpose;
 
+use super::asked::Asked;
 use super::throttling::{self, Attempt};
-use super::{AuthError, Visitor, issue, own, password_page};
+use super::{AuthError, Visitor, own};
 
-const REGISTER: Duration = Duration::from_secs(24 * 3_600);
-const RESET: Duration = Duration::from_secs(3_600);
 pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Sends a link with which to confirm the address and choose a password. There is no account before.
@@ -28,48 +28,22 @@ pub async fn register(app: &App, visitor: &Visitor, name: String, email: &str) -
         return Err(AuthError::RegistrationClosed.into());
     }
     throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
-    let email = normal_email(email);
-    later(app, async move |app| {
-        throttling::begin(&app, &Attempt::of_mailbox(&email)).await?;
-        if storage::users::find_by_email(app.db.reader(), &email).await?.is_some() {
-            mail::post(&app, Letter::Known, &email, &name, "");
-            return Ok(());
-        }
-        let purpose = Purpose::Register { name: name.clone(), email: email.clone() };
-        let token = issue(&app, app.db.writer(), &purpose, REGISTER).await?;
-        mail::post(&app, Letter::Register, &email, &name, &password_page(&app, &token));
-        Ok(())
-    });
-    Ok(())
+    outbox::ask(app, Asked::Registration { name, email: normal_email(email) }).await
 }
 
 /// Sends a link with which to choose a new password, if there is such an account.
 pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Error> {
     throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
-    let email = normal_email(email);
-    later(app, async move |app| {
-        let Some(user) = storage::users::find_by_email(app.db.reader(), &email).await? else { return Ok(()) };
-        if user.status == UserStatus::Disabled {
-            return Ok(());
-        }
-        throttling::begin(&app, &Attempt::of_mailbox(&email)).await?;
-        let purpose = Purpose::SetPassword { user: user.id, invited: false };
-        let token = issue(&app, app.db.writer(), &purpose, RESET).await?;
-        mail::post(&app, Letter::Reset, &user.email, &user.name, &password_page(&app, &token));
-        Ok(())
-    });
-    Ok(())
+    outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
 }
 
-/// After the answer, so that neither its words nor its time depend on what is found.
-fn later<F: Future<Output = Result<(), Error>> + Send + 'static>(app: &App, work: impl FnOnce(App) -> F) {
-    let work = work(app.clone());
-    tokio::spawn(async move {
-        match work.await {
-            Ok(()) | Err(Error::Auth(AuthError::TooManyAttempts { .. })) => {}
-            Err(error) => tracing::error!(%error, "A message that somebody asked for could not be prepared"),
-        }
-    });
+/// Whose password a link would set. Asking does not use it up.
+pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
+    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+        Some(Purpose::Register { email, .. }) => Ok(email),
+        Some(Purpose::SetPassword { user, .. }) => Ok(own::get(app, user).await?.email),
+        _ => Err(AuthError::LinkUsed.into()),
+    }
 }
 
 /// Uses up the link of a registration, an invitation or a reset. Signs out everywhere. Returns the user.
@@ -78,13 +52,7 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
     let attempt = Attempt::of_address(visitor.address);
     throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
-    let now = app.clock.now();
-    let purpose = storage::tokens::find(app.db.reader(), &hash, now).await?.ok_or(AuthError::LinkUsed)?;
-    let email = match &purpose {
-        Purpose::Register { email, .. } => email.clone(),
-        Purpose::SetPassword { user, .. } => own::get(app, *user).await?.email,
-        Purpose::SignIn { .. } | Purpose::ConfirmEmail { .. } => return Err(AuthError::LinkUsed.into()),
-    };
+    let email = email_of_link(app, token).await?;
     own::check_password("/password", &password, &email)?;
     let password_hash = app.passwords.hash(password).await?;
 
@@ -129,13 +97,15 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
             storage::tokens::revoke_of(&tx, id, now).await?;
             storage::sessions::revoke_all(&tx, id, None, now).await?;
             if !invited {
-                mail::post(app, Letter::PasswordChanged, &user.email, &user.name, "");
+                outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
             }
             user
         }
         Purpose::SignIn { .. } | Purpose::ConfirmEmail { .. } => return Err(AuthError::LinkUsed.into()),
     };
+    own::record(app, &tx, &user, Change::by(visitor, "set_password", None)).await?;
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.people_changed();
     throttling::succeeded(app, &attempt).await?;
     Ok(user)

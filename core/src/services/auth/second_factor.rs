@@ -1,5 +1,7 @@
 //! The second factor: an authenticator app's codes, each good once, and recovery codes for when the app is gone.
 
+use sea_orm::ConnectionTrait;
+
 use crate::app::App;
 use crate::domain::user::User;
 use crate::domain::{api_key, totp};
@@ -7,7 +9,7 @@ use crate::ids::UserId;
 use crate::services::Error;
 use crate::storage;
 
-use super::{AuthError, own};
+use super::{AuthError, own, throttling};
 
 /// Whether this is a code of the app or a recovery code, used for the first time.
 pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
@@ -63,9 +65,7 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     if !storage::users::use_step(&tx, id, step).await? {
         return Err(AuthError::WrongCode.into());
     }
-    let codes = totp::recovery_codes(rand::random());
-    let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
-    storage::users::replace_recovery_codes(&tx, id, &hashes).await?;
+    let codes = new_recovery_codes(&tx, id).await?;
     user.totp_secret = Some(sealed);
     user.updated_at = now;
     storage::users::save(&tx, &user).await?;
@@ -73,15 +73,43 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     Ok(codes)
 }
 
-/// Takes it away; needs both factors once more.
-pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
-    let user = own::with_password(app, id, password).await?;
+/// The ones before are worth nothing any more.
+async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec<String>, Error> {
+    let codes = totp::recovery_codes(rand::random());
+    let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
+    storage::users::replace_recovery_codes(tx, id, &hashes).await?;
+    Ok(codes)
+}
+
+/// Makes new recovery codes, which are shown once; needs both factors once more, or a stolen password and session
+/// would be enough to get around the second one for good.
+pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code: &str) -> Result<Vec<String>, Error> {
+    with_both(app, id, password, code).await?;
+    let tx = app.db.begin().await?;
+    let user = own::lock(&tx, id).await?;
+    if !user.has_second_factor() {
+        return Err(AuthError::NoSecondFactor.into());
+    }
+    let codes = new_recovery_codes(&tx, id).await?;
+    tx.commit().await?;
+    Ok(codes)
+}
+
+/// A right password gives no attempt back while the code is still to be guessed.
+async fn with_both(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
+    let (user, attempt) = own::check_password_of(app, id, password).await?;
     if !user.has_second_factor() {
         return Err(AuthError::NoSecondFactor.into());
     }
     if !check(app, &user, code).await? {
         return Err(AuthError::WrongCode.into());
     }
+    throttling::succeeded(app, &attempt).await
+}
+
+/// Takes it away; needs both factors once more.
+pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
+    with_both(app, id, password, code).await?;
     let tx = app.db.begin().await?;
     let mut user = own::lock(&tx, id).await?;
     user.totp_secret = None;

@@ -1,5 +1,7 @@
 //! Sessions: begun at sign-in with an id that nobody knew before, looked up by hash, ended by hand or by time.
 
+use sea_orm::ConnectionTrait;
+
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
 use crate::domain::api_key;
@@ -29,7 +31,12 @@ pub enum Whose<'a> {
 }
 
 /// A new session; the cookie's secret is in the answer and nowhere else.
-pub async fn begin(app: &App, whose: Whose<'_>, visitor: &Visitor) -> Result<(String, SignedIn), Error> {
+pub async fn begin(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    whose: Whose<'_>,
+    visitor: &Visitor,
+) -> Result<(String, SignedIn), Error> {
     let now = app.clock.now();
     let secret = api_key::token(rand::random());
     let (user, affiliate_id) = match whose {
@@ -49,7 +56,7 @@ pub async fn begin(app: &App, whose: Whose<'_>, visitor: &Visitor) -> Result<(St
         revoked_at: None,
     };
     let actor = actor(&session, user).ok_or(super::AuthError::Disabled)?;
-    storage::sessions::insert(app.db.writer(), &session).await?;
+    storage::sessions::insert(tx, &session).await?;
     Ok((secret, SignedIn { session, actor }))
 }
 

@@ -8,21 +8,26 @@ use crate::domain::throttle::Kind;
 use crate::services::Error;
 use crate::storage;
 
-use super::AuthError;
+use super::{AuthError, Visitor, known_device};
 
 /// What an attempt counts for.
 #[derive(Clone, Debug)]
 pub struct Attempt(Vec<(Kind, String)>);
 
 impl Attempt {
-    /// To sign in as somebody. The address is kept as a hash: this table is not a list of who tried.
-    pub fn of_account(email: &str, address: IpAddr) -> Self {
-        Self(vec![(Kind::Account, Kind::Account.subject(&api_key::hash(email))), from(address)])
+    /// To sign in as somebody. The address is kept as a hash: this table is not a list of who tried. A browser that
+    /// signed in to the account before is counted by itself, whatever others try, also from its own network.
+    pub fn of_account(app: &App, email: &str, visitor: &Visitor) -> Self {
+        let account = api_key::hash(email);
+        match known_device::nonce(app, visitor, email) {
+            Some(nonce) => Self(vec![account_subject(&format!("{account}:{}", api_key::hash(nonce)))]),
+            None => Self(vec![account_subject(&account), from(visitor.address)]),
+        }
     }
 
     /// By somebody who is signed in already: strangers must not be able to keep them from it.
     pub fn of_own_password(email: &str) -> Self {
-        Self(vec![(Kind::Account, Kind::Account.subject(&format!("{}:own", api_key::hash(email))))])
+        Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }
 
     pub fn of_address(address: IpAddr) -> Self {
@@ -32,6 +37,10 @@ impl Attempt {
     pub fn of_mailbox(email: &str) -> Self {
         Self(vec![(Kind::Mail, Kind::Mail.subject(&api_key::hash(email)))])
     }
+}
+
+fn account_subject(of: &str) -> (Kind, String) {
+    (Kind::Account, Kind::Account.subject(of))
 }
 
 /// Whoever has an IPv6 address has its whole /64.

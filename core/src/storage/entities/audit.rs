@@ -17,7 +17,6 @@ pub struct Model {
     pub operation: String,
     pub object: Option<String>,
     pub fields: String,
-    pub status: i32,
     pub address: Option<String>,
     pub request_id: Option<String>,
 }

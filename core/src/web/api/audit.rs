@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::audit::Record;
+use crate::domain::audit::{Outcome, Record};
 use crate::ids::{AuditId, UserId};
 use crate::services::audit;
 use crate::storage::audit::Filter;
@@ -27,29 +27,57 @@ pub struct AuditOut {
     role: String,
     #[schema(example = "reject_conversion")]
     operation: String,
-    /// What was changed.
+    /// What was changed or made.
     object: Option<String>,
     /// What was asked for; secrets and personal data are hidden.
     #[schema(value_type = Object)]
     fields: serde_json::Value,
-    /// The status of the answer.
-    status: u16,
+    outcome: OutcomeOut,
+    /// The status of the answer, where one is known.
+    status: Option<u16>,
     address: Option<String>,
     request_id: Option<String>,
+}
+
+/// What came of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OutcomeOut {
+    Done,
+    /// Nothing was changed.
+    Refused,
+    /// The answer of an earlier request with the same Idempotency-Key; nothing was changed again.
+    Repeated,
+    /// Something broke on our side.
+    Failed,
+    /// It is under way, or the server broke off; look at the object itself.
+    Unknown,
+}
+
+impl From<Outcome> for OutcomeOut {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::Done,
+            Outcome::Refused => Self::Refused,
+            Outcome::Repeated => Self::Repeated,
+            Outcome::Failed => Self::Failed,
+        }
+    }
 }
 
 impl From<Record> for AuditOut {
     fn from(it: Record) -> Self {
         Self {
+            outcome: it.ending.as_ref().map_or(OutcomeOut::Unknown, |ending| ending.outcome.into()),
+            status: it.ending.as_ref().and_then(|ending| ending.status),
+            object: it.object.or(it.ending.and_then(|ending| ending.object)),
             id: it.id,
             at: it.at,
             actor: it.actor,
             user_id: it.user_id,
             role: it.role,
             operation: it.operation,
-            object: it.object,
             fields: it.fields,
-            status: it.status,
             address: it.address,
             request_id: it.request_id,
         }
@@ -72,7 +100,7 @@ pub struct AuditFilter {
     until: Option<Timestamp>,
 }
 
-/// List what was changed by whom, newest first. The log only grows. Reports in bulk (conversions, events, what
+/// List what was to be changed by whom, newest first, and what came of it. The log only grows. Reports in bulk (conversions, events, what
 /// networks send) are not in it row by row: they are their own record.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
     security(("api_key" = ["read_audit"])),

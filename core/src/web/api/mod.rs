@@ -127,6 +127,20 @@ where
     T::deserialize(from).map(Some)
 }
 
+/// The name of somebody who registers.
+pub fn valid_name(text: &str) -> Result<String, Error> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", text, 200);
+    issues.result().map(|()| name)
+}
+
+/// An e-mail address that somebody typed.
+pub fn valid_email(text: &str) -> Result<String, Error> {
+    let mut issues = Issues::default();
+    let email = email(&mut issues, text);
+    issues.result().map(|()| email)
+}
+
 /// Looks like an address; whether it is one, a message to it tells.
 fn email(issues: &mut Issues, text: &str) -> String {
     let text = issues.text("/email", text, 254);

@@ -1,20 +1,18 @@
 //! `/api/v1/auth`: one's own password, address and sessions. For people, not for keys.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::{Actor, Proof};
 use crate::domain::session::Session;
 use crate::ids::SessionId;
 use crate::services::auth::{own, sessions};
 use crate::web::api::{Issues, email};
-use crate::web::auth::Person;
+use crate::web::auth::{From, Person};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, PageOut, PathId};
 
@@ -103,13 +101,13 @@ pub async fn change_email(
 #[utoipa::path(post, path = "/api/v1/auth/confirm-email", tag = "sign-in", request_body = ConfirmationIn,
     security(()),
     responses((status = 204), (status = "default", body = Problem)))]
-pub async fn confirm_email(State(app): State<App>, ApiJson(body): ApiJson<ConfirmationIn>) -> ApiResult<Response> {
-    let user = own::confirm_email(&app, &body.token).await?;
-    let actor = Actor::new(Proof::Link { user: user.id }, user.role, user.affiliate_id);
-    Ok(match actor {
-        Some(actor) => (StatusCode::NO_CONTENT, Extension(actor)).into_response(),
-        None => StatusCode::NO_CONTENT.into_response(),
-    })
+pub async fn confirm_email(
+    State(app): State<App>,
+    From(visitor): From,
+    ApiJson(body): ApiJson<ConfirmationIn>,
+) -> ApiResult<StatusCode> {
+    own::confirm_email(&app, &visitor, &body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// List one's sessions, newest first.

@@ -3,10 +3,9 @@
 pub mod account;
 pub mod second_factor;
 
-use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,9 +15,9 @@ use crate::domain::actor::{Actor, Proof};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
-use crate::services::auth::sign_in::Credentials;
-use crate::services::auth::{registration, sessions, sign_in};
-use crate::web::auth::{Caller, From, clear_cookie, set_cookie};
+use crate::services::auth::sign_in::{Credentials, Evidence};
+use crate::services::auth::{known_device, registration, sessions, sign_in};
+use crate::web::auth::{self, Caller, From};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;
 
@@ -135,14 +134,9 @@ pub async fn set_password(
     ApiJson(body): ApiJson<NewPasswordIn>,
 ) -> ApiResult<Response> {
     let user = registration::set_password(&app, &visitor, &body.token, body.password).await?;
-    let status = user.status;
-    let answer = Json(PasswordSetOut { status });
-    // Who they are is known by their link; the log says so.
-    let proof = Proof::Link { user: user.id };
-    Ok(match Actor::new(proof, user.role, user.affiliate_id) {
-        Some(actor) => (Extension(actor), answer).into_response(),
-        None => answer.into_response(),
-    })
+    let device = known_device::of(&app, &visitor, &user.email);
+    let cookie = AppendHeaders([(header::SET_COOKIE, auth::set_device(&app, &device))]);
+    Ok((cookie, Json(PasswordSetOut { status: user.status })).into_response())
 }
 
 /// Ask for a link to choose a new password. The answer is the same for an address without an account.
@@ -167,18 +161,16 @@ pub async fn reset_password(
     responses((status = 200, body = MeOut), (status = "default", body = Problem)))]
 pub async fn login(
     State(app): State<App>,
-    caller: Option<Extension<Actor>>,
+    headers: HeaderMap,
     From(visitor): From,
     ApiJson(body): ApiJson<LoginIn>,
 ) -> ApiResult<Response> {
-    let given = Credentials { email: body.email, password: body.password, code: body.code };
-    let (secret, signed_in, user) = sign_in::sign_in(&app, &visitor, given).await?;
-    // Who was signed in here before is not any more.
-    if let Some(Extension(Actor { proof: Proof::Session { id, .. }, .. })) = caller {
-        let _ = sessions::revoke(&app, id, None).await;
-    }
-    let cookie = AppendHeaders([(header::SET_COOKIE, set_cookie(&app, &secret))]);
-    Ok((cookie, Extension(signed_in.actor), Json(MeOut::of(signed_in.actor, Some(user)))).into_response())
+    let evidence = Evidence::Password(body.password);
+    let given = Credentials { email: body.email, evidence, code: body.code };
+    let entered = sign_in::sign_in(&app, &visitor, given).await?;
+    auth::leave(&app, &headers).await;
+    let cookies = auth::cookies(&app, &entered);
+    Ok((cookies, Json(MeOut::of(entered.actor, Some(entered.user)))).into_response())
 }
 
 /// Sign out: this session ends.
@@ -189,7 +181,7 @@ pub async fn logout(State(app): State<App>, Caller(actor): Caller) -> ApiResult<
     if let Proof::Session { id, .. } = actor.proof {
         sessions::revoke(&app, id, None).await?;
     }
-    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, clear_cookie(&app))])).into_response())
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, auth::clear_cookie(&app))])).into_response())
 }
 
 /// Who is calling, and what that allows.

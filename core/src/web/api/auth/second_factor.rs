@@ -27,7 +27,7 @@ pub struct FirstCodeIn {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SecondFactorRemovalIn {
+pub struct BothFactorsIn {
     password: String,
     /// Of the app, or a recovery code.
     code: String,
@@ -73,14 +73,27 @@ pub async fn confirm_second_factor(
     Ok(Json(RecoveryCodesOut { recovery_codes }))
 }
 
+/// Make new recovery codes; those before are worth nothing any more. They are in this answer only.
+#[utoipa::path(post, path = "/api/v1/auth/second-factor/recovery-codes", tag = "sign-in", request_body = BothFactorsIn,
+    security(("api_key" = [])),
+    responses((status = 200, body = RecoveryCodesOut), (status = "default", body = Problem)))]
+pub async fn renew_recovery_codes(
+    State(app): State<App>,
+    person: Person,
+    ApiJson(body): ApiJson<BothFactorsIn>,
+) -> ApiResult<Json<RecoveryCodesOut>> {
+    let recovery_codes = second_factor::renew_recovery_codes(&app, person.user, body.password, &body.code).await?;
+    Ok(Json(RecoveryCodesOut { recovery_codes }))
+}
+
 /// Take the second factor away.
-#[utoipa::path(delete, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = SecondFactorRemovalIn,
+#[utoipa::path(delete, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = BothFactorsIn,
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 pub async fn remove_second_factor(
     State(app): State<App>,
     person: Person,
-    ApiJson(body): ApiJson<SecondFactorRemovalIn>,
+    ApiJson(body): ApiJson<BothFactorsIn>,
 ) -> ApiResult<StatusCode> {
     second_factor::remove(&app, person.user, body.password, &body.code).await?;
     Ok(StatusCode::NO_CONTENT)
