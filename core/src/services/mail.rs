@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use lettre::message::{Mailbox, header::ContentType};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox};
 use lettre::transport::smtp::response::Category;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,9 @@ impl Mailer {
         };
         let to = to.parse().map_err(|_| NotSent::Ever("the address is not one that mail can be sent to".to_owned()))?;
         let host = from.email.domain().to_owned();
+        // As it is where that can be, so that links stay whole in the files that people read.
+        let text = Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit)
+            .unwrap_or_else(|_| Body::new(text));
         let message = Message::builder()
             .message_id(Some(format!("<{id}@{host}>")))
             .from(from)
