@@ -1,0 +1,87 @@
+//! Concluding: what the answers mean, stored with the attempts.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use crate::app::App;
+use crate::domain::delivery::{Attempt, DeliveryState};
+use crate::services::adapters::blocking;
+use crate::storage;
+use crate::storage::deliveries::Finish;
+
+use super::{Sent, Sessions, Verdict};
+
+/// What came of attempts: how each is logged, and what becomes of its delivery.
+#[derive(Default)]
+pub struct Concluded {
+    pub attempts: Vec<Attempt>,
+    pub finished: Vec<Finish>,
+    /// From its event to now, less the delay that was asked for: of those that were accepted at once.
+    pipeline: Vec<Duration>,
+}
+
+/// Has the adapters read the answers and decides what follows. Stores nothing.
+pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
+    let (faults, now) = (app.adapters.faults().clone(), app.clock.now());
+    let judging = blocking(move || {
+        // Made before the sessions, so that no plan goes while its address is a key.
+        let plans: Vec<_> = sent.iter().map(|sent| sent.plan.clone()).collect();
+        let mut sessions = Sessions::default();
+        let mut concluded = Concluded::default();
+        for mut sent in sent {
+            if let Ok(answer) = &mut sent.result {
+                sent.plan.secrets.mask_answer(answer);
+            }
+            let verdict = Verdict::of(&mut sessions, &faults, &mut sent, now);
+            let finish = verdict.finish(&sent, now);
+            if finish.state == DeliveryState::Success && finish.attempts == 1 {
+                let delay = sent.delivery.due_at.since(sent.delivery.created_at);
+                concluded.pipeline.push(now.since(sent.event.occurred_at).saturating_sub(delay));
+            }
+            concluded.finished.push(finish);
+            concluded.attempts.push(verdict.attempt(sent));
+        }
+        drop((sessions, plans));
+        concluded
+    });
+    let concluded = judging.await;
+    app.adapters.settle_faults().await;
+    concluded
+}
+
+impl Concluded {
+    /// Without requests: ended or put off by the rules.
+    pub fn by_rules(finished: Vec<Finish>) -> Self {
+        Self { finished, ..Self::default() }
+    }
+
+    /// One transaction for all of it.
+    pub async fn store(&self, app: &App) -> Result<(), DbErr> {
+        store(app, &self.attempts, &self.finished).await?;
+        for span in &self.pipeline {
+            metrics::histogram!("postrider_pipeline_seconds").record(*span);
+        }
+        Ok(())
+    }
+
+    /// One transaction each, so that one that the database refuses does not hold up the others.
+    pub async fn store_one_by_one(&self, app: &App) {
+        for (attempt, finish) in self.attempts.iter().zip(&self.finished) {
+            if let Err(error) = store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
+                tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its postback will be sent again");
+            }
+        }
+    }
+}
+
+async fn store(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(), DbErr> {
+    let tx = app.db.begin().await?;
+    let stored = storage::deliveries::finish(&tx, finished).await?;
+    storage::attempts::insert(&tx, attempts).await?;
+    tx.commit().await?;
+    for finish in finished.iter().filter(|finish| stored.contains(&finish.id)) {
+        metrics::counter!("postrider_deliveries_total", "outcome" => finish.state.as_str()).increment(1);
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Sending: a due delivery is prepared, sent and concluded.
+//!
+//! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → a row of the attempt log and a new
+//! state. Preparing and concluding work on batches, since databases and adapters like those; only the
+//! request between them is made one by one. No transaction is open during HTTP.
+
+mod conclude;
+mod log;
+mod prepare;
+mod standing;
+mod verdict;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::{AdapterError, Session, wire as contract};
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::delivery::{AdapterLine, Delivery};
+use crate::domain::event::Event;
+use crate::domain::lease::Lease;
+use crate::egress::{Answer, EgressError};
+
+use super::plan::Plan;
+use super::secrets::SecretError;
+
+pub use conclude::{Concluded, conclude};
+pub use log::{BODY_LOG_BYTES, Logged, text};
+pub use prepare::{Preparation, prepare, with_events};
+pub use verdict::Verdict;
+
+/// Ready to be sent.
+pub struct Prepared {
+    delivery: Delivery,
+    lease: Lease,
+    event: Arc<Event>,
+    plan: Arc<Plan>,
+    request: contract::Request,
+    log: Vec<AdapterLine>,
+}
+
+/// Sent, with what came back. An adapter that could not render has no request.
+pub struct Sent {
+    delivery: Delivery,
+    claim: i64,
+    event: Arc<Event>,
+    plan: Arc<Plan>,
+    /// As rendered: with the placeholders of secrets.
+    request: Option<contract::Request>,
+    log: Vec<AdapterLine>,
+    result: Result<Answer, Trouble>,
+    at: Timestamp,
+    duration: Duration,
+}
+
+/// Why no answer came.
+enum Trouble {
+    Adapter(AdapterError),
+    Secret(SecretError),
+    Egress(EgressError),
+}
+
+/// One adapter instance a plan, for as long as a batch takes.
+#[derive(Default)]
+struct Sessions(HashMap<*const Plan, Session>);
+
+impl Sessions {
+    /// The plans of a batch outlive it, so their addresses tell them apart.
+    fn of(&mut self, plan: &Arc<Plan>) -> &mut Session {
+        self.0.entry(Arc::as_ptr(plan)).or_insert_with(|| plan.adapter.session())
+    }
+}
+
+impl Prepared {
+    /// Whether its answer would come while it is still ours. Somebody else may send it after that.
+    pub fn can_be_sent(&self, app: &App) -> bool {
+        app.clock.now().plus(app.settings.request_timeout()) <= self.lease.until
+    }
+}
+
+/// Makes the request. Comes back with an answer or a reason, never later than the deadline.
+pub async fn send(app: &App, prepared: Prepared) -> Sent {
+    let Prepared { delivery, lease, event, plan, request, log } = prepared;
+    let at = app.clock.now();
+    let started = tokio::time::Instant::now();
+    let result = match plan.reveal(&request, &delivery.id.to_string(), at) {
+        Ok(outgoing) => {
+            let result = app.egress.send(outgoing, app.settings.request_timeout()).await;
+            metrics::histogram!("postrider_delivery_seconds").record(started.elapsed());
+            result.map_err(Trouble::Egress)
+        }
+        Err(error) => Err(Trouble::Secret(error)),
+    };
+    let duration = started.elapsed();
+    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration }
+}
+
+fn number_of(delivery: &Delivery) -> i32 {
+    delivery.attempts + 1
+}
