@@ -1,4 +1,9 @@
+use url::Url;
+
 use super::*;
+use crate::adapters::wire as contract;
+use crate::clock::Timestamp;
+use crate::egress::Outgoing;
 
 fn vault() -> Vault {
     Vault::new([7; 32])

@@ -1,17 +1,17 @@
 //! Postbacks: setting one up, which includes trying it, and taking pasted URLs apart.
 
+mod rules;
+mod trial;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
-use url::Url;
 
-use crate::adapters::{Adapter, wire as contract};
+use crate::adapters::Adapter;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::adapter::AdapterVersion;
 use crate::domain::event::Action;
-use crate::domain::masking::hide_address;
 use crate::domain::pasted::{self, Pasted};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule};
@@ -19,15 +19,15 @@ use crate::ids::{AffiliateId, PostbackId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::adapters::{blocking, config_issues};
-use super::plan::Plan;
-use super::secrets::{self, SecretError};
-use super::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
+use super::secrets;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue, samples, wire};
+use super::{Error, FieldIssue};
 
-/// Reasons that one postback may be narrowed to.
-const REASONS_MAX: usize = 50;
+use rules::check;
+pub(super) use rules::issues;
+pub use trial::Verification;
+pub(super) use trial::bind_secrets;
+use trial::{refuse_unbound, require_accepted, trial, verify};
 
 /// A postback as somebody wants it to be.
 #[derive(Clone, Debug)]
@@ -38,49 +38,6 @@ pub struct Wanted {
     pub ordering: Ordering,
     pub enabled: bool,
     pub owner: Option<AffiliateId>,
-}
-
-/// What the destination made of a test request.
-#[derive(Clone, Debug)]
-pub struct Verification {
-    pub accepted: bool,
-    pub method: String,
-    pub url: String,
-    pub status: Option<u16>,
-    /// The first 16 KiB of the answer.
-    pub body: Option<String>,
-    pub error_code: Option<String>,
-    pub error: Option<String>,
-    pub duration: Duration,
-}
-
-impl Verification {
-    /// Which inside address a name has is nobody's business but the operator's.
-    fn shown_to(mut self, actor: Actor) -> Self {
-        if !actor.is_staff() {
-            self.error = hide_address(self.error_code.as_deref(), self.error.take());
-        }
-        self
-    }
-
-    pub fn sentence(&self) -> String {
-        let what = match (self.status, &self.error) {
-            // An answer may be a 200 and say in its body that it is none.
-            (Some(status), Some(error)) if (200..300).contains(&status) => format!("{error} (it answered {status})"),
-            (Some(status), _) => {
-                let body = self.body.as_deref().unwrap_or_default().trim();
-                let quote: String = body.chars().take(200).collect();
-                if quote.is_empty() {
-                    format!("it answered {status}")
-                } else {
-                    format!("it answered {status}: {quote}")
-                }
-            }
-            (None, Some(error)) => error.clone(),
-            (None, None) => "it did not answer".to_owned(),
-        };
-        format!("the destination did not accept a test request, so the postback was not saved: {what}")
-    }
 }
 
 /// Saves a postback after its destination accepted a test request. An admin may save a disabled one untested.
@@ -348,192 +305,4 @@ pub(super) fn refuse_seals(config: &Value) -> Result<(), Error> {
         return Err(Error::Invalid(vec![FieldIssue::new("/config", "invalid_config", message)]));
     }
     Ok(())
-}
-
-/// Judges rule and configuration, as it was entered, against what the adapter allows.
-async fn check(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<(), Error> {
-    let issues = issues(adapter, rule, config).await?;
-    if issues.is_empty() { Ok(()) } else { Err(Error::Invalid(issues)) }
-}
-
-/// The rule's issues, or else the configuration's.
-pub(super) async fn issues(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<Vec<FieldIssue>, Error> {
-    let issues = rule_issues(rule, &adapter.descriptor().rules);
-    if !issues.is_empty() {
-        return Ok(issues);
-    }
-    Ok(config_issues(adapter, config).await?)
-}
-
-fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {
-    FieldIssue::new(path, "invalid_rule", message)
-}
-
-fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
-    let mut issues = Vec::new();
-    let action = match rule.action {
-        Action::Impression => contract::Action::Impression,
-        Action::Click => contract::Action::Click,
-        Action::Conversion => contract::Action::Conversion,
-        Action::Event => contract::Action::CustomEvent,
-    };
-    if !policy.actions.contains(&action) {
-        issues.push(invalid_rule("/action", format!("this adapter does not fire on {}", rule.action)));
-    }
-    if rule.firing_status != FiringStatus::Any && !policy.statuses {
-        issues.push(invalid_rule("/firing_status", "this adapter decides by itself; leave it \"any\""));
-    }
-    if !rule.rejection_reasons.is_empty() {
-        if !policy.rejection_reasons {
-            issues.push(invalid_rule("/rejection_reasons", "this adapter does not filter by reason; leave it empty"));
-        } else if matches!(rule.firing_status, FiringStatus::Approved | FiringStatus::Pending) {
-            let message =
-                "reasons belong to rejected conversions; set firing_status to rejected or any, or leave it empty";
-            issues.push(invalid_rule("/rejection_reasons", message));
-        }
-    }
-    if rule.rejection_reasons.len() > REASONS_MAX {
-        issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons")));
-    }
-    if let Some(delay) = rule.delay {
-        let (least, most) = (Duration::from_millis(policy.min_delay), Duration::from_millis(policy.max_delay));
-        if most.is_zero() {
-            issues.push(invalid_rule("/delay", "this adapter takes no delay; leave it out"));
-        } else if delay.span() < least {
-            let least = in_words(least);
-            let message = format!("this adapter waits at least {least}; send a delay of {least} or more");
-            issues.push(invalid_rule("/delay", message));
-        } else if delay.span() > most {
-            let most = in_words(most);
-            let message = format!("this adapter waits at most {most}; send a delay of {most} or less");
-            issues.push(invalid_rule("/delay", message));
-        }
-    }
-    issues
-}
-
-/// "2 minutes", in the largest unit that fits.
-fn in_words(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (count, unit) = match seconds {
-        _ if seconds > 0 && seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
-        _ if seconds > 0 && seconds.is_multiple_of(60) => (seconds / 60, "minute"),
-        _ => (seconds, "second"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-/// The test request of a postback, rendered and not yet sent.
-struct Trial {
-    plan: Plan,
-    context: contract::Context,
-    request: contract::Request,
-}
-
-async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Trial, Error> {
-    let now = app.clock.now();
-    let event = wire::event(&samples::event_for(&postback.rule, now), postback);
-    let context = wire::context(now, 1, true, format!("test-{}", postback.id));
-    let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
-    let (mut session, binding) = (adapter.session(), plan.binding.clone());
-    let (rendered, context) = blocking(move || (session.render(&context, &binding, &event), context)).await;
-    let request = rendered.map_err(|error| plan.hiding(error))?;
-    Ok(Trial { plan, context, request })
-}
-
-impl Trial {
-    /// Where the secrets of the request go, if the adapter leaves that to the configuration.
-    fn chosen_origin(&self) -> Option<String> {
-        let chosen = self.plan.adapter.descriptor().hosts.iter().any(|host| host == "*");
-        let url = Url::parse(&self.request.url).ok().filter(|_| chosen && self.plan.secrets.concerns(&self.request))?;
-        Some(url.origin().ascii_serialization())
-    }
-
-    fn check_destination(&self, postback: &Postback) -> Result<(), Error> {
-        match self.chosen_origin() {
-            Some(origin) if !postback.secret_origins.contains(&origin) => {
-                Err(SecretError::OriginRefused { origin, allowed: postback.secret_origins.join(", ") }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Secrets that were never bound to a place, in a configuration that is no longer the one they came with.
-fn refuse_unbound(trial: Trial) -> Result<(), Error> {
-    match trial.chosen_origin() {
-        Some(origin) => Err(SecretError::OriginRefused { origin, allowed: "nowhere yet".to_owned() }.into()),
-        None => Ok(()),
-    }
-}
-
-/// Secrets may go where the configuration that they came with sends them, and nowhere else later.
-pub(super) async fn bind_secrets(
-    app: &App,
-    adapter: &Arc<Adapter>,
-    postback: &mut Postback,
-    must_render: bool,
-) -> Result<(), Error> {
-    match trial(app, adapter, postback).await {
-        Ok(trial) => postback.secret_origins.extend(trial.chosen_origin()),
-        // A disabled one may be unfinished; it is bound when it is enabled.
-        Err(error) if must_render => return Err(error),
-        Err(_) => {}
-    }
-    Ok(())
-}
-
-async fn require_accepted(
-    app: &App,
-    actor: Actor,
-    adapter: &Arc<Adapter>,
-    postback: &mut Postback,
-) -> Result<(), Error> {
-    let verification = verify(app, adapter, postback).await?;
-    if !verification.accepted {
-        return Err(Error::VerificationFailed(Box::new(verification.shown_to(actor))));
-    }
-    postback.verified_at = Some(app.clock.now());
-    Ok(())
-}
-
-/// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.
-async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
-    let now = app.clock.now();
-    let Trial { plan, context, request } = trial(app, adapter, postback).await?;
-    let logged = Logged::of(&request, &plan);
-    let mut verification = Verification {
-        accepted: false,
-        method: logged.method,
-        url: logged.url,
-        status: None,
-        body: None,
-        error_code: None,
-        error: None,
-        duration: Duration::ZERO,
-    };
-    let outgoing = plan.reveal(&request, &context.idempotency_key, now)?;
-    let started = tokio::time::Instant::now();
-    let answer = app.egress.send(outgoing, app.settings.request_timeout()).await;
-    verification.duration = started.elapsed();
-    let mut answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => {
-            verification.error_code = Some(error.code().to_owned());
-            verification.error = Some(plan.secrets.mask(&error.to_string()).into_owned());
-            return Ok(verification);
-        }
-    };
-    plan.secrets.mask_answer(&mut answer);
-    verification.status = Some(answer.status);
-    verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
-    let verdict = blocking(move || Verdict::of_answer(&plan, &context, &request, &answer, now)).await;
-    match verdict {
-        Verdict::Accepted => verification.accepted = true,
-        Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {
-            verification.error_code = Some(code);
-            verification.error = Some(sentence);
-        }
-    }
-    Ok(verification)
 }
