@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_sent,
     the_secrets_of_sources_are_sealed_at_the_start_too,
+    a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start,
     what_would_no_longer_be_sent_stays_as_it_is,
 );
 
@@ -85,6 +86,29 @@ async fn the_secrets_of_sources_are_sealed_at_the_start_too(db: Database) {
     let path = url::Url::parse(&text(&saved, "url")).expect("an absolute URL").path().to_owned();
     let report = async |key: &str| t.anonymous().get(&format!("{path}?sub={}&tid=1&key={key}", click.id)).await.status;
     assert_eq!((report("first-token").await, report(NEEDLE).await), (401, 200));
+}
+
+async fn a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    let click = t.click_on(&link, "?click_id=tracker-1").await;
+    let fields = json!({"tracking_domain": t.receiver.url(""), "postback_key": "first-key"});
+    let body = json!({"name": "Keitaro", "template": "keitaro", "fields": fields, "firing_status": "approved"});
+    let saved = t.admin.post("/api/v1/postbacks", &body).await.expect(201);
+    let mut older = saved["config"].clone();
+    older.as_object_mut().expect("an object").remove("secrets");
+    older["base_url"] = json!(t.receiver.url(&format!("/{NEEDLE}/postback")));
+    t.database.execute(&format!("UPDATE postbacks SET config = '{older}', secret_origins = '[]'")).await;
+
+    t.restart_with(|_| {}).await;
+
+    assert_eq!(in_the_clear(&t, "postbacks").await, 0);
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let received = t.receiver.only_request(&format!("/{NEEDLE}/postback"));
+    assert_eq!(received.parameter("subid"), "tracker-1");
+    let delivery = t.only_delivery(&text(&saved, "id")).await;
+    assert!(!delivery.to_string().contains(NEEDLE), "{delivery:#}");
 }
 
 async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {

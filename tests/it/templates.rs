@@ -1,6 +1,7 @@
 //! The catalogue: its entries are sound, it can be searched, and a template becomes a postback that arrives.
 
 mod cases;
+mod pasted;
 mod secrets;
 
 use std::collections::BTreeSet;

@@ -3,6 +3,8 @@
 //! A template is a configuration with `{{field}}` where the person's own values go. Filling it is pure; whether an
 //! adapter takes the result is the adapter's business.
 
+mod keys;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

@@ -1,13 +1,18 @@
-//! Secrets that an older version stored in the clear, because no schema called them secret yet, are sealed at the start.
+//! Secrets that an older version stored in the clear, because no schema or template called them secret yet, are sealed at
+//! the start.
 //! What would no longer be delivered if it were sealed stays as it is and is told of.
 
+use std::sync::Arc;
+
+use crate::adapters::Adapter;
 use crate::app::App;
 use crate::domain::postback::Postback;
 use crate::domain::source::Source;
 use crate::storage;
 use crate::storage::page::PageRequest;
 
-use super::{Error, postbacks};
+use super::adapters::config_issues;
+use super::{Error, postbacks, templates};
 
 /// Rows that are looked at together.
 const CHUNK: u64 = 500;
@@ -74,6 +79,7 @@ async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Err
     let Ok(Some(adapter)) = app.adapters.load(&postback.adapter, &postback.adapter_version).await else {
         return Ok(Outcome::Nothing);
     };
+    keep_keys_apart(app, &adapter, &mut postback).await;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
     if postback.config == stored {
         return Ok(Outcome::Nothing);
@@ -90,6 +96,18 @@ async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Err
     let saved = storage::postbacks::save(app.db.writer(), &postback, seen).await?;
     app.catalog.postbacks_changed();
     Ok(if saved { Outcome::Sealed } else { Outcome::Nothing })
+}
+
+/// Where the postback's template was another when it was made, and the adapter takes the configuration as it would be
+/// made today.
+async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postback) {
+    let template = postback.template.as_deref().and_then(|id| templates::get(id).ok());
+    let template = template.filter(|it| it.adapter == postback.adapter);
+    let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return };
+    let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return };
+    if config_issues(adapter, &plain).await.is_ok_and(|issues| issues.is_empty()) {
+        postback.config = apart;
+    }
 }
 
 async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {

@@ -1,6 +1,12 @@
 //! One handlebars text: compiled once, and rendered so that a value never becomes syntax.
 
-use handlebars::{Handlebars, RenderError, RenderErrorReason, TemplateError, TemplateErrorReason};
+use std::borrow::Cow;
+
+use handlebars::template::{Parameter, TemplateElement};
+use handlebars::{
+    Handlebars, JsonRender, JsonValue, Output, Path, PathSeg, RenderContext, RenderError, RenderErrorReason,
+    Renderable, TemplateError, TemplateErrorReason,
+};
 use postrider_sdk::prelude::*;
 
 use crate::helpers;
@@ -8,7 +14,6 @@ use crate::inspect::{self, Budget, Reads};
 
 /// More than a service takes, and less than the host lets through.
 const LONGEST: usize = 64_000;
-const NAME: &str = "template";
 
 /// The place where values stand, which says how they are encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,14 +27,14 @@ pub enum Encoding {
 pub struct Template {
     source: String,
     /// None for a text without expressions, and for one with problems.
-    engine: Option<Box<Handlebars<'static>>>,
+    compiled: Option<Compiled>,
     problems: Vec<String>,
     reads: Reads,
 }
 
 impl Template {
     pub fn compile(source: String, encoding: Encoding, token: Option<&Secret>, budget: &mut Budget) -> Self {
-        let mut template = Self { source, engine: None, problems: Vec::new(), reads: Reads::default() };
+        let mut template = Self { source, compiled: None, problems: Vec::new(), reads: Reads::default() };
         if !template.source.contains("{{") {
             return template;
         }
@@ -41,19 +46,19 @@ impl Template {
     }
 
     fn parse(&mut self, encoding: Encoding, token: Option<&Secret>) {
-        let compiled = match handlebars::Template::compile(&self.source) {
-            Ok(compiled) => compiled,
+        let parsed = match handlebars::Template::compile(&self.source) {
+            Ok(parsed) => parsed,
             Err(error) => return self.problems.push(unreadable(&error)),
         };
-        let found = inspect::inspect(&compiled);
+        let found = inspect::inspect(&parsed);
         self.problems = found.problems;
         self.reads = found.reads;
         if self.problems.is_empty() {
             let mut engine = Handlebars::new();
-            engine.register_escape_fn(move |value| encode(value, encoding));
+            engine.register_escape_fn(move |value| encode(value, encoding).into_owned());
             helpers::register(&mut engine, encoding, token);
-            engine.register_template(NAME, compiled);
-            self.engine = Some(Box::new(engine));
+            let pieces = parsed.elements.into_iter().map(Piece::of).collect();
+            self.compiled = Some(Compiled { engine: Box::new(engine), encoding, pieces });
         }
     }
 
@@ -93,11 +98,68 @@ impl Template {
         if let Some(problem) = self.problems.first() {
             return Err(AdapterError::invalid_config(path, problem));
         }
-        let Some(engine) = &self.engine else { return Ok(self.source.clone()) };
-        let mut out = Bounded(Vec::with_capacity(self.source.len() + 256));
-        engine.render_with_context_to_write(NAME, context, &mut out).map_err(|error| unfit(path, failed(&error)))?;
-        String::from_utf8(out.0).map_err(|_| unfit(path, "The template gives no UTF-8."))
+        let Some(compiled) = &self.compiled else { return Ok(self.source.clone()) };
+        let mut out = Bounded(String::with_capacity(self.source.len() + 256));
+        compiled.render(context, &mut out).map_err(|error| unfit(path, failed(&error)))?;
+        Ok(out.0)
     }
+}
+
+struct Compiled {
+    engine: Box<Handlebars<'static>>,
+    encoding: Encoding,
+    pieces: Vec<Piece>,
+}
+
+impl Compiled {
+    fn render(&self, context: &handlebars::Context, out: &mut Bounded) -> Result<(), RenderError> {
+        let mut state = RenderContext::new(None);
+        for piece in &self.pieces {
+            match piece.value(context.data()) {
+                Some(JsonValue::String(text)) => out.write(&encode(text, self.encoding))?,
+                Some(other) => out.write(&encode(&other.render(), self.encoding))?,
+                None => piece.element.render(&self.engine, context, &mut state, out)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part of a template that is in no block.
+struct Piece {
+    element: TemplateElement,
+    /// What it names, if it is nothing but a name. The engine takes ten times as long to look it up.
+    names: Vec<String>,
+}
+
+impl Piece {
+    fn of(element: TemplateElement) -> Self {
+        let names = match &element {
+            TemplateElement::Expression(it) if it.params.is_empty() && it.hash.is_empty() => {
+                names(&it.name).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        Self { element, names }
+    }
+
+    /// None for what the engine has to look at.
+    fn value<'a>(&self, data: &'a JsonValue) -> Option<&'a JsonValue> {
+        let (first, rest) = self.names.split_first()?;
+        rest.iter().try_fold(data.get(first)?, |value, name| value.get(name))
+    }
+}
+
+/// The names of a path from the top, unless it calls a helper.
+fn names(name: &Parameter) -> Option<Vec<String>> {
+    let Parameter::Path(Path::Relative((segments, _))) = name else { return None };
+    let names = segments.iter().map(|segment| match segment {
+        PathSeg::Named(name) => Some(name.clone()),
+        _ => None,
+    });
+    let names: Vec<String> = names.collect::<Option<_>>()?;
+    let calls = names.iter().any(|name| name == helpers::TOKEN || helpers::INLINE.contains(&name.as_str()));
+    (!calls).then_some(names)
 }
 
 /// The template and the event do not fit. `path` is the template's.
@@ -106,29 +168,26 @@ pub fn unfit(path: &str, message: impl Into<String>) -> AdapterError {
 }
 
 /// A template that repeats itself ends here and not at the limits of the host.
-struct Bounded(Vec<u8>);
+struct Bounded(String);
 
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.0.len() + bytes.len() > LONGEST {
+impl Output for Bounded {
+    fn write(&mut self, text: &str) -> std::io::Result<()> {
+        if self.0.len() + text.len() > LONGEST {
             return Err(std::io::Error::other(format!("it gives more than {LONGEST} bytes")));
         }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.push_str(text);
         Ok(())
     }
 }
 
-fn encode(value: &str, encoding: Encoding) -> String {
+fn encode(value: &str, encoding: Encoding) -> Cow<'_, str> {
     match encoding {
-        Encoding::Url => url::encode(value),
-        Encoding::Header => headers::encode(value.into()).into_owned(),
+        Encoding::Url => url::encode(value).into(),
+        Encoding::Header => headers::encode(value.into()),
+        Encoding::Json if !value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') => value.into(),
         Encoding::Json => {
-            let quoted = serde_json::Value::from(value).to_string();
-            quoted[1..quoted.len() - 1].to_owned()
+            let quoted = JsonValue::from(value).to_string();
+            quoted[1..quoted.len() - 1].to_owned().into()
         }
     }
 }

@@ -56,13 +56,13 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     }
     // Beside tokens of another kind, <account> is a blank for a person to fill, as manuals write it.
     let has_blanks = text.contains('<') && marks::has_other_than_angles(&text);
-    let ours = |token: &Token<'_>| names::ours(token.name, &is_macro).filter(|_| !(has_blanks && token.is_angled()));
+    let words = Words { is_macro: &is_macro, has_blanks };
     let (address, query) = text.split_once('?').unwrap_or((&text, ""));
     let mut pasted = Pasted::default();
-    pasted.take_address(address, ours);
+    pasted.take_address(address, &words);
     let mut kept = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        kept.extend(pasted.take_pair(pair, ours));
+        kept.extend(pasted.take_pair(pair, &words));
     }
     if !kept.is_empty() {
         pasted.base_url = format!("{}?{}", pasted.base_url, kept.join("&"));
@@ -96,6 +96,25 @@ pub fn token_in(text: &str) -> Option<&str> {
     })
 }
 
+/// What the tokens of one URL mean.
+struct Words<'a> {
+    is_macro: &'a dyn Fn(&str) -> bool,
+    /// `<account>` is a blank for a person to fill.
+    has_blanks: bool,
+}
+
+impl Words<'_> {
+    fn of(&self, token: &Token<'_>) -> Option<String> {
+        if self.has_blanks && token.is_angled() { None } else { names::ours(token.name, self.is_macro) }
+    }
+
+    /// Where the network's word for a value says nothing to us, the parameter's name may: `txid={id}`.
+    fn of_value(&self, parameter: &str, token: &Token<'_>) -> Option<String> {
+        let by_name = || names::of_parameter(parameter, self.is_macro);
+        self.of(token).or_else(|| by_name().filter(|_| !(self.has_blanks && token.is_angled())))
+    }
+}
+
 impl Pasted {
     /// Makes secrets of the fixed values that look like keys.
     pub fn seal_keys(&mut self) {
@@ -119,7 +138,7 @@ impl Pasted {
     }
 
     /// Tokens in the path become our macros in its place.
-    fn take_address(&mut self, address: &str, ours: impl Fn(&Token<'_>) -> Option<String>) {
+    fn take_address(&mut self, address: &str, words: &Words<'_>) {
         let address = plain_braces(address);
         let path_at = address.match_indices('/').nth(2).map_or(address.len(), |(at, _)| at);
         let (host, path) = address.split_at(path_at);
@@ -129,39 +148,40 @@ impl Pasted {
             Piece::Text(_) => None,
         });
         self.unknown.extend(tokens_of_host);
-        let (path, missing) = in_our_macros(path, ours);
+        let (path, missing) = in_our_macros(path, words);
         self.unknown.extend(missing.iter().map(|marked| unknown(marked)));
         self.base_url = format!("{host}{path}");
     }
 
     /// Sorts one pair of the query. What is neither one macro nor a short fixed value is given
     /// back, as it has to stand in the URL.
-    fn take_pair(&mut self, pair: &str, ours: impl Fn(&Token<'_>) -> Option<String>) -> Option<String> {
+    fn take_pair(&mut self, pair: &str, words: &Words<'_>) -> Option<String> {
         let (raw_name, raw) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(raw_name), decoded(raw));
         // A browser's address bar encodes braces; `%payout%` must be seen before it is decoded.
         if let Some(token) = marks::whole(raw).or_else(|| marks::whole(&value)) {
-            match ours(&token) {
+            match words.of_value(&name, &token) {
                 Some(found) => self.parameters.push(MacroParameter { name, r#macro: found }),
                 None => self.unknown.push((name, value)),
             }
             return None;
         }
         let in_capitals = marks::in_capitals(&value);
-        if in_capitals.is_some_and(|token| BLANKS.contains(&token.name) || ours(&token).is_some()) {
+        if in_capitals.is_some_and(|token| BLANKS.contains(&token.name) || words.of(&token).is_some()) {
             // Only a word, so it may be meant as it is: somebody must say.
             self.unknown.push((name, value));
             return None;
         }
         let raw = plain_braces(raw);
-        let (inside, missing) = in_our_macros(&raw, ours);
-        if !missing.is_empty() || (inside == raw && value.contains(['{', '[', '}', ']', '<', '>'])) {
+        let (inside, missing) = in_our_macros(&raw, words);
+        let is_fixed = !marks::pieces(&raw).iter().any(|piece| matches!(piece, Piece::Token(_)));
+        if !missing.is_empty() || (is_fixed && value.contains(['{', '[', '}', ']', '<', '>'])) {
             // A token inside a longer value is not sent literally without somebody having seen it.
             self.unknown.push((name, value));
             return None;
         }
         let short = self.custom.len() < CUSTOM_MOST && value.chars().count() <= CUSTOM_CHARS;
-        if inside == raw && short {
+        if is_fixed && short {
             self.custom.push((name, value));
             return None;
         }
@@ -170,13 +190,13 @@ impl Pasted {
 }
 
 /// A text with its tokens as `{macro}`, and those that name no macro of ours.
-fn in_our_macros(text: &str, ours: impl Fn(&Token<'_>) -> Option<String>) -> (String, Vec<String>) {
+fn in_our_macros(text: &str, words: &Words<'_>) -> (String, Vec<String>) {
     let mut out = String::with_capacity(text.len());
     let mut missing = Vec::new();
     for piece in marks::pieces(text) {
         match piece {
             Piece::Text(text) => out.push_str(text),
-            Piece::Token(token) => match ours(&token) {
+            Piece::Token(token) => match words.of(&token) {
                 Some(found) => out.extend(["{", &found, "}"]),
                 None => {
                     out.push_str(token.marked);

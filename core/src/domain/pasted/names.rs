@@ -19,6 +19,16 @@ pub(super) fn ours(token: &str, is_macro: impl Fn(&str) -> bool) -> Option<Strin
     })
 }
 
+/// The macro that a parameter of this name wants. A click id that somebody else's URL asks for is the one that they gave out.
+pub(super) fn of_parameter(name: &str, is_macro: impl Fn(&str) -> bool) -> Option<String> {
+    if name.starts_with("secret.") {
+        return None;
+    }
+    let found = ours(name, &is_macro)?;
+    let theirs = found == "click_id" && is_macro("external_click_id");
+    Some(if theirs { "external_click_id".to_owned() } else { found })
+}
+
 /// How trackers (Binom, RedTrack, Voluum, Zeropark …) write the click id that they gave out, in a postback URL of theirs. Ours
 /// is written with two words, as our macro is.
 const THEIR_CLICK_ID: [&str; 2] = ["clickid", "cid"];

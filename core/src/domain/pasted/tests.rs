@@ -192,3 +192,31 @@ fn what_is_filled_in_anyway_is_left_out() {
     assert_eq!(token_in("https://ad.example/?a=1&b=${SUBID}"), Some("${SUBID}"));
     assert_eq!(token_in("https://ad.example/?a=1"), None);
 }
+
+#[test]
+fn macros_of_ours_may_stand_in_a_longer_value() {
+    let pasted = split_all("https://t.example/p?s={goal}x{status}&t=c-[sub3]&u=a{b");
+    assert_eq!(pasted.base_url, "https://t.example/p?s={goal}x{status}&t=c-{sub3}");
+    assert_eq!(pasted.unknown, [("u".into(), "a{b".into())]);
+}
+
+#[test]
+fn a_word_that_says_nothing_is_understood_by_the_name_of_its_parameter() {
+    let pasted = split_all(
+        "https://t.example/p?txid={id}&payout=#{pay.theyGetInDollars}&clickid=[cmc_tid]&status={{x.y}}&time={when}&z={id}",
+    );
+    let macros: Vec<_> = pasted.parameters.iter().map(|it| (it.name.as_str(), it.r#macro.as_str())).collect();
+    let wanted = [
+        ("txid", "transaction_id"),
+        ("payout", "payout"),
+        ("clickid", "external_click_id"),
+        ("status", "status"),
+        ("time", "timestamp"),
+    ];
+    assert_eq!(macros, wanted);
+    assert_eq!(pasted.unknown, [("z".into(), "{id}".into())]);
+    // A blank that a person fills is none, and a name is no way to a secret.
+    let pasted = split_all("https://t.example/p?c={click_id}&status=<your status>&secret.k={x}");
+    let unknown: Vec<_> = pasted.unknown.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(unknown, ["status", "secret.k"]);
+}
