@@ -12,6 +12,7 @@ mod life;
 mod payments;
 mod program;
 mod sales;
+mod visits;
 
 use std::time::{Duration, Instant};
 

@@ -15,6 +15,9 @@ use super::Database;
 const TABLES: [(&str, &str); 5] =
     [("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id"), ("inbound_requests", "id"), ("clicks", "id")];
 
+/// Held by the node that drops what is out of retention.
+const PRUNING_LOCK: i64 = 0x706f_7374_7072_756e;
+
 /// SQLite deletes this many rows at a time, so that nobody waits long for the one writer.
 const CHUNK: i64 = 2_000;
 
@@ -60,6 +63,14 @@ pub async fn prune(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
 /// Whole months only: a month goes when its last day is out of retention and it owes nothing.
 async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
     let backend = db.writer().get_database_backend();
+    // One node at a time: two would look into tables that the other one drops. The lock ends with the transaction.
+    let turn = db.begin().await?;
+    let sql = "SELECT pg_try_advisory_xact_lock($1) AS mine";
+    let row = turn.query_one_raw(Statement::from_sql_and_values(backend, sql, [PRUNING_LOCK.into()])).await?;
+    if !row.map_or(Ok(false), |row| row.try_get("", "mine"))? {
+        turn.rollback().await?;
+        return Ok(0);
+    }
     let sql = "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass";
     let last_kept = partition_name("", month_of(before));
     let mut dropped = 0;
@@ -75,6 +86,7 @@ async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr>
             dropped += 1;
         }
     }
+    turn.rollback().await?;
     Ok(dropped)
 }
 

@@ -9,6 +9,7 @@ use super::amounts::{half_up, micros, micros_of};
 use super::calendar::{day_label, label, local_day, millis, start_of_hour};
 use super::files::{self, Row};
 use super::life::Year;
+use super::visits;
 
 /// payout, payout_pending, self_reported, revenue.
 type Sums = [i128; 4];
@@ -290,7 +291,7 @@ pub async fn glance(year: &Year, what: &str) {
 pub async fn recount(year: &Year, what: &str) {
     let admin = &year.t.admin;
     let recount = Recount::of(admin, true).await;
-    recount.are_the_visits(year);
+    visits::are_exported(&recount.visits, year);
     let days = (local_day("UTC", postrider_tests::app::START_MS) - 1, local_day("UTC", year.now()) + 1);
     let groups: [&[&str]; 22] = [
         &["day"],
@@ -355,53 +356,4 @@ pub async fn recount(year: &Year, what: &str) {
     }
     own.compare_series(&affiliate.client, "Europe/Berlin", year.now(), what).await;
     own.compare_revenue_map(&affiliate.client, days, what).await;
-}
-
-impl Recount {
-    /// The export has every click as its visitor made it, and calls one click of each visitor on a link and a day the
-    /// first.
-    fn are_the_visits(&self, year: &Year) {
-        let clicks = year.clicks_by_id();
-        let is_click = |it: &&Row| it["action"] == "click";
-        assert_eq!(self.visits.values().filter(is_click).count(), clicks.len(), "every click once");
-        assert_eq!(self.visits.len() - clicks.len(), year.impressions, "every impression once");
-        for row in self.visits.values().filter(is_click) {
-            let click = clicks[row["id"].as_str()];
-            assert_eq!(millis(&row["occurred_at"]), click.at, "{row:?}");
-            assert_eq!(row["affiliate_id"], year.program.affiliates[click.affiliate].id, "{row:?}");
-            assert_eq!(row["offer_id"], year.program.offers[click.offer].id, "{row:?}");
-            assert_eq!(row["link_id"], click.link.as_deref().unwrap_or_default(), "{row:?}");
-            assert_eq!(row["ip"], click.ip, "{row:?}");
-            assert_eq!(row["user_agent"], click.agent.unwrap_or_default(), "{row:?}");
-            assert_eq!(row["referrer"], click.referrer.unwrap_or_default(), "{row:?}");
-            let device = match click.agent {
-                Some(agent) if agent.contains("iPhone") => "mobile",
-                Some(agent) if agent.contains("iPad") => "tablet",
-                Some(agent) if agent.contains("Windows") || agent.contains("X11") => "desktop",
-                _ => "",
-            };
-            assert_eq!(
-                (row["likely_bot"].as_str(), row["device"].as_str()),
-                (if device.is_empty() { "true" } else { "false" }, device),
-                "{row:?}"
-            );
-            let parameters: Value = serde_json::from_str(&row["parameters"]).expect("parameters are JSON");
-            for (name, value) in &click.query {
-                let found = row.get(name).map_or_else(|| parameters[name].as_str(), |it| Some(it.as_str()));
-                assert_eq!(found, Some(value.as_str()), "{name} of {row:?}");
-            }
-        }
-        let mut visitors = BTreeMap::<_, Vec<&Row>>::new();
-        for row in self.visits.values() {
-            let whose = if row["link_id"].is_empty() { &row["affiliate_id"] } else { &row["link_id"] };
-            let day = local_day("UTC", millis(&row["occurred_at"]));
-            visitors.entry((&row["action"], whose, day, &row["ip"], &row["user_agent"])).or_default().push(row);
-        }
-        for visits in visitors.values() {
-            let first = visits.iter().map(|it| millis(&it["occurred_at"])).min();
-            let unique: Vec<_> = visits.iter().filter(|it| it["unique"] == "true").collect();
-            assert_eq!(unique.len(), 1, "one is the first of {visits:#?}");
-            assert_eq!(Some(millis(&unique[0]["occurred_at"])), first, "and no later one: {visits:#?}");
-        }
-    }
 }

@@ -1,10 +1,9 @@
 //! What happens in the year: visits and sales, drawn by a seed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::future::join_all;
-use postrider_tests::app::{TestApp, click_id_in};
+use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -15,37 +14,7 @@ use super::calendar::{DAY_MS, millis};
 use super::payments::Payments;
 use super::program::{Program, Rate, amount, price, put};
 use super::sales::{Caps, NewSale, Sale};
-
-const AGENTS: [Option<&str>; 6] = [
-    Some(
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
-    ),
-    Some(
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
-    ),
-    Some(
-        "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1",
-    ),
-    Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-    Some("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
-    None,
-];
-const REFERRERS: [&str; 3] =
-    ["https://blog.example/review?x=1#y", "https://news.example/", "https://blog.example:8443/other"];
-
-/// A click as its visitor knows it.
-#[derive(Clone)]
-pub struct Click {
-    pub id: String,
-    pub at: i64,
-    pub affiliate: usize,
-    pub offer: usize,
-    pub link: Option<String>,
-    pub query: Vec<(String, String)>,
-    pub ip: String,
-    pub agent: Option<&'static str>,
-    pub referrer: Option<&'static str>,
-}
+use super::visits::Click;
 
 /// What commissions were agreed from when on: shares in percent, and whether recruits pay them.
 pub type Tiers = (i64, Vec<&'static str>, bool);
@@ -142,77 +111,6 @@ impl Year {
         self.payments.step(t, random, program).await;
         self.t.deliver_all().await;
         self.rests.push(self.now());
-    }
-
-    fn query(&mut self) -> Vec<(String, String)> {
-        let long = "long".repeat(30);
-        let longer = format!("{}, and then some", &long);
-        let mut query = Vec::new();
-        for (name, values) in [
-            ("sub1", ["red", "green", "blue sky"]),
-            ("sub2", ["=1+1", "-x", "'quoted, \"twice\""]),
-            ("sub10", [&long, &longer, " padded "]),
-            ("keyword", ["shoes", "red shoes", "Schuhe für Ä"]),
-            ("page", ["/a", "/b", "/c?d=e"]),
-            ("source", ["mail", "blog", " "]),
-            ("utm_source", ["letter", "feed", "x"]),
-            ("utm_term", ["boots", "hats", "y"]),
-            ("campaign", ["1", "2", "3"]),
-        ] {
-            if self.random.random_bool(0.4) {
-                query.push((name.to_owned(), values[self.random.random_range(0..3)].to_owned()));
-            }
-        }
-        query
-    }
-
-    /// Some visitors at once: some new, some again, some programs.
-    async fn visits(&mut self) {
-        let mut visits = Vec::new();
-        for _ in 0..self.random.random_range(3..9) {
-            let (link, affiliate, offer) = self.program.links.choose(&mut self.random).expect("links").clone();
-            let by_code = self.random.random_bool(0.1);
-            let is_impression = !by_code && self.random.random_bool(0.15);
-            let path = match (by_code, is_impression) {
-                (true, _) => format!("/r/{}", self.program.affiliates[affiliate].referral_code),
-                (_, true) => link.impression_path.clone(),
-                _ => link.path.clone(),
-            };
-            let click = Click {
-                id: String::new(),
-                at: self.now(),
-                affiliate,
-                offer: if by_code { 0 } else { offer },
-                link: (!by_code).then_some(link.id),
-                query: self.query(),
-                ip: format!("203.0.113.{}", self.random.random_range(1..12)),
-                agent: AGENTS[self.random.random_range(0..AGENTS.len())],
-                referrer: REFERRERS.get(self.random.random_range(0..6)).copied(),
-            };
-            visits.push((path, is_impression, click));
-        }
-        let client = self.t.anonymous();
-        let answers = join_all(visits.iter().map(|(path, _, click)| {
-            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&click.query).finish();
-            let mut request = client.request(reqwest::Method::GET, &format!("{path}?{query}"));
-            request = request.header("x-forwarded-for", &click.ip);
-            for (name, value) in [("user-agent", click.agent), ("referer", click.referrer)] {
-                if let Some(value) = value {
-                    request = request.header(name, value);
-                }
-            }
-            client.send(request)
-        }))
-        .await;
-        for ((_, is_impression, click), answer) in visits.into_iter().zip(answers) {
-            if is_impression {
-                assert_eq!(answer.status, 200, "{}", answer.text);
-                self.impressions += 1;
-            } else {
-                assert_eq!(answer.status, 302, "{}", answer.text);
-                self.clicks.push(Click { id: click_id_in(&answer), ..click });
-            }
-        }
     }
 
     /// A sale that an advertiser is about to report.
@@ -406,10 +304,5 @@ impl Year {
             moments.insert(millis(at));
         }
         moments.into_iter().collect()
-    }
-
-    /// Clicks by their ids, as those who clicked know them.
-    pub fn clicks_by_id(&self) -> BTreeMap<&str, &Click> {
-        self.clicks.iter().map(|click| (click.id.as_str(), click)).collect()
     }
 }
