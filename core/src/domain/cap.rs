@@ -187,6 +187,27 @@ mod tests {
     }
 
     #[test]
+    fn a_day_of_a_place_begins_when_its_clocks_say_so() {
+        let day = |at: &str| {
+            let cap = Cap {
+                per: CapScope::Offer,
+                affiliate_id: None,
+                goal: None,
+                period: Period::Day,
+                conversions: Some(1),
+                payout: None,
+            };
+            let caps = Caps { limits: vec![cap], time_zone: "Europe/Berlin".parse().unwrap(), ..Caps::default() };
+            let at = Timestamp::parse(at).unwrap();
+            caps.counters(OfferId::new(at), AffiliateId::new(at), None, at).map(|(_, it)| it.period).next().unwrap()
+        };
+        assert_eq!(day("2026-03-28T22:59:59Z"), "day:2026-03-28");
+        assert_eq!(day("2026-03-28T23:00:00Z"), "day:2026-03-29");
+        assert_eq!(day("2026-03-29T21:59:59Z"), "day:2026-03-29");
+        assert_eq!(day("2026-03-29T22:00:00Z"), "day:2026-03-30");
+    }
+
+    #[test]
     fn an_affiliates_own_limit_stands_in_place_of_that_for_each() {
         let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
         let (offer, star, other) = (OfferId::new(at), AffiliateId::new(at), AffiliateId::new(at));
