@@ -23,6 +23,7 @@ mod idempotency;
 mod inbound;
 mod macros;
 mod mail;
+mod migrations;
 mod offers;
 mod openapi;
 mod operation;
