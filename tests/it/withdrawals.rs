@@ -343,7 +343,7 @@ async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
 
     let approved = step(&t.admin, &withdrawal, "approve", json!({"despite_debt": true})).await.expect(200);
     assert_eq!((&approved["status"], &approved["accepted_debt"]), (&json!("approved"), &json!("25.00")));
-    step(&t.admin, &withdrawal, "approve", json!({})).await.expect(200);
+    step(&t.admin, &withdrawal, "approve", json!(null)).await.expect(200);
     let seen = affiliate.client.get(&path).await.expect(200);
     assert_eq!(seen["accepted_debt"], json!(null), "what finance accepts is its own business");
 

@@ -4,7 +4,7 @@
 //! [`FRESH`]. Nothing that must be exact (money, status, ownership) is decided from here, only names,
 //! landing pages, payouts of new conversions and who holds a key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::domain::recruiting::Recruiting;
 use crate::domain::rules::Rule;
 use crate::domain::source::{AFFRANK_SESSION, Source};
 use crate::ids::{AffiliateId, KeyId, LinkId, OfferId};
+use crate::money::Currency;
 use crate::services::api_keys::USED_EVERY;
 use crate::services::auth::sessions::{self, SignedIn};
 use crate::storage::{self, Database};
@@ -42,6 +43,8 @@ pub struct Catalog {
     /// Whether an affiliate may promote an offer that is not public.
     admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
+    /// In which some offer states a minimum for withdrawals.
+    minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
     event_listeners: Cache<(), Arc<Vec<Rule>>>,
     recruiting: Cache<(), Arc<Recruiting>>,
@@ -127,6 +130,7 @@ impl Catalog {
             exceptions: cache(5_000, FRESH),
             admitted: cache(20_000, FRESH),
             default_offer: cache(1, FRESH),
+            minimum_currencies: cache(1, FRESH),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
             recruiting: cache(1, FRESH),
@@ -182,6 +186,16 @@ impl Catalog {
             self.offers.insert(found.id, found.clone());
         }
         Ok(found)
+    }
+
+    /// Whether any offer states a minimum for withdrawals in this currency.
+    pub async fn has_minimums(&self, currency: Currency) -> Result<bool, DbErr> {
+        if let Some(found) = self.minimum_currencies.get(&()) {
+            return Ok(found.contains(&currency));
+        }
+        let found = Arc::new(storage::offers::currencies_with_minimum(self.db.reader()).await?);
+        self.minimum_currencies.insert((), found.clone());
+        Ok(found.contains(&currency))
     }
 
     pub async fn link(&self, id: LinkId) -> Result<Option<Arc<Link>>, DbErr> {
@@ -334,6 +348,7 @@ impl Catalog {
     pub fn offer_changed(&self, id: OfferId) {
         self.offers.invalidate(&id);
         self.default_offer.invalidate(&());
+        self.minimum_currencies.invalidate(&());
     }
 
     pub fn exceptions_changed(&self, offer: OfferId) {

@@ -10,7 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
-    Applied, Asked, Minimum, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+    Applied, Asked, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
@@ -46,10 +46,14 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     if !actor.may_see(affiliate_id) {
         return Err(unknown());
     }
-    let minimums = minimums(app, affiliate_id, wanted.currency).await?;
+    let of_offers = match app.catalog.has_minimums(wanted.currency).await? {
+        true => storage::offers::highest_minimum(app.db.reader(), affiliate_id, wanted.currency).await?,
+        false => None,
+    };
     let tx = app.db.begin().await?;
     let affiliate = storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &wanted.method).await?;
+    let program = storage::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
     let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
@@ -62,6 +66,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         return Err(WithdrawalError::Suspended.into());
     }
     let money = |micros| Money { micros, currency: wanted.currency };
+    let minimums: Vec<_> = program.into_iter().chain(of_offers).collect();
     let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
     let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
@@ -93,14 +98,6 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     Ok(Requested::New(Shown { withdrawal, debt: None }))
 }
 
-/// What the program asks for, and what the offers do that this affiliate has earned with.
-async fn minimums(app: &App, affiliate_id: AffiliateId, currency: Currency) -> Result<Vec<Minimum>, DbErr> {
-    let program = storage::program_settings::find_withdrawals(app.db.reader()).await?;
-    let program = program.minimums.get(&currency).map(|it| Minimum { who: "the program".into(), amount: *it });
-    let of_offers = storage::offers::highest_minimum(app.db.reader(), affiliate_id, currency).await?;
-    Ok(program.into_iter().chain(of_offers).collect())
-}
-
 /// A withdrawal as somebody sees it.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -121,12 +118,18 @@ pub async fn proceed(
     let tx = app.db.begin().await?;
     let mut withdrawal =
         storage::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
-    let debt = storage::ledger::lock_balance(&tx, withdrawal.affiliate_id, withdrawal.amount.currency).await?.debt;
+    let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
+    // A payment is judged on the balance that is held; an approval need not be, since the payment follows.
+    let debt = match wanted {
+        Status::Paid { .. } => storage::ledger::lock_balance(&tx, key.0, key.1).await?.debt,
+        _ => storage::balances::debts(&tx, [key]).await?.get(&key).copied().unwrap_or_default(),
+    };
     let debt = Money { micros: debt, ..withdrawal.amount };
     let now = app.clock.now();
     let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
     finish(tx, &withdrawal, applied, now).await?;
-    show(app, withdrawal).await
+    let debt = Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles());
+    Ok(Shown { withdrawal, debt })
 }
 
 /// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
@@ -175,15 +178,15 @@ pub async fn approve_many(
 ) -> Result<Vec<Advanced>, Error> {
     let tx = app.db.begin().await?;
     let mut found = storage::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
-    let keys = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
-    let balances = storage::ledger::lock_balances(&tx, &keys).await?;
+    let keys: BTreeSet<_> = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
+    let debts = storage::balances::debts(&tx, keys).await?;
     let now = app.clock.now();
     let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
     for id in ids {
         let answer = match found.get_mut(id) {
             None => Err(AdvanceError::NotFound(*id)),
             Some(it) => {
-                let debt = balances.get(&(it.affiliate_id, it.amount.currency)).map_or(0, |balance| balance.debt);
+                let debt = debts.get(&(it.affiliate_id, it.amount.currency)).copied().unwrap_or_default();
                 let debt = Money { micros: debt, ..it.amount };
                 match it.proceed(Status::Approved, debt, despite_debt, &actor.name(), now) {
                     Ok(applied) => {

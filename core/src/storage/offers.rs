@@ -1,11 +1,11 @@
 //! Queries of offers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect, QueryTrait, Statement,
+    QueryResult, QuerySelect, QueryTrait, Statement,
 };
 
 use crate::domain::application::ApplicationStatus;
@@ -134,8 +134,18 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
 }
 
-/// The highest minimum for withdrawals in `currency` among the offers that this affiliate has earned with. Where no
-/// offer states one it reads nothing else.
+/// The currencies in which an offer states a minimum for withdrawals.
+pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
+    let sql = "SELECT DISTINCT currency FROM offers WHERE minimum_withdrawal_micros IS NOT NULL";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let currency = |row: &QueryResult| {
+        let text: String = row.try_get("", "currency")?;
+        text.parse().map_err(|_| corrupt("offers", format_args!("currency {text}")))
+    };
+    rows.iter().map(currency).collect()
+}
+
+/// The highest minimum for withdrawals in `currency` among the offers that this affiliate has earned with.
 pub async fn highest_minimum(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,

@@ -25,7 +25,7 @@ impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
     }
 }
 
-/// A JSON body that may be left out.
+/// A JSON body that may be left out, or null.
 pub struct OptionalJson<T>(pub T);
 
 impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
@@ -37,8 +37,8 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
-        let ApiJson(it) = ApiJson::from_request(Request::from_parts(head, body.into()), app).await?;
-        Ok(Self(it))
+        let ApiJson(it) = ApiJson::<Option<T>>::from_request(Request::from_parts(head, body.into()), app).await?;
+        Ok(Self(it.unwrap_or_default()))
     }
 }
 

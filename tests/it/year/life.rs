@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 use super::calendar::{DAY_MS, millis};
-use super::payments::Payments;
+use super::payments::{self, Payments};
 use super::program::{Program, Rate, amount, price, put};
 use super::sales::{Caps, NewSale, Sale};
 use super::visits::Click;
@@ -57,7 +57,7 @@ impl Year {
             transactions: 0,
         };
         year.agree_on_tiers(&["10", "5"], false).await;
-        year.payments.set_rates(&year.t, &year.program).await;
+        payments::set_rates(&year.t).await;
         year
     }
 

@@ -44,13 +44,13 @@ pub fn fee(method: &str, (micros_asked, currency): &Money) -> i128 {
     half_up(exact, whole * unit(currency)) * unit(currency)
 }
 
-impl Payments {
-    pub async fn set_rates(&mut self, t: &TestApp, _: &Program) {
-        for (from, to, rate) in RATES {
-            t.admin.post("/api/v1/exchange-rates", &json!({"from": from, "to": to, "rate": rate})).await.expect(201);
-        }
+pub async fn set_rates(t: &TestApp) {
+    for (from, to, rate) in RATES {
+        t.admin.post("/api/v1/exchange-rates", &json!({"from": from, "to": to, "rate": rate})).await.expect(201);
     }
+}
 
+impl Payments {
     pub async fn step(&mut self, t: &TestApp, random: &mut StdRng, program: &Program) {
         self.steps += 1;
         if random.random_bool(0.3) {
@@ -67,7 +67,7 @@ impl Payments {
             request(t, random, program).await;
         }
         decide(t, random).await;
-        if self.steps % 7 == 0 {
+        if self.steps.is_multiple_of(7) {
             for (method, currency, ..) in TERMS {
                 t.tick();
                 pay_together(t, random, method, currency).await;

@@ -17,6 +17,12 @@ pub struct WithdrawalSettings {
     pub minimums: BTreeMap<Currency, Amount>,
 }
 
+impl WithdrawalSettings {
+    pub fn minimum(&self, currency: Currency) -> Option<Minimum> {
+        self.minimums.get(&currency).map(|amount| Minimum { who: "the program".into(), amount: *amount })
+    }
+}
+
 /// The least that somebody pays out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Minimum {
