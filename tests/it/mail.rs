@@ -72,8 +72,11 @@ async fn a_message_is_given_up_after_a_day(db: Database) {
     let url = format!("smtp://{}", server.host());
     let t = TestApp::start_with(db, |settings| settings.smtp_url = Some(url)).await;
     invite(&t).await;
+    let noted = "SELECT CAST(max(attempts) AS bigint) FROM mails";
     for hour in 1..=22 {
         attempts(&server, hour).await;
+        // When it comes next is counted from the moment at which this is noted.
+        eventually("it to be noted", async || (t.database.number(noted).await == hour as i64).then_some(())).await;
         t.advance(Duration::from_secs(3_600));
     }
     attempts(&server, 23).await;
