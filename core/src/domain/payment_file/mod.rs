@@ -88,4 +88,6 @@ fn plain(micros: i64, currency: Currency) -> String {
 }
 
 #[cfg(test)]
+mod epc;
+#[cfg(test)]
 mod tests;
