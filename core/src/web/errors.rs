@@ -11,7 +11,7 @@ use crate::domain::inbound_request::Finding;
 use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
 use crate::domain::withdrawal_batch::BatchError;
-use crate::services::auth::AuthError;
+use crate::services::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -126,7 +126,7 @@ impl From<Error> for Problem {
         }
         let mut problem = Self::new(status, code, error.to_string());
         if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
-            problem.retry_after_secs = Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1));
+            problem.retry_after_secs = Some(auth::whole_seconds(*wait));
         }
         match error {
             Error::Invalid(issues) => problem.errors = issues,

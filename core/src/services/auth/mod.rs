@@ -37,7 +37,7 @@ pub enum AuthError {
     SignInFailed,
     #[error("this account has a second factor; send the code of its app, or a recovery code, as `code`")]
     SecondFactorNeeded,
-    #[error("too many attempts; try again in {} seconds", .wait.as_secs().max(1))]
+    #[error("too many attempts; try again in {}", seconds(.wait))]
     TooManyAttempts { wait: Duration },
     #[error("the registration waits for an approval; a message will follow")]
     WaitingForApproval,
@@ -87,6 +87,18 @@ impl AuthError {
             Self::OwnersOnly => "forbidden",
             Self::Busy => "busy",
         }
+    }
+}
+
+/// Whole ones and never too few: who comes back after them is let in.
+pub fn whole_seconds(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
+}
+
+fn seconds(wait: &Duration) -> String {
+    match whole_seconds(*wait) {
+        1 => "1 second".to_owned(),
+        seconds => format!("{seconds} seconds"),
     }
 }
 
