@@ -6,6 +6,7 @@ use postrider::pipeline::jobs::upkeep;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
+use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
@@ -22,6 +23,15 @@ async fn start(db: Database) -> TestApp {
 
 async fn keep_house(t: &TestApp) {
     upkeep(t.app()).await.expect("the database answers");
+}
+
+/// The server keeps house on its own as well, and whoever comes second leaves the dropping to the first.
+async fn the_click_goes(t: &TestApp) {
+    let gone = async || {
+        keep_house(t).await;
+        (t.database.count("clicks").await == 0).then_some(())
+    };
+    eventually("the click to be dropped, which is out of retention", gone).await;
 }
 
 /// Clicks and approved conversions of the keyword.
@@ -52,8 +62,7 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
     t.advance(60 * MINUTE);
     t.fold_reports().await;
-    keep_house(&t).await;
-    assert_eq!(t.database.count("clicks").await, 0, "it is out of retention");
+    the_click_goes(&t).await;
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
 }
 
@@ -89,7 +98,6 @@ async fn what_is_not_packed_outlives_its_retention() {
     assert_eq!(shoes(&t).await.0, 1);
     open.commit().await.unwrap();
     t.fold_reports().await;
-    keep_house(&t).await;
-    assert_eq!(t.database.count("clicks").await, 0, "it is out of retention");
+    the_click_goes(&t).await;
     assert_eq!(shoes(&t).await.0, 1, "reports keep what they counted");
 }
