@@ -171,8 +171,8 @@ mod tests {
         let cap = |per, period| Cap { per, affiliate_id: None, goal: None, period, conversions: Some(1), payout: None };
         let caps = Caps {
             limits: vec![
-                cap(CapScope::Offer, Period::Day),
                 cap(CapScope::Affiliate, Period::Month),
+                cap(CapScope::Offer, Period::Day),
                 cap(CapScope::Offer, Period::Total),
             ],
             time_zone: "+02:00".parse().unwrap(),
@@ -181,9 +181,10 @@ mod tests {
         let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
         let (offer, affiliate) = (OfferId::new(at), AffiliateId::new(at));
         let counters: Vec<_> = caps.counters(offer, affiliate, None, at).map(|(_, counter)| counter).collect();
+        // Those of the offer come first.
         assert_eq!(counters[0].period, "day:2026-04-01");
-        assert_eq!((counters[1].period.as_str(), counters[1].affiliate_id), ("month:2026-04", Some(affiliate)));
-        assert_eq!((counters[2].period.as_str(), counters[2].affiliate_id), ("total", None));
+        assert_eq!((counters[1].period.as_str(), counters[1].affiliate_id), ("total", None));
+        assert_eq!((counters[2].period.as_str(), counters[2].affiliate_id), ("month:2026-04", Some(affiliate)));
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn a_word_that_says_nothing_is_understood_by_the_name_of_its_parameter() {
     assert_eq!(macros, wanted);
     assert_eq!(pasted.unknown, [("z".into(), "{id}".into())]);
     // A blank that a person fills is none, and a name is no way to a secret.
-    let pasted = split_all("https://t.example/p?c={click_id}&status=<your status>&secret.k={x}");
+    let pasted = split_all("https://t.example/p?c={click_id}&status=<your_status>&secret.k={x}");
     let unknown: Vec<_> = pasted.unknown.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(unknown, ["status", "secret.k"]);
 }
