@@ -139,6 +139,13 @@ impl Books {
     }
 }
 
+struct PaidOut {
+    id: WithdrawalId,
+    whose: (AffiliateId, Currency),
+    net: i64,
+    fee: i64,
+}
+
 struct World {
     random: StdRng,
     now: i64,
@@ -151,7 +158,7 @@ struct World {
     promised: HashMap<usize, Vec<Commission>>,
     withdrawals: Vec<(WithdrawalId, (AffiliateId, Currency), i64)>,
     /// What was paid, and the fee that was kept: a bank may send it back.
-    paid: Vec<(WithdrawalId, (AffiliateId, Currency), (i64, i64))>,
+    paid: Vec<PaidOut>,
 }
 
 impl World {
@@ -370,7 +377,7 @@ impl World {
             let paid = postings::withdrawal_paid(whose.0, id, part(micros - fee), balance, at);
             let kept = postings::withdrawal_fee(whose.0, id, part(fee), balance, at);
             self.books.post([paid, kept]);
-            self.paid.push((id, whose, (micros - fee, fee)));
+            self.paid.push(PaidOut { id, whose, net: micros - fee, fee });
         } else {
             let posting = postings::withdrawal_returned(whose.0, id, money, balance, at);
             self.paper.give(whose, micros);
@@ -384,7 +391,7 @@ impl World {
             return;
         }
         let index = self.random.random_range(0..self.paid.len());
-        let (id, whose, (net, fee)) = self.paid.swap_remove(index);
+        let PaidOut { id, whose, net, fee } = self.paid.swap_remove(index);
         let (at, money) = (self.at(), |micros| Money { micros, currency: whose.1 });
         let balance = self.books.balances.entry(whose).or_default();
         let posting = postings::payment_returned(whose.0, id, (money(net), money(fee)), balance, at);
