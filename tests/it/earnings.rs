@@ -254,6 +254,12 @@ async fn recruiters_get_their_shares_and_lose_them_with_the_conversion(db: Datab
     let statement = bob.client.get("/api/v1/statement?currency=USD").await.expect(200);
     let lines = statement["lines"].to_string();
     assert!(!lines.contains(&text(&report.body, "transaction_id")), "not a word of the recruit's customers: {lines}");
+    for share in bob.client.list("/api/v1/earnings").await {
+        assert_eq!(share["conversion_id"], json!(null), "nor which conversion it was");
+        let path = format!("/api/v1/earnings/{}", text(&share, "id"));
+        assert_eq!(bob.client.get(&path).await.expect(200)["conversion_id"], json!(null));
+        assert_eq!(t.admin.get(&path).await.expect(200)["conversion_id"], json!(id));
+    }
     t.assert_books_balance().await;
 }
 

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Conversion, Status};
-use crate::domain::earning::{self, Balances, Earning};
+use crate::domain::earning::{self, Balances, Earning, EarningKind};
 use crate::domain::ledger::Posting;
 use crate::domain::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
@@ -125,7 +125,8 @@ async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Com
 
 pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
     let found = storage::earnings::find(app.db.reader(), id).await?;
-    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))
+    let found = found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))?;
+    Ok(shown_to(actor, found))
 }
 
 pub async fn list(
@@ -137,5 +138,13 @@ pub async fn list(
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::earnings::list(app.db.reader(), filter, page).await?)
+    let mut found = storage::earnings::list(app.db.reader(), filter, page).await?;
+    found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
+    Ok(found)
+}
+
+/// A recruiter sees the share and whom it comes by; the conversion is the recruit's own business.
+fn shown_to(actor: Actor, earning: Earning) -> Earning {
+    let hides = earning.kind == EarningKind::Commission && !actor.is_staff();
+    Earning { conversion_id: earning.conversion_id.filter(|_| !hides), ..earning }
 }

@@ -21,6 +21,7 @@ pub struct EarningOut {
     id: EarningId,
     affiliate_id: AffiliateId,
     kind: EarningKind,
+    /// Of a commission for staff only: it is the recruit's.
     conversion_id: Option<ConversionId>,
     currency: Currency,
     /// What was earned; below zero for what finance took away.
