@@ -4,7 +4,7 @@
 //! networks truncate and re-case what passes through them. A prefix says what a person is looking at
 //! (`cnv_…`); click ids go bare, since they travel in other people's URLs.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use sea_orm::DeriveValueType;
 use sha2::{Digest, Sha256};
@@ -21,13 +21,27 @@ pub struct InvalidId {
     pub example: String,
 }
 
-/// A UUIDv7 at `at`. Ids of one millisecond keep their order within this process.
+/// A UUIDv7 at `at`. Ids of one millisecond keep their order within this process, but where their 12 bits begin anew:
+/// the more bits tell an order, the fewer tell ids of one millisecond apart that were cut off on their way.
 pub fn new_uuid(at: Timestamp) -> Uuid {
     static SEQUENCE: AtomicU16 = AtomicU16::new(0);
     let mut random: [u8; 10] = rand::random();
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     random[0] = sequence[0];
     random[1] = sequence[1];
+    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
+}
+
+/// The same for what is read in the order in which it was made: 34 bits begin anew after 17 billion.
+fn new_ordered_uuid(at: Timestamp) -> Uuid {
+    static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+    let mut random: [u8; 10] = rand::random();
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+    // The first four bits give way to the version, and two in the third byte to the variant.
+    let parts = [sequence >> 30, sequence >> 22, sequence >> 16 & 0x3f, sequence >> 8, sequence];
+    for (byte, part) in random.iter_mut().zip(parts) {
+        *byte = part as u8;
+    }
     uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
 }
 
@@ -204,6 +218,13 @@ impl DeliveryId {
     }
 }
 
+impl PostingId {
+    /// Statements run in the order of their postings, also within a millisecond.
+    pub fn next(at: Timestamp) -> Self {
+        Self(new_ordered_uuid(at))
+    }
+}
+
 impl EventId {
     /// An earning is released once, so it decides the id: a release that a crash of the database took back tells of it again
     /// under the same one. Its time is that of the release, so that it lies in a month that is kept.
@@ -245,6 +266,14 @@ mod tests {
         for text in ["", "aff_", "06a5", "zzzzzzzzzzzzzzzzzzzzzzzzzz", "06a5xk2m7q8r9stvwxyz01234!"] {
             assert!(text.parse::<AffiliateId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn postings_of_one_millisecond_keep_their_order() {
+        let at = Timestamp::from_millis(1_763_647_000_123);
+        let ids: Vec<_> = (0..100_000).map(|_| PostingId::next(at)).collect();
+        assert!(ids.is_sorted_by(|before, after| before.0 < after.0));
+        assert_eq!((ids[0].0.get_version_num(), time_of(ids[99_999].0)), (7, at));
     }
 
     #[test]
