@@ -11,7 +11,7 @@ use super::entities::mails::{Column, Entity, Model};
 use super::queue::Queue;
 
 /// Every row is owed.
-pub const QUEUE: Queue = Queue { table: "mails", owed: "TRUE", due: "AND due_at <= $3", order: "due_at" };
+pub const QUEUE: Queue = Queue { table: "mails", owed: "true", due: "AND due_at <= $3", order: "due_at" };
 
 /// A message as it is stored; only the vault can read it.
 #[derive(Clone, Debug)]
