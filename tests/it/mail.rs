@@ -116,7 +116,10 @@ async fn a_kill_loses_no_message(db: Database) {
     let server = MailServer::start(Security::Plain).await;
     server.refuse(Some("451 4.3.0 later"));
     let url = format!("smtp://{}", server.host());
-    let installation = Installation::new(db).with("POSTRIDER_SMTP_URL", &url);
+    let installation = Installation::new(db)
+        .with("POSTRIDER_SMTP_URL", &url)
+        .with("POSTRIDER_LEASE_SECS", "2")
+        .with("POSTRIDER_REQUEST_TIMEOUT_MS", "1500");
     let process = installation.start().await;
     let anonymous = process.client.with_key(None);
     for n in 0..8 {

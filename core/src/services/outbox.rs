@@ -20,10 +20,6 @@ use super::Error;
 use super::auth::asked::{self, Asked, Draft};
 use super::mail::{Letter, NotSent};
 
-/// Longer than a conversation with a mail server takes, so that no two hold it about the same message.
-const LEASE: Duration = Duration::from_secs(120);
-const SENDING: Duration = Duration::from_secs(60);
-
 /// What a row holds, sealed: addresses, and links that open accounts.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -86,9 +82,14 @@ fn open(app: &App, stored: &StoredMail) -> Result<Mail, NotSent> {
     serde_json::from_str(&text).map_err(|error| NotSent::Ever(format!("it can't be read: {error}")))
 }
 
+/// How long a conversation with a mail server may take: some wait before they greet.
+fn conversation(app: &App) -> Duration {
+    2 * app.settings.lease()
+}
+
 pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<StoredMail>>, sea_orm::DbErr> {
     let now = app.clock.now();
-    let lease = Lease { claim: rand::random(), until: now.plus(LEASE) };
+    let lease = Lease { claim: rand::random(), until: now.plus(conversation(app) + app.settings.lease()) };
     storage::mails::claim(app.db.writer(), limit, now, lease).await
 }
 
@@ -132,7 +133,8 @@ async fn hand_over(app: &App, stored: &StoredMail, it: &Written) -> Result<(), N
     let (subject, text) = it.letter.written(&it.name, &app.public_url, &it.link);
     let sending = app.mailer.send(stored.id, &it.to, subject, text);
     let too_slow = |_| Err(NotSent::Yet("the mail server did not answer in time".to_owned()));
-    tokio::time::timeout(SENDING, sending).await.unwrap_or_else(too_slow)
+    // Shorter than the lease, so that no two hold a conversation about the same message.
+    tokio::time::timeout(conversation(app), sending).await.unwrap_or_else(too_slow)
 }
 
 async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(), NotSent>) -> Result<(), Error> {
