@@ -5,6 +5,7 @@
 
 pub mod calendar;
 pub mod figures;
+pub mod keys;
 pub mod packed;
 pub mod ranking;
 pub mod tally;

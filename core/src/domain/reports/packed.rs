@@ -172,8 +172,6 @@ fn is_narrow(values: usize) -> bool {
 pub struct Run {
     pub scope: u32,
     pub rows: usize,
-    /// Of clicks; zeros for conversions.
-    pub flags: Flags,
 }
 
 /// Bytes that this release can't have packed.
@@ -182,21 +180,30 @@ pub struct Run {
 pub struct Damaged;
 
 pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
-    let mut bytes = Bytes(bytes);
     let mut runs = Vec::new();
+    flags_of_clicks(bytes, |scope, flags| {
+        let rows = usize::try_from(flags.iter().sum::<u64>()).map_err(|_| Damaged)?;
+        runs.push(Run { scope, rows });
+        Ok(())
+    })?;
+    Ok(runs)
+}
+
+/// Calls with each scope and its clicks by their flags.
+#[inline]
+pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>) -> Result<(), Damaged> {
+    let mut bytes = Bytes(bytes);
     while !bytes.0.is_empty() {
         let scope = bytes.scope()?;
-        let present = bytes.byte()?;
+        let mut present = bytes.byte()?;
         let mut flags = Flags::default();
-        for (bit, count) in flags.iter_mut().enumerate() {
-            if present & (1 << bit) != 0 {
-                *count = bytes.number()?;
-            }
+        while present != 0 {
+            flags[present.trailing_zeros() as usize] = bytes.number()?;
+            present &= present - 1;
         }
-        let rows = usize::try_from(flags.iter().sum::<u64>()).map_err(|_| Damaged)?;
-        runs.push(Run { scope, rows, flags });
+        each(scope, &flags)?;
     }
-    Ok(runs)
+    Ok(())
 }
 
 pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
@@ -205,7 +212,7 @@ pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     while !bytes.0.is_empty() {
         let scope = bytes.scope()?;
         let rows = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
-        runs.push(Run { scope, rows, flags: Flags::default() });
+        runs.push(Run { scope, rows });
     }
     Ok(runs)
 }
@@ -259,12 +266,14 @@ impl<'a> Coded<'a> {
         self.values.len() + usize::from(FIRST_VALUE)
     }
 
+    /// Calls with each row and its code.
     #[inline]
-    pub fn code(&self, row: usize) -> u16 {
+    pub fn each(&self, mut it: impl FnMut(usize, u16)) {
         if self.narrow {
-            u16::from(self.codes[row])
+            self.codes.iter().enumerate().for_each(|(row, code)| it(row, u16::from(*code)));
         } else {
-            u16::from_le_bytes([self.codes[2 * row], self.codes[2 * row + 1]])
+            let (codes, _) = self.codes.as_chunks();
+            codes.iter().enumerate().for_each(|(row, code)| it(row, u16::from_le_bytes(*code)));
         }
     }
 
@@ -300,8 +309,14 @@ impl Bytes<'_> {
 
     #[inline]
     fn number(&mut self) -> Result<u64, Damaged> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
+        match self.byte()? {
+            small @ 0..0x80 => Ok(u64::from(small)),
+            first => self.rest_of_number(u64::from(first & 0x7f)),
+        }
+    }
+
+    fn rest_of_number(&mut self, mut number: u64) -> Result<u64, Damaged> {
+        for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -344,6 +359,15 @@ mod tests {
         })
     }
 
+    fn codes(coded: &Coded) -> Vec<u16> {
+        let mut codes = Vec::new();
+        coded.each(|row, code| {
+            assert_eq!(row, codes.len());
+            codes.push(code);
+        });
+        codes
+    }
+
     proptest! {
         #[test]
         fn what_is_packed_comes_out_again(rows in rows()) {
@@ -356,9 +380,10 @@ mod tests {
             let flags = column(&columns, MEASURES).unwrap();
             for dimension in [Dimension::Keyword, Dimension::Device, Dimension::Sub1] {
                 let coded = column(&columns, column_of(dimension)).map(|it| Coded::read(it, sorted.len()).unwrap());
+                let codes = coded.as_ref().map(codes);
                 for (index, row) in sorted.iter().enumerate() {
                     let wanted = row.values.iter().find(|(known, _)| *known == dimension).map(|(_, value)| value.as_str());
-                    let found = coded.as_ref().and_then(|it| it.value(it.code(index)));
+                    let found = coded.as_ref().zip(codes.as_ref()).and_then(|(it, codes)| it.value(codes[index]));
                     prop_assert_eq!(found, wanted);
                     prop_assert_eq!(flags[index], row.measure);
                 }
@@ -379,7 +404,7 @@ mod tests {
         let row = |n: usize| Row { scope: 1, measure: CLICK, values: vec![(Dimension::Sub1, n.to_string())] };
         let columns = pack_clicks((0..VALUES_MAX + 10).map(row).collect());
         let coded = Coded::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
-        let others = (0..VALUES_MAX + 10).filter(|row| coded.code(*row) == OTHER).count();
+        let others = codes(&coded).into_iter().filter(|code| *code == OTHER).count();
         assert_eq!((coded.values.len(), others), (VALUES_MAX, 10));
     }
 

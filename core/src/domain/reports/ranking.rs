@@ -6,7 +6,7 @@ use crate::money::Currency;
 use super::Group;
 use super::calendar::{Unit, start_of_hour};
 use super::figures::Figures;
-use super::tally::Key;
+use super::keys::Key;
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,31 +3,16 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use uuid::Uuid;
-
 use crate::clock::Timestamp;
 use crate::domain::zone::Zone;
 
 use super::figures::Figures;
+use super::keys::{Key, Lane, Slot, UNKNOWN};
 use super::packed::{
-    Coded, Columns, Damaged, MEASURES, OTHER, Run, SCOPES, Standing, column_of, runs_of_clicks, runs_of_conversions,
-    standings,
+    Coded, Columns, Damaged, MEASURES, Run, SCOPES, Standing, column_of, flags_of_clicks, runs_of_clicks,
+    runs_of_conversions, standings,
 };
 use super::{Dimension, Filter, Group, Scope};
-
-/// Values of a dimension that a report tells apart; what comes after them is counted together, as "other".
-pub const VALUES_MAX: usize = 100_000;
-
-/// What a row of a report stands for, in one of its groups.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Key {
-    /// Visits without such a value, or a click without a link.
-    None,
-    /// More values than are told apart.
-    Other,
-    Id(Uuid),
-    Text(String),
-}
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -61,7 +46,6 @@ impl Question {
 }
 
 const OUT: u32 = u32::MAX;
-const UNKNOWN: u32 = u32::MAX;
 /// A table of local codes is worth it up to this size.
 const TABLE_MAX: usize = 1 << 16;
 
@@ -72,53 +56,36 @@ pub struct Tally {
     /// By scope: its code in each slot that is of the scope; `OUT` for scopes that are filtered out.
     scopes: Vec<[u32; 2]>,
     cells: HashMap<(u32, u32), u32, BuildHasherDefault<Mixer>>,
+    /// By scope, as long as the codes that do not depend on it stay the same.
+    cells_of_scopes: ([Option<u32>; 2], Vec<u32>),
     figures: Vec<Figures>,
 }
 
-/// The keys of one group, by their codes.
-#[derive(Default)]
-struct Slot {
-    codes: HashMap<Key, u32>,
-    keys: Vec<Key>,
+/// Where each row of a segment is counted: rows that have all in common have one place. `NOWHERE` is what is filtered out.
+struct Places<'a> {
+    of_rows: Vec<usize>,
+    lanes: [Lane<'a>; 2],
+    widths: [usize; 2],
 }
 
-impl Slot {
-    fn code(&mut self, key: Key) -> u32 {
-        if let Some(code) = self.codes.get(&key) {
-            return *code;
-        }
-        let key = if matches!(key, Key::Text(_)) && self.keys.len() >= VALUES_MAX { Key::Other } else { key };
-        let next = self.keys.len() as u32;
-        *self.codes.entry(key).or_insert_with_key(|key| {
-            self.keys.push(key.clone());
-            next
-        })
-    }
-}
+const NOWHERE: usize = usize::MAX;
 
-/// How a slot gets its code in the segment at hand.
-enum Lane<'a> {
-    /// The same for all rows.
-    Fixed(u32),
-    /// By the scope of a run.
-    Scope(usize),
-    /// By the row; with the codes of values that were seen.
-    Value(&'a Coded<'a>, Vec<u32>),
-}
-
-impl Lane<'_> {
-    fn width(&self, slot: &Slot) -> usize {
-        match self {
-            Self::Fixed(_) => 1,
-            Self::Scope(_) => slot.keys.len(),
-            Self::Value(coded, _) => coded.width(),
-        }
+impl Places<'_> {
+    fn count(&self) -> usize {
+        self.widths[0].saturating_mul(self.widths[1])
     }
 }
 
 impl Tally {
     pub fn new(question: Question) -> Self {
-        Self { question, slots: Default::default(), scopes: Vec::new(), cells: HashMap::default(), figures: Vec::new() }
+        Self {
+            question,
+            slots: Default::default(),
+            scopes: Vec::new(),
+            cells: HashMap::default(),
+            cells_of_scopes: Default::default(),
+            figures: Vec::new(),
+        }
     }
 
     /// Makes scopes known, by the numbers that follow those known already. Rows may have no others.
@@ -145,18 +112,31 @@ impl Tally {
     /// Counts a segment of clicks of `quarter`.
     pub fn add_clicks(&mut self, quarter: Timestamp, columns: &Columns) -> Result<(), Damaged> {
         let Some(scopes) = column(columns, SCOPES) else { return Ok(()) };
-        let runs = runs_of_clicks(scopes)?;
         if self.question.is_by_scope() {
-            return self.add_runs(quarter, &runs);
+            return self.add_by_scope(quarter, scopes);
         }
+        let runs = runs_of_clicks(scopes)?;
         let measures = column(columns, MEASURES).ok_or(Damaged)?;
         if measures.len() != runs.iter().map(|run| run.rows).sum::<usize>() {
             return Err(Damaged);
         }
         // A click has no goal, and is as good for one goal as for another.
-        self.add_rows(quarter, columns, &runs, false, |figures, row| {
-            figures.flags[usize::from(measures[row] & 7)] += 1;
-        })
+        let Some(mut places) = self.places(quarter, columns, &runs, false)? else { return Ok(()) };
+        if places.count() > measures.len() {
+            self.add_rows(&mut places, |figures, row| figures.flags[usize::from(measures[row] & 7)] += 1);
+            return Ok(());
+        }
+        let mut counted = vec![[0_u32; 8]; places.count()];
+        for (place, measure) in places.of_rows.iter().zip(measures).filter(|(place, _)| **place != NOWHERE) {
+            counted[*place][usize::from(measure & 7)] += 1;
+        }
+        for (place, counts) in counted.into_iter().enumerate().filter(|(_, counts)| *counts != [0; 8]) {
+            let cell = self.cell_at(&mut places, place);
+            for (sum, count) in self.figures[cell].flags.iter_mut().zip(counts) {
+                *sum += u64::from(count);
+            }
+        }
+        Ok(())
     }
 
     /// Counts a segment of conversions of `quarter`.
@@ -167,11 +147,14 @@ impl Tally {
         if standings.len() != runs.iter().map(|run| run.rows).sum::<usize>() {
             return Err(Damaged);
         }
-        self.add_rows(quarter, columns, &runs, true, |figures, row| figures.add_conversion(&standings[row]))
+        if let Some(mut places) = self.places(quarter, columns, &runs, true)? {
+            self.add_rows(&mut places, |figures, row| figures.add_conversion(&standings[row]));
+        }
+        Ok(())
     }
 
-    fn scope(&self, run: &Run) -> Result<[u32; 2], Damaged> {
-        self.scopes.get(run.scope as usize).copied().ok_or(Damaged)
+    fn scope(&self, number: u32) -> Result<[u32; 2], Damaged> {
+        self.scopes.get(number as usize).copied().ok_or(Damaged)
     }
 
     fn fixed(&mut self, slot: usize, quarter: Timestamp) -> Option<u32> {
@@ -179,36 +162,43 @@ impl Tally {
             None => Some(0),
             Some(Group::Time(unit)) => {
                 let label = unit.label(quarter, self.question.zone);
-                Some(self.slots[slot].code(Key::Text(label)))
+                Some(self.slots[slot].text(&label))
             }
             Some(_) => None,
         }
     }
 
-    fn add_runs(&mut self, quarter: Timestamp, runs: &[Run]) -> Result<(), Damaged> {
+    fn add_by_scope(&mut self, quarter: Timestamp, scopes: &[u8]) -> Result<(), Damaged> {
         let fixed = [self.fixed(0, quarter), self.fixed(1, quarter)];
-        for run in runs {
-            let scope = self.scope(run)?;
+        if self.cells_of_scopes.0 != fixed {
+            self.cells_of_scopes = (fixed, Vec::new());
+        }
+        self.cells_of_scopes.1.resize(self.scopes.len(), UNKNOWN);
+        flags_of_clicks(scopes, |number, flags| {
+            let scope = self.scope(number)?;
             if scope[0] == OUT {
-                continue;
+                return Ok(());
             }
-            let key = (fixed[0].unwrap_or(scope[0]), fixed[1].unwrap_or(scope[1]));
-            let cell = self.cell(key);
-            for (sum, count) in self.figures[cell].flags.iter_mut().zip(run.flags) {
+            let mut cell = self.cells_of_scopes.1[number as usize];
+            if cell == UNKNOWN {
+                cell = self.cell((fixed[0].unwrap_or(scope[0]), fixed[1].unwrap_or(scope[1]))) as u32;
+                self.cells_of_scopes.1[number as usize] = cell;
+            }
+            for (sum, count) in self.figures[cell as usize].flags.iter_mut().zip(flags) {
                 *sum += count;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
-    fn add_rows(
+    /// `None`: the segment has no row that is asked for.
+    fn places<'a>(
         &mut self,
         quarter: Timestamp,
-        columns: &Columns,
+        columns: &'a Columns,
         runs: &[Run],
         goals: bool,
-        mut add: impl FnMut(&mut Figures, usize),
-    ) -> Result<(), Damaged> {
+    ) -> Result<Option<Places<'a>>, Damaged> {
         let rows = runs.iter().map(|run| run.rows).sum();
         let read = |dimension| column(columns, column_of(dimension)).map(|bytes| Coded::read(bytes, rows)).transpose();
         let mut wanted = Vec::new();
@@ -216,78 +206,83 @@ impl Tally {
             if *dimension == Dimension::Goal && !goals {
                 continue;
             }
-            let Some(coded) = read(*dimension)? else { return Ok(()) };
-            let Some(code) = coded.code_of(value) else { return Ok(()) };
+            let Some(coded) = read(*dimension)? else { return Ok(None) };
+            let Some(code) = coded.code_of(value) else { return Ok(None) };
             wanted.push((coded, code));
         }
-        let mut coded = [None, None];
-        for (slot, group) in self.question.groups.iter().take(2).enumerate() {
-            if let Group::Dimension(dimension) = group {
-                coded[slot] = read(*dimension)?;
-            }
-        }
-        let mut lane = |slot: usize| match self.question.groups.get(slot).copied() {
-            Some(Group::Affiliate | Group::Offer | Group::Link) => Lane::Scope(slot),
-            Some(Group::Dimension(_)) => match &coded[slot] {
-                Some(coded) => Lane::Value(coded, vec![UNKNOWN; coded.width()]),
-                None => Lane::Fixed(self.slots[slot].code(Key::None)),
-            },
-            None | Some(Group::Time(_)) => Lane::Fixed(self.fixed(slot, quarter).unwrap_or_default()),
-        };
-        let mut lanes = [lane(0), lane(1)];
-        let widths = [lanes[0].width(&self.slots[0]), lanes[1].width(&self.slots[1])];
-        let size = widths[0].saturating_mul(widths[1]);
-        let mut table = if size <= TABLE_MAX { vec![UNKNOWN; size] } else { Vec::new() };
-        let mut row = 0;
-        for run in runs {
-            let end = row + run.rows;
-            let scope = self.scope(run)?;
-            if scope[0] == OUT {
-                row = end;
-                continue;
-            }
-            while row < end {
-                let at = row;
-                row += 1;
-                if !wanted.iter().all(|(coded, code)| coded.code(at) == *code) {
-                    continue;
-                }
-                let local = [local(&lanes[0], scope, at), local(&lanes[1], scope, at)];
-                let index = local[0] * widths[1] + local[1];
-                let cell = match table.get(index) {
-                    Some(cell) if *cell != UNKNOWN => *cell as usize,
-                    _ => {
-                        let key = (self.global(0, &mut lanes[0], local[0]), self.global(1, &mut lanes[1], local[1]));
-                        let cell = self.cell(key);
-                        if let Some(known) = table.get_mut(index) {
-                            *known = cell as u32;
-                        }
-                        cell
+        let mut lane = |slot: usize| {
+            Ok(match self.question.groups.get(slot).copied() {
+                Some(Group::Affiliate | Group::Offer | Group::Link) => Lane::Scope,
+                Some(Group::Dimension(dimension)) => match read(dimension)? {
+                    Some(coded) => {
+                        let unknown = vec![UNKNOWN; coded.width()];
+                        Lane::Value(coded, unknown)
                     }
-                };
-                add(&mut self.figures[cell], at);
+                    None => Lane::Fixed(self.slots[slot].code(Key::None)),
+                },
+                None | Some(Group::Time(_)) => Lane::Fixed(self.fixed(slot, quarter).unwrap_or_default()),
+            })
+        };
+        let lanes = [lane(0)?, lane(1)?];
+        let widths = [lanes[0].width(&self.slots[0]), lanes[1].width(&self.slots[1])];
+        let mut of_rows = vec![0; rows];
+        for (slot, lane) in lanes.iter().enumerate() {
+            let stride = if slot == 0 { widths[1] } else { 1 };
+            if let Lane::Value(coded, _) = lane {
+                coded.each(|row, code| of_rows[row] += usize::from(code).min(widths[slot] - 1) * stride);
             }
         }
-        Ok(())
+        let mut rest = &mut of_rows[..];
+        for run in runs {
+            let scope = self.scope(run.scope)?;
+            let by_scope = |slot: usize| if matches!(lanes[slot], Lane::Scope) { scope[slot] as usize } else { 0 };
+            let (of_run, others) = rest.split_at_mut(run.rows);
+            rest = others;
+            if scope[0] == OUT {
+                of_run.fill(NOWHERE);
+            } else {
+                let place = by_scope(0) * widths[1] + by_scope(1);
+                of_run.iter_mut().for_each(|it| *it += place);
+            }
+        }
+        for (coded, wanted) in &wanted {
+            coded.each(|row, code| {
+                if code != *wanted {
+                    of_rows[row] = NOWHERE;
+                }
+            });
+        }
+        Ok(Some(Places { of_rows, lanes, widths }))
     }
 
-    /// The code among all segments of what has `local` in this one.
-    fn global(&mut self, slot: usize, lane: &mut Lane, local: usize) -> u32 {
-        match lane {
-            Lane::Fixed(code) => *code,
-            Lane::Scope(_) => local as u32,
-            Lane::Value(coded, known) => {
-                if known[local] == UNKNOWN {
-                    let key = match coded.value(local as u16) {
-                        Some(value) => Key::Text(value.to_owned()),
-                        None if local == usize::from(OTHER) => Key::Other,
-                        None => Key::None,
-                    };
-                    known[local] = self.slots[slot].code(key);
-                }
-                known[local]
+    fn add_rows(&mut self, places: &mut Places, mut add: impl FnMut(&mut Figures, usize)) {
+        let known = if places.count() <= TABLE_MAX { places.count() } else { 0 };
+        let mut known = vec![UNKNOWN; known];
+        for row in 0..places.of_rows.len() {
+            let place = places.of_rows[row];
+            if place == NOWHERE {
+                continue;
             }
+            let cell = match known.get(place) {
+                Some(cell) if *cell != UNKNOWN => *cell as usize,
+                _ => {
+                    let cell = self.cell_at(places, place);
+                    if let Some(known) = known.get_mut(place) {
+                        *known = cell as u32;
+                    }
+                    cell
+                }
+            };
+            add(&mut self.figures[cell], row);
         }
+    }
+
+    /// The cell among all segments for a place in this one.
+    fn cell_at(&mut self, places: &mut Places, place: usize) -> usize {
+        let [first, second] = &mut places.lanes;
+        let width = places.widths[1];
+        let key = (self.slots[0].global(first, place / width), self.slots[1].global(second, place % width));
+        self.cell(key)
     }
 
     fn cell(&mut self, key: (u32, u32)) -> usize {
@@ -311,15 +306,6 @@ impl Tally {
                 (keys, std::mem::take(&mut figures[cell as usize]))
             })
             .collect()
-    }
-}
-
-#[inline]
-fn local(lane: &Lane, scope: [u32; 2], row: usize) -> usize {
-    match lane {
-        Lane::Fixed(_) => 0,
-        Lane::Scope(slot) => scope[*slot] as usize,
-        Lane::Value(coded, _) => usize::from(coded.code(row)).min(coded.width() - 1),
     }
 }
 

@@ -7,6 +7,7 @@ mod fold;
 mod scopes;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
 use tokio::sync::mpsc;
@@ -16,9 +17,10 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::reports::calendar::{QUARTER_MS, labels, quarter};
 use crate::domain::reports::figures::Figures;
+use crate::domain::reports::keys::Key;
 use crate::domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
 use crate::domain::reports::ranking::{Ranked, Sort, rank};
-use crate::domain::reports::tally::{Key, Question, Tally};
+use crate::domain::reports::tally::{Question, Tally};
 use crate::domain::reports::{Group, Scope};
 use crate::ids::{floor_uuid, time_of};
 use crate::money::Currency;
@@ -53,27 +55,38 @@ pub struct Ask {
 }
 
 /// Counts. An affiliate's questions are about itself.
-pub async fn ask(app: &App, actor: Actor, mut it: Ask) -> Result<Ranked, Error> {
-    confine(actor, &mut it.question)?;
+pub async fn ask(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
     let groups = it.question.groups.clone();
-    let rows = count(app, it.question, (it.from, it.to)).await?;
-    let mut rows = only(rows, it.currency);
-    if it.sort.is_of_money() && it.currency.is_none() {
-        it.currency = the_currency(&rows)?;
-    }
-    if !actor.is_staff() {
-        rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
-    }
-    Ok(rank(rows, &groups, (it.sort, it.currency), it.limit))
+    let [ranked] = ask_each(app, actor, it, [groups]).await?;
+    Ok(ranked)
 }
 
-/// Two reports at the same time: counting is work for a core.
-pub async fn ask_both(app: &App, actor: Actor, first: Ask, second: Ask) -> Result<(Ranked, Ranked), Error> {
-    let beside = app.clone();
-    let second = tokio::spawn(async move { ask(&beside, actor, second).await });
-    let first = ask(app, actor, first).await?;
-    let second = second.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
-    Ok((first, second))
+/// A report for each grouping of the same rows, from one reading and as of one moment.
+pub async fn ask_each<const N: usize>(
+    app: &App,
+    actor: Actor,
+    mut it: Ask,
+    groupings: [Vec<Group>; N],
+) -> Result<[Ranked; N], Error> {
+    confine(actor, &mut it.question)?;
+    let questions = groupings.map(|groups| Question { groups, ..it.question.clone() });
+    let mut counted = count(app, &questions, (it.from, it.to)).await?;
+    for rows in &mut counted {
+        if let Some(wanted) = it.currency {
+            rows.iter_mut().for_each(|(_, figures)| figures.money.retain(|known, _| *known == wanted));
+        }
+        if it.sort.is_of_money() && it.currency.is_none() {
+            it.currency = the_currency(rows)?;
+        }
+        if !actor.is_staff() {
+            rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
+        }
+    }
+    let mut counted = counted.into_iter();
+    Ok(questions.map(|question| {
+        let rows = counted.next().expect("every question is answered");
+        rank(rows, &question.groups, (it.sort, it.currency), it.limit)
+    }))
 }
 
 /// The same by one unit of time, without gaps.
@@ -110,15 +123,8 @@ fn hide_revenue(figures: &mut Figures) {
     }
 }
 
-fn only(mut rows: Vec<(Vec<Key>, Figures)>, currency: Option<Currency>) -> Vec<(Vec<Key>, Figures)> {
-    if let Some(wanted) = currency {
-        rows.iter_mut().for_each(|(_, figures)| figures.money.retain(|known, _| *known == wanted));
-    }
-    rows
-}
-
 /// The only currency that there is; several can't be put in one order.
-fn the_currency(rows: &[(Vec<Key>, Figures)]) -> Result<Option<Currency>, Error> {
+fn the_currency(rows: &[Counted]) -> Result<Option<Currency>, Error> {
     let all: BTreeSet<Currency> = rows.iter().flat_map(|(_, figures)| figures.money.keys().copied()).collect();
     if all.len() > 1 {
         let all = all.iter().map(Currency::to_string).collect::<Vec<_>>().join(", ");
@@ -128,38 +134,59 @@ fn the_currency(rows: &[(Vec<Key>, Figures)]) -> Result<Option<Currency>, Error>
     Ok(all.into_iter().next())
 }
 
-/// Every row of the answer, in no order.
-pub async fn count(
+/// A row of an answer: what it stands for in each group, and what was counted of it.
+type Counted = (Vec<Key>, Figures);
+
+/// Every row of each answer, in no order. The questions have one filter.
+async fn count(
     app: &App,
-    question: Question,
+    questions: &[Question],
     (from, to): (Timestamp, Timestamp),
-) -> Result<Vec<(Vec<Key>, Figures)>, DbErr> {
+) -> Result<Vec<Vec<Counted>>, DbErr> {
     let tx = app.db.begin_reading().await?;
     let scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
-    let mut tally = Tally::new(question.clone());
-    tally.know(scopes.list());
-    let (parts, received) = mpsc::channel(AHEAD);
-    let counted = tokio::task::spawn_blocking(move || count_parts(tally, received));
+    let (mut counting, mut parts) = (Vec::new(), Vec::new());
+    for question in questions {
+        let mut tally = Tally::new(question.clone());
+        tally.know(scopes.list());
+        let (sender, received) = mpsc::channel(AHEAD);
+        counting.push(tokio::task::spawn_blocking(move || count_parts(tally, received)));
+        parts.push(sender);
+    }
     let mut reading = Reading { scopes, parts };
     let read = async {
-        clicks(&tx, &mut reading, &question, from, to).await?;
-        conversions(&tx, &mut reading, &question, from, to).await
+        clicks(&tx, &mut reading, questions, from, to).await?;
+        conversions(&tx, &mut reading, questions, from, to).await
     };
     let read = read.await;
     drop(reading);
-    let tally = counted.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
-    // If counting failed, reading ended because of it.
-    let tally = tally.map_err(damaged)?;
+    let mut answers = Vec::new();
+    for tally in counting {
+        let tally = tally.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        // If counting failed, reading ended because of it.
+        answers.push(tally.map_err(damaged)?.rows());
+    }
     read?;
     tx.rollback().await?;
-    Ok(tally.rows())
+    Ok(answers)
 }
 
 /// What is to be counted, in the order of reading.
+#[derive(Clone)]
 enum Part {
     Scope(Scope),
-    Clicks(Timestamp, Columns),
-    Conversions(Timestamp, Columns),
+    Clicks(Timestamp, Arc<Columns>),
+    Conversions(Timestamp, Arc<Columns>),
+}
+
+impl Part {
+    fn clicks(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Clicks(quarter, Arc::new(columns))
+    }
+
+    fn conversions(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Conversions(quarter, Arc::new(columns))
+    }
 }
 
 /// Segments that are read ahead of counting: a day of them.
@@ -177,10 +204,17 @@ fn count_parts(mut tally: Tally, mut parts: mpsc::Receiver<Part>) -> Result<Tall
     Ok(tally)
 }
 
+/// The columns that any of the questions needs.
+fn columns(questions: &[Question]) -> Vec<u8> {
+    let columns: BTreeSet<u8> = questions.iter().flat_map(Question::columns).collect();
+    columns.into_iter().collect()
+}
+
 struct Reading {
     /// Those of the table, and those that only raw rows have.
     scopes: Scopes,
-    parts: mpsc::Sender<Part>,
+    /// To each who counts.
+    parts: Vec<mpsc::Sender<Part>>,
 }
 
 impl Reading {
@@ -193,22 +227,26 @@ impl Reading {
     }
 
     async fn count(&self, part: Part) -> Result<(), DbErr> {
-        self.parts.send(part).await.map_err(|_| damaged(Damaged))
+        for counting in &self.parts {
+            counting.send(part.clone()).await.map_err(|_| damaged(Damaged))?;
+        }
+        Ok(())
     }
 }
 
 async fn clicks(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
-    question: &Question,
+    questions: &[Question],
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
     let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
-    let columns = if question.is_by_scope() { vec![SCOPES] } else { question.columns() };
+    let by_scope = questions.iter().all(Question::is_by_scope);
+    let columns = if by_scope { vec![SCOPES] } else { columns(questions) };
     for window in windows(from, to.min(packed)) {
         for (segment, columns) in storage::reports::segments(tx, Subject::Clicks, window, &columns).await? {
-            reading.count(Part::Clicks(quarter(segment), columns)).await?;
+            reading.count(Part::clicks(quarter(segment), columns)).await?;
         }
     }
     let mut after = before(floor_uuid(from.max(packed)));
@@ -224,7 +262,7 @@ async fn clicks(
             while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
                 rows.push(row_of_click(reading.number(click.scope).await?, click));
             }
-            reading.count(Part::Clicks(this, pack_clicks(rows))).await?;
+            reading.count(Part::clicks(this, pack_clicks(rows))).await?;
         }
         if !full {
             return Ok(());
@@ -235,7 +273,7 @@ async fn clicks(
 async fn conversions(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
-    question: &Question,
+    questions: &[Question],
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
@@ -245,11 +283,11 @@ async fn conversions(
         let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
         raw_quarters.extend(changed);
     }
-    let columns = question.columns();
+    let columns = columns(questions);
     for window in windows(from, to.min(packed)) {
         for (segment, columns) in storage::reports::segments(tx, Subject::Conversions, window, &columns).await? {
             if !raw_quarters.contains(&quarter(segment)) {
-                reading.count(Part::Conversions(quarter(segment), columns)).await?;
+                reading.count(Part::conversions(quarter(segment), columns)).await?;
             }
         }
     }
@@ -265,7 +303,7 @@ async fn conversions(
             for it in raw {
                 rows.push(row_of_conversion(reading.number(it.scope).await?, it));
             }
-            reading.count(Part::Conversions(this, pack_conversions(rows))).await?;
+            reading.count(Part::conversions(this, pack_conversions(rows))).await?;
             if !full {
                 break;
             }

@@ -10,8 +10,9 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::reports::calendar::{Unit, last_days, quarter};
 use crate::domain::reports::figures::{Figures, decimal};
+use crate::domain::reports::keys::Key;
 use crate::domain::reports::ranking::{Ranked, Sort};
-use crate::domain::reports::tally::{Key, Question};
+use crate::domain::reports::tally::Question;
 use crate::domain::reports::{Dimension, Filter, Group, cut};
 use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, LinkId, OfferId};
@@ -427,8 +428,7 @@ pub async fn get_revenue_map(
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
     let ask = it.ask(actor, keyword.to_vec(), app.clock.now())?;
     let (from, to, time_zone) = (ask.from, ask.to, ask.question.zone);
-    let question = Question { groups: page.to_vec(), ..ask.question.clone() };
-    let (keywords, pages) = reports::ask_both(&app, actor, ask.clone(), Ask { question, ..ask }).await?;
+    let [keywords, pages] = reports::ask_each(&app, actor, ask, [keyword.to_vec(), page.to_vec()]).await?;
     Ok(Json(RevenueMapOut {
         from,
         to,
