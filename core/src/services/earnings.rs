@@ -11,7 +11,6 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Conversion, Status};
 use crate::domain::earning::{self, Balances, Earning, EarningKind};
-use crate::domain::ledger::Posting;
 use crate::domain::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
@@ -84,23 +83,18 @@ pub async fn settle(
     new.iter_mut().filter(|it| it.is_due(now)).for_each(|it| it.release(now));
     storage::earnings::insert(tx, &new).await?;
     storage::earnings::save(tx, &changed).await?;
-    post(tx, &postings).await?;
     new.retain(|it| it.released_at.is_some());
     if !new.is_empty() {
         if !lock_now {
             balances = storage::ledger::lock_balances(tx, &keys).await?;
         }
-        post(tx, &earning::released(&new, &mut balances, now)).await?;
+        postings.extend(earning::released(&new, &mut balances, now));
     }
-    Ok(new)
-}
-
-async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<(), DbErr> {
-    if storage::ledger::post(tx, postings).await? < postings.len() {
+    if storage::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this group may be stored: the earnings would say something else than the books.
         return Err(DbErr::Custom("money of a conversion was posted before".into()));
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.

@@ -131,18 +131,23 @@ impl Rows {
 fn push_element(literal: &mut String, value: &Value) {
     use std::fmt::Write;
     let written = match value {
-        Value::Uuid(Some(id)) => write!(literal, "{}", id.simple()),
+        Value::Uuid(Some(id)) => {
+            literal.push_str(id.simple().encode_lower(&mut uuid::Uuid::encode_buffer()));
+            Ok(())
+        }
         Value::Int(Some(number)) => write!(literal, "{number}"),
         Value::BigInt(Some(number)) => write!(literal, "{number}"),
         Value::Bool(Some(truth)) => write!(literal, "{truth}"),
         Value::String(Some(text)) => {
             literal.push('"');
-            for c in text.chars() {
-                if matches!(c, '"' | '\\') {
-                    literal.push('\\');
-                }
-                literal.push(c);
+            let mut rest = &text[..];
+            while let Some(at) = rest.find(['"', '\\']) {
+                literal.push_str(&rest[..at]);
+                literal.push('\\');
+                literal.push_str(&rest[at..=at]);
+                rest = &rest[at + 1..];
             }
+            literal.push_str(rest);
             literal.push('"');
             Ok(())
         }
