@@ -203,6 +203,7 @@ id!(WithdrawalId, "wdr_", "a withdrawal");
 id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
 id!(PayoutDetailsId, "pdt_", "payout details");
 id!(ExchangeRateId, "rat_", "an exchange rate");
+id!(ExchangeId, "exg_", "an exchange");
 
 impl LinkId {
     /// Without prefix, as in `/c/{link}`.

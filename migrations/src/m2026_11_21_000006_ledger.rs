@@ -1,4 +1,4 @@
-//! What affiliates earn: earnings with their hold, balances, recruiting, exchange rates; what each posting is about.
+//! What affiliates earn: earnings with their hold, balances, recruiting, exchanges and their rates; what each posting is about.
 
 use sea_orm_migration::prelude::*;
 
@@ -21,6 +21,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for sql in [
+            "DROP TABLE exchanges",
             "DROP TABLE exchange_rates",
             "DROP TABLE program_settings",
             "DROP INDEX affiliates_by_recruiter",
@@ -137,4 +138,17 @@ CREATE TABLE exchange_rates (
     created_at <time> NOT NULL,
     UNIQUE (from_currency, to_currency, valid_from)
 )
+
+CREATE TABLE exchanges (
+    id <id> PRIMARY KEY,
+    affiliate_id <id> NOT NULL,
+    rate_id <id> NOT NULL,
+    taken_currency text NOT NULL,
+    taken_micros <big> NOT NULL,
+    given_currency text NOT NULL,
+    given_micros <big> NOT NULL,
+    created_at <time> NOT NULL
+)
+
+CREATE INDEX exchanges_by_affiliate ON exchanges (affiliate_id, id)
 ";

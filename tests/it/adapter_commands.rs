@@ -18,7 +18,11 @@ struct Desk {
 
 impl Desk {
     fn new(name: &str) -> Desk {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("adapter-{name}-{}", std::process::id()));
+        Self::within(Path::new(env!("CARGO_TARGET_TMPDIR")), name)
+    }
+
+    fn within(folder: &Path, name: &str) -> Desk {
+        let path = folder.join(format!("adapter-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("the build folder is ours");
         Desk { folder: path, environment: Vec::new() }
@@ -235,6 +239,21 @@ fn mistakes_are_told_before_anything_is_written() {
         let told = desk.fail("", &format!("postrider adapter {command} acme"));
         assert!(told.contains("acme has no Cargo.toml"), "{told}");
     }
+}
+
+#[test]
+fn outside_a_checkout_the_sdk_must_be_named() {
+    let mut desk = Desk::within(&std::env::temp_dir(), "outside");
+    desk.environment.push(("CARGO_NET_OFFLINE", "true".to_owned()));
+    let told = desk.fail("", "postrider adapter new acme");
+    assert!(told.contains("on no registry") && told.contains("new acme --sdk <folder>"), "{told}");
+    assert_eq!(std::fs::read_dir(desk.path("")).expect("it is there").count(), 0);
+
+    desk.succeed("", "postrider adapter new acme --sdk 0.1.0\nsed -i '/^serde/d' acme/Cargo.toml");
+    let told = desk.fail("acme", "postrider adapter build");
+    assert!(told.contains("on no registry") && told.contains("--sdk <folder>"), "{told}");
+
+    desk.succeed("", &format!("postrider adapter new other --sdk {}/../sdk", env!("CARGO_MANIFEST_DIR")));
 }
 
 #[test]

@@ -31,6 +31,7 @@ on_both_databases!(
     an_adjustment_has_a_reason_and_counts_once,
     a_statement_runs_from_opening_to_closing,
     currencies_meet_only_at_a_stored_rate,
+    exchanges_are_listed_newest_first_and_an_affiliate_sees_its_own,
     an_affiliate_sees_only_its_own_money,
     random_histories_leave_the_books_in_order,
     several_processes_release_each_earning_once,
@@ -418,6 +419,48 @@ async fn currencies_meet_only_at_a_stored_rate(db: Database) {
     let too_much = json!({"affiliate_id": affiliate.id, "amount": "6.01", "from": "USD", "to": "EUR"});
     t.admin.post("/api/v1/exchanges", &too_much).await.expect_problem(422, "insufficient_balance");
     t.assert_books_balance().await;
+}
+
+async fn exchanges_are_listed_newest_first_and_an_affiliate_sees_its_own(db: Database) {
+    let t = TestApp::start(db).await;
+    let (one, other) = (t.affiliate().await, t.affiliate().await);
+    for (from, to) in [("USD", "EUR"), ("EUR", "PLN")] {
+        t.admin.post("/api/v1/exchange-rates", &json!({"from": from, "to": to, "rate": "0.9"})).await.expect(201);
+    }
+    let exchange = async |affiliate: &Affiliate, amount: &str, from: &str, to: &str| {
+        t.advance(Duration::from_secs(60));
+        let body = json!({"affiliate_id": affiliate.id, "amount": amount, "from": from, "to": to});
+        t.admin.post("/api/v1/exchanges", &body).await.expect(201)
+    };
+    adjust(&t, &one, "10.00").await.expect(201);
+    adjust(&t, &other, "10.00").await.expect(201);
+    let first = exchange(&one, "4.00", "USD", "EUR").await;
+    let second = exchange(&one, "1.00", "EUR", "PLN").await;
+    let third = exchange(&other, "2.00", "USD", "EUR").await;
+    let too_much = json!({"affiliate_id": one.id, "amount": "6.01", "from": "USD", "to": "EUR"});
+    t.admin.post("/api/v1/exchanges", &too_much).await.expect_problem(422, "insufficient_balance");
+
+    let all = [&third, &second, &first].map(Value::clone);
+    assert_eq!(t.admin.list("/api/v1/exchanges").await, all, "what was refused is no exchange");
+    let page = t.admin.get("/api/v1/exchanges?limit=2").await.expect(200);
+    assert_eq!(page["items"], json!([third, second]));
+    let rest = format!("/api/v1/exchanges?cursor={}", text(&page, "next"));
+    assert_eq!(t.admin.get(&rest).await.expect(200)["items"], json!([first]));
+
+    let listed = async |filter: String| t.admin.list(&format!("/api/v1/exchanges?{filter}")).await;
+    assert_eq!(listed(format!("affiliate_id={}", one.id)).await, [second.clone(), first.clone()]);
+    assert_eq!(listed("currency=PLN".into()).await, [second.clone()]);
+    assert_eq!(listed("currency=EUR".into()).await, all, "from it or to it");
+    let (from, until) = (text(&second, "at"), text(&third, "at"));
+    assert_eq!(listed(format!("from={from}&until={until}")).await, [second.clone()]);
+
+    let path = |it: &Value| format!("/api/v1/exchanges/{}", text(it, "id"));
+    assert_eq!(t.admin.get(&path(&third)).await.expect(200), third);
+    assert_eq!(one.client.list("/api/v1/exchanges").await, [second, first.clone()]);
+    assert_eq!(one.client.get(&path(&first)).await.expect(200), first);
+    one.client.get(&path(&third)).await.expect_problem(404, "not_found");
+    let of_other = format!("/api/v1/exchanges?affiliate_id={}", other.id);
+    assert!(one.client.list(&of_other).await.is_empty());
 }
 
 async fn an_affiliate_sees_only_its_own_money(db: Database) {

@@ -136,6 +136,8 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "list_earnings",
             "get_earning",
             "list_exchange_rates",
+            "list_exchanges",
+            "get_exchange",
             "list_recruits",
             "list_payout_details",
             "list_payout_methods",

@@ -11,6 +11,7 @@ on_both_databases!(
     the_secrets_of_sources_are_sealed_at_the_start_too,
     a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start,
     what_would_no_longer_be_sent_stays_as_it_is,
+    nothing_is_looked_at_again_until_the_rules_change,
 );
 
 const NEEDLE: &str = "needle4711";
@@ -19,6 +20,15 @@ async fn in_the_clear(t: &TestApp, table: &str) -> i64 {
     let sql = format!("SELECT count(*) FROM {table} t WHERE config LIKE '%needle%'");
     let settings = "SELECT count(*) FROM sources WHERE settings LIKE '%needle%'";
     t.database.number(&sql).await + if table == "sources" { t.database.number(settings).await } else { 0 }
+}
+
+/// An older version remembers no pass over what it stored.
+async fn forget_the_last_pass(t: &TestApp) {
+    t.database.execute("DELETE FROM program_settings WHERE key = 'sealed_by'").await;
+}
+
+async fn remembered(t: &TestApp) -> i64 {
+    t.database.number("SELECT count(*) FROM program_settings WHERE key = 'sealed_by'").await
 }
 
 /// A postback with a key, as a version stored it that knew of no secrets.
@@ -42,6 +52,7 @@ async fn a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_
     let click = t.click().await;
     let id = plant(&t, &t.receiver.url("/p")).await;
     assert_eq!(in_the_clear(&t, "postbacks").await, 1);
+    forget_the_last_pass(&t).await;
 
     t.restart_with(|_| {}).await;
 
@@ -78,6 +89,7 @@ async fn the_secrets_of_sources_are_sealed_at_the_start_too(db: Database) {
     older["guards"]["token"]["value"] = json!(NEEDLE);
     let sql = format!("UPDATE sources SET settings = '{older}' WHERE name = 'Network'");
     t.database.execute(&sql).await;
+    forget_the_last_pass(&t).await;
     assert_eq!(in_the_clear(&t, "sources").await, 1);
 
     t.restart_with(|_| {}).await;
@@ -99,6 +111,7 @@ async fn a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start(db
     older.as_object_mut().expect("an object").remove("secrets");
     older["base_url"] = json!(t.receiver.url(&format!("/{NEEDLE}/postback")));
     t.database.execute(&format!("UPDATE postbacks SET config = '{older}', secret_origins = '[]'")).await;
+    forget_the_last_pass(&t).await;
 
     t.restart_with(|_| {}).await;
 
@@ -115,14 +128,28 @@ async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {
     let mut t = TestApp::start(db).await;
     // Nothing says where this key may go: its postback can't be rendered.
     let id = plant(&t, "no address").await;
+    forget_the_last_pass(&t).await;
 
     t.restart_with(|_| {}).await;
 
     assert_eq!(in_the_clear(&t, "postbacks").await, 1);
+    assert_eq!(remembered(&t).await, 0, "the next start looks again");
     let repaired = json!({"config": {
         "base_url": t.receiver.url("/p"), "method": "GET", "custom": [], "secrets": {"key": NEEDLE},
         "parameters": [{"name": "key", "macro": "secret.key"}],
     }});
     t.admin.patch(&format!("/api/v1/postbacks/{id}"), &repaired).await.expect(200);
     assert_eq!(in_the_clear(&t, "postbacks").await, 0);
+}
+
+async fn nothing_is_looked_at_again_until_the_rules_change(db: Database) {
+    let mut t = TestApp::start(db).await;
+    assert_eq!(remembered(&t).await, 1, "there was nothing to seal");
+    plant(&t, &t.receiver.url("/p")).await;
+    t.restart_with(|_| {}).await;
+    assert_eq!(in_the_clear(&t, "postbacks").await, 1, "by the rules of before nothing is to be found");
+
+    t.database.execute("UPDATE adapters SET state = 'disabled' WHERE id = 'mylead'").await;
+    t.restart_with(|_| {}).await;
+    assert_eq!(in_the_clear(&t, "postbacks").await, 0, "other adapters are other rules");
 }

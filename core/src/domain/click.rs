@@ -1,5 +1,7 @@
 //! Clicks: who came over which link, from where and with what.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -7,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 
 use super::event::{Action, ClickFacts};
+use super::reports::Visit;
 
 /// How many sub id slots a link carries: `sub1` to `sub10`.
 pub const SUB_IDS: usize = 10;
@@ -43,6 +46,9 @@ pub struct Click {
     /// Who it is on the whole offer, where the offer counts first or last clicks.
     pub person: Option<i64>,
 }
+
+/// Half the shortest retention: what is younger stays while its conversion is recorded, even if clocks are hours apart.
+const YOUNG: Duration = Duration::from_secs(12 * 3_600);
 
 /// What a user agent string gives away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +107,24 @@ impl Click {
             sub_ids: self.sub_ids.clone(),
             params: self.params.clone(),
         }
+    }
+
+    /// What reports tell its conversions apart by.
+    pub fn visit(&self) -> Visit {
+        Visit {
+            sub_ids: self.sub_ids.clone(),
+            params: self.params.clone(),
+            referrer: self.referrer.clone(),
+            country: self.country.clone(),
+            device: self.agent.device.clone(),
+            browser: self.agent.browser.clone(),
+            os: self.agent.os.clone(),
+        }
+    }
+
+    /// Whether it could be out of retention, which is a day at least, before a conversion of `now` is on the disk.
+    pub fn may_leave(&self, now: Timestamp) -> bool {
+        self.occurred_at < now.minus(YOUNG)
     }
 }
 

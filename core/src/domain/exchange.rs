@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::Timestamp;
-use crate::ids::ExchangeRateId;
+use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use crate::money::{Currency, Money};
 
 const DIGITS: usize = 12;
@@ -64,6 +64,23 @@ pub struct ExchangeRate {
     pub rate: Rate,
     pub valid_from: Timestamp,
     pub created_at: Timestamp,
+}
+
+/// What was available in one currency became another, at the rate of its moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exchange {
+    pub id: ExchangeId,
+    pub affiliate_id: AffiliateId,
+    pub taken: Money,
+    pub given: Money,
+    pub rate: ExchangeRate,
+    pub at: Timestamp,
+}
+
+impl Exchange {
+    pub fn new(affiliate_id: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Self {
+        Self { id: ExchangeId::new(at), affiliate_id, taken, given: rate.rate.convert(taken, rate.to), rate, at }
+    }
 }
 
 #[cfg(test)]

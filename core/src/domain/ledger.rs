@@ -2,7 +2,7 @@
 //! edited; a mistake gets a reversal.
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, ConversionId, EarningId, PostingId, WithdrawalId};
+use crate::ids::{AffiliateId, ConversionId, EarningId, ExchangeId, PostingId, WithdrawalId};
 use crate::money::{Currency, Money};
 
 /// Where money stands. Every affiliate has its accounts per currency; the program is the other side.
@@ -96,8 +96,8 @@ pub enum Cause {
     /// An adjustment, or the first of the earnings that a release took together.
     Earning(EarningId),
     Withdrawal(WithdrawalId),
-    /// The other half of an exchange between currencies.
-    Exchange(PostingId),
+    /// Its two halves are postings of their own, each in its currency.
+    Exchange(ExchangeId),
 }
 
 /// Money that moved, once: `key` is unique, so posting twice is a no-op.

@@ -1,10 +1,11 @@
 //! Every way in which money moves, one function each. What takes a balance changes it as the posting will.
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, EarningId, PostingId, WithdrawalId};
+use crate::ids::{AffiliateId, EarningId, WithdrawalId};
 use crate::money::{Currency, Money};
 
 use super::earning::{Balances, Earning};
+use super::exchange::Exchange;
 use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
 use super::withdrawal::{Status, Withdrawal};
 
@@ -177,26 +178,26 @@ fn of_withdrawal<const N: usize>(
 }
 
 /// What is available in one currency becomes another; the program keeps the one and gives the other.
-pub fn exchanged(
-    affiliate: AffiliateId,
-    (taken, given): (Money, Money),
-    note: &str,
-    balances: &mut Balances,
-    at: Timestamp,
-) -> [Posting; 2] {
-    let mut half = |money: Money, what: &str, cause: PostingId| {
-        let balance = balances.entry((affiliate, money.currency)).or_default();
-        let sides = match what {
-            "taken" => balance.debit(affiliate, money.micros),
-            _ => balance.credit(affiliate, money.micros),
-        };
-        let sides =
-            sides.into_iter().chain([(Account::Program, if what == "taken" { money.micros } else { -money.micros })]);
-        let key = format!("exchange:{cause}:{what}");
-        Posting::new(key, PostingKind::Exchanged, Cause::Exchange(cause), money.currency, sides, at).noting(note)
+pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2], Insufficient> {
+    let affiliate = it.affiliate_id;
+    let mut balance = |currency: Currency| *balances.entry((affiliate, currency)).or_default();
+    let (mut from, mut to) = (balance(it.taken.currency), balance(it.given.currency));
+    if it.taken.micros > from.available {
+        let available = Money { micros: from.available, ..it.taken };
+        return Err(Insufficient { available, requested: it.taken });
+    }
+    let [available, debt] = from.debit(affiliate, it.taken.micros);
+    let taken = [available, debt, (Account::Program, it.taken.micros)];
+    let [debt, available] = to.credit(affiliate, it.given.micros);
+    let given = [debt, available, (Account::Program, -it.given.micros)];
+    balances.insert((affiliate, it.taken.currency), from);
+    balances.insert((affiliate, it.given.currency), to);
+    let note = format!("{} to {} at {}", it.taken, it.given, it.rate.rate);
+    let half = |what: &str, currency: Currency, sides: [(Account, i64); 3]| {
+        let (key, cause) = (format!("exchange:{}:{what}", it.id), Cause::Exchange(it.id));
+        Posting::new(key, PostingKind::Exchanged, cause, currency, sides, it.at).noting(note.as_str())
     };
-    let exchange = PostingId::new(at);
-    [half(taken, "taken", exchange), half(given, "given", exchange)]
+    Ok([half("taken", it.taken.currency, taken), half("given", it.given.currency, given)])
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::domain::click::Click;
 use crate::domain::conversion::{Applied, Buyer, Conversion, IllegalMove, Reporter, Status, transaction_key};
 use crate::domain::earning::Earning;
 use crate::domain::event::{ClickFacts, Event};
+use crate::domain::reports::Values;
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
@@ -318,6 +319,8 @@ struct Entry {
     was_approved: bool,
     /// Known for conversions that this group created; the others' clicks are read when they change.
     click: Option<ClickFacts>,
+    /// What its click said, where that may leave retention before the conversion is packed for reports.
+    visit: Option<Values>,
 }
 
 /// A revision that came to be in this group.
@@ -378,7 +381,7 @@ impl Books {
         self.by_transaction.insert((conversion.offer_id, conversion.transaction_key()), entry);
         self.by_id.insert(conversion.id, entry);
         let was_approved = !is_new && conversion.status == Status::Approved;
-        self.conversions.push(Entry { conversion, is_new, changed: false, was_approved, click });
+        self.conversions.push(Entry { conversion, is_new, changed: false, was_approved, click, visit: None });
         entry
     }
 
@@ -400,6 +403,8 @@ impl Books {
             conversion.exceed(it.offer.terms.caps.over);
         }
         let entry = self.add(conversion.clone(), true, it.click.as_ref().map(Click::facts));
+        let leaving = it.click.as_ref().filter(|click| click.may_leave(now));
+        self.conversions[entry].visit = leaving.map(|click| click.visit().values());
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
         Ok(Recorded { conversion, change: Change::Created })
     }
@@ -443,6 +448,9 @@ impl Books {
         if storage::conversions::insert(tx, &new).await?.len() < new.len() {
             return Ok(false);
         }
+        // Whoever deletes old clicks has looked before which conversions need them.
+        let visits = self.conversions.iter().filter_map(|it| Some((it.conversion.id, it.visit.as_ref()?)));
+        storage::reports::keep_visits(tx, visits).await?;
         self.places.give_back(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();

@@ -20,6 +20,7 @@ pub mod earnings;
 pub mod error;
 pub mod events;
 pub mod exceptions;
+pub mod exchanges;
 pub mod exports;
 pub mod geoip;
 pub mod inbound;

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::adapters::Adapter;
+use crate::adapters::{self, Adapter};
 use crate::app::App;
 use crate::domain::postback::Postback;
 use crate::domain::source::Source;
@@ -19,42 +19,69 @@ const CHUNK: u64 = 500;
 
 /// What a pass found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sealed {
-    pub postbacks: usize,
-    pub sources: usize,
-    /// Secrets that stay in the clear until somebody saves them again.
-    pub left: usize,
+struct Found {
+    sealed: usize,
+    /// Rows whose secrets stay in the clear until somebody saves them again, or whose adapter does not work here.
+    left: usize,
 }
 
-/// Looks at every postback and source, also at archived ones. A second pass finds nothing to do.
-pub async fn seal_stored(app: &App) -> Result<Sealed, Error> {
-    let mut sealed = Sealed::default();
-    let mut page = PageRequest { before: None, limit: CHUNK };
-    loop {
-        let chunk = storage::postbacks::list_stored(app.db.reader(), page).await?;
-        for postback in chunk.items {
-            count(seal_postback(app, postback).await, &mut sealed.postbacks, &mut sealed.left)?;
-        }
-        page.before = chunk.next;
-        if page.before.is_none() {
-            break;
+/// Looks at every postback and source, also at archived ones, unless a pass by the same rules found nothing to do.
+pub async fn seal_stored(app: &App) -> Result<(), Error> {
+    let rules = rules(app).await?;
+    if storage::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
+        return Ok(());
+    }
+    let Found { sealed, left } = look_at_all(app).await?;
+    if sealed == 0 && left == 0 {
+        storage::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
+    } else {
+        tracing::info!(sealed, left, "Sealed secrets that were stored in the clear");
+    }
+    Ok(())
+}
+
+/// The name of all that says what is a secret: this release, its catalogue, and the adapters with their schemas.
+async fn rules(app: &App) -> Result<String, Error> {
+    let mut text = format!("{} {}", env!("CARGO_PKG_VERSION"), templates::digest());
+    for it in app.adapters.list(None).await? {
+        text += &format!("\n{} {} {} {}", it.id, it.version, it.digest, it.state);
+    }
+    Ok(adapters::digest(text.as_bytes()))
+}
+
+async fn look_at_all(app: &App) -> Result<Found, Error> {
+    let mut found = Found::default();
+    for table in [Table::Postbacks, Table::Sources] {
+        let mut page = PageRequest { before: None, limit: CHUNK };
+        loop {
+            let chunk = match table {
+                Table::Postbacks => storage::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback),
+                Table::Sources => storage::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source),
+            };
+            for row in chunk.items {
+                match seal(app, row).await? {
+                    Outcome::Nothing => {}
+                    Outcome::Sealed => found.sealed += 1,
+                    Outcome::Left => found.left += 1,
+                }
+            }
+            page.before = chunk.next;
+            if page.before.is_none() {
+                break;
+            }
         }
     }
-    loop {
-        let chunk = storage::sources::list_configured(app.db.reader(), page).await?;
-        for source in chunk.items {
-            count(seal_source(app, source).await, &mut sealed.sources, &mut sealed.left)?;
-        }
-        page.before = chunk.next;
-        if page.before.is_none() {
-            break;
-        }
-    }
-    if sealed != Sealed::default() {
-        let Sealed { postbacks, sources, left } = sealed;
-        tracing::info!(postbacks, sources, left, "Sealed secrets that were stored in the clear");
-    }
-    Ok(sealed)
+    Ok(found)
+}
+
+enum Table {
+    Postbacks,
+    Sources,
+}
+
+enum Stored {
+    Postback(Postback),
+    Source(Source),
 }
 
 /// What came of one row.
@@ -64,20 +91,20 @@ enum Outcome {
     Left,
 }
 
-fn count(outcome: Result<Outcome, Error>, sealed: &mut usize, left: &mut usize) -> Result<(), Error> {
-    match outcome? {
-        Outcome::Nothing => {}
-        Outcome::Sealed => *sealed += 1,
-        Outcome::Left => *left += 1,
+async fn seal(app: &App, row: Stored) -> Result<Outcome, Error> {
+    match row {
+        Stored::Postback(postback) => seal_postback(app, postback).await,
+        Stored::Source(source) => seal_source(app, source).await,
     }
-    Ok(())
 }
 
 async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Error> {
     let (seen, stored, id) = (postback.updated_at, postback.config.clone(), postback.id);
     // A version that is gone or can't be loaded sends nothing, and says nothing about its secrets.
-    let Ok(Some(adapter)) = app.adapters.load(&postback.adapter, &postback.adapter_version).await else {
-        return Ok(Outcome::Nothing);
+    let adapter = match app.adapters.load(&postback.adapter, &postback.adapter_version).await {
+        Ok(Some(adapter)) => adapter,
+        Ok(None) => return Ok(Outcome::Nothing),
+        Err(_) => return Ok(Outcome::Left),
     };
     keep_keys_apart(app, &adapter, &mut postback).await;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
@@ -115,14 +142,14 @@ async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {
     let (config, guards) = (source.config.clone(), source.settings.guards.clone());
     app.vault.seal_guards(&mut source.settings.guards, &holder);
     let adapter = match source.adapter_version.as_str() {
-        "" => app.adapters.latest(&source.adapter).await?,
-        version => app.adapters.load(&source.adapter, version).await.ok().flatten(),
+        "" => Ok(app.adapters.latest(&source.adapter).await?),
+        version => app.adapters.load(&source.adapter, version).await,
     };
-    if let Some(adapter) = adapter {
+    if let Ok(Some(adapter)) = &adapter {
         app.vault.seal_config(adapter.schema(), &mut source.config, &holder);
     }
     if source.config == config && source.settings.guards == guards {
-        return Ok(Outcome::Nothing);
+        return Ok(if adapter.is_ok() { Outcome::Nothing } else { Outcome::Left });
     }
     source.updated_at = app.clock.now();
     let saved = storage::sources::save(app.db.writer(), &source, seen).await?;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::adapters;
 use crate::domain::template::{Direction, FieldProblem, Filled, Kind, Template};
 
 use super::{Error, FieldIssue};
@@ -23,6 +24,12 @@ static CATALOGUE: LazyLock<Vec<Template>> = LazyLock::new(|| {
     templates.sort_by(|a, b| a.id.cmp(&b.id));
     templates
 });
+
+/// The name of the catalogue as it is in this release.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| adapters::digest(FILES.concat().as_bytes()));
+    &DIGEST
+}
 
 /// What somebody looks for; `None` is any.
 #[derive(Clone, Debug, Default)]

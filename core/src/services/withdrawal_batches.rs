@@ -14,7 +14,7 @@ use crate::money::Currency;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::withdrawals::{debts_of, store};
+use super::withdrawals::{debts_of, hold, store};
 use super::{Error, payout_details, payout_methods};
 
 /// Takes what is approved and in no batch yet, the oldest first.
@@ -168,7 +168,8 @@ pub async fn take_results(
         effects.push((line, effect));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| withdrawals.get(id)).collect();
-    store(&tx, &changed, now).await?;
+    let held = hold(&tx, &changed).await?;
+    store(&tx, &changed, held, now).await?;
     tx.commit().await?;
     let progress = progress_of(app, id).await?;
     Ok((effects, progress))

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
+use crate::domain::earning::Balances;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
     Applied, Asked, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
@@ -120,14 +121,17 @@ pub async fn proceed(
         storage::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
     // A payment is judged on the balance that is held; an approval need not be, since the payment follows.
-    let debt = match wanted {
-        Status::Paid { .. } => storage::ledger::lock_balance(&tx, key.0, key.1).await?.debt,
-        _ => storage::balances::debts(&tx, [key]).await?.get(&key).copied().unwrap_or_default(),
+    let (debt, held) = match wanted {
+        Status::Paid { .. } => {
+            let held = storage::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
+            (held.get(&key).map(|it| it.debt), held)
+        }
+        _ => (storage::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
     };
-    let debt = Money { micros: debt, ..withdrawal.amount };
+    let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
     let now = app.clock.now();
     let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
-    finish(tx, &withdrawal, applied, now).await?;
+    finish(tx, &withdrawal, applied, held, now).await?;
     let debt = Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles());
     Ok(Shown { withdrawal, debt })
 }
@@ -139,7 +143,8 @@ pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) 
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let now = app.clock.now();
     let applied = withdrawal.advance(wanted, &actor.name(), now).map_err(StepError::from)?;
-    finish(tx, &withdrawal, applied, now).await?;
+    let held = hold(&tx, &[&withdrawal]).await?;
+    finish(tx, &withdrawal, applied, held, now).await?;
     show(app, withdrawal).await
 }
 
@@ -147,12 +152,13 @@ async fn finish(
     tx: DatabaseTransaction,
     withdrawal: &Withdrawal,
     applied: Applied,
+    held: Balances,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     match applied {
         Applied::Already => tx.rollback().await,
         Applied::Now => {
-            store(&tx, &[withdrawal], now).await?;
+            store(&tx, &[withdrawal], held, now).await?;
             tx.commit().await
         }
     }
@@ -202,23 +208,29 @@ pub async fn approve_many(
         answers.push((*id, answer));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| found.get(id)).collect();
-    store(&tx, &changed, now).await?;
+    store(&tx, &changed, Balances::new(), now).await?;
     tx.commit().await?;
     Ok(answers)
 }
 
-/// Saves withdrawals that took a step, and moves their money.
-pub async fn store(tx: &impl ConnectionTrait, changed: &[&Withdrawal], now: Timestamp) -> Result<(), DbErr> {
+/// The balances whose money moves with the step that these took, held until `tx` ends.
+pub async fn hold(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
+    let moving = changed.iter().filter(|it| it.status.settles());
+    storage::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
+}
+
+/// Saves withdrawals that took a step, and moves their money in the balances that are [held](hold).
+pub async fn store(
+    tx: &impl ConnectionTrait,
+    changed: &[&Withdrawal],
+    mut held: Balances,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     storage::withdrawals::save(tx, changed).await?;
-    let moving = || changed.iter().filter(|it| it.status.settles());
-    let keys: BTreeSet<_> = moving().map(|it| (it.affiliate_id, it.amount.currency)).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let mut balances = storage::ledger::lock_balances(tx, &keys).await?;
     let mut postings = Vec::new();
-    for it in moving() {
-        let balance = balances.get_mut(&(it.affiliate_id, it.amount.currency)).expect("it is locked above");
+    for it in changed.iter().filter(|it| it.status.settles()) {
+        let balance =
+            held.get_mut(&(it.affiliate_id, it.amount.currency)).expect("the balance of what settles is held");
         postings.extend(postings::withdrawal_settled(it, balance, now));
     }
     if storage::ledger::post(tx, &postings).await? < postings.len() {

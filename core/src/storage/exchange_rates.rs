@@ -1,12 +1,16 @@
 //! Queries of exchange rates. A rate is added, never edited: what was converted with it stays explained.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::domain::exchange::ExchangeRate;
+use crate::ids::ExchangeRateId;
 use crate::money::Currency;
 
+use super::bulk::Rows;
 use super::corrupt;
 use super::page::{Page, PageRequest};
 
@@ -38,6 +42,16 @@ pub async fn find(
     let values = [from.to_string().into(), to.to_string().into(), at.into()];
     let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     row.as_ref().map(read).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: &BTreeSet<ExchangeRateId>,
+) -> Result<BTreeMap<ExchangeRateId, ExchangeRate>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT exchange_rates.* FROM wanted JOIN exchange_rates ON exchange_rates.id = wanted.id";
+    let found = Rows::ids(ids.iter().copied()).query(db, sql, vec![]).await?;
+    found.iter().map(|row| read(row).map(|rate| (rate.id, rate))).collect()
 }
 
 /// The one that was entered last first.

@@ -22,6 +22,7 @@ pub mod entities;
 pub mod events;
 pub mod exceptions;
 pub mod exchange_rates;
+pub mod exchanges;
 pub mod exports;
 pub mod idempotency;
 pub mod inbound_requests;

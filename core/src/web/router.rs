@@ -17,8 +17,8 @@ use crate::app::App;
 use super::access::{self, Operations};
 use super::api::{
     adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
-    deliveries, earnings, events, exceptions, exports, inbound_requests, links, offers, payout_details, payout_methods,
-    postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
+    deliveries, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers, payout_details,
+    payout_methods, postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::pages::{self, login_link, password, registration, sign_in};
@@ -54,8 +54,9 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(earnings::list_earnings))
         .routes(routes!(earnings::get_earning))
         .routes(routes!(adjustments::create_adjustment, adjustments::list_adjustments))
-        .routes(routes!(adjustments::create_exchange_rate, adjustments::list_exchange_rates))
-        .routes(routes!(adjustments::create_exchange))
+        .routes(routes!(exchanges::create_exchange_rate, exchanges::list_exchange_rates))
+        .routes(routes!(exchanges::create_exchange, exchanges::list_exchanges))
+        .routes(routes!(exchanges::get_exchange))
         .routes(routes!(recruiting::get_recruiting, recruiting::change_recruiting))
         .routes(routes!(recruiting::list_recruits))
         .routes(routes!(events::create_event, events::list_events))

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use postrider::pipeline::jobs::upkeep;
+use postrider::services::reports::needed_from;
+use postrider::storage::upkeep::prune;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
@@ -12,7 +14,10 @@ use sqlx::Connection;
 
 use super::{browse, report, row};
 
-on_both_databases!(a_click_stays_until_its_conversion_is_packed);
+on_both_databases!(
+    a_click_stays_until_its_conversion_is_packed,
+    a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said,
+);
 
 const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -64,6 +69,29 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     t.fold_reports().await;
     the_click_goes(&t).await;
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
+}
+
+/// Whoever deletes old clicks looks first which of them reports still need; this sale comes after that look.
+async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: Database) {
+    let t = start(db).await;
+    let link = t.any_link().await;
+    // To 23:55 on 31 March, and to 23:50 on 30 April.
+    t.advance(21 * DAY + 715 * MINUTE);
+    let click = browse(&t, &link, "?keyword=shoes").await;
+    t.deliver_all().await;
+    t.advance(30 * DAY - 5 * MINUTE);
+    t.fold_reports().await;
+    let before = needed_from(t.app()).await.expect("the database answers");
+
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    prune(&t.app().db, before).await.expect("the database answers");
+
+    assert_eq!(t.database.count("clicks").await, 0, "nothing needed it when somebody looked");
+    assert_eq!(shoes(&t).await, (json!(1), json!(1)));
+    t.advance(60 * MINUTE);
+    t.fold_reports().await;
+    assert_eq!(shoes(&t).await, (json!(1), json!(1)), "and so it is packed");
 }
 
 /// Each process keeps house by its own clock.

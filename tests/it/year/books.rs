@@ -275,7 +275,7 @@ fn sales_as_told(year: &Year, conversions: &[Row]) {
         assert_eq!(revenue, sale.revenue, "{row:?}");
     }
     for ruling in ["over_cap", "self_referral", "outside_window"] {
-        assert!(year.sales.iter().any(|sale| sale.ruling == Some(ruling)), "the year has {ruling}");
+        year.expect(year.sales.iter().any(|sale| sale.ruling == Some(ruling)), ruling);
     }
 }
 
@@ -321,8 +321,8 @@ async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Stan
         let known = at_rests[middle].get(whose).copied().unwrap_or_default();
         assert_eq!(change_of(&rows[0], "balance_"), known, "{whose:?} opens in the middle");
     }
-    assert_eq!(kinds.len(), 12, "the year has every kind of line, and closings: {kinds:?}");
-    assert!(was_indebted, "somebody owed something");
+    year.expect(kinds.len() == 12, &format!("every kind of line, and closings: {kinds:?}"));
+    year.expect(was_indebted, "debt");
 }
 
 async fn balances(year: &Year, known: &BTreeMap<Whose, Standing>) {
@@ -377,5 +377,5 @@ async fn sum_of_all(year: &Year, conversions: &[Row], books: &Books, adjustments
         *program.entry(text(&it, "currency")).or_default() += micros_of(&it["lifetime"]);
     }
     assert!(program.values().all(|sum| *sum == 0), "the sum of all is not zero: {program:?}");
-    assert!(program.len() >= 5, "the year has five currencies: {program:?}");
+    year.expect(program.len() >= 5, &format!("five currencies: {program:?}"));
 }

@@ -21,6 +21,7 @@ pub type Tiers = (i64, Vec<&'static str>, bool);
 
 pub struct Year {
     pub t: TestApp,
+    seed: u64,
     pub random: StdRng,
     pub program: Program,
     pub clicks: Vec<Click>,
@@ -43,6 +44,7 @@ impl Year {
         let holds = program.offers.iter().enumerate().map(|(number, offer)| (number, 0, offer.hold_days)).collect();
         let mut year = Year {
             t,
+            seed,
             random: StdRng::seed_from_u64(seed),
             program,
             clicks: Vec::new(),
@@ -59,6 +61,14 @@ impl Year {
         year.agree_on_tiers(&["10", "5"], false).await;
         payments::set_rates(&year.t).await;
         year
+    }
+
+    /// Says whether there was such a thing to recount. The year of every run has it; one by another seed may lack what is rare.
+    pub fn expect(&self, there: bool, what: &str) {
+        assert!(there || self.seed != super::SEED, "the year has {what}");
+        if !there {
+            println!("This year has no {what}");
+        }
     }
 
     pub fn now(&self) -> i64 {

@@ -149,17 +149,39 @@ async fn request(t: &TestApp, random: &mut StdRng, program: &Program) {
     );
 }
 
+fn path_of(withdrawal: &Value, verb: &str) -> String {
+    format!("/api/v1/withdrawals/{}/{verb}", text(withdrawal, "id"))
+}
+
 async fn step(t: &TestApp, withdrawal: &Value, verb: &str, body: Value) {
     t.tick();
-    let path = format!("/api/v1/withdrawals/{}/{verb}", text(withdrawal, "id"));
-    t.admin.post(&path, &body).await.expect(200);
+    t.admin.post(&path_of(withdrawal, verb), &body).await.expect(200);
+}
+
+/// Whether its affiliate owes more by now than finance accepted for it.
+async fn is_stopped(t: &TestApp, withdrawal: &Value) -> bool {
+    let debt = standing(t, &text(withdrawal, "affiliate_id"), &text(withdrawal, "currency")).await.1;
+    let accepted = &withdrawal["accepted_debt"];
+    debt > if accepted.is_null() { 0 } else { micros_of(accepted) }
+}
+
+/// Approves or pays it. Where a debt stops it, finance accepts that every other time.
+async fn proceed(t: &TestApp, random: &mut StdRng, withdrawal: &Value, verb: &str, mut body: Value) {
+    if is_stopped(t, withdrawal).await {
+        t.admin.post(&path_of(withdrawal, verb), &body).await.expect_problem(409, "affiliate_indebted");
+        if random.random_bool(0.5) {
+            return;
+        }
+        body["despite_debt"] = json!(true);
+    }
+    step(t, withdrawal, verb, body).await;
 }
 
 /// The next step of some of those that wait for one.
 async fn decide(t: &TestApp, random: &mut StdRng) {
     for withdrawal in t.admin.list("/api/v1/withdrawals?status=requested").await {
         match random.random_range(0..10) {
-            0..5 => step(t, &withdrawal, "approve", json!({})).await,
+            0..5 => proceed(t, random, &withdrawal, "approve", json!({})).await,
             5 => step(t, &withdrawal, "refuse", json!({"reason": "=name, does not fit"})).await,
             6 => step(t, &withdrawal, "cancel", json!({})).await,
             _ => {}
@@ -167,17 +189,22 @@ async fn decide(t: &TestApp, random: &mut StdRng) {
     }
     for withdrawal in t.admin.list("/api/v1/withdrawals?status=approved").await {
         match random.random_range(0..10) {
-            0 => step(t, &withdrawal, "pay", json!({"reference": "TX-1"})).await,
+            0 => proceed(t, random, &withdrawal, "pay", json!({"reference": "TX-1"})).await,
             1 => step(t, &withdrawal, "fail", json!({"reason": "account closed"})).await,
             _ => {}
         }
     }
 }
 
-/// A batch for all that is approved, and what the bank made of most of it.
+/// A batch for all that is approved and not stopped by a debt, and what the bank made of most of it.
 async fn pay_together(t: &TestApp, random: &mut StdRng, method: &str, currency: &str) {
     let path = format!("/api/v1/withdrawals?status=approved&method={method}&currency={currency}");
-    let waiting: Vec<_> = t.admin.list(&path).await.into_iter().filter(|it| it["batch_id"].is_null()).collect();
+    let mut waiting = Vec::new();
+    for withdrawal in t.admin.list(&path).await {
+        if withdrawal["batch_id"].is_null() && !is_stopped(t, &withdrawal).await {
+            waiting.push(withdrawal);
+        }
+    }
     let answer = t.admin.post("/api/v1/withdrawal-batches", &json!({"method": method, "currency": currency})).await;
     if waiting.is_empty() {
         answer.expect_problem(409, "nothing_to_pay");

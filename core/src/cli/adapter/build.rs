@@ -86,7 +86,14 @@ fn compile(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Artifact>
         .env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain))
         .stderr(Stdio::inherit());
     let output = cargo.output().context("cargo is missing; install Rust from https://rustup.rs")?;
-    ensure!(output.status.success(), "the adapter does not compile; cargo says why above");
+    if !output.status.success() {
+        ensure!(
+            !lacks_sdk(project),
+            "cargo finds no postrider-sdk: it is on no registry. Take that of a checkout of Postrider: write postrider-sdk \
+             = {{ path = \"<folder>\" }} in Cargo.toml, or make the adapter with `postrider adapter new <slug> --sdk <folder>`"
+        );
+        bail!("the adapter does not compile; cargo says why above");
+    }
     let manifest = project.manifest();
     let messages = output.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     for message in messages.filter(|it: &Message| it.reason == "compiler-artifact" && it.manifest_path == manifest) {
@@ -97,6 +104,13 @@ fn compile(project: &Project, toolchain: &Toolchain) -> anyhow::Result<Artifact>
         }
     }
     bail!("the crate makes no WebAssembly module; write crate-type = [\"cdylib\", \"rlib\"] below [lib] in Cargo.toml")
+}
+
+/// Whether the SDK is what cargo can't get for it.
+fn lacks_sdk(project: &Project) -> bool {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let resolved = cargo.args(["metadata", "--format-version", "1"]).current_dir(&project.dir).output();
+    resolved.is_ok_and(|it| !it.status.success() && String::from_utf8_lossy(&it.stderr).contains("postrider-sdk`"))
 }
 
 /// Paths of this machine are neither in panic messages nor in the digest of the component.

@@ -10,7 +10,7 @@ use crate::adapters::limits;
 pub struct NewArgs {
     /// The adapter's id and folder, for example acme-ads
     slug: String,
-    /// The SDK: a path or a version; in a checkout of Postrider its own, else this program's version
+    /// The SDK: its folder or a version; in a checkout of Postrider its own
     #[arg(long, value_name = "PATH OR VERSION")]
     sdk: Option<String>,
 }
@@ -35,7 +35,12 @@ pub fn run(args: &NewArgs) -> anyhow::Result<()> {
     ensure!(folder.symlink_metadata().is_err(), "{slug} exists already; choose another name or remove it");
     let sdk = match &args.sdk {
         Some(given) => sdk_from(given)?,
-        None => sdk_around(&here).unwrap_or_else(|| format!("\"{}\"", env!("CARGO_PKG_VERSION"))),
+        None => sdk_around(&here).with_context(|| {
+            format!(
+                "this is no checkout of Postrider, and the SDK is on no registry; name its folder in one: `postrider \
+                 adapter new {slug} --sdk <folder>`"
+            )
+        })?,
     };
     for (name, text) in FILES {
         let filled = text

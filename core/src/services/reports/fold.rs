@@ -210,7 +210,8 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
         return Ok(false);
     }
     storage::reports::delete_segments(&tx, Subject::Conversions, quarter, end).await?;
-    storage::reports::keep_visits(&tx, &raw).await?;
+    let new = raw.iter().filter(|it| it.is_new);
+    storage::reports::keep_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
     let mut rows = raw.into_iter().zip(numbers).map(|(it, scope)| {
         let weight = i64::from(it.revision) + 1;
         (weight, row_of_conversion(scope, it))

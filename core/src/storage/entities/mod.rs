@@ -15,6 +15,7 @@ pub mod deliveries;
 pub mod earnings;
 pub mod events;
 pub mod exceptions;
+pub mod exchanges;
 pub mod idempotency_keys;
 pub mod inbound_firsts;
 pub mod inbound_reports;

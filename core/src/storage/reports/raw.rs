@@ -145,11 +145,14 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
 }
 
 /// Keeps what the visits of conversions said, for when their clicks are out of retention.
-pub async fn keep_visits(tx: &impl ConnectionTrait, conversions: &[RawConversion]) -> Result<(), DbErr> {
+pub async fn keep_visits<'a>(
+    tx: &impl ConnectionTrait,
+    visits: impl Iterator<Item = (ConversionId, &'a Values)>,
+) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Text]);
-    for it in conversions.iter().filter(|it| it.is_new) {
-        let values: Vec<_> = it.values.iter().filter(|(dimension, _)| *dimension != Dimension::Goal).collect();
-        rows.push([it.id.into(), json(&values).into()]);
+    for (conversion, values) in visits {
+        let values: Vec<_> = values.iter().filter(|(dimension, _)| *dimension != Dimension::Goal).collect();
+        rows.push([conversion.into(), json(&values).into()]);
     }
     let sql = "INSERT INTO report_visits (conversion_id, facts) {rows} ON CONFLICT (conversion_id) DO NOTHING";
     rows.execute(tx, sql, vec![]).await.map(drop)

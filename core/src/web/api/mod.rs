@@ -15,6 +15,7 @@ pub mod deliveries;
 pub mod earnings;
 pub mod events;
 pub mod exceptions;
+pub mod exchanges;
 pub mod exports;
 pub mod inbound_requests;
 pub mod links;
