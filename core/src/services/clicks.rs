@@ -19,7 +19,7 @@ use crate::domain::link::{Link, LinkStatus};
 use crate::domain::offer::{Offer, OfferStatus};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use crate::storage::page::{self, PageRequest};
-use crate::storage::writer::{Lanes, Writer};
+use crate::storage::writer::Lanes;
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -260,12 +260,12 @@ pub fn spawn_writer(
     inbox: Inbox<Event>,
     clock: Clock,
 ) -> (ClickWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), || {
+    Lanes::spawn(db.lanes(), GROUP, || {
         let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
-        Writer::spawn(GROUP, move |clicks| {
+        move |clicks| {
             let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));
             async move { commit_timely(&db, &catalog, &inbox, clicks, oldest).await }
-        })
+        }
     })
 }
 

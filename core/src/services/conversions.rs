@@ -21,7 +21,7 @@ use crate::domain::reports::Values;
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
-use crate::storage::writer::{Lanes, Writer};
+use crate::storage::writer::Lanes;
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -186,12 +186,12 @@ pub fn spawn_writer(
     inbox: Inbox<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), || {
+    Lanes::spawn(db.lanes(), GROUP, || {
         let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
-        Writer::spawn(GROUP, move |commands| {
+        move |commands| {
             let group = group.clone();
             async move { group.carry_out(commands).await }
-        })
+        }
     })
 }
 

@@ -1,13 +1,15 @@
 //! Group commit: one task gathers what arrives together and commits it together.
 //!
 //! While one group is being committed the next one gathers, so a lone request waits for nobody and a crowd
-//! shares one flush to disk. A request is answered when its group is durable.
+//! shares one flush to disk. A request is answered when its group is durable. Of lanes side by side one does not begin
+//! with a few commands while another commits: it gathers on until that ends or they are worth a commit.
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Gives commands to a group-committing task and brings back their answers.
 #[derive(Debug)]
@@ -21,6 +23,34 @@ impl<C, A> Clone for Writer<C, A> {
     }
 }
 
+/// A group that need not wait for more while another lane commits: with fewer, what a group costs whatever its size
+/// weighs more than waiting does.
+const WORTH_A_COMMIT: usize = 64;
+
+/// The commits of writers side by side.
+#[derive(Debug, Default)]
+struct Commits {
+    under_way: AtomicUsize,
+    ended: Notify,
+}
+
+impl Commits {
+    fn begin(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self)
+    }
+}
+
+/// Ends with its group, however that ends.
+struct UnderWay<'a>(&'a Commits);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.ended.notify_waiters();
+    }
+}
+
 /// The writer's task ended, or the group was broken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the server is stopping or had to break this off; send the request again in a moment")]
@@ -29,7 +59,16 @@ pub struct Stopped;
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
     /// `commit` gets up to `largest` commands and must answer each of them, in order.
     /// The task ends, after its last group, when every clone of the writer is dropped.
-    pub fn spawn<F, Fut>(largest: usize, mut commit: F) -> (Self, tokio::task::JoinHandle<()>)
+    pub fn spawn<F, Fut>(largest: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
+    where
+        F: FnMut(Vec<C>) -> Fut + Send + 'static,
+        Fut: Future<Output = Vec<A>> + Send + 'static,
+    {
+        Self::spawn_beside(Arc::default(), largest, commit)
+    }
+
+    /// As [`Writer::spawn`]; while another one `beside` commits, a small group goes on gathering.
+    fn spawn_beside<F, Fut>(beside: Arc<Commits>, largest: usize, mut commit: F) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
@@ -38,6 +77,18 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
         let task = tokio::spawn(async move {
             let mut group = Vec::with_capacity(largest);
             while arrivals.recv_many(&mut group, largest).await > 0 {
+                while group.len() < largest.min(WORTH_A_COMMIT) {
+                    let ended = beside.ended.notified();
+                    if beside.under_way.load(Ordering::SeqCst) == 0 {
+                        break;
+                    }
+                    let room = largest - group.len();
+                    tokio::select! {
+                        () = ended => break,
+                        more = arrivals.recv_many(&mut group, room) => if more == 0 { break },
+                    }
+                }
+                let _under_way = beside.begin();
                 let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
                 // A task of its own: a panic breaks off this group, not every group to come.
                 let Ok(answers) = tokio::spawn(commit(commands)).await else {
@@ -82,12 +133,15 @@ impl<C, A> Clone for Lanes<C, A> {
 }
 
 impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
-    /// `open` starts one writer.
-    pub fn spawn(
-        lanes: usize,
-        open: impl Fn() -> (Writer<C, A>, tokio::task::JoinHandle<()>),
-    ) -> (Self, Vec<tokio::task::JoinHandle<()>>) {
-        let (writers, tasks): (Vec<_>, Vec<_>) = (0..lanes).map(|_| open()).unzip();
+    /// As many writers as there are lanes; `open` makes what commits the groups of one.
+    pub fn spawn<F, Fut>(lanes: usize, largest: usize, open: impl Fn() -> F) -> (Self, Vec<tokio::task::JoinHandle<()>>)
+    where
+        F: FnMut(Vec<C>) -> Fut + Send + 'static,
+        Fut: Future<Output = Vec<A>> + Send + 'static,
+    {
+        let beside = Arc::<Commits>::default();
+        let writer = |_| Writer::spawn_beside(beside.clone(), largest, open());
+        let (writers, tasks): (Vec<_>, Vec<_>) = (0..lanes).map(writer).unzip();
         (Self(writers.into()), tasks)
     }
 
@@ -116,5 +170,74 @@ impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
             });
         }
         answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    type Sizes = Arc<Mutex<Vec<usize>>>;
+
+    /// Two lanes whose groups end when the semaphore lets them; how large each was.
+    fn two_lanes() -> (Lanes<u32, u32>, Arc<Semaphore>, Sizes) {
+        let (gate, sizes) = (Arc::new(Semaphore::new(0)), Sizes::default());
+        let (lanes, _) = Lanes::spawn(2, 4 * WORTH_A_COMMIT, || {
+            let (gate, sizes) = (gate.clone(), sizes.clone());
+            move |group: Vec<u32>| {
+                sizes.lock().unwrap().push(group.len());
+                let gate = gate.clone();
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    group
+                }
+            }
+        });
+        (lanes, gate, sizes)
+    }
+
+    fn key_of(lanes: &Lanes<u32, u32>, lane: usize) -> u32 {
+        (0..).find(|key| std::ptr::eq(lanes.lane(key), &lanes.0[lane])).unwrap()
+    }
+
+    async fn begun(lanes: &Lanes<u32, u32>, key: u32, count: usize) -> Vec<oneshot::Receiver<u32>> {
+        let mut begun = Vec::new();
+        for _ in 0..count {
+            begun.push(lanes.lane(&key).begin(key).await.unwrap());
+            // One after the other, as they would come: on this one thread every task has its turn in between.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }
+        begun
+    }
+
+    #[tokio::test]
+    async fn while_one_lane_commits_the_other_gathers() {
+        let (lanes, gate, sizes) = two_lanes();
+        let first = begun(&lanes, key_of(&lanes, 0), 1).await;
+        let second = begun(&lanes, key_of(&lanes, 1), 5).await;
+        assert_eq!(*sizes.lock().unwrap(), [1]);
+        gate.add_permits(2);
+        for answer in first.into_iter().chain(second) {
+            answer.await.unwrap();
+        }
+        assert_eq!(*sizes.lock().unwrap(), [1, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_is_worth_a_commit_waits_for_nobody() {
+        let (lanes, gate, sizes) = two_lanes();
+        let first = begun(&lanes, key_of(&lanes, 0), 1).await;
+        let second = begun(&lanes, key_of(&lanes, 1), WORTH_A_COMMIT).await;
+        assert_eq!(*sizes.lock().unwrap(), [1, WORTH_A_COMMIT]);
+        gate.add_permits(2);
+        for answer in first.into_iter().chain(second) {
+            answer.await.unwrap();
+        }
     }
 }
