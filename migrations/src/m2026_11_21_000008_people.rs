@@ -157,7 +157,8 @@ CREATE TABLE audit_outcomes (
     at <time> NOT NULL,
     outcome text NOT NULL,
     status <int>,
-    object text
+    object text,
+    changes text
 )
 
 CREATE INDEX audit_outcomes_by_object ON audit_outcomes (object, audit_id) WHERE object IS NOT NULL

@@ -278,6 +278,9 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     let upgrade = json!({"to": "1.0.1", "dry_run": false});
     let moved = t.admin.post("/api/v1/adapters/guest/upgrade", &upgrade).await.expect(200);
     assert_eq!(moved["postbacks"][0]["moved"], true, "{moved}");
+    let record = t.admin.list("/api/v1/audit?operation=upgrade_adapter").await.remove(0);
+    let change = json!({"field": format!("{id}.adapter_version"), "from": "1.0.0", "to": "1.0.1"});
+    assert!(record["changes"].as_array().unwrap().contains(&change), "{record}");
     t.advance(Duration::from_secs(90));
     t.deliver_all().await;
     assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["state"], "success");

@@ -1,7 +1,9 @@
 //! The audit log: every change, nobody's secrets, and nothing can be taken out of it.
 
+mod changes;
+
 use postrider_tests::app::TestApp;
-use postrider_tests::client::text;
+use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use postrider_tests::people::PASSWORD;

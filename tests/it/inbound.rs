@@ -765,6 +765,8 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     let replayed = t.admin.post(&replay, &json!({})).await.expect(200);
 
     assert_outcome(&replayed, "accepted", "");
+    let record = t.admin.list("/api/v1/audit?operation=replay_inbound_request").await.remove(0);
+    assert_eq!(record["changes"][0], json!({"field": "outcome", "from": "refused", "to": "accepted"}));
     assert_eq!(only_conversion(&t, &click).await["payout"]["amount"], "12.50");
     let once_more = t.admin.post(&replay, &json!({})).await.expect(200);
     assert_outcome(&once_more, "accepted", "");

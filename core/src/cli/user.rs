@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::actor::Actor;
-use crate::domain::audit::Outcome;
+use crate::domain::audit::{Ending, Outcome};
 use crate::domain::permission::Role;
 use crate::services::audit::{self, Change};
 use crate::services::users::{self, Wanted};
@@ -55,7 +55,12 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     };
     let asked = audit::ask(&app, actor, change).await?;
     let (user, link) = users::create(&app, actor, wanted).await?;
-    audit::conclude(&app, asked, Outcome::Done, None, Some(user.id.to_string())).await?;
+    audit::conclude(
+        &app,
+        asked,
+        Ending { object: Some(user.id.to_string()), ..Ending::of(Outcome::Done, app.clock.now()) },
+    )
+    .await?;
     println!("Made the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
     let db = app.db.clone();
     drop(app);

@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 use crate::ids::{AuditId, UserId};
 
+use super::changes::FieldChange;
 use super::masking;
 
 /// What one record may hold of a request.
 const FIELDS_MAX_CHARS: usize = 4_000;
 const TEXT_MAX_CHARS: usize = 200;
-const HIDDEN: &str = "•••";
+pub(super) const HIDDEN: &str = "•••";
 
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -43,6 +44,14 @@ pub struct Ending {
     pub status: Option<u16>,
     /// The id of what was made.
     pub object: Option<String>,
+    /// What is not as it was.
+    pub changes: Vec<FieldChange>,
+}
+
+impl Ending {
+    pub fn of(outcome: Outcome, at: Timestamp) -> Self {
+        Self { at, outcome, status: None, object: None, changes: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -88,15 +97,17 @@ fn hide(value: &Value) -> Value {
             Value::Object(fields.iter().map(one).collect::<Map<_, _>>())
         }
         Value::Array(items) => items.iter().map(hide).collect(),
-        Value::String(text) if text.chars().count() > TEXT_MAX_CHARS => {
-            Value::from(text.chars().take(TEXT_MAX_CHARS).chain(['…']).collect::<String>())
-        }
+        Value::String(text) if text.chars().count() > TEXT_MAX_CHARS => Value::from(shortened(text)),
         other => other.clone(),
     }
 }
 
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_MAX_CHARS).chain(['…']).collect()
+}
+
 /// Configurations and details are in the hands of whoever wrote their schema: nothing is known to be harmless there.
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "password", "secret", "token", "key", "code", "config", "fields", "guards", "details", "header", "current",
         "iban",

@@ -211,6 +211,11 @@ impl Conversion {
         Ok(Applied::Now { previous })
     }
 
+    /// What it was before its last change of status.
+    pub fn before(&self, previous: Status) -> Self {
+        Self { status: previous, revision: self.revision - 1, ..self.clone() }
+    }
+
     /// Whether its first report named this click, also if another click counted.
     pub fn was_reported_with(&self, click: ClickId) -> bool {
         let named = |it: &Considered| it.evidence == Evidence::Click && it.value == Some(click.to_string());

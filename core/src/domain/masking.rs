@@ -70,7 +70,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-fn is_personal(name: &str) -> bool {
+pub(super) fn is_personal(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "mail",
         "phone",

@@ -8,6 +8,7 @@ pub mod application;
 pub mod attribution;
 pub mod audit;
 pub mod cap;
+pub mod changes;
 pub mod click;
 pub mod conversion;
 pub mod coupon;

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus, referral_code};
+use crate::domain::changes::Changed;
 use crate::ids::AffiliateId;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -70,11 +71,12 @@ pub struct Changes {
     pub recruited_by: Option<Option<AffiliateId>>,
 }
 
-pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affiliate, Error> {
+pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Changed<Affiliate>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let found = storage::affiliates::lock(&tx, id).await?;
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
+    let before = affiliate.clone();
     affiliate.name = changes.name.unwrap_or(affiliate.name);
     affiliate.email = changes.email.unwrap_or(affiliate.email);
     affiliate.status = changes.status.unwrap_or(affiliate.status);
@@ -89,7 +91,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Affi
     storage::affiliates::save(&tx, &affiliate).await?;
     tx.commit().await?;
     app.catalog.affiliate_changed(id);
-    Ok(affiliate)
+    Ok(Changed::new(before, affiliate))
 }
 
 pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, Error> {

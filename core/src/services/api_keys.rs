@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::{self, ApiKey};
+use crate::domain::changes::Changed;
 use crate::domain::permission::{Permission, Permissions, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::storage;
@@ -85,11 +86,14 @@ pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<
 }
 
 /// Closes the door for that key; here at once, in other processes within [`super::catalog::FRESH`].
-pub async fn revoke(app: &App, id: KeyId, user: Option<UserId>) -> Result<(), Error> {
-    let key = storage::api_keys::revoke(app.db.writer(), id, user, app.clock.now()).await?;
+pub async fn revoke(app: &App, id: KeyId, user: Option<UserId>) -> Result<Changed<ApiKey>, Error> {
+    let tx = app.db.begin().await?;
+    let before = storage::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
+    let key = storage::api_keys::revoke(&tx, id, user, app.clock.now()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key", id))?;
+    tx.commit().await?;
     app.catalog.key_revoked(&key.hash);
-    Ok(())
+    Ok(Changed::new(before, key))
 }
 
 /// Who holds this secret; `None` for nobody.

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::application::{Application, ApplicationStatus};
+use crate::domain::changes::Changed;
 use crate::domain::offer::Visibility;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::storage;
@@ -63,12 +64,12 @@ pub async fn create(
 }
 
 /// The affiliate may promote the offer from now on.
-pub async fn approve(app: &App, id: ApplicationId) -> Result<Application, Error> {
+pub async fn approve(app: &App, id: ApplicationId) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Approve).await
 }
 
 /// The affiliate may not, or not any more: its links to the offer are paused.
-pub async fn refuse(app: &App, id: ApplicationId, reason: String) -> Result<Application, Error> {
+pub async fn refuse(app: &App, id: ApplicationId, reason: String) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Refuse(reason)).await
 }
 
@@ -77,12 +78,13 @@ enum Decision {
     Refuse(String),
 }
 
-async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Application, Error> {
+async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Changed<Application>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let found = storage::applications::lock(&tx, id).await?;
     let mut application = found.ok_or_else(|| Error::not_found("application", id))?;
     let (affiliate_id, offer_id) = (application.affiliate_id, application.offer_id);
+    let before = application.clone();
     let mut paused = Vec::new();
     match decision {
         Decision::Approve => application.approve(now),
@@ -99,7 +101,7 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Appl
     tx.commit().await?;
     app.catalog.application_decided(offer_id, affiliate_id);
     paused.into_iter().for_each(|link| app.catalog.link_changed(link));
-    Ok(application)
+    Ok(Changed::new(before, application))
 }
 
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {

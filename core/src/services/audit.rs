@@ -49,22 +49,15 @@ pub async fn ask(app: &App, actor: Actor, change: Change) -> Result<AuditId, Err
     Ok(asked.id)
 }
 
-/// What came of it; `object` is the id of what was made, where the request could not name it yet.
-pub async fn conclude(
-    app: &App,
-    asked: AuditId,
-    outcome: Outcome,
-    status: Option<u16>,
-    object: Option<String>,
-) -> Result<(), Error> {
-    let ending = Ending { at: app.clock.now(), outcome, status, object };
+/// What came of it.
+pub async fn conclude(app: &App, asked: AuditId, ending: Ending) -> Result<(), Error> {
     Ok(storage::audit::conclude(app.db.writer(), asked, &ending).await?)
 }
 
 /// A change that is in the log if and only if it is made.
 pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: Change) -> Result<(), Error> {
     let asked = asked(app, actor, change);
-    let ending = Ending { at: asked.at, outcome: Outcome::Done, status: None, object: None };
+    let ending = Ending::of(Outcome::Done, asked.at);
     storage::audit::insert(tx, &asked).await?;
     Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
 }

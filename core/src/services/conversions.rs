@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::click::Click;
 use crate::domain::conversion::{Applied, Buyer, Conversion, IllegalMove, Reporter, Status, transaction_key};
 use crate::domain::earning::Earning;
@@ -84,6 +85,8 @@ impl Report {
 pub struct Recorded {
     pub conversion: Conversion,
     pub change: Change,
+    /// The status before, if the command changed the conversion.
+    pub previous: Option<Status>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,15 +121,22 @@ pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded
 }
 
 /// Approves a pending conversion; its earning is posted.
-pub async fn approve(app: &App, id: ConversionId) -> Result<Conversion, Error> {
-    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Approved, reported: false }).await?.conversion)
+pub async fn approve(app: &App, id: ConversionId) -> Result<Changed<Conversion>, Error> {
+    decide(app, id, Status::Approved).await
 }
 
 /// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
-pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Conversion, Error> {
-    Ok(submit(app, &id, Command::ChangeStatus { id, status: Status::Rejected { reason }, reported: false })
-        .await?
-        .conversion)
+pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Changed<Conversion>, Error> {
+    decide(app, id, Status::Rejected { reason }).await
+}
+
+async fn decide(app: &App, id: ConversionId, status: Status) -> Result<Changed<Conversion>, Error> {
+    let done = submit(app, &id, Command::ChangeStatus { id, status, reported: false }).await?;
+    let before = match done.previous {
+        Some(previous) => done.conversion.before(previous),
+        None => done.conversion.clone(),
+    };
+    Ok(Changed::new(before, done.conversion))
 }
 
 /// Gives a conversion the status that a source reports for it.
@@ -406,7 +416,7 @@ impl Books {
         let leaving = it.click.as_ref().filter(|click| click.may_leave(now));
         self.conversions[entry].visit = leaving.map(|click| click.visit().values());
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
-        Ok(Recorded { conversion, change: Change::Created })
+        Ok(Recorded { conversion, change: Change::Created, previous: None })
     }
 
     fn change_status(
@@ -430,16 +440,16 @@ impl Books {
         change: impl FnOnce(&mut Conversion) -> Result<Applied, IllegalMove>,
     ) -> Result<Recorded, Error> {
         let it = &mut self.conversions[entry];
-        let change = match change(&mut it.conversion)? {
-            Applied::Already => Change::None,
+        let (change, previous) = match change(&mut it.conversion)? {
+            Applied::Already => (Change::None, None),
             Applied::Now { previous } => {
                 it.changed = true;
                 let snapshot = it.conversion.clone();
-                self.changes.push(StatusChange { entry, snapshot, previous: Some(previous), at: now });
-                Change::Updated
+                self.changes.push(StatusChange { entry, snapshot, previous: Some(previous.clone()), at: now });
+                (Change::Updated, Some(previous))
             }
         };
-        Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change })
+        Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
     }
 
     /// Rows. `false`: one that should be new exists.

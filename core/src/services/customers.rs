@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::domain::api_key;
+use crate::domain::changes::Changed;
 use crate::domain::customer::Customer;
 use crate::domain::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, CustomerId, LinkId};
@@ -35,7 +36,7 @@ pub enum Done {
 
 /// Creates the customer, its affiliate, the affiliate's source and its link to the default offer. A repeated call
 /// brings name and address up to date, and makes up for a link that had no offer to lead to.
-pub async fn create(app: &App, wanted: Wanted) -> Result<(Customer, Done), Error> {
+pub async fn create(app: &App, wanted: Wanted) -> Result<(Changed<Customer>, Done), Error> {
     match try_create(app, &wanted).await {
         // Somebody else made the same customer in this moment: then it is there.
         Err(Error::Taken { .. }) => try_create(app, &wanted).await,
@@ -43,7 +44,7 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(Customer, Done), Error
     }
 }
 
-async fn try_create(app: &App, wanted: &Wanted) -> Result<(Customer, Done), Error> {
+async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     if let Some(known) = storage::customers::lock_by_external_id(&tx, &wanted.external_id).await? {
@@ -66,7 +67,7 @@ async fn try_create(app: &App, wanted: &Wanted) -> Result<(Customer, Done), Erro
         false => error.into(),
     })?;
     tx.commit().await?;
-    Ok((customer, Done::Created))
+    Ok((Changed::made(customer), Done::Created))
 }
 
 async fn link_to_default_offer(
@@ -97,7 +98,7 @@ pub struct Changes {
     pub email: Option<String>,
 }
 
-pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Customer, Error> {
+pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Changed<Customer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::customers::lock(&tx, id).await?;
     let customer = found.ok_or_else(|| Error::not_found("customer", id))?;
@@ -108,9 +109,9 @@ pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Custo
 async fn apply(
     app: &App,
     tx: sea_orm::DatabaseTransaction,
-    mut customer: Customer,
+    customer: Customer,
     changes: Changes,
-) -> Result<(Customer, Done), Error> {
+) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
     let name = changes.name.unwrap_or_else(|| customer.name.clone());
     let email = changes.email.unwrap_or_else(|| customer.email.clone());
@@ -120,7 +121,7 @@ async fn apply(
         None => link_to_default_offer(app, &tx, customer.affiliate_id).await?,
     };
     if !renamed && link_id == customer.link_id {
-        return Ok((customer, Done::Unchanged));
+        return Ok((Changed::new(customer.clone(), customer), Done::Unchanged));
     }
     if renamed {
         let found = storage::affiliates::lock(&tx, customer.affiliate_id).await?;
@@ -130,11 +131,11 @@ async fn apply(
         affiliate.updated_at = now;
         storage::affiliates::save(&tx, &affiliate).await?;
     }
-    customer = Customer { name, email, link_id, updated_at: now, ..customer };
-    storage::customers::save(&tx, &customer).await?;
+    let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
+    storage::customers::save(&tx, &changed).await?;
     tx.commit().await?;
     app.catalog.affiliate_changed(customer.affiliate_id);
-    Ok((customer, Done::Updated))
+    Ok((Changed::new(customer, changed), Done::Updated))
 }
 
 pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {

@@ -6,6 +6,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
 use crate::domain::masking::{hide_address, mask};
 use crate::ids::DeliveryId;
@@ -40,17 +41,19 @@ pub async fn list(
 }
 
 /// Sends it as soon as a worker is free. The retry schedule starts anew.
-pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
+pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<LoggedDelivery>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let delivery = storage::deliveries::lock(&tx, id).await?;
     let mut delivery = visible(&tx, actor, id, delivery).await?;
+    let before = delivery.clone();
     delivery.retry(now)?;
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
     app.inboxes.deliveries.announce();
-    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
-    logged.pop().ok_or_else(|| Error::not_found("delivery", id))
+    let mut logged = with_attempts(app, actor, vec![before, delivery]).await?;
+    let (delivery, before) = (logged.pop(), logged.pop());
+    before.zip(delivery).map(|(before, now)| Changed::new(before, now)).ok_or_else(|| Error::not_found("delivery", id))
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.
@@ -76,7 +79,7 @@ pub(super) async fn with_attempts(
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
     let db = app.db.reader();
-    let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
+    let attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let events = if actor.is_staff() {
         HashMap::new()
     } else {
@@ -84,7 +87,7 @@ pub(super) async fn with_attempts(
         storage::events::find_many(db, ids).await?
     };
     let logged = deliveries.into_iter().map(|mut delivery| {
-        let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
+        let mut attempts = attempts.get(&delivery.id).cloned().unwrap_or_default();
         if !actor.is_staff() {
             delivery.reason = delivery.reason.map(|it| Reason {
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),

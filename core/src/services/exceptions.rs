@@ -1,6 +1,7 @@
 //! Exceptions: what single affiliates earn with an offer. They are the program's own affair: no affiliate reads them.
 
 use crate::app::App;
+use crate::domain::changes::Changed;
 use crate::domain::exception::Exception;
 use crate::domain::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
@@ -16,28 +17,34 @@ pub async fn set(
     affiliate_id: AffiliateId,
     goal: Option<String>,
     payout: Payout,
-) -> Result<Exception, Error> {
+) -> Result<Changed<Exception>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     storage::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    // Held, so that two who agree with one affiliate at once take turns, and each knows what was agreed before.
+    storage::affiliates::lock(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let agreed = storage::exceptions::list_of(&tx, [offer_id], Some(affiliate_id)).await?;
+    let before = agreed.into_iter().find(|it| it.goal == goal);
     let id = ExceptionId::new(now);
     let exception = Exception { id, offer_id, affiliate_id, goal, payout, created_at: now, updated_at: now };
     let exception = storage::exceptions::set(&tx, &exception).await?;
     tx.commit().await?;
     app.catalog.exceptions_changed(offer_id);
-    Ok(exception)
+    Ok(match before {
+        Some(before) => Changed::new(before, exception),
+        None => Changed::made(exception),
+    })
 }
 
-/// From now on the affiliate earns what the offer says.
-pub async fn delete(app: &App, id: ExceptionId) -> Result<(), Error> {
+/// From now on the affiliate earns what the offer says. Returns what it earned until now.
+pub async fn delete(app: &App, id: ExceptionId) -> Result<Exception, Error> {
     let tx = app.db.begin().await?;
     let found = storage::exceptions::find(&tx, id).await?;
     let exception = found.ok_or_else(|| Error::not_found("exception", id))?;
     storage::exceptions::delete(&tx, id).await?;
     tx.commit().await?;
     app.catalog.exceptions_changed(exception.offer_id);
-    Ok(())
+    Ok(exception)
 }
 
 pub async fn list(app: &App, offer_id: OfferId, page: PageRequest) -> Result<Page<Exception>, Error> {

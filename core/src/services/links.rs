@@ -5,6 +5,7 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::normal_code;
+use crate::domain::changes::Changed;
 use crate::domain::coupon::{Active, Coupon};
 use crate::domain::deep_link::deep_url;
 use crate::domain::link::{Link, LinkStatus};
@@ -79,10 +80,12 @@ pub struct Changes {
     pub status: Option<LinkStatus>,
 }
 
-pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Linked, Error> {
+pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<Linked>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
+    let coupons = storage::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
+    let before = Linked { link: link.clone(), coupons };
     if changes.coupons.is_some() {
         actor.require(Permission::ManageAffiliates)?;
     }
@@ -96,11 +99,11 @@ pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Re
     storage::links::save(&tx, &link).await?;
     let coupons = match changes.coupons {
         Some(coupons) => give(&tx, id, coupons).await?,
-        None => storage::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default(),
+        None => before.coupons.clone(),
     };
     tx.commit().await?;
     app.catalog.link_changed(id);
-    Ok(Linked { link, coupons })
+    Ok(Changed::new(before, Linked { link, coupons }))
 }
 
 /// The offer, if this affiliate may promote it.

@@ -7,6 +7,7 @@ use crate::domain::actor::Actor;
 use crate::domain::application::ApplicationStatus;
 use crate::domain::attribution::AttributionTerms;
 use crate::domain::cap::Caps;
+use crate::domain::changes::Changed;
 use crate::domain::deep_link::HostPattern;
 use crate::domain::exception::Exceptions;
 use crate::domain::landing::LandingUrl;
@@ -107,10 +108,11 @@ impl TermChanges {
     }
 }
 
-pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, Error> {
+pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<Offer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::offers::lock(&tx, id).await?;
     let mut offer = found.ok_or_else(|| Error::not_found("offer", id))?;
+    let before = offer.clone();
     let former_default = storage::offers::find_default(&tx).await?.map(|it| it.id);
     if changes.make_default && !offer.is_default {
         storage::offers::clear_default(&tx).await?;
@@ -129,7 +131,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Offer, E
     tx.commit().await?;
     app.catalog.offer_changed(id);
     former_default.into_iter().for_each(|id| app.catalog.offer_changed(id));
-    Ok(offer)
+    Ok(Changed::new(before, offer))
 }
 
 /// An offer as somebody sees it.

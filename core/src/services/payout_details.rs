@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::changes::{Changed, of_secrets};
 use crate::domain::payout_details::{Fields, PayoutDetails};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::storage;
@@ -19,7 +20,7 @@ pub async fn set(
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
-) -> Result<PayoutDetails, Error> {
+) -> Result<Changed<PayoutDetails>, Error> {
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
@@ -47,17 +48,23 @@ pub async fn set(
         created_at,
         updated_at: now,
     };
-    match known {
+    match &known {
         Some(_) => storage::payout_details::save(&tx, &details).await?,
         None => storage::payout_details::insert(&tx, &details).await?,
     }
     tx.commit().await?;
-    Ok(details)
+    let Some(known) = known else { return Ok(Changed::made(details)) };
+    // A mask may hide the very part that differs.
+    let before = open(&app.vault, &known.sealed, &id.to_string()).unwrap_or_default();
+    let unseen = of_secrets("details", &before, &fields);
+    Ok(Changed::new(known, details).with_unseen(unseen))
 }
 
-pub async fn remove(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<(), Error> {
-    get(app, actor, id).await?;
-    Ok(storage::payout_details::delete(app.db.writer(), id).await?)
+/// Returns what was there.
+pub async fn remove(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
+    let details = get(app, actor, id).await?;
+    storage::payout_details::delete(app.db.writer(), id).await?;
+    Ok(details)
 }
 
 pub async fn get(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::payout_method::{
     Definition, FileFormat, Payer, PayoutMethod, Terms, built_in, is_id, minor_unit_micros,
 };
@@ -58,13 +59,14 @@ pub struct Changes {
     pub enabled: Option<bool>,
 }
 
-pub async fn change(app: &App, id: &str, changes: Changes) -> Result<PayoutMethod, Error> {
+pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<PayoutMethod>, Error> {
     if !is_id(id) {
         return Err(Error::not_found("payout method", shortened(id)));
     }
     let tx = app.db.begin().await?;
     let found = storage::payout_methods::lock(&tx, id).await?;
     let mut method = found.ok_or_else(|| Error::not_found("payout method", id))?;
+    let before = method.clone();
     if let Some(schema) = changes.schema {
         if method.built_in {
             let message = "the schema of a built-in method comes with the program; add a method of your own";
@@ -82,7 +84,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<PayoutMetho
     let method = checked(method)?;
     storage::payout_methods::save(&tx, &method).await?;
     tx.commit().await?;
-    Ok(method)
+    Ok(Changed::new(before, method))
 }
 
 fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {

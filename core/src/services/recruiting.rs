@@ -7,6 +7,7 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, normal_code};
+use crate::domain::changes::Changed;
 use crate::domain::recruiting::Recruiting;
 use crate::ids::AffiliateId;
 use crate::money::Money;
@@ -20,13 +21,13 @@ pub async fn get(app: &App) -> Result<Recruiting, Error> {
 }
 
 /// For conversions that are approved from now on; what was agreed stays.
-pub async fn change(app: &App, recruiting: Recruiting) -> Result<Recruiting, Error> {
+pub async fn change(app: &App, recruiting: Recruiting) -> Result<Changed<Recruiting>, Error> {
     let tx = app.db.begin().await?;
-    storage::program_settings::lock_recruiting(&tx).await?;
+    let before = storage::program_settings::lock_recruiting(&tx).await?;
     storage::program_settings::save_recruiting(&tx, &recruiting, app.clock.now()).await?;
     tx.commit().await?;
     app.catalog.recruiting_changed();
-    Ok(recruiting)
+    Ok(Changed::new(before, recruiting))
 }
 
 /// Somebody whom an affiliate recruited, and what that has brought it.

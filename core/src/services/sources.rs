@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::adapter::AdapterVersion;
+use crate::domain::changes::{Changed, of_secrets};
 use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
 use crate::domain::guards::{self, Guards};
@@ -85,8 +86,9 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
 }
 
 /// Changes a source. What waits at it is judged again at once: it may have a meaning now.
-pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Source, Error> {
+pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Changed<Source>, Error> {
     let mut source = find(app, actor, id).await?;
+    let before = source.clone();
     let seen = source.updated_at;
     let reads_it = match changes.config {
         Some(mut config) => {
@@ -109,25 +111,40 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
     if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
         app.waiting_reports.notify_one();
     }
-    Ok(shown(app, source))
+    Ok(changed(app, before, source))
+}
+
+fn changed(app: &App, before: Source, now: Source) -> Changed<Source> {
+    let holder = now.id.to_string();
+    let config = |it: &Source| postbacks::opened(app, &it.config, &holder);
+    let guards = |it: &Source| {
+        let guards = &it.settings.guards;
+        app.vault.open_guards(guards, &holder).unwrap_or_else(|_| guards.clone())
+    };
+    let mut unseen = of_secrets("config", &config(&before), &config(&now));
+    unseen.extend(of_secrets("settings.guards", &guards(&before), &guards(&now)));
+    Changed::new(before, now).map(|it| shown(app, it)).with_unseen(unseen)
 }
 
 /// Gives a source another address; the old one leads nowhere from now on.
-pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
+pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Changed<Source>, Error> {
     let mut source = find(app, actor, id).await?;
+    let before = source.clone();
     let seen = source.updated_at;
     source.key = new_key(rand::random());
     save(app, &mut source, seen).await?;
-    Ok(shown(app, source))
+    Ok(changed(app, before, source))
 }
 
-/// Takes a source away; its log stays.
-pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<(), Error> {
+/// Takes a source away; its log stays. Returns what it was.
+pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
     let mut source = find(app, actor, id).await?;
+    let before = source.clone();
     let seen = source.updated_at;
     source.enabled = false;
     source.archived_at = Some(app.clock.now());
-    save(app, &mut source, seen).await
+    save(app, &mut source, seen).await?;
+    Ok(shown(app, before))
 }
 
 async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Error> {

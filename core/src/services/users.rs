@@ -5,6 +5,7 @@ use sea_orm::DatabaseTransaction;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::permission::Role;
 use crate::domain::user::{User, UserStatus, normal_email};
 use crate::ids::{AffiliateId, UserId};
@@ -89,7 +90,7 @@ pub struct Changes {
     pub status: Option<UserStatus>,
 }
 
-pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<User, Error> {
+pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<Changed<User>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     // Owners first and all of them: two who disable each other take turns here.
@@ -102,6 +103,7 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     if role.is_staff() != user.role.is_staff() {
         return Err(Error::invalid("/role", "an affiliate's person stays one; invite them for another role"));
     }
+    let before = user.clone();
     let was_working_owner = user.is_working_owner();
     user.role = role;
     user.name = changes.name.unwrap_or(user.name);
@@ -120,7 +122,7 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     }
     tx.commit().await?;
     app.catalog.people_changed();
-    Ok(user)
+    Ok(Changed::new(before, user))
 }
 
 fn moved(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Error> {
@@ -138,12 +140,13 @@ fn moved(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Er
 }
 
 /// Lets a registration in: its affiliate is made. Approving twice changes nothing.
-pub async fn approve(app: &App, id: UserId) -> Result<User, Error> {
+pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let mut user = lock(&tx, id).await?;
+    let before = user.clone();
     if user.status != UserStatus::Waiting {
-        return Ok(user);
+        return Ok(Changed::new(before, user));
     }
     let affiliate = affiliates::sign_up(&tx, &user.name, &user.email, None, now).await?;
     user.affiliate_id = Some(affiliate.id);
@@ -154,7 +157,7 @@ pub async fn approve(app: &App, id: UserId) -> Result<User, Error> {
     tx.commit().await?;
     outbox::hurry(app);
     app.catalog.people_changed();
-    Ok(user)
+    Ok(Changed::new(before, user))
 }
 
 async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<User, Error> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::payment_file::{self, Payment, PaymentFile};
 use crate::domain::payment_results::{self, Line, LineError};
 use crate::domain::payout_method::FileFormat;
@@ -101,17 +102,18 @@ pub async fn dissolve(
     app: &App,
     id: WithdrawalBatchId,
     never_sent: bool,
-) -> Result<(WithdrawalBatch, Progress), Error> {
+) -> Result<Changed<(WithdrawalBatch, Progress)>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
     let mut withdrawals = storage::withdrawals::lock_batch(&tx, id).await?;
     let progress = storage::withdrawals::progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
     let now = app.clock.now();
+    let before = (batch.clone(), progress);
     let applied = batch.dissolve(progress, never_sent, now)?;
     if applied == Applied::Already {
         tx.rollback().await?;
-        return get(app, id).await;
+        return Ok(Changed::new(before.clone(), before));
     }
     withdrawals.retain(|_, it| !it.status.settles());
     for it in withdrawals.values_mut() {
@@ -121,13 +123,13 @@ pub async fn dissolve(
     storage::withdrawals::save(&tx, &withdrawals.values().collect::<Vec<_>>()).await?;
     storage::withdrawal_batches::save(&tx, &batch).await?;
     tx.commit().await?;
-    get(app, id).await
+    Ok(Changed::new(before, get(app, id).await?))
 }
 
 /// What a line of the results did.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    Applied(WithdrawalId, Status),
+    Applied(WithdrawalId, Changed<Status>),
     /// It was known already.
     Unchanged(WithdrawalId),
     Wrong(LineError),
@@ -153,11 +155,11 @@ pub async fn take_results(
             Ok((id, status)) => match withdrawals.get_mut(&id) {
                 None => Effect::Wrong(LineError::NotInBatch(id.to_string())),
                 Some(it) => {
-                    let status = it.told(status);
+                    let (before, status) = (it.status.clone(), it.told(status));
                     match it.advance(status.clone(), &actor.name(), now) {
                         Ok(Applied::Now) => {
                             changed.insert(id);
-                            Effect::Applied(id, status)
+                            Effect::Applied(id, Changed::new(before, status))
                         }
                         Ok(Applied::Already) => Effect::Unchanged(id),
                         Err(error) => Effect::Wrong(error.into()),

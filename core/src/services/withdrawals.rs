@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
+use crate::domain::changes::Changed;
 use crate::domain::earning::Balances;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
@@ -115,7 +116,7 @@ pub async fn proceed(
     id: WithdrawalId,
     wanted: Status,
     despite_debt: bool,
-) -> Result<Shown, Error> {
+) -> Result<Changed<Shown>, Error> {
     let tx = app.db.begin().await?;
     let mut withdrawal =
         storage::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
@@ -130,22 +131,28 @@ pub async fn proceed(
     };
     let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
     let now = app.clock.now();
+    let before = withdrawal.clone();
     let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
     finish(tx, &withdrawal, applied, held, now).await?;
-    let debt = Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles());
-    Ok(Shown { withdrawal, debt })
+    let shown = |withdrawal: Withdrawal| Shown {
+        debt: Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles()),
+        withdrawal,
+    };
+    Ok(Changed::new(before, withdrawal).map(shown))
 }
 
 /// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
-pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Shown, Error> {
+pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Changed<Shown>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let now = app.clock.now();
+    let before = withdrawal.clone();
     let applied = withdrawal.advance(wanted, &actor.name(), now).map_err(StepError::from)?;
     let held = hold(&tx, &[&withdrawal]).await?;
     finish(tx, &withdrawal, applied, held, now).await?;
-    show(app, withdrawal).await
+    let now = show(app, withdrawal).await?;
+    Ok(Changed::new(Shown { withdrawal: before, debt: now.debt }, now))
 }
 
 async fn finish(
@@ -165,7 +172,7 @@ async fn finish(
 }
 
 /// What became of one of many.
-pub type Advanced = (WithdrawalId, Result<Withdrawal, AdvanceError>);
+pub type Advanced = (WithdrawalId, Result<Changed<Withdrawal>, AdvanceError>);
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AdvanceError {
@@ -194,12 +201,13 @@ pub async fn approve_many(
             Some(it) => {
                 let debt = debts.get(&(it.affiliate_id, it.amount.currency)).copied().unwrap_or_default();
                 let debt = Money { micros: debt, ..it.amount };
+                let before = it.clone();
                 match it.proceed(Status::Approved, debt, despite_debt, &actor.name(), now) {
                     Ok(applied) => {
                         if applied == Applied::Now {
                             changed.insert(*id);
                         }
-                        Ok(it.clone())
+                        Ok(Changed::new(before, it.clone()))
                     }
                     Err(error) => Err(error.into()),
                 }
@@ -279,7 +287,10 @@ pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
     Ok(storage::program_settings::find_withdrawals(app.db.reader()).await?)
 }
 
-pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<WithdrawalSettings, Error> {
-    storage::program_settings::save_withdrawals(app.db.writer(), &settings, app.clock.now()).await?;
-    Ok(settings)
+pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<Changed<WithdrawalSettings>, Error> {
+    let tx = app.db.begin().await?;
+    let before = storage::program_settings::find_withdrawals(&tx).await?;
+    storage::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Changed::new(before, settings))
 }

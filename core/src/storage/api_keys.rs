@@ -57,6 +57,15 @@ pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Optio
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
+/// `user` confines it to that person's.
+pub async fn find(db: &impl ConnectionTrait, id: KeyId, user: Option<UserId>) -> Result<Option<ApiKey>, DbErr> {
+    let mut select = Entity::find_by_id(id);
+    if let Some(user) = user {
+        select = select.filter(Column::UserId.eq(user));
+    }
+    select.one(db).await?.map(ApiKey::try_from).transpose()
+}
+
 /// The key as it is afterwards; revoking twice keeps the first time. `user` confines it to that person's.
 pub async fn revoke(
     tx: &impl ConnectionTrait,

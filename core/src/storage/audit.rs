@@ -69,6 +69,7 @@ pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending
         outcome: ending.outcome.to_string(),
         status: ending.status.map(i32::from),
         object: ending.object.clone(),
+        changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(super::json),
     };
     audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
@@ -121,6 +122,10 @@ impl TryFrom<audit_outcomes::Model> for Ending {
             at: row.at,
             status: row.status.map(|status| status as u16),
             object: row.object,
+            changes: match &row.changes {
+                Some(text) => super::from_json("audit_outcomes", text)?,
+                None => Vec::new(),
+            },
         })
     }
 }

@@ -9,11 +9,14 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
-use crate::domain::audit::Outcome;
+use crate::domain::audit::{Ending, Outcome};
+use crate::domain::changes::{self, Changed, FieldChange};
 use crate::services::audit::{self, Change};
 
 use super::access::{Needs, Operation};
@@ -28,6 +31,33 @@ const NOT_RECORDED: [&str; 4] = ["create_conversions", "create_event", "parse_po
 
 pub fn is_recorded(method: &Method, operation: &str) -> bool {
     !method.is_safe() && !NOT_RECORDED.contains(&operation)
+}
+
+/// What a handler tells the log along with its answer.
+#[derive(Clone)]
+pub struct Told(pub Vec<FieldChange>);
+
+impl Told {
+    /// Of an operation on many things.
+    pub fn many(changes: impl IntoIterator<Item = FieldChange>) -> Extension<Self> {
+        Extension(Self(changes::bounded(changes.into_iter().collect())))
+    }
+}
+
+/// Shows a thing as it is now, and tells the log what it was.
+impl<T: Serialize> IntoResponse for Changed<T> {
+    fn into_response(self) -> Response {
+        (Extension(Told(self.fields())), Json(self.now)).into_response()
+    }
+}
+
+/// Shows nothing of what is gone, and tells the log what it was.
+pub struct Gone<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Gone<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::NO_CONTENT, Extension(Told(changes::gone(&self.0)))).into_response()
+    }
 }
 
 /// Runs the handler in a task of its own: a caller who hangs up must not get around the log.
@@ -74,7 +104,7 @@ async fn recorded(app: &App, actor: Actor, change: Change, request: Request, nex
         Ok(asked) => asked,
         Err(error) => return Problem::from(error).into_response(),
     };
-    let (parts, body) = next.run(request).await.into_parts();
+    let (mut parts, body) = next.run(request).await.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let outcome = match parts.status {
         status if status.is_server_error() => Outcome::Failed,
@@ -84,7 +114,10 @@ async fn recorded(app: &App, actor: Actor, change: Change, request: Request, nex
     };
     let answer: Value = if named { Value::Null } else { serde_json::from_slice(&body).unwrap_or_default() };
     let made = answer["id"].as_str().map(str::to_owned);
-    if let Err(error) = audit::conclude(app, asked, outcome, Some(parts.status.as_u16()), made).await {
+    let changes = parts.extensions.remove::<Told>().map(|it| it.0).unwrap_or_default();
+    let ending =
+        Ending { status: Some(parts.status.as_u16()), object: made, changes, ..Ending::of(outcome, app.clock.now()) };
+    if let Err(error) = audit::conclude(app, asked, ending).await {
         // The log has the change, and says that its outcome is unknown.
         tracing::error!(operation, audit.id = %asked, %error, "The outcome of a change is not in the audit log");
     }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::domain::adapter::{AdapterVersion, Origin};
+use crate::domain::changes::Changed;
 use crate::storage;
 
 use crate::services::Error;
@@ -32,13 +33,13 @@ pub async fn install(app: &App, wasm: Vec<u8>) -> Result<(AdapterVersion, bool),
 }
 
 /// Deliveries through this version wait until it is enabled again.
-pub async fn disable(app: &App, id: &str, version: &str) -> Result<AdapterVersion, Error> {
+pub async fn disable(app: &App, id: &str, version: &str) -> Result<Changed<AdapterVersion>, Error> {
     let now = app.clock.now();
     set(app, id, version, |it| it.disable(now)).await
 }
 
 /// Puts a version back, whoever or whatever took it out. What waited for it goes on within a minute.
-pub async fn enable(app: &App, id: &str, version: &str) -> Result<AdapterVersion, Error> {
+pub async fn enable(app: &App, id: &str, version: &str) -> Result<Changed<AdapterVersion>, Error> {
     let now = app.clock.now();
     app.adapters.faults.forget(&(id.to_owned(), version.to_owned()));
     set(app, id, version, |it| it.enable(now)).await
@@ -49,13 +50,14 @@ async fn set(
     id: &str,
     version: &str,
     change: impl FnOnce(&mut AdapterVersion),
-) -> Result<AdapterVersion, Error> {
+) -> Result<Changed<AdapterVersion>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::adapters::find(&tx, id, version).await?;
     let mut found = found.ok_or_else(|| Error::not_found("adapter", format!("{id} {version}")))?;
+    let before = found.clone();
     change(&mut found);
     storage::adapters::save_state(&tx, &found).await?;
     tx.commit().await?;
     app.adapters.changed(id, version);
-    Ok(found)
+    Ok(Changed::new(before, found))
 }

@@ -258,7 +258,7 @@ async fn carry_out(app: &App, source: &Source, came: Came<'_>, words: Words, ite
         duplicate(item, conversion);
         return Ok(());
     }
-    let Recorded { conversion, change } = match command {
+    let Recorded { conversion, change, .. } = match command {
         Command::Report(report) => conversions::report(app, *report).await?,
         Command::ChangeStatus { id, status, .. } => conversions::change_status(app, id, status).await?,
     };

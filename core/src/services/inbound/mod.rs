@@ -10,6 +10,7 @@ use sea_orm::DbErr;
 use crate::adapters::wire as contract;
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
 use crate::domain::lease::{Lease, Leased};
 use crate::domain::report::Outcome;
@@ -141,10 +142,10 @@ pub async fn judge_again(app: &App, leased: Leased<InboundRequest>) {
 }
 
 /// Judges a request again, after something was put right. What was accepted stays as it is.
-pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
+pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Changed<Shown>, Error> {
     let known = get(app, actor, id).await?;
     if matches!(known.request.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
-        return Ok(known);
+        return Ok(Changed::new(known.clone(), known));
     }
     let source = super::sources::find(app, actor, known.request.source_id).await?;
     let now = app.clock.now();
@@ -152,7 +153,7 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Sho
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = judge(app, &source, Leased { it, lease }).await?;
-    Ok(Shown::of(app, request, Some(&source)))
+    Ok(Changed::new(known, Shown::of(app, request, Some(&source))))
 }
 
 pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {

@@ -11,6 +11,7 @@ use crate::adapters::Adapter;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::adapter::AdapterVersion;
+use crate::domain::changes::{Changed, of_secrets};
 use crate::domain::event::Action;
 use crate::domain::pasted::{self, Pasted};
 use crate::domain::postback::{Ordering, Postback};
@@ -103,8 +104,9 @@ pub struct RuleChanges {
 }
 
 /// Changes a postback. A new configuration is tried first, as a new postback is.
-pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Postback, Error> {
+pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Changed<Postback>, Error> {
     let mut postback = find(app, actor, id).await?;
+    let before = postback.clone();
     let adapter = pinned(app, &postback).await?;
     let seen = postback.updated_at;
     let entered = match changes.config {
@@ -162,7 +164,14 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     app.catalog.postbacks_changed();
-    Ok(shown(app, postback))
+    let config = |it: &Postback| opened(app, &it.config, &id.to_string());
+    let unseen = of_secrets("config", &config(&before), &config(&postback));
+    Ok(Changed::new(before, postback).map(|it| shown(app, it)).with_unseen(unseen))
+}
+
+/// A configuration to compare, or as it is stored while the key is not at hand.
+pub(super) fn opened(app: &App, config: &Value, holder: &str) -> Value {
+    app.vault.open_config(config, holder).unwrap_or_else(|_| config.clone())
 }
 
 /// What somebody entered who sent a configuration.
@@ -199,9 +208,10 @@ pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verificatio
     Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 
-/// Takes a postback away; its log stays.
-pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<(), Error> {
+/// Takes a postback away; its log stays. Returns what it was.
+pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
     let mut postback = find(app, actor, id).await?;
+    let before = postback.clone();
     let (seen, now) = (postback.updated_at, app.clock.now());
     postback.enabled = false;
     postback.archived_at = Some(now);
@@ -210,7 +220,7 @@ pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<(), Erro
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     app.catalog.postbacks_changed();
-    Ok(())
+    Ok(shown(app, before))
 }
 
 /// A postback as people may see it: its secrets are masked.

@@ -14,6 +14,7 @@ pub struct Model {
     pub outcome: String,
     pub status: Option<i32>,
     pub object: Option<String>,
+    pub changes: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,10 +1,10 @@
 //! `/api/v1/adapters`
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,10 +12,12 @@ use crate::adapters::{Adapter, AdapterError, limits, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::adapter::{AdapterState, AdapterVersion, Origin};
+use crate::domain::changes::{self, Changed};
 use crate::domain::event::Action;
 use crate::ids::{EventId, PostbackId};
 use crate::services::adapters::{self, Upgrade};
 use crate::services::{Error, FieldIssue};
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageOut, body_problem};
@@ -243,8 +245,8 @@ pub async fn disable_adapter(
     State(app): State<App>,
     _: Caller,
     Path((id, version)): Path<(String, String)>,
-) -> ApiResult<Json<AdapterVersionOut>> {
-    Ok(Json(adapters::disable(&app, &id, &version).await?.into()))
+) -> ApiResult<Changed<AdapterVersionOut>> {
+    Ok(adapters::disable(&app, &id, &version).await?.map(Into::into))
 }
 
 /// Put a version back into service, whoever or whatever took it out.
@@ -256,8 +258,8 @@ pub async fn enable_adapter(
     State(app): State<App>,
     _: Caller,
     Path((id, version)): Path<(String, String)>,
-) -> ApiResult<Json<AdapterVersionOut>> {
-    Ok(Json(adapters::enable(&app, &id, &version).await?.into()))
+) -> ApiResult<Changed<AdapterVersionOut>> {
+    Ok(adapters::enable(&app, &id, &version).await?.map(Into::into))
 }
 
 fn yes() -> bool {
@@ -359,9 +361,12 @@ pub async fn upgrade_adapter(
     _: Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<UpgradeIn>,
-) -> ApiResult<Json<UpgradeOut>> {
+) -> ApiResult<(Extension<Told>, Json<UpgradeOut>)> {
     let Upgrade { postbacks, more } =
         adapters::upgrade(&app, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
+    let moved = postbacks.iter().filter(|it| it.moved);
+    let told = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
+    let told = Told::many(told);
     let postbacks = postbacks.into_iter().map(JudgedOut::from).collect();
-    Ok(Json(UpgradeOut { dry_run: body.dry_run, postbacks, more }))
+    Ok((told, Json(UpgradeOut { dry_run: body.dry_run, postbacks, more })))
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::domain::changes::Changed;
 use crate::ids::AffiliateId;
 use crate::services::affiliates::{self, Changes};
 use crate::services::recruiting;
@@ -129,7 +130,7 @@ pub async fn change_affiliate(
     _: Caller,
     PathId(id): PathId<AffiliateId>,
     ApiJson(body): ApiJson<AffiliateChanges>,
-) -> ApiResult<Json<AffiliateOut>> {
+) -> ApiResult<Changed<AffiliateOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -142,6 +143,6 @@ pub async fn change_affiliate(
         },
     };
     issues.result()?;
-    let affiliate = affiliates::change(&app, id, changes).await?;
-    Ok(Json(AffiliateOut::of(&app, affiliate)))
+    let changed = affiliates::change(&app, id, changes).await?;
+    Ok(changed.map(|it| AffiliateOut::of(&app, it)))
 }

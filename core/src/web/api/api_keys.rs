@@ -1,17 +1,19 @@
 //! `/api/v1/api-keys`: the program's and affiliates'. `/api/v1/auth/keys`: a person's own.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::api_key::ApiKey;
+use crate::domain::changes::Changed;
 use crate::domain::permission::{Permission, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::services::api_keys::{self, Wanted};
+use crate::web::audit::Told;
 use crate::web::auth::{Caller, Person};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -94,6 +96,12 @@ fn created((key, secret): (ApiKey, String)) -> (StatusCode, Json<NewApiKeyOut>) 
     (StatusCode::CREATED, Json(NewApiKeyOut { about: key.into(), key: Some(secret) }))
 }
 
+type Revoked = (StatusCode, Extension<Told>);
+
+fn revoked(key: Changed<ApiKey>) -> ApiResult<Revoked> {
+    Ok((StatusCode::NO_CONTENT, Told::many(key.map(ApiKeyOut::from).fields())))
+}
+
 /// Create an API key of the program or of an affiliate. It allows nothing that you may not do.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "api keys", request_body = ApiKeyIn,
     security(("api_key" = ["manage_keys"])),
@@ -137,9 +145,8 @@ pub async fn list_api_keys(
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
     security(("api_key" = ["manage_keys"])),
     responses((status = 204), (status = "default", body = Problem)))]
-pub async fn revoke_api_key(State(app): State<App>, PathId(id): PathId<KeyId>) -> ApiResult<StatusCode> {
-    api_keys::revoke(&app, id, None).await?;
-    Ok(StatusCode::NO_CONTENT)
+pub async fn revoke_api_key(State(app): State<App>, PathId(id): PathId<KeyId>) -> ApiResult<Revoked> {
+    revoked(api_keys::revoke(&app, id, None).await?)
 }
 
 /// Create an API key of one's own. It never allows more than one's role at any time.
@@ -186,7 +193,6 @@ pub async fn revoke_own_api_key(
     State(app): State<App>,
     person: Person,
     PathId(id): PathId<KeyId>,
-) -> ApiResult<StatusCode> {
-    api_keys::revoke(&app, id, Some(person.user)).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> ApiResult<Revoked> {
+    revoked(api_keys::revoke(&app, id, Some(person.user)).await?)
 }

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::application::{Application, ApplicationStatus};
+use crate::domain::changes::Changed;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::{Error, applications};
 use crate::storage::applications::Filter;
@@ -123,8 +124,8 @@ pub async fn approve_application(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<ApplicationId>,
-) -> ApiResult<Json<ApplicationOut>> {
-    Ok(Json(applications::approve(&app, id).await?.into()))
+) -> ApiResult<Changed<ApplicationOut>> {
+    Ok(applications::approve(&app, id).await?.map(Into::into))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -144,9 +145,9 @@ pub async fn refuse_application(
     _: Caller,
     PathId(id): PathId<ApplicationId>,
     ApiJson(body): ApiJson<RefusalIn>,
-) -> ApiResult<Json<ApplicationOut>> {
+) -> ApiResult<Changed<ApplicationOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 500);
     issues.result()?;
-    Ok(Json(applications::refuse(&app, id, reason).await?.into()))
+    Ok(applications::refuse(&app, id, reason).await?.map(Into::into))
 }

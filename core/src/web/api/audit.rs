@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::audit::{Outcome, Record};
+use crate::domain::changes::FieldChange;
 use crate::ids::{AuditId, UserId};
 use crate::services::audit;
 use crate::storage::audit::Filter;
@@ -33,6 +34,8 @@ pub struct AuditOut {
     #[schema(value_type = Object)]
     fields: serde_json::Value,
     outcome: OutcomeOut,
+    /// What is not as it was, field by field. Of what was made there is only the id; secrets and personal data are hidden.
+    changes: Vec<FieldChange>,
     /// The status of the answer, where one is known.
     status: Option<u16>,
     address: Option<String>,
@@ -66,10 +69,11 @@ impl From<Outcome> for OutcomeOut {
 }
 
 impl From<Record> for AuditOut {
-    fn from(it: Record) -> Self {
+    fn from(mut it: Record) -> Self {
         Self {
             outcome: it.ending.as_ref().map_or(OutcomeOut::Unknown, |ending| ending.outcome.into()),
             status: it.ending.as_ref().and_then(|ending| ending.status),
+            changes: it.ending.as_mut().map(|ending| std::mem::take(&mut ending.changes)).unwrap_or_default(),
             object: it.object.or(it.ending.and_then(|ending| ending.object)),
             id: it.id,
             at: it.at,

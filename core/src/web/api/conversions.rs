@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
+use crate::domain::changes::Changed;
 use crate::domain::conversion::{Buyer, Conversion, Status};
 use crate::domain::masking::{mask_email, mask_name};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
@@ -400,8 +401,8 @@ pub async fn approve_conversion(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
-) -> ApiResult<Json<ConversionOut>> {
-    Ok(Json(ConversionOut::of(actor, conversions::approve(&app, id).await?)))
+) -> ApiResult<Changed<ConversionOut>> {
+    Ok(conversions::approve(&app, id).await?.map(|it| ConversionOut::of(actor, it)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -421,9 +422,9 @@ pub async fn reject_conversion(
     Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
     ApiJson(body): ApiJson<RejectionIn>,
-) -> ApiResult<Json<ConversionOut>> {
+) -> ApiResult<Changed<ConversionOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 100);
     issues.result()?;
-    Ok(Json(ConversionOut::of(actor, conversions::reject(&app, id, reason).await?)))
+    Ok(conversions::reject(&app, id, reason).await?.map(|it| ConversionOut::of(actor, it)))
 }

@@ -1,17 +1,21 @@
 //! `/api/v1/customers`: the operator's customers as affiliates, and the links that sign them in.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::Affiliate;
+use crate::domain::changes::Changed;
 use crate::domain::customer::Customer;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::services::affiliates;
 use crate::services::customers::{self, Changes, Done, Wanted};
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -86,21 +90,30 @@ pub struct CustomerFilter {
 }
 
 impl CustomerOut {
-    async fn of(app: &App, actor: crate::domain::actor::Actor, it: Customer) -> ApiResult<Self> {
+    async fn of(app: &App, actor: Actor, it: Customer) -> ApiResult<Self> {
         let affiliate = affiliates::get(app, actor, it.affiliate_id).await?;
-        Ok(Self {
+        Ok(Self::with(app, &affiliate, it))
+    }
+
+    async fn changed(app: &App, actor: Actor, it: Changed<Customer>) -> ApiResult<Changed<Self>> {
+        let affiliate = affiliates::get(app, actor, it.now.affiliate_id).await?;
+        Ok(it.map(|it| Self::with(app, &affiliate, it)))
+    }
+
+    fn with(app: &App, affiliate: &Affiliate, it: Customer) -> Self {
+        Self {
             id: it.id,
             external_id: it.external_id,
             name: it.name,
             email: it.email,
             affiliate_id: it.affiliate_id,
             referral_url: format!("{}/r/{}", app.public_url, affiliate.referral_code),
-            referral_code: affiliate.referral_code,
+            referral_code: affiliate.referral_code.clone(),
             link_id: it.link_id,
             link_url: it.link_id.map(|id| format!("{}/c/{}", app.public_url, id.bare())),
             created_at: it.created_at,
             updated_at: it.updated_at,
-        })
+        }
     }
 }
 
@@ -115,7 +128,7 @@ pub async fn create_customer(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<CustomerIn>,
-) -> ApiResult<(StatusCode, Json<CustomerDoneOut>)> {
+) -> ApiResult<(StatusCode, Extension<Told>, Json<CustomerDoneOut>)> {
     let mut issues = Issues::default();
     let wanted = Wanted {
         external_id: issues.text("/external_id", &body.external_id, 200),
@@ -125,7 +138,9 @@ pub async fn create_customer(
     issues.result()?;
     let (customer, result) = customers::create(&app, wanted).await?;
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(CustomerDoneOut { about: CustomerOut::of(&app, actor, customer).await?, result })))
+    let changed = CustomerOut::changed(&app, actor, customer).await?;
+    let told = if result == Done::Created { Vec::new() } else { changed.fields() };
+    Ok((status, Told::many(told), Json(CustomerDoneOut { about: changed.now, result })))
 }
 
 /// List customers, newest first.
@@ -169,15 +184,14 @@ pub async fn change_customer(
     Caller(actor): Caller,
     PathId(id): PathId<CustomerId>,
     ApiJson(body): ApiJson<CustomerChanges>,
-) -> ApiResult<Json<CustomerOut>> {
+) -> ApiResult<Changed<CustomerOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
         email: body.email.map(|text| email(&mut issues, &text)),
     };
     issues.result()?;
-    let customer = customers::change(&app, id, changes).await?;
-    Ok(Json(CustomerOut::of(&app, actor, customer).await?))
+    CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
 }
 
 /// Make a login link for a customer: good once, for five minutes.

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::services::deliveries::{self, LoggedDelivery};
@@ -170,7 +171,8 @@ pub async fn retry_delivery(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<DeliveryId>,
-) -> ApiResult<(StatusCode, Json<DeliveryOut>)> {
-    let delivery = deliveries::retry(&app, actor, id).await?;
-    Ok((StatusCode::ACCEPTED, Json(DeliveryOut::of(app.clock.now(), delivery))))
+) -> ApiResult<(StatusCode, Changed<DeliveryOut>)> {
+    let changed = deliveries::retry(&app, actor, id).await?;
+    let now = app.clock.now();
+    Ok((StatusCode::ACCEPTED, changed.map(|it| DeliveryOut::of(now, it))))
 }

@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::exception::Exception;
 use crate::domain::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::services::exceptions;
+use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -64,13 +65,13 @@ pub async fn set_exception(
     _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(body): ApiJson<ExceptionIn>,
-) -> ApiResult<Json<ExceptionOut>> {
+) -> ApiResult<Changed<ExceptionOut>> {
     let mut issues = Issues::default();
     let goal = issues.optional_text("/goal", body.goal, 100);
     let payout = payout(&mut issues, "/payout", body.payout);
     issues.result()?;
     let payout = payout.expect("what is missing was an issue");
-    Ok(Json(exceptions::set(&app, id, body.affiliate_id, goal, payout).await?.into()))
+    Ok(exceptions::set(&app, id, body.affiliate_id, goal, payout).await?.map(Into::into))
 }
 
 /// List an offer's exceptions, newest first.
@@ -94,7 +95,6 @@ pub async fn delete_exception(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<ExceptionId>,
-) -> ApiResult<StatusCode> {
-    exceptions::delete(&app, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> ApiResult<Gone<ExceptionOut>> {
+    Ok(Gone(exceptions::delete(&app, id).await?.into()))
 }

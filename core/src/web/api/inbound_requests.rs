@@ -1,19 +1,21 @@
 //! `/api/v1/inbound_requests`
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::changes::{Changed, of_word};
 use crate::domain::delivery::AdapterLine;
-use crate::domain::inbound_request::{Item, RawRequest};
+use crate::domain::inbound_request::{Finding, Item, RawRequest};
 use crate::domain::report::Outcome;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
 use crate::services::inbound;
 use crate::storage;
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
@@ -150,7 +152,13 @@ pub async fn replay_inbound_request(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
-) -> ApiResult<Json<InboundRequestOut>> {
-    let request = inbound::replay(&app, actor, id).await?;
-    Ok(Json(InboundRequestOut::of(actor, request, true)))
+) -> ApiResult<(Extension<Told>, Json<InboundRequestOut>)> {
+    let Changed { before, now, .. } = inbound::replay(&app, actor, id).await?;
+    // What was judged is in the request; the log has how that went.
+    let before = before.map(|it| it.request.finding).unwrap_or_else(|| now.request.finding.clone());
+    let finding = &now.request.finding;
+    let code = |it: &Finding| it.code.clone().unwrap_or_default();
+    let outcome = of_word("outcome", before.outcome.as_str(), finding.outcome.as_str());
+    let told = Told::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(finding))));
+    Ok((told, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::affiliate::normal_code;
+use crate::domain::changes::Changed;
 use crate::domain::coupon::{Active, COUPONS_MAX, Coupon};
 use crate::domain::link::LinkStatus;
 use crate::ids::{AffiliateId, LinkId, OfferId};
@@ -225,7 +226,7 @@ pub async fn change_link(
     Caller(actor): Caller,
     PathId(id): PathId<LinkId>,
     ApiJson(body): ApiJson<LinkChanges>,
-) -> ApiResult<Json<LinkOut>> {
+) -> ApiResult<Changed<LinkOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         coupons: coupons(&mut issues, body.coupon, body.coupons),
@@ -234,6 +235,6 @@ pub async fn change_link(
         status: body.status,
     };
     issues.result()?;
-    let link = links::change(&app, actor, id, changes).await?;
-    Ok(Json(LinkOut::of(&app, link)))
+    let changed = links::change(&app, actor, id, changes).await?;
+    Ok(changed.map(|it| LinkOut::of(&app, it)))
 }

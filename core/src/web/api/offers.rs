@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::application::ApplicationStatus;
 use crate::domain::attribution::AttributionTerms;
 use crate::domain::cap::Caps;
+use crate::domain::changes::Changed;
 use crate::domain::deep_link::HostPattern;
 use crate::domain::landing::LandingUrl;
 use crate::domain::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
@@ -296,7 +297,7 @@ pub async fn change_offer(
     _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(mut body): ApiJson<OfferChanges>,
-) -> ApiResult<Json<OfferOut>> {
+) -> ApiResult<Changed<OfferOut>> {
     let mut issues = Issues::default();
     let terms = body.terms(&mut issues);
     let minimum_withdrawal = body.minimum_withdrawal(&mut issues);
@@ -312,5 +313,5 @@ pub async fn change_offer(
         minimum_withdrawal,
     };
     issues.result()?;
-    Ok(Json(Shown::whole(offers::change(&app, id, changes).await?).into()))
+    Ok(offers::change(&app, id, changes).await?.map(|it| Shown::whole(it).into()))
 }

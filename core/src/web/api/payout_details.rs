@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::payout_details::{Fields, PayoutDetails};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::services::{Error, payout_details};
+use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -67,11 +68,11 @@ pub async fn set_payout_details(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PayoutDetailsIn>,
-) -> ApiResult<Json<PayoutDetailsOut>> {
+) -> ApiResult<Changed<PayoutDetailsOut>> {
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
     let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose details they are"))?;
-    let details = payout_details::set(&app, actor, affiliate_id, &body.method, &body.details).await?;
-    Ok(Json(details.into()))
+    let changed = payout_details::set(&app, actor, affiliate_id, &body.method, &body.details).await?;
+    Ok(changed.map(Into::into))
 }
 
 /// List payout details, newest first.
@@ -96,7 +97,6 @@ pub async fn remove_payout_details(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PayoutDetailsId>,
-) -> ApiResult<StatusCode> {
-    payout_details::remove(&app, actor, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> ApiResult<Gone<PayoutDetailsOut>> {
+    Ok(Gone(payout_details::remove(&app, actor, id).await?.into()))
 }

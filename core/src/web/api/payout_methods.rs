@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::changes::Changed;
 use crate::domain::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
 use crate::money::Currency;
 use crate::services::payout_methods::{self, Changes};
@@ -165,7 +166,7 @@ pub async fn change_payout_method(
     Caller(actor): Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<PayoutMethodChanges>,
-) -> ApiResult<Json<PayoutMethodOut>> {
+) -> ApiResult<Changed<PayoutMethodOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|it| issues.text("/name", &it, 100)),
@@ -177,5 +178,5 @@ pub async fn change_payout_method(
         enabled: body.enabled,
     };
     issues.result()?;
-    Ok(Json(PayoutMethodOut::of(actor, payout_methods::change(&app, &id, changes).await?)))
+    Ok(payout_methods::change(&app, &id, changes).await?.map(|it| PayoutMethodOut::of(actor, it)))
 }

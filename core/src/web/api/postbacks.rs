@@ -10,11 +10,13 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::event::Action;
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
+use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -237,7 +239,7 @@ pub async fn change_postback(
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
     ApiJson(body): ApiJson<PostbackChanges>,
-) -> ApiResult<Json<PostbackOut>> {
+) -> ApiResult<Changed<PostbackOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -253,7 +255,7 @@ pub async fn change_postback(
         enabled: body.enabled,
     };
     issues.result()?;
-    Ok(Json(postbacks::change(&app, actor, id, changes).await?.into()))
+    Ok(postbacks::change(&app, actor, id, changes).await?.map(Into::into))
 }
 
 /// Take a postback away. Its log stays; what it was still owed is cancelled.
@@ -264,9 +266,8 @@ pub async fn archive_postback(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
-) -> ApiResult<StatusCode> {
-    postbacks::archive(&app, actor, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> ApiResult<Gone<PostbackOut>> {
+    Ok(Gone(postbacks::archive(&app, actor, id).await?.into()))
 }
 
 /// Send a test request with sample values and tell what came back. Changes nothing.

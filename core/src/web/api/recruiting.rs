@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
 use crate::money::{Money, Percent};
@@ -51,7 +52,7 @@ pub async fn change_recruiting(
     State(app): State<App>,
     _: Caller,
     ApiJson(body): ApiJson<RecruitingBody>,
-) -> ApiResult<Json<RecruitingBody>> {
+) -> ApiResult<Changed<RecruitingBody>> {
     let mut issues = Issues::default();
     let sum: i64 = body.tiers.iter().take(LEVELS_MAX).map(|tier| tier.micros()).fold(0, i64::saturating_add);
     if body.tiers.len() > LEVELS_MAX {
@@ -66,7 +67,7 @@ pub async fn change_recruiting(
     }
     issues.result()?;
     let changed = recruiting::change(&app, Recruiting { tiers: body.tiers, paid_from: body.paid_from }).await?;
-    Ok(Json(changed.into()))
+    Ok(changed.map(Into::into))
 }
 
 #[derive(Serialize, ToSchema)]

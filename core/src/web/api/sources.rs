@@ -10,9 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::source::{Source, SourceSettings};
 use crate::ids::{AffiliateId, SourceId};
 use crate::services::sources::{self, Changes, Wanted};
+use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -186,7 +188,7 @@ pub async fn change_source(
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
     ApiJson(body): ApiJson<SourceChanges>,
-) -> ApiResult<Json<SourceOut>> {
+) -> ApiResult<Changed<SourceOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -195,8 +197,8 @@ pub async fn change_source(
         enabled: body.enabled,
     };
     issues.result()?;
-    let source = sources::change(&app, actor, id, changes).await?;
-    Ok(Json(SourceOut::of(&app, source)))
+    let changed = sources::change(&app, actor, id, changes).await?;
+    Ok(changed.map(|it| SourceOut::of(&app, it)))
 }
 
 /// Take a source away. Its log stays; its address leads nowhere.
@@ -207,9 +209,8 @@ pub async fn archive_source(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
-) -> ApiResult<StatusCode> {
-    sources::archive(&app, actor, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> ApiResult<Gone<SourceOut>> {
+    Ok(Gone(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
 }
 
 /// Give a source another address. The old one leads nowhere from now on.
@@ -220,7 +221,7 @@ pub async fn rotate_source_key(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
-) -> ApiResult<Json<SourceOut>> {
-    let source = sources::rotate_key(&app, actor, id).await?;
-    Ok(Json(SourceOut::of(&app, source)))
+) -> ApiResult<Changed<SourceOut>> {
+    let changed = sources::rotate_key(&app, actor, id).await?;
+    Ok(changed.map(|it| SourceOut::of(&app, it)))
 }

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::Changed;
 use crate::domain::permission::Role;
 use crate::domain::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
@@ -135,18 +136,18 @@ pub async fn change_user(
     Caller(actor): Caller,
     PathId(id): PathId<UserId>,
     ApiJson(body): ApiJson<UserChanges>,
-) -> ApiResult<Json<UserOut>> {
+) -> ApiResult<Changed<UserOut>> {
     let mut issues = Issues::default();
     let name = body.name.map(|name| issues.text("/name", &name, 200));
     issues.result()?;
     let changes = Changes { name, role: body.role, status: body.status };
-    Ok(Json(users::change(&app, actor, id, changes).await?.into()))
+    Ok(users::change(&app, actor, id, changes).await?.map(Into::into))
 }
 
 /// Approve a registration: its affiliate is made.
 #[utoipa::path(post, path = "/api/v1/users/{id}/approve", tag = "users", params(("id" = UserId, Path)),
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = UserOut), (status = "default", body = Problem)))]
-pub async fn approve_user(State(app): State<App>, PathId(id): PathId<UserId>) -> ApiResult<Json<UserOut>> {
-    Ok(Json(users::approve(&app, id).await?.into()))
+pub async fn approve_user(State(app): State<App>, PathId(id): PathId<UserId>) -> ApiResult<Changed<UserOut>> {
+    Ok(users::approve(&app, id).await?.map(Into::into))
 }

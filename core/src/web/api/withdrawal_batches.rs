@@ -1,21 +1,23 @@
 //! `/api/v1/withdrawal-batches`
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::changes::{Changed, of_word};
 use crate::domain::payout_method::FileFormat;
 use crate::domain::withdrawal_batch::{Progress, WithdrawalBatch};
 use crate::ids::WithdrawalBatchId;
 use crate::money::{Amount, Currency};
 use crate::services::withdrawal_batches::{self, Effect};
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
@@ -144,8 +146,8 @@ pub async fn dissolve_withdrawal_batch(
     State(app): State<App>,
     PathId(id): PathId<WithdrawalBatchId>,
     OptionalJson(body): OptionalJson<DissolutionIn>,
-) -> ApiResult<Json<WithdrawalBatchOut>> {
-    Ok(Json(WithdrawalBatchOut::of(withdrawal_batches::dissolve(&app, id, body.never_sent).await?)))
+) -> ApiResult<Changed<WithdrawalBatchOut>> {
+    Ok(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of))
 }
 
 /// What one line of the file did.
@@ -188,15 +190,22 @@ pub async fn take_withdrawal_results(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalBatchId>,
     body: Result<Bytes, BytesRejection>,
-) -> ApiResult<Json<ResultsOut>> {
+) -> ApiResult<(Extension<Told>, Json<ResultsOut>)> {
     let body = body.map_err(body_problem)?;
     let text = String::from_utf8_lossy(&body);
     let (effects, batch) = withdrawal_batches::take_results(&app, actor, id, &text).await?;
+    let steps = effects.iter().filter_map(|(_, effect)| match effect {
+        Effect::Applied(id, Changed { before, now, .. }) => {
+            of_word(format!("{id}.status"), before.as_ref()?.word(), now.word())
+        }
+        Effect::Unchanged(_) | Effect::Wrong(_) => None,
+    });
+    let told = Told::many(steps);
     let lines: Vec<_> = effects
         .into_iter()
         .map(|(line, effect)| {
             let (result, code, message) = match effect {
-                Effect::Applied(_, status) => (status.word(), None, None),
+                Effect::Applied(_, status) => (status.now.word(), None, None),
                 Effect::Unchanged(_) => ("unchanged", None, None),
                 Effect::Wrong(error) => ("error", Some(error.code()), Some(error.to_string())),
             };
@@ -204,7 +213,7 @@ pub async fn take_withdrawal_results(
         })
         .collect();
     let count = |result: &str| lines.iter().filter(|it| it.result == result).count();
-    Ok(Json(ResultsOut {
+    let results = ResultsOut {
         paid: count("paid"),
         failed: count("failed"),
         returned: count("returned"),
@@ -212,5 +221,6 @@ pub async fn take_withdrawal_results(
         errors: count("error"),
         lines,
         batch,
-    }))
+    };
+    Ok((told, Json(results)))
 }

@@ -1,14 +1,15 @@
 //! `/api/v1/withdrawals`
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::changes::{Changed, of_word};
 use crate::domain::payment_results::LONGEST;
 use crate::domain::payout_details::Fields;
 use crate::domain::withdrawal::{Asked, Status, WithdrawalSettings};
@@ -17,6 +18,7 @@ use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
 use crate::storage::withdrawals::Filter;
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
@@ -238,8 +240,8 @@ pub struct WithdrawalReasonIn {
     reason: String,
 }
 
-async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Json<WithdrawalOut>> {
-    Ok(Json(WithdrawalOut::of(actor, withdrawals::advance(app, actor, id, wanted).await?)))
+async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Changed<WithdrawalOut>> {
+    Ok(withdrawals::advance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it)))
 }
 
 fn note(path: &str, text: &str) -> Result<String, Error> {
@@ -258,9 +260,9 @@ pub async fn approve_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     OptionalJson(body): OptionalJson<ApprovalIn>,
-) -> ApiResult<Json<WithdrawalOut>> {
-    let shown = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
-    Ok(Json(WithdrawalOut::of(actor, shown)))
+) -> ApiResult<Changed<WithdrawalOut>> {
+    let changed = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
+    Ok(changed.map(|it| WithdrawalOut::of(actor, it)))
 }
 
 /// Refuse a withdrawal that was requested, with a reason. The money goes back to the balance.
@@ -272,7 +274,7 @@ pub async fn refuse_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Json<WithdrawalOut>> {
+) -> ApiResult<Changed<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Refused { reason }).await
 }
@@ -286,10 +288,10 @@ pub async fn pay_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<PaymentIn>,
-) -> ApiResult<Json<WithdrawalOut>> {
+) -> ApiResult<Changed<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
-    let shown = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
-    Ok(Json(WithdrawalOut::of(actor, shown)))
+    let changed = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
+    Ok(changed.map(|it| WithdrawalOut::of(actor, it)))
 }
 
 /// Record that the payment of an approved withdrawal failed, with a reason. The money goes back to the balance.
@@ -301,7 +303,7 @@ pub async fn fail_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Json<WithdrawalOut>> {
+) -> ApiResult<Changed<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Failed { reason }).await
 }
@@ -315,7 +317,7 @@ pub async fn return_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Json<WithdrawalOut>> {
+) -> ApiResult<Changed<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Returned { reason }).await
 }
@@ -328,7 +330,7 @@ pub async fn cancel_withdrawal(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
-) -> ApiResult<Json<WithdrawalOut>> {
+) -> ApiResult<Changed<WithdrawalOut>> {
     advance(&app, actor, id, Status::Cancelled).await
 }
 
@@ -366,11 +368,16 @@ pub async fn approve_withdrawals(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<ApprovalsIn>,
-) -> ApiResult<Json<ApprovalsOut>> {
+) -> ApiResult<(Extension<Told>, Json<ApprovalsOut>)> {
     if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
         return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
     }
     let advanced = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
+    let steps = advanced.iter().filter_map(|(id, result)| {
+        let Changed { before, now, .. } = result.as_ref().ok()?;
+        of_word(format!("{id}.status"), before.as_ref()?.status.word(), now.status.word())
+    });
+    let told = Told::many(steps);
     let items: Vec<_> = advanced
         .into_iter()
         .map(|(id, result)| match result {
@@ -384,7 +391,7 @@ pub async fn approve_withdrawals(
             }
         })
         .collect();
-    Ok(Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items }))
+    Ok((told, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
 }
 
 /// Read what the program asks of every withdrawal.
@@ -401,6 +408,6 @@ pub async fn get_withdrawal_settings(State(app): State<App>) -> ApiResult<Json<W
 pub async fn set_withdrawal_settings(
     State(app): State<App>,
     ApiJson(body): ApiJson<WithdrawalSettings>,
-) -> ApiResult<Json<WithdrawalSettings>> {
-    Ok(Json(withdrawals::change_settings(&app, body).await?))
+) -> ApiResult<Changed<WithdrawalSettings>> {
+    Ok(withdrawals::change_settings(&app, body).await?)
 }

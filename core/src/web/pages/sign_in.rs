@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::actor::{Actor, Proof};
-use crate::domain::audit::Outcome;
+use crate::domain::audit::{Ending, Outcome};
 use crate::services::Error;
 use crate::services::audit::{self, Change};
 use crate::services::auth::sign_in::{Credentials, Evidence, Step};
@@ -144,5 +144,5 @@ async fn leave(app: &App, actor: Actor, visitor: &Visitor) -> Result<(), Error> 
     let Proof::Session { id, .. } = actor.proof else { return Ok(()) };
     let asked = audit::ask(app, actor, Change::by(visitor, "logout", None)).await?;
     sessions::revoke(app, id, None).await?;
-    audit::conclude(app, asked, Outcome::Done, None, None).await
+    audit::conclude(app, asked, Ending::of(Outcome::Done, app.clock.now())).await
 }
