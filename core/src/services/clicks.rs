@@ -19,7 +19,7 @@ use crate::domain::link::{Link, LinkStatus};
 use crate::domain::offer::{Offer, OfferStatus};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use crate::storage::page::{self, PageRequest};
-use crate::storage::writer::Lanes;
+use crate::storage::writer::{Groups, Lanes};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -31,8 +31,8 @@ use super::sources;
 /// Clicks wait for each other for no longer than one commit.
 pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
 
-/// Clicks that are committed together at most.
-const GROUP: usize = 512;
+/// A group of clicks takes few statements: no lane waits for another.
+const GROUPS: Groups = Groups { largest: 512, worth_a_commit: 1 };
 /// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
 /// the table soon after they are made (`services/reports/fold.rs`).
 pub const LATEST: Duration = Duration::from_secs(30);
@@ -260,7 +260,7 @@ pub fn spawn_writer(
     inbox: Inbox<Event>,
     clock: Clock,
 ) -> (ClickWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), GROUP, || {
+    Lanes::spawn(db.lanes(), GROUPS, || {
         let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
         move |clicks| {
             let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));

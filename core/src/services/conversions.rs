@@ -22,7 +22,7 @@ use crate::domain::reports::Values;
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage::page::{Page, PageRequest};
-use crate::storage::writer::Lanes;
+use crate::storage::writer::{Groups, Lanes};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -37,8 +37,8 @@ use super::releases;
 
 pub type ConversionWriter = Lanes<Command, Result<Recorded, Error>>;
 
-/// Commands that are committed together at most.
-const GROUP: usize = 256;
+/// A group takes a dozen statements, be it of one or of many.
+const GROUPS: Groups = Groups { largest: 256, worth_a_commit: 64 };
 /// How often a group is tried again after another node was faster with one of its transactions.
 const RACES: usize = 5;
 
@@ -196,7 +196,7 @@ pub fn spawn_writer(
     inbox: Inbox<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), GROUP, || {
+    Lanes::spawn(db.lanes(), GROUPS, || {
         let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
         move |commands| {
             let group = group.clone();

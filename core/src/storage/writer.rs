@@ -23,9 +23,14 @@ impl<C, A> Clone for Writer<C, A> {
     }
 }
 
-/// A group that need not wait for more while another lane commits: with fewer, what a group costs whatever its size
-/// weighs more than waiting does.
-const WORTH_A_COMMIT: usize = 64;
+/// How many commands are committed together.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups {
+    pub largest: usize,
+    /// A smaller one goes on gathering while another lane commits: where a group costs much whatever its size, that
+    /// weighs more than waiting does.
+    pub worth_a_commit: usize,
+}
 
 /// The commits of writers side by side.
 #[derive(Debug, Default)]
@@ -64,30 +69,19 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        Self::spawn_beside(Arc::default(), largest, commit)
+        Self::spawn_beside(Arc::default(), Groups { largest, worth_a_commit: 1 }, commit)
     }
 
-    /// As [`Writer::spawn`]; while another one `beside` commits, a small group goes on gathering.
-    fn spawn_beside<F, Fut>(beside: Arc<Commits>, largest: usize, mut commit: F) -> (Self, tokio::task::JoinHandle<()>)
+    fn spawn_beside<F, Fut>(beside: Arc<Commits>, groups: Groups, mut commit: F) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * largest);
+        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * groups.largest);
         let task = tokio::spawn(async move {
-            let mut group = Vec::with_capacity(largest);
-            while arrivals.recv_many(&mut group, largest).await > 0 {
-                while group.len() < largest.min(WORTH_A_COMMIT) {
-                    let ended = beside.ended.notified();
-                    if beside.under_way.load(Ordering::SeqCst) == 0 {
-                        break;
-                    }
-                    let room = largest - group.len();
-                    tokio::select! {
-                        () = ended => break,
-                        more = arrivals.recv_many(&mut group, room) => if more == 0 { break },
-                    }
-                }
+            let mut group = Vec::with_capacity(groups.largest);
+            while arrivals.recv_many(&mut group, groups.largest).await > 0 {
+                gather_on(&mut arrivals, &mut group, groups, &beside).await;
                 let _under_way = beside.begin();
                 let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
                 // A task of its own: a panic breaks off this group, not every group to come.
@@ -121,6 +115,20 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
     }
 }
 
+/// While others commit and the group is not worth a commit of its own, takes what else arrives.
+async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, groups: Groups, beside: &Commits) {
+    while group.len() < groups.worth_a_commit {
+        let ended = beside.ended.notified();
+        if beside.under_way.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        tokio::select! {
+            () = ended => return,
+            more = arrivals.recv_many(group, groups.largest - group.len()) => if more == 0 { return },
+        }
+    }
+}
+
 /// Writers side by side, where the database can commit side by side: one group is on its way to the disk while
 /// another is put together. Commands of one key always take the same lane, so they keep their order.
 #[derive(Debug)]
@@ -134,13 +142,13 @@ impl<C, A> Clone for Lanes<C, A> {
 
 impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
     /// As many writers as there are lanes; `open` makes what commits the groups of one.
-    pub fn spawn<F, Fut>(lanes: usize, largest: usize, open: impl Fn() -> F) -> (Self, Vec<tokio::task::JoinHandle<()>>)
+    pub fn spawn<F, Fut>(lanes: usize, groups: Groups, open: impl Fn() -> F) -> (Self, Vec<tokio::task::JoinHandle<()>>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
         let beside = Arc::<Commits>::default();
-        let writer = |_| Writer::spawn_beside(beside.clone(), largest, open());
+        let writer = |_| Writer::spawn_beside(beside.clone(), groups, open());
         let (writers, tasks): (Vec<_>, Vec<_>) = (0..lanes).map(writer).unzip();
         (Self(writers.into()), tasks)
     }
@@ -181,12 +189,14 @@ mod tests {
 
     use super::*;
 
+    const GROUPS: Groups = Groups { largest: 20, worth_a_commit: 10 };
+
     type Sizes = Arc<Mutex<Vec<usize>>>;
 
     /// Two lanes whose groups end when the semaphore lets them; how large each was.
     fn two_lanes() -> (Lanes<u32, u32>, Arc<Semaphore>, Sizes) {
         let (gate, sizes) = (Arc::new(Semaphore::new(0)), Sizes::default());
-        let (lanes, _) = Lanes::spawn(2, 4 * WORTH_A_COMMIT, || {
+        let (lanes, _) = Lanes::spawn(2, GROUPS, || {
             let (gate, sizes) = (gate.clone(), sizes.clone());
             move |group: Vec<u32>| {
                 sizes.lock().unwrap().push(group.len());
@@ -233,8 +243,8 @@ mod tests {
     async fn a_group_that_is_worth_a_commit_waits_for_nobody() {
         let (lanes, gate, sizes) = two_lanes();
         let first = begun(&lanes, key_of(&lanes, 0), 1).await;
-        let second = begun(&lanes, key_of(&lanes, 1), WORTH_A_COMMIT).await;
-        assert_eq!(*sizes.lock().unwrap(), [1, WORTH_A_COMMIT]);
+        let second = begun(&lanes, key_of(&lanes, 1), 10).await;
+        assert_eq!(*sizes.lock().unwrap(), [1, 10]);
         gate.add_permits(2);
         for answer in first.into_iter().chain(second) {
             answer.await.unwrap();
