@@ -93,7 +93,8 @@ pub struct Settings {
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     pub role: Role,
-    /// How long a worker may keep what it claimed. What a crash leaves is taken up again after this.
+    /// How long a worker may keep what it claimed. What a crash leaves is taken up again after this; a message after three
+    /// times this, of which the mail server has two.
     pub lease_secs: u64,
     /// One deadline over connect, headers and body of a postback.
     pub request_timeout_ms: u64,

@@ -381,6 +381,8 @@ async fn a_failed_delivery_can_be_retried_by_hand(db: Database) {
     t.receiver.always("/p", Reply::status(503));
     let answer = t.admin.post(&retry, &json!({})).await.expect(202);
     assert_eq!(answer["state"], "pending");
+    let numbers: Vec<_> = attempts(&answer).iter().map(|it| it["number"].as_u64()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "each attempt once: {answer}");
     t.deliver_all().await;
     let again = t.only_delivery(&postback).await;
     assert_eq!((&again["state"], attempts(&again).len()), (&json!("pending"), 2));

@@ -142,8 +142,10 @@ fn is_list_of_things(before: &Value, now: &Value) -> bool {
 fn is_hidden(path: &str, name: &str) -> bool {
     // What customers type at checkout is no secret.
     let is_coupon = name == "code" && path.starts_with("coupons");
+    // Goals and landing pages are called what the program calls them.
+    let is_label = name == "name" && ["goals", "landing_pages"].iter().any(|list| path.starts_with(list));
     (audit::is_secret(name) && !is_coupon)
-        || masking::is_personal(name)
+        || (masking::is_personal(name) && !is_label)
         || (path.is_empty() && ADDRESSES.contains(&name))
 }
 
@@ -197,6 +199,8 @@ mod tests {
         let now = json!({"limits": [{"max": 1}, {"max": 3}, {"max": 4}]});
         let wanted = [change("limits.1.max", json!(2), json!(3)), change("limits.2.max", Value::Null, json!(4))];
         assert_eq!(between(before, now), wanted);
+        let wanted = [change("goals.0.name", json!("trial"), json!("sale"))];
+        assert_eq!(between(json!({"goals": [{"name": "trial"}]}), json!({"goals": [{"name": "sale"}]})), wanted);
     }
 
     #[test]

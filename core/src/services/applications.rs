@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::application::{Application, ApplicationStatus};
-use crate::domain::changes::Changed;
+use crate::domain::changes::{Changed, of_word};
 use crate::domain::offer::Visibility;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::storage;
@@ -100,8 +100,9 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
     storage::applications::save(&tx, &application).await?;
     tx.commit().await?;
     app.catalog.application_decided(offer_id, affiliate_id);
+    let told = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
     paused.into_iter().for_each(|link| app.catalog.link_changed(link));
-    Ok(Changed::new(before, application))
+    Ok(Changed::new(before, application).with_unseen(told))
 }
 
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {

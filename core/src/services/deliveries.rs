@@ -51,9 +51,10 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
     app.inboxes.deliveries.announce();
-    let mut logged = with_attempts(app, actor, vec![before, delivery]).await?;
-    let (delivery, before) = (logged.pop(), logged.pop());
-    before.zip(delivery).map(|(before, now)| Changed::new(before, now)).ok_or_else(|| Error::not_found("delivery", id))
+    let logged = with_attempts(app, actor, vec![delivery]).await?.pop();
+    let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
+    let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
+    Ok(Changed::new(before, now))
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.

@@ -39,8 +39,11 @@ pub async fn set(
 /// From now on the affiliate earns what the offer says. Returns what it earned until now.
 pub async fn delete(app: &App, id: ExceptionId) -> Result<Exception, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::exceptions::find(&tx, id).await?;
-    let exception = found.ok_or_else(|| Error::not_found("exception", id))?;
+    let unknown = || Error::not_found("exception", id);
+    let affiliate_id = storage::exceptions::find(&tx, id).await?.ok_or_else(unknown)?.affiliate_id;
+    // As whoever agrees on another one holds it.
+    storage::affiliates::lock(&tx, affiliate_id).await?;
+    let exception = storage::exceptions::find(&tx, id).await?.ok_or_else(unknown)?;
     storage::exceptions::delete(&tx, id).await?;
     tx.commit().await?;
     app.catalog.exceptions_changed(exception.offer_id);

@@ -7,7 +7,7 @@ use crate::domain::actor::Actor;
 use crate::domain::application::ApplicationStatus;
 use crate::domain::attribution::AttributionTerms;
 use crate::domain::cap::Caps;
-use crate::domain::changes::Changed;
+use crate::domain::changes::{Changed, of_word};
 use crate::domain::deep_link::HostPattern;
 use crate::domain::exception::Exceptions;
 use crate::domain::landing::LandingUrl;
@@ -131,7 +131,9 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     tx.commit().await?;
     app.catalog.offer_changed(id);
     former_default.into_iter().for_each(|id| app.catalog.offer_changed(id));
-    Ok(Changed::new(before, offer))
+    let displaced = former_default.filter(|former| offer.is_default && *former != id);
+    let told = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
+    Ok(Changed::new(before, offer).with_unseen(told.into_iter().collect()))
 }
 
 /// An offer as somebody sees it.

@@ -106,10 +106,10 @@ async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Err
         Ok(None) => return Ok(Outcome::Nothing),
         Err(_) => return Ok(Outcome::Left),
     };
-    keep_keys_apart(app, &adapter, &mut postback).await;
+    let is_judged = keep_keys_apart(app, &adapter, &mut postback).await;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
     if postback.config == stored {
-        return Ok(Outcome::Nothing);
+        return Ok(if is_judged { Outcome::Nothing } else { Outcome::Left });
     }
     if postback.secret_origins.is_empty() {
         let must_render = postback.enabled;
@@ -119,22 +119,24 @@ async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Err
         }
     }
     postback.updated_at = app.clock.now();
-    // Whoever saved it meanwhile sealed it.
+    // Whoever saved it meanwhile sealed it, unless that was an older node: the next start looks again.
     let saved = storage::postbacks::save(app.db.writer(), &postback, seen).await?;
     app.catalog.postbacks_changed();
-    Ok(if saved { Outcome::Sealed } else { Outcome::Nothing })
+    Ok(if saved { Outcome::Sealed } else { Outcome::Left })
 }
 
 /// Where the postback's template was another when it was made, and the adapter takes the configuration as it would be
-/// made today.
-async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postback) {
+/// made today. `false`: that can't be said now.
+async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postback) -> bool {
     let template = postback.template.as_deref().and_then(|id| templates::get(id).ok());
     let template = template.filter(|it| it.adapter == postback.adapter);
-    let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return };
-    let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return };
-    if config_issues(adapter, &plain).await.is_ok_and(|issues| issues.is_empty()) {
+    let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return true };
+    let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return false };
+    let Ok(issues) = config_issues(adapter, &plain).await else { return false };
+    if issues.is_empty() {
         postback.config = apart;
     }
+    true
 }
 
 async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {
@@ -154,5 +156,5 @@ async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {
     source.updated_at = app.clock.now();
     let saved = storage::sources::save(app.db.writer(), &source, seen).await?;
     app.catalog.sources_changed();
-    Ok(if saved { Outcome::Sealed } else { Outcome::Nothing })
+    Ok(if saved { Outcome::Sealed } else { Outcome::Left })
 }

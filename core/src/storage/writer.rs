@@ -8,6 +8,7 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -31,6 +32,9 @@ pub struct Groups {
     /// weighs more than waiting does.
     pub worth_a_commit: usize,
 }
+
+/// A lane whose commit waits for a lock or for the disk does not hold up the others.
+const LONGEST_GATHERING: Duration = Duration::from_millis(20);
 
 /// The commits of writers side by side.
 #[derive(Debug, Default)]
@@ -81,7 +85,8 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
         let task = tokio::spawn(async move {
             let mut group = Vec::with_capacity(groups.largest);
             while arrivals.recv_many(&mut group, groups.largest).await > 0 {
-                gather_on(&mut arrivals, &mut group, groups, &beside).await;
+                let gathering = gather_on(&mut arrivals, &mut group, groups, &beside);
+                let _ = tokio::time::timeout(LONGEST_GATHERING, gathering).await;
                 let _under_way = beside.begin();
                 let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
                 // A task of its own: a panic breaks off this group, not every group to come.
@@ -123,6 +128,7 @@ async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, grou
             return;
         }
         tokio::select! {
+            biased;
             () = ended => return,
             more = arrivals.recv_many(group, groups.largest - group.len()) => if more == 0 { return },
         }
@@ -183,71 +189,41 @@ impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use tokio::sync::Semaphore;
-
     use super::*;
 
     const GROUPS: Groups = Groups { largest: 20, worth_a_commit: 10 };
 
-    type Sizes = Arc<Mutex<Vec<usize>>>;
-
-    /// Two lanes whose groups end when the semaphore lets them; how large each was.
-    fn two_lanes() -> (Lanes<u32, u32>, Arc<Semaphore>, Sizes) {
-        let (gate, sizes) = (Arc::new(Semaphore::new(0)), Sizes::default());
-        let (lanes, _) = Lanes::spawn(2, GROUPS, || {
-            let (gate, sizes) = (gate.clone(), sizes.clone());
-            move |group: Vec<u32>| {
-                sizes.lock().unwrap().push(group.len());
-                let gate = gate.clone();
-                async move {
-                    gate.acquire().await.unwrap().forget();
-                    group
-                }
-            }
-        });
-        (lanes, gate, sizes)
-    }
-
-    fn key_of(lanes: &Lanes<u32, u32>, lane: usize) -> u32 {
-        (0..).find(|key| std::ptr::eq(lanes.lane(key), &lanes.0[lane])).unwrap()
-    }
-
-    async fn begun(lanes: &Lanes<u32, u32>, key: u32, count: usize) -> Vec<oneshot::Receiver<u32>> {
-        let mut begun = Vec::new();
-        for _ in 0..count {
-            begun.push(lanes.lane(&key).begin(key).await.unwrap());
-            // One after the other, as they would come: on this one thread every task has its turn in between.
-            for _ in 0..10 {
-                tokio::task::yield_now().await;
-            }
+    /// A group of one, and `waiting` that have arrived.
+    async fn gathered(waiting: usize, beside: &Commits, meanwhile: impl Future<Output = ()>) -> usize {
+        let (sender, mut arrivals) = mpsc::channel(GROUPS.largest);
+        for _ in 0..waiting {
+            sender.send(()).await.unwrap();
         }
-        begun
+        let mut group = vec![()];
+        tokio::join!(gather_on(&mut arrivals, &mut group, GROUPS, beside), meanwhile);
+        group.len()
     }
 
     #[tokio::test]
-    async fn while_one_lane_commits_the_other_gathers() {
-        let (lanes, gate, sizes) = two_lanes();
-        let first = begun(&lanes, key_of(&lanes, 0), 1).await;
-        let second = begun(&lanes, key_of(&lanes, 1), 5).await;
-        assert_eq!(*sizes.lock().unwrap(), [1]);
-        gate.add_permits(2);
-        for answer in first.into_iter().chain(second) {
-            answer.await.unwrap();
-        }
-        assert_eq!(*sizes.lock().unwrap(), [1, 5]);
+    async fn a_small_group_gathers_on_until_another_commit_ends() {
+        let beside = Commits::default();
+        let other = beside.begin();
+        let ends = async {
+            tokio::task::yield_now().await;
+            drop(other);
+        };
+        assert_eq!(gathered(4, &beside, ends).await, 5);
     }
 
     #[tokio::test]
     async fn a_group_that_is_worth_a_commit_waits_for_nobody() {
-        let (lanes, gate, sizes) = two_lanes();
-        let first = begun(&lanes, key_of(&lanes, 0), 1).await;
-        let second = begun(&lanes, key_of(&lanes, 1), 10).await;
-        assert_eq!(*sizes.lock().unwrap(), [1, 10]);
-        gate.add_permits(2);
-        for answer in first.into_iter().chain(second) {
-            answer.await.unwrap();
-        }
+        let beside = Commits::default();
+        let _other = beside.begin();
+        assert_eq!(gathered(9, &beside, async {}).await, 10);
+    }
+
+    #[tokio::test]
+    async fn while_nobody_commits_nobody_waits() {
+        assert_eq!(gathered(4, &Commits::default(), async {}).await, 1);
     }
 }

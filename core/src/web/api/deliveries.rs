@@ -1,18 +1,18 @@
 //! `/api/v1/deliveries`
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
 use crate::domain::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::services::deliveries::{self, LoggedDelivery};
 use crate::storage;
+use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
@@ -171,8 +171,11 @@ pub async fn retry_delivery(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<DeliveryId>,
-) -> ApiResult<(StatusCode, Changed<DeliveryOut>)> {
+) -> ApiResult<(StatusCode, Extension<Told>, Json<DeliveryOut>)> {
     let changed = deliveries::retry(&app, actor, id).await?;
     let now = app.clock.now();
-    Ok((StatusCode::ACCEPTED, changed.map(|it| DeliveryOut::of(now, it))))
+    let changed = changed.map(|it| DeliveryOut::of(now, it));
+    // Why it ended is an adapter's own words, which may quote a person; its code is not.
+    let told = changed.fields().into_iter().filter(|it| ["state", "due_at", "reason_code"].contains(&&*it.field));
+    Ok((StatusCode::ACCEPTED, Told::many(told), Json(changed.now)))
 }
