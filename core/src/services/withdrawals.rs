@@ -12,7 +12,7 @@ use crate::domain::changes::Changed;
 use crate::domain::earning::Balances;
 use crate::domain::postings;
 use crate::domain::withdrawal::{
-    Applied, Asked, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+    Applied, Asked, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
@@ -59,10 +59,13 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
     let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
-    let last = storage::withdrawals::find_last(&tx, affiliate_id, &method.id, wanted.currency).await?;
-    if let Some(last) = last.filter(|it| !wanted.has_key && it.is_same_click(wanted.asked, now)) {
-        tx.rollback().await?;
-        return Ok(Requested::Known(show(app, last).await?));
+    if !wanted.has_key {
+        let since = now.minus(SAME_CLICK);
+        let recent = storage::withdrawals::list_since(&tx, affiliate_id, &method.id, wanted.currency, since).await?;
+        if let Some(same) = recent.into_iter().find(|it| it.is_same_click(wanted.asked, now)) {
+            tx.rollback().await?;
+            return Ok(Requested::Known(show(app, same).await?));
+        }
     }
     if affiliate.status == AffiliateStatus::Suspended {
         return Err(WithdrawalError::Suspended.into());

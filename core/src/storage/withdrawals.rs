@@ -7,9 +7,10 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 
+use crate::clock::Timestamp;
 use crate::domain::withdrawal::{Status, Withdrawal};
 use crate::domain::withdrawal_batch::Progress;
-use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
+use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
 use crate::money::{Currency, Money};
 
 use super::bulk::{Rows, Type};
@@ -169,20 +170,21 @@ pub async fn list_open(db: &impl ConnectionTrait, batch: WithdrawalBatchId) -> R
     select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
 }
 
-/// The newest one by this method in this currency.
-pub async fn find_last(
+/// Those by this method in this currency that were made from `since` on.
+pub async fn list_since(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
     method: &str,
     currency: Currency,
-) -> Result<Option<Withdrawal>, DbErr> {
+    since: Timestamp,
+) -> Result<Vec<Withdrawal>, DbErr> {
     let select = Entity::find()
         .filter(Column::AffiliateId.eq(affiliate_id))
         .filter(Column::Method.eq(method))
         .filter(Column::Currency.eq(currency.to_string()))
-        .order_by_desc(Column::Id)
-        .limit(1);
-    select.one(db).await?.map(Withdrawal::try_from).transpose()
+        .filter(Column::Id.gte(floor_uuid(since)))
+        .order_by_desc(Column::Id);
+    select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
 }
 
 /// How far each of these batches is.
