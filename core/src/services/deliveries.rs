@@ -80,7 +80,7 @@ pub(super) async fn with_attempts(
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
     let db = app.db.reader();
-    let attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
+    let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let events = if actor.is_staff() {
         HashMap::new()
     } else {
@@ -88,7 +88,7 @@ pub(super) async fn with_attempts(
         storage::events::find_many(db, ids).await?
     };
     let logged = deliveries.into_iter().map(|mut delivery| {
-        let mut attempts = attempts.get(&delivery.id).cloned().unwrap_or_default();
+        let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
         if !actor.is_staff() {
             delivery.reason = delivery.reason.map(|it| Reason {
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
