@@ -21,19 +21,9 @@ pub struct InvalidId {
     pub example: String,
 }
 
-/// A UUIDv7 at `at`. Ids of one millisecond keep their order within this process, but where their 12 bits begin anew:
-/// the more bits tell an order, the fewer tell ids of one millisecond apart that were cut off on their way.
+/// A UUIDv7 at `at`. Those of this process keep the order in which they were made, also within a millisecond: lists and
+/// statements are read in it. 34 bits tell it, and begin anew after 17 billion; 40 are drawn.
 pub fn new_uuid(at: Timestamp) -> Uuid {
-    static SEQUENCE: AtomicU16 = AtomicU16::new(0);
-    let mut random: [u8; 10] = rand::random();
-    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    random[0] = sequence[0];
-    random[1] = sequence[1];
-    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
-}
-
-/// The same for what is read in the order in which it was made: 34 bits begin anew after 17 billion.
-fn new_ordered_uuid(at: Timestamp) -> Uuid {
     static SEQUENCE: AtomicU64 = AtomicU64::new(0);
     let mut random: [u8; 10] = rand::random();
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
@@ -42,6 +32,17 @@ fn new_ordered_uuid(at: Timestamp) -> Uuid {
     for (byte, part) in random.iter_mut().zip(parts) {
         *byte = part as u8;
     }
+    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
+}
+
+/// A UUIDv7 for what may be cut off on its way through other people's systems: those of one millisecond differ early, in
+/// the 12 bits that count them. Where these begin anew, the later is the lower.
+fn new_early_uuid(at: Timestamp) -> Uuid {
+    static SEQUENCE: AtomicU16 = AtomicU16::new(0);
+    let mut random: [u8; 10] = rand::random();
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    random[0] = sequence[0];
+    random[1] = sequence[1];
     uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
 }
 
@@ -60,8 +61,16 @@ const LENGTH: usize = 26;
 
 /// 26 characters of lower-case Crockford base32.
 pub fn encode(id: Uuid) -> String {
+    written(&digits(id)).to_owned()
+}
+
+fn digits(id: Uuid) -> [u8; LENGTH] {
     let bits = id.as_u128();
-    (0..LENGTH).map(|i| ALPHABET[(bits >> (5 * (LENGTH - 1 - i))) as usize & 31] as char).collect()
+    std::array::from_fn(|i| ALPHABET[(bits >> (5 * (LENGTH - 1 - i))) as usize & 31])
+}
+
+fn written(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// Reads what [`encode`] wrote, in either case, and forgives the look-alikes o, i and l.
@@ -102,6 +111,9 @@ fn derive(first: Uuid, second: Uuid) -> Uuid {
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal) => {
+        id!($(#[$doc])* $name, $prefix, $kind, new_uuid);
+    };
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal, $draw:path) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
         pub struct $name(pub Uuid);
@@ -110,13 +122,14 @@ macro_rules! id {
             pub const PREFIX: &'static str = $prefix;
 
             pub fn new(at: Timestamp) -> Self {
-                Self(new_uuid(at))
+                Self($draw(at))
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}{}", $prefix, encode(self.0))
+                f.write_str($prefix)?;
+                f.write_str(written(&digits(self.0)))
             }
         }
 
@@ -181,7 +194,7 @@ id!(OfferId, "ofr_", "an offer");
 id!(LinkId, "lnk_", "a link");
 id!(
     /// Goes bare into other people's URLs; also the session id.
-    ClickId, "", "a click"
+    ClickId, "", "a click", new_early_uuid
 );
 id!(ConversionId, "cnv_", "a conversion");
 id!(EventId, "evt_", "an event");
@@ -216,13 +229,6 @@ impl DeliveryId {
     /// One event is owed to one postback once: the pair decides the id, so routing twice adds nothing.
     pub fn of(event: EventId, postback: PostbackId) -> Self {
         Self(derive(event.0, postback.0))
-    }
-}
-
-impl PostingId {
-    /// Statements run in the order of their postings, also within a millisecond.
-    pub fn next(at: Timestamp) -> Self {
-        Self(new_ordered_uuid(at))
     }
 }
 
@@ -270,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn postings_of_one_millisecond_keep_their_order() {
+    fn ids_of_one_millisecond_keep_their_order() {
         let at = Timestamp::from_millis(1_763_647_000_123);
-        let ids: Vec<_> = (0..100_000).map(|_| PostingId::next(at)).collect();
+        let ids: Vec<_> = (0..100_000).map(|_| PostingId::new(at)).collect();
         assert!(ids.is_sorted_by(|before, after| before.0 < after.0));
         assert_eq!((ids[0].0.get_version_num(), time_of(ids[99_999].0)), (7, at));
     }

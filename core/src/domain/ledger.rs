@@ -126,7 +126,7 @@ impl Posting {
     ) -> Self {
         let entries = sides.into_iter().filter(|(_, micros)| *micros != 0);
         let entries = entries.map(|(account, micros)| Entry { account, micros }).collect();
-        let posting = Self { id: PostingId::next(at), key, kind, cause, currency, entries, note: None, at };
+        let posting = Self { id: PostingId::new(at), key, kind, cause, currency, entries, note: None, at };
         posting.assert_balanced();
         posting
     }
