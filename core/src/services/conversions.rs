@@ -455,7 +455,7 @@ impl Books {
     /// Rows. `false`: one that should be new exists.
     async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
-        if storage::conversions::insert(tx, &new).await?.len() < new.len() {
+        if storage::conversions::insert(tx, &new).await? < new.len() as u64 {
             return Ok(false);
         }
         // Whoever deletes old clicks has looked before which conversions need them.

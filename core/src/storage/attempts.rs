@@ -39,9 +39,10 @@ impl TryFrom<Model> for Attempt {
 
 /// Logs them. A number that is there already stays as it is: somebody else sent that attempt.
 pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
-    use Type::{Big, Bool, Id, Int, Text};
-    let mut rows =
-        Rows::new(&[Id, Int, Big, Int, Text, Text, Text, Text, Int, Text, Text, Bool, Text, Text, Text, Text]);
+    use Type::{Big, Bool, Document, Id, Int, Text};
+    let mut rows = Rows::new(&[
+        Id, Int, Big, Int, Text, Document, Document, Document, Int, Document, Document, Bool, Text, Text, Text, Text,
+    ]);
     for it in attempts {
         rows.push([
             it.delivery_id.into(),

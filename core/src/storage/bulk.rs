@@ -1,11 +1,13 @@
 //! Many rows in one statement, the same SQL for both databases.
 //!
-//! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::text::uuid[], …)` on PostgreSQL
-//! and `VALUES (?, ?), …` on SQLite. PostgreSQL always sees the same text; SQLite sees one per power of two,
-//! so that prepared statements are found again.
+//! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::uuid[], $2::text::text[], …)` on
+//! PostgreSQL and `VALUES (?, ?), …` on SQLite. PostgreSQL sees the same text again and again; SQLite sees one per power
+//! of two, so that prepared statements are found again.
 //!
-//! Arrays travel as PostgreSQL's array literals (`{"a",NULL}`), because SeaORM's own arrays can't hold a NULL.
+//! SeaORM's own arrays travel in binary, and can't hold a NULL: a column with one, and one of short texts, each of which
+//! would be copied on the way, travels as an array literal (`{"a",NULL}`).
 
+use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 /// The type of a column of `{rows}`.
@@ -13,6 +15,8 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 pub enum Type {
     Id,
     Text,
+    /// Long, such as JSON: a literal of it would be read quote by quote.
+    Document,
     Int,
     Big,
     Bool,
@@ -22,10 +26,22 @@ impl Type {
     fn postgres(self) -> &'static str {
         match self {
             Self::Id => "uuid",
-            Self::Text => "text",
+            Self::Text | Self::Document => "text",
             Self::Int => "int4",
             Self::Big => "int8",
             Self::Bool => "bool",
+        }
+    }
+
+    /// As what it can travel in binary, if that is worth it.
+    fn array(self) -> Option<ArrayType> {
+        match self {
+            Self::Id => Some(ArrayType::Uuid),
+            Self::Text => None,
+            Self::Document => Some(ArrayType::String),
+            Self::Int => Some(ArrayType::Int),
+            Self::Big => Some(ArrayType::BigInt),
+            Self::Bool => Some(ArrayType::Bool),
         }
     }
 }
@@ -106,25 +122,68 @@ impl Rows {
 
     fn unnested(self, sql: &str, more: &[Value]) -> Statement {
         let width = self.types.len();
-        let mut columns = vec![String::from("{"); width];
-        for (index, value) in self.values.iter().enumerate() {
-            let column = &mut columns[index % width];
-            if index >= width {
-                column.push(',');
-            }
-            push_element(column, value);
-        }
-        let casts: Vec<_> = self
-            .types
-            .iter()
-            .enumerate()
-            .map(|(index, kind)| format!("${}::text::{}[]", index + 1, kind.postgres()))
+        let column = |index: usize| self.values[index..].iter().step_by(width);
+        let mut columns: Vec<_> =
+            self.types.iter().enumerate().map(|(index, kind)| Column::new(*kind, column(index))).collect();
+        let casts: Vec<_> = (1..)
+            .zip(self.types)
+            .zip(&columns)
+            .map(|((number, kind), column)| match column {
+                Column::Array(..) => format!("${number}::{}[]", kind.postgres()),
+                Column::Literal(_) => format!("${number}::text::{}[]", kind.postgres()),
+            })
             .collect();
         let text = fill(sql, &format!("SELECT * FROM UNNEST({})", casts.join(", ")), width, more.len());
-        let literals = columns.into_iter().map(|column| Value::from(column + "}"));
-        let parameters: Vec<Value> = literals.chain(more.iter().cloned()).collect();
+        for (index, value) in self.values.into_iter().enumerate() {
+            columns[index % width].push(value);
+        }
+        let parameters: Vec<Value> = columns.into_iter().map(Value::from).chain(more.iter().cloned()).collect();
         Statement::from_sql_and_values(DbBackend::Postgres, text, parameters)
     }
+}
+
+/// A column on its way to PostgreSQL.
+enum Column {
+    Array(ArrayType, Vec<Value>),
+    Literal(String),
+}
+
+impl Column {
+    /// An empty one for these values.
+    fn new<'a>(kind: Type, mut values: impl ExactSizeIterator<Item = &'a Value>) -> Self {
+        match kind.array() {
+            Some(array) if !values.any(is_null) => Self::Array(array, Vec::new()),
+            _ => Self::Literal(String::from("{")),
+        }
+    }
+
+    fn push(&mut self, value: Value) {
+        match self {
+            Self::Array(_, values) => values.push(value),
+            Self::Literal(literal) => {
+                if literal.len() > 1 {
+                    literal.push(',');
+                }
+                push_element(literal, &value);
+            }
+        }
+    }
+}
+
+impl From<Column> for Value {
+    fn from(column: Column) -> Self {
+        match column {
+            Column::Array(kind, values) => Self::Array(kind, Some(Box::new(values))),
+            Column::Literal(literal) => Self::from(literal + "}"),
+        }
+    }
+}
+
+fn is_null(value: &Value) -> bool {
+    matches!(
+        value,
+        Value::Uuid(None) | Value::Int(None) | Value::BigInt(None) | Value::Bool(None) | Value::String(None)
+    )
 }
 
 /// One element of an array literal (PostgreSQL's manual, 8.15.6): quoted, with `"` and `\` escaped.
@@ -151,7 +210,7 @@ fn push_element(literal: &mut String, value: &Value) {
             literal.push('"');
             Ok(())
         }
-        Value::Uuid(None) | Value::Int(None) | Value::BigInt(None) | Value::Bool(None) | Value::String(None) => {
+        null if is_null(null) => {
             literal.push_str("NULL");
             Ok(())
         }
@@ -201,20 +260,29 @@ mod tests {
         assert_eq!(on_sqlite[1].sql, "INSERT INTO t (a, b) VALUES (?, ?) -- $3");
         let on_postgres = five_rows().statements(DbBackend::Postgres, sql, &[7.into()]);
         assert_eq!(on_postgres.len(), 1);
-        assert_eq!(
-            on_postgres[0].sql,
-            "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::text::int8[], $2::text::text[]) -- $3"
-        );
+        assert_eq!(on_postgres[0].sql, "INSERT INTO t (a, b) SELECT * FROM UNNEST($1::int8[], $2::text::text[]) -- $3");
     }
 
     #[test]
     fn postgres_gets_every_text_and_null_as_they_are() {
-        let mut rows = Rows::new(&[Type::Text, Type::Big]);
-        rows.push(["a\"b\\c{,}".into(), 1_i64.into()]);
-        rows.push([None::<String>.into(), None::<i64>.into()]);
-        rows.push(["NULL".into(), (-1_i64).into()]);
+        let mut rows = Rows::new(&[Type::Text, Type::Big, Type::Int, Type::Document]);
+        rows.push(["a\"b\\c{,}".into(), 1_i64.into(), 1_i32.into(), "[]".into()]);
+        rows.push([None::<String>.into(), None::<i64>.into(), 2_i32.into(), "{}".into()]);
+        rows.push(["NULL".into(), (-1_i64).into(), 3_i32.into(), None::<String>.into()]);
         let statement = rows.statements(DbBackend::Postgres, "{rows}", &[]).remove(0);
-        let literals = statement.values.expect("it has parameters").0;
-        assert_eq!(literals, [r#"{"a\"b\\c{,}",NULL,"NULL"}"#.into(), "{1,NULL,-1}".into()]);
+        assert_eq!(
+            statement.sql,
+            "SELECT * FROM UNNEST($1::text::text[], $2::text::int8[], $3::int4[], $4::text::text[])"
+        );
+        let columns = statement.values.expect("it has parameters").0;
+        assert_eq!(
+            columns,
+            [
+                r#"{"a\"b\\c{,}",NULL,"NULL"}"#.into(),
+                "{1,NULL,-1}".into(),
+                vec![1_i32, 2, 3].into(),
+                r#"{"[]","{}",NULL}"#.into()
+            ]
+        );
     }
 }

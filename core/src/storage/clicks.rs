@@ -46,10 +46,10 @@ impl TryFrom<Model> for Click {
 /// A visitor's number has its day in it, so "today" needs no more words, and any word more could lead a planner
 /// away from the index of visitors.
 pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
-    use Type::{Big, Bool, Id, Text};
+    use Type::{Big, Bool, Document, Id, Text};
     let mut rows = Rows::new(&[
-        Id, Text, Id, Id, Id, Big, Text, Text, Text, Text, Text, Text, Text, Text, Text, Text, Bool, Big, Bool, Big,
-        Text, Text,
+        Id, Text, Id, Id, Id, Big, Text, Text, Text, Document, Document, Text, Document, Text, Text, Text, Bool, Big,
+        Bool, Big, Text, Text,
     ]);
     for click in clicks {
         rows.push([

@@ -1,6 +1,6 @@
 //! Queries of conversions.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
@@ -112,8 +112,8 @@ fn of_conversions(tx: &impl ConnectionTrait) -> String {
     }
 }
 
-/// Adds them; comes back with those that were really added. Another node may have been faster with one.
-pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<HashSet<ConversionId>, DbErr> {
+/// Adds them; says how many were really added. Another node may have been faster with one.
+pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<u64, DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
@@ -153,19 +153,17 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
             (!it.trace.is_plain()).then(|| json(&it.trace)).into(),
         ]);
     }
-    let added = rows
-        .query(
-            tx,
-            "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, rejection_reason, affiliate_id,
+    rows.execute(
+        tx,
+        "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, rejection_reason, affiliate_id,
                  link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
                  revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
                  purchase_id, purchase_date, created_at, updated_at, source_id, self_reported,
                  customer_id, customer_key, attribution) {rows}
-             ON CONFLICT (offer_id, transaction_id) DO NOTHING RETURNING id",
-            vec![],
-        )
-        .await?;
-    added.iter().map(|row| row.try_get("", "id")).collect()
+             ON CONFLICT (offer_id, transaction_id) DO NOTHING",
+        vec![],
+    )
+    .await
 }
 
 /// Status, amounts and revision are all that ever changes.

@@ -39,8 +39,8 @@ pub const QUEUE: Queue = Queue { table: "owed_events", owed: "true", due: "", or
 
 /// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
-    use Type::{Big, Id, Int, Text};
-    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Text]);
+    use Type::{Big, Document, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Document]);
     let mut owed = Rows::new(&[Id, Big, Big]);
     for event in events {
         rows.push([

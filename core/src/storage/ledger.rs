@@ -42,15 +42,17 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
         ]);
     }
     let added = rows
-        .query(
+        .execute(
             tx,
             "INSERT INTO postings (id, key, kind, cause, conversion_id, cause_id, currency, note, created_at) {rows}
-             ON CONFLICT (key) DO NOTHING RETURNING id",
+             ON CONFLICT (key) DO NOTHING",
             vec![],
         )
         .await?;
-    let added: HashSet<PostingId> = added.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
-    let added_postings = || postings.iter().filter(|posting| added.contains(&posting.id));
+    // Which they are is asked only when some were there before.
+    let found = if added < postings.len() as u64 { Some(find_ids(tx, postings).await?) } else { None };
+    let added_postings =
+        || postings.iter().filter(|posting| found.as_ref().is_none_or(|found| found.contains(&posting.id)));
 
     let mut rows = Rows::new(&[Type::Id, Type::Int, Type::Text, Type::Id, Type::Text, Type::Big]);
     for posting in added_postings() {
@@ -72,7 +74,15 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
     )
     .await?;
     add_to_balances(tx, added_postings()).await?;
-    Ok(added.len())
+    Ok(added as usize)
+}
+
+/// Those of these postings that are stored under their own id.
+async fn find_ids(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<HashSet<PostingId>, DbErr> {
+    let sql =
+        "WITH wanted (id) AS ({rows}) SELECT postings.id AS id FROM wanted JOIN postings ON postings.id = wanted.id";
+    let found = Rows::ids(postings.iter().map(|it| it.id)).query(tx, sql, vec![]).await?;
+    found.iter().map(|row| row.try_get("", "id")).collect()
 }
 
 async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item = &Posting>) -> Result<(), DbErr> {
