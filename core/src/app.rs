@@ -147,10 +147,10 @@ impl App {
         // In the order of the pipeline: what one stage has done is the next one's to do.
         let release = storage::earnings::next_release(self.db.reader()).await?;
         let held = release.is_none_or(|at| at > self.clock.now());
+        let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
-        let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(events == 0 && deliveries == 0 && reports == 0 && held)
+        Ok(held && reports == 0 && events == 0 && deliveries == 0)
     }
 }
 

@@ -212,6 +212,11 @@ impl Settings {
         self.adapter_cache_dir.clone().unwrap_or_else(|| self.data_dir.join("compiled-adapters"))
     }
 
+    /// What the environment says of it: for a server that takes nothing else from there.
+    pub fn adapter_cache_dir_of_environment() -> Option<PathBuf> {
+        std::env::var_os("POSTRIDER_ADAPTER_CACHE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// Where the database is: the one configured or a file in the data folder.
     pub fn database(&self) -> String {
         self.database_url

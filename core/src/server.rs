@@ -1,7 +1,7 @@
 //! One running server: the web edge and the workers over one application.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::serve::ListenerExt;
@@ -31,7 +31,7 @@ pub struct Server {
 impl Server {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         web::health::install();
-        let lock = lock_database(&settings)?;
+        let lock = lock_database(&settings).await?;
         let listener = TcpListener::bind(&settings.listen)
             .await
             .with_context(|| format!("can't listen on {}; choose another POSTRIDER_LISTEN", settings.listen))?;
@@ -73,7 +73,7 @@ impl Server {
     }
 
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
-    /// Takes at most twice the drain timeout.
+    /// Takes at most four times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
         let limit = self.app.settings.drain_timeout();
         self.stopping.cancel();
@@ -85,17 +85,18 @@ impl Server {
         self.pipeline.stop().await;
         let db = self.app.db.clone();
         drop(self.app);
-        for writer in self.writers {
-            let _ = tokio::time::timeout(limit, writer).await;
-        }
+        let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;
         // Closing waits for every connection, and a postback still in flight may hold on to one.
         let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");
     }
 }
 
+/// How long a server may take to let go of a file when another takes its place.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
     app::create_private_dir(&settings.data_dir)?;
     let url = settings.database();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
@@ -103,8 +104,14 @@ fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
     let path = format!("{}.lock", path.split('?').next().unwrap_or(path));
     let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("{path} can't be opened; does its folder exist and may it be written?"))?;
-    file.try_lock().map_err(|_| {
-        anyhow::anyhow!("another Postrider uses this database ({path} is locked); stop it, or set POSTRIDER_DATA_DIR to another folder")
-    })?;
+    let begun = Instant::now();
+    // A child process of the one before may hold on to it until it runs its own program.
+    while file.try_lock().is_err() {
+        anyhow::ensure!(
+            begun.elapsed() < LOCK_PATIENCE,
+            "another Postrider uses this database ({path} is locked); stop it, or set POSTRIDER_DATA_DIR to another folder"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Ok(Some(file))
 }

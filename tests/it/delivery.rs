@@ -191,7 +191,8 @@ async fn a_retry_after_can_be_a_date(db: Database) {
     }
 }
 
-const TIMEOUT: Duration = Duration::from_millis(1500);
+/// Longer than a good answer takes on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 async fn impatient(db: Database) -> TestApp {
     TestApp::start_with(db, |settings| settings.request_timeout_ms = TIMEOUT.as_millis() as u64).await
@@ -230,9 +231,9 @@ fn timed_out(delivery: &Value) {
     let attempt = &attempts(delivery)[0];
     assert_eq!(attempt["outcome"], "retry", "{attempt}");
     let error = text(attempt, "error");
-    assert!(error.contains("1500 ms"), "says how long it waited: {error}");
-    let duration = attempt["duration_ms"].as_u64().unwrap();
-    assert!((1400..10_000).contains(&duration), "{attempt}");
+    assert!(error.contains(&format!("{} ms", TIMEOUT.as_millis())), "says how long it waited: {error}");
+    let duration = Duration::from_millis(attempt["duration_ms"].as_u64().unwrap());
+    assert!((TIMEOUT - Duration::from_millis(100)..TIMEOUT * 7).contains(&duration), "{attempt}");
 }
 
 async fn a_silent_server_is_cut_off(db: Database) {
@@ -286,7 +287,7 @@ async fn a_never_ending_answer_is_read_in_part(db: Database) {
 
 async fn a_gzip_bomb_does_not_go_off(db: Database) {
     let t = TestApp::start(db).await;
-    let delivery = one_attempt(&t, Reply::GzipBomb { size: 4 * HUGE }).await;
+    let delivery = one_attempt(&t, Reply::gzip_bomb(4 * HUGE)).await;
     assert_eq!(delivery["state"], "success", "{delivery}");
     let attempt = &attempts(&delivery)[0];
     assert_eq!(attempt["truncated"], true);
@@ -346,9 +347,9 @@ async fn an_answer_that_is_no_text_is_logged_all_the_same(db: Database) {
 
 async fn a_closed_port_is_retried(db: Database) {
     let t = TestApp::start(db).await;
-    let server = RawReceiver::start(Raw::Close).await;
+    let mut server = RawReceiver::start(Raw::Close).await;
     let postback = saved_to(&t, &server).await;
-    drop(server);
+    server.close().await;
     let delivery = fired(&t, &postback).await;
     assert_eq!(delivery["state"], "pending", "{delivery}");
     let attempt = &attempts(&delivery)[0];

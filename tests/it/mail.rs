@@ -103,6 +103,7 @@ async fn a_link_that_would_have_expired_is_not_sent(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.smtp_url = Some(url)).await;
     let person = t.person("support").await;
     eventually("the invitation", async || (server.taken().len() == 1).then_some(())).await;
+    outbox_is_empty(&t).await;
     server.refuse(Some("451 4.3.0 later"));
     t.anonymous().post("/api/v1/auth/reset", &json!({"email": person.email})).await.expect(202);
     attempts(&server, 2).await;

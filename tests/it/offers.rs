@@ -61,8 +61,8 @@ async fn the_most_particular_agreement_pays(db: Database) {
 async fn an_affiliate_sees_its_own_payout_and_no_revenue(db: Database) {
     let t = TestApp::start(db).await;
     let (star, other) = (t.affiliate().await, t.affiliate().await);
-    let goals = json!([{"name": "lead", "payout": {"fixed": "2.00"}, "revenue": {"fixed": "77.00"}}, {"name": "sale"}]);
-    let offer = t.offer_with(json!({"goals": goals, "revenue": {"percent": "77"}})).await;
+    let goals = json!([{"name": "lead", "payout": {"fixed": "2.00"}, "revenue": {"fixed": "77.77"}}, {"name": "sale"}]);
+    let offer = t.offer_with(json!({"goals": goals, "revenue": {"percent": "77.77"}})).await;
     let exceptions = format!("/api/v1/offers/{offer}/exceptions");
     let body = json!({"affiliate_id": star.id, "payout": {"fixed": "20.00"}});
     t.admin.post(&exceptions, &body).await.expect(200);
@@ -73,14 +73,14 @@ async fn an_affiliate_sees_its_own_payout_and_no_revenue(db: Database) {
         assert_eq!(seen["payout"], json!({"fixed": own}));
         let paid: Vec<_> = seen["goals"].as_array().unwrap().iter().map(|goal| goal["payout"].clone()).collect();
         assert_eq!(paid, [json!({"fixed": "2.00"}), json!({"fixed": own})]);
-        assert!(!seen.to_string().contains("77"), "revenue is not theirs to see: {seen}");
+        assert!(!seen.to_string().contains("77.77"), "revenue is not theirs to see: {seen}");
         assert_eq!(affiliate.client.list("/api/v1/offers").await, [seen]);
         affiliate.client.get(&exceptions).await.expect_problem(403, "forbidden");
         affiliate.client.post(&exceptions, &body).await.expect_problem(403, "forbidden");
     }
     let whole = t.admin.get(&path).await.expect(200);
-    assert_eq!((&whole["payout"], &whole["revenue"]), (&json!({"fixed": "12.50"}), &json!({"percent": "77"})));
-    assert_eq!(whole["goals"][0]["revenue"], json!({"fixed": "77.00"}));
+    assert_eq!((&whole["payout"], &whole["revenue"]), (&json!({"fixed": "12.50"}), &json!({"percent": "77.77"})));
+    assert_eq!(whole["goals"][0]["revenue"], json!({"fixed": "77.77"}));
 }
 
 async fn an_advertiser_pays_what_was_agreed(db: Database) {

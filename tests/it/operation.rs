@@ -163,7 +163,11 @@ async fn no_log_line_holds_a_secret_or_a_buyer(db: Database) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_processes_share_the_work_of_one_postgres() {
-    let installation = Installation::new(Database::postgres().await);
+    // What a busy machine answers late would be sent again.
+    let installation = Installation::new(Database::postgres().await)
+        .with("POSTRIDER_REQUEST_TIMEOUT_MS", "60000")
+        .with("POSTRIDER_LEASE_SECS", "120")
+        .with("POSTRIDER_SEND_CONCURRENCY", "16");
     let receiver = Receiver::start().await;
     let web = installation.start_with(&[("POSTRIDER_ROLE", "web")]).await;
     let code = referral_code(&web.client).await;

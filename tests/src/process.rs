@@ -4,13 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use crate::client::Client;
 use crate::database::Database;
-use crate::postgres::free_port;
 use crate::temp::TempDir;
-use crate::wait::within;
+use crate::wait::{DEADLINE, eventually, within};
 
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
 
@@ -44,34 +42,20 @@ impl Installation {
 
     /// The same with further settings for this run only.
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Process {
-        // Somebody else may take the port between our look and the program's; then another one will do.
-        for _ in 0..5 {
-            if let Some(process) = self.try_start(settings).await {
-                return process;
-            }
-        }
-        panic!("postrider did not start; its log:\n{}", self.log());
-    }
-
-    async fn try_start(&self, settings: &[(&str, &str)]) -> Option<Process> {
-        let port = free_port();
+        let logged = self.log().len();
         let mut command = self.command(&["serve"]);
-        command.env("POSTRIDER_LISTEN", format!("127.0.0.1:{port}"));
+        command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
         command.envs(settings.iter().copied());
-        let child = command.spawn().expect("postrider runs");
-        let url = format!("http://127.0.0.1:{port}");
-        let client = Client::new(&url, Some(ADMIN_KEY));
-        let mut process = Process { child, url, client };
-        let ready = within(Duration::from_secs(120), "postrider to be ready", async || {
-            if process.child.try_wait().expect("it is our child").is_some() {
-                return Some(false);
-            }
-            let request = process.client.request(reqwest::Method::GET, "/readyz");
-            let answer = process.client.try_send(request).await.ok()?;
-            (answer.status == 200).then_some(true)
+        let mut child = command.spawn().expect("postrider runs");
+        let url = eventually("postrider to be ready", async || {
+            let ended = child.try_wait().expect("it is our child").is_some();
+            let log = self.log();
+            assert!(!ended, "postrider did not start; its log:\n{log}");
+            Some(format!("http://{}", address_in(&log[logged..])?))
         })
         .await;
-        ready.then_some(process)
+        let client = Client::new(&url, Some(ADMIN_KEY));
+        Process { child, url, client }
     }
 
     /// The program with this installation's settings and any arguments, its output going to the log.
@@ -131,6 +115,16 @@ impl Drop for Installation {
     }
 }
 
+/// Where a server says in its log that it listens.
+fn address_in(log: &str) -> Option<&str> {
+    // A line that is whole.
+    let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let ready = lines.find(|line| line.contains("Postrider is ready"))?;
+    let address = &ready[ready.find("127.0.0.1:")?..];
+    let port = address["127.0.0.1:".len()..].bytes().take_while(u8::is_ascii_digit).count();
+    Some(&address[.."127.0.0.1:".len() + port])
+}
+
 /// One run of the program. Dropping it kills it.
 pub struct Process {
     child: Child,
@@ -152,10 +146,9 @@ impl Process {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end by itself. The demo may take longer than the deadline, and then says why.
     pub async fn wait(&mut self) -> ExitStatus {
-        within(Duration::from_secs(180), "postrider to end", async || self.child.try_wait().expect("it is our child"))
-            .await
+        within(DEADLINE * 2, "postrider to end", async || self.child.try_wait().expect("it is our child")).await
     }
 }
 

@@ -17,7 +17,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -70,8 +70,6 @@ pub enum Reply {
     SlowDrip { interval: Duration },
     /// 200, then 64 KiB chunks for ever, as fast as they are taken.
     NeverEnding,
-    /// A body of zeros that is small on the wire and `size` bytes large when decompressed.
-    GzipBomb { size: usize },
     /// Nothing at all until `Receiver::release` is called, then 200.
     Held,
 }
@@ -83,6 +81,12 @@ impl Reply {
 
     pub fn body(status: u16, body: impl Into<Bytes>) -> Reply {
         Reply::Plain { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// A body of zeros that is small on the wire and `size` bytes large when decompressed. Compressed here and now: the
+    /// one who asks for it has a deadline.
+    pub fn gzip_bomb(size: usize) -> Reply {
+        Reply::body(200, gzip_of_zeros(size)).header("Content-Encoding", "gzip")
     }
 
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Reply {
@@ -246,10 +250,6 @@ async fn perform(shared: Arc<Shared>, reply: Reply) -> Response {
         }
         Reply::SlowDrip { interval } => endless(shared, Bytes::from_static(b"."), Some(interval)),
         Reply::NeverEnding => endless(shared, Bytes::from(vec![b'x'; 64 << 10]), None),
-        Reply::GzipBomb { size } => Response::builder()
-            .header("Content-Encoding", "gzip")
-            .body(Body::from(gzip_of_zeros(size)))
-            .expect("a valid response"),
         Reply::Held => {
             // Nobody adds permits: this waits until the gate is closed.
             let _ = shared.gate.0.acquire().await;
@@ -296,14 +296,20 @@ pub enum Raw {
 /// does not care about HTTP.
 pub struct RawReceiver {
     address: SocketAddr,
+    /// Bound, and never listens: nobody else gets the port, also when it is closed.
+    _port: TcpSocket,
     connections: Arc<AtomicU64>,
     server: JoinHandle<()>,
 }
 
 impl RawReceiver {
     pub async fn start(behaviour: Raw) -> RawReceiver {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let port = TcpSocket::new_v4().expect("there are sockets");
+        // With this on both of them, one may listen at the port that the other holds.
+        port.set_reuseaddr(true).expect("it is not bound yet");
+        port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has a free port");
+        let address = port.local_addr().expect("it is bound");
+        let listener = TcpListener::bind(address).await.expect("the port is ours");
         let connections = Arc::new(AtomicU64::new(0));
         let counter = connections.clone();
         let server = tokio::spawn(async move {
@@ -327,11 +333,17 @@ impl RawReceiver {
                 });
             }
         });
-        RawReceiver { address, connections, server }
+        RawReceiver { address, _port: port, connections, server }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// From now on whoever connects is refused.
+    pub async fn close(&mut self) {
+        self.server.abort();
+        let _ = (&mut self.server).await;
     }
 
     /// How many connections have come, the first one included.

@@ -181,13 +181,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_asker_who_gives_up_leaves_nothing_behind_but_the_thread() {
+        static GATE: Mutex<()> = Mutex::new(());
+        let shut = GATE.lock().expect("not poisoned");
         let names = names(&[], |_| {
-            std::thread::sleep(Duration::from_millis(500));
+            drop(GATE.lock());
             Ok(vec![ip("8.8.8.8")])
         });
-        let given_up = tokio::time::timeout(Duration::from_millis(10), names.vetted("slow.example"));
-        assert!(given_up.await.is_err());
+        assert!(names.vetted("slow.example").now_or_never().is_none(), "it waits, and gives up");
         assert!(names.running.lock().expect("not poisoned").is_empty());
         assert_eq!(names.slots.available_permits(), MAX_LOOKUPS - 1, "the thread still works");
+        drop(shut);
     }
 }

@@ -41,7 +41,7 @@ async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
     if look {
         let lease = inbox.leases().grant(now);
         let found = storage::events::claim(app.db.queue(), BATCH, now, lease).await;
-        let found = work::found_beside(found, !events.is_empty())?;
+        let found = work::found_beside(found, inbox, now, !events.is_empty())?;
         if found.len() == BATCH {
             inbox.look_by(now);
         }

@@ -82,7 +82,7 @@ async fn take(app: &App) -> Result<Vec<Leased<Owed>>, DbErr> {
     if look {
         let lease = inbox.leases().grant(now);
         let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await;
-        let found = work::found_beside(found, !due.is_empty())?;
+        let found = work::found_beside(found, inbox, now, !due.is_empty())?;
         if found.len() == BATCH {
             inbox.look_by(now);
         } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {

@@ -20,7 +20,8 @@ use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::services::inbox::Inbox;
 
 /// How long to wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -122,8 +123,18 @@ where
     }
 }
 
-/// What a look into the table found. If it failed although other work is at hand, that goes first.
-pub fn found_beside<T>(found: Result<Vec<T>, DbErr>, other_work: bool) -> Result<Vec<T>, DbErr> {
+/// What a look into the table found, for the inbox that asked for it at `now`. If it failed although other work is at
+/// hand, that goes first.
+pub fn found_beside<T, I>(
+    found: Result<Vec<T>, DbErr>,
+    inbox: &Inbox<I>,
+    now: Timestamp,
+    other_work: bool,
+) -> Result<Vec<T>, DbErr> {
+    if found.is_err() {
+        // The inbox believes that the table has been looked into. A clock that stands still never shows the next time.
+        inbox.look_by(now);
+    }
     match found {
         Err(error) if other_work => {
             tracing::error!(%error, "Work could not be claimed; trying again soon");
@@ -137,4 +148,28 @@ pub fn found_beside<T>(found: Result<Vec<T>, DbErr>, other_work: bool) -> Result
 fn identified<T>(args: T) -> Task<T> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     TaskBuilder::new(args).task_id(TaskId::from_int(NEXT.fetch_add(1, Ordering::Relaxed))).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sea_orm::DbErr;
+
+    use super::found_beside;
+    use crate::clock::Timestamp;
+    use crate::services::inbox::{Inbox, Leases};
+
+    #[test]
+    fn a_look_that_failed_is_made_again_at_the_same_time() {
+        let inbox: Inbox<u32> = Inbox::new(Leases::new(Duration::from_secs(32)));
+        let now = Timestamp::from_millis(0);
+        for other_work in [false, true] {
+            assert!(inbox.take(1, now).look);
+            let failed: Result<Vec<u32>, DbErr> = Err(DbErr::Custom("the database is away".into()));
+            assert_eq!(found_beside(failed, &inbox, now, other_work).is_ok(), other_work);
+        }
+        assert!(inbox.take(1, now).look);
+        assert!(!inbox.take(1, now).look);
+    }
 }

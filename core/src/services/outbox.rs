@@ -145,10 +145,16 @@ async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(),
         Err(NotSent::Ever(reason)) => (None, reason),
         Err(NotSent::Yet(reason)) => (next_attempt(attempts, app.clock.now(), stored.give_up_at), reason),
     };
-    let Some(next) = next else {
-        tracing::error!(mail.id = %mail, attempts, reason, "A message could not be sent; it is given up");
-        return Ok(storage::mails::remove(db, mail, lease).await?);
-    };
-    tracing::warn!(mail.id = %mail, attempts, reason, next = %next, "A message could not be sent; it is tried again");
-    Ok(storage::mails::put_off(db, mail, lease, attempts, next).await?)
+    // Told when it is so: whoever reads the log may rely on it.
+    match next {
+        Some(next) => {
+            storage::mails::put_off(db, mail, lease, attempts, next).await?;
+            tracing::warn!(mail.id = %mail, attempts, reason, next = %next, "A message could not be sent; it is tried again");
+        }
+        None => {
+            storage::mails::remove(db, mail, lease).await?;
+            tracing::error!(mail.id = %mail, attempts, reason, "A message could not be sent; it is given up");
+        }
+    }
+    Ok(())
 }

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::in_debug;
 use super::narrator::Narrator;
 use super::stage::Stage;
 use super::tracker::{GONE, STUMBLING};
 use crate::cli::api::{Api, text};
 
 /// How long Katherine's network wants to wait before it hears of a sale.
-pub const DELAY_SECS: u64 = 4;
+pub const DELAY_SECS: u64 = 4 * in_debug(3);
 
 pub struct Program {
     pub ada: Affiliate,

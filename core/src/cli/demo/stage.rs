@@ -1,4 +1,5 @@
-//! Where the demo takes place: a server on a throw-away folder, and a tracker. Leaves nothing behind.
+//! Where the demo takes place: a server on a throw-away folder, and a tracker. Leaves nothing behind, but compiled
+//! adapters where the environment has a place for them.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,6 +16,7 @@ use crate::domain::api_key;
 use crate::egress::Egress;
 use crate::server::Server;
 
+use super::in_debug;
 use super::narrator::Narrator;
 use super::tracker::Tracker;
 use crate::cli::api::Api;
@@ -24,7 +26,7 @@ const ANY_FREE_PORT: &str = "127.0.0.1:0";
 
 /// How often, and how long, the demo looks whether all has been delivered. Six seconds are usual.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const SETTLE_LIMIT: Duration = Duration::from_secs(15);
+const SETTLE_LIMIT: Duration = Duration::from_secs(15 * in_debug(6));
 
 pub struct Stage {
     /// The admin's view.
@@ -46,6 +48,7 @@ impl Stage {
             listen: free_address().await.to_owned(),
             data_dir: folder.path().to_owned(),
             admin_api_key: Some(admin_key.clone()),
+            adapter_cache_dir: Settings::adapter_cache_dir_of_environment(),
             egress_allow: loopback.clone(),
             drain_timeout_ms: 3_000,
             ..Settings::default()

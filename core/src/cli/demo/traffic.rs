@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use url::Url;
 
+use super::in_debug;
 use super::narrator::Narrator;
 use super::program::{Affiliate, DELAY_SECS, Program};
 use super::stage::Stage;
@@ -207,7 +208,7 @@ impl Traffic<'_> {
 
     /// The next step depends on this one having arrived.
     async fn wait_for(&self, path: &str, order: &str) -> anyhow::Result<()> {
-        for _ in 0..50 {
+        for _ in 0..50 * in_debug(6) {
             let mut receipts = self.stage.tracker.receipts().into_iter().filter(|receipt| receipt.path == path);
             if receipts.any(|receipt| receipt.parameters.iter().any(|(_, value)| value == order)) {
                 return Ok(());
