@@ -32,7 +32,7 @@ pub fn new_uuid(at: Timestamp) -> Uuid {
     for (byte, part) in random.iter_mut().zip(parts) {
         *byte = part as u8;
     }
-    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
+    uuid_at(at, random)
 }
 
 /// A UUIDv7 for what may be cut off on its way through other people's systems: those of one millisecond differ early, in
@@ -43,12 +43,17 @@ fn new_early_uuid(at: Timestamp) -> Uuid {
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     random[0] = sequence[0];
     random[1] = sequence[1];
-    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &random).into_uuid()
+    uuid_at(at, random)
 }
 
 /// The lowest UUIDv7 of a moment: the bound of a range partition or of a search by time.
 pub fn floor_uuid(at: Timestamp) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &[0; 10]).into_uuid()
+    uuid_at(at, [0; 10])
+}
+
+/// A UUIDv7 of a moment, of which version and variant take six bits of `rest`.
+fn uuid_at(at: Timestamp, rest: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &rest).into_uuid()
 }
 
 /// When a UUIDv7 was made.
@@ -106,7 +111,7 @@ fn derive(first: Uuid, second: Uuid) -> Uuid {
     let digest = Sha256::new().chain_update(first.as_bytes()).chain_update(second.as_bytes()).finalize();
     let mut random = [0; 10];
     random.copy_from_slice(&digest[..10]);
-    uuid::Builder::from_unix_timestamp_millis(time_of(first).millis() as u64, &random).into_uuid()
+    uuid_at(time_of(first), random)
 }
 
 macro_rules! id {
