@@ -25,6 +25,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "REQUEST_TIMEOUT_MS",
     "DRAIN_TIMEOUT_MS",
     "SEND_CONCURRENCY",
+    "ADAPTER_THREADS",
     "DATABASE_CONNECTIONS",
     "RETENTION_DAYS",
     "COMPILER_PROGRAM",
@@ -102,6 +103,8 @@ pub struct Settings {
     pub drain_timeout_ms: u64,
     /// Postbacks in flight at once.
     pub send_concurrency: usize,
+    /// Threads that adapters compute on, two or more; one of them takes no slow work. Without it as many as there are cores.
+    pub adapter_threads: Option<usize>,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
@@ -134,6 +137,7 @@ impl Default for Settings {
             request_timeout_ms: 10_000,
             drain_timeout_ms: 15_000,
             send_concurrency: 256,
+            adapter_threads: None,
             database_connections: 10,
             retention_days: 0,
             registration: Registration::Closed,
@@ -184,6 +188,10 @@ impl Settings {
             "database_connections is {}; PostgreSQL needs 8 or more",
             self.database_connections
         );
+        anyhow::ensure!(
+            self.adapter_threads.is_none_or(|threads| (2..=256).contains(&threads)),
+            "adapter_threads must be 2 to 256: slow adapters never take the last one"
+        );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
         }
@@ -206,6 +214,11 @@ impl Settings {
 
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    pub fn adapter_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        self.adapter_threads.unwrap_or_else(cores).max(2)
     }
 
     pub fn adapter_cache_dir(&self) -> PathBuf {

@@ -13,7 +13,7 @@ use crate::domain::lease::Leased;
 use crate::services::error::is_outage;
 use crate::services::inbox::Taken;
 use crate::services::routing::Owed;
-use crate::services::sending::{self, Concluded, Prepared, Sent};
+use crate::services::sending::{self, Concluded, Late, Later, Prepared, Sent};
 use crate::storage;
 use crate::storage::writer::Writer;
 
@@ -26,7 +26,7 @@ const GROUP: usize = 256;
 /// Waits between tries to store results, while the leases last.
 const STORE_AGAIN: Duration = Duration::from_millis(250);
 
-type Concluder = Writer<Sent, ()>;
+type Concluder = Writer<Sent, Option<Later>>;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let behind = Arc::new(AtomicBool::new(false));
@@ -36,7 +36,8 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     };
     let fetch = {
         let (app, concluder) = (app.clone(), concluder.clone());
-        move || fetch(app.clone(), concluder.clone(), behind.clone())
+        let late = Late::new(app.inboxes.deliveries.wake().clone());
+        move || fetch(app.clone(), late.clone(), concluder.clone(), behind.clone())
     };
     let queue = work::queue(app.clock.clone(), app.inboxes.deliveries.wake().clone(), fetch);
     let concurrency = app.settings.send_concurrency;
@@ -57,21 +58,26 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 }
 
 /// Takes a batch and prepares it. What the rules end and what adapters can't render is stored right away.
-async fn fetch(app: App, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Prepared>, DbErr> {
+async fn fetch(
+    app: App,
+    late: Late,
+    concluder: Concluder,
+    behind: Arc<AtomicBool>,
+) -> Result<Fetched<Prepared>, DbErr> {
     if behind.load(Ordering::SeqCst) {
         return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
     }
     let due = take(&app).await?;
-    if due.is_empty() {
+    if due.is_empty() && late.is_empty() {
         return Ok(Fetched { tasks: Vec::new(), idle: app.inboxes.deliveries.rest(app.clock.now()) });
     }
-    let preparation = sending::prepare(&app, due).await?;
+    let preparation = sending::prepare(&app, &late, due).await?;
     if !preparation.finished.is_empty() {
         Concluded::by_rules(preparation.finished).store(&app).await?;
     }
     for troubled in preparation.troubled {
         let concluder = concluder.clone();
-        tokio::spawn(async move { concluder.submit(troubled).await });
+        tokio::spawn(async move { settle(&concluder, troubled).await });
     }
     Ok(Fetched { tasks: preparation.ready, idle: Duration::ZERO })
 }
@@ -99,16 +105,28 @@ async fn send(prepared: Prepared, app: Data<App>, concluder: Data<Concluder>) ->
         return Ok(());
     }
     let sent = sending::send(&app, prepared).await;
-    // Ends when the result is durable, so that a drain leaves nothing half-done.
-    let _ = concluder.submit(sent).await;
+    settle(&concluder, sent).await;
     Ok(())
+}
+
+/// Ends when the result is durable, so that a drain leaves nothing half-done, or when only a slow adapter is awaited: the place is
+/// free for others then.
+async fn settle(concluder: &Concluder, sent: Sent) {
+    if let Ok(Some(later)) = concluder.submit(sent).await {
+        let concluder = concluder.clone();
+        tokio::spawn(async move {
+            if let Ok(judged) = later.await {
+                let _ = concluder.submit(judged).await;
+            }
+        });
+    }
 }
 
 /// Stores a group of results. A database that is away for a moment must not cost a second postback: while
 /// results wait to be stored nothing new is claimed, and nothing that another claim could take up is forgotten.
-async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()> {
+async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Option<Later>> {
     let count = sent.len();
-    let concluded = sending::conclude(&app, sent).await;
+    let mut concluded = sending::conclude(&app, sent).await;
     let give_up = tokio::time::Instant::now() + app.settings.lease();
     loop {
         match concluded.store(&app).await {
@@ -130,5 +148,5 @@ async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()>
         }
     }
     behind.store(false, Ordering::SeqCst);
-    vec![(); count]
+    std::mem::take(&mut concluded.later)
 }
