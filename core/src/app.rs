@@ -17,12 +17,16 @@ use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::geoip::GeoIp;
+use crate::services::inbound::Unstored;
 use crate::services::inbox::{Inbox, Leases};
 use crate::services::mail::Mailer;
 use crate::services::passwords::Passwords;
+use crate::services::rates::Rates;
+use crate::services::releases::PutOff;
 use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
+use crate::services::warnings::Warnings;
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
@@ -50,6 +54,13 @@ pub struct Parts {
     pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
+    /// What callers did in the last minute.
+    pub rates: Rates,
+    pub warnings: Warnings,
+    /// Refused requests of networks.
+    pub unstored: Unstored,
+    /// Releases that could not be.
+    pub put_off: PutOff,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
     /// The countries of addresses.
@@ -133,6 +144,10 @@ impl App {
             waiting_mails: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),
+            rates: Rates::default(),
+            warnings: Warnings::default(),
+            unstored: Unstored::default(),
+            put_off: PutOff::default(),
             clicks: click_writer,
             conversions: conversion_writer,
             geoip,

@@ -33,6 +33,16 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "SMTP_URL",
     "MAIL_FROM",
     "GEOIP_DATABASE",
+    "MAX_CONNECTIONS",
+    "HEADER_TIMEOUT_MS",
+    "IDLE_TIMEOUT_MS",
+    "BODY_TIMEOUT_MS",
+    "WRITE_TIMEOUT_MS",
+    "POSTBACKS_PER_AFFILIATE",
+    "SOURCES_PER_AFFILIATE",
+    "LINKS_PER_AFFILIATE",
+    "API_KEYS_PER_PERSON",
+    "TESTS_PER_MINUTE",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -114,6 +124,26 @@ pub struct Settings {
     pub mail_from: Option<String>,
     /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
     pub geoip_database: Option<PathBuf>,
+    /// Connections that are open at once; fewer when the limit of open files is lower. Beyond it, idle ones make room.
+    pub max_connections: usize,
+    /// For the headers of a request, from its first byte or from the beginning of the connection.
+    pub header_timeout_ms: u64,
+    /// From one request on a connection to the next. Longer than a proxy before this server keeps idle connections.
+    pub idle_timeout_ms: u64,
+    /// For the body of a request; a second more for each 4 KiB of it.
+    pub body_timeout_ms: u64,
+    /// How long the other side may take nothing of an answer.
+    pub write_timeout_ms: u64,
+    /// Postbacks that an affiliate may have set up at once.
+    pub postbacks_per_affiliate: u32,
+    /// Sources that an affiliate may have at once.
+    pub sources_per_affiliate: u32,
+    /// Links that an affiliate may have.
+    pub links_per_affiliate: u32,
+    /// API keys that a person or an affiliate may have at once.
+    pub api_keys_per_person: u32,
+    /// Requests to destinations that one caller may have tested in a minute.
+    pub tests_per_minute: u32,
 }
 
 impl Default for Settings {
@@ -140,6 +170,16 @@ impl Default for Settings {
             smtp_url: None,
             mail_from: None,
             geoip_database: None,
+            max_connections: 8_192,
+            header_timeout_ms: 10_000,
+            idle_timeout_ms: 75_000,
+            body_timeout_ms: 10_000,
+            write_timeout_ms: 30_000,
+            postbacks_per_affiliate: 50,
+            sources_per_affiliate: 20,
+            links_per_affiliate: 10_000,
+            api_keys_per_person: 50,
+            tests_per_minute: 30,
         }
     }
 }
@@ -169,6 +209,11 @@ impl Settings {
             ("request_timeout_ms", self.request_timeout_ms),
             ("send_concurrency", self.send_concurrency as u64),
             ("database_connections", u64::from(self.database_connections)),
+            ("max_connections", self.max_connections as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("idle_timeout_ms", self.idle_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
         ];
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use crate::config::Settings;
 use crate::pipeline::Pipeline;
 use crate::services::sealing;
 use crate::web;
+use crate::web::serving::{self, Limits, Patience};
 
 /// Serves until it is stopped.
 pub struct Server {
@@ -31,6 +31,7 @@ pub struct Server {
 impl Server {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         web::health::install();
+        let files = serving::raise_file_limit();
         let lock = lock_database(&settings).await?;
         let listener = TcpListener::bind(&settings.listen)
             .await
@@ -47,15 +48,8 @@ impl Server {
         } else {
             web::router::operator_router(app.clone())
         };
-        // A failure to set TCP_NODELAY costs some milliseconds and nothing else.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stopping.clone().cancelled_owned());
-        let web = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "The web server ended");
-            }
-        });
+        let limits = limits(&app.settings, files);
+        let web = tokio::spawn(serving::serve(listener, router, limits, stopping.clone()));
         tracing::info!(%address, role = ?app.settings.role, database = if app.db.is_postgres() { "postgres" } else { "sqlite" }, "Postrider is ready");
         Ok(Self { app, address, stopping, web, pipeline, writers, _lock: lock })
     }
@@ -90,6 +84,29 @@ impl Server {
         let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");
     }
+}
+
+/// Files that are neither connections nor postbacks: databases, adapters, the log.
+const OTHER_FILES: usize = 256;
+
+fn limits(settings: &Settings, files: Option<u64>) -> Limits {
+    let others = OTHER_FILES + settings.send_concurrency + settings.database_connections as usize;
+    let connections = serving::connections_within(settings.max_connections, files, others);
+    if connections < settings.max_connections {
+        tracing::warn!(
+            connections,
+            files,
+            "Fewer connections than max_connections can be open; raise the limit of open files"
+        );
+    }
+    let millis = Duration::from_millis;
+    let patience = Patience {
+        header: millis(settings.header_timeout_ms),
+        idle: millis(settings.idle_timeout_ms),
+        body: millis(settings.body_timeout_ms),
+        write: millis(settings.write_timeout_ms),
+    };
+    Limits { connections, patience }
 }
 
 /// How long a server may take to let go of a file when another takes its place.

@@ -14,7 +14,7 @@ use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
 use super::auth::AuthError;
-use super::{Error, FieldIssue};
+use super::{Error, FieldIssue, quota};
 
 /// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
 pub const USED_EVERY: Duration = Duration::from_secs(60);
@@ -76,7 +76,10 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, 
         last_used_at: None,
         revoked_at: None,
     };
-    storage::api_keys::insert(app.db.writer(), &key).await?;
+    let tx = app.db.begin().await?;
+    quota::api_key(app, &tx, actor, key.user_id).await?;
+    storage::api_keys::insert(&tx, &key).await?;
+    tx.commit().await?;
     Ok((key, secret))
 }
 

@@ -36,7 +36,7 @@ impl Change {
             operation: operation.to_owned(),
             object,
             body: Value::Null,
-            address: Some(visitor.address.to_string()),
+            address: Some(visitor.origin.address.to_string()),
             request_id: visitor.request_id.clone(),
         }
     }

@@ -11,9 +11,12 @@ use crate::domain::delivery::{Attempt, Delivery, Reason};
 use crate::domain::masking::{hide_address, mask};
 use crate::ids::DeliveryId;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
 
 use super::Error;
+
+/// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
+const READ_AT_ONCE: usize = 20;
 
 /// A delivery with its attempts, masked for whoever may not see buyers.
 #[derive(Clone, Debug)]
@@ -36,8 +39,19 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
-    Ok(Page { items: with_attempts(app, actor, items).await?, next })
+    let Page { items, mut next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
+    let mut logged: Vec<LoggedDelivery> = Vec::with_capacity(items.len());
+    let (mut bytes, mut items) = (0, items.into_iter().peekable());
+    while items.peek().is_some() {
+        if bytes >= PAGE_BYTES {
+            next = logged.last().map(|it| it.delivery.id.0);
+            break;
+        }
+        let some = with_attempts(app, actor, items.by_ref().take(READ_AT_ONCE).collect()).await?;
+        bytes += some.iter().flat_map(|it| &it.attempts).map(Attempt::bytes).sum::<usize>();
+        logged.extend(some);
+    }
+    Ok(Page { items: logged, next })
 }
 
 /// Sends it as soon as a worker is free. The retry schedule starts anew.

@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
-use crate::domain::ledger::Insufficient;
+use crate::domain::ledger::{BalanceLimit, Insufficient};
 use crate::domain::permission::Denied;
 use crate::domain::withdrawal::{StepError, WithdrawalError};
 use crate::domain::withdrawal_batch::BatchError;
@@ -17,6 +17,7 @@ use crate::storage::writer::Stopped;
 use super::attribution::ConversionError;
 use super::auth::AuthError;
 use super::postbacks::Verification;
+use super::quota::QuotaError;
 use super::secrets::SecretError;
 
 /// Something wrong with one field of what was sent.
@@ -65,6 +66,10 @@ pub enum Error {
     #[error("{0}")]
     Insufficient(#[from] Insufficient),
     #[error("{0}")]
+    Quota(#[from] QuotaError),
+    #[error("{0}")]
+    BalanceLimit(#[from] BalanceLimit),
+    #[error("{0}")]
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]
     NotRetryable(#[from] NotRetryable),
@@ -91,6 +96,19 @@ impl From<DbErr> for Error {
 }
 
 impl Error {
+    /// Whether the database is out of reach.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Database(error) if is_outage(error))
+    }
+
+    /// What is behind the sentence, for the log.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldIssue::new(path, "invalid_field", message)])
     }

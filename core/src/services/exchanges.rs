@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::exchange::{Exchange, ExchangeRate};
-use crate::domain::postings;
+use crate::domain::{ledger, postings};
 use crate::ids::{AffiliateId, ExchangeId};
 use crate::money::{Currency, Money};
 use crate::storage;
@@ -44,12 +44,14 @@ pub async fn exchange(
             format!("there is no rate from {} to {to} yet; add one at /api/v1/exchange-rates", taken.currency);
         Error::Invalid(vec![FieldIssue::new("/to", "no_exchange_rate", message)])
     })?;
-    let exchange = Exchange::new(affiliate_id, taken, rate, now);
+    let exchange = Exchange::new(affiliate_id, taken, rate, now)?;
     let tx = app.db.begin().await?;
     storage::exchanges::insert(&tx, &exchange).await?;
     let keys = BTreeSet::from([(affiliate_id, taken.currency), (affiliate_id, to)]);
     let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
-    storage::ledger::post(&tx, &postings::exchanged(&exchange, &mut balances)?).await?;
+    let postings = postings::exchanged(&exchange, &mut balances)?;
+    ledger::check_limits(&balances)?;
+    storage::ledger::post(&tx, &postings).await?;
     tx.commit().await?;
     Ok(exchange)
 }

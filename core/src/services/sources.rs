@@ -23,7 +23,7 @@ use super::adapters::{Call, Standing, User, blocking, config_issues};
 use super::catalog::ForClicks;
 use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue, postbacks, wire};
+use super::{Error, FieldIssue, postbacks, quota, wire};
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]
@@ -80,7 +80,10 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
     refuse_sealed_guards(&source.settings.guards, &Guards::default())?;
     let adapter = reader(app, &source.adapter).await?;
     check(app, &mut source, Some(adapter)).await?;
-    storage::sources::insert(app.db.writer(), &source).await?;
+    let tx = app.db.begin().await?;
+    quota::source(app, &tx, actor, affiliate_id).await?;
+    storage::sources::insert(&tx, &source).await?;
+    tx.commit().await?;
     app.catalog.sources_changed();
     Ok(shown(app, source))
 }

@@ -12,6 +12,7 @@ use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
 use crate::domain::withdrawal_batch::BatchError;
 use crate::services::auth::{self, AuthError};
+use crate::services::quota::QuotaError;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -101,6 +102,9 @@ impl From<Error> for Problem {
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
+            Error::Quota(error @ QuotaError::Tests { .. }) => (StatusCode::TOO_MANY_REQUESTS, error.code()),
+            Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
+            Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
             Error::Withdrawal(error) => (unprocessable, error.code()),
@@ -125,7 +129,8 @@ impl From<Error> for Problem {
             tracing::error!(%error, "A request failed in the database");
         }
         let mut problem = Self::new(status, code, error.to_string());
-        if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
+        if let Error::Auth(AuthError::TooManyAttempts { wait }) | Error::Quota(QuotaError::Tests { wait, .. }) = &error
+        {
             problem.retry_after_secs = Some(auth::whole_seconds(*wait));
         }
         match error {

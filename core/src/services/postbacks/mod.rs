@@ -22,7 +22,7 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::secrets;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue};
+use super::{Error, FieldIssue, quota};
 
 use rules::check;
 pub(super) use rules::issues;
@@ -79,7 +79,10 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     if test_it {
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
-    storage::postbacks::insert(app.db.writer(), &postback).await?;
+    let tx = app.db.begin().await?;
+    quota::postback(app, &tx, actor, postback.owner).await?;
+    storage::postbacks::insert(&tx, &postback).await?;
+    tx.commit().await?;
     app.catalog.postbacks_changed();
     Ok(shown(app, postback))
 }
@@ -205,6 +208,7 @@ pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verificatio
     if let Some(reason) = app.adapters.waits(&postback).await? {
         return Err(Error::AdapterWaits(reason));
     }
+    quota::test(app, actor)?;
     Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 

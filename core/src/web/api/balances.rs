@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::domain::ledger::PostingKind;
 use crate::domain::statement::{Line, Standing};
 use crate::ids::{AffiliateId, ConversionId, PostingId};
-use crate::money::{Currency, Money, SignedAmount};
+use crate::money::{Currency, SignedAmount};
 use crate::services::Error;
 use crate::services::balances::{self, AffiliateBalance, Asked, Statement};
 use crate::web::auth::Caller;
@@ -74,7 +74,7 @@ pub struct ConvertedOut {
 impl From<AffiliateBalance> for BalanceOut {
     fn from(it: AffiliateBalance) -> Self {
         let converted = it.rate.map(|rate| {
-            let convert = |micros| rate.rate.convert(Money { micros, currency: it.currency }, rate.to).micros;
+            let convert = |micros| rate.rate.convert(micros);
             let standing = Standing {
                 pending: convert(it.standing.pending),
                 available: convert(it.standing.available),
