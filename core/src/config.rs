@@ -43,6 +43,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "LINKS_PER_AFFILIATE",
     "API_KEYS_PER_PERSON",
     "TESTS_PER_MINUTE",
+    "RETRIES_PER_MINUTE",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -144,6 +145,8 @@ pub struct Settings {
     pub api_keys_per_person: u32,
     /// Requests to destinations that one caller may have tested in a minute.
     pub tests_per_minute: u32,
+    /// Deliveries and reports that an affiliate may have tried again in a minute.
+    pub retries_per_minute: u32,
 }
 
 impl Default for Settings {
@@ -172,7 +175,7 @@ impl Default for Settings {
             geoip_database: None,
             max_connections: 8_192,
             header_timeout_ms: 10_000,
-            idle_timeout_ms: 75_000,
+            idle_timeout_ms: 120_000,
             body_timeout_ms: 10_000,
             write_timeout_ms: 30_000,
             postbacks_per_affiliate: 50,
@@ -180,6 +183,7 @@ impl Default for Settings {
             links_per_affiliate: 10_000,
             api_keys_per_person: 50,
             tests_per_minute: 30,
+            retries_per_minute: 120,
         }
     }
 }
@@ -214,6 +218,8 @@ impl Settings {
             ("idle_timeout_ms", self.idle_timeout_ms),
             ("body_timeout_ms", self.body_timeout_ms),
             ("write_timeout_ms", self.write_timeout_ms),
+            ("tests_per_minute", u64::from(self.tests_per_minute)),
+            ("retries_per_minute", u64::from(self.retries_per_minute)),
         ];
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");

@@ -50,6 +50,7 @@ impl Server {
         };
         let limits = limits(&app.settings, files);
         let web = tokio::spawn(serving::serve(listener, router, limits, stopping.clone()));
+        warn_of_proxy(&app.settings);
         tracing::info!(%address, role = ?app.settings.role, database = if app.db.is_postgres() { "postgres" } else { "sqlite" }, "Postrider is ready");
         Ok(Self { app, address, stopping, web, pipeline, writers, _lock: lock })
     }
@@ -83,6 +84,16 @@ impl Server {
         // Closing waits for every connection, and a postback still in flight may hold on to one.
         let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");
+    }
+}
+
+/// This server speaks plain HTTP: where its address is an https one, something stands before it.
+fn warn_of_proxy(settings: &Settings) {
+    let is_https = settings.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    if is_https && settings.trusted_proxies.is_empty() && settings.role.serves_web() {
+        tracing::warn!(
+            "PUBLIC_URL begins with https, so a proxy stands before this server, and POSTRIDER_TRUSTED_PROXIES names none: all visitors will have the proxy's address. Set it to the proxy's address"
+        );
     }
 }
 

@@ -183,7 +183,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("read_reports", &["export", "get_report", "get_revenue_map", "get_series"]),
-    ("manage_settings", &[]),
+    ("manage_settings", &["list_warnings"]),
 ];
 
 struct Operation {

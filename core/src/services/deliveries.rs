@@ -13,7 +13,7 @@ use crate::ids::DeliveryId;
 use crate::storage;
 use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
 
-use super::Error;
+use super::{Error, quota};
 
 /// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
 const READ_AT_ONCE: usize = 20;
@@ -62,6 +62,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     let mut delivery = visible(&tx, actor, id, delivery).await?;
     let before = delivery.clone();
     delivery.retry(now)?;
+    quota::retry(app, actor)?;
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
     app.inboxes.deliveries.announce();

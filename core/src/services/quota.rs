@@ -32,6 +32,20 @@ pub enum QuotaError {
     ApiKeys { limit: u32 },
     #[error("{per_minute} requests to destinations may be tested in a minute; try again in {} seconds", whole_seconds(*.wait))]
     Tests { per_minute: u32, wait: Duration },
+    #[error(
+        "{per_minute} deliveries and reports may be tried again in a minute; try again in {} seconds", whole_seconds(*.wait)
+    )]
+    Retries { per_minute: u32, wait: Duration },
+}
+
+impl QuotaError {
+    /// Of what is limited in time: how long to wait.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Tests { wait, .. } | Self::Retries { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
 }
 
 impl QuotaError {
@@ -42,6 +56,7 @@ impl QuotaError {
             Self::Links { .. } => "too_many_links",
             Self::ApiKeys { .. } => "too_many_api_keys",
             Self::Tests { .. } => "too_many_tests",
+            Self::Retries { .. } => "too_many_retries",
         }
     }
 }
@@ -56,10 +71,19 @@ pub fn test(app: &App, actor: Actor) -> Result<(), Error> {
         (None, Some(user)) => (user.to_string(), STAFF_TESTS),
         (None, None) => (actor.name(), STAFF_TESTS),
     };
-    let per_minute = app.settings.tests_per_minute.max(1).saturating_mul(times);
+    let per_minute = app.settings.tests_per_minute.saturating_mul(times);
     app.rates
         .take(&format!("tests/{who}"), per_minute, app.clock.now())
         .map_err(|wait| QuotaError::Tests { per_minute, wait }.into())
+}
+
+/// Counts a delivery or a report that an affiliate has tried again. Staff may try all of them after an outage.
+pub fn retry(app: &App, actor: Actor) -> Result<(), Error> {
+    let Some(affiliate) = actor.confined_to() else { return Ok(()) };
+    let per_minute = app.settings.retries_per_minute;
+    app.rates
+        .take(&format!("retries/{affiliate}"), per_minute, app.clock.now())
+        .map_err(|wait| QuotaError::Retries { per_minute, wait }.into())
 }
 
 /// Room for one more postback of this affiliate, held until `tx` ends. Staff may make more.

@@ -12,7 +12,6 @@ use crate::domain::permission::Denied;
 use crate::domain::report::Outcome;
 use crate::domain::withdrawal_batch::BatchError;
 use crate::services::auth::{self, AuthError};
-use crate::services::quota::QuotaError;
 use crate::services::{Error, FieldIssue};
 
 pub type ApiResult<T> = Result<T, Problem>;
@@ -102,7 +101,7 @@ impl From<Error> for Problem {
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
-            Error::Quota(error @ QuotaError::Tests { .. }) => (StatusCode::TOO_MANY_REQUESTS, error.code()),
+            Error::Quota(error) if error.wait().is_some() => (StatusCode::TOO_MANY_REQUESTS, error.code()),
             Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
             Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
@@ -129,10 +128,12 @@ impl From<Error> for Problem {
             tracing::error!(%error, "A request failed in the database");
         }
         let mut problem = Self::new(status, code, error.to_string());
-        if let Error::Auth(AuthError::TooManyAttempts { wait }) | Error::Quota(QuotaError::Tests { wait, .. }) = &error
-        {
-            problem.retry_after_secs = Some(auth::whole_seconds(*wait));
-        }
+        let wait = match &error {
+            Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
+            Error::Quota(error) => error.wait(),
+            _ => None,
+        };
+        problem.retry_after_secs = wait.map(auth::whole_seconds);
         match error {
             Error::Invalid(issues) => problem.errors = issues,
             Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),

@@ -79,10 +79,16 @@ pub fn body_problem(rejection: BytesRejection) -> Problem {
     incomplete()
 }
 
-/// The whole of a body of up to `limit` bytes. Of one that says that it is larger nothing is read.
+/// What is read of a body that is too large: who is cut off while sending may not see the answer.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// The whole of a body of up to `limit` bytes. Of one that says that it is much larger nothing is read.
 pub async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let size = body.size_hint();
     if size.lower() > limit as u64 {
+        if size.lower() <= (limit + LINGER_BYTES) as u64 {
+            let _ = axum::body::to_bytes(body, limit + LINGER_BYTES).await;
+        }
         return Err(too_large(limit));
     }
     axum::body::to_bytes(body, limit).await.map_err(|error| match size.exact() {

@@ -192,6 +192,7 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
         return Ok(Changed::new(known.clone(), known));
     }
     let source = super::sources::find(app, actor, known.request.source_id).await?;
+    super::quota::retry(app, actor)?;
     let now = app.clock.now();
     let lease = app.inboxes.leases.grant(now);
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
