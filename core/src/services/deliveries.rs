@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
 use crate::domain::actor::Actor;
@@ -25,7 +25,7 @@ pub struct LoggedDelivery {
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
-    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    let mut logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
 
@@ -36,8 +36,8 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
-    Ok(Page { items: with_attempts(app, actor, items).await?, next })
+    let Page { items, next } = storage::deliveries::list(app.db.lists(), filter, page).await?;
+    Ok(Page { items: with_attempts(app.db.lists(), actor, items).await?, next })
 }
 
 /// Sends it as soon as a worker is free. The retry schedule starts anew.
@@ -51,7 +51,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
     app.inboxes.deliveries.announce();
-    let logged = with_attempts(app, actor, vec![delivery]).await?.pop();
+    let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
     let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
     Ok(Changed::new(before, now))
@@ -75,11 +75,10 @@ async fn visible(
 }
 
 pub(super) async fn with_attempts(
-    app: &App,
+    db: &DatabaseConnection,
     actor: Actor,
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
-    let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let events = if actor.is_staff() {
         HashMap::new()

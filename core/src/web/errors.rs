@@ -14,6 +14,9 @@ use crate::domain::withdrawal_batch::BatchError;
 use crate::services::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 
+/// When a caller may ask again who found no place for a report: most have ended by then.
+const REPORTS_RETRY_SECS: u32 = 5;
+
 pub type ApiResult<T> = Result<T, Problem>;
 
 /// What went wrong: a stable `code` for programs and a `detail` that says what to do.
@@ -119,6 +122,8 @@ impl From<Error> for Problem {
             Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
             Error::Secret(error) => (unprocessable, error.code()),
             Error::Auth(error) => (status_of_auth(error), error.code()),
+            Error::TooManyReports => (StatusCode::TOO_MANY_REQUESTS, "too_many_reports"),
+            Error::TookTooLong => (unprocessable, "took_too_long"),
             Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         if let Error::Database(error) = &error {
@@ -127,6 +132,9 @@ impl From<Error> for Problem {
         let mut problem = Self::new(status, code, error.to_string());
         if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
             problem.retry_after_secs = Some(auth::whole_seconds(*wait));
+        }
+        if matches!(error, Error::TooManyReports) {
+            problem.retry_after_secs = Some(REPORTS_RETRY_SECS);
         }
         match error {
             Error::Invalid(issues) => problem.errors = issues,

@@ -12,4 +12,5 @@ pub mod inbound;
 pub mod openapi;
 pub mod pages;
 pub mod router;
+pub mod streaming;
 pub mod tracking;
