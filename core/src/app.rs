@@ -17,6 +17,7 @@ use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::geoip::GeoIp;
+use crate::services::heavy::HeavyReading;
 use crate::services::inbound::Unstored;
 use crate::services::inbox::{Inbox, Leases};
 use crate::services::mail::Mailer;
@@ -26,6 +27,7 @@ use crate::services::releases::PutOff;
 use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
+use crate::services::timekeeping::Timekeeping;
 use crate::services::warnings::Warnings;
 use crate::storage::{self, Database};
 
@@ -66,6 +68,8 @@ pub struct Parts {
     /// The countries of addresses.
     pub geoip: GeoIp,
     pub reports: Reports,
+    pub heavy: HeavyReading,
+    pub timekeeping: Timekeeping,
 }
 
 /// What the workers of this process are to do.
@@ -106,9 +110,11 @@ impl App {
     /// Opens and migrates the database, loads the adapters and starts the writers.
     pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
         create_private_dir(&settings.data_dir)?;
-        let db = Database::open(&settings.database(), settings.database_connections).await?;
+        let db = Database::open(&settings.database(), settings.shares()).await?;
+        let timekeeping = Timekeeping::default();
+        timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;
-        storage::upkeep::ensure_partitions(&db, clock.now()).await?;
+        crate::services::partitions::prepare(&db, clock.now()).await?;
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
@@ -129,6 +135,7 @@ impl App {
         let (conversion_writer, conversion_tasks) =
             conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let mailer = Mailer::new(&settings, &public_url)?;
+        let heavy = HeavyReading::new(&settings);
         let app = Self(Arc::new(Parts {
             settings,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -152,6 +159,8 @@ impl App {
             conversions: conversion_writer,
             geoip,
             reports: Reports::default(),
+            heavy,
+            timekeeping,
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }

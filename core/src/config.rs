@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::services::secrets::parse_key;
+use crate::storage::database::Shares;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret key are read apart, as text, whatever they look like.
@@ -26,6 +27,10 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "DRAIN_TIMEOUT_MS",
     "SEND_CONCURRENCY",
     "DATABASE_CONNECTIONS",
+    "REPORT_PLACES",
+    "REPORT_PLACES_PER_CALLER",
+    "REPORT_WAIT_MS",
+    "REPORT_TIMEOUT_MS",
     "RETENTION_DAYS",
     "COMPILER_PROGRAM",
     "ADAPTER_CACHE_DIR",
@@ -115,6 +120,15 @@ pub struct Settings {
     pub send_concurrency: usize,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
+    /// Reports and pages of exports that are made at once, each with a connection of its own; 0: as many as processors, two at
+    /// least.
+    pub report_places: usize,
+    /// How many of these one affiliate or one person may have.
+    pub report_places_per_caller: usize,
+    /// How long a report waits for a place before it is refused with 429.
+    pub report_wait_ms: u64,
+    /// How long one report, or one statement of an export, may take.
+    pub report_timeout_ms: u64,
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
     /// counted.
     pub retention_days: u32,
@@ -168,6 +182,10 @@ impl Default for Settings {
             drain_timeout_ms: 15_000,
             send_concurrency: 256,
             database_connections: 10,
+            report_places: 0,
+            report_places_per_caller: 2,
+            report_wait_ms: 5_000,
+            report_timeout_ms: 60_000,
             retention_days: 0,
             registration: Registration::Closed,
             smtp_url: None,
@@ -220,6 +238,8 @@ impl Settings {
             ("write_timeout_ms", self.write_timeout_ms),
             ("tests_per_minute", u64::from(self.tests_per_minute)),
             ("retries_per_minute", u64::from(self.retries_per_minute)),
+            ("report_places_per_caller", self.report_places_per_caller as u64),
+            ("report_timeout_ms", self.report_timeout_ms),
         ];
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");
@@ -245,6 +265,30 @@ impl Settings {
             );
         }
         Ok(())
+    }
+
+    pub fn report_places(&self) -> usize {
+        match self.report_places {
+            0 => std::thread::available_parallelism().map_or(2, |it| it.get().max(2)),
+            given => given,
+        }
+    }
+
+    pub fn report_wait(&self) -> Duration {
+        Duration::from_millis(self.report_wait_ms)
+    }
+
+    pub fn report_timeout(&self) -> Duration {
+        Duration::from_millis(self.report_timeout_ms)
+    }
+
+    /// Who may use how much of the database.
+    pub fn shares(&self) -> Shares {
+        Shares {
+            connections: self.database_connections,
+            reports: u32::try_from(self.report_places()).unwrap_or(u32::MAX),
+            report_timeout: self.report_timeout(),
+        }
     }
 
     pub fn lease(&self) -> Duration {

@@ -68,7 +68,7 @@ impl Server {
     }
 
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
-    /// Takes at most four times the drain timeout, and that only where something is stuck at every turn.
+    /// Takes at most five times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
         let limit = self.app.settings.drain_timeout();
         self.stopping.cancel();
@@ -78,6 +78,7 @@ impl Server {
             web.abort();
         }
         self.pipeline.stop().await;
+        let _ = tokio::time::timeout(limit, self.app.heavy.stop()).await;
         let db = self.app.db.clone();
         drop(self.app);
         let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;

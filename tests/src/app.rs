@@ -127,6 +127,16 @@ impl TestApp {
         self.server.take().expect("it runs").stop().await;
     }
 
+    /// For another server on the same database.
+    pub fn settings_of_another_node(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    /// The API of another server as the admin.
+    pub fn admin_of(&self, server: &postrider::Server) -> Client {
+        Client::new(&server.url(), Some(ADMIN_KEY))
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.server().address()
     }

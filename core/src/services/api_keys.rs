@@ -85,7 +85,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, 
 
 /// `user` shows that person's only.
 pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
-    Ok(storage::api_keys::list(app.db.reader(), user, page).await?)
+    Ok(storage::api_keys::list(app.db.lists(), user, page).await?)
 }
 
 /// Closes the door for that key; here at once, in other processes within [`super::catalog::FRESH`].

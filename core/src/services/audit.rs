@@ -88,5 +88,5 @@ fn name(actor: Actor) -> String {
 }
 
 pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<Record>, Error> {
-    Ok(storage::audit::list(app.db.reader(), filter, page).await?)
+    Ok(storage::audit::list(app.db.lists(), filter, page).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
 use crate::domain::actor::Actor;
@@ -28,7 +28,7 @@ pub struct LoggedDelivery {
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
-    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    let mut logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
 
@@ -39,7 +39,7 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, mut next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
+    let Page { items, mut next } = storage::deliveries::list(app.db.lists(), filter, page).await?;
     let mut logged: Vec<LoggedDelivery> = Vec::with_capacity(items.len());
     let (mut bytes, mut items) = (0, items.into_iter().peekable());
     while items.peek().is_some() {
@@ -47,7 +47,7 @@ pub async fn list(
             next = logged.last().map(|it| it.delivery.id.0);
             break;
         }
-        let some = with_attempts(app, actor, items.by_ref().take(READ_AT_ONCE).collect()).await?;
+        let some = with_attempts(app.db.lists(), actor, items.by_ref().take(READ_AT_ONCE).collect()).await?;
         bytes += some.iter().flat_map(|it| &it.attempts).map(Attempt::bytes).sum::<usize>();
         logged.extend(some);
     }
@@ -66,7 +66,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     storage::deliveries::save_retry(&tx, &delivery).await?;
     tx.commit().await?;
     app.inboxes.deliveries.announce();
-    let logged = with_attempts(app, actor, vec![delivery]).await?.pop();
+    let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
     let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
     Ok(Changed::new(before, now))
@@ -90,11 +90,10 @@ async fn visible(
 }
 
 pub(super) async fn with_attempts(
-    app: &App,
+    db: &DatabaseConnection,
     actor: Actor,
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
-    let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let events = if actor.is_staff() {
         HashMap::new()

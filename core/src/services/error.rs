@@ -12,6 +12,7 @@ use crate::domain::permission::Denied;
 use crate::domain::withdrawal::{StepError, WithdrawalError};
 use crate::domain::withdrawal_batch::BatchError;
 use crate::ids::{AffiliateId, OfferId};
+use crate::storage::failures::is_statement_timeout;
 use crate::storage::writer::Stopped;
 
 use super::attribution::ConversionError;
@@ -85,13 +86,20 @@ pub enum Error {
     Adapter(#[from] AdapterError),
     #[error("{0}")]
     Stopped(#[from] Stopped),
+    #[error(
+        "this caller or all together are having as many reports and exports made as may be made at once; ask for fewer at a \
+         time, and for this one again when another has ended"
+    )]
+    TooManyReports,
+    #[error("this takes longer than one answer may; ask for less, such as a shorter span or fewer groups")]
+    TookTooLong,
     #[error("the database did not answer; nothing was changed, send the request again")]
     Database(Arc<DbErr>),
 }
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        Self::Database(Arc::new(error))
+        if is_statement_timeout(&error) { Self::TookTooLong } else { Self::Database(Arc::new(error)) }
     }
 }
 

@@ -193,7 +193,7 @@ pub async fn list(
     {
         storage::sources::insert_missing(app.db.writer(), &first(id, app.clock.now())).await?;
     }
-    let page = storage::sources::list(app.db.reader(), owner, page).await?;
+    let page = storage::sources::list(app.db.lists(), owner, page).await?;
     Ok(page.map(|source| shown(app, source)))
 }
 

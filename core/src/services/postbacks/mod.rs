@@ -244,7 +244,7 @@ fn shown(app: &App, mut postback: Postback) -> Postback {
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
-    let page = storage::postbacks::list(app.db.reader(), actor.confined_to(), page).await?;
+    let page = storage::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(page.map(|postback| shown(app, postback)))
 }
 
