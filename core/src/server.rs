@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, WriterTasks};
+use crate::app::{App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
+use crate::private_files;
 use crate::services::sealing;
 use crate::web;
 
@@ -72,6 +73,11 @@ impl Server {
         &self.app
     }
 
+    /// Waits until nothing can be stored any more; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.app.db.broken().await
+    }
+
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
     /// Takes at most four times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
@@ -96,8 +102,8 @@ impl Server {
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
-    app::create_private_dir(&settings.data_dir)?;
+pub async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+    private_files::create_dir(&settings.data_dir)?;
     let url = settings.database();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = path.strip_prefix("//").unwrap_or(path);

@@ -30,6 +30,14 @@ impl Database {
         }
     }
 
+    /// Where SQLite keeps it.
+    pub fn sqlite_file(&self) -> std::path::PathBuf {
+        match self {
+            Database::Sqlite { dir } => file(dir),
+            Database::Postgres { .. } => panic!("PostgreSQL has no one file"),
+        }
+    }
+
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Database::Sqlite { .. })
     }

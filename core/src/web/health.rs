@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use crate::app::App;
+use crate::services::readiness;
 use crate::storage;
 
 /// Seconds, from the time of one adapter call to that of a slow destination.
@@ -65,15 +66,22 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database answers. It also tells how many adapter versions are out of service, which does
-/// not make the server any less ready.
+/// Ready for requests: the database stores something. It also tells how many adapter versions are out of service, which
+/// does not make the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    match storage::adapters::count_out_of_service(app.db.reader()).await {
+    let found = match readiness::stores(&app).await {
+        Ok(()) => storage::adapters::count_out_of_service(app.db.reader()).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error),
+    };
+    match found {
         Ok(0) => (StatusCode::OK, Json(json!({"status": "ready"}))),
         Ok(count) => (StatusCode::OK, Json(json!({"status": "ready", "adapters_out_of_service": count}))),
         Err(error) => {
-            tracing::warn!(%error, "Not ready: the database does not answer");
-            let body = json!({"status": "unavailable", "detail": "the database does not answer"});
+            tracing::warn!(%error, "Not ready: the database does not store anything");
+            let body = json!({
+                "status": "unavailable",
+                "detail": "the database does not answer or stores nothing; see that it runs and its disk has room",
+            });
             (StatusCode::SERVICE_UNAVAILABLE, Json(body))
         }
     }
