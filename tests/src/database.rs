@@ -97,6 +97,26 @@ impl Database {
         }
     }
 
+    /// Every column of every table that holds text.
+    pub async fn text_columns(&self) -> Vec<(String, String)> {
+        match self {
+            Database::Sqlite { dir } => {
+                let sql = "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
+                    WHERE m.type = 'table' AND lower(p.type) LIKE '%text%'";
+                let mut connection = open_sqlite(&file(dir)).await;
+                sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the query runs")
+            }
+            Database::Postgres { url } => {
+                let sql = "SELECT c.relname::text, a.attname::text FROM pg_class c
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                      AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)";
+                let mut connection = PgConnection::connect(url).await.expect("it answers");
+                sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the query runs")
+            }
+        }
+    }
+
     /// Rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM {table}")).await

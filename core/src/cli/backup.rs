@@ -9,7 +9,7 @@ use clap::Args;
 use crate::config::Settings;
 use crate::server;
 use crate::services::secret_keys;
-use crate::storage::{Database, sqlite_copy};
+use crate::storage::sqlite_copy;
 
 #[derive(Args)]
 pub struct BackupArgs {
@@ -105,7 +105,7 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
     }
     put_in_place(&fresh, &target)?;
     println!("Restored {} to {}.", args.file.display(), target.display());
-    tell_about_keys(&settings).await
+    tell_about_keys(&target, &settings).await
 }
 
 /// Keeps the database that is there, with all that its WAL still has.
@@ -124,19 +124,20 @@ async fn set_aside(target: &Path) -> anyhow::Result<PathBuf> {
     Ok(kept)
 }
 
-async fn tell_about_keys(settings: &Settings) -> anyhow::Result<()> {
-    let db = Database::open(&settings.database(), 1).await?;
-    db.migrate().await?;
-    let missing = secret_keys::missing_keys(&db, settings).await?;
-    db.close().await;
-    if missing.is_empty() {
-        println!("Its secrets can be opened with the secret key that is configured here, if it has any.");
+async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()> {
+    let known = sqlite_copy::keys_of(file).await?;
+    let missing = secret_keys::not_configured(&known, settings)?;
+    let place = settings.data_dir.join("secret-key");
+    if known.is_empty() {
+        println!("It does not say which secret key it needs; the server starts only if that key is there.");
+    } else if missing.is_empty() {
+        println!("The secret key that it needs is here.");
     } else {
         println!(
             "Its secrets are sealed with the key {}, which is not here: put it back as {} or POSTRIDER_SECRET_KEY before you \
              start the server, which will refuse to start without it.",
             missing.join(", "),
-            settings.data_dir.join("secret-key").display()
+            place.display()
         );
     }
     Ok(())

@@ -62,11 +62,11 @@ pub async fn open_for_rotation(db: &Database, settings: &Settings) -> anyhow::Re
     Ok(vault)
 }
 
-/// Whether the configured keys open everything that a key of this database sealed; says what is missing.
-pub async fn missing_keys(db: &Database, settings: &Settings) -> anyhow::Result<Vec<String>> {
-    let known = secret_keys::list(db.reader()).await?;
-    let Some(vault) = configured(settings)? else { return Ok(known.into_iter().map(|it| it.id).collect()) };
-    Ok(known.into_iter().filter(|it| !is_opened(&vault, it)).map(|it| it.id).collect())
+/// Which of the keys of a database are not configured here.
+pub fn not_configured(known: &[KnownKey], settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let vault = configured(settings)?;
+    let is_here = |it: &KnownKey| vault.as_ref().is_some_and(|vault| is_opened(vault, it));
+    Ok(known.iter().filter(|it| !is_here(it)).map(|it| it.id.clone()).collect())
 }
 
 pub fn current(vault: &Vault) -> KeyId {

@@ -80,6 +80,7 @@ impl Database {
     async fn open_sqlite(url: &str, connections: u32) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::from_str(url)
             .context("DATABASE_URL is not a SQLite URL; write sqlite:///absolute/path/postrider.db")?
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))

@@ -12,6 +12,8 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::private_files;
 
+use super::secret_keys::KnownKey;
+
 /// The file that this URL names.
 pub fn file_of(url: &str) -> anyhow::Result<PathBuf> {
     Ok(SqliteConnectOptions::from_str(url).context("DATABASE_URL is not a SQLite URL")?.get_filename().to_owned())
@@ -54,6 +56,15 @@ pub async fn check(file: &Path) -> anyhow::Result<()> {
         anyhow::bail!("{} comes from a newer release (it has {newer}); use that one", file.display());
     }
     Ok(())
+}
+
+/// The keys that secrets in this file are sealed with; none in one of a release that kept no names of keys.
+pub async fn keys_of(file: &Path) -> anyhow::Result<Vec<KnownKey>> {
+    let mut connection = open(file, true).await?;
+    let rows = sqlx::query_as::<_, (String, String)>("SELECT id, canary FROM secret_keys ORDER BY created_at, id");
+    let rows = rows.fetch_all(&mut connection).await.unwrap_or_default();
+    connection.close().await?;
+    Ok(rows.into_iter().map(|(id, canary)| KnownKey { id, canary }).collect())
 }
 
 /// Empties the WAL of a database that nobody serves, and lets go of it.

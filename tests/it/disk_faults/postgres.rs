@@ -7,6 +7,7 @@ use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::postgres::SmallDisk;
 use postrider_tests::wait::eventually;
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::{Promised, program, readiness};
 
@@ -53,23 +54,14 @@ async fn a_database_that_is_read_only_for_a_while_loses_nothing() {
     assert!(promised.conversion(&t, &link, "before").await);
     t.deliver_all().await;
 
-    let read_only = |value: &str| {
-        format!(
-            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = {value}', \
-             current_database()); END $$"
-        )
-    };
-    t.database.execute(&read_only("on")).await;
-    t.database.number(END_SESSIONS).await;
+    set_read_only(&t.database, "on").await;
     readiness(&t, 503).await;
     for n in 0..3 {
         assert!(!promised.conversion(&t, &link, &format!("during-{n}")).await);
         assert!(!promised.click(&t, &link).await);
     }
 
-    // This session is read-only, too, unless it says otherwise.
-    t.database.execute(&format!("SET default_transaction_read_only = off; {}", read_only("off"))).await;
-    t.database.number(END_SESSIONS).await;
+    set_read_only(&t.database, "off").await;
     readiness(&t, 200).await;
     for n in 0..10 {
         assert!(promised.conversion(&t, &link, &format!("after-{n}")).await);
@@ -77,6 +69,17 @@ async fn a_database_that_is_read_only_for_a_while_loses_nothing() {
     }
     t.advance(std::time::Duration::from_secs(120));
     promised.is_kept(&mut t).await;
+}
+
+/// For all sessions from here on: those that are there are ended.
+async fn set_read_only(database: &Database, value: &str) {
+    let url = database.url();
+    let (cluster, name) = url.rsplit_once('/').expect("a URL ends in the database's name");
+    // From another database: in this one the change back would be refused.
+    let mut connection = PgConnection::connect(&format!("{cluster}/postgres")).await.expect("it answers");
+    let change = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    connection.execute(sqlx::AssertSqlSafe(change)).await.expect("a superuser may do so");
+    database.number(END_SESSIONS).await;
 }
 
 /// On a file system of its own, which needs the right to mount one.
