@@ -13,7 +13,7 @@ use crate::services::secrets::parse_key;
 use crate::storage::database::Shares;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
-/// that name. The admin key and the secret key are read apart, as text, whatever they look like.
+/// that name. The admin key and the secret keys are read apart, as text, whatever they look like.
 const FROM_ENVIRONMENT: &[&str] = &[
     "LISTEN",
     "DATABASE_URL",
@@ -98,6 +98,9 @@ pub struct Settings {
     /// Seals the secrets of postbacks: 32 bytes, hexadecimal or base64. Without it one is made and kept in `data_dir`;
     /// processes that share a database must share it.
     pub secret_key: Option<String>,
+    /// Keys that sealed secrets before: what they sealed can still be opened, until `postrider secrets rotate` has sealed
+    /// it again.
+    pub previous_secret_keys: Vec<String>,
     /// The Postrider that compiles installed adapters in a process of its own; without it this program itself.
     pub compiler_program: Option<PathBuf>,
     /// Where compiled adapters are kept, for this user alone; without it a folder in `data_dir`.
@@ -172,6 +175,7 @@ impl Default for Settings {
             public_url: None,
             admin_api_key: None,
             secret_key: None,
+            previous_secret_keys: Vec::new(),
             compiler_program: None,
             adapter_cache_dir: None,
             egress_allow: Vec::new(),
@@ -219,6 +223,9 @@ impl Settings {
         let settings = Self {
             admin_api_key: text("POSTRIDER_ADMIN_API_KEY").or(settings.admin_api_key),
             secret_key: text("POSTRIDER_SECRET_KEY").or(settings.secret_key),
+            previous_secret_keys: text("POSTRIDER_PREVIOUS_SECRET_KEYS")
+                .map(|keys| keys.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect())
+                .unwrap_or(settings.previous_secret_keys),
             ..settings
         };
         settings.check()?;
@@ -258,10 +265,15 @@ impl Settings {
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
         }
-        if let Some(key) = &self.secret_key {
+        for (name, key) in self
+            .secret_key
+            .iter()
+            .map(|key| ("secret_key", key))
+            .chain(self.previous_secret_keys.iter().map(|key| ("one of previous_secret_keys", key)))
+        {
             anyhow::ensure!(
                 parse_key(key).is_some(),
-                "secret_key is not 32 bytes in hexadecimal or base64; make one with `openssl rand -hex 32`"
+                "{name} is not 32 bytes in hexadecimal or base64; make one with `openssl rand -hex 32`"
             );
         }
         Ok(())

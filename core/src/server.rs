@@ -8,10 +8,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, WriterTasks};
+use crate::app::{App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
+use crate::private_files;
 use crate::services::sealing;
 use crate::web;
 use crate::web::serving::{self, Limits, Patience};
@@ -65,6 +66,11 @@ impl Server {
 
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Waits until nothing can be stored any more; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.app.db.broken().await
     }
 
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
@@ -125,8 +131,8 @@ fn limits(settings: &Settings, files: Option<u64>) -> Limits {
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
-    app::create_private_dir(&settings.data_dir)?;
+pub async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+    private_files::create_dir(&settings.data_dir)?;
     let url = settings.database();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = path.strip_prefix("//").unwrap_or(path);

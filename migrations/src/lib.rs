@@ -16,6 +16,7 @@ mod m2026_11_21_000008_people;
 mod m2026_11_21_000009_reports;
 mod m2026_11_21_000010_inbound;
 mod m2026_11_21_000011_owed_events;
+mod m2026_11_28_000012_secret_keys;
 mod m2026_11_28_000013_compatibility;
 mod m2026_11_28_000015_bounds;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000009_reports::Migration),
             Box::new(m2026_11_21_000010_inbound::Migration),
             Box::new(m2026_11_21_000011_owed_events::Migration),
+            Box::new(m2026_11_28_000012_secret_keys::Migration),
             Box::new(m2026_11_28_000013_compatibility::Migration),
             Box::new(m2026_11_28_000015_bounds::Migration),
         ]

@@ -122,6 +122,18 @@ impl TestApp {
         self.server = Some(server);
     }
 
+    /// The same for a start that may be refused. Then there is no server, until the next try.
+    pub async fn try_restart(&mut self, change: impl FnOnce(&mut Settings)) -> anyhow::Result<()> {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        change(&mut self.settings);
+        let server = postrider::Server::start(self.settings.clone(), self.clock.clone()).await?;
+        self.admin = Client::new(&server.url(), Some(ADMIN_KEY));
+        self.server = Some(server);
+        Ok(())
+    }
+
     /// Stops the server as SIGTERM does.
     pub async fn stop(&mut self) {
         self.server.take().expect("it runs").stop().await;

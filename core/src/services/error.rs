@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
@@ -154,9 +154,29 @@ fn sentence(issues: &[FieldIssue]) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Whether the database is out of reach, so that trying the parts of a whole one by one only takes longer.
+/// Whether the database is out of reach or stores nothing now, so that trying the parts of a whole one by one only takes
+/// longer.
 pub fn is_outage(error: &DbErr) -> bool {
-    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_out_of_service(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// SQLite: read-only, I/O error, corrupt, full, can't open. PostgreSQL: connection, resources, shutdown, system.
+fn is_out_of_service(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class));
+    }
+    // The lowest byte is the kind of error, the others say more of it.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 8 | 10 | 11 | 13 | 14))
 }
 
 /// Whether a unique key was violated: somebody was faster, or the value is taken.

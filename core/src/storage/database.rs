@@ -10,7 +10,9 @@ use sea_orm::{
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::connection_check::{self, Broken, Check};
 
 /// One for each that claims, routes and releases.
 const QUEUE_CONNECTIONS: u32 = 5;
@@ -53,6 +55,7 @@ pub struct Database {
     lists: DatabaseConnection,
     reports: DatabaseConnection,
     postgres: Option<sqlx::PgPool>,
+    broken: Broken,
 }
 
 impl Database {
@@ -86,16 +89,22 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(shares.connections)
             .acquire_timeout(Duration::from_secs(10))
+            .before_acquire(connection_check::postgres_is_at_rest)
             .connect_with(options.clone())
             .await
             .context("PostgreSQL can't be reached; check DATABASE_URL and that the server runs")?;
         let queue = PgPoolOptions::new()
             .max_connections(QUEUE_CONNECTIONS)
             .acquire_timeout(Duration::from_secs(10))
+            .before_acquire(connection_check::postgres_is_at_rest)
             .connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
         let bounded = |connections: u32, patience: Duration, limit: Duration| {
             let options = options.clone().options([("statement_timeout", limit.as_millis().to_string())]);
-            PgPoolOptions::new().max_connections(connections).acquire_timeout(patience).connect_lazy_with(options)
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(patience)
+                .before_acquire(connection_check::postgres_is_at_rest)
+                .connect_lazy_with(options)
         };
         let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
         let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
@@ -107,13 +116,14 @@ impl Database {
             lists: lists.into(),
             reports: reports.into(),
             postgres: Some(pool),
+            broken: Broken::default(),
         })
     }
 
     async fn open_sqlite(url: &str, shares: Shares) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::from_str(url)
             .context("DATABASE_URL is not a SQLite URL; write sqlite:///absolute/path/postrider.db")?
-            .create_if_missing(true)
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
@@ -122,22 +132,33 @@ impl Database {
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(512)
             .disable_statement_logging();
-        // The writer needs its pages again and again; what readers miss, the file system has.
-        let open = |readonly: bool, connections: u32| {
-            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).connect_with(
-                options.clone().read_only(readonly).pragma("cache_size", if readonly { "-4096" } else { "-16384" }),
-            )
-        };
         let context =
             || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
+        // Only here is a file made: a connection that is opened later must not find an empty database in its place.
+        let first = options.clone().create_if_missing(true).connect().await.with_context(context)?;
+        let broken = Broken::default();
+        // The writer needs its pages again and again; what readers miss, the file system has.
+        let open = |readonly: bool, connections: u32| {
+            let cache = if readonly { "-4096" } else { "-16384" };
+            let options = options.clone().read_only(readonly).pragma("cache_size", cache);
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30));
+            connection_check::checked(pool, &options, readonly, &broken).connect_with(options)
+        };
         let writer = open(false, 1).await.with_context(context)?;
         let reader = open(true, shares.connections.clamp(1, 8)).await.with_context(context)?;
+        first.close().await.with_context(context)?;
         let bounded = |connections: u32, patience: Duration, limit: Duration| {
             let options = options.clone().read_only(true).pragma("cache_size", "-4096");
             let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
-            pool.after_connect(move |connection, _| Box::pin(interrupt_after(connection, limit)))
+            let check = Check::new(&options, true, &broken);
+            pool.test_before_acquire(false)
+                .after_connect(move |connection, _| Box::pin(interrupt_after(connection, limit)))
                 .before_acquire(move |connection, _| {
-                    Box::pin(async move { interrupt_after(connection, limit).await.map(|()| true) })
+                    let check = check.clone();
+                    Box::pin(async move {
+                        check.prove(connection).await?;
+                        interrupt_after(connection, limit).await.map(|()| true)
+                    })
                 })
                 .connect_lazy_with(options)
         };
@@ -151,7 +172,13 @@ impl Database {
             lists: lists.into(),
             reports: reports.into(),
             postgres: None,
+            broken,
         })
+    }
+
+    /// Waits until nothing can be stored any more, which only a new start can mend; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.broken.happened().await
     }
 
     /// Brings the schema up to this release.
@@ -200,7 +227,22 @@ impl Database {
             sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        connection.begin_with_options(options).await
+        self.begin_with(connection, options).await
+    }
+
+    /// On PostgreSQL a BEGIN whose caller hangs up would be sent, and sqlx would not know of the transaction: statements
+    /// that come later on that connection would be stored only if somebody else commits. So it is never broken off.
+    async fn begin_with(
+        &self,
+        connection: &DatabaseConnection,
+        options: TransactionOptions,
+    ) -> Result<DatabaseTransaction, DbErr> {
+        if !self.is_postgres() {
+            return connection.begin_with_options(options).await;
+        }
+        let connection = connection.clone();
+        let begun = tokio::spawn(async move { connection.begin_with_options(options).await });
+        begun.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction could not begin: {error}"))))
     }
 
     /// A transaction of a report: it sees one moment of the database, however many statements it runs, and writes nothing.
@@ -211,7 +253,7 @@ impl Database {
             access_mode: postgres.then_some(AccessMode::ReadOnly),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
         };
-        self.reports.begin_with_options(options).await
+        self.begin_with(&self.reports, options).await
     }
 
     pub fn is_postgres(&self) -> bool {

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use sea_orm::DbErr;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::services::readiness;
 use crate::storage;
 
 /// Seconds, from the time of one adapter call to that of a slow destination.
@@ -70,9 +70,9 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database answers, and no newer release has changed it beyond what this one knows. It also tells how
-/// many adapter versions are out of service and how wrong this machine's clock is, which do not make the server any less
-/// ready.
+/// Ready for requests: the database stores something, and no newer release has changed it beyond what this one knows.
+/// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
+/// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
     let outdated = match storage::schema::outdated_by(app.db.reader()).await {
         Ok(outdated) => outdated,
@@ -82,6 +82,9 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
         let detail = storage::schema::refusal(&demand);
         tracing::error!(detail, "Not ready: this release is too old for the database");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
+    }
+    if let Err(error) = readiness::stores(&app).await {
+        return unavailable(&error);
     }
     let mut body = json!({"status": "ready"});
     match storage::adapters::count_out_of_service(app.db.reader()).await {
@@ -95,9 +98,12 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
     (StatusCode::OK, Json(body))
 }
 
-fn unavailable(error: &DbErr) -> (StatusCode, Json<Value>) {
-    tracing::warn!(%error, "Not ready: the database does not answer");
-    let body = json!({"status": "unavailable", "detail": "the database does not answer"});
+fn unavailable(error: &impl std::fmt::Display) -> (StatusCode, Json<Value>) {
+    tracing::warn!(%error, "Not ready: the database does not answer or stores nothing");
+    let body = json!({
+        "status": "unavailable",
+        "detail": "the database does not answer or stores nothing; see that it runs and its disk has room",
+    });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
