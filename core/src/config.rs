@@ -27,6 +27,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "SEND_CONCURRENCY",
     "DATABASE_CONNECTIONS",
     "RETENTION_DAYS",
+    "CATALOG_MAX_AGE_SECS",
     "COMPILER_PROGRAM",
     "ADAPTER_CACHE_DIR",
     "REGISTRATION",
@@ -107,6 +108,8 @@ pub struct Settings {
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
     /// counted.
     pub retention_days: u32,
+    /// How old what is kept in memory of offers, links, people and keys may be when no notification tells of a change.
+    pub catalog_max_age_secs: u64,
     pub registration: Registration,
     /// `smtps://user:password@host:465` or `smtp://host:25`; without it messages are written to a folder in `data_dir`.
     pub smtp_url: Option<String>,
@@ -136,6 +139,7 @@ impl Default for Settings {
             send_concurrency: 256,
             database_connections: 10,
             retention_days: 0,
+            catalog_max_age_secs: 5,
             registration: Registration::Closed,
             smtp_url: None,
             mail_from: None,
@@ -173,6 +177,11 @@ impl Settings {
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");
         }
+        anyhow::ensure!(
+            self.catalog_max_age_secs <= 86_400,
+            "catalog_max_age_secs is {}; a day (86400) is the most",
+            self.catalog_max_age_secs
+        );
         anyhow::ensure!(
             self.lease() > self.request_timeout(),
             "lease_secs ({} s) must be longer than request_timeout_ms ({} ms), or a postback in flight is sent twice",

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::report::SECOND_TRY;
-use crate::services::reports;
+use crate::services::{reports, source_keys};
 use crate::storage;
 
 use super::work;
@@ -51,6 +51,7 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    source_keys::hash_stored(app).await?;
     let repaired = reports::audit(app).await?;
     if repaired > 0 {
         tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");

@@ -21,7 +21,7 @@ use super::api::{
     payout_methods, postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
-use super::pages::{self, login_link, password, registration, sign_in};
+use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
 use super::{health, idempotency, inbound, openapi, tracking};
 
 /// The largest body of a request.
@@ -122,6 +122,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(auth::account::change_password))
         .routes(routes!(auth::account::change_email))
         .routes(routes!(auth::account::confirm_email))
+        .routes(routes!(auth::confirm_change))
         .routes(routes!(auth::account::list_sessions, auth::account::revoke_other_sessions))
         .routes(routes!(auth::account::revoke_session))
         .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
@@ -130,6 +131,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
         .routes(routes!(api_keys::revoke_own_api_key))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::prune_audit))
 }
 
 /// A component that is too large should be told so by its size, and so must be read.
@@ -161,6 +163,7 @@ pub fn router(app: App) -> Router {
         .route("/forgot-password", get(password::look).post(password::ask))
         .route("/set-password/{token}", get(password::look_at_link).post(password::set))
         .route("/register", get(registration::look).post(registration::register))
+        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
         .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
