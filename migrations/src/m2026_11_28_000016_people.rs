@@ -34,6 +34,8 @@ impl MigrationTrait for Migration {
             "ALTER TABLE sources DROP COLUMN key_hint",
             "ALTER TABLE sources DROP COLUMN key_sealed",
             "ALTER TABLE sources DROP COLUMN key_until",
+            "ALTER TABLE affiliates DROP COLUMN former_email",
+            "ALTER TABLE affiliates DROP COLUMN email_changed_at",
             "ALTER TABLE api_keys DROP COLUMN vouches",
             "ALTER TABLE sessions DROP COLUMN opened_by",
         ];
@@ -50,6 +52,10 @@ const PEOPLE: &str = "
 ALTER TABLE sessions ADD COLUMN opened_by text
 
 ALTER TABLE api_keys ADD COLUMN vouches <bool>
+
+ALTER TABLE affiliates ADD COLUMN former_email text
+
+ALTER TABLE affiliates ADD COLUMN email_changed_at <time>
 
 ALTER TABLE sources ADD COLUMN key_hash text
 

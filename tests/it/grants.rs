@@ -19,7 +19,7 @@ on_both_databases!(
     a_customer_confirms_payout_details_by_mail,
     a_key_needs_the_password_and_the_code,
     a_new_password_ends_keys_when_asked_to,
-    a_changed_address_is_told_to_the_former_one,
+    a_changed_address_is_told_to_the_former_one_which_still_confirms,
 );
 
 async fn key(t: &TestApp, role: &str, scopes: Value) -> Client {
@@ -299,7 +299,7 @@ async fn a_new_password_ends_keys_when_asked_to(db: Database) {
     key.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
 }
 
-async fn a_changed_address_is_told_to_the_former_one(db: Database) {
+async fn a_changed_address_is_told_to_the_former_one_which_still_confirms(db: Database) {
     let t = TestApp::start(db).await;
     let (_, affiliate) = customer(&t).await;
     let body = json!({"external_id": "u-1", "name": "Ada", "email": "second@example.com"});
@@ -308,4 +308,18 @@ async fn a_changed_address_is_told_to_the_former_one(db: Database) {
     let path = format!("/api/v1/affiliates/{affiliate}");
     t.admin.patch(&path, &json!({"email": "third@example.com"})).await.expect(200);
     t.mail_to("second@example.com", "Your address was changed").await;
+    // Whoever may change addresses and open sessions does not decide where the money goes.
+    let link = format!("/api/v1/affiliates/{affiliate}/login-link");
+    let session = open(&t, &t.admin.post(&link, &json!({})).await.expect(201)).await;
+    put(&session, DETAILS, &details("thief@example.org")).await.expect(202);
+    t.mail_to("ada@example.com", "Confirm your payout details").await;
+    let admin = key(&t, "admin", Value::Null).await;
+    let mut person = user("third@example.com", "affiliate");
+    person["affiliate_id"] = json!(affiliate);
+    admin.post("/api/v1/users", &person).await.expect_problem(403, "forbidden");
+
+    t.advance(postrider::domain::affiliate::FORMER_CONFIRMS);
+    let session = open(&t, &t.admin.post(&link, &json!({})).await.expect(201)).await;
+    put(&session, DETAILS, &details("payee@example.org")).await.expect(202);
+    t.mail_to("third@example.com", "Confirm your payout details").await;
 }

@@ -45,6 +45,8 @@ pub(super) async fn sign_up(
             recruited_at: recruited_by.map(|_| now),
             created_at: now,
             updated_at: now,
+            former_email: None,
+            email_changed_at: None,
         };
         // A code that is taken must not take the whole transaction with it.
         let draw = tx.begin().await?;
@@ -78,7 +80,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
     let before = affiliate.clone();
     affiliate.name = changes.name.unwrap_or(affiliate.name);
-    affiliate.email = changes.email.unwrap_or(affiliate.email);
+    let address_changed = changes.email.is_some_and(|email| affiliate.change_email(email, now));
     affiliate.status = changes.status.unwrap_or(affiliate.status);
     if let Some(recruiter) = changes.recruited_by.filter(|it| *it != affiliate.recruited_by) {
         if let Some(recruiter) = recruiter {
@@ -89,7 +91,9 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     }
     affiliate.updated_at = now;
     storage::affiliates::save(&tx, &affiliate).await?;
-    notices::address_changed(app, &tx, &before, &affiliate.email).await?;
+    if address_changed {
+        notices::address_changed(app, &tx, &before, now).await?;
+    }
     tx.commit().await?;
     outbox::hurry(app);
     app.catalog.affiliate_changed(id);

@@ -129,9 +129,11 @@ async fn apply(
     if renamed {
         let found = storage::affiliates::lock(&tx, customer.affiliate_id).await?;
         let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", customer.affiliate_id))?;
-        notices::address_changed(app, &tx, &affiliate, &email).await?;
         affiliate.name = name.clone();
-        affiliate.email = email.clone();
+        let before = affiliate.clone();
+        if affiliate.change_email(email.clone(), now) {
+            notices::address_changed(app, &tx, &before, now).await?;
+        }
         affiliate.updated_at = now;
         storage::affiliates::save(&tx, &affiliate).await?;
     }

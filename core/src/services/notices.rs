@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::affiliate::Affiliate;
 use crate::domain::api_key::ApiKey;
 use crate::domain::user::{User, normal_email};
@@ -30,12 +31,16 @@ pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Res
     send(app, tx, Letter::KeyMade, to).await
 }
 
-/// To the former mailbox of an affiliate whose address somebody changed.
-pub async fn address_changed(app: &App, tx: &impl ConnectionTrait, before: &Affiliate, now: &str) -> Result<(), Error> {
-    if normal_email(&before.email) == normal_email(now) {
-        return Ok(());
-    }
-    outbox::post(app, tx, Letter::EmailChanged, &before.email, &before.name, "").await
+/// To the former mailboxes of an affiliate whose address somebody changed: the last one, and the one that still confirms.
+pub async fn address_changed(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    before: &Affiliate,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let former = [before.email.as_str(), before.confirming_email(now)].map(normal_email);
+    let to = former.into_iter().map(|email| (email, before.name.clone())).collect();
+    send(app, tx, Letter::EmailChanged, to).await
 }
 
 async fn of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<BTreeSet<(String, String)>, Error> {

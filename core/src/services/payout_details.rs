@@ -13,6 +13,7 @@ use crate::domain::changes::{Changed, of_secrets};
 use crate::domain::payout_details::{Fields, PayoutDetails, Schema};
 use crate::domain::payout_method::PayoutMethod;
 use crate::domain::permission::{Denied, Role};
+use crate::domain::user::normal_email;
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -20,6 +21,7 @@ use crate::storage::tokens::Purpose;
 
 use super::audit::{self, Change};
 use super::auth::step_up::{self, Given, Proven};
+use super::auth::throttling::{self, Attempt};
 use super::auth::{self, AuthError, Visitor};
 use super::clicks::confine;
 use super::mail::Letter;
@@ -55,7 +57,8 @@ pub async fn set(
     if proven == Proven::ByMail {
         let sealed = seal(&app.vault, &fields, &pending(affiliate_id));
         let purpose = Purpose::ConfirmPayoutDetails { affiliate: affiliate_id, method: method.id, sealed };
-        return ask_by_mail(app, tx, &affiliate, purpose).await;
+        tx.rollback().await?;
+        return ask_by_mail(app, &affiliate, purpose).await;
     }
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
@@ -71,7 +74,8 @@ pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) 
     let affiliate = lock_affiliate(&tx, details.affiliate_id).await?;
     if proven == Proven::ByMail {
         let purpose = Purpose::ConfirmPayoutRemoval { affiliate: affiliate.id, details: id };
-        return ask_by_mail(app, tx, &affiliate, purpose).await;
+        tx.rollback().await?;
+        return ask_by_mail(app, &affiliate, purpose).await;
     }
     storage::payout_details::delete(&tx, id).await?;
     notices::payout_details_changed(app, &tx, &affiliate).await?;
@@ -80,15 +84,14 @@ pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) 
     Ok(Asked::Done(details))
 }
 
-async fn ask_by_mail<T>(
-    app: &App,
-    tx: DatabaseTransaction,
-    affiliate: &Affiliate,
-    purpose: Purpose,
-) -> Result<Asked<T>, Error> {
+/// A session must not be able to fill its affiliate's mailbox.
+async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<Asked<T>, Error> {
+    let to = affiliate.confirming_email(app.clock.now());
+    throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
+    let tx = app.db.begin().await?;
     let token = auth::issue(app, &tx, &purpose, CONFIRM).await?;
     let link = format!("{}/confirm-change/{token}", app.public_url);
-    outbox::post(app, &tx, Letter::ConfirmPayoutDetails, &affiliate.email, &affiliate.name, &link).await?;
+    outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
     outbox::hurry(app);
     Ok(Asked::Mailed)

@@ -60,7 +60,7 @@ async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wante
             // The power goes to the affiliate's own mailbox, and not through the hands of somebody who lacks it.
             if !grant::may_hold_link_of(actor, Role::Affiliate) {
                 actor.require(Permission::ManageAffiliates)?;
-                if normal_email(&affiliate.email) != normal_email(&wanted.email) {
+                if normal_email(affiliate.confirming_email(app.clock.now())) != normal_email(&wanted.email) {
                     return Err(grant::may_give(actor, Power::of_role(Role::Affiliate)).unwrap_err().into());
                 }
             }

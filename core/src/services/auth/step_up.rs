@@ -2,12 +2,9 @@
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
-use crate::domain::user::normal_email;
 use crate::services::Error;
-use crate::storage;
 
-use super::throttling::{self, Attempt};
-use super::{AuthError, own, second_factor};
+use super::{AuthError, own, second_factor, throttling};
 
 /// What came with the request.
 #[derive(Default)]
@@ -29,10 +26,7 @@ pub enum Proven {
 pub async fn prove(app: &App, actor: Actor, given: Given) -> Result<Proven, Error> {
     let user = match actor.proof {
         Proof::Session { user: Some(user), .. } => user,
-        Proof::Session { user: None, .. } => {
-            mailbox_has_room(app, actor).await?;
-            return Ok(Proven::ByMail);
-        }
+        Proof::Session { user: None, .. } => return Ok(Proven::ByMail),
         Proof::Bootstrap | Proof::Key { .. } | Proof::CommandLine | Proof::Link { .. } => return Ok(Proven::Now),
     };
     let password = given.password.ok_or(AuthError::PasswordNeeded)?;
@@ -45,11 +39,4 @@ pub async fn prove(app: &App, actor: Actor, given: Given) -> Result<Proven, Erro
     }
     throttling::succeeded(app, &attempt).await?;
     Ok(Proven::Now)
-}
-
-/// A session must not be able to fill its affiliate's mailbox.
-async fn mailbox_has_room(app: &App, actor: Actor) -> Result<(), Error> {
-    let Some(id) = actor.confined_to() else { return Ok(()) };
-    let Some(affiliate) = storage::affiliates::find(app.db.reader(), id).await? else { return Ok(()) };
-    throttling::begin(app, &Attempt::of_mailbox(&normal_email(&affiliate.email))).await
 }
