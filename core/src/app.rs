@@ -130,7 +130,7 @@ impl App {
         crate::services::payout_methods::seed(db.writer(), clock.now()).await?;
         let adapters = Registry::start(host, db.clone(), clock.clone()).await?;
         let egress = Egress::new(settings.egress_allow.clone())?;
-        let catalog = Catalog::new(db.clone());
+        let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);

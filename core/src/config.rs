@@ -32,6 +32,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "REPORT_WAIT_MS",
     "REPORT_TIMEOUT_MS",
     "RETENTION_DAYS",
+    "CATALOG_MAX_AGE_SECS",
     "COMPILER_PROGRAM",
     "ADAPTER_CACHE_DIR",
     "REGISTRATION",
@@ -135,6 +136,8 @@ pub struct Settings {
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
     /// counted.
     pub retention_days: u32,
+    /// How old what is kept in memory of offers, links, people and keys may be when no notification tells of a change.
+    pub catalog_max_age_secs: u64,
     pub registration: Registration,
     /// `smtps://user:password@host:465` or `smtp://host:25`; without it messages are written to a folder in `data_dir`.
     pub smtp_url: Option<String>,
@@ -191,6 +194,7 @@ impl Default for Settings {
             report_wait_ms: 5_000,
             report_timeout_ms: 60_000,
             retention_days: 0,
+            catalog_max_age_secs: 5,
             registration: Registration::Closed,
             smtp_url: None,
             mail_from: None,
@@ -251,6 +255,11 @@ impl Settings {
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");
         }
+        anyhow::ensure!(
+            self.catalog_max_age_secs <= 86_400,
+            "catalog_max_age_secs is {}; a day (86400) is the most",
+            self.catalog_max_age_secs
+        );
         anyhow::ensure!(
             self.lease() > self.request_timeout(),
             "lease_secs ({} s) must be longer than request_timeout_ms ({} ms), or a postback in flight is sent twice",

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
 use crate::private_files;
-use crate::services::sealing;
+use crate::services::{sealing, source_keys};
 use crate::web;
 use crate::web::serving::{self, Limits, Patience};
 
@@ -41,6 +41,7 @@ impl Server {
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let (app, writers) = App::start(settings, clock, public_url).await?;
         sealing::seal_stored(&app).await.context("secrets that are stored in the clear can't be sealed")?;
+        source_keys::hash_stored(&app).await.context("addresses of sources can't be hashed")?;
         let pipeline = Pipeline::start(&app).await?;
 
         let stopping = CancellationToken::new();

@@ -112,6 +112,15 @@ impl TestApp {
         }
     }
 
+    /// Another node on the same PostgreSQL, with the same keys and the same clock; with the API as the admin there.
+    pub async fn start_beside(&self, change: impl FnOnce(&mut Settings)) -> (postrider::Server, Client) {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        let server = launch(&settings, &self.clock).await;
+        let admin = Client::new(&server.url(), Some(ADMIN_KEY));
+        (server, admin)
+    }
+
     /// Stops the server and starts it again on the same data, at the same time of its clock.
     pub async fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
         let server = self.server.take().expect("it runs");

@@ -93,7 +93,7 @@ impl Database {
     pub fn without_guards(&self, table: &str) -> String {
         match self {
             Database::Sqlite { .. } => format!("DROP TRIGGER {table}_no_delete"),
-            Database::Postgres { .. } => format!("DROP TRIGGER {table}_no_change ON {table}"),
+            Database::Postgres { .. } => format!("DROP TRIGGER {table}_no_delete ON {table}"),
         }
     }
 

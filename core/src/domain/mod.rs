@@ -20,6 +20,7 @@ pub mod earning;
 pub mod event;
 pub mod exception;
 pub mod exchange;
+pub mod grant;
 pub mod guards;
 pub mod inbound_request;
 pub mod landing;

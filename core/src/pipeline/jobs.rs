@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::report::SECOND_TRY;
-use crate::services::{partitions, reports};
+use crate::services::{partitions, reports, source_keys};
 use crate::storage;
 
 use super::work;
@@ -70,13 +70,14 @@ async fn look_after_partitions(_: LookAfterPartitions, app: Data<App>) -> Result
 pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
-    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 9] = [
+    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 10] = [
         ("partitions", Box::pin(partitions::look_after(&app.db, now))),
         ("idempotency_keys", Box::pin(storage::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop))),
         ("caps", Box::pin(storage::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
         ("sessions", Box::pin(storage::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
         ("tokens", Box::pin(storage::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
         ("throttles", Box::pin(storage::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("reports", Box::pin(audit_reports(app))),
         (
             "inbound_firsts",

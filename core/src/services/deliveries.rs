@@ -9,6 +9,7 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
 use crate::domain::masking::{hide_address, mask};
+use crate::domain::permission::Permission;
 use crate::ids::DeliveryId;
 use crate::storage;
 use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
@@ -95,7 +96,8 @@ pub(super) async fn with_attempts(
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
-    let events = if actor.is_staff() {
+    let sees_buyers = actor.may(Permission::ReadBuyers);
+    let events = if sees_buyers {
         HashMap::new()
     } else {
         let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
@@ -104,10 +106,15 @@ pub(super) async fn with_attempts(
     let logged = deliveries.into_iter().map(|mut delivery| {
         let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
         if !actor.is_staff() {
+            for attempt in &mut attempts {
+                attempt.error = hide_address(attempt.error_code.as_deref(), attempt.error.take());
+            }
             delivery.reason = delivery.reason.map(|it| Reason {
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
                 code: it.code,
             });
+        }
+        if !sees_buyers {
             match events.get(&delivery.event_id) {
                 Some(event) => attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &event.personal_data())),
                 // Nobody can say any more what in it was personal.
@@ -128,7 +135,6 @@ fn hide_attempt(attempt: &mut Attempt) {
 }
 
 fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {
-    attempt.error = hide_address(attempt.error_code.as_deref(), attempt.error.take());
     attempt.url = mask(&attempt.url, personal);
     for body in [&mut attempt.request_body, &mut attempt.response_body] {
         *body = body.take().map(|body| mask(&body, personal));

@@ -25,6 +25,9 @@ pub enum Letter {
     ConfirmEmail,
     EmailChanged,
     Approved,
+    PayoutDetailsChanged,
+    ConfirmPayoutDetails,
+    KeyMade,
 }
 
 impl Letter {
@@ -39,6 +42,9 @@ impl Letter {
             Self::ConfirmEmail => include_str!("../../assets/mail/confirm_email.txt"),
             Self::EmailChanged => include_str!("../../assets/mail/email_changed.txt"),
             Self::Approved => include_str!("../../assets/mail/approved.txt"),
+            Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
+            Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
+            Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
         }
     }
 
@@ -173,6 +179,9 @@ mod tests {
             Letter::ConfirmEmail,
             Letter::EmailChanged,
             Letter::Approved,
+            Letter::PayoutDetailsChanged,
+            Letter::ConfirmPayoutDetails,
+            Letter::KeyMade,
         ] {
             let (subject, text) = letter.written("Ada {{link}}", "https://a.example", "https://a.example/x");
             assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");

@@ -98,7 +98,7 @@ impl From<Error> for Problem {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         let (status, code) = match &error {
             Error::NotFound { .. } | Error::UnknownAdapterVersion { .. } => (StatusCode::NOT_FOUND, "not_found"),
-            Error::Denied(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Error::Denied(denied) => (StatusCode::FORBIDDEN, denied.code()),
             Error::Invalid(issues) => (unprocessable, common_code(issues)),
             Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
             Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
@@ -162,7 +162,7 @@ fn status_of_auth(error: &AuthError) -> StatusCode {
     match error {
         SignInFailed | SecondFactorNeeded => StatusCode::UNAUTHORIZED,
         TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
-        WaitingForApproval | Disabled | RegistrationClosed | NeedsPerson | CrossSite | OwnersOnly => {
+        WaitingForApproval | Disabled | RegistrationClosed | NeedsPerson | CrossSite | PasswordNeeded => {
             StatusCode::FORBIDDEN
         }
         LinkUsed => StatusCode::GONE,

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
+use crate::domain::csv::{self, Cell};
 use crate::domain::ledger::PostingKind;
 use crate::domain::statement::{Line, Standing};
 use crate::ids::{AffiliateId, ConversionId, PostingId};
@@ -287,13 +288,9 @@ fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Respon
 fn csv_row(head: [String; 3], ids: [&str; 2], change: Standing, balance: Standing) -> String {
     let amounts = |it: Standing| [it.pending, it.available, it.withdrawing, it.paid, it.debt];
     let amounts = amounts(change).into_iter().chain(amounts(balance)).map(|it| SignedAmount(it).to_string());
-    let texts = head.iter().map(String::as_str).chain(ids).map(csv_text);
-    texts.chain(amounts).collect::<Vec<_>>().join(",") + "\r\n"
-}
-
-/// Quoted where it must be (RFC 4180); what a spreadsheet would take for a formula begins with an apostrophe.
-fn csv_text(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    let amounts: Vec<_> = amounts.collect();
+    let texts = head.iter().map(String::as_str).chain(ids).map(Cell::Text);
+    let mut row = String::new();
+    csv::push_cells(&mut row, texts.chain(amounts.iter().map(|it| Cell::Number(it))));
+    row
 }
