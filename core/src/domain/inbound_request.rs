@@ -34,6 +34,8 @@ pub struct InboundRequest {
     /// When it is judged again; none when it is settled.
     pub due_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,
+    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    pub repeats: i64,
 }
 
 /// What came, without cookies and authorization.
@@ -51,9 +53,39 @@ pub struct RawRequest {
     pub remote_ip: Option<IpAddr>,
 }
 
+/// What is kept of a request that was refused before anything of it was believed: enough to read what it was, and all of
+/// most networks' requests, so that they can be judged again after the guard is put right.
+pub const REFUSED_BYTES: usize = 4 * 1024;
+
 impl RawRequest {
+    /// No more than [`REFUSED_BYTES`], of the path and query first, then of the headers and the body.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let mut left = REFUSED_BYTES;
+        let mut cut = false;
+        for text in [&mut self.path, &mut self.query] {
+            let end = text.floor_char_boundary(left);
+            cut |= end < text.len();
+            text.truncate(end);
+            left -= end;
+        }
+        self.headers.retain(|(name, value)| {
+            let bytes = name.len() + value.len();
+            let fits = bytes <= left;
+            left -= if fits { bytes } else { 0 };
+            cut |= !fits;
+            fits
+        });
+        cut |= self.body.len() > left;
+        self.body.truncate(left);
+        self.truncated |= cut;
+        self
+    }
+
     fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
         let body = String::from_utf8_lossy(&self.body).into_owned();
+        // Older rows have the key of their source in it.
+        self.path = super::source::mask_addresses(&self.path);
         self.query = hide(&self.query);
         self.body = hide(&body).into_bytes();
         for (_, value) in &mut self.headers {
@@ -132,6 +164,7 @@ impl InboundRequest {
             tries: 0,
             due_at: Some(at),
             settled_at: None,
+            repeats: 0,
         }
     }
 

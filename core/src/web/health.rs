@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::services::readiness;
 use crate::storage;
 
 /// Seconds, from the time of one adapter call to that of a slow destination.
@@ -61,6 +62,10 @@ fn describe() {
     );
     describe_counter!("postrider_adapters_taken_out_total", "Times that an adapter version went out of service");
     describe_gauge!("postrider_adapters_out_of_service", "Adapter versions that are out of service");
+    describe_gauge!(
+        "postrider_clock_skew_seconds",
+        "How far this machine's clock is ahead of the database's, whose time is used"
+    );
     describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
     describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
 }
@@ -70,18 +75,41 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database answers. It also tells how many adapter versions are out of service, which does
-/// not make the server any less ready.
+/// Ready for requests: the database stores something, and no newer release has changed it beyond what this one knows.
+/// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
+/// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    match storage::adapters::count_out_of_service(app.db.reader()).await {
-        Ok(0) => (StatusCode::OK, Json(json!({"status": "ready"}))),
-        Ok(count) => (StatusCode::OK, Json(json!({"status": "ready", "adapters_out_of_service": count}))),
-        Err(error) => {
-            tracing::warn!(%error, "Not ready: the database does not answer");
-            let body = json!({"status": "unavailable", "detail": "the database does not answer"});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
-        }
+    let outdated = match storage::schema::outdated_by(app.db.reader()).await {
+        Ok(outdated) => outdated,
+        Err(error) => return unavailable(&error),
+    };
+    if let Some(demand) = outdated {
+        let detail = storage::schema::refusal(&demand);
+        tracing::error!(detail, "Not ready: this release is too old for the database");
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }
+    if let Err(error) = readiness::stores(&app).await {
+        return unavailable(&error);
+    }
+    let mut body = json!({"status": "ready"});
+    match storage::adapters::count_out_of_service(app.db.reader()).await {
+        Ok(0) => {}
+        Ok(count) => body["adapters_out_of_service"] = count.into(),
+        Err(error) => return unavailable(&error),
+    }
+    if let Some(skew) = app.timekeeping.skew_ms() {
+        body["clock_skew_ms"] = skew.into();
+    }
+    (StatusCode::OK, Json(body))
+}
+
+fn unavailable(error: &impl std::fmt::Display) -> (StatusCode, Json<Value>) {
+    tracing::warn!(%error, "Not ready: the database does not answer or stores nothing");
+    let body = json!({
+        "status": "unavailable",
+        "detail": "the database does not answer or stores nothing; see that it runs and its disk has room",
+    });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
 /// Numbers for Prometheus.

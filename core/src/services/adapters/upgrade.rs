@@ -128,7 +128,7 @@ impl Recent {
             let filter =
                 storage::events::Filter { affiliate_id: wanted.0, action: Some(wanted.1), ..Default::default() };
             let page = PageRequest { before: None, limit: LOOK_THROUGH };
-            let found = storage::events::list(app.db.reader(), filter, page).await?;
+            let found = storage::events::list(app.db.reports(), filter, page).await?;
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);
         }

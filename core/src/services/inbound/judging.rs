@@ -104,6 +104,13 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
     Ok(Judgement { whole: None, items, reply: report.reply, adapter_log })
 }
 
+/// Why a request is refused before it is stored: its source takes none, or its guards do not admit it.
+pub fn refusal(app: &App, source: &Source, raw: &RawRequest) -> Option<Finding> {
+    // What can't be opened now is judged when it can.
+    let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
+    not_admitted(source, &guards, raw).filter(|finding| finding.outcome == Outcome::Refused)
+}
+
 /// What is told without asking the adapter.
 fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Finding> {
     let refused = |code: &str, sentence: String| Some(Finding::new(Outcome::Refused, code, sentence));

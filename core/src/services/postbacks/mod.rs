@@ -23,7 +23,7 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::secrets;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue};
+use super::{Error, FieldIssue, quota};
 
 use rules::check;
 pub(super) use rules::issues;
@@ -80,7 +80,10 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     if test_it {
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
-    storage::postbacks::insert(app.db.writer(), &postback).await?;
+    let tx = app.db.begin().await?;
+    quota::postback(app, &tx, actor, postback.owner).await?;
+    storage::postbacks::insert(&tx, &postback).await?;
+    tx.commit().await?;
     app.catalog.postbacks_changed();
     Ok(shown(app, postback))
 }
@@ -210,6 +213,7 @@ pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verificatio
     if let Some(reason) = app.adapters.waits(&postback).await? {
         return Err(Error::AdapterWaits(reason));
     }
+    quota::test(app, actor)?;
     Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 
@@ -245,7 +249,7 @@ fn shown(app: &App, mut postback: Postback) -> Postback {
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
-    let page = storage::postbacks::list(app.db.reader(), actor.confined_to(), page).await?;
+    let page = storage::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(page.map(|postback| shown(app, postback)))
 }
 

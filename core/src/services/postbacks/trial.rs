@@ -12,6 +12,7 @@ use crate::domain::masking::hide_address;
 use crate::domain::postback::Postback;
 use crate::services::adapters::Line;
 use crate::services::plan::Plan;
+use crate::services::quota;
 use crate::services::secrets::SecretError;
 use crate::services::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
 use crate::services::{Error, samples, wire};
@@ -127,6 +128,7 @@ pub(super) async fn require_accepted(
     adapter: &Arc<Adapter>,
     postback: &mut Postback,
 ) -> Result<(), Error> {
+    quota::test(app, actor)?;
     let verification = verify(app, adapter, postback).await?;
     if !verification.accepted {
         return Err(Error::VerificationFailed(Box::new(verification.shown_to(actor))));
