@@ -23,6 +23,7 @@ use crate::services::passwords::Passwords;
 use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secrets::{self, Vault};
+use crate::services::sending::Destinations;
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
@@ -44,6 +45,8 @@ pub struct Parts {
     pub egress: Egress,
     pub catalog: Catalog,
     pub inboxes: Inboxes,
+    /// Where deliveries go, and what may be in flight to each place.
+    pub destinations: Destinations,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
     /// Wakes whoever sends messages.
@@ -112,6 +115,8 @@ impl App {
         let catalog = Catalog::new(db.clone());
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
+        let wake = inboxes.deliveries.wake().clone();
+        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
@@ -129,6 +134,7 @@ impl App {
             egress,
             catalog,
             inboxes,
+            destinations,
             waiting_reports: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
@@ -150,7 +156,9 @@ impl App {
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(held && reports == 0 && events == 0 && deliveries == 0)
+        let waiting = storage::waiting_deliveries::list_destinations(self.db.reader()).await?;
+        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
     }
 }
 

@@ -14,6 +14,7 @@ mod m2026_11_21_000008_people;
 mod m2026_11_21_000009_reports;
 mod m2026_11_21_000010_inbound;
 mod m2026_11_21_000011_owed_events;
+mod m2026_11_28_000014_breakers;
 
 use sea_orm_migration::prelude::*;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000009_reports::Migration),
             Box::new(m2026_11_21_000010_inbound::Migration),
             Box::new(m2026_11_21_000011_owed_events::Migration),
+            Box::new(m2026_11_28_000014_breakers::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@ mod adapters;
 mod attribution;
 mod audit;
 mod audit_crash;
+mod breakers;
 mod caps;
 mod clicks;
 mod contract;

@@ -23,6 +23,9 @@ const CAPS: Duration = Duration::from_secs(40 * 86_400);
 /// How long what is left of signing in stays to be looked at.
 const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 
+/// How long a breaker that closed stays to be looked at.
+const BREAKERS: Duration = Duration::from_secs(24 * 3_600);
+
 struct Housekeeping;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
@@ -51,6 +54,7 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
     storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
+    storage::breakers::forget_closed_before(app.db.writer(), now.minus(BREAKERS)).await?;
     let repaired = reports::audit(app).await?;
     if repaired > 0 {
         tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");

@@ -25,6 +25,10 @@ pub enum Letter {
     ConfirmEmail,
     EmailChanged,
     Approved,
+    /// The link of these three is the destination.
+    DestinationPaused,
+    DestinationStillPaused,
+    DestinationResumed,
 }
 
 impl Letter {
@@ -39,6 +43,9 @@ impl Letter {
             Self::ConfirmEmail => include_str!("../../assets/mail/confirm_email.txt"),
             Self::EmailChanged => include_str!("../../assets/mail/email_changed.txt"),
             Self::Approved => include_str!("../../assets/mail/approved.txt"),
+            Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
+            Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
+            Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
         }
     }
 
