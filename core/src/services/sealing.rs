@@ -56,7 +56,9 @@ async fn look_at_all(app: &App) -> Result<Found, Error> {
         loop {
             let chunk = match table {
                 Table::Postbacks => storage::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback),
-                Table::Sources => storage::sources::list_configured(app.db.reader(), page).await?.map(|it| Stored::Source(Box::new(it))),
+                Table::Sources => storage::sources::list_configured(app.db.reader(), page)
+                    .await?
+                    .map(|it| Stored::Source(Box::new(it))),
             };
             for row in chunk.items {
                 match seal(app, row).await? {

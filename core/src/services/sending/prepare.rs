@@ -21,6 +21,7 @@ use crate::services::routing::{self, Owed};
 use crate::services::wire;
 use crate::storage;
 use crate::storage::deliveries::Finish;
+use crate::storage::waiting_deliveries::Parked;
 
 use super::standing::{Standing, Standpoint};
 use super::{Prepared, Sent, Sessions, Trouble, number_of};
@@ -36,6 +37,8 @@ pub struct Preparation {
     pub troubled: Vec<Sent>,
     /// Ended or put off by the rules.
     pub finished: Vec<Finish>,
+    /// To wait for the destination that an older state of their conversion waits for.
+    pub parked: Vec<Parked>,
 }
 
 /// Finds the events of deliveries that were claimed from the table.
@@ -72,6 +75,7 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
                 Ok(plan) => to_render.push(ToRender { delivery, lease, event, plan: plan.clone() }),
                 Err(reason) => preparation.finished.push(wait_for_adapter(&delivery, claim, reason.clone(), now)),
             },
+            Standpoint::WaitFor(destination) => preparation.parked.push(wait_with_elder(&delivery, claim, destination)),
             Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
             Standpoint::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
@@ -80,7 +84,7 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
     }
     let faults = app.adapters.faults().clone();
     let rendering = blocking(move || render_all(&faults, to_render, now));
-    let Preparation { ready, troubled, finished } = rendering.await;
+    let Preparation { ready, troubled, finished, .. } = rendering.await;
     preparation.ready = ready;
     preparation.troubled = troubled;
     preparation.finished.extend(finished);
@@ -197,6 +201,11 @@ fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, 
         settled_at: Some(now),
         claim,
     }
+}
+
+fn wait_with_elder(delivery: &Delivery, claim: i64, destination: String) -> Parked {
+    let sentence = "waits for an older state of the same conversion, which waits for its destination";
+    Parked { id: delivery.id, claim, destination, reason: Reason::new("waits_for_older", sentence) }
 }
 
 fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
