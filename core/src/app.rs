@@ -30,6 +30,7 @@ use crate::services::reports::Reports;
 use crate::services::routing::Owed;
 use crate::services::secret_keys;
 use crate::services::secrets::Vault;
+use crate::services::sending::Destinations;
 use crate::services::timekeeping::Timekeeping;
 use crate::services::warnings::Warnings;
 use crate::storage::{self, Database};
@@ -53,6 +54,8 @@ pub struct Parts {
     pub egress: Egress,
     pub catalog: Catalog,
     pub inboxes: Inboxes,
+    /// Where deliveries go, and what may be in flight to each place.
+    pub destinations: Destinations,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
     /// Wakes whoever sends messages.
@@ -133,6 +136,8 @@ impl App {
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
+        let wake = inboxes.deliveries.wake().clone();
+        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
@@ -151,6 +156,7 @@ impl App {
             egress,
             catalog,
             inboxes,
+            destinations,
             waiting_reports: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
@@ -179,7 +185,9 @@ impl App {
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(held && reports == 0 && events == 0 && deliveries == 0)
+        let waiting = storage::waiting_deliveries::list_destinations(self.db.reader()).await?;
+        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
     }
 }
 

@@ -9,6 +9,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain::places::Places;
 use crate::services::secrets::parse_key;
 use crate::storage::database::Shares;
 
@@ -27,6 +28,9 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "DRAIN_TIMEOUT_MS",
     "SEND_CONCURRENCY",
     "ADAPTER_THREADS",
+    "DESTINATION_PLACES",
+    "OWNER_PLACES",
+    "DRAIN_PER_SECOND",
     "DATABASE_CONNECTIONS",
     "REPORT_PLACES",
     "REPORT_PLACES_PER_CALLER",
@@ -125,6 +129,12 @@ pub struct Settings {
     pub send_concurrency: usize,
     /// Threads that adapters compute on, two or more; one of them takes no slow work. Without it as many as there are cores.
     pub adapter_threads: Option<usize>,
+    /// Of these, to one destination at most; without it a quarter. A crash repeats no more than these to a destination.
+    pub destination_places: Option<usize>,
+    /// Of these, for the postbacks of one affiliate, or for those of the program, at most; without it three quarters.
+    pub owner_places: Option<usize>,
+    /// Waiting deliveries that leave per second and process for a destination that answers again, at most.
+    pub drain_per_second: u32,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
     /// Reports and pages of exports that are made at once, each with a connection of its own; 0: as many as processors, two at
@@ -192,6 +202,9 @@ impl Default for Settings {
             drain_timeout_ms: 15_000,
             send_concurrency: 256,
             adapter_threads: None,
+            destination_places: None,
+            owner_places: None,
+            drain_per_second: 500,
             database_connections: 10,
             report_places: 0,
             report_places_per_caller: 2,
@@ -245,6 +258,9 @@ impl Settings {
             ("lease_secs", self.lease_secs),
             ("request_timeout_ms", self.request_timeout_ms),
             ("send_concurrency", self.send_concurrency as u64),
+            ("destination_places", self.destination_places.map_or(1, |it| it as u64)),
+            ("owner_places", self.owner_places.map_or(1, |it| it as u64)),
+            ("drain_per_second", u64::from(self.drain_per_second)),
             ("database_connections", u64::from(self.database_connections)),
             ("max_connections", self.max_connections as u64),
             ("header_timeout_ms", self.header_timeout_ms),
@@ -326,6 +342,17 @@ impl Settings {
 
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// How the places to send are shared.
+    pub fn places(&self) -> Places {
+        let in_all = self.send_concurrency;
+        let share = |configured: Option<usize>, default: usize| configured.unwrap_or(default).clamp(1, in_all.max(1));
+        Places {
+            in_all,
+            per_destination: share(self.destination_places, in_all / 4),
+            per_owner: share(self.owner_places, in_all - in_all / 4),
+        }
     }
 
     pub fn drain_timeout(&self) -> Duration {

@@ -18,6 +18,7 @@ mod m2026_11_21_000010_inbound;
 mod m2026_11_21_000011_owed_events;
 mod m2026_11_28_000012_secret_keys;
 mod m2026_11_28_000013_compatibility;
+mod m2026_11_28_000014_breakers;
 mod m2026_11_28_000015_bounds;
 mod m2026_11_28_000016_people;
 
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000011_owed_events::Migration),
             Box::new(m2026_11_28_000012_secret_keys::Migration),
             Box::new(m2026_11_28_000013_compatibility::Migration),
+            Box::new(m2026_11_28_000014_breakers::Migration),
             Box::new(m2026_11_28_000015_bounds::Migration),
             Box::new(m2026_11_28_000016_people::Migration),
         ]

@@ -51,9 +51,9 @@ async fn an_affiliate_has_so_many_of_each_and_no_more(db: Database) {
     let person = t.person("support").await;
     let key = json!({"name": "mine"});
     for _ in 0..2 {
-        person.client.post("/api/v1/auth/me/api-keys", &key).await.expect(201);
+        person.client.post("/api/v1/auth/keys", &key).await.expect(201);
     }
-    person.client.post("/api/v1/auth/me/api-keys", &key).await.expect_problem(409, "too_many_api_keys");
+    person.client.post("/api/v1/auth/keys", &key).await.expect_problem(409, "too_many_api_keys");
 }
 
 async fn tests_are_so_many_a_minute(db: Database) {

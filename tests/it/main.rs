@@ -9,6 +9,7 @@ mod audit;
 mod audit_crash;
 mod backup;
 mod bounds;
+mod breakers;
 mod caps;
 mod clicks;
 mod clock_skew;

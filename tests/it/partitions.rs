@@ -126,7 +126,7 @@ async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_
     assert_eq!(t.database.count("clicks_default").await, 10_001);
     t.restart_with(|_| {}).await;
 
-    t.advance(80 * DAY);
+    t.advance(100 * DAY);
     t.fold_reports().await;
     eventually("the rows out of retention to be deleted", async || {
         upkeep(t.app()).await.expect("the database answers");

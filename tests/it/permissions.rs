@@ -87,6 +87,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "get_adapter",
             "list_deliveries",
             "get_delivery",
+            "list_destinations",
             "list_sources",
             "get_source",
             "list_inbound_requests",

@@ -143,6 +143,11 @@ impl TestApp {
         Ok(())
     }
 
+    /// Another server on the same database, with the same keys and the same clock. Only PostgreSQL takes two.
+    pub async fn another_node(&self) -> postrider::Server {
+        launch(&self.settings, &self.clock).await
+    }
+
     /// Stops the server as SIGTERM does.
     pub async fn stop(&mut self) {
         self.server.take().expect("it runs").stop().await;

@@ -257,6 +257,30 @@ fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn little_is_kept_of_what_is_refused() {
+        let raw = |query: usize, header: usize, body: usize| RawRequest {
+            method: "POST".into(),
+            path: "/in/key".into(),
+            query: "ä".repeat(query / 2),
+            headers: vec![("x".into(), "h".repeat(header)), ("y".into(), "1".into())],
+            body: vec![b'b'; body],
+            truncated: false,
+            remote_ip: None,
+        };
+        let room = REFUSED_BYTES - "/in/key".len();
+        for (given, kept) in [
+            ((0, 9, 9), (0, 2, 9, false)),
+            ((100, 900, room - 100 - 901 - 2), (100, 2, room - 100 - 901 - 2, false)),
+            ((100, 900, room), (100, 2, room - 100 - 901 - 2, true)),
+            ((0, 9_000, 9), (0, 1, 9, true)),
+            ((9_000, 9, 9), (room - 1, 0, 1, true)),
+        ] {
+            let cut = raw(given.0, given.1, given.2).cut();
+            assert_eq!((cut.query.len(), cut.headers.len(), cut.body.len(), cut.truncated), kept, "{given:?}");
+        }
+    }
+
     const START: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 
     fn request() -> InboundRequest {

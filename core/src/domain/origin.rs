@@ -49,8 +49,8 @@ impl Origin {
     }
 }
 
-/// Whoever has an IPv6 address has its whole /64.
-fn network_of(address: IpAddr) -> String {
+/// The address, or its network: whoever has an IPv6 address has its whole /64.
+pub fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -27,6 +27,8 @@ const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 
 /// How often the months ahead are looked for: one that could not be made because of a backup is tried again soon.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+/// How long a breaker that closed stays to be looked at.
+const BREAKERS: Duration = Duration::from_secs(24 * 3_600);
 
 struct Housekeeping;
 
@@ -70,13 +72,14 @@ async fn look_after_partitions(_: LookAfterPartitions, app: Data<App>) -> Result
 pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
-    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 10] = [
+    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
         ("partitions", Box::pin(partitions::look_after(&app.db, now))),
         ("idempotency_keys", Box::pin(storage::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop))),
         ("caps", Box::pin(storage::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
         ("sessions", Box::pin(storage::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
         ("tokens", Box::pin(storage::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
         ("throttles", Box::pin(storage::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("breakers", Box::pin(storage::breakers::forget_closed_before(db, now.minus(BREAKERS)).map_ok(drop))),
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("reports", Box::pin(audit_reports(app))),
         (

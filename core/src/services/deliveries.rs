@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
@@ -64,13 +65,25 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     let before = delivery.clone();
     delivery.retry(now)?;
     quota::retry(app, actor)?;
-    storage::deliveries::save_retry(&tx, &delivery).await?;
+    send_next(&tx, &mut delivery, now).await?;
     tx.commit().await?;
+    app.destinations.refresh_soon();
     app.inboxes.deliveries.announce();
     let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
     let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
     Ok(Changed::new(before, now))
+}
+
+/// It is due now; if its destination is paused, it is the next probe, now.
+async fn send_next(tx: &impl ConnectionTrait, delivery: &mut Delivery, now: Timestamp) -> Result<(), sea_orm::DbErr> {
+    let Some(mut breaker) = storage::breakers::find_of_postback(tx, delivery.postback_id).await? else {
+        return storage::deliveries::save_retry(tx, delivery).await;
+    };
+    breaker.probe_at = breaker.probe_at.min(now);
+    delivery.reason = Some(breaker.waiting_reason());
+    storage::breakers::probe_now(tx, &breaker.destination, now).await?;
+    storage::waiting_deliveries::park_first(tx, delivery, &breaker.destination, now).await
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.

@@ -28,6 +28,10 @@ pub enum Letter {
     PayoutDetailsChanged,
     ConfirmPayoutDetails,
     KeyMade,
+    /// The link of these three is the destination.
+    DestinationPaused,
+    DestinationStillPaused,
+    DestinationResumed,
 }
 
 impl Letter {
@@ -45,6 +49,9 @@ impl Letter {
             Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
             Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
             Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
+            Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
+            Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
+            Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
         }
     }
 

@@ -7,25 +7,32 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::domain::rate;
 
-/// From so many on, those that are over are forgotten.
-const FORGET_FROM: usize = 10_000;
+/// With fewer, nobody looks for those that are over.
+const FEW: usize = 10_000;
 
 #[derive(Debug, Default)]
-pub struct Rates(Mutex<HashMap<String, Timestamp>>);
+pub struct Rates(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    until: HashMap<String, Timestamp>,
+    /// With so many, those that are over are forgotten: twice as many as stayed the last time, so that a crowd is not
+    /// looked through for each that comes.
+    forget_from: usize,
+}
 
 impl Rates {
     /// Takes one of `per_minute` of `subject`, or says how long to wait for it.
     pub fn take(&self, subject: &str, per_minute: u32, now: Timestamp) -> Result<(), Duration> {
         let mut taken = self.0.lock().expect("nothing panics while it is held");
-        let next = rate::take(taken.get(subject).copied(), per_minute, now)?;
-        if taken.len() >= FORGET_FROM {
-            taken.retain(|_, taken| !rate::is_over(*taken, now));
+        let Some(next) = rate::take(taken.until.get(subject).copied(), per_minute, now)? else { return Ok(()) };
+        if taken.until.len() >= taken.forget_from.max(FEW) {
+            taken.until.retain(|_, until| !rate::is_over(*until, now));
+            taken.forget_from = 2 * taken.until.len();
         }
-        if let Some(next) = next {
-            match taken.get_mut(subject) {
-                Some(taken) => *taken = next,
-                None => drop(taken.insert(subject.to_owned(), next)),
-            }
+        match taken.until.get_mut(subject) {
+            Some(until) => *until = next,
+            None => drop(taken.until.insert(subject.to_owned(), next)),
         }
         Ok(())
     }

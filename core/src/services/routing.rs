@@ -16,6 +16,7 @@ use crate::domain::postback::Postback;
 use crate::storage;
 
 use super::adapters::{Batch, Call, Faults, Group, Speed, Standing, Subject, key_of, settle_faults_soon};
+use super::inbox::Item;
 use super::plan::Plan;
 use super::secrets::Vault;
 use super::{Error, wire};
@@ -41,7 +42,9 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     let finished: HashSet<_> = storage::events::finish(&tx, claimed).await?;
     let mut owed: Vec<_> = owed.into_iter().filter(|owed| finished.contains(&owed.delivery.event_id)).collect();
     let is_owed = |it: &Owed| it.delivery.state == DeliveryState::Pending;
-    for owed in owed.iter_mut().filter(|owed| is_owed(owed) && owed.delivery.due_at <= now) {
+    let inbox = &app.inboxes.deliveries;
+    let at_once = |owed: &Owed| is_owed(owed) && owed.delivery.due_at <= now && inbox.has_room(&owed.key());
+    for owed in owed.iter_mut().filter(|owed| at_once(owed)) {
         owed.delivery.lease_until = lease.map(|lease| lease.until);
     }
     let deliveries = owed.iter().map(|owed| &owed.delivery);

@@ -56,7 +56,9 @@ async fn look_at_all(app: &App) -> Result<Found, Error> {
         loop {
             let chunk = match table {
                 Table::Postbacks => storage::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback),
-                Table::Sources => storage::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source),
+                Table::Sources => storage::sources::list_configured(app.db.reader(), page)
+                    .await?
+                    .map(|it| Stored::Source(Box::new(it))),
             };
             for row in chunk.items {
                 match seal(app, row).await? {
@@ -81,7 +83,7 @@ enum Table {
 
 enum Stored {
     Postback(Postback),
-    Source(Source),
+    Source(Box<Source>),
 }
 
 /// What came of one row.
@@ -94,7 +96,7 @@ enum Outcome {
 async fn seal(app: &App, row: Stored) -> Result<Outcome, Error> {
     match row {
         Stored::Postback(postback) => seal_postback(app, postback).await,
-        Stored::Source(source) => seal_source(app, source).await,
+        Stored::Source(source) => seal_source(app, *source).await,
     }
 }
 

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::domain::breaker::{self, BreakerState};
 use crate::services::readiness;
 use crate::storage;
 
@@ -67,6 +68,8 @@ fn describe() {
         "How far this machine's clock is ahead of the database's, whose time is used"
     );
     describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
+    describe_gauge!("postrider_breakers", "Destinations that are paused, by the state of their breaker");
+    describe_gauge!("postrider_deliveries_waiting", "Deliveries that wait for their destination, by reason");
     describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
 }
 
@@ -134,7 +137,26 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
         Ok(count) => metrics::gauge!("postrider_adapters_out_of_service").set(count as f64),
         Err(error) => tracing::warn!(%error, "The adapters out of service could not be counted"),
     }
+    measure_destinations(&app).await;
     let recorder = recorder();
     recorder.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+}
+
+/// Every state and reason is told each time, so that what is over goes back to zero.
+async fn measure_destinations(app: &App) {
+    let db = app.db.reader();
+    match (storage::breakers::count(db).await, storage::waiting_deliveries::count(db, None).await) {
+        (Ok(breakers), Ok(waiting)) => {
+            for state in [BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str) {
+                let of_state = breakers.iter().filter(|(it, _)| it == state).map(|(_, number)| number);
+                metrics::gauge!("postrider_breakers", "state" => state).set(of_state.sum::<i64>() as f64);
+            }
+            for reason in [breaker::PAUSED, breaker::BUSY] {
+                let of_reason = waiting.iter().filter(|(_, it, _)| it == reason).map(|(_, _, number)| number);
+                metrics::gauge!("postrider_deliveries_waiting", "reason" => reason).set(of_reason.sum::<i64>() as f64);
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "The destinations could not be measured"),
+    }
 }

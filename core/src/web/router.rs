@@ -17,9 +17,9 @@ use crate::app::App;
 use super::access::{self, Operations};
 use super::api::{
     adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
-    deliveries, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers, payout_details,
-    payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings, withdrawal_batches,
-    withdrawals,
+    deliveries, destinations, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers,
+    payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings,
+    withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
@@ -78,6 +78,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(destinations::list_destinations))
         .routes(routes!(sources::create_source, sources::list_sources))
         .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
         .routes(routes!(sources::rotate_source_key))

@@ -14,6 +14,7 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
 use crate::domain::lease::{Lease, Leased};
+use crate::domain::origin::network_of;
 use crate::domain::report::Outcome;
 use crate::domain::source::{Reply, Source, UnknownReply};
 use crate::ids::{InboundRequestId, SourceId};
@@ -118,7 +119,7 @@ impl Unstored {
 /// their number.
 async fn refuse(app: &App, source: &Source, raw: RawRequest, finding: Finding) -> Result<Received, Error> {
     let now = app.clock.now();
-    let peer = raw.remote_ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let peer = raw.remote_ip.map(network_of).unwrap_or_default();
     let subject = format!("refused/{}", source.id);
     let stored = app.rates.take(&format!("{subject}/{peer}"), STORED_PER_PEER, now).is_ok()
         && app.rates.take(&subject, STORED_PER_SOURCE, now).is_ok();

@@ -19,6 +19,7 @@ use crate::services::plan::Plan;
 use crate::services::routing::{self, Owed};
 use crate::storage;
 use crate::storage::deliveries::Finish;
+use crate::storage::waiting_deliveries::Parked;
 
 use super::late::Late;
 use super::render::{Rendered, ToRender, render};
@@ -40,6 +41,8 @@ pub struct Preparation {
     pub troubled: Vec<Sent>,
     /// Ended or put off by the rules.
     pub finished: Vec<Finish>,
+    /// To wait for the destination that an older state of their conversion waits for.
+    pub parked: Vec<Parked>,
 }
 
 impl Preparation {
@@ -103,6 +106,7 @@ pub async fn prepare(app: &App, late: &Late, due: Vec<Leased<Owed>>) -> Result<P
                     preparation.finished.push(put_off(&delivery, claim, Some(reason.clone()), due_at));
                 }
             },
+            Standpoint::WaitFor(destination) => preparation.parked.push(wait_with_elder(&delivery, claim, destination)),
             Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
             Standpoint::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
@@ -200,6 +204,11 @@ pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reaso
         settled_at: Some(now),
         claim,
     }
+}
+
+fn wait_with_elder(delivery: &Delivery, claim: i64, destination: String) -> Parked {
+    let sentence = "waits for an older state of the same conversion, which waits for its destination";
+    Parked { id: delivery.id, claim, destination, reason: Reason::new("waits_for_older", sentence) }
 }
 
 fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
