@@ -54,7 +54,7 @@ impl<T> Line<T> {
     }
 
     fn may_be_served(&self) -> bool {
-        !self.is_empty() && !(self.slow && self.running > 0)
+        !self.is_empty() && (!self.slow || self.running == 0)
     }
 }
 
