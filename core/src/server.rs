@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, WriterTasks};
+use crate::app::{App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
-use crate::services::sealing;
+use crate::private_files;
+use crate::services::{sealing, source_keys};
 use crate::web;
 use crate::web::serving::{self, Limits, Patience};
 
@@ -40,6 +41,7 @@ impl Server {
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let (app, writers) = App::start(settings, clock, public_url).await?;
         sealing::seal_stored(&app).await.context("secrets that are stored in the clear can't be sealed")?;
+        source_keys::hash_stored(&app).await.context("addresses of sources can't be hashed")?;
         let pipeline = Pipeline::start(&app).await?;
 
         let stopping = CancellationToken::new();
@@ -67,8 +69,13 @@ impl Server {
         &self.app
     }
 
+    /// Waits until nothing can be stored any more; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.app.db.broken().await
+    }
+
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
-    /// Takes at most four times the drain timeout, and that only where something is stuck at every turn.
+    /// Takes at most five times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
         let limit = self.app.settings.drain_timeout();
         self.stopping.cancel();
@@ -78,6 +85,7 @@ impl Server {
             web.abort();
         }
         self.pipeline.stop().await;
+        let _ = tokio::time::timeout(limit, self.app.heavy.stop()).await;
         let db = self.app.db.clone();
         drop(self.app);
         let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;
@@ -124,8 +132,8 @@ fn limits(settings: &Settings, files: Option<u64>) -> Limits {
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
-    app::create_private_dir(&settings.data_dir)?;
+pub async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+    private_files::create_dir(&settings.data_dir)?;
     let url = settings.database();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = path.strip_prefix("//").unwrap_or(path);

@@ -62,6 +62,8 @@ pub struct Delivery {
     pub attempts_before_retry: i32,
     pub created_at: Timestamp,
     pub settled_at: Option<Timestamp>,
+    /// The destination that it waits for, which is paused or has no free place (`domain/breaker.rs`).
+    pub waiting_for: Option<String>,
 }
 
 /// A retry that makes no sense.
@@ -102,6 +104,7 @@ impl Delivery {
             attempts_before_retry: 0,
             created_at: now,
             settled_at: None,
+            waiting_for: None,
         }
     }
 
@@ -174,6 +177,7 @@ pub struct Attempt {
     pub response_headers: Vec<(String, String)>,
     /// The first 16 KiB, decompressed.
     pub response_body: Option<String>,
+    /// Something of the request or the answer was longer than what is kept.
     pub truncated: bool,
     pub outcome: AttemptOutcome,
     pub error_code: Option<String>,

@@ -84,6 +84,8 @@ impl RawRequest {
 
     fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
         let body = String::from_utf8_lossy(&self.body).into_owned();
+        // Older rows have the key of their source in it.
+        self.path = super::source::mask_addresses(&self.path);
         self.query = hide(&self.query);
         self.body = hide(&body).into_bytes();
         for (_, value) in &mut self.headers {

@@ -170,7 +170,7 @@ pub async fn list(
     if let Some(transaction_id) = transaction_id {
         filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
     }
-    Ok(storage::conversions::list(app.db.reader(), filter, page).await?)
+    Ok(storage::conversions::list(app.db.lists(), filter, page).await?)
 }
 
 /// A transaction id may be known to the program, and to each source of the affiliate that is asked for.

@@ -138,7 +138,7 @@ pub async fn list(
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let mut found = storage::earnings::list(app.db.reader(), filter, page).await?;
+    let mut found = storage::earnings::list(app.db.lists(), filter, page).await?;
     found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
     Ok(found)
 }

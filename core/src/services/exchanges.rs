@@ -25,7 +25,7 @@ pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Err
 }
 
 pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRate>, Error> {
-    Ok(storage::exchange_rates::list(app.db.reader(), page).await?)
+    Ok(storage::exchange_rates::list(app.db.lists(), page).await?)
 }
 
 /// Turns what is available in one currency into another at the rate of this moment: two postings, each in its currency.
@@ -65,5 +65,5 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::exchanges::list(app.db.reader(), filter, page).await?)
+    Ok(storage::exchanges::list(app.db.lists(), filter, page).await?)
 }

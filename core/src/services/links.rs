@@ -186,7 +186,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::links::list(app.db.reader(), affiliate_id, offer_id, page).await?;
+    let page = storage::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
     let mut coupons = storage::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
     Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
 }

@@ -203,7 +203,7 @@ async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error
 }
 
 pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
-    let page = storage::withdrawal_batches::list(app.db.reader(), page).await?;
+    let page = storage::withdrawal_batches::list(app.db.lists(), page).await?;
     let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
     let progress = storage::withdrawals::progress(app.db.reader(), &ids).await?;
     Ok(page.map(|it| {

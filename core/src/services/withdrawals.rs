@@ -263,7 +263,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::withdrawals::list(app.db.reader(), filter, page).await?;
+    let page = storage::withdrawals::list(app.db.lists(), filter, page).await?;
     Ok(Page { items: show_all(app, page.items).await?, next: page.next })
 }
 

@@ -2,14 +2,14 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
     QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::clock::Timestamp;
 use crate::domain::permission::Role;
 use crate::domain::user::{User, UserStatus};
-use crate::ids::UserId;
+use crate::ids::{AffiliateId, UserId};
 
 use super::entities::recovery_codes;
 use super::entities::users::{Column, Entity, Model};
@@ -87,6 +87,17 @@ pub async fn find_by_email(db: &impl ConnectionTrait, email: &str) -> Result<Opt
     Entity::find().filter(Column::Email.eq(email)).one(db).await?.map(User::try_from).transpose()
 }
 
+/// Everybody of an affiliate.
+pub async fn list_of_affiliate(db: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<Vec<User>, DbErr> {
+    let rows = Entity::find().filter(Column::AffiliateId.eq(affiliate)).order_by_asc(Column::Id).all(db).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+pub async fn list_owners(db: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
+    let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
+    owners.all(db).await?.into_iter().map(User::try_from).collect()
+}
+
 pub async fn list(
     db: &impl ConnectionTrait,
     status: Option<UserStatus>,
@@ -137,4 +148,19 @@ pub async fn use_recovery_code(
         .exec(tx)
         .await?;
     Ok(result.rows_affected == 1)
+}
+
+/// The active people of these owners of postbacks: an affiliate's, or the owners and admins of the program (`None`).
+pub async fn list_of_owners(
+    db: &impl ConnectionTrait,
+    owners: &[Option<AffiliateId>],
+    limit: u64,
+) -> Result<Vec<User>, DbErr> {
+    let mut of = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
+    if owners.contains(&None) {
+        of = of.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
+    }
+    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
+    let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
+    Ok(super::readable("users", rows, User::try_from))
 }

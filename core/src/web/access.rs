@@ -12,7 +12,8 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use crate::app::App;
-use crate::domain::permission::Permission;
+use crate::domain::actor::Actor;
+use crate::domain::permission::{Denied, Permission};
 use crate::services::Error;
 use crate::services::auth::AuthError;
 
@@ -97,6 +98,17 @@ fn needs(operation: &str, security: &Value) -> Needs {
     }
 }
 
+/// Whoever only reads may still sign out.
+fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(), Denied> {
+    if !method.is_safe() && operation != "logout" {
+        actor.may_change()?;
+    }
+    match needs {
+        Needs::Permission(permission) => actor.require(permission),
+        Needs::SomeCaller | Needs::Nothing => Ok(()),
+    }
+}
+
 /// Axum middleware over the API: leaves the [`Actor`](crate::domain::actor::Actor) in the request's extensions, and
 /// has every change recorded.
 pub async fn layer(
@@ -112,11 +124,11 @@ pub async fn layer(
         (_, Needs::Nothing) if !method.is_safe() && auth::origin(headers, &app) == Origin::Another => {
             return Problem::from(Error::from(AuthError::CrossSite)).into_response();
         }
-        (Ok(actor), Needs::Permission(permission)) => match actor.require(permission) {
+        (Ok(actor), Needs::Nothing) => Some(actor),
+        (Ok(actor), needs) => match may(actor, method, &operation.id, needs) {
             Ok(()) => Some(actor),
             Err(denied) => return Problem::from(denied).into_response(),
         },
-        (Ok(actor), _) => Some(actor),
         (Err(_), Needs::Nothing) => None,
         (Err(problem), _) => return problem.into_response(),
     };

@@ -13,4 +13,5 @@ pub mod openapi;
 pub mod pages;
 pub mod router;
 pub mod serving;
+pub mod streaming;
 pub mod tracking;

@@ -17,12 +17,12 @@ use crate::app::App;
 use super::access::{self, Operations};
 use super::api::{
     adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
-    deliveries, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers, payout_details,
-    payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings, withdrawal_batches,
-    withdrawals,
+    deliveries, destinations, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers,
+    payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings,
+    withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
-use super::pages::{self, login_link, password, registration, sign_in};
+use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
 use super::{health, idempotency, inbound, openapi, tracking};
 
 /// The largest body of a request.
@@ -78,6 +78,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(destinations::list_destinations))
         .routes(routes!(sources::create_source, sources::list_sources))
         .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
         .routes(routes!(sources::rotate_source_key))
@@ -125,6 +126,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(auth::account::change_password))
         .routes(routes!(auth::account::change_email))
         .routes(routes!(auth::account::confirm_email))
+        .routes(routes!(auth::confirm_change))
         .routes(routes!(auth::account::list_sessions, auth::account::revoke_other_sessions))
         .routes(routes!(auth::account::revoke_session))
         .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
@@ -134,6 +136,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::revoke_own_api_key))
         .routes(routes!(audit::list_audit))
         .routes(routes!(warnings::list_warnings))
+        .routes(routes!(audit::prune_audit))
 }
 
 /// A component that is too large should be told so by its size, and so must be read.
@@ -182,6 +185,7 @@ fn people() -> Router<App> {
         .route("/forgot-password", get(password::look).post(password::ask))
         .route("/set-password/{token}", get(password::look_at_link).post(password::set))
         .route("/register", get(registration::look).post(registration::register))
+        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
         .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
         .layer(DefaultBodyLimit::max(STRANGERS_BODY_LIMIT))
 }

@@ -1,6 +1,7 @@
 //! Judging one request: guards, adapter, then each report by itself.
 
 use std::cell::LazyCell;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,8 +15,7 @@ use crate::domain::report::{self, Issue, Outcome, SECOND_TRY, Words};
 use crate::domain::source::{Source, WithoutTransactionId};
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Amount;
-use crate::services::adapters::blocking;
-use crate::services::adapters::{Call, User};
+use crate::services::adapters::{Call, Line, Subject, User, settle_faults};
 use crate::services::attribution::{Claims, ConversionError};
 use crate::services::conversions::{self, Change, Command, Recorded, Report};
 use crate::services::secrets::SecretError;
@@ -191,12 +191,19 @@ async fn parse(
     let bound = wire::source_binding(&app.vault, source);
     let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
     let request = wire::inbound_request(&request.raw);
-    let mut session = adapter.session();
-    let ask = move || (session.parse_inbound(&context, &binding, &request), session);
-    let (parsed, session) = blocking(ask).await;
-    *log = wire::log_lines(session.log(), &secrets);
+    let (line, asked) = (Line::of(source.affiliate_id, &adapter), adapter.clone());
+    let ask = move || {
+        let mut session = asked.session();
+        (session.parse_inbound(&context, &binding, &request), session.log().to_vec())
+    };
+    let subject = Subject::Source(Arc::new(source.clone()));
+    let (parsed, lines) = match app.adapters.pool().ask_for(line, subject, ask).await {
+        Ok((parsed, lines)) => (parsed, lines),
+        Err(busy) => (Err(busy), Vec::new()),
+    };
+    *log = wire::log_lines(&lines, &secrets);
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
-    app.adapters.settle_faults().await;
+    settle_faults(app).await;
     let mut report = parsed.map_err(|error| {
         let error = secrets.hiding(error);
         let outcome = match &error {

@@ -214,7 +214,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::inbound_requests::list(app.db.reader(), filter, page).await?;
+    let page = storage::inbound_requests::list(app.db.lists(), filter, page).await?;
     let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
     let sources = storage::sources::find_many(app.db.reader(), ids).await?;
     Ok(page.map(|it| {

@@ -11,6 +11,7 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::{Changed, of_word};
 use crate::domain::delivery::AdapterLine;
 use crate::domain::inbound_request::{Finding, Item, RawRequest};
+use crate::domain::permission::Permission;
 use crate::domain::report::Outcome;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
 use crate::services::inbound;
@@ -22,7 +23,7 @@ use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
 
 use super::deliveries::{HeaderOut, headers};
 
-/// A request as it came. Buyers are masked for affiliates; tokens of guards for everybody.
+/// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]
 pub struct RawRequestOut {
     method: String,
@@ -69,7 +70,7 @@ pub struct InboundRequestOut {
 impl InboundRequestOut {
     fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
         let inbound::Shown { request, secrets } = shown;
-        let it = request.shown(&secrets, !actor.is_staff());
+        let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
             id: it.id,
             source_id: it.source_id,

@@ -12,6 +12,7 @@ pub mod clicks;
 pub mod conversions;
 pub mod customers;
 pub mod deliveries;
+pub mod destinations;
 pub mod earnings;
 pub mod events;
 pub mod exceptions;
