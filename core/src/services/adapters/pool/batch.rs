@@ -42,10 +42,16 @@ struct Open {
     left: usize,
 }
 
-impl<R: Send + 'static> Batch<R> {
-    pub fn new() -> Self {
+impl<R> Default for Batch<R> {
+    fn default() -> Self {
         let (sender, results) = mpsc::unbounded_channel();
         Self { groups: Vec::new(), open: 0, sender: Some(sender), results }
+    }
+}
+
+impl<R: Send + 'static> Batch<R> {
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Adds a group; its results come with the number that this returns. `call` must not block on anything but the adapter.
