@@ -1,5 +1,6 @@
 //! Judging one request: guards, adapter, then each report by itself.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -109,14 +110,27 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
 pub fn refusal(app: &App, source: &Source, raw: &RawRequest) -> Option<Finding> {
     // What can't be opened now is judged when it can.
     let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
-    let is_strangers = !source.enabled || admit(&guards, raw, &parameters(raw)).is_err();
-    if is_strangers { not_admitted(source, &guards, raw) } else { None }
+    // Nothing is read of a large body unless the token may be in it.
+    let parameters = LazyCell::new(|| parameters(raw));
+    match admit(&guards, raw, &|| parameters.as_slice()) {
+        Err(error) if source.enabled && !raw.truncated => {
+            Some(Finding::new(Outcome::Refused, error.code(), error.to_string()))
+        }
+        Err(_) => not_admitted(source, &guards, raw),
+        Ok(()) if !source.enabled => not_admitted(source, &guards, raw),
+        Ok(()) => None,
+    }
 }
 
-fn admit(guards: &Guards, raw: &RawRequest, parameters: &[(String, String)]) -> Result<(), NotAdmitted> {
+fn admit<'a>(
+    guards: &Guards,
+    raw: &RawRequest,
+    parameters: &dyn Fn() -> &'a [(String, String)],
+) -> Result<(), NotAdmitted> {
     let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
     let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let parameter = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
+    let parameter =
+        |name: &str| parameters().iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
     guards.admit(&Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed })
 }
 
@@ -131,7 +145,7 @@ fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Fi
         return refused("body_too_large", sentence.into());
     }
     let parameters = parameters(raw);
-    if let Err(error) = admit(guards, raw, &parameters) {
+    if let Err(error) = admit(guards, raw, &|| &parameters) {
         return refused(error.code(), error.to_string());
     }
     let token = guards.token.as_ref().map(|guard| guard.parameter.as_str());
