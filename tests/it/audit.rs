@@ -16,6 +16,8 @@ on_both_databases!(
     it_holds_no_secret_and_nobodys_data,
     it_only_grows,
     it_is_found_by_actor_object_and_time,
+    exports_are_recorded,
+    its_owner_prunes_it_by_age,
 );
 
 async fn log(t: &TestApp, query: &str) -> Vec<Value> {
@@ -45,7 +47,7 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     assert_eq!(made["role"], "admin");
     assert_eq!(made["address"], "127.0.0.1");
     // A person's key is that person's doing as well.
-    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
     let client = t.admin.with_key(Some(&text(&key, "key")));
     client.patch(&path, &json!({"status": "active"})).await.expect(200);
     let last = &log(&t, &format!("?object={affiliate}")).await[0];
@@ -150,4 +152,62 @@ async fn it_is_found_by_actor_object_and_time(db: Database) {
     assert_eq!(page["items"].as_array().unwrap().len(), 2);
     let next = t.admin.get(&format!("/api/v1/audit?limit=200&cursor={}", text(&page, "next"))).await.expect(200);
     assert_eq!(next["items"].as_array().unwrap().len(), 4);
+}
+
+async fn exports_are_recorded(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    t.conversion(&click).set("customer_email", json!("grace@example.com")).send().await;
+    let person = t.person("finance").await;
+    let exported = person.client.get("/api/v1/exports/conversions?format=jsonl&from=2026-03-01").await;
+    assert!(exported.status == 200 && exported.text.contains("grace@example.com"), "{}", exported.text);
+    person.client.get("/api/v1/exports/nothing").await.expect_problem(404, "not_found");
+    person.client.get("/api/v1/withdrawal-batches/nonsense/export").await.expect_problem(400, "invalid_id");
+    let found = log(&t, &format!("?actor={}", person.id)).await;
+    let told: Vec<_> =
+        found.iter().map(|it| (text(it, "operation"), it["object"].clone(), text(it, "outcome"))).collect();
+    let told = |operation: &str, object: &str, outcome: &str| {
+        let wanted = (operation.to_owned(), json!(object), outcome.to_owned());
+        assert!(told.contains(&wanted), "{wanted:?} is not in {told:?}");
+    };
+    told("export", "conversions", "done");
+    told("export", "nothing", "refused");
+    told("export_withdrawal_batch", "nonsense", "refused");
+    let record = found.iter().find(|it| it["object"] == "conversions").unwrap();
+    assert_eq!(record["fields"], json!({"format": "jsonl", "from": "2026-03-01"}));
+}
+
+async fn its_owner_prunes_it_by_age(db: Database) {
+    let t = TestApp::start(db).await;
+    for _ in 0..3 {
+        t.affiliate().await;
+    }
+    let old = t.database.count("audit").await;
+    t.advance(std::time::Duration::from_secs(40 * 86_400));
+    t.affiliate().await;
+    let prune = "/api/v1/audit/prune";
+    let admin = t.admin.post("/api/v1/api-keys", &json!({"name": "k", "role": "admin"})).await.expect(201);
+    let admin = t.admin.with_key(Some(&text(&admin, "key")));
+    admin.post(prune, &json!({"older_than_days": 30})).await.expect_problem(403, "forbidden");
+    t.admin.post(prune, &json!({"older_than_days": 29})).await.expect_problem(422, "invalid_field");
+    assert_eq!(t.database.count("audit_prunings").await, 0);
+
+    let pruned = t.admin.post(prune, &json!({"older_than_days": 30})).await.expect(200);
+    assert_eq!(pruned, json!({"pruned": old, "older_than": "2026-03-20T12:00:00.000Z", "more": false}));
+    let left = log(&t, "").await;
+    assert!(left.iter().all(|it| text(it, "at").starts_with("2026-04-19")), "{left:?}");
+    let record = left.iter().find(|it| it["operation"] == "prune_audit" && it["outcome"] == "done").unwrap();
+    assert_eq!(record["fields"], json!({"older_than_days": 30}));
+    assert_eq!(record["changes"][0], json!({"field": "pruned", "from": null, "to": old}));
+    // What no pruning covers stays, and a pruning is never taken back.
+    for statement in [
+        "DELETE FROM audit",
+        "DELETE FROM audit_outcomes",
+        "UPDATE audit SET role = 'nobody'",
+        "UPDATE audit_prunings SET older_than = 9000000000000",
+        "DELETE FROM audit_prunings",
+    ] {
+        assert!(!t.database.try_execute(statement).await, "{statement}");
+    }
+    assert_eq!(log(&t, "").await, left);
 }

@@ -13,6 +13,7 @@ on_both_databases!(
     an_export_has_every_row_in_one_order,
     a_spreadsheet_runs_nothing,
     an_affiliate_exports_its_own_with_buyers_masked,
+    a_key_without_the_permission_sees_no_buyers,
     an_export_is_compressed_for_those_who_ask,
     what_can_not_be_exported_is_told,
 );
@@ -56,6 +57,39 @@ async fn a_spreadsheet_runs_nothing(db: Database) {
     assert!(clicks.contains(r#","'=HYPERLINK(""http://x"")","a,b""c","#), "{clicks}");
     let conversions = t.admin.get("/api/v1/exports/conversions").await.text;
     assert!(conversions.contains(",\"'@SUM(A1:A9)\","), "{conversions}");
+    // Nor one that separates by semicolons, to which a quotation mark in the middle of a line is a letter.
+    let name = json!("Grace;=HYPERLINK(1)");
+    t.conversion(&click).set("customer_name", name).send().await;
+    let conversions = t.admin.get("/api/v1/exports/conversions").await.text;
+    assert!(conversions.contains(",\"Grace;'=HYPERLINK(1)\","), "{conversions}");
+}
+
+async fn a_key_without_the_permission_sees_no_buyers(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    t.postback("/p").parameters(&[("mail", "customer_email")]).save().await;
+    let conversion = t.conversion(&click).set("customer_email", json!("grace.hopper@example.com"));
+    conversion.set("customer_name", json!("Grace Hopper")).set("customer_id", json!("C-4711")).send().await;
+    t.deliver_all().await;
+    let reads = json!(["read_reports", "read_program"]);
+    for (scopes, sees) in [(reads, false), (json!(["read_reports", "read_program", "read_buyers"]), true)] {
+        let key = json!({"name": "k", "role": "owner", "scopes": scopes});
+        let key = t.admin.post("/api/v1/api-keys", &key).await.expect(201);
+        let client = t.admin.with_key(Some(&text(&key, "key")));
+        for path in [
+            "exports/conversions?format=csv",
+            "exports/events?format=jsonl",
+            "exports/deliveries",
+            "conversions",
+            "events",
+            "deliveries",
+        ] {
+            let shown = client.get(&format!("/api/v1/{path}")).await;
+            assert_eq!(shown.status, 200, "{path}: {}", shown.text);
+            assert_eq!(shown.text.contains("grace.hopper"), sees, "{path}: {}", shown.text);
+            assert!(sees || !shown.text.contains("Grace Hopper"), "{path}: {}", shown.text);
+        }
+    }
 }
 
 async fn an_affiliate_exports_its_own_with_buyers_masked(db: Database) {

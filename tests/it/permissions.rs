@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 on_both_databases!(
     each_role_may_do_what_the_table_says,
     each_scope_opens_its_operations_only,
-    a_session_may_do_what_its_role_may
+    a_session_may_do_what_its_role_may,
+    a_suspended_affiliate_reads_and_changes_nothing,
+    a_session_that_staff_opened_reads_and_changes_nothing,
 );
 
 /// Written down once more, by hand: a slip in the program's own table shows here.
-const ROLES: [(&str, &[&str]); 17] = [
+const ROLES: [(&str, &[&str]); 20] = [
     ("read_program", &["owner", "admin", "finance", "support", "affiliate"]),
     ("manage_offers", &["owner", "admin"]),
     ("manage_affiliates", &["owner", "admin"]),
@@ -35,11 +37,14 @@ const ROLES: [(&str, &[&str]); 17] = [
     ("read_reports", &["owner", "admin", "finance", "support", "affiliate"]),
     ("read_audit", &["owner", "admin", "finance"]),
     ("manage_settings", &["owner", "admin"]),
+    ("open_sessions", &["owner", "admin"]),
+    ("read_buyers", &["owner", "admin", "finance", "support"]),
+    ("prune_audit", &["owner"]),
 ];
 
 /// What each operation needs; "anybody" gets in with it, "caller" is anybody with a key or a session.
 const OPERATIONS: &[(&str, &[&str])] = &[
-    ("anybody", &["register", "set_password", "reset_password", "login", "confirm_email"]),
+    ("anybody", &["register", "set_password", "reset_password", "login", "confirm_email", "confirm_change"]),
     (
         "caller",
         &[
@@ -101,8 +106,6 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "list_customers",
             "get_customer",
             "change_customer",
-            "create_customer_login_link",
-            "create_affiliate_login_link",
             "approve_user",
             "approve_application",
             "refuse_application",
@@ -184,7 +187,10 @@ const OPERATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("read_reports", &["export", "get_report", "get_revenue_map", "get_series"]),
-    ("manage_settings", &[]),
+    ("manage_settings", &["list_warnings"]),
+    ("open_sessions", &["create_customer_login_link", "create_affiliate_login_link"]),
+    ("read_buyers", &[]),
+    ("prune_audit", &["prune_audit"]),
 ];
 
 struct Operation {
@@ -227,6 +233,11 @@ fn described(operation: &Value) -> String {
 
 /// Asks for nothing that exists with a body that nothing takes: whoever may is told so, and nothing changes.
 async fn is_forbidden(client: &Client, operation: &Operation) -> bool {
+    refusal(client, operation).await.as_deref() == Some("forbidden")
+}
+
+/// The code of a refusal.
+async fn refusal(client: &Client, operation: &Operation) -> Option<String> {
     let mut path = operation.path.clone();
     while let Some(start) = path.find('{') {
         let end = path.find('}').expect("a parameter is closed");
@@ -235,7 +246,25 @@ async fn is_forbidden(client: &Client, operation: &Operation) -> bool {
     let answer = client.send(client.request(operation.method.clone(), &path).json(&json!({"nonsense": 1}))).await;
     assert_ne!(answer.status, 401, "{}: {}", operation.id, answer.text);
     assert!(answer.status < 500, "{}: {}", operation.id, answer.text);
-    answer.status == 403 && answer.json()["code"] == "forbidden"
+    (answer.status == 403).then(|| text(&answer.json(), "code"))
+}
+
+/// Reading is answered as ever; whatever else is asked for is refused with this code, but for signing out.
+async fn reads_only(client: &Client, operations: &[Operation], code: &str) {
+    for operation in operations.iter().filter(|it| it.needs != "anybody" && it.id != "logout") {
+        let refused = refusal(client, operation).await;
+        if operation.method == Method::GET {
+            assert_ne!(refused.as_deref(), Some(code), "{}", operation.id);
+        } else {
+            assert_eq!(refused.as_deref(), Some(code), "{}", operation.id);
+        }
+    }
+    for path in ["affiliates", "links", "clicks", "conversions", "balances", "payout-details", "withdrawals", "sources"]
+    {
+        client.get(&format!("/api/v1/{path}")).await.expect(200);
+    }
+    let me = client.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!(me["read_only"], true, "{me}");
 }
 
 fn roles_with(needs: &str) -> &'static [&'static str] {
@@ -295,4 +324,53 @@ async fn a_session_may_do_what_its_role_may(db: Database) {
             assert_eq!(is_forbidden(&person.client, operation).await, !may, "{role} {}", operation.id);
         }
     }
+}
+
+async fn a_suspended_affiliate_reads_and_changes_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let operations = operations(&t).await;
+    let affiliate = t.affiliate().await;
+    let person = t.person_of(&affiliate.id).await;
+    person.client.get("/api/v1/links").await.expect(200);
+    let path = format!("/api/v1/affiliates/{}", affiliate.id);
+    t.admin.patch(&path, &json!({"status": "suspended"})).await.expect(200);
+    let later = t.signed_in(&person.email, postrider_tests::people::PASSWORD).await;
+    for client in [&affiliate.client, &person.client, &later] {
+        reads_only(client, &operations, "affiliate_suspended").await;
+    }
+    let me = later.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!(me["read_only_because"], "suspended");
+    let page = later.get("/").await;
+    assert!(page.text.contains("This affiliate is suspended"), "{}", page.text);
+    t.admin.patch(&path, &json!({"status": "active"})).await.expect(200);
+    assert_eq!(refusal(&affiliate.client, find(&operations, "create_link")).await, None);
+    assert_eq!(affiliate.client.get("/api/v1/auth/me").await.expect(200)["read_only"], false);
+}
+
+async fn a_session_that_staff_opened_reads_and_changes_nothing(db: Database) {
+    let t = TestApp::start(db).await;
+    let operations = operations(&t).await;
+    let (affiliate, admin) = (t.affiliate().await, t.person("admin").await);
+    let path = format!("/api/v1/affiliates/{}/login-link", affiliate.id);
+    let link = admin.client.post(&path, &json!({})).await.expect(201);
+    assert_eq!(link["access"], "read_only");
+    let path = url::Url::parse(&text(&link, "login_url")).expect("an absolute URL").path().to_owned();
+    let browser = t.anonymous();
+    let request = browser.request(Method::POST, &path).header("sec-fetch-site", "same-origin");
+    let looking = browser.with_session_of(&browser.send(request).await);
+    reads_only(&looking, &operations, "read_only_session").await;
+    let me = looking.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!((&me["read_only_because"], &me["affiliate_id"]), (&json!("opened_by_staff"), &json!(affiliate.id)));
+    let page = looking.get("/").await;
+    assert!(page.text.contains("This session reads only"), "{}", page.text);
+    let source = looking.list("/api/v1/sources").await.remove(0);
+    assert_eq!(source["url_masked"], true, "whoever knows an address can report");
+    let log = t.admin.list("/api/v1/audit?operation=sign_in_by_link").await;
+    assert_eq!(log[0]["fields"], json!({"opened_by": admin.id, "read_only": true}));
+    looking.post("/api/v1/auth/logout", &json!({})).await.expect(204);
+    looking.get("/api/v1/links").await.expect_problem(401, "unauthorized");
+}
+
+fn find<'a>(operations: &'a [Operation], id: &str) -> &'a Operation {
+    operations.iter().find(|it| it.id == id).expect("an operation")
 }

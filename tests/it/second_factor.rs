@@ -126,7 +126,11 @@ async fn recovery_codes_are_renewed_with_both_factors(db: Database) {
     let log = t.admin.list("/api/v1/audit?operation=renew_recovery_codes").await;
     assert!(!json!(log).to_string().contains(codes[1]));
     assert_eq!(log[0]["outcome"], "done");
-    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let key = person
+        .client
+        .post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD, "code": codes[2]}))
+        .await
+        .expect(201);
     let key = t.admin.with_key(Some(&text(&key, "key")));
     let body = json!({"password": PASSWORD, "code": codes[1]});
     key.post(&path, &body).await.expect_problem(403, "needs_person");

@@ -76,7 +76,7 @@ async fn the_last_owner_stays(db: Database) {
 async fn a_disabled_user_is_out_at_once(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("admin").await;
-    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
     let key = t.admin.with_key(Some(&text(&key, "key")));
     key.get("/api/v1/offers").await.expect(200);
 
@@ -95,7 +95,7 @@ async fn a_disabled_user_is_out_at_once(db: Database) {
 async fn a_key_never_exceeds_its_person(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("admin").await;
-    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine"})).await.expect(201);
+    let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
     let client = t.admin.with_key(Some(&text(&key, "key")));
     client.get("/api/v1/users").await.expect(200);
     let path = format!("/api/v1/users/{}", person.id);
@@ -133,7 +133,8 @@ async fn nobody_makes_a_key_that_does_more_than_they_may(db: Database) {
     let t = TestApp::start(db).await;
     let admin = t.person("admin").await;
     for (role, status) in [("owner", 403), ("finance", 403), ("support", 201), ("admin", 201)] {
-        let answer = admin.client.post("/api/v1/api-keys", &json!({"name": "k", "role": role})).await;
+        let body = json!({"name": "k", "role": role, "password": PASSWORD});
+        let answer = admin.client.post("/api/v1/api-keys", &body).await;
         assert_eq!(answer.status, status, "{role}: {}", answer.text);
     }
     let scoped = json!({"name": "k", "role": "admin", "scopes": ["manage_keys"]});

@@ -43,6 +43,10 @@ impl Client {
         Client { key: None, cookie: Some(answer.cookie()), ..self.clone() }
     }
 
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// For requests that a browser would make differently.
     pub fn cookie(&self) -> &str {
         self.cookie.as_deref().expect("a client with a session")

@@ -4,6 +4,16 @@ use crate::ids::{AffiliateId, KeyId, SessionId, UserId};
 
 use super::permission::{Denied, Permission, Permissions, Role};
 
+/// Why somebody reads and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Restriction {
+    /// A member of staff opened the session to look on.
+    OpenedByStaff,
+    /// Its affiliate is suspended.
+    Suspended,
+}
+
 /// How the caller proved who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -13,8 +23,8 @@ pub enum Proof {
     Key { id: KeyId, user: Option<UserId> },
     /// Somebody at the command line of the server itself.
     CommandLine,
-    /// A one-time link that came by mail.
-    Link { user: UserId },
+    /// A one-time link that came by mail. Without `user` it is a customer's.
+    Link { user: Option<UserId> },
     /// Without `user` it is a customer's, who came by a login link.
     Session { id: SessionId, user: Option<UserId> },
 }
@@ -28,17 +38,27 @@ pub struct Actor {
     affiliate_id: Option<AffiliateId>,
     /// What the role grants, less what a key's scopes leave out.
     permissions: Permissions,
+    restriction: Option<Restriction>,
+    /// Of a key of the program: its login links sign customers in for good.
+    vouches: bool,
 }
 
 impl Actor {
     /// `None` for an affiliate's role without an affiliate, who could see everything or nothing.
     pub fn new(proof: Proof, role: Role, affiliate_id: Option<AffiliateId>) -> Option<Self> {
         let consistent = role.is_staff() == affiliate_id.is_none();
-        consistent.then(|| Self { proof, role, affiliate_id, permissions: role.permissions() })
+        consistent.then(|| Self {
+            proof,
+            role,
+            affiliate_id,
+            permissions: role.permissions(),
+            restriction: None,
+            vouches: false,
+        })
     }
 
     pub fn bootstrap() -> Self {
-        Self::new(Proof::Bootstrap, Role::Owner, None).expect("an owner has no affiliate")
+        Self::new(Proof::Bootstrap, Role::Owner, None).expect("an owner has no affiliate").vouching(true)
     }
 
     /// Who can start programs on the server owns it.
@@ -49,6 +69,36 @@ impl Actor {
     /// The same with nothing beyond `scopes`.
     pub fn limited_to(self, scopes: Permissions) -> Self {
         Self { permissions: self.permissions.and(scopes), ..self }
+    }
+
+    /// The same, which reads and changes nothing.
+    pub fn restricted(self, restriction: Option<Restriction>) -> Self {
+        match restriction {
+            Some(_) => Self { permissions: self.permissions.reading(), restriction, ..self },
+            None => self,
+        }
+    }
+
+    pub fn restriction(self) -> Option<Restriction> {
+        self.restriction
+    }
+
+    pub fn vouching(self, vouches: bool) -> Self {
+        Self { vouches, ..self }
+    }
+
+    /// Whether its login links open full sessions, see [`super::grant::session_access`].
+    pub fn vouches(self) -> bool {
+        self.vouches
+    }
+
+    /// Asked before anything that is not reading.
+    pub fn may_change(self) -> Result<(), Denied> {
+        match self.restriction {
+            None => Ok(()),
+            Some(Restriction::OpenedByStaff) => Err(Denied::ReadOnlySession),
+            Some(Restriction::Suspended) => Err(Denied::Suspended),
+        }
     }
 
     pub fn require(self, permission: Permission) -> Result<(), Denied> {
@@ -87,8 +137,7 @@ impl Actor {
     pub fn user(self) -> Option<UserId> {
         match self.proof {
             Proof::Bootstrap | Proof::CommandLine => None,
-            Proof::Link { user } => Some(user),
-            Proof::Key { user, .. } | Proof::Session { user, .. } => user,
+            Proof::Link { user } | Proof::Key { user, .. } | Proof::Session { user, .. } => user,
         }
     }
 
@@ -97,7 +146,8 @@ impl Actor {
         match self.proof {
             Proof::Bootstrap => "bootstrap".into(),
             Proof::CommandLine => "command line".into(),
-            Proof::Link { user } => user.to_string(),
+            Proof::Link { user: Some(user) } => user.to_string(),
+            Proof::Link { user: None } => "link".into(),
             Proof::Key { id, .. } => id.to_string(),
             Proof::Session { user: Some(user), .. } => user.to_string(),
             Proof::Session { id, user: None } => id.to_string(),

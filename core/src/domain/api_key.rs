@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, KeyId, UserId};
 
 use super::actor::{Actor, Proof};
+use super::grant::Power;
 use super::permission::{Permission, Role};
 use super::user::User;
 
@@ -32,9 +33,20 @@ pub struct ApiKey {
     /// To the minute.
     pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
+    /// Whether its login links sign customers in for good, see [`super::grant::key_vouches`].
+    pub vouches: bool,
 }
 
 impl ApiKey {
+    /// What it allows at most.
+    pub fn power(&self) -> Power {
+        let of_role = Power::of_role(self.role);
+        match &self.scopes {
+            Some(scopes) => Power { permissions: of_role.permissions.and(scopes.iter().copied().collect()), ..of_role },
+            None => of_role,
+        }
+    }
+
     /// `None` for a key whose person may not sign in, and for a row that contradicts itself: it opens nothing.
     pub fn actor(&self, user: Option<&User>) -> Option<Actor> {
         let (role, affiliate_id) = match (self.user_id, user) {
@@ -43,6 +55,7 @@ impl ApiKey {
             (Some(_), _) => return None,
         };
         let actor = Actor::new(Proof::Key { id: self.id, user: self.user_id }, role, affiliate_id)?;
+        let actor = actor.vouching(self.vouches);
         Some(match &self.scopes {
             Some(scopes) => actor.limited_to(scopes.iter().copied().collect()),
             None => actor,

@@ -1,26 +1,61 @@
 //! CSV (RFC 4180): written so that a spreadsheet opens it without carrying anything out, read with its line numbers.
 
-/// Adds one line.
+/// A value in a line.
+#[derive(Clone, Copy, Debug)]
+pub enum Cell<'a> {
+    /// Anybody's words.
+    Text(&'a str),
+    /// Of our own making, perhaps with a sign, which spreadsheets are to add up.
+    Number(&'a str),
+}
+
+/// Adds one line of text.
 pub fn push_row<'a>(text: &mut String, cells: impl IntoIterator<Item = &'a str>) {
+    push_cells(text, cells.into_iter().map(Cell::Text));
+}
+
+/// Adds one line.
+pub fn push_cells<'a>(text: &mut String, cells: impl IntoIterator<Item = Cell<'a>>) {
     for (index, cell) in cells.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        push_cell(text, cell);
+        match cell {
+            Cell::Text(cell) => push_text(text, cell),
+            Cell::Number(cell) => text.push_str(cell),
+        }
     }
     text.push_str("\r\n");
 }
 
-/// A cell that begins like a formula gets an apostrophe, which makes it text (OWASP, CSV injection).
-fn push_cell(text: &mut String, cell: &str) {
-    let is_formula = cell.trim_start().starts_with(['=', '+', '-', '@']) || cell.starts_with(['\t', '\r', '\n']);
-    let apostrophe = if is_formula { "'" } else { "" };
-    if cell.contains([',', '"', '\r', '\n', ';', '\t']) {
-        text.push_str(&format!("\"{apostrophe}{}\"", cell.replace('"', "\"\"")));
-    } else {
-        text.push_str(apostrophe);
+/// What would begin like a formula gets an apostrophe, which makes it text (OWASP, CSV injection). Many spreadsheets
+/// separate by semicolons or tabs, and then no quotation mark in the middle of a line holds a cell together: so what
+/// follows a semicolon, a tab or a line break is looked at like a cell.
+fn push_text(text: &mut String, cell: &str) {
+    let quoted = is_formula(cell) || cell.contains([',', '"', '\r', '\n', ';', '\t']);
+    if !quoted {
         text.push_str(cell);
+        return;
     }
+    text.push('"');
+    if is_formula(cell) || cell.starts_with(['\t', '\r', '\n']) {
+        text.push('\'');
+    }
+    for (index, character) in cell.char_indices() {
+        text.push(character);
+        match character {
+            '"' => text.push('"'),
+            ';' | '\t' | '\r' | '\n' if is_formula(&cell[index + 1..]) => text.push('\''),
+            _ => {}
+        }
+    }
+    text.push('"');
+}
+
+fn is_formula(cell: &str) -> bool {
+    // A quotation mark would be taken for the beginning of a quoted cell.
+    cell.trim_start_matches([' ', '"'])
+        .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
 /// A record and the line on which it begins, counted from 1.
@@ -99,11 +134,68 @@ mod tests {
 
     use super::*;
 
+    fn written(cell: &str) -> String {
+        let mut text = String::new();
+        push_row(&mut text, [cell]);
+        text.trim_end_matches("\r\n").to_owned()
+    }
+
     #[test]
     fn a_formula_becomes_text() {
+        for (cell, wanted) in [
+            ("=cmd|' /C calc'!A0", "\"'=cmd|' /C calc'!A0\""),
+            ("+1", "\"'+1\""),
+            ("-1", "\"'-1\""),
+            ("@sum", "\"'@sum\""),
+            (" =1", "\"' =1\""),
+            ("\"=1", "\"'\"\"=1\""),
+            ("\u{ff1d}1", "\"'\u{ff1d}1\""),
+            ("\t=1", "\"'\t'=1\""),
+            ("a=b", "a=b"),
+            ("12.50", "12.50"),
+            ("", ""),
+            ("x,\"y\"", "\"x,\"\"y\"\"\""),
+            ("a;b", "\"a;b\""),
+            // In a spreadsheet that separates by semicolons the second part is a cell of its own.
+            ("a;=1+1", "\"a;'=1+1\""),
+            ("a; @sum", "\"a;' @sum\""),
+            ("a\n-1", "\"a\n'-1\""),
+            ("a,=1", "\"a,=1\""),
+        ] {
+            assert_eq!(written(cell), wanted, "{cell:?}");
+        }
         let mut text = String::new();
-        push_row(&mut text, ["=cmd|' /C calc'!A0", "+1", "-1", "@sum", " =1", "a=b", "x,\"y\"", "\t=1", ""]);
-        assert_eq!(text, "'=cmd|' /C calc'!A0,'+1,'-1,'@sum,' =1,a=b,\"x,\"\"y\"\"\",\"'\t=1\",\r\n");
+        push_cells(&mut text, [Cell::Text("-1"), Cell::Number("-1.50")]);
+        assert_eq!(text, "\"'-1\",-1.50\r\n");
+    }
+
+    /// What a program makes of a line that does not ask which separator it has.
+    fn naive_cells(line: &str, separator: char) -> Vec<String> {
+        let mut cells = vec![String::new()];
+        let mut quoted = false;
+        for character in line.chars() {
+            let last = cells.last_mut().expect("there is a first");
+            match character {
+                '"' if last.is_empty() && !quoted => quoted = true,
+                '"' if quoted => quoted = false,
+                it if (it == separator || it == '\n' || it == '\r') && !quoted => cells.push(String::new()),
+                it => last.push(it),
+            }
+        }
+        cells
+    }
+
+    proptest! {
+        #[test]
+        fn no_separator_makes_a_formula_of_a_cell(cells in prop::collection::vec("[a-b =+@;,\"\n\t-]{0,8}", 1..4)) {
+            let mut text = String::new();
+            push_row(&mut text, std::iter::once("id").chain(cells.iter().map(String::as_str)));
+            for separator in [',', ';', '\t'] {
+                for cell in naive_cells(&text, separator) {
+                    prop_assert!(!cell.trim_start_matches(' ').starts_with(['=', '+', '-', '@']), "{:?} in {:?}", cell, text);
+                }
+            }
+        }
     }
 
     #[test]

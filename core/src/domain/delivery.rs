@@ -185,3 +185,15 @@ pub struct Attempt {
     /// What its adapter logged while it rendered the request and read the answer.
     pub adapter_log: Vec<AdapterLine>,
 }
+
+impl Attempt {
+    /// Roughly what it takes in memory and in an answer.
+    pub fn bytes(&self) -> usize {
+        let headers = self.request_headers.iter().chain(&self.response_headers);
+        let texts = [&self.request_body, &self.response_body, &self.error].into_iter().flatten();
+        self.url.len()
+            + headers.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + texts.map(String::len).sum::<usize>()
+            + self.adapter_log.iter().map(|line| line.message.len()).sum::<usize>()
+    }
+}

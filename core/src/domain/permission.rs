@@ -48,6 +48,9 @@ pub enum Permission {
     ReadReports,
     ReadAudit,
     ManageSettings,
+    OpenSessions,
+    ReadBuyers,
+    PruneAudit,
 }
 
 text_enum!(Permission {
@@ -68,16 +71,19 @@ text_enum!(Permission {
     ReadReports => "read_reports",
     ReadAudit => "read_audit",
     ManageSettings => "manage_settings",
+    OpenSessions => "open_sessions",
+    ReadBuyers => "read_buyers",
+    PruneAudit => "prune_audit",
 });
 
 use Permission::*;
 use Role::*;
 
 /// THE table. Whoever is not named may not.
-pub const TABLE: [(Permission, &[Role]); 17] = [
+pub const TABLE: [(Permission, &[Role]); 20] = [
     (ReadProgram, &[Owner, Admin, Finance, Support, Affiliate]),
     (ManageOffers, &[Owner, Admin]),
-    // Customers, coupons and login links too.
+    // Customers and coupons too.
     (ManageAffiliates, &[Owner, Admin]),
     (ManageLinks, &[Owner, Admin, Affiliate]),
     // Reporting, approving and rejecting.
@@ -88,7 +94,7 @@ pub const TABLE: [(Permission, &[Role]); 17] = [
     (ManageAdapters, &[Owner, Admin]),
     // The program's keys and everybody's; one's own need no permission.
     (ManageKeys, &[Owner, Admin]),
-    // Owners are made and changed by owners only, see `Role::may_manage`.
+    // Of people who may do no more than the caller, see [`super::grant`].
     (ManageUsers, &[Owner, Admin]),
     (ReadMoney, &[Owner, Admin, Finance, Support, Affiliate]),
     // Adjustments, tiers, rates. Who adjusts and who pays are two people where an admin adjusts.
@@ -98,6 +104,11 @@ pub const TABLE: [(Permission, &[Role]); 17] = [
     (ReadReports, &[Owner, Admin, Finance, Support, Affiliate]),
     (ReadAudit, &[Owner, Admin, Finance]),
     (ManageSettings, &[Owner, Admin]),
+    // Login links: a key of the program signs a customer in, a person gets a session that only reads.
+    (OpenSessions, &[Owner, Admin]),
+    // Names and e-mail addresses of buyers; without it they are masked.
+    (ReadBuyers, &[Owner, Admin, Finance, Support]),
+    (PruneAudit, &[Owner]),
 ];
 
 impl Role {
@@ -112,11 +123,6 @@ impl Role {
     /// Somebody of the program, in contrast to an affiliate.
     pub fn is_staff(self) -> bool {
         self != Affiliate
-    }
-
-    /// Whether a holder of `ManageUsers` may make, change or disable somebody of that role.
-    pub fn may_manage(self, other: Role) -> bool {
-        self == Owner || other != Owner
     }
 }
 
@@ -141,6 +147,9 @@ impl Permission {
             ReadReports => "see reports",
             ReadAudit => "see the audit log",
             ManageSettings => "change settings",
+            OpenSessions => "open sessions of affiliates",
+            ReadBuyers => "see who bought",
+            PruneAudit => "prune the audit log",
         }
     }
 
@@ -162,6 +171,16 @@ impl Permissions {
 
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Those that change nothing.
+    pub fn reading(self) -> Self {
+        self.and([ReadProgram, ReadMoney, ReadReports, ReadAudit, ReadBuyers].into_iter().collect())
+    }
+
+    /// Those of `self` that `other` lacks.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub fn includes(self, other: Self) -> bool {
@@ -186,6 +205,26 @@ pub enum Denied {
     Role { role: Role, permission: Permission },
     #[error("this key may not {}; use one with the scope {permission}", .permission.verb())]
     Scope { permission: Permission },
+    #[error("you may not give or change what goes beyond your own permissions: {}; ask somebody who has them", list(.beyond))]
+    Beyond { beyond: Permissions },
+    #[error("this session was opened by a member of staff and reads only; the affiliate must sign in to do this")]
+    ReadOnlySession,
+    #[error("this affiliate is suspended: it may read and change nothing; ask the operator")]
+    Suspended,
+}
+
+impl Denied {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Role { .. } | Self::Scope { .. } | Self::Beyond { .. } => "forbidden",
+            Self::ReadOnlySession => "read_only_session",
+            Self::Suspended => "affiliate_suspended",
+        }
+    }
+}
+
+fn list(permissions: &Permissions) -> String {
+    permissions.iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -209,15 +248,7 @@ mod tests {
     #[test]
     fn support_reads_and_changes_nothing() {
         let words: Vec<_> = Support.permissions().iter().map(Permission::as_str).collect();
-        assert_eq!(words, ["read_program", "read_money", "read_reports"]);
-    }
-
-    #[test]
-    fn only_an_owner_manages_owners() {
-        for role in ROLES {
-            assert_eq!(role.may_manage(Owner), role == Owner);
-            assert!(role.may_manage(Support));
-        }
+        assert_eq!(words, ["read_program", "read_money", "read_reports", "read_buyers"]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Session {
     pub last_seen_at: Timestamp,
     pub expires_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    /// The member of staff who opened it to look on: it reads only.
+    pub opened_by: Option<String>,
 }
 
 impl Session {
@@ -51,6 +53,7 @@ mod tests {
             last_seen_at: start,
             expires_at: start.plus(ABSOLUTE),
             revoked_at: None,
+            opened_by: None,
         };
         assert!(session.is_live(start));
         assert!(!session.is_live(start.plus(IDLE)));

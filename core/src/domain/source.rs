@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, SourceId};
 use crate::money::Currency;
 
+use super::api_key;
 use super::conversion::Status;
 use super::guards::Guards;
 use super::zone::Zone;
@@ -20,14 +21,15 @@ const FIRST_TEMPLATE: &str = "affrank_inbound";
 pub const AFFRANK_SESSION: &str = "affrank_sid";
 
 const KEY_CHARS: usize = 32;
+const ADDRESS: &str = "/in/";
+const MASK: &str = "****";
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// An inbound endpoint, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub id: SourceId,
-    /// What makes its address unguessable.
-    pub key: String,
+    pub key: SourceKey,
     pub name: String,
     pub adapter: String,
     pub adapter_version: String,
@@ -45,9 +47,53 @@ pub struct Source {
     pub archived_at: Option<Timestamp>,
 }
 
+/// What makes a source's address unguessable, as it is stored: whoever has the key may report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceKey {
+    /// By which a request finds its source.
+    pub hash: String,
+    /// The last characters, to tell addresses apart.
+    pub hint: String,
+    /// Of an affiliate's source, for that affiliate to read again. The operator's is shown once.
+    pub sealed: Option<String>,
+}
+
+impl SourceKey {
+    pub fn new(key: &str, sealed: Option<String>) -> Self {
+        Self { hash: api_key::hash(key), hint: hint_of(key), sealed }
+    }
+
+    /// In place of the key, for everybody who is not shown it.
+    pub fn masked(&self) -> String {
+        format!("{MASK}{}", self.hint)
+    }
+}
+
+fn hint_of(key: &str) -> String {
+    key.chars().skip(key.chars().count().saturating_sub(4)).collect()
+}
+
+/// A text in which each address of a source ends as [`SourceKey::masked`] has it.
+pub fn mask_addresses(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(ADDRESS) {
+        out.push_str(before);
+        out.push_str(ADDRESS);
+        let end = after.find(|it: char| !it.is_ascii_alphanumeric()).unwrap_or(after.len());
+        let (key, tail) = after.split_at(end);
+        // A shorter one is no key of ours, and no secret.
+        let shown = if key.len() >= KEY_CHARS { format!("{MASK}{}", hint_of(key)) } else { key.to_owned() };
+        out.push_str(&shown);
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
 impl Source {
     /// The source that an affiliate has from the start. It adds nothing to landing URLs until told to.
-    pub fn first(affiliate_id: AffiliateId, key: String, at: Timestamp) -> Self {
+    pub fn first(affiliate_id: AffiliateId, key: SourceKey, at: Timestamp) -> Self {
         Self {
             id: SourceId::first_of(affiliate_id),
             key,
@@ -341,6 +387,24 @@ mod tests {
 
     fn settings(json: serde_json::Value) -> SourceSettings {
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn addresses_are_masked_wherever_they_stand() {
+        let key = new_key([7; KEY_CHARS]);
+        let masked = SourceKey::new(&key, None).masked();
+        assert_eq!(masked, "****7777");
+        for (text, wanted) in [
+            (format!("/in/{key}"), format!("/in/{masked}")),
+            (
+                format!("https://x.example/in/{key}?a=/in/{key}/"),
+                format!("https://x.example/in/{masked}?a=/in/{masked}/"),
+            ),
+            ("/in/short?x=/in/".to_owned(), "/in/short?x=/in/".to_owned()),
+            ("nothing".to_owned(), "nothing".to_owned()),
+        ] {
+            assert_eq!(mask_addresses(&text), wanted);
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use crate::app::App;
-use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use crate::domain::changes::Changed;
@@ -13,14 +12,14 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::Error;
 use super::error::is_taken;
-use super::{recruiting, sources};
+use super::{notices, outbox, recruiting, sources};
 
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
 pub async fn create(app: &App, name: &str, email: &str, recruited_by: Option<AffiliateId>) -> Result<Affiliate, Error> {
     let tx = app.db.begin().await?;
-    let affiliate = sign_up(&tx, name, email, recruited_by, app.clock.now()).await?;
+    let affiliate = sign_up(app, &tx, name, email, recruited_by).await?;
     tx.commit().await?;
     Ok(affiliate)
 }
@@ -28,12 +27,13 @@ pub async fn create(app: &App, name: &str, email: &str, recruited_by: Option<Aff
 /// Signs somebody up, with the source that every affiliate has. Nobody has recruited a newcomer yet, so there is no
 /// circle to look for.
 pub(super) async fn sign_up(
+    app: &App,
     tx: &DatabaseTransaction,
     name: &str,
     email: &str,
     recruited_by: Option<AffiliateId>,
-    now: Timestamp,
 ) -> Result<Affiliate, Error> {
+    let now = app.clock.now();
     for tries in 0..DRAWS {
         let affiliate = Affiliate {
             id: AffiliateId::new(now),
@@ -45,13 +45,15 @@ pub(super) async fn sign_up(
             recruited_at: recruited_by.map(|_| now),
             created_at: now,
             updated_at: now,
+            former_email: None,
+            email_changed_at: None,
         };
         // A code that is taken must not take the whole transaction with it.
         let draw = tx.begin().await?;
         match storage::affiliates::insert(&draw, &affiliate).await {
             Ok(()) => {
                 draw.commit().await?;
-                storage::sources::insert(tx, &sources::first(affiliate.id, now)).await?;
+                storage::sources::insert(tx, &sources::first(app, affiliate.id)).await?;
                 return Ok(affiliate);
             }
             Err(error) if is_taken(&error) => draw.rollback().await?,
@@ -78,7 +80,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
     let before = affiliate.clone();
     affiliate.name = changes.name.unwrap_or(affiliate.name);
-    affiliate.email = changes.email.unwrap_or(affiliate.email);
+    let address_changed = changes.email.is_some_and(|email| affiliate.change_email(email, now));
     affiliate.status = changes.status.unwrap_or(affiliate.status);
     if let Some(recruiter) = changes.recruited_by.filter(|it| *it != affiliate.recruited_by) {
         if let Some(recruiter) = recruiter {
@@ -89,8 +91,15 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     }
     affiliate.updated_at = now;
     storage::affiliates::save(&tx, &affiliate).await?;
+    if address_changed {
+        notices::address_changed(app, &tx, &before, now).await?;
+    }
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.affiliate_changed(id);
+    if before.status != affiliate.status {
+        app.catalog.people_changed();
+    }
     Ok(Changed::new(before, affiliate))
 }
 
@@ -100,5 +109,5 @@ pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, 
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
-    Ok(storage::affiliates::list(app.db.reader(), actor.confined_to(), page).await?)
+    Ok(storage::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
 }

@@ -8,13 +8,15 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::api_key::{self, ApiKey};
 use crate::domain::changes::Changed;
+use crate::domain::grant::{self, Power};
 use crate::domain::permission::{Permission, Permissions, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
 use super::auth::AuthError;
-use super::{Error, FieldIssue};
+use super::auth::step_up::{self, Given, Proven};
+use super::{Error, FieldIssue, notices, outbox, quota};
 
 /// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
 pub const USED_EVERY: Duration = Duration::from_secs(60);
@@ -31,8 +33,9 @@ pub struct Wanted {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a key; the secret is in the answer and nowhere else. It allows nothing that `actor` may not do.
-pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, String), Error> {
+/// Makes a key; the secret is in the answer and nowhere else. It allows nothing that `actor` may not do. A person proves
+/// once more who they are, and a message tells of the key.
+pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Result<(ApiKey, String), Error> {
     let now = app.clock.now();
     if let Some(id) = wanted.affiliate_id.filter(|_| wanted.user_id.is_none()) {
         storage::affiliates::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
@@ -49,17 +52,12 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, 
         let message = format!("the role {} does not have {beyond}; leave it out", wanted.role);
         return Err(Error::Invalid(vec![FieldIssue::new("/scopes", "invalid_field", message)]));
     }
-    // An affiliate's key is about that affiliate alone, so it is not more than its maker, who sees all of them.
-    let confined = actor.is_staff() && wanted.role == Role::Affiliate;
-    if confined {
+    if actor.is_staff() && wanted.role == Role::Affiliate {
         actor.require(Permission::ManageAffiliates)?;
-    } else {
-        if wanted.role == Role::Owner && actor.role != Role::Owner {
-            return Err(AuthError::OwnersOnly.into());
-        }
-        if let Some(beyond) = asked.iter().find(|it| !actor.may(*it)) {
-            actor.require(beyond)?;
-        }
+    }
+    grant::may_give(actor, Power { role: wanted.role, permissions: asked })?;
+    if step_up::prove(app, actor, given).await? == Proven::ByMail {
+        return Err(AuthError::NeedsPerson.into());
     }
     let secret = api_key::secret(rand::random());
     let key = ApiKey {
@@ -75,24 +73,34 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(ApiKey, 
         expires_at: wanted.expires_at,
         last_used_at: None,
         revoked_at: None,
+        vouches: wanted.user_id.is_none() && grant::key_vouches(actor, asked),
     };
-    storage::api_keys::insert(app.db.writer(), &key).await?;
+    let tx = app.db.begin().await?;
+    quota::api_key(app, &tx, actor, key.user_id).await?;
+    storage::api_keys::insert(&tx, &key).await?;
+    notices::key_made(app, &tx, &key).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
     Ok((key, secret))
 }
 
 /// `user` shows that person's only.
 pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
-    Ok(storage::api_keys::list(app.db.reader(), user, page).await?)
+    Ok(storage::api_keys::list(app.db.lists(), user, page).await?)
 }
 
-/// Closes the door for that key; here at once, in other processes within [`super::catalog::FRESH`].
-pub async fn revoke(app: &App, id: KeyId, user: Option<UserId>) -> Result<Changed<ApiKey>, Error> {
+/// Closes the door for that key, here at once; PostgreSQL tells other processes. `user` confines it to that person's
+/// own; else the key must not allow more than `actor` may do.
+pub async fn revoke(app: &App, actor: Actor, id: KeyId, user: Option<UserId>) -> Result<Changed<ApiKey>, Error> {
     let tx = app.db.begin().await?;
     let before = storage::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
+    if user.is_none() {
+        grant::may_change(actor, before.power())?;
+    }
     let key = storage::api_keys::revoke(&tx, id, user, app.clock.now()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key", id))?;
     tx.commit().await?;
-    app.catalog.key_revoked(&key.hash);
+    app.catalog.people_changed();
     Ok(Changed::new(before, key))
 }
 

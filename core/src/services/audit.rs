@@ -1,15 +1,19 @@
-//! The audit log: a record for each change that a person or a key asks for, and what came of it.
+//! The audit log: a record for each change or export that a person or a key asks for, and what came of it.
 //!
 //! No crash loses one. Whoever is known is recorded before anything is changed ([`ask`]), and the outcome is added
 //! after it ([`conclude`]); an outcome that is missing is shown as unknown. Whoever becomes known by what they do, by
 //! a password or a link, is recorded in the transaction that does it ([`record`]).
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, Proof};
 use crate::domain::audit::{Ending, Outcome, Record, shown};
+use crate::domain::user::User;
 use crate::ids::AuditId;
 use crate::storage;
 use crate::storage::audit::Filter;
@@ -36,7 +40,7 @@ impl Change {
             operation: operation.to_owned(),
             object,
             body: Value::Null,
-            address: Some(visitor.address.to_string()),
+            address: Some(visitor.origin.address.to_string()),
             request_id: visitor.request_id.clone(),
         }
     }
@@ -62,6 +66,15 @@ pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: 
     Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
 }
 
+/// The same of somebody who is no actor yet, such as a registration that waits for its approval.
+pub async fn record_of_user(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
+    let mut asked = asked(app, Actor::command_line(), change);
+    (asked.actor, asked.user_id, asked.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
+    let ending = Ending::of(Outcome::Done, asked.at);
+    storage::audit::insert(tx, &asked).await?;
+    Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
+}
+
 fn asked(app: &App, actor: Actor, change: Change) -> Record {
     let now = app.clock.now();
     Record {
@@ -82,11 +95,47 @@ fn asked(app: &App, actor: Actor, change: Change) -> Record {
 /// A customer who came by a login link has no user: then it is the affiliate.
 fn name(actor: Actor) -> String {
     match (actor.proof, actor.confined_to()) {
-        (Proof::Session { user: None, .. }, Some(affiliate)) => affiliate.to_string(),
+        (Proof::Session { user: None, .. } | Proof::Link { user: None }, Some(affiliate)) => affiliate.to_string(),
         _ => actor.name(),
     }
 }
 
 pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<Record>, Error> {
-    Ok(storage::audit::list(app.db.reader(), filter, page).await?)
+    Ok(storage::audit::list(app.db.lists(), filter, page).await?)
+}
+
+/// Younger records stay, whoever asks: traces of the moment can't be removed with a stolen session.
+const PRUNED_DAYS_MIN: u32 = 30;
+/// Records of one transaction, and of one request.
+const PRUNED_AT_ONCE: u64 = 1_000;
+const PRUNED_MAX: u64 = 100_000;
+
+/// What a pruning did.
+pub struct Pruned {
+    pub records: u64,
+    pub older_than: Timestamp,
+    /// There is more that is as old.
+    pub more: bool,
+}
+
+/// Deletes records by age. What covers them is stored first and for good: the database lets no other record go.
+pub async fn prune(app: &App, actor: Actor, older_than_days: u32) -> Result<Pruned, Error> {
+    if older_than_days < PRUNED_DAYS_MIN {
+        let message = format!("must be at least {PRUNED_DAYS_MIN}: younger records stay");
+        return Err(Error::invalid("/older_than_days", message));
+    }
+    let now = app.clock.now();
+    let older_than = now.minus(Duration::from_secs(u64::from(older_than_days) * 86_400));
+    storage::audit::insert_pruning(app.db.writer(), now, older_than, &name(actor)).await?;
+    let mut records = 0;
+    let more = loop {
+        let tx = app.db.begin().await?;
+        let gone = storage::audit::delete_before(&tx, older_than, PRUNED_AT_ONCE).await?;
+        tx.commit().await?;
+        records += gone;
+        if gone < PRUNED_AT_ONCE || records >= PRUNED_MAX {
+            break gone == PRUNED_AT_ONCE;
+        }
+    };
+    Ok(Pruned { records, older_than, more })
 }

@@ -1,19 +1,21 @@
 //! Offers, affiliates, links and API keys as the hot paths see them: in memory, at most five seconds old.
 //!
-//! This process forgets an entry the moment it changes it; another process sees the change within
-//! [`FRESH`]. Nothing that must be exact (money, status, ownership) is decided from here, only names,
+//! This process forgets an entry the moment it changes it. PostgreSQL notifies the others when somebody may no longer come
+//! in; they see whatever else within `catalog_max_age_secs`. Nothing that must be exact (money, status, ownership) is decided from here, only names,
 //! landing pages, payouts of new conversions and who holds a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 use sea_orm::DbErr;
 
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::Affiliate;
+use crate::domain::actor::{Actor, Restriction};
+use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::domain::event::{Action, Parties};
 use crate::domain::exception::Exceptions;
 use crate::domain::link::Link;
@@ -27,8 +29,6 @@ use crate::services::api_keys::USED_EVERY;
 use crate::services::auth::sessions::{self, SignedIn};
 use crate::storage::{self, Database};
 
-/// How long another process's change may go unseen.
-pub const FRESH: Duration = Duration::from_secs(5);
 /// Postbacks that listen for clicks are few and asked for by every click.
 const FRESH_LISTENERS: Duration = Duration::from_secs(1);
 
@@ -55,6 +55,8 @@ pub struct Catalog {
     key_uses: Cache<KeyId, Timestamp>,
     /// By the hash of a cookie.
     sessions: Cache<String, Arc<SignedIn>>,
+    /// Counts [`Self::people_changed`]: what was read before a change must not outlive it here.
+    people_changes: Arc<AtomicU64>,
 }
 
 /// Who holds an API key.
@@ -120,24 +122,26 @@ where
 }
 
 impl Catalog {
-    pub fn new(db: Database) -> Self {
+    /// `fresh`: how long another process's change may go unseen where no notification comes.
+    pub fn new(db: Database, fresh: Duration) -> Self {
         Self {
             db,
-            affiliates: cache(20_000, FRESH),
-            codes: cache(20_000, FRESH),
-            offers: cache(5_000, FRESH),
-            links: cache(20_000, FRESH),
-            exceptions: cache(5_000, FRESH),
-            admitted: cache(20_000, FRESH),
-            default_offer: cache(1, FRESH),
-            minimum_currencies: cache(1, FRESH),
+            affiliates: cache(20_000, fresh),
+            codes: cache(20_000, fresh),
+            offers: cache(5_000, fresh),
+            links: cache(20_000, fresh),
+            exceptions: cache(5_000, fresh),
+            admitted: cache(20_000, fresh),
+            default_offer: cache(1, fresh),
+            minimum_currencies: cache(1, fresh),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
-            recruiting: cache(1, FRESH),
-            for_clicks: cache(1, FRESH),
-            key_holders: cache(10_000, FRESH),
+            recruiting: cache(1, fresh),
+            for_clicks: cache(1, fresh),
+            key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
-            sessions: cache(10_000, FRESH),
+            sessions: cache(10_000, fresh),
+            people_changes: Arc::default(),
         }
     }
 
@@ -283,17 +287,19 @@ impl Catalog {
         if let Some(found) = self.key_holders.get(hash) {
             return Ok(Some(found));
         }
+        let changes = self.people_changes.load(Ordering::SeqCst);
         let Some(key) = storage::api_keys::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
         let user = match key.user_id {
             Some(id) => storage::users::find(self.db.reader(), id).await?,
             None => None,
         };
-        let actor = key.actor(user.as_ref());
-        let found = actor.map(|actor| Holder { key: key.id, actor, expires_at: key.expires_at });
-        if let Some(found) = found {
-            self.key_holders.insert(hash.to_owned(), found);
+        let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
+        let found = Holder { key: key.id, actor: self.as_it_stands(actor).await?, expires_at: key.expires_at };
+        self.key_holders.insert(hash.to_owned(), found);
+        if self.people_changes.load(Ordering::SeqCst) != changes {
+            self.key_holders.invalidate(hash);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// Whether a key's use is older than its note. Says so once.
@@ -310,25 +316,44 @@ impl Catalog {
         if let Some(found) = self.sessions.get(hash) {
             return Ok(Some(found));
         }
+        let changes = self.people_changes.load(Ordering::SeqCst);
         let Some(session) = storage::sessions::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
         let user = match session.user_id {
             Some(id) => storage::users::find(self.db.reader(), id).await?,
             None => None,
         };
         let Some(actor) = sessions::actor(&session, user.as_ref()) else { return Ok(None) };
-        let found = Arc::new(SignedIn { session, actor });
+        let found = Arc::new(SignedIn { session, actor: self.as_it_stands(actor).await? });
         self.sessions.insert(hash.to_owned(), found.clone());
+        if self.people_changes.load(Ordering::SeqCst) != changes {
+            self.sessions.invalidate(hash);
+        }
         Ok(Some(found))
     }
 
+    /// Read from the table: who is suspended must not act for another five seconds.
+    async fn as_it_stands(&self, actor: Actor) -> Result<Actor, DbErr> {
+        let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
+        let affiliate = storage::affiliates::find(self.db.reader(), affiliate).await?;
+        let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
+        Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
+    }
+
     pub fn session_seen(&self, found: &SignedIn, now: Timestamp) {
-        let mut seen = found.clone();
-        seen.session.last_seen_at = now;
-        self.sessions.insert(seen.session.hash.clone(), Arc::new(seen));
+        // One that is not here any more was forgotten for a reason.
+        self.sessions.entry_by_ref(&found.session.hash).and_compute_with(|known| match known {
+            Some(known) => {
+                let mut seen = SignedIn::clone(known.value());
+                seen.session.last_seen_at = now;
+                Op::Put(Arc::new(seen))
+            }
+            None => Op::Nop,
+        });
     }
 
     /// Somebody's role, status or session changed. That is rare, so everybody is looked up anew.
     pub fn people_changed(&self) {
+        self.people_changes.fetch_add(1, Ordering::SeqCst);
         self.key_holders.invalidate_all();
         self.sessions.invalidate_all();
     }
@@ -339,6 +364,11 @@ impl Catalog {
         let affiliate = self.affiliate(affiliate).await?.ok_or_else(|| missing("the affiliate"))?;
         let offer = self.offer(offer).await?.ok_or_else(|| missing("the offer"))?;
         Ok(Parties { affiliate: affiliate.facts(), offer: offer.facts() })
+    }
+
+    /// Another process changed some.
+    pub fn affiliates_changed(&self) {
+        self.affiliates.invalidate_all();
     }
 
     pub fn affiliate_changed(&self, id: AffiliateId) {
@@ -361,10 +391,6 @@ impl Catalog {
 
     pub fn link_changed(&self, id: LinkId) {
         self.links.invalidate(&id);
-    }
-
-    pub fn key_revoked(&self, hash: &str) {
-        self.key_holders.invalidate(hash);
     }
 
     pub fn sources_changed(&self) {

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
 use crate::domain::api_key;
 use crate::domain::changes::Changed;
 use crate::domain::customer::Customer;
+use crate::domain::grant::{self, SessionAccess};
 use crate::domain::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::storage;
@@ -13,7 +16,7 @@ use crate::storage::page::{Page, PageRequest};
 use crate::storage::tokens::Purpose;
 
 use super::error::is_taken;
-use super::{Error, affiliates};
+use super::{Error, affiliates, notices, outbox};
 
 /// How long a login link waits for its customer.
 const LOGIN_LINK: Duration = Duration::from_secs(300);
@@ -51,7 +54,7 @@ async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Do
         let changes = Changes { name: Some(wanted.name.clone()), email: Some(wanted.email.clone()) };
         return apply(app, tx, known, changes).await;
     }
-    let affiliate = affiliates::sign_up(&tx, &wanted.name, &wanted.email, None, now).await?;
+    let affiliate = affiliates::sign_up(app, &tx, &wanted.name, &wanted.email, None).await?;
     let customer = Customer {
         id: CustomerId::new(now),
         external_id: wanted.external_id.clone(),
@@ -127,13 +130,17 @@ async fn apply(
         let found = storage::affiliates::lock(&tx, customer.affiliate_id).await?;
         let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", customer.affiliate_id))?;
         affiliate.name = name.clone();
-        affiliate.email = email.clone();
+        let before = affiliate.clone();
+        if affiliate.change_email(email.clone(), now) {
+            notices::address_changed(app, &tx, &before, now).await?;
+        }
         affiliate.updated_at = now;
         storage::affiliates::save(&tx, &affiliate).await?;
     }
     let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
     storage::customers::save(&tx, &changed).await?;
     tx.commit().await?;
+    outbox::hurry(app);
     app.catalog.affiliate_changed(customer.affiliate_id);
     Ok((Changed::new(customer, changed), Done::Updated))
 }
@@ -144,15 +151,23 @@ pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
 }
 
 pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
-    Ok(storage::customers::list(app.db.reader(), external_id, page).await?)
+    Ok(storage::customers::list(app.db.lists(), external_id, page).await?)
 }
 
-/// A one-time address that signs the affiliate in, and when it ends.
+/// A login link as its maker gets it.
+pub struct LoginLink {
+    pub url: String,
+    pub access: SessionAccess,
+    pub expires_at: Timestamp,
+}
+
+/// A one-time address that opens a session of the affiliate: its own, or one that reads only.
 pub async fn login_link(
     app: &App,
+    actor: Actor,
     affiliate: AffiliateId,
     next: Option<String>,
-) -> Result<(String, crate::clock::Timestamp), Error> {
+) -> Result<LoginLink, Error> {
     let next = next.unwrap_or_else(|| "/".to_owned());
     if !is_safe_path(&next) {
         return Err(Error::invalid("/next", "must be a path of this server, such as /statement"));
@@ -161,9 +176,11 @@ pub async fn login_link(
     found.ok_or_else(|| Error::not_found("affiliate", affiliate))?;
     let now = app.clock.now();
     let (token, expires_at) = (api_key::token(rand::random()), now.plus(LOGIN_LINK));
-    let purpose = Purpose::SignIn { affiliate, next };
+    let access = grant::session_access(actor);
+    let opened_by = (access == SessionAccess::ReadOnly).then(|| actor.name());
+    let purpose = Purpose::SignIn { affiliate, next, opened_by };
     storage::tokens::insert(app.db.writer(), api_key::hash(&token), &purpose, now, expires_at).await?;
-    Ok((format!("{}/login/{token}", app.public_url), expires_at))
+    Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
 }
 
 /// A path of our own: nothing that a browser takes for another host.

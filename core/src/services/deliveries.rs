@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
 use crate::clock::Timestamp;
@@ -10,11 +10,15 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
 use crate::domain::masking::{hide_address, mask};
+use crate::domain::permission::Permission;
 use crate::ids::DeliveryId;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
 
-use super::Error;
+use super::{Error, quota};
+
+/// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
+const READ_AT_ONCE: usize = 20;
 
 /// A delivery with its attempts, masked for whoever may not see buyers.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct LoggedDelivery {
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
-    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    let mut logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
 
@@ -37,8 +41,19 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
-    Ok(Page { items: with_attempts(app, actor, items).await?, next })
+    let Page { items, mut next } = storage::deliveries::list(app.db.lists(), filter, page).await?;
+    let mut logged: Vec<LoggedDelivery> = Vec::with_capacity(items.len());
+    let (mut bytes, mut items) = (0, items.into_iter().peekable());
+    while items.peek().is_some() {
+        if bytes >= PAGE_BYTES {
+            next = logged.last().map(|it| it.delivery.id.0);
+            break;
+        }
+        let some = with_attempts(app.db.lists(), actor, items.by_ref().take(READ_AT_ONCE).collect()).await?;
+        bytes += some.iter().flat_map(|it| &it.attempts).map(Attempt::bytes).sum::<usize>();
+        logged.extend(some);
+    }
+    Ok(Page { items: logged, next })
 }
 
 /// Sends it as soon as a worker is free. The retry schedule starts anew.
@@ -49,11 +64,12 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     let mut delivery = visible(&tx, actor, id, delivery).await?;
     let before = delivery.clone();
     delivery.retry(now)?;
+    quota::retry(app, actor)?;
     send_next(&tx, &mut delivery, now).await?;
     tx.commit().await?;
     app.destinations.refresh_soon();
     app.inboxes.deliveries.announce();
-    let logged = with_attempts(app, actor, vec![delivery]).await?.pop();
+    let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
     let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
     Ok(Changed::new(before, now))
@@ -88,13 +104,13 @@ async fn visible(
 }
 
 pub(super) async fn with_attempts(
-    app: &App,
+    db: &DatabaseConnection,
     actor: Actor,
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
-    let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
-    let events = if actor.is_staff() {
+    let sees_buyers = actor.may(Permission::ReadBuyers);
+    let events = if sees_buyers {
         HashMap::new()
     } else {
         let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
@@ -103,10 +119,15 @@ pub(super) async fn with_attempts(
     let logged = deliveries.into_iter().map(|mut delivery| {
         let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();
         if !actor.is_staff() {
+            for attempt in &mut attempts {
+                attempt.error = hide_address(attempt.error_code.as_deref(), attempt.error.take());
+            }
             delivery.reason = delivery.reason.map(|it| Reason {
                 sentence: hide_address(Some(&it.code), Some(it.sentence)).unwrap_or_default(),
                 code: it.code,
             });
+        }
+        if !sees_buyers {
             match events.get(&delivery.event_id) {
                 Some(event) => attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &event.personal_data())),
                 // Nobody can say any more what in it was personal.
@@ -127,7 +148,6 @@ fn hide_attempt(attempt: &mut Attempt) {
 }
 
 fn mask_attempt(attempt: &mut Attempt, personal: &[&str]) {
-    attempt.error = hide_address(attempt.error_code.as_deref(), attempt.error.take());
     attempt.url = mask(&attempt.url, personal);
     for body in [&mut attempt.request_body, &mut attempt.response_body] {
         *body = body.take().map(|body| mask(&body, personal));

@@ -25,6 +25,9 @@ pub enum Letter {
     ConfirmEmail,
     EmailChanged,
     Approved,
+    PayoutDetailsChanged,
+    ConfirmPayoutDetails,
+    KeyMade,
     /// The link of these three is the destination.
     DestinationPaused,
     DestinationStillPaused,
@@ -43,6 +46,9 @@ impl Letter {
             Self::ConfirmEmail => include_str!("../../assets/mail/confirm_email.txt"),
             Self::EmailChanged => include_str!("../../assets/mail/email_changed.txt"),
             Self::Approved => include_str!("../../assets/mail/approved.txt"),
+            Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
+            Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
+            Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
             Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
             Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
             Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
@@ -152,7 +158,7 @@ fn reason(error: lettre::transport::smtp::Error) -> NotSent {
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    crate::app::create_private_dir(path.parent().expect("a file is in a folder"))?;
+    crate::private_files::create_dir(path.parent().expect("a file is in a folder"))?;
     let unfinished = path.with_extension("part");
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(bytes)?;
@@ -180,6 +186,9 @@ mod tests {
             Letter::ConfirmEmail,
             Letter::EmailChanged,
             Letter::Approved,
+            Letter::PayoutDetailsChanged,
+            Letter::ConfirmPayoutDetails,
+            Letter::KeyMade,
         ] {
             let (subject, text) = letter.written("Ada {{link}}", "https://a.example", "https://a.example/x");
             assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");

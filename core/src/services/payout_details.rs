@@ -1,70 +1,207 @@
 //! Payout details: checked, sealed, masked. They are opened to copy them into a withdrawal and to write a payment
 //! file, and for nothing else.
 
+use std::time::Duration;
+
+use sea_orm::DatabaseTransaction;
+
 use crate::app::App;
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Proof};
+use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::domain::api_key;
 use crate::domain::changes::{Changed, of_secrets};
-use crate::domain::payout_details::{Fields, PayoutDetails};
+use crate::domain::payout_details::{Fields, PayoutDetails, Schema};
+use crate::domain::payout_method::PayoutMethod;
+use crate::domain::permission::{Denied, Role};
+use crate::domain::user::normal_email;
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
+use crate::storage::tokens::Purpose;
 
+use super::audit::{self, Change};
+use super::auth::step_up::{self, Given, Proven};
+use super::auth::throttling::{self, Attempt};
+use super::auth::{self, AuthError, Visitor};
 use super::clicks::confine;
+use super::mail::Letter;
 use super::secrets::{SecretError, Vault};
-use super::{Error, FieldIssue, payout_methods};
+use super::{Error, FieldIssue, notices, outbox, payout_methods};
+
+/// How long the link in a customer's mailbox can confirm a change.
+const CONFIRM: Duration = Duration::from_secs(3_600);
+
+/// What came of a wish to change something.
+pub enum Asked<T> {
+    Done(T),
+    /// A link in the affiliate's mailbox is to confirm it; nothing is changed before.
+    Mailed,
+}
 
 /// Saves the details of an affiliate for one method, in place of those that were there.
 pub async fn set(
     app: &App,
     actor: Actor,
+    proof: Given,
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
-) -> Result<Changed<PayoutDetails>, Error> {
+) -> Result<Asked<Changed<PayoutDetails>>, Error> {
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
+    let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
-    // Held, so that two who set the first details at once take turns.
-    storage::affiliates::lock(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    let method = payout_methods::named(&tx, method).await?;
-    let schema =
-        method.schema().map_err(|reason| Error::invalid("/method", format!("its schema is broken: {reason}")))?;
-    let fields = schema.accept(given).map_err(|issues| {
+    let affiliate = lock_affiliate(&tx, affiliate_id).await?;
+    let (method, fields) = accept(&tx, method, given).await?;
+    if proven == Proven::ByMail {
+        let sealed = seal(&app.vault, &fields, &pending(affiliate_id));
+        let purpose = Purpose::ConfirmPayoutDetails { affiliate: affiliate_id, method: method.id, sealed };
+        tx.rollback().await?;
+        return ask_by_mail(app, &affiliate, purpose).await;
+    }
+    let changed = store(app, &tx, &affiliate, &method, &fields).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok(Asked::Done(changed))
+}
+
+/// Returns what was there.
+pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) -> Result<Asked<PayoutDetails>, Error> {
+    let details = get(app, actor, id).await?;
+    let proven = step_up::prove(app, actor, proof).await?;
+    let tx = app.db.begin().await?;
+    let affiliate = lock_affiliate(&tx, details.affiliate_id).await?;
+    if proven == Proven::ByMail {
+        let purpose = Purpose::ConfirmPayoutRemoval { affiliate: affiliate.id, details: id };
+        tx.rollback().await?;
+        return ask_by_mail(app, &affiliate, purpose).await;
+    }
+    storage::payout_details::delete(&tx, id).await?;
+    notices::payout_details_changed(app, &tx, &affiliate).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok(Asked::Done(details))
+}
+
+/// A session must not be able to fill its affiliate's mailbox.
+async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<Asked<T>, Error> {
+    let to = affiliate.confirming_email(app.clock.now());
+    throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
+    let tx = app.db.begin().await?;
+    let token = auth::issue(app, &tx, &purpose, CONFIRM).await?;
+    let link = format!("{}/confirm-change/{token}", app.public_url);
+    outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok(Asked::Mailed)
+}
+
+/// What a link of [`Asked::Mailed`] would do, in words. Asking does not use it up.
+pub async fn change_of_link(app: &App, token: &str) -> Result<String, Error> {
+    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+        Some(Purpose::ConfirmPayoutDetails { affiliate, method, sealed }) => {
+            let method = payout_methods::named(app.db.reader(), &method).await?;
+            let fields = open(&app.vault, &sealed, &pending(affiliate))?;
+            let masked = schema_of(&method)?.mask(&fields);
+            let masked: Vec<_> = masked.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            Ok(format!("be paid by {} to {}", method.name, masked.join(", ")))
+        }
+        Some(Purpose::ConfirmPayoutRemoval { .. }) => Ok("remove payout details".to_owned()),
+        _ => Err(AuthError::LinkUsed.into()),
+    }
+}
+
+/// Makes the change that a link in the affiliate's mailbox stands for.
+pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Error> {
+    let tx = app.db.begin().await?;
+    let taken = storage::tokens::take(&tx, &api_key::hash(token), app.clock.now()).await?;
+    let affiliate = match &taken {
+        Some(Purpose::ConfirmPayoutDetails { affiliate, .. } | Purpose::ConfirmPayoutRemoval { affiliate, .. }) => {
+            lock_affiliate(&tx, *affiliate).await?
+        }
+        _ => return Err(AuthError::LinkUsed.into()),
+    };
+    if affiliate.status == AffiliateStatus::Suspended {
+        return Err(Denied::Suspended.into());
+    }
+    let done = match taken {
+        Some(Purpose::ConfirmPayoutDetails { method, sealed, .. }) => {
+            let given = open(&app.vault, &sealed, &pending(affiliate.id))?;
+            let (method, fields) = accept(&tx, &method, &given).await?;
+            let details = store(app, &tx, &affiliate, &method, &fields).await?.now;
+            ("confirm_payout_details", details.id)
+        }
+        Some(Purpose::ConfirmPayoutRemoval { details, .. }) => {
+            storage::payout_details::delete(&tx, details).await?;
+            notices::payout_details_changed(app, &tx, &affiliate).await?;
+            ("confirm_payout_removal", details)
+        }
+        _ => return Err(AuthError::LinkUsed.into()),
+    };
+    let actor = Actor::new(Proof::Link { user: None }, Role::Affiliate, Some(affiliate.id));
+    let actor = actor.expect("an affiliate's role has its affiliate");
+    audit::record(app, &tx, actor, Change::by(visitor, done.0, Some(done.1.to_string()))).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok(())
+}
+
+/// Held, so that two who set the first details at once take turns.
+async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Affiliate, Error> {
+    storage::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
+}
+
+/// The details as the method's schema accepts them.
+async fn accept(tx: &DatabaseTransaction, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
+    let method = payout_methods::named(tx, method).await?;
+    let fields = schema_of(&method)?.accept(given).map_err(|issues| {
         let issue = |it: crate::domain::payout_details::Issue| {
             FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message)
         };
         Error::Invalid(issues.into_iter().map(issue).collect())
     })?;
+    Ok((method, fields))
+}
+
+fn schema_of(method: &PayoutMethod) -> Result<Schema<'_>, Error> {
+    method.schema().map_err(|reason| Error::invalid("/method", format!("its schema is broken: {reason}")))
+}
+
+async fn store(
+    app: &App,
+    tx: &DatabaseTransaction,
+    affiliate: &Affiliate,
+    method: &PayoutMethod,
+    fields: &Fields,
+) -> Result<Changed<PayoutDetails>, Error> {
     let now = app.clock.now();
-    let known = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
+    let known = storage::payout_details::find_of(tx, affiliate.id, &method.id).await?;
     let (id, created_at) = known.as_ref().map_or((PayoutDetailsId::new(now), now), |it| (it.id, it.created_at));
     let details = PayoutDetails {
         id,
-        affiliate_id,
+        affiliate_id: affiliate.id,
         method: method.id.clone(),
-        sealed: seal(&app.vault, &fields, &id.to_string()),
-        masked: schema.mask(&fields),
+        sealed: seal(&app.vault, fields, &id.to_string()),
+        masked: schema_of(method)?.mask(fields),
         created_at,
         updated_at: now,
     };
     match &known {
-        Some(_) => storage::payout_details::save(&tx, &details).await?,
-        None => storage::payout_details::insert(&tx, &details).await?,
+        Some(_) => storage::payout_details::save(tx, &details).await?,
+        None => storage::payout_details::insert(tx, &details).await?,
     }
-    tx.commit().await?;
+    notices::payout_details_changed(app, tx, affiliate).await?;
     let Some(known) = known else { return Ok(Changed::made(details)) };
     // A mask may hide the very part that differs.
     let before = open(&app.vault, &known.sealed, &id.to_string()).unwrap_or_default();
-    let unseen = of_secrets("details", &before, &fields);
+    let unseen = of_secrets("details", &before, fields);
     Ok(Changed::new(known, details).with_unseen(unseen))
 }
 
-/// Returns what was there.
-pub async fn remove(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
-    let details = get(app, actor, id).await?;
-    storage::payout_details::delete(app.db.writer(), id).await?;
-    Ok(details)
+/// Sealed for the affiliate until its mailbox confirms them.
+fn pending(affiliate: AffiliateId) -> String {
+    format!("pending payout details/{affiliate}")
 }
 
 pub async fn get(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
@@ -81,7 +218,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::payout_details::list(app.db.reader(), affiliate_id, page).await?)
+    Ok(storage::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
 /// Sealed for `holder` alone: a withdrawal's copy does not open as another's.

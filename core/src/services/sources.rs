@@ -14,16 +14,17 @@ use crate::domain::click::{Agent, Click};
 use crate::domain::event::Action;
 use crate::domain::guards::{self, Guards};
 use crate::domain::landing;
-use crate::domain::source::{self, Source, SourceSettings, new_key};
+use crate::domain::permission::Permission;
+use crate::domain::source::{self, Source, SourceKey, SourceSettings, new_key};
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::adapters::{Call, Standing, User, blocking, config_issues};
+use super::adapters::{Call, Line, Standing, Subject, User, config_issues, settle_faults};
 use super::catalog::ForClicks;
 use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue, postbacks, wire};
+use super::{Error, FieldIssue, postbacks, quota, wire};
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]
@@ -46,7 +47,16 @@ pub struct Changes {
     pub enabled: Option<bool>,
 }
 
-pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, Error> {
+/// A source as somebody may see it: the secrets of its configuration are masked, and its key is there only for those
+/// who may have it.
+#[derive(Clone, Debug)]
+pub struct Visible {
+    pub source: Source,
+    pub key: Option<String>,
+}
+
+/// The key is in the answer and, unless the source is an affiliate's, nowhere else.
+pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Visible, Error> {
     let now = app.clock.now();
     let affiliate_id = owner(actor, wanted.affiliate_id)?;
     if let Some(id) = affiliate_id {
@@ -61,9 +71,10 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
         }
     };
     postbacks::refuse_seals(&config)?;
+    let (id, key) = (SourceId::new(now), new_key(rand::random()));
     let mut source = Source {
-        id: SourceId::new(now),
-        key: new_key(rand::random()),
+        id,
+        key: stored_key(app, id, affiliate_id, &key),
         name: wanted.name,
         adapter,
         adapter_version: String::new(),
@@ -80,13 +91,16 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Source, E
     refuse_sealed_guards(&source.settings.guards, &Guards::default())?;
     let adapter = reader(app, &source.adapter).await?;
     check(app, &mut source, Some(adapter)).await?;
-    storage::sources::insert(app.db.writer(), &source).await?;
+    let tx = app.db.begin().await?;
+    quota::source(app, &tx, actor, affiliate_id).await?;
+    storage::sources::insert(&tx, &source).await?;
+    tx.commit().await?;
     app.catalog.sources_changed();
-    Ok(shown(app, source))
+    Ok(Visible { key: Some(key), ..shown(app, actor, source) })
 }
 
 /// Changes a source. What waits at it is judged again at once: it may have a meaning now.
-pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Changed<Source>, Error> {
+pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> Result<Changed<Visible>, Error> {
     let mut source = find(app, actor, id).await?;
     let before = source.clone();
     let seen = source.updated_at;
@@ -111,10 +125,10 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
     if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
         app.waiting_reports.notify_one();
     }
-    Ok(changed(app, before, source))
+    Ok(changed(app, actor, before, source))
 }
 
-fn changed(app: &App, before: Source, now: Source) -> Changed<Source> {
+fn changed(app: &App, actor: Actor, before: Source, now: Source) -> Changed<Visible> {
     let holder = now.id.to_string();
     let config = |it: &Source| postbacks::opened(app, &it.config, &holder);
     let guards = |it: &Source| {
@@ -123,47 +137,74 @@ fn changed(app: &App, before: Source, now: Source) -> Changed<Source> {
     };
     let mut unseen = of_secrets("config", &config(&before), &config(&now));
     unseen.extend(of_secrets("settings.guards", &guards(&before), &guards(&now)));
-    Changed::new(before, now).map(|it| shown(app, it)).with_unseen(unseen)
+    if before.key != now.key {
+        unseen.extend(of_secrets("url", &before.key.hash, &now.key.hash));
+    }
+    Changed::new(before, now).map(|it| shown(app, actor, it)).with_unseen(unseen)
 }
 
-/// Gives a source another address; the old one leads nowhere from now on.
-pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Changed<Source>, Error> {
+/// Gives a source another address; the old one leads nowhere from now on. The new key is shown as at [`create`].
+pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Changed<Visible>, Error> {
     let mut source = find(app, actor, id).await?;
     let before = source.clone();
     let seen = source.updated_at;
-    source.key = new_key(rand::random());
-    save(app, &mut source, seen).await?;
-    Ok(changed(app, before, source))
+    let key = new_key(rand::random());
+    source.key = stored_key(app, id, source.affiliate_id, &key);
+    source.updated_at = app.clock.now();
+    let saved = storage::sources::save_rotated(app.db.writer(), &source, seen).await?;
+    saved_or_changed(app, id, saved)?;
+    let mut changed = changed(app, actor, before, source);
+    changed.now.key = Some(key);
+    Ok(changed)
 }
 
 /// Takes a source away; its log stays. Returns what it was.
-pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
+pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<Visible, Error> {
     let mut source = find(app, actor, id).await?;
     let before = source.clone();
     let seen = source.updated_at;
     source.enabled = false;
     source.archived_at = Some(app.clock.now());
     save(app, &mut source, seen).await?;
-    Ok(shown(app, before))
+    Ok(shown(app, actor, before))
 }
 
 async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Error> {
     source.updated_at = app.clock.now();
-    if !storage::sources::save(app.db.writer(), source, seen).await? {
-        return Err(Error::ChangedMeanwhile { what: "source", id: source.id.to_string() });
+    let saved = storage::sources::save(app.db.writer(), source, seen).await?;
+    saved_or_changed(app, source.id, saved)
+}
+
+fn saved_or_changed(app: &App, id: SourceId, saved: bool) -> Result<(), Error> {
+    if !saved {
+        return Err(Error::ChangedMeanwhile { what: "source", id: id.to_string() });
     }
     app.catalog.sources_changed();
     Ok(())
 }
 
-/// A source as people may see it: the secrets of its configuration are masked.
-pub async fn get(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
-    Ok(shown(app, find(app, actor, id).await?))
+pub async fn get(app: &App, actor: Actor, id: SourceId) -> Result<Visible, Error> {
+    Ok(shown(app, actor, find(app, actor, id).await?))
 }
 
-fn shown(app: &App, mut source: Source) -> Source {
+/// An affiliate that may change its sources reads their addresses again; everybody else sees the end of them.
+fn shown(app: &App, actor: Actor, mut source: Source) -> Visible {
     source.config = app.vault.mask_config(&source.config, &source.id.to_string());
-    source
+    let reads =
+        actor.may(Permission::ManageSources) && source.affiliate_id.is_some_and(|it| actor.confined_to() == Some(it));
+    let sealed = source.key.sealed.as_ref().filter(|_| reads);
+    let key = sealed.and_then(|sealed| app.vault.open(sealed, &key_holder(source.id)).ok());
+    Visible { source, key }
+}
+
+/// Sealed for one source: copied to another row, it does not open.
+fn key_holder(id: SourceId) -> String {
+    format!("source-key/{id}")
+}
+
+/// A key as it is stored: a hash, and for an affiliate's source a sealed copy.
+pub(super) fn stored_key(app: &App, id: SourceId, owner: Option<AffiliateId>, key: &str) -> SourceKey {
+    SourceKey::new(key, owner.map(|_| app.vault.seal(key, &key_holder(id))))
 }
 
 /// A source as it is stored.
@@ -179,7 +220,7 @@ pub async fn list(
     actor: Actor,
     affiliate_id: Option<AffiliateId>,
     page: PageRequest,
-) -> Result<Page<Source>, Error> {
+) -> Result<Page<Visible>, Error> {
     let mut owner = affiliate_id;
     if !super::clicks::confine(actor, &mut owner) {
         return Ok(Page { items: Vec::new(), next: None });
@@ -188,20 +229,22 @@ pub async fn list(
         && storage::sources::find(app.db.reader(), SourceId::first_of(id)).await?.is_none()
         && app.catalog.affiliate(id).await?.is_some()
     {
-        storage::sources::insert_missing(app.db.writer(), &first(id, app.clock.now())).await?;
+        storage::sources::insert_missing(app.db.writer(), &first(app, id)).await?;
     }
-    let page = storage::sources::list(app.db.reader(), owner, page).await?;
-    Ok(page.map(|source| shown(app, source)))
+    let page = storage::sources::list(app.db.lists(), owner, page).await?;
+    Ok(page.map(|source| shown(app, actor, source)))
 }
 
 /// The source that an affiliate has from the start.
-pub fn first(affiliate_id: AffiliateId, now: Timestamp) -> Source {
-    Source::first(affiliate_id, new_key(rand::random()), now)
+pub fn first(app: &App, affiliate_id: AffiliateId) -> Source {
+    let key = stored_key(app, SourceId::first_of(affiliate_id), Some(affiliate_id), &new_key(rand::random()));
+    Source::first(affiliate_id, key, app.clock.now())
 }
 
-/// Where a network reports.
-pub fn address(app: &App, source: &Source) -> String {
-    format!("{}/in/{}", app.public_url, source.key)
+/// Where a network reports, with a mask where the key is not shown.
+pub fn address(app: &App, it: &Visible) -> String {
+    let key = it.key.clone().unwrap_or_else(|| it.source.key.masked());
+    format!("{}/in/{key}", app.public_url)
 }
 
 /// What a person pastes into the network: the source's address with the network's own tokens in place.
@@ -212,9 +255,9 @@ pub struct ToPaste {
 }
 
 /// As the source's template has it; `None` where nobody but the person knows the network's tokens.
-pub fn to_paste(app: &App, source: &Source) -> Option<ToPaste> {
-    let template = templates::get(source.template.as_deref()?).ok()?;
-    let address = address(app, source);
+pub fn to_paste(app: &App, it: &Visible) -> Option<ToPaste> {
+    let template = templates::get(it.source.template.as_deref()?).ok()?;
+    let address = address(app, it);
     let url = |text: &str| text.replace("{source_url}", &address);
     let also = template.also_paste.iter().map(|it| (it.r#where.clone(), url(&it.url))).collect();
     Some(ToPaste { url: url(template.paste.as_deref()?), also })
@@ -294,7 +337,7 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     let Some(adapter) = adapter else { return Ok(()) };
     source.adapter_version = adapter.descriptor().version.clone();
     let plain = app.vault.open_config(&source.config, &holder)?;
-    let issues = config_issues(&adapter, &plain).await?;
+    let issues = config_issues(app, source.affiliate_id, &adapter, &plain).await?;
     if !issues.is_empty() {
         return Err(Error::Invalid(issues));
     }
@@ -311,7 +354,7 @@ async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<con
     let adapter = adapter_of(app, source).await?;
     let fields = ask_to_decorate(app, adapter.clone(), source, click).await?;
     app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
-    app.adapters.settle_faults().await;
+    settle_faults(app).await;
     Ok(fields?)
 }
 
@@ -324,7 +367,9 @@ async fn ask_to_decorate(
     let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
     let (binding, secrets) = wire::source_binding(&app.vault, source)?;
     let click = wire::click(&click.facts());
-    let fields = blocking(move || adapter.session().decorate_click(&context, &binding, &click)).await;
+    let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
+    let ask = move || adapter.session().decorate_click(&context, &binding, &click);
+    let fields = app.adapters.pool().ask_for(line, subject, ask).await.flatten();
     Ok(fields.map_err(|error| secrets.hiding(error)))
 }
 

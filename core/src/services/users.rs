@@ -1,12 +1,13 @@
-//! Users: inviting, approving, changing and disabling people. Only an owner makes or changes owners, and one owner
-//! always stays.
+//! Users: inviting, approving, changing and disabling people. Nobody makes or changes somebody who may do more than
+//! they may, and one owner always stays.
 
 use sea_orm::DatabaseTransaction;
 
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
-use crate::domain::permission::Role;
+use crate::domain::grant::{self, Power};
+use crate::domain::permission::{Permission, Role};
 use crate::domain::user::{User, UserStatus, normal_email};
 use crate::ids::{AffiliateId, UserId};
 use crate::storage;
@@ -27,14 +28,16 @@ pub struct Wanted {
     pub affiliate_id: Option<AffiliateId>,
 }
 
-/// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail.
-pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+/// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail, unless it opens more
+/// than the caller may do.
+pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, Option<String>), Error> {
+    let shown = grant::may_hold_link_of(actor, wanted.role);
     let tx = app.db.begin().await?;
     let (user, link) = insert(app, &tx, actor, wanted).await?;
     outbox::post(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok((user, link))
+    Ok((user, Some(link).filter(|_| shown)))
 }
 
 /// A user and the link with which to choose a password; nobody is sent anything.
@@ -46,14 +49,21 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, St
 }
 
 async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
-    if !actor.role.may_manage(wanted.role) {
-        return Err(AuthError::OwnersOnly.into());
+    if wanted.role.is_staff() {
+        grant::may_give(actor, Power::of_role(wanted.role))?;
     }
     match (wanted.role, wanted.affiliate_id) {
         (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
         (Role::Affiliate, Some(id)) => {
             let found = storage::affiliates::find(tx, id).await?;
-            found.ok_or_else(|| Error::not_found("affiliate", id))?;
+            let affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
+            // The power goes to the affiliate's own mailbox, and not through the hands of somebody who lacks it.
+            if !grant::may_hold_link_of(actor, Role::Affiliate) {
+                actor.require(Permission::ManageAffiliates)?;
+                if normal_email(affiliate.confirming_email(app.clock.now())) != normal_email(&wanted.email) {
+                    return Err(grant::may_give(actor, Power::of_role(Role::Affiliate)).unwrap_err().into());
+                }
+            }
         }
         (_, Some(_)) => return Err(Error::invalid("/affiliate_id", "only the role affiliate belongs to one")),
         (_, None) => {}
@@ -97,8 +107,9 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     let owners = storage::users::lock_owners(&tx).await?;
     let mut user = lock(&tx, id).await?;
     let role = changes.role.unwrap_or(user.role);
-    if !actor.role.may_manage(user.role) || !actor.role.may_manage(role) {
-        return Err(AuthError::OwnersOnly.into());
+    grant::may_change(actor, Power::of_role(user.role))?;
+    if role != user.role {
+        grant::may_give(actor, Power::of_role(role))?;
     }
     if role.is_staff() != user.role.is_staff() {
         return Err(Error::invalid("/role", "an affiliate's person stays one; invite them for another role"));
@@ -148,7 +159,7 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     if user.status != UserStatus::Waiting {
         return Ok(Changed::new(before, user));
     }
-    let affiliate = affiliates::sign_up(&tx, &user.name, &user.email, None, now).await?;
+    let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
     user.affiliate_id = Some(affiliate.id);
     user.status = UserStatus::Active;
     user.updated_at = now;
@@ -169,5 +180,5 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
 }
 
 pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
-    Ok(storage::users::list(app.db.reader(), status, page).await?)
+    Ok(storage::users::list(app.db.lists(), status, page).await?)
 }

@@ -27,6 +27,8 @@ impl TryFrom<Model> for Affiliate {
             recruited_at: row.recruited_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            former_email: row.former_email,
+            email_changed_at: row.email_changed_at,
         })
     }
 }
@@ -43,6 +45,8 @@ impl From<&Affiliate> for Model {
             recruited_at: affiliate.recruited_at,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
+            former_email: affiliate.former_email.clone(),
+            email_changed_at: affiliate.email_changed_at,
         }
     }
 }

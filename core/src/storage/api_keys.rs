@@ -29,6 +29,8 @@ impl TryFrom<Model> for ApiKey {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
+            // Keys that are older than the question opened full sessions.
+            vouches: row.vouches.unwrap_or(true),
         })
     }
 }
@@ -47,6 +49,7 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
         scopes: key.scopes.as_ref().map(super::json),
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,
+        vouches: Some(key.vouches),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
@@ -84,6 +87,15 @@ pub async fn revoke(
     }
     update.exec(tx).await?;
     select.one(tx).await?.map(ApiKey::try_from).transpose()
+}
+
+/// Revokes all of a person's; says how many.
+pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, at: Timestamp) -> Result<u64, DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(at.millis()))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::RevokedAt.is_null());
+    Ok(update.exec(tx).await?.rows_affected)
 }
 
 pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {

@@ -1,16 +1,19 @@
-//! Queries of the audit log: add and read. The database itself refuses to change or delete its rows.
+//! Queries of the audit log: add, read, prune by age. The database itself refuses to change its rows, and to delete what
+//! no pruning covers.
 
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{Query, UnionType};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use crate::clock::Timestamp;
 use crate::domain::audit::{Ending, Outcome, Record};
 use crate::ids::{AuditId, UserId, floor_uuid};
 
 use super::entities::audit::{Column, Entity, Model};
-use super::entities::audit_outcomes;
+use super::entities::{audit_outcomes, audit_prunings};
 use super::page::{self, Page, PageRequest};
 
 #[derive(Clone, Debug, Default)]
@@ -74,6 +77,28 @@ pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending
     audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
+/// Says that records of before `older_than` may go. It stays for good.
+pub async fn insert_pruning(
+    tx: &impl ConnectionTrait,
+    now: Timestamp,
+    older_than: Timestamp,
+    actor: &str,
+) -> Result<(), DbErr> {
+    let row = audit_prunings::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
+    audit_prunings::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// The oldest of them, with their outcomes; says how many.
+pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
+    let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);
+    let ids: Vec<AuditId> = oldest.into_tuple().all(tx).await?;
+    let outcomes = audit_outcomes::Entity::delete_many();
+    outcomes.filter(audit_outcomes::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
+    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(gone.rows_affected)
+}
+
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Record>, DbErr> {
     let mut select = Entity::find();
     for (column, wanted) in [(Column::Actor, filter.actor), (Column::Operation, filter.operation)] {
@@ -102,7 +127,9 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(until) = filter.until {
         select = select.filter(Column::Id.lt(floor_uuid(until)));
     }
-    let mut page = page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Record::try_from)?;
+    let mut page = page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.fields.len(), page)
+        .await?
+        .try_map(Record::try_from)?;
     let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
     let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
     let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();

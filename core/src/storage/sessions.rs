@@ -27,6 +27,7 @@ impl From<Model> for Session {
             last_seen_at: row.last_seen_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            opened_by: row.opened_by,
         }
     }
 }
@@ -44,6 +45,7 @@ pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), 
         last_seen_at: it.last_seen_at,
         expires_at: it.expires_at,
         revoked_at: it.revoked_at,
+        opened_by: it.opened_by,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, NotSet,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::clock::Timestamp;
-use crate::domain::source::{AFFRANK_SESSION, Source};
+use crate::domain::api_key;
+use crate::domain::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
 use crate::ids::{AffiliateId, SourceId};
 
-use super::entities::sources::{Column, Entity, Model};
+use super::entities::sources::{ActiveModel, Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
 use super::{from_json, json};
 
@@ -22,7 +23,11 @@ impl TryFrom<Model> for Source {
     fn try_from(row: Model) -> Result<Self, DbErr> {
         Ok(Self {
             id: row.id,
-            key: row.key,
+            key: match row.key_hash {
+                Some(hash) => SourceKey { hash, hint: row.key_hint.unwrap_or_default(), sealed: row.key_sealed },
+                // Of an older release's making.
+                None => SourceKey::new(&row.key, None),
+            },
             name: row.name,
             adapter: row.adapter,
             adapter_version: row.adapter_version,
@@ -43,7 +48,12 @@ impl From<&Source> for Model {
     fn from(source: &Source) -> Self {
         Self {
             id: source.id,
-            key: source.key.clone(),
+            // Leads nowhere, and nobody knows it.
+            key: new_key(rand::random()),
+            key_hash: Some(source.key.hash.clone()),
+            key_hint: Some(source.key.hint.clone()),
+            key_sealed: source.key.sealed.clone(),
+            key_until: None,
             name: source.name.clone(),
             adapter: source.adapter.clone(),
             adapter_version: source.adapter_version.clone(),
@@ -78,14 +88,22 @@ pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Resul
     }
 }
 
-/// Saves it unless somebody changed it since it was `seen`; says whether it did.
+/// Saves all but its key, unless somebody changed it since it was `seen`; says whether it did.
 pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
-    let saved = Entity::update_many()
-        .set(Model::from(source).into_active_model().reset_all())
-        .filter(Column::Id.eq(source.id))
-        .filter(Column::UpdatedAt.eq(seen))
-        .exec(tx)
-        .await?;
+    let mut row = Model::from(source).into_active_model().reset_all();
+    (row.key, row.key_hash, row.key_hint) = (NotSet, NotSet, NotSet);
+    (row.key_sealed, row.key_until) = (NotSet, NotSet);
+    save_row(tx, row, source.id, seen).await
+}
+
+/// The same with another key.
+pub async fn save_rotated(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
+    save_row(tx, Model::from(source).into_active_model().reset_all(), source.id, seen).await
+}
+
+async fn save_row(tx: &impl ConnectionTrait, row: ActiveModel, id: SourceId, seen: Timestamp) -> Result<bool, DbErr> {
+    let saved =
+        Entity::update_many().set(row).filter(Column::Id.eq(id)).filter(Column::UpdatedAt.eq(seen)).exec(tx).await?;
     Ok(saved.rows_affected > 0)
 }
 
@@ -102,8 +120,55 @@ pub async fn find_many(
     Ok(super::readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
+/// By its hash. While an older release may still read and rotate keys, the older column decides.
 pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Source>, DbErr> {
-    Entity::find().filter(Column::Key.eq(key)).one(db).await?.map(Source::try_from).transpose()
+    let found = Entity::find().filter(Column::KeyHash.eq(api_key::hash(key))).one(db).await?;
+    if let Some(row) = found.filter(|row| row.key_until.is_none() || row.key == key) {
+        return Source::try_from(row).map(Some);
+    }
+    let readable = Condition::any().add(Column::KeyHash.is_null()).add(Column::KeyUntil.is_not_null());
+    let found = Entity::find().filter(Column::Key.eq(key)).filter(readable).one(db).await?;
+    found.map(Source::try_from).transpose()
+}
+
+/// A key that is still readable.
+pub struct ReadableKey {
+    pub id: SourceId,
+    pub owner: Option<AffiliateId>,
+    pub key: String,
+    pub until: Option<Timestamp>,
+}
+
+/// Those that have no hash yet, and those whose time is over, in the order of their ids.
+pub async fn list_readable_keys(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Vec<ReadableKey>, DbErr> {
+    let due = Condition::any().add(Column::KeyHash.is_null()).add(Column::KeyUntil.lte(now.millis()));
+    let rows = Entity::find().filter(due).order_by_asc(Column::Id).limit(limit).all(db).await?;
+    let one = |row: Model| ReadableKey { id: row.id, owner: row.affiliate_id, key: row.key, until: row.key_until };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+/// Stores the hash of a key. `until` is how long the key itself stays; without it, the key goes.
+pub async fn save_hashed(
+    tx: &impl ConnectionTrait,
+    seen: &ReadableKey,
+    key: &SourceKey,
+    until: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::KeyHash, Expr::value(key.hash.clone()))
+        .col_expr(Column::KeyHint, Expr::value(key.hint.clone()))
+        .col_expr(Column::KeySealed, Expr::value(key.sealed.clone()))
+        .col_expr(Column::KeyUntil, Expr::value(until.map(Timestamp::millis)))
+        .filter(Column::Id.eq(seen.id))
+        .filter(Column::Key.eq(&seen.key));
+    if until.is_none() {
+        update = update.col_expr(Column::Key, Expr::value(new_key(rand::random())));
+    }
+    update.exec(tx).await.map(drop)
 }
 
 /// Those that add something to landing URLs.
@@ -150,7 +215,7 @@ pub async fn others_use(
 /// Those that somebody configured, also archived ones: not as every affiliate's first one comes. One that can't be read is
 /// left out.
 pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Source>, DbErr> {
-    let first = Source::first(AffiliateId(uuid::Uuid::nil()), String::new(), Timestamp::from_millis(0));
+    let first = Source::first(AffiliateId(uuid::Uuid::nil()), SourceKey::default(), Timestamp::from_millis(0));
     let changed =
         Condition::any().add(Column::Config.ne(json(&first.config))).add(Column::Settings.ne(json(&first.settings)));
     let page = page::fetch(db, Entity::find().filter(changed), Column::Id, |row| row.id.0, page).await?;
@@ -171,5 +236,7 @@ pub async fn list(
     if let Some(owner) = owner {
         select = select.filter(Column::AffiliateId.eq(owner));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Source::try_from)
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len() + row.settings.len(), page)
+        .await?
+        .try_map(Source::try_from)
 }

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, UserId};
+use crate::ids::{AffiliateId, PayoutDetailsId, UserId};
 
 use super::entities::tokens::{Column, Entity, Model};
 
@@ -17,6 +17,9 @@ pub enum Purpose {
     SignIn {
         affiliate: AffiliateId,
         next: String,
+        /// The member of staff who looks on; the session reads only.
+        #[serde(default)]
+        opened_by: Option<String>,
     },
     /// Somebody who registered chooses a password.
     Register {
@@ -32,6 +35,16 @@ pub enum Purpose {
         user: UserId,
         email: String,
     },
+    /// A customer without a password confirms where it is paid.
+    ConfirmPayoutDetails {
+        affiliate: AffiliateId,
+        method: String,
+        sealed: String,
+    },
+    ConfirmPayoutRemoval {
+        affiliate: AffiliateId,
+        details: PayoutDetailsId,
+    },
 }
 
 impl Purpose {
@@ -41,6 +54,8 @@ impl Purpose {
             Self::Register { .. } => "register",
             Self::SetPassword { .. } => "set_password",
             Self::ConfirmEmail { .. } => "confirm_email",
+            Self::ConfirmPayoutDetails { .. } => "confirm_payout_details",
+            Self::ConfirmPayoutRemoval { .. } => "confirm_payout_removal",
         }
     }
 
@@ -53,7 +68,9 @@ impl Purpose {
 
     fn affiliate(&self) -> Option<AffiliateId> {
         match self {
-            Self::SignIn { affiliate, .. } => Some(*affiliate),
+            Self::SignIn { affiliate, .. }
+            | Self::ConfirmPayoutDetails { affiliate, .. }
+            | Self::ConfirmPayoutRemoval { affiliate, .. } => Some(*affiliate),
             _ => None,
         }
     }

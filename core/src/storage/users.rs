@@ -87,6 +87,17 @@ pub async fn find_by_email(db: &impl ConnectionTrait, email: &str) -> Result<Opt
     Entity::find().filter(Column::Email.eq(email)).one(db).await?.map(User::try_from).transpose()
 }
 
+/// Everybody of an affiliate.
+pub async fn list_of_affiliate(db: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<Vec<User>, DbErr> {
+    let rows = Entity::find().filter(Column::AffiliateId.eq(affiliate)).order_by_asc(Column::Id).all(db).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+pub async fn list_owners(db: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
+    let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
+    owners.all(db).await?.into_iter().map(User::try_from).collect()
+}
+
 pub async fn list(
     db: &impl ConnectionTrait,
     status: Option<UserStatus>,

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,12 +12,14 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use crate::app::App;
-use crate::domain::permission::Permission;
+use crate::domain::actor::Actor;
+use crate::domain::permission::{Denied, Permission};
 use crate::services::Error;
 use crate::services::auth::AuthError;
 
 use super::auth::Origin;
 use super::errors::Problem;
+use super::router::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
 use super::{audit, auth};
 
 /// What an operation needs.
@@ -39,6 +41,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// How large a body may be. Whoever is not known yet has little to say.
+    pub fn body_limit(&self) -> usize {
+        if self.needs == Needs::Nothing { STRANGERS_BODY_LIMIT } else { BODY_LIMIT }
+    }
+
     /// The id in a path of this operation.
     pub fn object_in(&self, path: &str) -> Option<String> {
         let pairs = self.path.split('/').zip(path.split('/'));
@@ -91,6 +98,17 @@ fn needs(operation: &str, security: &Value) -> Needs {
     }
 }
 
+/// Whoever only reads may still sign out.
+fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(), Denied> {
+    if !method.is_safe() && operation != "logout" {
+        actor.may_change()?;
+    }
+    match needs {
+        Needs::Permission(permission) => actor.require(permission),
+        Needs::SomeCaller | Needs::Nothing => Ok(()),
+    }
+}
+
 /// Axum middleware over the API: leaves the [`Actor`](crate::domain::actor::Actor) in the request's extensions, and
 /// has every change recorded.
 pub async fn layer(
@@ -106,16 +124,19 @@ pub async fn layer(
         (_, Needs::Nothing) if !method.is_safe() && auth::origin(headers, &app) == Origin::Another => {
             return Problem::from(Error::from(AuthError::CrossSite)).into_response();
         }
-        (Ok(actor), Needs::Permission(permission)) => match actor.require(permission) {
+        (Ok(actor), Needs::Nothing) => Some(actor),
+        (Ok(actor), needs) => match may(actor, method, &operation.id, needs) {
             Ok(()) => Some(actor),
             Err(denied) => return Problem::from(denied).into_response(),
         },
-        (Ok(actor), _) => Some(actor),
         (Err(_), Needs::Nothing) => None,
         (Err(problem), _) => return problem.into_response(),
     };
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
+    }
+    if operation.needs == Needs::Nothing {
+        DefaultBodyLimit::max(STRANGERS_BODY_LIMIT).apply(&mut request);
     }
     if audit::is_recorded(request.method(), &operation.id) {
         return audit::record(app, operation, request, next).await;

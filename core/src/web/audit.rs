@@ -1,4 +1,4 @@
-//! Every change goes into the audit log here: that it is asked for before the handler runs, what came of it before the
+//! Every change, and every export of what is personal, goes into the audit log here: that it is asked for before the handler runs, what came of it before the
 //! answer is sent. So no handler can forget it, and no crash can lose it.
 //!
 //! What programs report in bulk is not in it row by row: the conversion with its events, and the raw request of a
@@ -6,7 +6,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -22,15 +22,22 @@ use crate::services::audit::{self, Change};
 use super::access::{Needs, Operation};
 use super::auth::{self, RequestId};
 use super::errors::Problem;
-use super::router::{BODY_LIMIT, internal_error};
+use super::extract;
+use super::router::internal_error;
 
 const REQUEST_ID: &str = "x-request-id";
 
 /// Reports in bulk, and what changes nothing although it is a POST.
 const NOT_RECORDED: [&str; 4] = ["create_conversions", "create_event", "parse_postback", "test_postback"];
 
+/// What hands out buyers' data or whole payout details.
+const RECORDED_READS: [&str; 2] = ["export", "export_withdrawal_batch"];
+
 pub fn is_recorded(method: &Method, operation: &str) -> bool {
-    !method.is_safe() && !NOT_RECORDED.contains(&operation)
+    match method.is_safe() {
+        true => method == Method::GET && RECORDED_READS.contains(&operation),
+        false => !NOT_RECORDED.contains(&operation),
+    }
 }
 
 /// What a handler tells the log along with its answer.
@@ -67,10 +74,14 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
         parts.headers.get(header::CONTENT_TYPE).is_none_or(|it| it.to_str().is_ok_and(|it| it.contains("json")));
     let mut sent = Value::Null;
     // A component that is uploaded is no field of anything; its name and digest are in the answer.
-    let body = if is_json {
-        let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-            let detail = "the body is larger than 4 MiB; send it in parts";
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into_response();
+    let reads = parts.method.is_safe();
+    let body = if reads {
+        sent = query(&parts.uri);
+        body
+    } else if is_json {
+        let bytes = match extract::whole(body, operation.body_limit()).await {
+            Ok(bytes) => bytes,
+            Err(problem) => return problem.into_response(),
         };
         sent = serde_json::from_slice(&bytes).unwrap_or_default();
         Body::from(bytes)
@@ -87,6 +98,7 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     let work = tokio::spawn(async move {
         let request = Request::from_parts(parts, body);
         let mut response = match caller {
+            Some(actor) if reads => recorded_read(&app, actor, change, request, next).await,
             Some(actor) => recorded(&app, actor, change, request, next).await,
             None => next.run(request).await,
         };
@@ -98,6 +110,36 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     work.await.unwrap_or_else(|_| internal_error())
 }
 
+/// What was asked for, as it stands in the address.
+fn query(uri: &Uri) -> Value {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    Value::Object(pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
+}
+
+/// The answer may be large and is sent while it is read: its outcome is that it begins.
+async fn recorded_read(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
+    let operation = change.operation.clone();
+    let asked = match audit::ask(app, actor, change).await {
+        Ok(asked) => asked,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    let response = next.run(request).await;
+    let status = response.status();
+    let ending = Ending { status: Some(status.as_u16()), ..Ending::of(outcome(status), app.clock.now()) };
+    if let Err(error) = audit::conclude(app, asked, ending).await {
+        tracing::error!(operation, audit.id = %asked, %error, "The outcome of an export is not in the audit log");
+    }
+    response
+}
+
+fn outcome(status: StatusCode) -> Outcome {
+    match status {
+        status if status.is_server_error() => Outcome::Failed,
+        status if status.is_client_error() => Outcome::Refused,
+        _ => Outcome::Done,
+    }
+}
+
 async fn recorded(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
     let (operation, named) = (change.operation.clone(), change.object.is_some());
     let asked = match audit::ask(app, actor, change).await {
@@ -106,11 +148,9 @@ async fn recorded(app: &App, actor: Actor, change: Change, request: Request, nex
     };
     let (mut parts, body) = next.run(request).await.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let outcome = match parts.status {
-        status if status.is_server_error() => Outcome::Failed,
-        status if status.is_client_error() => Outcome::Refused,
-        _ if parts.headers.contains_key("idempotency-replayed") => Outcome::Repeated,
-        _ => Outcome::Done,
+    let outcome = match outcome(parts.status) {
+        Outcome::Done if parts.headers.contains_key("idempotency-replayed") => Outcome::Repeated,
+        outcome => outcome,
     };
     let answer: Value = if named { Value::Null } else { serde_json::from_slice(&body).unwrap_or_default() };
     let made = answer["id"].as_str().map(str::to_owned);

@@ -3,6 +3,8 @@
 //! The key is taken before the work and the answer is kept after it. If the process dies in between, the
 //! key stays taken and a repetition is told so: nothing is ever done twice behind the caller's back.
 
+use std::borrow::Cow;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -12,11 +14,13 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::domain::actor::Actor;
+use crate::domain::source::mask_addresses;
 use crate::services::Error;
 use crate::storage;
 use crate::storage::idempotency::Known;
 
 use super::errors::Problem;
+use super::extract;
 use super::router::BODY_LIMIT;
 
 const HEADER: &str = "idempotency-key";
@@ -51,10 +55,8 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 4 MiB; send it in parts")
-    })?;
-    let hash = hash_of(parts.uri.path(), &body);
+    let body = extract::whole(body, BODY_LIMIT).await?;
+    let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
     let db = app.db.writer();
     match storage::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
         Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
@@ -71,7 +73,9 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
             ),
         )),
         Known::Started => {
-            let secret = ["/api-keys", "/users", "/login-link"].iter().any(|end| parts.uri.path().ends_with(end));
+            let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate_key"]
+                .iter()
+                .any(|end| parts.uri.path().ends_with(end));
             let app = app.clone();
             // A task of its own: a caller who hangs up must find the answer when it asks again.
             let work = tokio::spawn(async move {
@@ -108,7 +112,7 @@ fn replay(status: u16, body: String) -> Response {
     response
 }
 
-/// A new API key or a link that signs in is shown once, also to those who ask twice.
+/// A new API key, a source's address or a link that signs in is shown once, also to those who ask twice.
 fn without_secret(body: &Bytes) -> String {
     let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     for field in ["key", "invitation_url", "login_url"] {
@@ -116,7 +120,31 @@ fn without_secret(body: &Bytes) -> String {
             *secret = serde_json::Value::Null;
         }
     }
+    for field in ["url", "paste_url"] {
+        if let Some(text) = value.get(field).and_then(serde_json::Value::as_str) {
+            value[field] = mask_addresses(text).into();
+            value["url_masked"] = true.into();
+        }
+    }
+    for paste in value.get_mut("also_paste").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
+        if let Some(text) = paste["url"].as_str() {
+            paste["url"] = mask_addresses(text).into();
+        }
+    }
     value.to_string()
+}
+
+/// Whoever reads the table must not be able to guess at a password by its hash.
+fn without_proof<'a>(path: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
+    if !path.ends_with("/api-keys") {
+        return Cow::Borrowed(body);
+    }
+    let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some(fields) = value.as_object_mut() else { return Cow::Borrowed(body) };
+    if fields.remove("password").is_none() & fields.remove("code").is_none() {
+        return Cow::Borrowed(body);
+    }
+    Cow::Owned(value.to_string().into_bytes())
 }
 
 fn hash_of(path: &str, body: &[u8]) -> String {

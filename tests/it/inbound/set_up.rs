@@ -6,6 +6,9 @@ on_both_databases!(
     a_change_of_the_settings_touches_only_what_it_names,
     a_time_of_a_place_follows_its_clocks,
     a_source_shows_what_to_paste,
+    an_address_is_shown_once_and_never_stored,
+    an_affiliate_reads_its_own_address_again,
+    an_address_of_an_older_release_is_hashed_and_goes,
     a_token_is_as_long_in_a_source_as_in_a_template,
 );
 
@@ -89,4 +92,97 @@ async fn a_token_is_as_long_in_a_source_as_in_a_template(db: Database) {
     let made = |token: &str| json!({"name": "x", "template": "maxppi", "fields": {"security_token": token}});
     t.admin.post("/api/v1/sources", &made("1234567")).await.expect_problem(422, "invalid_field");
     t.admin.post("/api/v1/sources", &made("12345678")).await.expect(201);
+}
+
+fn key_in(saved: &Value) -> String {
+    text(saved, "url").rsplit('/').next().unwrap().to_owned()
+}
+
+async fn an_address_is_shown_once_and_never_stored(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let body = source(&t).body;
+    let saved = t.admin.post_once("/api/v1/sources", "once", &body).await.expect(201);
+    let key = key_in(&saved);
+    assert_eq!((key.len(), &saved["url_masked"]), (32, &json!(false)));
+    let made = Source::of(&t, &t.admin, &saved);
+    assert_eq!(made.report(&[("sub", &click.id), ("tid", "1")]).await.status, 200);
+
+    let path = format!("/api/v1/sources/{}", made.id);
+    let again = t.admin.post_once("/api/v1/sources", "once", &body).await.expect(201);
+    let support = t.person("support").await;
+    let changed = t.admin.patch(&path, &json!({"name": "Another"})).await.expect(200);
+    let shown = [
+        again,
+        changed,
+        t.admin.get(&path).await.expect(200),
+        t.admin.list("/api/v1/sources").await.remove(0),
+        support.client.get(&path).await.expect(200),
+    ];
+    for shown in shown {
+        assert_eq!(shown["url_masked"], true, "{shown}");
+        assert!(text(&shown, "url").ends_with(&format!("/in/****{}", &key[28..])), "{shown}");
+    }
+    // Nor is it in what came to the source.
+    let came = support.client.list(&format!("/api/v1/inbound_requests?source_id={}", made.id)).await;
+    assert_eq!(came[0]["request"]["path"], format!("/in/****{}", &key[28..]));
+    for table in ["sources", "inbound_requests", "idempotency_keys", "audit", "audit_outcomes"] {
+        assert!(!t.database.contains(table, &key).await, "{table}");
+    }
+}
+
+async fn an_affiliate_reads_its_own_address_again(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let first = affiliate.client.list("/api/v1/sources").await.remove(0);
+    let key = key_in(&first);
+    assert_eq!((key.len(), &first["url_masked"]), (32, &json!(false)));
+    assert!(!t.database.contains("sources", &key).await, "it is sealed");
+    let path = format!("/api/v1/sources/{}", text(&first, "id"));
+    let body = json!({"name": "k", "role": "affiliate", "affiliate_id": affiliate.id, "scopes": ["read_program"]});
+    let limited = t.admin.post("/api/v1/api-keys", &body).await.expect(201);
+    let limited = t.admin.with_key(Some(&text(&limited, "key")));
+    for client in [&t.admin, &limited] {
+        let masked = client.get(&path).await.expect(200);
+        assert!(masked["url_masked"] == true && !masked.to_string().contains(&key), "{masked}");
+    }
+    let rotated = t.admin.post(&format!("{path}/rotate_key"), &json!({})).await.expect(200);
+    assert_ne!(key_in(&rotated), key);
+    assert_eq!(affiliate.client.get(&path).await.expect(200)["url"], rotated["url"]);
+}
+
+async fn an_address_of_an_older_release_is_hashed_and_goes(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let click = t.click().await;
+    let affiliate = click.link.affiliate.clone();
+    let key = "0123456789abcdefghjkmnpqrstvwxyz";
+    let older = format!(
+        "UPDATE sources SET key = '{key}', key_hash = NULL, key_hint = NULL, key_sealed = NULL, key_until = NULL"
+    );
+    t.database.execute(&older).await;
+    let readable = async |t: &TestApp| {
+        let sql = "SELECT count(*) FROM sources WHERE key LIKE '0123456789ab%' OR key LIKE 'zyxwvtsrqpnm%'";
+        t.database.number(sql).await
+    };
+    let report = async |t: &TestApp, key: &str, amount: &str| {
+        t.anonymous().get(&format!("/in/{key}?sessionId={}&amount={amount}", click.id)).await.status
+    };
+    // A node of the older release made it a moment ago.
+    assert_eq!(report(&t, key, "1.00").await, 200);
+    t.restart_with(|_| {}).await;
+    assert_eq!(report(&t, key, "2.00").await, 200);
+    let own = t.admin.with_key(affiliate.client.key());
+    assert_eq!(key_in(&own.list("/api/v1/sources").await[0]), key, "the affiliate still reads it");
+    // The older release still finds it, and may give it another.
+    assert_eq!(readable(&t).await, 1);
+    let second = "zyxwvtsrqpnmkjhgfedcba9876543210";
+    t.database.execute(&format!("UPDATE sources SET key = '{second}'")).await;
+    assert_eq!(report(&t, key, "3.00").await, 404);
+    assert_eq!(report(&t, second, "4.00").await, 200);
+
+    t.advance(postrider::services::source_keys::ROLL_BACK);
+    postrider::pipeline::jobs::upkeep(t.app()).await.unwrap();
+    assert_eq!(readable(&t).await, 0);
+    assert_eq!(report(&t, second, "5.00").await, 200);
+    assert_eq!(report(&t, key, "6.00").await, 404);
 }

@@ -7,15 +7,16 @@ pub mod registration;
 pub mod second_factor;
 pub mod sessions;
 pub mod sign_in;
+pub mod step_up;
 pub mod throttling;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::domain::api_key;
+use crate::domain::origin::Origin;
 use crate::storage;
 use crate::storage::tokens::Purpose;
 
@@ -24,7 +25,7 @@ use super::Error;
 /// Where somebody comes from.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    pub address: IpAddr,
+    pub origin: Origin,
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
     /// The cookie of a known device, if there is one.
@@ -61,8 +62,8 @@ pub enum AuthError {
     HasSecondFactor,
     #[error("this is the last owner; make somebody else an owner first")]
     LastOwner,
-    #[error("only an owner can make or change owners")]
-    OwnersOnly,
+    #[error("this needs your password; send it as `password`, and the code of a second factor as `code`")]
+    PasswordNeeded,
     #[error("too many people sign in at this moment; try again")]
     Busy,
 }
@@ -84,7 +85,7 @@ impl AuthError {
             Self::NoSecondFactor => "no_second_factor",
             Self::HasSecondFactor => "has_second_factor",
             Self::LastOwner => "last_owner",
-            Self::OwnersOnly => "forbidden",
+            Self::PasswordNeeded => "password_needed",
             Self::Busy => "busy",
         }
     }

@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
+use crate::domain::actor::Actor;
 use crate::domain::api_key;
 use crate::domain::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
 use crate::ids::{SessionId, UserId};
@@ -15,6 +15,7 @@ use crate::storage;
 use crate::storage::tokens::Purpose;
 
 use super::asked::Asked;
+use super::step_up::{self, Given};
 use super::throttling::{self, Attempt};
 use super::{AuthError, Visitor, sessions};
 
@@ -52,13 +53,15 @@ pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<
     }
 }
 
-/// Signs out everywhere but in `session`, and makes every link that was sent by mail useless.
+/// Signs out everywhere but in `session`, and makes every link that was sent by mail useless. `end_keys` revokes the
+/// person's API keys too.
 pub async fn change_password(
     app: &App,
     id: UserId,
     session: SessionId,
     current: String,
     new: String,
+    end_keys: bool,
 ) -> Result<(), Error> {
     let user = with_password(app, id, current).await?;
     check_password("/new", &new, &user.email)?;
@@ -71,6 +74,9 @@ pub async fn change_password(
     storage::users::save(&tx, &user).await?;
     storage::tokens::revoke_of(&tx, id, now).await?;
     storage::sessions::revoke_all(&tx, id, Some(session), now).await?;
+    if end_keys {
+        storage::api_keys::revoke_of(&tx, id, now).await?;
+    }
     outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::hurry(app);
@@ -79,8 +85,8 @@ pub async fn change_password(
 }
 
 /// Sends a link to the new address; until it is followed, nothing changes. Says the same when the address is taken.
-pub async fn ask_for_email(app: &App, id: UserId, password: String, email: &str) -> Result<(), Error> {
-    with_password(app, id, password).await?;
+pub async fn ask_for_email(app: &App, person: Actor, id: UserId, given: Given, email: &str) -> Result<(), Error> {
+    step_up::prove(app, person, given).await?;
     outbox::ask(app, Asked::NewEmail { user: id, email: normal_email(email) }).await
 }
 
@@ -94,11 +100,7 @@ pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
 
 /// Who they are is known by their link.
 pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
-    match Actor::new(Proof::Link { user: user.id }, user.role, user.affiliate_id) {
-        Some(actor) => audit::record(app, tx, actor, change).await,
-        // A registration that waits for its approval is nobody yet.
-        None => Ok(()),
-    }
+    audit::record_of_user(app, tx, user, change).await
 }
 
 /// The link of [`ask_for_email`] was followed. Returns the user as it is now.

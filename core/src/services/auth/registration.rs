@@ -27,13 +27,13 @@ pub async fn register(app: &App, visitor: &Visitor, name: String, email: &str) -
     if app.settings.registration == Registration::Closed {
         return Err(AuthError::RegistrationClosed.into());
     }
-    throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
     outbox::ask(app, Asked::Registration { name, email: normal_email(email) }).await
 }
 
 /// Sends a link with which to choose a new password, if there is such an account.
 pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Error> {
-    throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
     outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
 }
 
@@ -46,10 +46,17 @@ pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
     }
 }
 
-/// Uses up the link of a registration, an invitation or a reset. Signs out everywhere. Returns the user.
-pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: String) -> Result<User, Error> {
+/// Uses up the link of a registration, an invitation or a reset. Signs out everywhere; `end_keys` revokes the person's
+/// API keys too. Returns the user.
+pub async fn set_password(
+    app: &App,
+    visitor: &Visitor,
+    token: &str,
+    password: String,
+    end_keys: bool,
+) -> Result<User, Error> {
     // Nobody guesses 256 bits; whoever tries should not keep the machine busy with it.
-    let attempt = Attempt::of_address(visitor.address);
+    let attempt = Attempt::of_origin(visitor.origin);
     throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
     let email = email_of_link(app, token).await?;
@@ -58,7 +65,13 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
 
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let user = match storage::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)? {
+    let purpose = storage::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
+    let link = match &purpose {
+        Purpose::Register { .. } => "registration",
+        Purpose::SetPassword { invited: true, .. } => "invitation",
+        _ => "reset",
+    };
+    let user = match purpose {
         Purpose::Register { name, email } => {
             let mut user = User {
                 id: UserId::new(now),
@@ -74,7 +87,7 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
                 updated_at: now,
             };
             if app.settings.registration == Registration::Open {
-                let affiliate = affiliates::sign_up(&tx, &user.name, &user.email, None, now).await?;
+                let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
                 user.affiliate_id = Some(affiliate.id);
                 user.status = UserStatus::Active;
             }
@@ -96,14 +109,22 @@ pub async fn set_password(app: &App, visitor: &Visitor, token: &str, password: S
             storage::users::save(&tx, &user).await?;
             storage::tokens::revoke_of(&tx, id, now).await?;
             storage::sessions::revoke_all(&tx, id, None, now).await?;
+            if end_keys {
+                storage::api_keys::revoke_of(&tx, id, now).await?;
+            }
             if !invited {
                 outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
             }
             user
         }
-        Purpose::SignIn { .. } | Purpose::ConfirmEmail { .. } => return Err(AuthError::LinkUsed.into()),
+        Purpose::SignIn { .. }
+        | Purpose::ConfirmEmail { .. }
+        | Purpose::ConfirmPayoutDetails { .. }
+        | Purpose::ConfirmPayoutRemoval { .. } => return Err(AuthError::LinkUsed.into()),
     };
-    own::record(app, &tx, &user, Change::by(visitor, "set_password", None)).await?;
+    let body = serde_json::json!({"link": link, "end_keys": end_keys});
+    let change = Change { body, ..Change::by(visitor, "set_password", Some(user.id.to_string())) };
+    own::record(app, &tx, &user, change).await?;
     tx.commit().await?;
     outbox::hurry(app);
     app.catalog.people_changed();

@@ -3,7 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
+use crate::domain::actor::{Actor, Proof, Restriction};
 use crate::domain::api_key;
 use crate::domain::permission::Role;
 use crate::domain::session::{ABSOLUTE, SEEN_EVERY, Session};
@@ -26,8 +26,11 @@ pub struct SignedIn {
 /// Whose session it is.
 pub enum Whose<'a> {
     User(&'a User),
-    /// A customer, who came by a login link.
-    Affiliate(AffiliateId),
+    /// A customer, who came by a login link, or a member of staff who looks on.
+    Affiliate {
+        id: AffiliateId,
+        opened_by: Option<String>,
+    },
 }
 
 /// A new session; the cookie's secret is in the answer and nowhere else.
@@ -39,21 +42,22 @@ pub async fn begin(
 ) -> Result<(String, SignedIn), Error> {
     let now = app.clock.now();
     let secret = api_key::token(rand::random());
-    let (user, affiliate_id) = match whose {
-        Whose::User(user) => (Some(user), None),
-        Whose::Affiliate(id) => (None, Some(id)),
+    let (user, affiliate_id, opened_by) = match whose {
+        Whose::User(user) => (Some(user), None, None),
+        Whose::Affiliate { id, opened_by } => (None, Some(id), opened_by),
     };
     let session = Session {
         id: SessionId::new(now),
         hash: api_key::hash(&secret),
         user_id: user.map(|user| user.id),
         affiliate_id,
-        address: Some(visitor.address.to_string()),
+        address: Some(visitor.origin.address.to_string()),
         user_agent: visitor.user_agent.as_ref().map(|text| text.chars().take(USER_AGENT_MAX_CHARS).collect()),
         created_at: now,
         last_seen_at: now,
         expires_at: now.plus(ABSOLUTE),
         revoked_at: None,
+        opened_by,
     };
     let actor = actor(&session, user).ok_or(super::AuthError::Disabled)?;
     storage::sessions::insert(tx, &session).await?;
@@ -65,7 +69,10 @@ pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
     let proof = Proof::Session { id: session.id, user: session.user_id };
     match (session.user_id, session.affiliate_id, user) {
         (Some(_), None, Some(user)) if user.is_active() => Actor::new(proof, user.role, user.affiliate_id),
-        (None, Some(affiliate), _) => Actor::new(proof, Role::Affiliate, Some(affiliate)),
+        (None, Some(affiliate), _) => {
+            let restriction = session.opened_by.is_some().then_some(Restriction::OpenedByStaff);
+            Actor::new(proof, Role::Affiliate, Some(affiliate)).map(|actor| actor.restricted(restriction))
+        }
         _ => None,
     }
 }
@@ -97,7 +104,7 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>, Error> {
     Ok(sessions.into_iter().filter(|session| session.is_live(now)).collect())
 }
 
-/// Here at once, in other processes within [`crate::services::catalog::FRESH`].
+/// Here at once; PostgreSQL tells other processes.
 pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<(), Error> {
     let ended = storage::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
     app.catalog.people_changed();

@@ -145,9 +145,12 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
     }
     let tx = app.db.begin().await?;
     let taken = storage::tokens::take(&tx, &hash, app.clock.now()).await?;
-    let Some(Purpose::SignIn { affiliate, next }) = taken else { return Err(AuthError::LinkUsed.into()) };
-    let (secret, signed_in) = sessions::begin(app, &tx, Whose::Affiliate(affiliate), visitor).await?;
+    let Some(Purpose::SignIn { affiliate, next, opened_by }) = taken else { return Err(AuthError::LinkUsed.into()) };
+    let body = serde_json::json!({"opened_by": opened_by, "read_only": opened_by.is_some()});
+    let whose = Whose::Affiliate { id: affiliate, opened_by };
+    let (secret, signed_in) = sessions::begin(app, &tx, whose, visitor).await?;
     let change = Change::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
+    let change = Change { body, ..change };
     audit::record(app, &tx, signed_in.actor, change).await?;
     tx.commit().await?;
     Ok((secret, next))

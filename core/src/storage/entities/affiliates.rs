@@ -18,6 +18,8 @@ pub struct Model {
     pub recruited_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub former_email: Option<String>,
+    pub email_changed_at: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

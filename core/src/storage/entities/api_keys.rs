@@ -21,6 +21,7 @@ pub struct Model {
     pub scopes: Option<String>,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
+    pub vouches: Option<bool>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -7,6 +7,7 @@ pub mod applications;
 pub mod attempts;
 pub mod audit;
 pub mod audit_outcomes;
+pub mod audit_prunings;
 pub mod clicks;
 pub mod conversions;
 pub mod coupons;

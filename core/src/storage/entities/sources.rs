@@ -10,6 +10,7 @@ use crate::ids::{AffiliateId, SourceId};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: SourceId,
+    /// Read by the release before; see the migration.
     pub key: String,
     pub name: String,
     pub adapter: String,
@@ -24,6 +25,10 @@ pub struct Model {
     pub archived_at: Option<Timestamp>,
     pub template: Option<String>,
     pub session_parameter: Option<String>,
+    pub key_hash: Option<String>,
+    pub key_hint: Option<String>,
+    pub key_sealed: Option<String>,
+    pub key_until: Option<Timestamp>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

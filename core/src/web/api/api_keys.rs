@@ -13,6 +13,7 @@ use crate::domain::changes::Changed;
 use crate::domain::permission::{Permission, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::services::api_keys::{self, Wanted};
+use crate::services::auth::step_up::Given;
 use crate::web::audit::Told;
 use crate::web::auth::{Caller, Person};
 use crate::web::errors::{ApiResult, Problem};
@@ -32,6 +33,10 @@ pub struct ApiKeyIn {
     scopes: Option<Vec<Permission>>,
     /// When it ends; never when absent.
     expires_at: Option<Timestamp>,
+    /// Yours, when you are signed in with one.
+    password: Option<String>,
+    /// Of your second factor, if you have one.
+    code: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -43,6 +48,9 @@ pub struct OwnApiKeyIn {
     scopes: Option<Vec<Permission>>,
     /// When it ends; never when absent.
     expires_at: Option<Timestamp>,
+    password: Option<String>,
+    /// Of your second factor, if you have one.
+    code: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,7 +110,8 @@ fn revoked(key: Changed<ApiKey>) -> ApiResult<Revoked> {
     Ok((StatusCode::NO_CONTENT, Told::many(key.map(ApiKeyOut::from).fields())))
 }
 
-/// Create an API key of the program or of an affiliate. It allows nothing that you may not do.
+/// Create an API key of the program or of an affiliate. It allows nothing that you may not do. A person sends the
+/// password too; a message tells of the new key.
 #[utoipa::path(post, path = "/api/v1/api-keys", tag = "api keys", request_body = ApiKeyIn,
     security(("api_key" = ["manage_keys"])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
@@ -127,7 +136,8 @@ pub async fn create_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    Ok(created(api_keys::create(&app, actor, wanted).await?))
+    let given = Given { password: body.password, code: body.code };
+    Ok(created(api_keys::create(&app, actor, given, wanted).await?))
 }
 
 /// List everybody's API keys, newest first, without the keys themselves.
@@ -141,15 +151,19 @@ pub async fn list_api_keys(
     Ok(Json(PageOut::of(api_keys::list(&app, None, page.request()?).await?, ApiKeyOut::from)))
 }
 
-/// Revoke an API key.
+/// Revoke an API key that allows no more than you may do.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", tag = "api keys", params(("id" = KeyId, Path)),
     security(("api_key" = ["manage_keys"])),
     responses((status = 204), (status = "default", body = Problem)))]
-pub async fn revoke_api_key(State(app): State<App>, PathId(id): PathId<KeyId>) -> ApiResult<Revoked> {
-    revoked(api_keys::revoke(&app, id, None).await?)
+pub async fn revoke_api_key(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<KeyId>,
+) -> ApiResult<Revoked> {
+    revoked(api_keys::revoke(&app, actor, id, None).await?)
 }
 
-/// Create an API key of one's own. It never allows more than one's role at any time.
+/// Create an API key of one's own, with one's password. It never allows more than one's role at any time.
 #[utoipa::path(post, path = "/api/v1/auth/keys", tag = "api keys", request_body = OwnApiKeyIn,
     security(("api_key" = [])),
     responses((status = 201, body = NewApiKeyOut), (status = "default", body = Problem)))]
@@ -169,7 +183,8 @@ pub async fn create_own_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    Ok(created(api_keys::create(&app, person.actor, wanted).await?))
+    let given = Given { password: body.password, code: body.code };
+    Ok(created(api_keys::create(&app, person.actor, given, wanted).await?))
 }
 
 /// List one's own API keys, newest first.
@@ -194,5 +209,5 @@ pub async fn revoke_own_api_key(
     person: Person,
     PathId(id): PathId<KeyId>,
 ) -> ApiResult<Revoked> {
-    revoked(api_keys::revoke(&app, id, Some(person.user)).await?)
+    revoked(api_keys::revoke(&app, person.actor, id, Some(person.user)).await?)
 }

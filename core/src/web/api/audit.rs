@@ -1,7 +1,7 @@
 //! `/api/v1/audit`
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,8 +12,10 @@ use crate::domain::changes::FieldChange;
 use crate::ids::{AuditId, UserId};
 use crate::services::audit;
 use crate::storage::audit::Filter;
+use crate::web::audit::Told;
+use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
-use crate::web::extract::{ApiQuery, PageIn, PageOut};
+use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
 
 /// One change: who, what, when and from where.
 #[derive(Serialize, ToSchema)]
@@ -104,7 +106,8 @@ pub struct AuditFilter {
     until: Option<Timestamp>,
 }
 
-/// List what was to be changed by whom, newest first, and what came of it. The log only grows. Reports in bulk (conversions, events, what
+/// List what was to be changed or exported by whom, newest first, and what came of it. Nothing in it is changed, and only an
+/// owner prunes what is old. Reports in bulk (conversions, events, what
 /// networks send) are not in it row by row: they are their own record.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
     security(("api_key" = ["read_audit"])),
@@ -123,4 +126,39 @@ pub async fn list_audit(
         until: filter.until,
     };
     Ok(Json(PageOut::of(audit::list(&app, filter, page).await?, AuditOut::from)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PruningIn {
+    /// At least 30.
+    #[schema(example = 400, minimum = 30)]
+    older_than_days: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PruningOut {
+    /// Records that are gone.
+    pruned: u64,
+    /// From here on the log is whole.
+    older_than: Timestamp,
+    /// More is that old; ask again.
+    more: bool,
+}
+
+/// Prune the audit log by age. The log has a record of it, which says how many records went.
+#[utoipa::path(post, path = "/api/v1/audit/prune", tag = "audit", request_body = PruningIn,
+    security(("api_key" = ["prune_audit"])),
+    responses((status = 200, body = PruningOut), (status = "default", body = Problem)))]
+pub async fn prune_audit(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<PruningIn>,
+) -> ApiResult<(Extension<Told>, Json<PruningOut>)> {
+    let pruned = audit::prune(&app, actor, body.older_than_days).await?;
+    let told =
+        |field: &str, to: serde_json::Value| FieldChange { field: field.into(), from: serde_json::Value::Null, to };
+    let changes = [told("pruned", pruned.records.into()), told("older_than", pruned.older_than.to_string().into())];
+    let out = PruningOut { pruned: pruned.records, older_than: pruned.older_than, more: pruned.more };
+    Ok((Told::many(changes), Json(out)))
 }

@@ -14,6 +14,7 @@ use crate::domain::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
 use crate::domain::changes::Changed;
 use crate::domain::conversion::{Buyer, Conversion, Status};
 use crate::domain::masking::{mask_email, mask_name};
+use crate::domain::permission::Permission;
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
@@ -228,7 +229,7 @@ impl AttributionOut {
 impl ConversionOut {
     pub(super) fn of(actor: Actor, it: Conversion) -> Self {
         let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
-        if !actor.is_staff() {
+        if !actor.may(Permission::ReadBuyers) {
             name = name.map(|name| mask_name(&name));
             email = email.map(|email| mask_email(&email));
         }
@@ -253,7 +254,7 @@ impl ConversionOut {
             currency: it.sale.or(it.payout).map(|money| money.currency),
             payout: it.payout,
             revenue: it.revenue.filter(|_| actor.is_staff()),
-            customer_id: it.buyer.customer_id.filter(|_| actor.is_staff()),
+            customer_id: it.buyer.customer_id.filter(|_| actor.may(Permission::ReadBuyers)),
             customer_name: name,
             customer_email: email,
             plan_name: it.buyer.plan_name,

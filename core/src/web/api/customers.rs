@@ -12,9 +12,10 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::Affiliate;
 use crate::domain::changes::Changed;
 use crate::domain::customer::Customer;
+use crate::domain::grant::SessionAccess;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::services::affiliates;
-use crate::services::customers::{self, Changes, Done, Wanted};
+use crate::services::customers::{self, Changes, Done, LoginLink, Wanted};
 use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -78,7 +79,15 @@ pub struct LoginLinkIn {
 pub struct LoginLinkOut {
     /// Good once; send your customer there. Null in a repeated answer to the same Idempotency-Key.
     login_url: Option<String>,
+    /// `full` for a key of the program, with which the operator's backend signs its customer in; `read_only` for a person.
+    access: SessionAccess,
     expires_at: Timestamp,
+}
+
+impl From<LoginLink> for LoginLinkOut {
+    fn from(it: LoginLink) -> Self {
+        Self { login_url: Some(it.url), access: it.access, expires_at: it.expires_at }
+    }
 }
 
 #[derive(Default, Deserialize, IntoParams)]
@@ -194,31 +203,35 @@ pub async fn change_customer(
     CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
 }
 
-/// Make a login link for a customer: good once, for five minutes.
+/// Make a login link for a customer: good once, for five minutes. A key of the program signs the customer in; a person
+/// gets a session that only reads.
 #[utoipa::path(post, path = "/api/v1/customers/{id}/login-link", tag = "customers",
     params(("id" = CustomerId, Path)), request_body = LoginLinkIn,
-    security(("api_key" = ["manage_affiliates"])),
+    security(("api_key" = ["open_sessions"])),
     responses((status = 201, body = LoginLinkOut), (status = "default", body = Problem)))]
 pub async fn create_customer_login_link(
     State(app): State<App>,
+    Caller(actor): Caller,
     PathId(id): PathId<CustomerId>,
     ApiJson(body): ApiJson<LoginLinkIn>,
 ) -> ApiResult<(StatusCode, Json<LoginLinkOut>)> {
     let customer = customers::get(&app, id).await?;
-    let (url, expires_at) = customers::login_link(&app, customer.affiliate_id, body.next).await?;
-    Ok((StatusCode::CREATED, Json(LoginLinkOut { login_url: Some(url), expires_at })))
+    let link = customers::login_link(&app, actor, customer.affiliate_id, body.next).await?;
+    Ok((StatusCode::CREATED, Json(link.into())))
 }
 
-/// Make a login link for an affiliate: good once, for five minutes.
+/// Make a login link for an affiliate: good once, for five minutes. A key of the program signs the affiliate in; a person
+/// gets a session that only reads.
 #[utoipa::path(post, path = "/api/v1/affiliates/{id}/login-link", tag = "customers",
     params(("id" = AffiliateId, Path)), request_body = LoginLinkIn,
-    security(("api_key" = ["manage_affiliates"])),
+    security(("api_key" = ["open_sessions"])),
     responses((status = 201, body = LoginLinkOut), (status = "default", body = Problem)))]
 pub async fn create_affiliate_login_link(
     State(app): State<App>,
+    Caller(actor): Caller,
     PathId(id): PathId<AffiliateId>,
     ApiJson(body): ApiJson<LoginLinkIn>,
 ) -> ApiResult<(StatusCode, Json<LoginLinkOut>)> {
-    let (url, expires_at) = customers::login_link(&app, id, body.next).await?;
-    Ok((StatusCode::CREATED, Json(LoginLinkOut { login_url: Some(url), expires_at })))
+    let link = customers::login_link(&app, actor, id, body.next).await?;
+    Ok((StatusCode::CREATED, Json(link.into())))
 }

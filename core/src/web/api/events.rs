@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::event::{Action, Event, Facts};
 use crate::domain::masking::{mask_email, mask_name};
+use crate::domain::permission::Permission;
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use crate::services::events;
 use crate::storage;
@@ -46,17 +47,21 @@ pub struct EventOut {
     click_id: Option<ClickId>,
     conversion_id: Option<ConversionId>,
     revision: i32,
-    /// What adapters are given; buyers are masked for affiliates.
+    /// What adapters are given; buyers are masked for those who may not see them.
     facts: Facts,
 }
 
 impl EventOut {
     pub(super) fn of(actor: Actor, it: Event) -> Self {
         let mut facts = it.facts;
-        if let (false, Some(conversion)) = (actor.is_staff(), &mut facts.conversion) {
-            conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
-            conversion.customer_email = conversion.customer_email.take().map(|email| mask_email(&email));
-            conversion.revenue = None;
+        if let Some(conversion) = &mut facts.conversion {
+            if !actor.may(Permission::ReadBuyers) {
+                conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
+                conversion.customer_email = conversion.customer_email.take().map(|email| mask_email(&email));
+            }
+            if !actor.is_staff() {
+                conversion.revenue = None;
+            }
         }
         Self {
             id: it.id,

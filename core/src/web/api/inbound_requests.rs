@@ -11,6 +11,7 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::{Changed, of_word};
 use crate::domain::delivery::AdapterLine;
 use crate::domain::inbound_request::{Finding, Item, RawRequest};
+use crate::domain::permission::Permission;
 use crate::domain::report::Outcome;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
 use crate::services::inbound;
@@ -22,7 +23,7 @@ use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
 
 use super::deliveries::{HeaderOut, headers};
 
-/// A request as it came. Buyers are masked for affiliates; tokens of guards for everybody.
+/// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]
 pub struct RawRequestOut {
     method: String,
@@ -33,7 +34,7 @@ pub struct RawRequestOut {
     headers: Vec<HeaderOut>,
     /// Null in lists.
     body: Option<String>,
-    /// The body was longer than 64 KiB.
+    /// It was longer: than 64 KiB, or than the 4 KiB that are kept of what a guard refuses.
     truncated: bool,
     remote_ip: Option<String>,
 }
@@ -61,13 +62,15 @@ pub struct InboundRequestOut {
     /// When it is judged again, while it waits.
     due_at: Option<Timestamp>,
     settled_at: Option<Timestamp>,
+    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    repeats: i64,
     request: RawRequestOut,
 }
 
 impl InboundRequestOut {
     fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
         let inbound::Shown { request, secrets } = shown;
-        let it = request.shown(&secrets, !actor.is_staff());
+        let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
             id: it.id,
             source_id: it.source_id,
@@ -82,6 +85,7 @@ impl InboundRequestOut {
             tries: it.tries,
             due_at: it.due_at,
             settled_at: it.settled_at,
+            repeats: it.repeats,
             request: raw(it.raw, with_body),
         }
     }

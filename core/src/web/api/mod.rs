@@ -30,6 +30,7 @@ pub mod sources;
 mod spans;
 pub mod templates;
 pub mod users;
+pub mod warnings;
 pub mod withdrawal_batches;
 pub mod withdrawals;
 

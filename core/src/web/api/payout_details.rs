@@ -2,19 +2,24 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
 use crate::domain::payout_details::{Fields, PayoutDetails};
 use crate::ids::{AffiliateId, PayoutDetailsId};
+use crate::services::auth::step_up::Given;
+use crate::services::payout_details::Asked;
 use crate::services::{Error, payout_details};
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
-use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
+
+use super::auth::{CONFIRM_BY_MAIL, SentOut};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +30,10 @@ pub struct PayoutDetailsIn {
     method: String,
     /// As the method's schema says; all of it is text.
     details: Fields,
+    /// Yours, when you are signed in with one.
+    password: Option<String>,
+    /// Of your second factor, if you have one.
+    code: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -60,19 +69,24 @@ pub struct PayoutDetailsFilter {
 }
 
 /// Save where an affiliate is paid by one method, in place of what was there. Withdrawals that were requested before keep
-/// the details that they were requested with.
+/// the details that they were requested with. A person sends the password too; a customer who came by a login link
+/// confirms by a link in the affiliate's mailbox (202). A message tells the affiliate of the change.
 #[utoipa::path(put, path = "/api/v1/payout-details", tag = "withdrawals", request_body = PayoutDetailsIn,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 200, body = PayoutDetailsOut), (status = "default", body = Problem)))]
+    responses((status = 200, body = PayoutDetailsOut), (status = 202, body = SentOut),
+        (status = "default", body = Problem)))]
 pub async fn set_payout_details(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PayoutDetailsIn>,
-) -> ApiResult<Changed<PayoutDetailsOut>> {
+) -> ApiResult<Response> {
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
     let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose details they are"))?;
-    let changed = payout_details::set(&app, actor, affiliate_id, &body.method, &body.details).await?;
-    Ok(changed.map(Into::into))
+    let given = Given { password: body.password, code: body.code };
+    Ok(match payout_details::set(&app, actor, given, affiliate_id, &body.method, &body.details).await? {
+        Asked::Done(changed) => changed.map(PayoutDetailsOut::from).into_response(),
+        Asked::Mailed => mailed(),
+    })
 }
 
 /// List payout details, newest first.
@@ -89,14 +103,35 @@ pub async fn list_payout_details(
     Ok(Json(PageOut::of(page, Into::into)))
 }
 
-/// Remove payout details. Withdrawals that were requested before keep their own copy.
+/// What proves once more who asks.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProofIn {
+    /// Yours, when you are signed in with one.
+    password: Option<String>,
+    /// Of your second factor, if you have one.
+    code: Option<String>,
+}
+
+fn mailed() -> Response {
+    (StatusCode::ACCEPTED, Json(CONFIRM_BY_MAIL)).into_response()
+}
+
+/// Remove payout details. Withdrawals that were requested before keep their own copy. It asks for the same proof as
+/// saving them.
 #[utoipa::path(delete, path = "/api/v1/payout-details/{id}", tag = "withdrawals", params(("id" = PayoutDetailsId, Path)),
+    request_body = Option<ProofIn>,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 204, description = "They are gone."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "They are gone."), (status = 202, body = SentOut), (status = "default", body = Problem)))]
 pub async fn remove_payout_details(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PayoutDetailsId>,
-) -> ApiResult<Gone<PayoutDetailsOut>> {
-    Ok(Gone(payout_details::remove(&app, actor, id).await?.into()))
+    OptionalJson(body): OptionalJson<ProofIn>,
+) -> ApiResult<Response> {
+    let given = Given { password: body.password, code: body.code };
+    Ok(match payout_details::remove(&app, actor, given, id).await? {
+        Asked::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
+        Asked::Mailed => mailed(),
+    })
 }

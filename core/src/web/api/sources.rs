@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::changes::Changed;
-use crate::domain::source::{Source, SourceSettings};
+use crate::domain::source::SourceSettings;
 use crate::ids::{AffiliateId, SourceId};
-use crate::services::sources::{self, Changes, Wanted};
+use crate::services::sources::{self, Changes, Visible, Wanted};
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -75,8 +75,10 @@ pub struct AlsoPasteOut {
 pub struct SourceOut {
     id: SourceId,
     name: String,
-    /// What the network is to call.
+    /// What the network is to call: whoever knows it can report. It is whole in the answers that make or rotate it and, of an
+    /// affiliate's source, for that affiliate. Masked otherwise.
     url: String,
+    url_masked: bool,
     /// The address with the network's own tokens in place, ready to be pasted there; null where no template knows them.
     paste_url: Option<String>,
     also_paste: Vec<AlsoPasteOut>,
@@ -98,11 +100,14 @@ pub struct SourceOut {
 }
 
 impl SourceOut {
-    fn of(app: &App, it: Source) -> Self {
-        let paste = sources::to_paste(app, &it);
+    fn of(app: &App, visible: Visible) -> Self {
+        let paste = sources::to_paste(app, &visible);
         let (paste_url, also) = paste.map_or((None, Vec::new()), |it| (Some(it.url), it.also));
+        let url = sources::address(app, &visible);
+        let Visible { source: it, key } = visible;
         Self {
-            url: sources::address(app, &it),
+            url,
+            url_masked: key.is_none(),
             paste_url,
             also_paste: also.into_iter().map(|(r#where, url)| AlsoPasteOut { r#where, url }).collect(),
             template: it.template,
@@ -121,7 +126,7 @@ impl SourceOut {
     }
 }
 
-/// Set up a source.
+/// Set up a source. Its address is in this answer; the operator's are not shown again.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = SourceIn,
     security(("api_key" = ["manage_sources"])),
     responses((status = 201, body = SourceOut), (status = "default", body = Problem)))]
@@ -213,7 +218,7 @@ pub async fn archive_source(
     Ok(Gone(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
 }
 
-/// Give a source another address. The old one leads nowhere from now on.
+/// Give a source another address, which is in this answer. The old one leads nowhere from now on.
 #[utoipa::path(post, path = "/api/v1/sources/{id}/rotate_key", tag = "sources", params(("id" = SourceId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]

@@ -59,7 +59,7 @@ pub struct InvitedUserOut {
     #[serde(flatten)]
     about: UserOut,
     /// Where to choose a password, once, within seven days. It was sent by mail too. Null in a repeated answer to
-    /// the same Idempotency-Key.
+    /// the same Idempotency-Key, and where it opens more than the caller may do.
     invitation_url: Option<String>,
 }
 
@@ -88,7 +88,8 @@ pub struct UserFilter {
     status: Option<UserStatus>,
 }
 
-/// Invite a user. Only an owner makes owners.
+/// Invite a user who may do no more than you. Without the permissions of an affiliate you can invite one at the
+/// affiliate's own address only.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = UserIn,
     security(("api_key" = ["manage_users"])),
     responses((status = 201, body = InvitedUserOut), (status = "default", body = Problem)))]
@@ -103,7 +104,7 @@ pub async fn invite_user(
     issues.result()?;
     let wanted = Wanted { email, name, role: body.role, affiliate_id: body.affiliate_id };
     let (user, link) = users::invite(&app, actor, wanted).await?;
-    Ok((StatusCode::CREATED, Json(InvitedUserOut { about: user.into(), invitation_url: Some(link) })))
+    Ok((StatusCode::CREATED, Json(InvitedUserOut { about: user.into(), invitation_url: link })))
 }
 
 /// List users, newest first.
@@ -126,7 +127,8 @@ pub async fn get_user(State(app): State<App>, PathId(id): PathId<UserId>) -> Api
     Ok(Json(users::get(&app, id).await?.into()))
 }
 
-/// Change a user's name, role or status. Disabling ends its sessions and stops its keys. One owner always stays.
+/// Change the name, role or status of a user who may do no more than you. Disabling ends its sessions and stops its keys.
+/// One owner always stays.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
     request_body = UserChanges,
     security(("api_key" = ["manage_users"])),

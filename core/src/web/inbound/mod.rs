@@ -13,6 +13,7 @@ use futures::StreamExt;
 
 use crate::app::App;
 use crate::domain::inbound_request::RawRequest;
+use crate::domain::source::mask_addresses;
 use crate::services::inbound;
 
 use super::tracking::client;
@@ -60,7 +61,7 @@ fn key_of(request: &Request) -> String {
 async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let remote_ip = peer.map(|peer| client::address(peer.0.ip(), &parts.headers, &app.settings.trusted_proxies));
+    let remote_ip = peer.map(|peer| client::origin(app, peer.0.ip(), &parts.headers).address);
     let incomplete = || {
         let sentence = "the body did not arrive whole; send it again";
         reply::text(StatusCode::BAD_REQUEST, sentence.to_owned())
@@ -69,7 +70,8 @@ async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
     let (body, truncated) = read.ok().flatten().ok_or_else(incomplete)?;
     Ok(RawRequest {
         method: parts.method.to_string(),
-        path: parts.uri.path().to_owned(),
+        // The key opens the source: it is kept nowhere.
+        path: mask_addresses(parts.uri.path()),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: headers(&parts.headers),
         body,
@@ -94,6 +96,6 @@ async fn body_of(body: Body) -> Option<(Vec<u8>, bool)> {
 
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     let kept = headers.iter().filter(|(name, _)| !SECRET_HEADERS.contains(name));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(HEADER_MAX_CHARS).collect();
+    let text = |bytes: &[u8]| mask_addresses(&String::from_utf8_lossy(bytes)).chars().take(HEADER_MAX_CHARS).collect();
     kept.take(HEADERS_MAX).map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
 }

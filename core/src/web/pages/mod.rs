@@ -1,6 +1,7 @@
 //! The few pages that people see: plain HTML that works without a script, says one thing and asks for what is needed.
 //! What happens behind a form is what the API does, with its throttles, its origin rule and its sessions.
 
+pub mod confirm_change;
 pub mod login_link;
 pub mod password;
 pub mod registration;

@@ -66,6 +66,8 @@ fn used(error: Error) -> Page {
 #[derive(Deserialize)]
 pub struct PasswordForm {
     password: String,
+    /// A box that is ticked.
+    end_keys: Option<String>,
 }
 
 /// `POST /set-password/{token}`
@@ -75,7 +77,8 @@ pub async fn set(
     Path(token): Path<String>,
     OwnForm(given): OwnForm<PasswordForm>,
 ) -> Response {
-    let error = match registration::set_password(&app, &visitor, &token, given.password).await {
+    let end_keys = given.end_keys.is_some();
+    let error = match registration::set_password(&app, &visitor, &token, given.password, end_keys).await {
         Ok(user) if user.status == UserStatus::Waiting => {
             let page = Page::new("Your address is confirmed");
             return page.notice("The registration waits for an approval now; a message will follow.").into_response();

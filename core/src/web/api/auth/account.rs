@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::session::Session;
 use crate::ids::SessionId;
+use crate::services::auth::step_up::Given;
 use crate::services::auth::{own, sessions};
 use crate::web::api::{Issues, email};
 use crate::web::auth::{From, Person};
@@ -24,6 +25,9 @@ pub struct PasswordChangeIn {
     current: String,
     #[schema(min_length = 10)]
     new: String,
+    /// Revoke one's API keys too.
+    #[serde(default)]
+    end_keys: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -32,6 +36,8 @@ pub struct EmailChangeIn {
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
     password: String,
+    /// Of the second factor, if there is one.
+    code: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -68,7 +74,7 @@ impl SessionOut {
     }
 }
 
-/// Change one's password. Signs out everywhere else.
+/// Change one's password. Signs out everywhere else, and ends one's API keys if asked to.
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "sign-in", request_body = PasswordChangeIn,
     security(("api_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -77,7 +83,7 @@ pub async fn change_password(
     person: Person,
     ApiJson(body): ApiJson<PasswordChangeIn>,
 ) -> ApiResult<StatusCode> {
-    own::change_password(&app, person.user, person.session, body.current, body.new).await?;
+    own::change_password(&app, person.user, person.session, body.current, body.new, body.end_keys).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -93,7 +99,8 @@ pub async fn change_email(
     let mut issues = Issues::default();
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    own::ask_for_email(&app, person.user, body.password, &email).await?;
+    let given = Given { password: Some(body.password), code: body.code };
+    own::ask_for_email(&app, person.actor, person.user, given, &email).await?;
     Ok((StatusCode::ACCEPTED, Json(SENT)))
 }
 

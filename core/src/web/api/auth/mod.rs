@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
+use crate::domain::actor::{Actor, Proof, Restriction};
 use crate::domain::permission::{Permission, Role};
 use crate::domain::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 use crate::services::auth::sign_in::{Credentials, Evidence};
 use crate::services::auth::{known_device, registration, sessions, sign_in};
+use crate::services::payout_details;
 use crate::web::auth::{self, Caller, From};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;
@@ -46,6 +47,9 @@ pub struct NewPasswordIn {
     token: String,
     #[schema(min_length = 10)]
     password: String,
+    /// Revoke one's API keys too.
+    #[serde(default)]
+    end_keys: bool,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -73,6 +77,10 @@ pub struct PasswordSetOut {
     status: UserStatus,
 }
 
+pub const CONFIRM_BY_MAIL: SentOut = SentOut {
+    message: "nothing is changed yet; open the link in the message to the affiliate's address to confirm it",
+};
+
 /// Who is calling, and what that allows.
 #[derive(Serialize, ToSchema)]
 pub struct MeOut {
@@ -85,6 +93,9 @@ pub struct MeOut {
     name: Option<String>,
     email: Option<String>,
     second_factor: bool,
+    /// Whether the caller reads and changes nothing, and why.
+    read_only: bool,
+    read_only_because: Option<Restriction>,
 }
 
 impl MeOut {
@@ -99,6 +110,8 @@ impl MeOut {
             },
             affiliate_id: actor.confined_to(),
             user_id: actor.user(),
+            read_only: actor.restriction().is_some(),
+            read_only_because: actor.restriction(),
             second_factor: user.as_ref().is_some_and(User::has_second_factor),
             name: user.as_ref().map(|user| user.name.clone()),
             email: user.map(|user| user.email),
@@ -133,7 +146,7 @@ pub async fn set_password(
     From(visitor): From,
     ApiJson(body): ApiJson<NewPasswordIn>,
 ) -> ApiResult<Response> {
-    let user = registration::set_password(&app, &visitor, &body.token, body.password).await?;
+    let user = registration::set_password(&app, &visitor, &body.token, body.password, body.end_keys).await?;
     let device = known_device::of(&app, &visitor, &user.email);
     let cookie = AppendHeaders([(header::SET_COOKIE, auth::set_device(&app, &device))]);
     Ok((cookie, Json(PasswordSetOut { status: user.status })).into_response())
@@ -194,4 +207,24 @@ pub async fn get_me(State(app): State<App>, Caller(actor): Caller) -> ApiResult<
         None => None,
     };
     Ok(Json(MeOut::of(actor, user)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmChangeIn {
+    /// From the link that came by mail.
+    token: String,
+}
+
+/// Confirm a change of payout details with the link that went to the affiliate's address.
+#[utoipa::path(post, path = "/api/v1/auth/confirm-change", tag = "sign-in", request_body = ConfirmChangeIn,
+    security(()),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub async fn confirm_change(
+    State(app): State<App>,
+    From(visitor): From,
+    ApiJson(body): ApiJson<ConfirmChangeIn>,
+) -> ApiResult<StatusCode> {
+    payout_details::confirm(&app, &visitor, &body.token).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
