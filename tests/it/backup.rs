@@ -69,7 +69,8 @@ async fn everything(client: &Client) -> Vec<Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_backed_up_comes_back() {
-    let installation = Installation::new(Database::sqlite());
+    // URLs in answers do not depend on the port of a run.
+    let installation = Installation::new(Database::sqlite()).with("POSTRIDER_PUBLIC_URL", "https://postrider.example");
     let file = installation.data_dir().join("copy.db");
     let name = file.to_str().expect("it is UTF-8");
     let mut process = installation.start().await;
