@@ -12,17 +12,27 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::event::Event;
 use crate::egress::Egress;
+use crate::private_files;
 use crate::services::adapters::Registry;
 use crate::services::catalog::Catalog;
 use crate::services::clicks::{self, ClickWriter};
 use crate::services::conversions::{self, ConversionWriter};
 use crate::services::geoip::GeoIp;
+use crate::services::heavy::HeavyReading;
+use crate::services::inbound::Unstored;
 use crate::services::inbox::{Inbox, Leases};
 use crate::services::mail::Mailer;
 use crate::services::passwords::Passwords;
+use crate::services::rates::Rates;
+use crate::services::readiness::Readiness;
+use crate::services::releases::PutOff;
 use crate::services::reports::Reports;
 use crate::services::routing::Owed;
-use crate::services::secrets::{self, Vault};
+use crate::services::secret_keys;
+use crate::services::secrets::Vault;
+use crate::services::sending::Destinations;
+use crate::services::timekeeping::Timekeeping;
+use crate::services::warnings::Warnings;
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
@@ -44,17 +54,29 @@ pub struct Parts {
     pub egress: Egress,
     pub catalog: Catalog,
     pub inboxes: Inboxes,
+    /// Where deliveries go, and what may be in flight to each place.
+    pub destinations: Destinations,
     /// Wakes whoever judges the reports that wait.
     pub waiting_reports: Arc<Notify>,
     /// Wakes whoever sends messages.
     pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
+    /// What callers did in the last minute.
+    pub rates: Rates,
+    pub warnings: Warnings,
+    /// Refused requests of networks.
+    pub unstored: Unstored,
+    /// Releases that could not be.
+    pub put_off: PutOff,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
     /// The countries of addresses.
     pub geoip: GeoIp,
     pub reports: Reports,
+    pub heavy: HeavyReading,
+    pub timekeeping: Timekeeping,
+    pub readiness: Readiness,
 }
 
 /// What the workers of this process are to do.
@@ -94,10 +116,13 @@ impl std::ops::Deref for App {
 impl App {
     /// Opens and migrates the database, loads the adapters and starts the writers.
     pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
-        create_private_dir(&settings.data_dir)?;
-        let db = Database::open(&settings.database(), settings.database_connections).await?;
+        private_files::create_dir(&settings.data_dir)?;
+        let db = Database::open(&settings.database(), settings.shares()).await?;
+        let timekeeping = Timekeeping::default();
+        timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;
-        storage::upkeep::ensure_partitions(&db, clock.now()).await?;
+        crate::services::partitions::prepare(&db, clock.now()).await?;
+        let vault = secret_keys::open(&db, &settings, clock.now()).await?;
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
@@ -106,18 +131,20 @@ impl App {
         };
         let host = tokio::task::spawn_blocking(start).await??;
         crate::services::payout_methods::seed(db.writer(), clock.now()).await?;
-        let adapters = Registry::start(host, db.clone(), clock.clone()).await?;
-        let vault = Vault::new(secret_key(&settings)?);
+        let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let inboxes = Inboxes::new(settings.lease());
+        let wake = inboxes.deliveries.wake().clone();
+        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) =
             conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let mailer = Mailer::new(&settings, &public_url)?;
+        let heavy = HeavyReading::new(&settings);
         let app = Self(Arc::new(Parts {
             settings,
             public_url: public_url.trim_end_matches('/').to_owned(),
@@ -129,14 +156,22 @@ impl App {
             egress,
             catalog,
             inboxes,
+            destinations,
             waiting_reports: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),
+            rates: Rates::default(),
+            warnings: Warnings::default(),
+            unstored: Unstored::default(),
+            put_off: PutOff::default(),
             clicks: click_writer,
             conversions: conversion_writer,
             geoip,
             reports: Reports::default(),
+            heavy,
+            timekeeping,
+            readiness: Readiness::default(),
         }));
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
@@ -150,7 +185,9 @@ impl App {
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
-        Ok(held && reports == 0 && events == 0 && deliveries == 0)
+        let waiting = storage::waiting_deliveries::list_destinations(self.db.reader()).await?;
+        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
     }
 }
 
@@ -164,20 +201,6 @@ fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
     }
 }
 
-/// What the secrets of postbacks are sealed with: configured, or made once and kept in the data folder.
-fn secret_key(settings: &Settings) -> anyhow::Result<[u8; 32]> {
-    let text = match &settings.secret_key {
-        Some(key) => key.clone(),
-        None => {
-            let what = "the key that seals secrets; keep a copy of this file with each copy of the database";
-            kept_key(settings, "secret-key", what, || {
-                rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
-            })?
-        }
-    };
-    secrets::parse_key(&text).context("the secret key is not 32 bytes in hexadecimal or base64; restore its file")
-}
-
 fn kept_key(settings: &Settings, name: &str, what: &str, make: impl FnOnce() -> String) -> anyhow::Result<String> {
     let path = settings.data_dir.join(name);
     match std::fs::read_to_string(&path) {
@@ -186,24 +209,7 @@ fn kept_key(settings: &Settings, name: &str, what: &str, make: impl FnOnce() -> 
         Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
     }
     let key = make();
-    write_private(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
+    private_files::write(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
     tracing::info!(path = %path.display(), "Made {what}");
     Ok(key)
-}
-
-/// For its owner only: it holds keys and the names of buyers. One that is there already stays as it is.
-pub fn create_private_dir(path: &std::path::Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("the data folder {} can't be made; set POSTRIDER_DATA_DIR", path.display()))
-}
-
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{text}")
 }

@@ -9,10 +9,12 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::domain::places::Places;
 use crate::services::secrets::parse_key;
+use crate::storage::database::Shares;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
-/// that name. The admin key and the secret key are read apart, as text, whatever they look like.
+/// that name. The admin key and the secret keys are read apart, as text, whatever they look like.
 const FROM_ENVIRONMENT: &[&str] = &[
     "LISTEN",
     "DATABASE_URL",
@@ -25,7 +27,15 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "REQUEST_TIMEOUT_MS",
     "DRAIN_TIMEOUT_MS",
     "SEND_CONCURRENCY",
+    "ADAPTER_THREADS",
+    "DESTINATION_PLACES",
+    "OWNER_PLACES",
+    "DRAIN_PER_SECOND",
     "DATABASE_CONNECTIONS",
+    "REPORT_PLACES",
+    "REPORT_PLACES_PER_CALLER",
+    "REPORT_WAIT_MS",
+    "REPORT_TIMEOUT_MS",
     "RETENTION_DAYS",
     "CATALOG_MAX_AGE_SECS",
     "COMPILER_PROGRAM",
@@ -34,6 +44,17 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "SMTP_URL",
     "MAIL_FROM",
     "GEOIP_DATABASE",
+    "MAX_CONNECTIONS",
+    "HEADER_TIMEOUT_MS",
+    "IDLE_TIMEOUT_MS",
+    "BODY_TIMEOUT_MS",
+    "WRITE_TIMEOUT_MS",
+    "POSTBACKS_PER_AFFILIATE",
+    "SOURCES_PER_AFFILIATE",
+    "LINKS_PER_AFFILIATE",
+    "API_KEYS_PER_PERSON",
+    "TESTS_PER_MINUTE",
+    "RETRIES_PER_MINUTE",
 ];
 
 /// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
@@ -83,6 +104,9 @@ pub struct Settings {
     /// Seals the secrets of postbacks: 32 bytes, hexadecimal or base64. Without it one is made and kept in `data_dir`;
     /// processes that share a database must share it.
     pub secret_key: Option<String>,
+    /// Keys that sealed secrets before: what they sealed can still be opened, until `postrider secrets rotate` has sealed
+    /// it again.
+    pub previous_secret_keys: Vec<String>,
     /// The Postrider that compiles installed adapters in a process of its own; without it this program itself.
     pub compiler_program: Option<PathBuf>,
     /// Where compiled adapters are kept, for this user alone; without it a folder in `data_dir`.
@@ -103,8 +127,25 @@ pub struct Settings {
     pub drain_timeout_ms: u64,
     /// Postbacks in flight at once.
     pub send_concurrency: usize,
+    /// Threads that adapters compute on, two or more; one of them takes no slow work. Without it as many as there are cores.
+    pub adapter_threads: Option<usize>,
+    /// Of these, to one destination at most; without it a quarter. A crash repeats no more than these to a destination.
+    pub destination_places: Option<usize>,
+    /// Of these, for the postbacks of one affiliate, or for those of the program, at most; without it three quarters.
+    pub owner_places: Option<usize>,
+    /// Waiting deliveries that leave per second and process for a destination that answers again, at most.
+    pub drain_per_second: u32,
     /// Connections to PostgreSQL, or readers of SQLite.
     pub database_connections: u32,
+    /// Reports and pages of exports that are made at once, each with a connection of its own; 0: as many as processors, two at
+    /// least.
+    pub report_places: usize,
+    /// How many of these one affiliate or one person may have.
+    pub report_places_per_caller: usize,
+    /// How long a report waits for a place before it is refused with 429.
+    pub report_wait_ms: u64,
+    /// How long one report, or one statement of an export, may take.
+    pub report_timeout_ms: u64,
     /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
     /// counted.
     pub retention_days: u32,
@@ -117,6 +158,28 @@ pub struct Settings {
     pub mail_from: Option<String>,
     /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
     pub geoip_database: Option<PathBuf>,
+    /// Connections that are open at once; fewer when the limit of open files is lower. Beyond it, idle ones make room.
+    pub max_connections: usize,
+    /// For the headers of a request, from its first byte or from the beginning of the connection.
+    pub header_timeout_ms: u64,
+    /// From one request on a connection to the next. Longer than a proxy before this server keeps idle connections.
+    pub idle_timeout_ms: u64,
+    /// For the body of a request; a second more for each 4 KiB of it.
+    pub body_timeout_ms: u64,
+    /// How long the other side may take nothing of an answer.
+    pub write_timeout_ms: u64,
+    /// Postbacks that an affiliate may have set up at once.
+    pub postbacks_per_affiliate: u32,
+    /// Sources that an affiliate may have at once.
+    pub sources_per_affiliate: u32,
+    /// Links that an affiliate may have.
+    pub links_per_affiliate: u32,
+    /// API keys that a person or an affiliate may have at once.
+    pub api_keys_per_person: u32,
+    /// Requests to destinations that one caller may have tested in a minute.
+    pub tests_per_minute: u32,
+    /// Deliveries and reports that an affiliate may have tried again in a minute.
+    pub retries_per_minute: u32,
 }
 
 impl Default for Settings {
@@ -128,6 +191,7 @@ impl Default for Settings {
             public_url: None,
             admin_api_key: None,
             secret_key: None,
+            previous_secret_keys: Vec::new(),
             compiler_program: None,
             adapter_cache_dir: None,
             egress_allow: Vec::new(),
@@ -137,13 +201,32 @@ impl Default for Settings {
             request_timeout_ms: 10_000,
             drain_timeout_ms: 15_000,
             send_concurrency: 256,
+            adapter_threads: None,
+            destination_places: None,
+            owner_places: None,
+            drain_per_second: 500,
             database_connections: 10,
+            report_places: 0,
+            report_places_per_caller: 2,
+            report_wait_ms: 5_000,
+            report_timeout_ms: 60_000,
             retention_days: 0,
             catalog_max_age_secs: 5,
             registration: Registration::Closed,
             smtp_url: None,
             mail_from: None,
             geoip_database: None,
+            max_connections: 8_192,
+            header_timeout_ms: 10_000,
+            idle_timeout_ms: 120_000,
+            body_timeout_ms: 10_000,
+            write_timeout_ms: 30_000,
+            postbacks_per_affiliate: 50,
+            sources_per_affiliate: 20,
+            links_per_affiliate: 10_000,
+            api_keys_per_person: 50,
+            tests_per_minute: 30,
+            retries_per_minute: 120,
         }
     }
 }
@@ -161,6 +244,9 @@ impl Settings {
         let settings = Self {
             admin_api_key: text("POSTRIDER_ADMIN_API_KEY").or(settings.admin_api_key),
             secret_key: text("POSTRIDER_SECRET_KEY").or(settings.secret_key),
+            previous_secret_keys: text("POSTRIDER_PREVIOUS_SECRET_KEYS")
+                .map(|keys| keys.split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect())
+                .unwrap_or(settings.previous_secret_keys),
             ..settings
         };
         settings.check()?;
@@ -172,7 +258,19 @@ impl Settings {
             ("lease_secs", self.lease_secs),
             ("request_timeout_ms", self.request_timeout_ms),
             ("send_concurrency", self.send_concurrency as u64),
+            ("destination_places", self.destination_places.map_or(1, |it| it as u64)),
+            ("owner_places", self.owner_places.map_or(1, |it| it as u64)),
+            ("drain_per_second", u64::from(self.drain_per_second)),
             ("database_connections", u64::from(self.database_connections)),
+            ("max_connections", self.max_connections as u64),
+            ("header_timeout_ms", self.header_timeout_ms),
+            ("idle_timeout_ms", self.idle_timeout_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+            ("write_timeout_ms", self.write_timeout_ms),
+            ("tests_per_minute", u64::from(self.tests_per_minute)),
+            ("retries_per_minute", u64::from(self.retries_per_minute)),
+            ("report_places_per_caller", self.report_places_per_caller as u64),
+            ("report_timeout_ms", self.report_timeout_ms),
         ];
         for (name, value) in positive {
             anyhow::ensure!(value > 0, "{name} is 0; set it to 1 or more");
@@ -193,16 +291,49 @@ impl Settings {
             "database_connections is {}; PostgreSQL needs 8 or more",
             self.database_connections
         );
+        anyhow::ensure!(
+            self.adapter_threads.is_none_or(|threads| (2..=256).contains(&threads)),
+            "adapter_threads must be 2 to 256: slow adapters never take the last one"
+        );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
         }
-        if let Some(key) = &self.secret_key {
+        for (name, key) in self
+            .secret_key
+            .iter()
+            .map(|key| ("secret_key", key))
+            .chain(self.previous_secret_keys.iter().map(|key| ("one of previous_secret_keys", key)))
+        {
             anyhow::ensure!(
                 parse_key(key).is_some(),
-                "secret_key is not 32 bytes in hexadecimal or base64; make one with `openssl rand -hex 32`"
+                "{name} is not 32 bytes in hexadecimal or base64; make one with `openssl rand -hex 32`"
             );
         }
         Ok(())
+    }
+
+    pub fn report_places(&self) -> usize {
+        match self.report_places {
+            0 => std::thread::available_parallelism().map_or(2, |it| it.get().max(2)),
+            given => given,
+        }
+    }
+
+    pub fn report_wait(&self) -> Duration {
+        Duration::from_millis(self.report_wait_ms)
+    }
+
+    pub fn report_timeout(&self) -> Duration {
+        Duration::from_millis(self.report_timeout_ms)
+    }
+
+    /// Who may use how much of the database.
+    pub fn shares(&self) -> Shares {
+        Shares {
+            connections: self.database_connections,
+            reports: u32::try_from(self.report_places()).unwrap_or(u32::MAX),
+            report_timeout: self.report_timeout(),
+        }
     }
 
     pub fn lease(&self) -> Duration {
@@ -213,8 +344,24 @@ impl Settings {
         Duration::from_millis(self.request_timeout_ms)
     }
 
+    /// How the places to send are shared.
+    pub fn places(&self) -> Places {
+        let in_all = self.send_concurrency;
+        let share = |configured: Option<usize>, default: usize| configured.unwrap_or(default).clamp(1, in_all.max(1));
+        Places {
+            in_all,
+            per_destination: share(self.destination_places, in_all / 4),
+            per_owner: share(self.owner_places, in_all - in_all / 4),
+        }
+    }
+
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    pub fn adapter_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        self.adapter_threads.unwrap_or_else(cores).max(2)
     }
 
     pub fn adapter_cache_dir(&self) -> PathBuf {

@@ -17,6 +17,7 @@ pub mod egress;
 pub mod ids;
 pub mod money;
 pub mod pipeline;
+mod private_files;
 pub mod server;
 pub mod services;
 pub mod storage;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const MICROS: i64 = 1_000_000;
 /// A billion of the major unit: thousands of such amounts still add up within an `i64`.
 const LARGEST: i64 = 1_000_000_000 * MICROS;
+/// Four million million of the major unit, which no single account exceeds: two of them still add up within an `i64`.
+pub const ACCOUNT_MAX: i64 = 4_000_000_000_000 * MICROS;
 
 /// Text that is not an amount, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,7 @@ pub struct Amount(i64);
 
 impl Amount {
     pub const ZERO: Self = Self(0);
+    pub const MAX: Self = Self(LARGEST);
 
     /// `None` when negative.
     pub fn from_micros(micros: i64) -> Option<Self> {
@@ -72,13 +75,13 @@ impl FromStr for Amount {
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_micros(f, self.0)
+        write_micros(f, self.0.into())
     }
 }
 
 impl fmt::Debug for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_micros(f, self.0)
+        write_micros(f, self.0.into())
     }
 }
 
@@ -96,9 +99,9 @@ impl<'de> Deserialize<'de> for Amount {
 }
 
 /// At least two decimals, no more than needed.
-fn write_micros(f: &mut fmt::Formatter<'_>, micros: i64) -> fmt::Result {
+fn write_micros(f: &mut fmt::Formatter<'_>, micros: i128) -> fmt::Result {
     let sign = if micros < 0 { "-" } else { "" };
-    let (whole, fraction) = (micros.unsigned_abs() / MICROS as u64, micros.unsigned_abs() % MICROS as u64);
+    let (whole, fraction) = (micros.unsigned_abs() / MICROS as u128, micros.unsigned_abs() % MICROS as u128);
     let digits = format!("{fraction:06}");
     let kept = digits.trim_end_matches('0').len().max(2);
     write!(f, "{sign}{whole}.{}", &digits[..kept])
@@ -187,17 +190,18 @@ impl Money {
         Amount(self.micros.max(0))
     }
 
-    /// The same part of `now` as this is of `before`, which is not zero; rounded half up to the millionth.
-    pub fn scaled(self, before: Self, now: Self) -> Self {
+    /// The same part of `now` as this is of `before`, which is not zero; rounded half up to the millionth. `None` when
+    /// that is more than an amount may be.
+    pub fn scaled(self, before: Self, now: Self) -> Option<Self> {
         let (exact, divisor) = (i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros));
-        let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(i64::MAX);
-        Self { micros, currency: now.currency }
+        let micros = i64::try_from((exact + divisor / 2) / divisor).ok().filter(|micros| *micros <= LARGEST)?;
+        Some(Self { micros, currency: now.currency })
     }
 }
 
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_micros(f, self.micros)?;
+        write_micros(f, self.micros.into())?;
         write!(f, " {}", self.currency)
     }
 }
@@ -214,17 +218,23 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
-/// An exact amount with its sign, as the books have it: "-12.50".
+/// An exact amount with its sign, as the books have it: "-12.50". It may be a sum, and larger than any amount.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
-pub struct SignedAmount(pub i64);
+pub struct SignedAmount(pub i128);
+
+impl From<i64> for SignedAmount {
+    fn from(micros: i64) -> Self {
+        Self(micros.into())
+    }
+}
 
 impl FromStr for SignedAmount {
     type Err = InvalidAmount;
 
     fn from_str(text: &str) -> Result<Self, InvalidAmount> {
         match text.strip_prefix('-') {
-            Some(rest) => rest.parse::<Amount>().map(|amount| Self(-amount.micros())),
-            None => text.parse::<Amount>().map(|amount| Self(amount.micros())),
+            Some(rest) => rest.parse::<Amount>().map(|amount| Self::from(-amount.micros())),
+            None => text.parse::<Amount>().map(|amount| Self::from(amount.micros())),
         }
     }
 }
@@ -246,11 +256,11 @@ impl Serialize for SignedAmount {
 pub struct Percent(Amount);
 
 impl Percent {
-    /// Rounded half up to the millionth, in integers throughout.
+    /// Rounded half up to the millionth, in integers throughout. A share of up to the whole never exceeds it.
     pub fn share_of(self, money: Money) -> Money {
         let exact = i128::from(money.micros) * i128::from(self.0.micros());
         let divisor = 100 * i128::from(MICROS);
-        let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(i64::MAX);
+        let micros = i64::try_from((exact + divisor / 2) / divisor).unwrap_or(ACCOUNT_MAX).min(ACCOUNT_MAX);
         Money { micros, currency: money.currency }
     }
 }
@@ -374,6 +384,23 @@ mod tests {
         ] {
             assert_eq!(typed.parse::<Amount>(), Err(wanted(typed.to_owned())));
         }
+    }
+
+    #[test]
+    fn what_is_scaled_beyond_an_amount_is_none() {
+        let usd: Currency = "usd".parse().unwrap();
+        let money = |text: &str| text.parse::<Amount>().unwrap().of(usd);
+        let scaled = |part: &str, before: &str, now: &str| money(part).scaled(money(before), money(now));
+        assert_eq!(scaled("5", "10", "30"), Some(money("15")));
+        assert_eq!(scaled("1", "1", "1000000000"), Some(money("1000000000")));
+        assert_eq!(scaled("1.000001", "1", "1000000000"), None);
+        assert_eq!(scaled("1000000000", "0.000001", "1000000000"), None, "beyond an i64 too");
+    }
+
+    #[test]
+    fn a_sum_of_amounts_may_be_larger_than_any() {
+        assert_eq!(SignedAmount(12_345_678_901_234_567_890_500_000).to_string(), "12345678901234567890.50");
+        assert_eq!(SignedAmount(-1_500_000).to_string(), "-1.50");
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, App, WriterTasks};
+use crate::app::{App, WriterTasks};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::pipeline::Pipeline;
+use crate::private_files;
 use crate::services::{sealing, source_keys};
 use crate::web;
+use crate::web::serving::{self, Limits, Patience};
 
 /// Serves until it is stopped.
 pub struct Server {
@@ -31,6 +32,7 @@ pub struct Server {
 impl Server {
     pub async fn start(settings: Settings, clock: Clock) -> anyhow::Result<Self> {
         web::health::install();
+        let files = serving::raise_file_limit();
         let lock = lock_database(&settings).await?;
         let listener = TcpListener::bind(&settings.listen)
             .await
@@ -48,15 +50,9 @@ impl Server {
         } else {
             web::router::operator_router(app.clone())
         };
-        // A failure to set TCP_NODELAY costs some milliseconds and nothing else.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stopping.clone().cancelled_owned());
-        let web = tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "The web server ended");
-            }
-        });
+        let limits = limits(&app.settings, files);
+        let web = tokio::spawn(serving::serve(listener, router, limits, stopping.clone()));
+        warn_of_proxy(&app.settings);
         tracing::info!(%address, role = ?app.settings.role, database = if app.db.is_postgres() { "postgres" } else { "sqlite" }, "Postrider is ready");
         Ok(Self { app, address, stopping, web, pipeline, writers, _lock: lock })
     }
@@ -73,8 +69,13 @@ impl Server {
         &self.app
     }
 
+    /// Waits until nothing can be stored any more; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.app.db.broken().await
+    }
+
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
-    /// Takes at most four times the drain timeout, and that only where something is stuck at every turn.
+    /// Takes at most five times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
         let limit = self.app.settings.drain_timeout();
         self.stopping.cancel();
@@ -84,6 +85,7 @@ impl Server {
             web.abort();
         }
         self.pipeline.stop().await;
+        let _ = tokio::time::timeout(limit, self.app.heavy.stop()).await;
         let db = self.app.db.clone();
         drop(self.app);
         let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;
@@ -93,12 +95,45 @@ impl Server {
     }
 }
 
+/// This server speaks plain HTTP: where its address is an https one, something stands before it.
+fn warn_of_proxy(settings: &Settings) {
+    let is_https = settings.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    if is_https && settings.trusted_proxies.is_empty() && settings.role.serves_web() {
+        tracing::warn!(
+            "PUBLIC_URL begins with https, so a proxy stands before this server, and POSTRIDER_TRUSTED_PROXIES names none: all visitors will have the proxy's address. Set it to the proxy's address"
+        );
+    }
+}
+
+/// Files that are neither connections nor postbacks: databases, adapters, the log.
+const OTHER_FILES: usize = 256;
+
+fn limits(settings: &Settings, files: Option<u64>) -> Limits {
+    let others = OTHER_FILES + settings.send_concurrency + settings.database_connections as usize;
+    let connections = serving::connections_within(settings.max_connections, files, others);
+    if connections < settings.max_connections {
+        tracing::warn!(
+            connections,
+            files,
+            "Fewer connections than max_connections can be open; raise the limit of open files"
+        );
+    }
+    let millis = Duration::from_millis;
+    let patience = Patience {
+        header: millis(settings.header_timeout_ms),
+        idle: millis(settings.idle_timeout_ms),
+        body: millis(settings.body_timeout_ms),
+        write: millis(settings.write_timeout_ms),
+    };
+    Limits { connections, patience }
+}
+
 /// How long a server may take to let go of a file when another takes its place.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Two servers on one SQLite file would take each other's claims for a dead process's.
-async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
-    app::create_private_dir(&settings.data_dir)?;
+pub async fn lock_database(settings: &Settings) -> anyhow::Result<Option<std::fs::File>> {
+    private_files::create_dir(&settings.data_dir)?;
     let url = settings.database();
     let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
     let path = path.strip_prefix("//").unwrap_or(path);

@@ -1,7 +1,9 @@
 //! The schema of Postrider, one file a change. The same SQL for SQLite and PostgreSQL: see [`dialect`].
 //!
-//! Expand, then contract: a migration never breaks the release before it.
+//! Expand, then contract: a migration never breaks the release before it. One that takes away what older releases still use
+//! says so to them: see [`compatibility`].
 
+pub mod compatibility;
 mod dialect;
 mod m2026_11_20_000001_spine;
 mod m2026_11_21_000002_adapters;
@@ -14,9 +16,15 @@ mod m2026_11_21_000008_people;
 mod m2026_11_21_000009_reports;
 mod m2026_11_21_000010_inbound;
 mod m2026_11_21_000011_owed_events;
+mod m2026_11_28_000012_secret_keys;
+mod m2026_11_28_000013_compatibility;
+mod m2026_11_28_000014_breakers;
+mod m2026_11_28_000015_bounds;
 mod m2026_11_28_000016_people;
 
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm_migration::seaql_migrations;
 
 /// Runs every migration that this database has not seen.
 pub struct Migrator;
@@ -36,7 +44,39 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_21_000009_reports::Migration),
             Box::new(m2026_11_21_000010_inbound::Migration),
             Box::new(m2026_11_21_000011_owed_events::Migration),
+            Box::new(m2026_11_28_000012_secret_keys::Migration),
+            Box::new(m2026_11_28_000013_compatibility::Migration),
+            Box::new(m2026_11_28_000014_breakers::Migration),
+            Box::new(m2026_11_28_000015_bounds::Migration),
             Box::new(m2026_11_28_000016_people::Migration),
         ]
+    }
+
+    /// Only those that this release knows: what a newer one added is none of its business, as long as it may run there.
+    async fn get_migration_models<C: ConnectionTrait>(db: &C) -> Result<Vec<seaql_migrations::Model>, DbErr> {
+        let mut applied = Self::applied(db).await?;
+        let known = Self::migrations();
+        applied.retain(|it| known.iter().any(|migration| migration.name() == it.version));
+        Ok(applied)
+    }
+}
+
+impl Migrator {
+    /// The schema level of this release.
+    pub fn level() -> i32 {
+        let newest = Self::migrations().pop().expect("there are migrations");
+        compatibility::number(newest.name()).expect("every migration has a number")
+    }
+
+    /// Migrations of newer releases that this database has seen.
+    pub async fn unknown(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+        let known = Self::migrations();
+        let applied = Self::applied(db).await?.into_iter().map(|it| it.version);
+        Ok(applied.filter(|it| !known.iter().any(|migration| migration.name() == it)).collect())
+    }
+
+    async fn applied(db: &impl ConnectionTrait) -> Result<Vec<seaql_migrations::Model>, DbErr> {
+        Self::install(db).await?;
+        seaql_migrations::Entity::find().all(db).await
     }
 }

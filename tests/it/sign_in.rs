@@ -22,6 +22,7 @@ on_both_databases!(
     guessing_at_an_account_is_throttled_and_a_restart_does_not_help,
     many_guesses_at_once_are_many,
     guessing_at_many_accounts_is_throttled_by_address,
+    behind_an_unlisted_proxy_nobody_locks_out_everybody,
     a_cookie_is_not_enough_for_a_change_from_elsewhere,
     registration_is_open_or_closed_or_by_approval,
     a_password_is_reset_by_mail,
@@ -289,6 +290,49 @@ async fn guessing_at_many_accounts_is_throttled_by_address(db: Database) {
     // Signing in as oneself does not clear the way for more guesses.
     t.sign_in("victim-99@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
     t.sign_in("victim-98@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
+}
+
+async fn behind_an_unlisted_proxy_nobody_locks_out_everybody(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("owner").await;
+    let warnings = async || t.admin.get("/api/v1/warnings").await.expect(200)["items"].clone();
+    assert_eq!(warnings().await, json!([]));
+    let sign_in = async |forwarded: (&str, &str), email: &str, password: &str| {
+        let request = t.anonymous().request(Method::POST, "/api/v1/auth/login").header(forwarded.0, forwarded.1);
+        let body = json!({"email": email, "password": password});
+        t.admin.send(request.header("sec-fetch-site", "same-origin").json(&body)).await
+    };
+    let stranger = ("x-forwarded-for", "192.0.2.66, 198.51.100.1");
+    for n in 0..40 {
+        let answer = sign_in(stranger, &format!("victim-{n}@example.com"), "not the password").await;
+        answer.expect_problem(401, "sign_in_failed");
+    }
+    for other in [("x-forwarded-for", "198.51.100.2"), ("forwarded", "for=198.51.100.2"), stranger] {
+        sign_in(other, &person.email, PASSWORD).await.expect(200);
+    }
+
+    // One address that the proxy names is still one, whatever was claimed before it.
+    for n in 40..100 {
+        let claimed = format!("192.0.2.{n}, 198.51.100.1");
+        sign_in(("x-forwarded-for", &claimed), &format!("victim-{n}@example.com"), "not the password").await;
+    }
+    sign_in(stranger, "victim-100@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
+    sign_in(("x-forwarded-for", "198.51.100.2"), &person.email, PASSWORD).await.expect(200);
+    // And an account is one account.
+    for _ in 0..5 {
+        sign_in(("x-forwarded-for", "198.51.100.3"), "one@example.com", "not the password").await;
+    }
+    let guessed = sign_in(("x-forwarded-for", "198.51.100.4"), "one@example.com", "not the password").await;
+    guessed.expect_problem(429, "too_many_attempts");
+
+    let noticed = warnings().await;
+    assert_eq!(noticed.as_array().unwrap().len(), 1, "{noticed}");
+    assert_eq!(noticed[0]["code"], "unlisted_proxy");
+    assert!(text(&noticed[0], "message").contains("127.0.0.1"), "{noticed}");
+    let page = person.client.get("/").await;
+    assert!(page.text.contains("TRUSTED_PROXIES"), "{}", page.text);
+    t.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(warnings().await, json!([]), "nobody speaks of what did not happen for a day");
 }
 
 async fn a_cookie_is_not_enough_for_a_change_from_elsewhere(db: Database) {

@@ -131,9 +131,36 @@ impl TestApp {
         self.server = Some(server);
     }
 
+    /// The same for a start that may be refused. Then there is no server, until the next try.
+    pub async fn try_restart(&mut self, change: impl FnOnce(&mut Settings)) -> anyhow::Result<()> {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        change(&mut self.settings);
+        let server = postrider::Server::start(self.settings.clone(), self.clock.clone()).await?;
+        self.admin = Client::new(&server.url(), Some(ADMIN_KEY));
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// Another server on the same database, with the same keys and the same clock. Only PostgreSQL takes two.
+    pub async fn another_node(&self) -> postrider::Server {
+        launch(&self.settings, &self.clock).await
+    }
+
     /// Stops the server as SIGTERM does.
     pub async fn stop(&mut self) {
         self.server.take().expect("it runs").stop().await;
+    }
+
+    /// For another server on the same database.
+    pub fn settings_of_another_node(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    /// The API of another server as the admin.
+    pub fn admin_of(&self, server: &postrider::Server) -> Client {
+        Client::new(&server.url(), Some(ADMIN_KEY))
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -30,6 +30,14 @@ impl Database {
         }
     }
 
+    /// Where SQLite keeps it.
+    pub fn sqlite_file(&self) -> std::path::PathBuf {
+        match self {
+            Database::Sqlite { dir } => file(dir),
+            Database::Postgres { .. } => panic!("PostgreSQL has no one file"),
+        }
+    }
+
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Database::Sqlite { .. })
     }
@@ -86,6 +94,26 @@ impl Database {
         match self {
             Database::Sqlite { .. } => format!("DROP TRIGGER {table}_no_delete"),
             Database::Postgres { .. } => format!("DROP TRIGGER {table}_no_delete ON {table}"),
+        }
+    }
+
+    /// Every column of every table that holds text.
+    pub async fn text_columns(&self) -> Vec<(String, String)> {
+        match self {
+            Database::Sqlite { dir } => {
+                let sql = "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
+                    WHERE m.type = 'table' AND lower(p.type) LIKE '%text%'";
+                let mut connection = open_sqlite(&file(dir)).await;
+                sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the query runs")
+            }
+            Database::Postgres { url } => {
+                let sql = "SELECT c.relname::text, a.attname::text FROM pg_class c
+                    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+                      AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)";
+                let mut connection = PgConnection::connect(url).await.expect("it answers");
+                sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the query runs")
+            }
         }
     }
 

@@ -21,16 +21,19 @@ use crate::wait::within;
 struct Cluster {
     /// "postgres://postgres@127.0.0.1:12345"; a database name is appended.
     url: String,
-    /// Holds the pipe open; never read. `None` when the server is somebody else's.
-    _watchdog: Option<Child>,
+    /// Holds the pipe open. `None` when the server is somebody else's.
+    watchdog: Option<Child>,
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
 /// Creates an empty database and returns its URL.
 pub async fn fresh_database() -> String {
+    create_database(CLUSTER.get_or_init(start).await).await
+}
+
+async fn create_database(cluster: &Cluster) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let cluster = CLUSTER.get_or_init(start).await;
     let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let mut admin = connect(&cluster.url).await.expect("the cluster answered before");
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
@@ -43,29 +46,97 @@ pub async fn fresh_database() -> String {
 async fn start() -> Cluster {
     if let Ok(url) = std::env::var("POSTRIDER_TEST_POSTGRES") {
         let url = url.trim_end_matches('/').to_owned();
-        return Cluster { url, _watchdog: None };
+        return Cluster { url, watchdog: None };
     }
     // Another process may take the port between our look and PostgreSQL's; then begin again with another.
     for _ in 0..5 {
-        if let Some(cluster) = try_start().await {
+        if let Some(cluster) = try_start(&unique_dir("pg")).await {
             return cluster;
         }
     }
     panic!("PostgreSQL found no free port in five tries");
 }
 
-async fn try_start() -> Option<Cluster> {
+async fn try_start(dir: &Path) -> Option<Cluster> {
     let bin = find_binaries();
-    let dir = unique_dir("pg");
     let owner = owner_of_cluster();
     if let Some((uid, gid)) = owner {
-        chown(&dir, Some(uid), Some(gid)).expect("root may give a folder away");
+        chown(dir, Some(uid), Some(gid)).expect("root may give a folder away");
     }
-    init(&bin, &dir, owner);
+    init(&bin, dir, owner);
     let port = free_port();
-    let watchdog = watch_over(&bin, &dir, port, owner);
+    let watchdog = watch_over(&bin, dir, port, owner);
     let url = format!("postgres://postgres@127.0.0.1:{port}");
-    wait_until_ready(&url, &dir).await.then(|| Cluster { url, _watchdog: Some(watchdog) })
+    wait_until_ready(&url, dir).await.then(|| Cluster { url, watchdog: Some(watchdog) })
+}
+
+/// A cluster on a small file system of its own, which can be filled. Dropping it takes both away.
+pub struct SmallDisk {
+    dir: PathBuf,
+    cluster: Option<Cluster>,
+}
+
+impl SmallDisk {
+    /// `None`, and a line that says so, where nobody may mount a file system.
+    pub async fn start() -> Option<SmallDisk> {
+        // Another process may take its port.
+        for _ in 0..5 {
+            let mut disk = SmallDisk::mount()?;
+            disk.cluster = try_start(&disk.dir).await;
+            if disk.cluster.is_some() {
+                return Some(disk);
+            }
+        }
+        panic!("PostgreSQL found no free port in five tries");
+    }
+
+    fn mount() -> Option<SmallDisk> {
+        let dir = unique_dir("small-disk");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m,mode=0700", "tmpfs"]).arg(&dir).output();
+        let reason = match mounted {
+            Ok(output) if output.status.success() => return Some(SmallDisk { dir, cluster: None }),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        let _ = std::fs::remove_dir(&dir);
+        eprintln!("SKIPPED: a full disk of PostgreSQL, because no file system can be mounted here ({})", reason.trim());
+        None
+    }
+
+    /// An empty database.
+    pub async fn database(&self) -> crate::database::Database {
+        let cluster = self.cluster.as_ref().expect("it runs");
+        crate::database::Database::Postgres { url: create_database(cluster).await }
+    }
+
+    /// A file takes all the room that is left.
+    pub fn fill(&self) {
+        use std::io::Write;
+        let mut file = std::fs::File::create(self.filler()).expect("there is room for a name");
+        let zeros = [0; 4096];
+        while file.write_all(&zeros).is_ok() {}
+    }
+
+    pub fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("the disk is full");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.dir.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.filler());
+        if let Some(mut watchdog) = self.cluster.take().and_then(|it| it.watchdog) {
+            drop(watchdog.stdin.take());
+            let _ = watchdog.wait();
+        }
+        let _ = Command::new("umount").arg(&self.dir).status();
+        let _ = std::fs::remove_dir(&self.dir);
+    }
 }
 
 fn init(bin: &Path, dir: &Path, owner: Option<(u32, u32)>) {

@@ -42,10 +42,23 @@ impl Installation {
 
     /// The same with further settings for this run only.
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Process {
-        let logged = self.log().len();
         let mut command = self.command(&["serve"]);
-        command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
         command.envs(settings.iter().copied());
+        self.launch(command).await
+    }
+
+    /// The same for a server whose files a test stops from growing ([`Process::limit_file_sizes`]): it gets an error for
+    /// it, where others would be ended by a signal.
+    pub async fn start_limitable(&self) -> Process {
+        let serve = self.command(&["serve"]);
+        let mut command = self.command_of(Path::new("sh"), &["-c", "trap '' XFSZ; exec \"$0\" serve"]);
+        command.arg(serve.get_program());
+        self.launch(command).await
+    }
+
+    async fn launch(&self, mut command: Command) -> Process {
+        let logged = self.log().len();
+        command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
         let mut child = command.spawn().expect("postrider runs");
         let url = eventually("postrider to be ready", async || {
             let ended = child.try_wait().expect("it is our child").is_some();
@@ -60,9 +73,13 @@ impl Installation {
 
     /// The program with this installation's settings and any arguments, its output going to the log.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(program(), arguments)
+    }
+
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         let log =
             std::fs::File::options().create(true).append(true).open(self.log_file()).expect("the data folder is ours");
-        let mut command = Command::new(program());
+        let mut command = Command::new(program);
         // Settings come from here only, whatever the developer's shell has.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             command.env_remove(name);
@@ -144,6 +161,19 @@ impl Process {
     pub fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// No file of the process grows beyond this many bytes.
+    pub fn limit_file_sizes(&self, bytes: u64) {
+        let status = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:unlimited")])
+            .status();
+        assert!(status.expect("prlimit runs").success());
+    }
+
+    /// How the process ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     /// Waits for the process to end by itself. The demo may take longer than the deadline, and then says why.

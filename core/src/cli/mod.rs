@@ -2,11 +2,13 @@
 
 mod adapter;
 mod api;
+mod backup;
 mod compile_adapter;
 mod demo;
 mod migrate;
 mod openapi;
 mod reports;
+mod secrets;
 mod serve;
 mod user;
 
@@ -44,6 +46,12 @@ enum Command {
     User(user::UserArgs),
     /// Look after what reports are counted from
     Reports(reports::ReportsArgs),
+    /// Copy the SQLite database to a file, also while it is served
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database
+    Restore(backup::RestoreArgs),
+    /// Look after the keys that secrets are sealed with
+    Secrets(secrets::SecretsArgs),
     /// Print the description of the API
     Openapi,
     /// What a server starts for itself to compile an adapter
@@ -68,6 +76,15 @@ pub fn main() -> ExitCode {
                 Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Reports(args) => {
                     reports::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Backup(args) => {
+                    backup::back_up(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Restore(args) => {
+                    backup::restore(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Secrets(args) => {
+                    secrets::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
                 }
                 Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
                 Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use crate::config::Settings;
 use crate::services::reports;
 use crate::storage::Database;
+use crate::storage::database::Shares;
 
 #[derive(Args)]
 pub struct ReportsArgs {
@@ -20,7 +21,7 @@ enum ReportsCommand {
 
 pub async fn run(args: ReportsArgs, settings: Settings) -> anyhow::Result<()> {
     let ReportsCommand::Rebuild = args.command;
-    let db = Database::open(&settings.database(), 2).await?;
+    let db = Database::open(&settings.database(), Shares::of_command()).await?;
     db.migrate().await?;
     reports::rebuild(&db).await?;
     db.close().await;

@@ -8,7 +8,11 @@ use crate::server::Server;
 
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let server = Server::start(settings, Clock::system()).await?;
-    told_to_stop().await?;
+    tokio::select! {
+        told = told_to_stop() => told?,
+        // Nothing that comes from here on could be stored, and nothing that is in flight be concluded.
+        sentence = server.broken() => anyhow::bail!(sentence),
+    }
     tracing::info!("Stopping: answering what was asked and sending what is in flight");
     server.stop().await;
     Ok(())

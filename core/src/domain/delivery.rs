@@ -62,6 +62,8 @@ pub struct Delivery {
     pub attempts_before_retry: i32,
     pub created_at: Timestamp,
     pub settled_at: Option<Timestamp>,
+    /// The destination that it waits for, which is paused or has no free place (`domain/breaker.rs`).
+    pub waiting_for: Option<String>,
 }
 
 /// A retry that makes no sense.
@@ -102,6 +104,7 @@ impl Delivery {
             attempts_before_retry: 0,
             created_at: now,
             settled_at: None,
+            waiting_for: None,
         }
     }
 
@@ -174,10 +177,23 @@ pub struct Attempt {
     pub response_headers: Vec<(String, String)>,
     /// The first 16 KiB, decompressed.
     pub response_body: Option<String>,
+    /// Something of the request or the answer was longer than what is kept.
     pub truncated: bool,
     pub outcome: AttemptOutcome,
     pub error_code: Option<String>,
     pub error: Option<String>,
     /// What its adapter logged while it rendered the request and read the answer.
     pub adapter_log: Vec<AdapterLine>,
+}
+
+impl Attempt {
+    /// Roughly what it takes in memory and in an answer.
+    pub fn bytes(&self) -> usize {
+        let headers = self.request_headers.iter().chain(&self.response_headers);
+        let texts = [&self.request_body, &self.response_body, &self.error].into_iter().flatten();
+        self.url.len()
+            + headers.map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + texts.map(String::len).sum::<usize>()
+            + self.adapter_log.iter().map(|line| line.message.len()).sum::<usize>()
+    }
 }

@@ -16,6 +16,7 @@ use super::conversion::{Conversion, Status};
 use super::ledger::{Balance, Cause, Posting, PostingKind};
 use super::postings::{self, TakenBack};
 use super::recruiting::Commission;
+use super::release;
 
 /// The event that tells postbacks of a payout that can be withdrawn from now on.
 pub const AVAILABLE_TO_PAY: &str = "available_to_pay";
@@ -58,6 +59,8 @@ pub struct Earning {
     pub state: EarningState,
     pub release_at: Timestamp,
     pub released_at: Option<Timestamp>,
+    /// Its release was tried and put off until then.
+    pub retry_at: Option<Timestamp>,
     /// Of an adjustment: why, and who made it.
     pub reason: Option<String>,
     pub made_by: Option<String>,
@@ -86,6 +89,7 @@ impl Earning {
             state: EarningState::Pending,
             release_at,
             released_at: None,
+            retry_at: None,
             reason: None,
             made_by: None,
             created_at: at,
@@ -102,7 +106,15 @@ impl Earning {
         debug_assert_eq!(self.state, EarningState::Pending);
         self.state = EarningState::Available;
         self.released_at = Some(at);
+        self.retry_at = None;
         self.updated_at = at;
+    }
+
+    /// It can't be released yet, and is tried again later.
+    pub fn put_off(&mut self, at: Timestamp) {
+        self.state = EarningState::Pending;
+        self.released_at = None;
+        self.retry_at = Some(release::retry_at(self.release_at, at));
     }
 
     /// Takes up to `micros` back; returns how much that was.

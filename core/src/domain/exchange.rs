@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
-use crate::money::{Currency, Money};
+use crate::money::{ACCOUNT_MAX, Currency, Money};
+
+use super::ledger::BalanceLimit;
 
 const DIGITS: usize = 12;
 const UNIT: u64 = 10_u64.pow(DIGITS as u32);
@@ -22,11 +24,12 @@ pub struct Rate(u64);
 pub struct InvalidRate(String);
 
 impl Rate {
-    /// Rounded half up to the millionth.
-    pub fn convert(self, money: Money, to: Currency) -> Money {
-        let exact = i128::from(money.micros) * i128::from(self.0);
-        let micros = (exact + i128::from(UNIT) / 2).div_euclid(i128::from(UNIT));
-        Money { micros: i64::try_from(micros).unwrap_or(i64::MAX), currency: to }
+    /// Micros of one currency in the other, rounded half up. The whole units are converted apart: a sum times a rate
+    /// may be more than an `i128` holds.
+    pub fn convert(self, micros: i128) -> i128 {
+        let (unit, rate) = (i128::from(UNIT), i128::from(self.0));
+        let (whole, rest) = (micros.div_euclid(unit), micros.rem_euclid(unit));
+        whole * rate + (rest * rate + unit / 2).div_euclid(unit)
     }
 }
 
@@ -78,8 +81,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub fn new(affiliate_id: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Self {
-        Self { id: ExchangeId::new(at), affiliate_id, taken, given: rate.rate.convert(taken, rate.to), rate, at }
+    /// An error: no account holds as much as it would give.
+    pub fn new(affiliate: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Result<Self, BalanceLimit> {
+        let wanted = rate.rate.convert(taken.micros.into());
+        let fits = i64::try_from(wanted).ok().filter(|micros| *micros <= ACCOUNT_MAX);
+        let micros = fits.ok_or_else(|| BalanceLimit::of(affiliate, "available", wanted, rate.to))?;
+        let given = Money { micros, currency: rate.to };
+        Ok(Self { id: ExchangeId::new(at), affiliate_id: affiliate, taken, given, rate, at })
     }
 }
 
@@ -89,9 +97,7 @@ mod tests {
 
     #[test]
     fn a_rate_converts_exactly_and_rounds_half_up() {
-        let (usd, eur): (Currency, Currency) = ("USD".parse().unwrap(), "EUR".parse().unwrap());
-        let converted =
-            |rate: &str, micros| rate.parse::<Rate>().unwrap().convert(Money { micros, currency: usd }, eur).micros;
+        let converted = |rate: &str, micros| rate.parse::<Rate>().unwrap().convert(micros);
         assert_eq!(converted("0.9", 10_000_000), 9_000_000);
         assert_eq!(converted("1.000000000001", 1_000_000_000_000), 1_000_000_000_001);
         assert_eq!(converted("0.5", 1), 1, "half up");

@@ -34,6 +34,8 @@ pub struct InboundRequest {
     /// When it is judged again; none when it is settled.
     pub due_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,
+    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    pub repeats: i64,
 }
 
 /// What came, without cookies and authorization.
@@ -51,7 +53,35 @@ pub struct RawRequest {
     pub remote_ip: Option<IpAddr>,
 }
 
+/// What is kept of a request that was refused before anything of it was believed: enough to read what it was, and all of
+/// most networks' requests, so that they can be judged again after the guard is put right.
+pub const REFUSED_BYTES: usize = 4 * 1024;
+
 impl RawRequest {
+    /// No more than [`REFUSED_BYTES`], of the path and query first, then of the headers and the body.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let mut left = REFUSED_BYTES;
+        let mut cut = false;
+        for text in [&mut self.path, &mut self.query] {
+            let end = text.floor_char_boundary(left);
+            cut |= end < text.len();
+            text.truncate(end);
+            left -= end;
+        }
+        self.headers.retain(|(name, value)| {
+            let bytes = name.len() + value.len();
+            let fits = bytes <= left;
+            left -= if fits { bytes } else { 0 };
+            cut |= !fits;
+            fits
+        });
+        cut |= self.body.len() > left;
+        self.body.truncate(left);
+        self.truncated |= cut;
+        self
+    }
+
     fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
         let body = String::from_utf8_lossy(&self.body).into_owned();
         // Older rows have the key of their source in it.
@@ -134,6 +164,7 @@ impl InboundRequest {
             tries: 0,
             due_at: Some(at),
             settled_at: None,
+            repeats: 0,
         }
     }
 
@@ -225,6 +256,30 @@ fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn little_is_kept_of_what_is_refused() {
+        let raw = |query: usize, header: usize, body: usize| RawRequest {
+            method: "POST".into(),
+            path: "/in/key".into(),
+            query: "ä".repeat(query / 2),
+            headers: vec![("x".into(), "h".repeat(header)), ("y".into(), "1".into())],
+            body: vec![b'b'; body],
+            truncated: false,
+            remote_ip: None,
+        };
+        let room = REFUSED_BYTES - "/in/key".len();
+        for (given, kept) in [
+            ((0, 9, 9), (0, 2, 9, false)),
+            ((100, 900, room - 100 - 901 - 2), (100, 2, room - 100 - 901 - 2, false)),
+            ((100, 900, room), (100, 2, room - 100 - 901 - 2, true)),
+            ((0, 9_000, 9), (0, 1, 9, true)),
+            ((9_000, 9, 9), (room - 1, 0, 1, true)),
+        ] {
+            let cut = raw(given.0, given.1, given.2).cut();
+            assert_eq!((cut.query.len(), cut.headers.len(), cut.body.len(), cut.truncated), kept, "{given:?}");
+        }
+    }
 
     const START: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 

@@ -1,9 +1,11 @@
 //! The double-entry ledger: accounts, postings, and what of an affiliate's money stands where. Rows are added, never
 //! edited; a mistake gets a reversal.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ConversionId, EarningId, ExchangeId, PostingId, WithdrawalId};
-use crate::money::{Currency, Money};
+use crate::money::{ACCOUNT_MAX, Currency, Money, SignedAmount};
 
 /// Where money stands. Every affiliate has its accounts per currency; the program is the other side.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -170,6 +172,53 @@ impl Balance {
         self.available -= there;
         self.debt += micros - there;
         [(Account::Available(affiliate), -there), (Account::Debt(affiliate), there - micros)]
+    }
+}
+
+impl Balance {
+    /// Whether `micros` more can be credited. A step moves so little that no sum of it leaves an `i64`.
+    pub fn has_room_for(&self, micros: i64) -> bool {
+        let more = micros.saturating_sub(self.debt);
+        self.available.checked_add(more).is_some_and(|sum| sum <= ACCOUNT_MAX)
+    }
+
+    pub fn check_limit(&self, (affiliate, currency): (AffiliateId, Currency)) -> Result<(), BalanceLimit> {
+        let accounts = [
+            ("available", self.available),
+            ("withdrawing", self.withdrawing),
+            ("paid", self.paid),
+            ("debt", self.debt),
+        ];
+        match accounts.into_iter().find(|(_, micros)| *micros > ACCOUNT_MAX) {
+            Some((account, micros)) => Err(BalanceLimit::of(affiliate, account, micros.into(), currency)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asked before anything is posted: what a database adds up beyond an `i64` is an error there or, on SQLite, no whole
+/// number any more.
+pub fn check_limits(balances: &BTreeMap<(AffiliateId, Currency), Balance>) -> Result<(), BalanceLimit> {
+    balances.iter().try_for_each(|(key, balance)| balance.check_limit(*key))
+}
+
+/// An account would hold more than [`ACCOUNT_MAX`].
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the account \"{account}\" of affiliate {affiliate} would hold {wanted} {currency}, and no account holds more than \
+     {most}; check the amounts, and pay out or correct what is there first",
+    most = SignedAmount::from(ACCOUNT_MAX)
+)]
+pub struct BalanceLimit {
+    pub affiliate: AffiliateId,
+    pub account: &'static str,
+    pub wanted: SignedAmount,
+    pub currency: Currency,
+}
+
+impl BalanceLimit {
+    pub fn of(affiliate: AffiliateId, account: &'static str, wanted: i128, currency: Currency) -> Self {
+        Self { affiliate, account, wanted: SignedAmount(wanted), currency }
     }
 }
 

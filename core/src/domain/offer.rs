@@ -114,6 +114,18 @@ pub struct LandingPage {
     pub weight: u16,
 }
 
+/// The share of a sale that was agreed, of the sale as it was corrected, is more than an amount may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{payout} of {before} is more than {max} of {sale}; send the payout and the revenue with the corrected amount",
+    max = Amount::MAX
+)]
+pub struct ShareTooLarge {
+    pub payout: Money,
+    pub before: Money,
+    pub sale: Money,
+}
+
 impl Payout {
     /// `None` when a percentage has no amount to be taken of.
     pub fn of(self, offer_currency: Currency, sale: Option<Money>) -> Option<Money> {
@@ -124,15 +136,20 @@ impl Payout {
     }
 
     /// What a conversion pays whose sale turned out to be another: the same share as before. A share that was agreed
-    /// before the offer changed, or that the report named, is kept.
-    pub fn corrected(self, known_sale: Option<Money>, known: Option<Money>, sale: Option<Money>) -> Option<Money> {
-        let (Self::Percent(percent), Some(payout), Some(sale)) = (self, known, sale) else { return known };
+    /// before the offer changed, or that the report named, is kept. An error: it would be more than an amount may be.
+    pub fn corrected(
+        self,
+        known_sale: Option<Money>,
+        known: Option<Money>,
+        sale: Option<Money>,
+    ) -> Result<Option<Money>, ShareTooLarge> {
+        let (Self::Percent(percent), Some(payout), Some(sale)) = (self, known, sale) else { return Ok(known) };
         match known_sale {
-            Some(before) if payout == percent.share_of(before) => Some(percent.share_of(sale)),
+            Some(before) if payout == percent.share_of(before) => Ok(Some(percent.share_of(sale))),
             Some(before) if before.micros > 0 && before.currency == payout.currency => {
-                Some(payout.scaled(before, sale))
+                payout.scaled(before, sale).map(Some).ok_or(ShareTooLarge { payout, before, sale })
             }
-            _ => known,
+            _ => Ok(known),
         }
     }
 }

@@ -5,19 +5,19 @@ use crate::ids::{AffiliateId, ConversionId, PostingId, encode};
 
 use super::ledger::PostingKind;
 
-/// What stands where; a debt is positive.
+/// What stands where; a debt is positive. Sums, which may be larger than any amount: what is pending has no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Standing {
-    pub pending: i64,
-    pub available: i64,
-    pub withdrawing: i64,
-    pub paid: i64,
-    pub debt: i64,
+    pub pending: i128,
+    pub available: i128,
+    pub withdrawing: i128,
+    pub paid: i128,
+    pub debt: i128,
 }
 
 impl Standing {
     /// Adds an entry of this account of the ledger.
-    pub fn add(&mut self, account: &str, micros: i64) {
+    pub fn add(&mut self, account: &str, micros: i128) {
         match account {
             "pending" => self.pending += micros,
             "available" => self.available += micros,
@@ -39,12 +39,12 @@ impl Standing {
     }
 
     /// What the program still owes: below zero for a debt.
-    pub fn owed(self) -> i64 {
+    pub fn owed(self) -> i128 {
         self.pending + self.available + self.withdrawing - self.debt
     }
 
     /// All that was ever earned, less what was taken back and the fees of withdrawals.
-    pub fn lifetime(self) -> i64 {
+    pub fn lifetime(self) -> i128 {
         self.owed() + self.paid
     }
 }

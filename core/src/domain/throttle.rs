@@ -14,6 +14,10 @@ pub enum Kind {
     Account,
     /// Many people may share one.
     Address,
+    /// An address that an unlisted proxy from inside names. Nobody vouches for it, so it may stand for more people.
+    Forwarded,
+    /// An address from outside that forwards for others, or says so.
+    Shared,
     /// Messages to one mailbox.
     Mail,
 }
@@ -23,6 +27,8 @@ impl Kind {
         match self {
             Self::Account => 5,
             Self::Address => 30,
+            Self::Forwarded => 100,
+            Self::Shared => 300,
             Self::Mail => 3,
         }
     }
@@ -31,6 +37,8 @@ impl Kind {
         let kind = match self {
             Self::Account => "account",
             Self::Address => "address",
+            Self::Forwarded => "forwarded",
+            Self::Shared => "shared",
             Self::Mail => "mail",
         };
         format!("{kind}:{of}")

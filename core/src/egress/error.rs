@@ -116,6 +116,11 @@ impl EgressError {
         }
     }
 
+    /// Whether it tells that the destination is in trouble, rather than the request or this server.
+    pub fn is_destinations(&self) -> bool {
+        self.retryable() && !matches!(self, Self::LocalLimit { .. })
+    }
+
     pub(super) fn invalid_url(problem: impl Into<String>) -> Self {
         Self::InvalidUrl { problem: problem.into() }
     }

@@ -39,6 +39,9 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 /// What is kept of an answer's body, also after decompression, unless the client was told otherwise.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
+/// What is kept of an answer's headers.
+pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+
 /// Beyond this a deadline is none.
 const MAX_DEADLINE: Duration = Duration::from_secs(3600);
 
@@ -69,7 +72,7 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Decompressed.
     pub body: Vec<u8>,
-    /// The body was longer than what is kept, or its compression was damaged.
+    /// The headers or the body were longer than what is kept, or its compression was damaged.
     pub truncated: bool,
 }
 
@@ -145,11 +148,18 @@ fn answer(response: &reqwest::Response, raw: body::Body, max_bytes: usize) -> An
         None => raw,
     };
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+    let (mut headers, mut bytes) = (Vec::new(), 0);
+    for (name, value) in response.headers() {
+        bytes += name.as_str().len() + value.len();
+        if bytes > MAX_HEADER_BYTES {
+            break;
+        }
+        headers.push((name.as_str().to_owned(), text(value)));
+    }
     Answer {
         status: response.status().as_u16(),
-        headers: headers.collect(),
+        headers,
         body: body.bytes,
-        truncated: body.truncated,
+        truncated: body.truncated || bytes > MAX_HEADER_BYTES,
     }
 }

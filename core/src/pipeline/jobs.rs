@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use apalis::prelude::*;
+use futures::future::{BoxFuture, TryFutureExt};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::report::SECOND_TRY;
-use crate::services::{reports, source_keys};
+use crate::services::{partitions, reports, source_keys};
 use crate::storage;
 
 use super::work;
@@ -23,7 +25,14 @@ const CAPS: Duration = Duration::from_secs(40 * 86_400);
 /// How long what is left of signing in stays to be looked at.
 const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
 
+/// How often the months ahead are looked for: one that could not be made because of a backup is tried again soon.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+/// How long a breaker that closed stays to be looked at.
+const BREAKERS: Duration = Duration::from_secs(24 * 3_600);
+
 struct Housekeeping;
+
+struct LookAfterPartitions;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let queue = work::schedule(&app.clock, EVERY, || Housekeeping);
@@ -35,28 +44,70 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     Box::pin(worker.run_until(work::told_to_stop(stopping)))
 }
 
+pub fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
+    let queue = work::schedule(&app.clock, PARTITIONS_EVERY, || LookAfterPartitions);
+    let worker = WorkerBuilder::new(format!("partitions-{:016x}", rand::random::<u64>()))
+        .backend(queue)
+        .concurrency(1)
+        .data(app)
+        .build(look_after_partitions);
+    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+}
+
 async fn keep_house(_: Housekeeping, app: Data<App>) -> Result<(), BoxDynError> {
-    if let Err(error) = upkeep(&app).await {
-        tracing::error!(%error, "Housekeeping failed; it is tried again in an hour");
+    // Each step that failed has been logged.
+    let _ = upkeep(&app).await;
+    Ok(())
+}
+
+async fn look_after_partitions(_: LookAfterPartitions, app: Data<App>) -> Result<(), BoxDynError> {
+    if let Err(error) = partitions::look_after(&app.db, app.clock.now()).await {
+        tracing::error!(%error, "Partitions could not be looked after; it is tried again in a minute");
     }
     Ok(())
 }
 
-/// Everything that is to be done once in a while, once.
+/// Everything that is to be done once in a while, once. A step that fails does not stop the others; the first error is
+/// returned when all are done.
 pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
-    storage::upkeep::ensure_partitions(&app.db, now).await?;
-    storage::idempotency::forget_before(app.db.writer(), now.minus(IDEMPOTENCY)).await?;
-    storage::caps::forget_before(app.db.writer(), now.minus(CAPS)).await?;
-    storage::sessions::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
-    storage::tokens::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
-    storage::throttles::forget_before(app.db.writer(), now.minus(SIGN_IN)).await?;
-    source_keys::hash_stored(app).await?;
+    let db = app.db.writer();
+    let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
+        ("partitions", Box::pin(partitions::look_after(&app.db, now))),
+        ("idempotency_keys", Box::pin(storage::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop))),
+        ("caps", Box::pin(storage::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
+        ("sessions", Box::pin(storage::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("tokens", Box::pin(storage::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("throttles", Box::pin(storage::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("breakers", Box::pin(storage::breakers::forget_closed_before(db, now.minus(BREAKERS)).map_ok(drop))),
+        ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
+        ("reports", Box::pin(audit_reports(app))),
+        (
+            "inbound_firsts",
+            Box::pin(storage::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
+        ),
+        ("retention", Box::pin(prune(app, now))),
+    ];
+    let mut failed = Ok(());
+    for (step, work) in steps {
+        if let Err(error) = work.await {
+            tracing::error!(%error, step, "A step of housekeeping failed; it is tried again in an hour");
+            failed = failed.and(Err(error));
+        }
+    }
+    failed
+}
+
+async fn audit_reports(app: &App) -> Result<(), DbErr> {
     let repaired = reports::audit(app).await?;
     if repaired > 0 {
         tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");
     }
-    storage::inbound_requests::forget_firsts_before(app.db.writer(), now.minus(SECOND_TRY)).await?;
+    Ok(())
+}
+
+/// Deletes what is out of retention.
+async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         // What no report has packed stays until it is, and so do the clicks that it counts by.

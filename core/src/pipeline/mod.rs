@@ -3,6 +3,7 @@
 //! The tables `events`, `deliveries`, `inbound_requests` and `mails` are the queues. What a worker takes it leases; what it loses comes
 //! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
 
+mod clock;
 mod inbound;
 pub mod jobs;
 mod mail;
@@ -66,12 +67,19 @@ impl Pipeline {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || jobs::run(app.clone(), stopping.clone())
             }));
+            if app.db.is_postgres() {
+                workers.spawn(forever("partitions", stopping.clone(), {
+                    let (app, stopping) = (app.clone(), stopping.clone());
+                    move || jobs::run_partitions(app.clone(), stopping.clone())
+                }));
+            }
             workers.spawn(forever("reports", stopping.clone(), {
                 let (app, stopping) = (app.clone(), stopping.clone());
                 move || reports::run(app.clone(), stopping.clone())
             }));
         }
         wake::start(app, &workers, &stopping);
+        clock::start(app, &workers, &stopping);
         workers.close();
         Ok(Self { stopping, workers, app: app.clone() })
     }

@@ -1,5 +1,9 @@
-//! The worker "send": takes due deliveries, sends them, and stores what came of it in groups.
+//! The worker "send": takes due deliveries, sends them as places allow, and stores what came of it in groups.
+//!
+//! A fetch prepares a batch and queues it by destination (`services/sending/destinations.rs`); a task has a place, and goes
+//! on with whatever may leave next.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,12 +13,14 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::lease::Leased;
 use crate::services::error::is_outage;
-use crate::services::inbox::Taken;
+use crate::services::inbox::{Item, Taken};
 use crate::services::routing::Owed;
-use crate::services::sending::{self, Concluded, Prepared, Sent};
+use crate::services::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
 use crate::storage;
+use crate::storage::waiting_deliveries::Parked;
 use crate::storage::writer::Writer;
 
 use super::work::{self, Fetched};
@@ -26,7 +32,7 @@ const GROUP: usize = 256;
 /// Waits between tries to store results, while the leases last.
 const STORE_AGAIN: Duration = Duration::from_millis(250);
 
-type Concluder = Writer<Sent, ()>;
+type Concluder = Writer<Sent, Option<Later>>;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let behind = Arc::new(AtomicBool::new(false));
@@ -36,15 +42,18 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     };
     let fetch = {
         let (app, concluder) = (app.clone(), concluder.clone());
-        move || fetch(app.clone(), concluder.clone(), behind.clone())
+        let late = Late::new(app.inboxes.deliveries.wake().clone());
+        move || fetch(app.clone(), late.clone(), concluder.clone(), behind.clone())
     };
     let queue = work::queue(app.clock.clone(), app.inboxes.deliveries.wake().clone(), fetch);
-    let concurrency = app.settings.send_concurrency;
+    // One more than there are places, so that deliveries are taken and put aside also while all places are taken.
+    let concurrency = app.settings.send_concurrency + 1;
     let worker = WorkerBuilder::new(format!("send-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(concurrency)
         .data(app)
         .data(concluder)
+        .data(stopping.clone())
         .parallelize(tokio::spawn)
         .build(send);
     let running: work::Running = Box::pin(worker.run_until(work::told_to_stop(stopping)));
@@ -56,59 +65,166 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     })
 }
 
-/// Takes a batch and prepares it. What the rules end and what adapters can't render is stored right away.
-async fn fetch(app: App, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Prepared>, DbErr> {
+/// Takes a batch, prepares and queues it. What the rules end, what adapters can't render and what is to wait for its
+/// destination is stored right away.
+async fn fetch(app: App, late: Late, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Placed>, DbErr> {
     if behind.load(Ordering::SeqCst) {
         return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
     }
-    let due = take(&app).await?;
-    if due.is_empty() {
-        return Ok(Fetched { tasks: Vec::new(), idle: app.inboxes.deliveries.rest(app.clock.now()) });
+    if let Err(error) = sending::settle_breakers(&app).await {
+        tracing::error!(%error, "Breakers could not be stored or read; trying again soon");
     }
-    let preparation = sending::prepare(&app, due).await?;
-    if !preparation.finished.is_empty() {
-        Concluded::by_rules(preparation.finished).store(&app).await?;
-    }
-    for troubled in preparation.troubled {
-        let concluder = concluder.clone();
-        tokio::spawn(async move { concluder.submit(troubled).await });
-    }
-    Ok(Fetched { tasks: preparation.ready, idle: Duration::ZERO })
-}
-
-async fn take(app: &App) -> Result<Vec<Leased<Owed>>, DbErr> {
-    let (now, inbox) = (app.clock.now(), &app.inboxes.deliveries);
-    let Taken { items: mut due, look } = inbox.take(BATCH, now);
-    if look {
-        let lease = inbox.leases().grant(now);
-        let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await;
-        let found = work::found_beside(found, inbox, now, !due.is_empty())?;
-        if found.len() == BATCH {
-            inbox.look_by(now);
-        } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
-            inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
+    let now = app.clock.now();
+    let Due { due, mut parked } = take(&app, now).await?;
+    let to_prepare = !due.is_empty() || !late.is_empty();
+    let found_nothing = !to_prepare && parked.is_empty();
+    if to_prepare {
+        let preparation = sending::prepare(&app, &late, due).await?;
+        if !preparation.finished.is_empty() {
+            Concluded::by_rules(preparation.finished).store(&app).await?;
         }
-        due.extend(sending::with_events(app, found, lease).await?);
+        for troubled in preparation.troubled {
+            let concluder = concluder.clone();
+            tokio::spawn(async move { settle(&concluder, troubled).await });
+        }
+        parked.extend(preparation.parked);
+        let refused = app.destinations.enqueue(preparation.ready, now);
+        parked.extend(refused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
     }
-    Ok(due)
+    parked.extend(app.destinations.take_paused().into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
+    park(&app, parked, now).await?;
+    let rest = app.inboxes.deliveries.rest_until_look(now).min(app.destinations.rest(now));
+    Ok(Fetched { tasks: app.destinations.start(now), idle: if found_nothing { rest } else { Duration::ZERO } })
 }
 
-async fn send(prepared: Prepared, app: Data<App>, concluder: Data<Concluder>) -> Result<(), BoxDynError> {
-    if !prepared.can_be_sent(&app) {
-        // It waited too long for its turn. Somebody else may hold it by the time it would be answered.
-        return Ok(());
+/// What is due, told apart.
+#[derive(Default)]
+struct Due {
+    due: Vec<Leased<Owed>>,
+    /// To wait for a destination.
+    parked: Vec<Parked>,
+}
+
+/// From the inbox, from the table, and of those that wait for a destination as many as may leave.
+async fn take(app: &App, now: Timestamp) -> Result<Due, DbErr> {
+    let inbox = &app.inboxes.deliveries;
+    let mut taken = Due::default();
+    let look = {
+        let mut admissions = app.destinations.admissions(now);
+        let mut admitted = Vec::new();
+        let Taken { items, look } = inbox.take_admitted(BATCH, now, |owed| {
+            let admission = admissions.admit(owed.key());
+            let is_admitted = admission.is_some();
+            admitted.extend(admission);
+            is_admitted
+        });
+        for (item, admission) in items.into_iter().zip(admitted) {
+            taken.add(item, admission);
+        }
+        look
+    };
+    if look {
+        take_from_table(app, now, &mut taken).await?;
     }
-    let sent = sending::send(&app, prepared).await;
-    // Ends when the result is durable, so that a drain leaves nothing half-done.
-    let _ = concluder.submit(sent).await;
+    for (destination, limit) in app.destinations.drainable(now) {
+        if taken.due.len() >= 2 * BATCH {
+            break;
+        }
+        let lease = inbox.leases().grant(now);
+        let found = storage::waiting_deliveries::claim(app.db.queue(), &destination, limit, now, lease).await?;
+        app.destinations.drained(&destination, limit, found.len(), now);
+        taken.due.extend(sending::with_events(app, found, lease).await?);
+    }
+    Ok(taken)
+}
+
+async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(), DbErr> {
+    let inbox = &app.inboxes.deliveries;
+    let lease = inbox.leases().grant(now);
+    let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await;
+    let found = work::found_beside(found, inbox, now, !taken.due.is_empty())?;
+    if found.len() == BATCH {
+        inbox.look_by(now);
+    } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
+        inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
+    }
+    let (mut admitted, mut crowds) = (Vec::new(), HashMap::new());
+    {
+        let mut admissions = app.destinations.admissions(now);
+        for delivery in found {
+            match admissions.admit_claimed(delivery.postback_id) {
+                Admission::Take => admitted.push(delivery),
+                Admission::Busy(waiting) | Admission::Paused(waiting) => {
+                    taken.parked.push(sending::parked(delivery.id, lease, waiting.clone()));
+                    crowds.insert(delivery.postback_id, waiting);
+                }
+            }
+        }
+    }
+    if !crowds.is_empty() {
+        // What stands behind them in the table would wait for each of theirs in turn.
+        storage::waiting_deliveries::park_due(app.db.queue(), &crowds, now).await?;
+    }
+    taken.due.extend(sending::with_events(app, admitted, lease).await?);
     Ok(())
+}
+
+impl Due {
+    fn add(&mut self, item: Leased<Owed>, admission: Admission) {
+        match admission {
+            Admission::Take => self.due.push(item),
+            Admission::Busy(waiting) | Admission::Paused(waiting) => {
+                self.parked.push(sending::parked(item.it.delivery.id, item.lease, waiting));
+            }
+        }
+    }
+}
+
+/// Stores that these wait for their destinations. That they waited uses up no attempt.
+async fn park(app: &App, parked: Vec<Parked>, now: Timestamp) -> Result<(), DbErr> {
+    if !parked.is_empty() {
+        storage::waiting_deliveries::park(app.db.queue(), &parked, now).await?;
+        app.destinations.waits_in_table(parked.iter().map(|it| &*it.destination), now);
+    }
+    Ok(())
+}
+
+/// Sends one delivery after another, as long as there is one that may leave. Each keeps its place until its result is
+/// durable, so that a drain leaves nothing half-done and a crash can repeat no more than there are places.
+async fn send(
+    placed: Placed,
+    app: Data<App>,
+    concluder: Data<Concluder>,
+    stopping: Data<CancellationToken>,
+) -> Result<(), BoxDynError> {
+    let mut next = Some(placed);
+    while let Some(Placed { prepared, place }) = next {
+        // Else it waited too long for its turn: somebody else may hold it by the time it would be answered.
+        if prepared.can_be_sent(&app) {
+            let sent = sending::send(&app, prepared).await;
+            app.destinations.record(place.destination(), sent.outcome(app.clock.now()), app.clock.now());
+            settle(&concluder, sent).await;
+        }
+        drop(place);
+        next = if stopping.is_cancelled() { None } else { app.destinations.start_one(app.clock.now()) };
+    }
+    Ok(())
+}
+
+/// Until the result is durable, also if a slow adapter still judges the answer when its group is stored.
+async fn settle(concluder: &Concluder, sent: Sent) {
+    if let Ok(Some(later)) = concluder.submit(sent).await
+        && let Ok(judged) = later.await
+    {
+        let _ = concluder.submit(judged).await;
+    }
 }
 
 /// Stores a group of results. A database that is away for a moment must not cost a second postback: while
 /// results wait to be stored nothing new is claimed, and nothing that another claim could take up is forgotten.
-async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()> {
+async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Option<Later>> {
     let count = sent.len();
-    let concluded = sending::conclude(&app, sent).await;
+    let mut concluded = sending::conclude(&app, sent).await;
     let give_up = tokio::time::Instant::now() + app.settings.lease();
     loop {
         match concluded.store(&app).await {
@@ -130,5 +246,5 @@ async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()>
         }
     }
     behind.store(false, Ordering::SeqCst);
-    vec![(); count]
+    std::mem::take(&mut concluded.later)
 }

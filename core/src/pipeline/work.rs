@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
-use crate::services::inbox::Inbox;
+use crate::services::inbox::{Inbox, Item};
 
 /// How long to wait after the database failed.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -107,7 +107,10 @@ where
             match (self.fetch)().await {
                 Ok(fetched) => {
                     self.ready.extend(fetched.tasks);
-                    if self.ready.is_empty() && !fetched.idle.is_zero() {
+                    if self.ready.is_empty() && fetched.idle.is_zero() {
+                        // A fetch that never had to wait must not keep the thread from what it began.
+                        tokio::task::yield_now().await;
+                    } else if self.ready.is_empty() {
                         tokio::select! {
                             () = self.wake.notified() => {}
                             () = self.clock.sleep(fetched.idle) => {}
@@ -125,7 +128,7 @@ where
 
 /// What a look into the table found, for the inbox that asked for it at `now`. If it failed although other work is at
 /// hand, that goes first.
-pub fn found_beside<T, I>(
+pub fn found_beside<T, I: Item>(
     found: Result<Vec<T>, DbErr>,
     inbox: &Inbox<I>,
     now: Timestamp,

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::earning::{self, Earning, EarningKind, EarningState};
 use crate::domain::ledger::{Cause, PostingKind};
-use crate::domain::postings;
+use crate::domain::{ledger, postings};
 use crate::ids::AffiliateId;
 use crate::money::Money;
 use crate::storage;
@@ -52,6 +52,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
             moved.extend(earning::release(std::slice::from_mut(&mut earning), &mut balances, now));
         }
     }
+    ledger::check_limits(&balances)?;
     storage::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;
     storage::ledger::post(&tx, &moved).await?;
     tx.commit().await?;

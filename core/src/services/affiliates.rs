@@ -109,5 +109,5 @@ pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, 
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
-    Ok(storage::affiliates::list(app.db.reader(), actor.confined_to(), page).await?)
+    Ok(storage::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
 }

@@ -16,7 +16,7 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::auth::AuthError;
 use super::auth::step_up::{self, Given, Proven};
-use super::{Error, FieldIssue, notices, outbox};
+use super::{Error, FieldIssue, notices, outbox, quota};
 
 /// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
 pub const USED_EVERY: Duration = Duration::from_secs(60);
@@ -76,6 +76,7 @@ pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Re
         vouches: wanted.user_id.is_none() && grant::key_vouches(actor, asked),
     };
     let tx = app.db.begin().await?;
+    quota::api_key(app, &tx, actor, key.user_id).await?;
     storage::api_keys::insert(&tx, &key).await?;
     notices::key_made(app, &tx, &key).await?;
     tx.commit().await?;
@@ -85,7 +86,7 @@ pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Re
 
 /// `user` shows that person's only.
 pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
-    Ok(storage::api_keys::list(app.db.reader(), user, page).await?)
+    Ok(storage::api_keys::list(app.db.lists(), user, page).await?)
 }
 
 /// Closes the door for that key, here at once; PostgreSQL tells other processes. `user` confines it to that person's

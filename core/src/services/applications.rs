@@ -114,5 +114,5 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::applications::list(app.db.reader(), filter, page).await?)
+    Ok(storage::applications::list(app.db.lists(), filter, page).await?)
 }

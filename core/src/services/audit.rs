@@ -40,7 +40,7 @@ impl Change {
             operation: operation.to_owned(),
             object,
             body: Value::Null,
-            address: Some(visitor.address.to_string()),
+            address: Some(visitor.origin.address.to_string()),
             request_id: visitor.request_id.clone(),
         }
     }
@@ -101,7 +101,7 @@ fn name(actor: Actor) -> String {
 }
 
 pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<Record>, Error> {
-    Ok(storage::audit::list(app.db.reader(), filter, page).await?)
+    Ok(storage::audit::list(app.db.lists(), filter, page).await?)
 }
 
 /// Younger records stay, whoever asks: traces of the moment can't be removed with a stolen session.

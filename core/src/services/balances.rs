@@ -39,7 +39,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let affiliates = storage::affiliates::list(app.db.reader(), affiliate_id, page).await?;
+    let affiliates = storage::affiliates::list(app.db.lists(), affiliate_id, page).await?;
     let ids: Vec<_> = affiliates.items.iter().map(|it| it.id).collect();
     let found = storage::balances::find(app.db.reader(), &ids).await?;
     let currencies: BTreeSet<Currency> = found.keys().map(|(_, currency)| *currency).collect();
@@ -85,18 +85,24 @@ pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statemen
         return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
     }
     let Asked { affiliate_id, currency, from, .. } = asked;
-    let opening = storage::balances::standing_at(app.db.reader(), affiliate_id, currency, from).await?;
+    let opening = storage::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { asked, opening })
 }
 
 impl Statement {
     /// Each line with what stands where after it. A few at a time, however many there are.
-    pub fn lines(&self, app: &App) -> impl Stream<Item = Result<(Line, Standing), DbErr>> + Send + 'static {
+    pub fn lines(
+        &self,
+        app: &App,
+        actor: Actor,
+    ) -> impl Stream<Item = Result<(Line, Standing), DbErr>> + Send + 'static {
         let Asked { affiliate_id, currency, from, to } = self.asked;
         let begin = Some((app.clone(), floor_uuid(from), self.opening));
         stream::try_unfold(begin, move |at| async move {
             let Some((app, after, mut standing)) = at else { return Ok(None) };
-            let lines = storage::balances::lines(app.db.reader(), affiliate_id, currency, after, to).await?;
+            let turn = app.heavy.turn(actor).await;
+            let lines = storage::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
+            drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };
             let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);
             let mut running = Vec::with_capacity(lines.len());

@@ -373,7 +373,7 @@ pub async fn list(
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(page::Page { items: Vec::new(), next: None });
     }
-    Ok(storage::clicks::list(app.db.reader(), filter, page).await?)
+    Ok(storage::clicks::list(app.db.lists(), filter, page).await?)
 }
 
 /// Narrows a filter to what the actor may see; `false` when nothing is left.

@@ -31,7 +31,6 @@ use super::caps::Places;
 use super::catalog::Catalog;
 use super::clicks::confine;
 use super::earnings::{self, Settled};
-use super::error::is_outage;
 use super::inbox::Inbox;
 use super::releases;
 
@@ -171,7 +170,7 @@ pub async fn list(
     if let Some(transaction_id) = transaction_id {
         filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
     }
-    Ok(storage::conversions::list(app.db.reader(), filter, page).await?)
+    Ok(storage::conversions::list(app.db.lists(), filter, page).await?)
 }
 
 /// A transaction id may be known to the program, and to each source of the affiliate that is asked for.
@@ -226,18 +225,27 @@ impl Group {
     async fn carry_out(&self, commands: Vec<Command>) -> Vec<Result<Recorded, Error>> {
         match self.try_together(commands.clone()).await {
             Ok(answers) => answers,
-            Err(error) if commands.len() == 1 || is_outage(&error) => {
-                tracing::error!(%error, conversions = commands.len(), "Conversions could not be stored");
-                let error = Error::from(error);
+            Err(error) if commands.len() == 1 || error.is_outage() => {
+                if matches!(error, Error::Database(_)) {
+                    tracing::error!(
+                        error = error.cause(),
+                        conversions = commands.len(),
+                        "Conversions could not be stored"
+                    );
+                }
                 commands.iter().map(|_| Err(error.clone())).collect()
             }
             Err(error) => {
-                tracing::warn!(%error, conversions = commands.len(), "A group failed; trying one by one");
+                tracing::warn!(
+                    error = error.cause(),
+                    conversions = commands.len(),
+                    "A group failed; trying one by one"
+                );
                 let mut answers = Vec::with_capacity(commands.len());
                 for command in commands {
                     match self.try_together(vec![command]).await {
                         Ok(mut alone) => answers.append(&mut alone),
-                        Err(error) => answers.push(Err(error.into())),
+                        Err(error) => answers.push(Err(error)),
                     }
                 }
                 answers
@@ -245,7 +253,7 @@ impl Group {
         }
     }
 
-    async fn try_together(&self, commands: Vec<Command>) -> Result<Vec<Result<Recorded, Error>>, DbErr> {
+    async fn try_together(&self, commands: Vec<Command>) -> Result<Vec<Result<Recorded, Error>>, Error> {
         let work = self.attribute(commands).await?;
         for _ in 0..RACES {
             if let Some(answers) = self.commit(&work).await? {
@@ -253,7 +261,7 @@ impl Group {
             }
             tracing::debug!("Another node recorded one of these transactions; reading it");
         }
-        Err(DbErr::Custom("other nodes kept recording the same transactions".into()))
+        Err(DbErr::Custom("other nodes kept recording the same transactions".into()).into())
     }
 
     /// Finds out, outside the transaction, whose conversions these are.
@@ -277,7 +285,7 @@ impl Group {
     }
 
     /// One transaction. `None`: another node inserted one of the transactions first, so look again.
-    async fn commit(&self, work: &[Work]) -> Result<Option<Vec<Result<Recorded, Error>>>, DbErr> {
+    async fn commit(&self, work: &[Work]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let mut books = Books::open(&tx, work, now).await?;
@@ -405,7 +413,7 @@ impl Books {
                 return Err(ConversionError::TransactionOfAnother { transaction_id, conversion: known.id }.into());
             }
             let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
-            let figures = it.figures(known);
+            let figures = it.figures(known)?;
             return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
         }
         let mut conversion = it.conversion(now)?;
@@ -474,7 +482,7 @@ impl Books {
         tx: &impl ConnectionTrait,
         catalog: &Catalog,
         now: Timestamp,
-    ) -> Result<Vec<Earning>, DbErr> {
+    ) -> Result<Vec<Earning>, Error> {
         let changes = self.changes.iter().map(|it| Settled {
             conversion: &it.snapshot,
             was_approved: self.conversions[it.entry].was_approved,

@@ -151,7 +151,7 @@ pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
 }
 
 pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
-    Ok(storage::customers::list(app.db.reader(), external_id, page).await?)
+    Ok(storage::customers::list(app.db.lists(), external_id, page).await?)
 }
 
 /// A login link as its maker gets it.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::delivery::{Attempt, Delivery, Reason};
@@ -12,9 +13,12 @@ use crate::domain::masking::{hide_address, mask};
 use crate::domain::permission::Permission;
 use crate::ids::DeliveryId;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
 
-use super::Error;
+use super::{Error, quota};
+
+/// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
+const READ_AT_ONCE: usize = 20;
 
 /// A delivery with its attempts, masked for whoever may not see buyers.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct LoggedDelivery {
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
-    let mut logged = with_attempts(app, actor, vec![delivery]).await?;
+    let mut logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
 
@@ -37,8 +41,19 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, next } = storage::deliveries::list(app.db.reader(), filter, page).await?;
-    Ok(Page { items: with_attempts(app, actor, items).await?, next })
+    let Page { items, mut next } = storage::deliveries::list(app.db.lists(), filter, page).await?;
+    let mut logged: Vec<LoggedDelivery> = Vec::with_capacity(items.len());
+    let (mut bytes, mut items) = (0, items.into_iter().peekable());
+    while items.peek().is_some() {
+        if bytes >= PAGE_BYTES {
+            next = logged.last().map(|it| it.delivery.id.0);
+            break;
+        }
+        let some = with_attempts(app.db.lists(), actor, items.by_ref().take(READ_AT_ONCE).collect()).await?;
+        bytes += some.iter().flat_map(|it| &it.attempts).map(Attempt::bytes).sum::<usize>();
+        logged.extend(some);
+    }
+    Ok(Page { items: logged, next })
 }
 
 /// Sends it as soon as a worker is free. The retry schedule starts anew.
@@ -49,13 +64,26 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     let mut delivery = visible(&tx, actor, id, delivery).await?;
     let before = delivery.clone();
     delivery.retry(now)?;
-    storage::deliveries::save_retry(&tx, &delivery).await?;
+    quota::retry(app, actor)?;
+    send_next(&tx, &mut delivery, now).await?;
     tx.commit().await?;
+    app.destinations.refresh_soon();
     app.inboxes.deliveries.announce();
-    let logged = with_attempts(app, actor, vec![delivery]).await?.pop();
+    let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
     let before = LoggedDelivery { delivery: before, attempts: now.attempts.clone() };
     Ok(Changed::new(before, now))
+}
+
+/// It is due now; if its destination is paused, it is the next probe, now.
+async fn send_next(tx: &impl ConnectionTrait, delivery: &mut Delivery, now: Timestamp) -> Result<(), sea_orm::DbErr> {
+    let Some(mut breaker) = storage::breakers::find_of_postback(tx, delivery.postback_id).await? else {
+        return storage::deliveries::save_retry(tx, delivery).await;
+    };
+    breaker.probe_at = breaker.probe_at.min(now);
+    delivery.reason = Some(breaker.waiting_reason());
+    storage::breakers::probe_now(tx, &breaker.destination, now).await?;
+    storage::waiting_deliveries::park_first(tx, delivery, &breaker.destination, now).await
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.
@@ -76,11 +104,10 @@ async fn visible(
 }
 
 pub(super) async fn with_attempts(
-    app: &App,
+    db: &DatabaseConnection,
     actor: Actor,
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
-    let db = app.db.reader();
     let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let sees_buyers = actor.may(Permission::ReadBuyers);
     let events = if sees_buyers {

@@ -12,6 +12,7 @@ use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Conversion, Status};
 use crate::domain::earning::{self, Balances, Earning, EarningKind};
 use crate::domain::recruiting::Commission;
+use crate::domain::{ledger, release};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -30,13 +31,14 @@ pub struct Settled<'a> {
 
 /// Brings the books to what these changes ask for, in their order, and returns what they released: what has no hold is
 /// available at once. An approval with a hold only inserts; whatever else it takes is held: the earnings of conversions
-/// that were approved before, and the balances that money comes from or goes to.
+/// that were approved before, and the balances that money comes from or goes to. What a balance has no room for stays
+/// pending, and is released when it has.
 pub async fn settle(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
     changes: impl IntoIterator<Item = Settled<'_>>,
     now: Timestamp,
-) -> Result<Vec<Earning>, DbErr> {
+) -> Result<Vec<Earning>, Error> {
     let changes: Vec<_> = changes.into_iter().collect();
     let known: BTreeSet<ConversionId> =
         changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
@@ -88,11 +90,15 @@ pub async fn settle(
         if !lock_now {
             balances = storage::ledger::lock_balances(tx, &keys).await?;
         }
+        // Rare, so it is undone here instead of holding the balances from before the insert.
+        let put_off = release::put_off(&mut new, &balances, now);
+        storage::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
         postings.extend(earning::released(&new, &mut balances, now));
     }
+    ledger::check_limits(&balances)?;
     if storage::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this group may be stored: the earnings would say something else than the books.
-        return Err(DbErr::Custom("money of a conversion was posted before".into()));
+        return Err(DbErr::Custom("money of a conversion was posted before".into()).into());
     }
     Ok(new)
 }
@@ -132,7 +138,7 @@ pub async fn list(
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let mut found = storage::earnings::list(app.db.reader(), filter, page).await?;
+    let mut found = storage::earnings::list(app.db.lists(), filter, page).await?;
     found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
     Ok(found)
 }

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr};
 
 use crate::adapters::AdapterError;
 use crate::domain::conversion::IllegalMove;
 use crate::domain::delivery::{NotRetryable, Reason};
-use crate::domain::ledger::Insufficient;
+use crate::domain::ledger::{BalanceLimit, Insufficient};
 use crate::domain::permission::Denied;
 use crate::domain::withdrawal::{StepError, WithdrawalError};
 use crate::domain::withdrawal_batch::BatchError;
 use crate::ids::{AffiliateId, OfferId};
+use crate::storage::failures::is_statement_timeout;
 use crate::storage::writer::Stopped;
 
 use super::attribution::ConversionError;
 use super::auth::AuthError;
 use super::postbacks::Verification;
+use super::quota::QuotaError;
 use super::secrets::SecretError;
 
 /// Something wrong with one field of what was sent.
@@ -65,6 +67,10 @@ pub enum Error {
     #[error("{0}")]
     Insufficient(#[from] Insufficient),
     #[error("{0}")]
+    Quota(#[from] QuotaError),
+    #[error("{0}")]
+    BalanceLimit(#[from] BalanceLimit),
+    #[error("{0}")]
     IllegalMove(#[from] IllegalMove),
     #[error("{0}")]
     NotRetryable(#[from] NotRetryable),
@@ -80,17 +86,37 @@ pub enum Error {
     Adapter(#[from] AdapterError),
     #[error("{0}")]
     Stopped(#[from] Stopped),
+    #[error(
+        "this caller or all together are having as many reports and exports made as may be made at once; ask for fewer at a \
+         time, and for this one again when another has ended"
+    )]
+    TooManyReports,
+    #[error("this takes longer than one answer may; ask for less, such as a shorter span or fewer groups")]
+    TookTooLong,
     #[error("the database did not answer; nothing was changed, send the request again")]
     Database(Arc<DbErr>),
 }
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        Self::Database(Arc::new(error))
+        if is_statement_timeout(&error) { Self::TookTooLong } else { Self::Database(Arc::new(error)) }
     }
 }
 
 impl Error {
+    /// Whether the database is out of reach.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Database(error) if is_outage(error))
+    }
+
+    /// What is behind the sentence, for the log.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldIssue::new(path, "invalid_field", message)])
     }
@@ -128,9 +154,29 @@ fn sentence(issues: &[FieldIssue]) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Whether the database is out of reach, so that trying the parts of a whole one by one only takes longer.
+/// Whether the database is out of reach or stores nothing now, so that trying the parts of a whole one by one only takes
+/// longer.
 pub fn is_outage(error: &DbErr) -> bool {
-    matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_out_of_service(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// SQLite: read-only, I/O error, corrupt, full, can't open. PostgreSQL: connection, resources, shutdown, system.
+fn is_out_of_service(code: &str) -> bool {
+    if code.len() == 5 {
+        return ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class));
+    }
+    // The lowest byte is the kind of error, the others say more of it.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 8 | 10 | 11 | 13 | 14))
 }
 
 /// Whether a unique key was violated: somebody was faster, or the value is taken.

@@ -51,5 +51,5 @@ pub async fn list(
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::events::list(app.db.reader(), filter, page).await?)
+    Ok(storage::events::list(app.db.lists(), filter, page).await?)
 }

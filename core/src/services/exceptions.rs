@@ -52,5 +52,5 @@ pub async fn delete(app: &App, id: ExceptionId) -> Result<Exception, Error> {
 
 pub async fn list(app: &App, offer_id: OfferId, page: PageRequest) -> Result<Page<Exception>, Error> {
     storage::offers::find(app.db.reader(), offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    Ok(storage::exceptions::list(app.db.reader(), offer_id, page).await?)
+    Ok(storage::exceptions::list(app.db.lists(), offer_id, page).await?)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::exchange::{Exchange, ExchangeRate};
-use crate::domain::postings;
+use crate::domain::{ledger, postings};
 use crate::ids::{AffiliateId, ExchangeId};
 use crate::money::{Currency, Money};
 use crate::storage;
@@ -25,7 +25,7 @@ pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Err
 }
 
 pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRate>, Error> {
-    Ok(storage::exchange_rates::list(app.db.reader(), page).await?)
+    Ok(storage::exchange_rates::list(app.db.lists(), page).await?)
 }
 
 /// Turns what is available in one currency into another at the rate of this moment: two postings, each in its currency.
@@ -44,12 +44,14 @@ pub async fn exchange(
             format!("there is no rate from {} to {to} yet; add one at /api/v1/exchange-rates", taken.currency);
         Error::Invalid(vec![FieldIssue::new("/to", "no_exchange_rate", message)])
     })?;
-    let exchange = Exchange::new(affiliate_id, taken, rate, now);
+    let exchange = Exchange::new(affiliate_id, taken, rate, now)?;
     let tx = app.db.begin().await?;
     storage::exchanges::insert(&tx, &exchange).await?;
     let keys = BTreeSet::from([(affiliate_id, taken.currency), (affiliate_id, to)]);
     let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
-    storage::ledger::post(&tx, &postings::exchanged(&exchange, &mut balances)?).await?;
+    let postings = postings::exchanged(&exchange, &mut balances)?;
+    ledger::check_limits(&balances)?;
+    storage::ledger::post(&tx, &postings).await?;
     tx.commit().await?;
     Ok(exchange)
 }
@@ -63,5 +65,5 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::exchanges::list(app.db.reader(), filter, page).await?)
+    Ok(storage::exchanges::list(app.db.lists(), filter, page).await?)
 }

@@ -12,6 +12,9 @@ use super::Error;
 use super::clicks::confine;
 use super::deliveries::{LoggedDelivery, with_attempts};
 
+/// Deliveries on a page: each comes with its attempts and what was sent and answered.
+const DELIVERIES: u64 = 50;
+
 /// What can be exported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
@@ -47,6 +50,9 @@ pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: Span) -> Resul
     if let (false, Some(asked)) = (confine(actor, &mut span.affiliate_id), span.affiliate_id) {
         return Err(Error::not_found("affiliate", asked));
     }
+    if subject == Subject::Deliveries {
+        span.limit = DELIVERIES;
+    }
     Ok(Export { app: app.clone(), actor, subject, span: Some(span) })
 }
 
@@ -54,7 +60,7 @@ impl Export {
     /// The next page, or nothing after the last.
     pub async fn next(&mut self) -> Result<Option<Rows>, Error> {
         let Some(span) = self.span else { return Ok(None) };
-        let db = self.app.db.reader();
+        let db = self.app.db.reports();
         let (rows, last) = match self.subject {
             Subject::Clicks => {
                 let (items, last) = storage::exports::clicks(db, span).await?;
@@ -70,7 +76,7 @@ impl Export {
             }
             Subject::Deliveries => {
                 let (items, last) = storage::exports::deliveries(db, span).await?;
-                (Rows::Deliveries(with_attempts(&self.app, self.actor, items).await?), last)
+                (Rows::Deliveries(with_attempts(db, self.actor, items).await?), last)
             }
         };
         self.span = last.map(|after| Span { after, ..span });

@@ -6,16 +6,24 @@
 //! found by looking in the table.
 
 use std::collections::VecDeque;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
+use crate::domain::event::Event;
 use crate::domain::lease::{Lease, Leased};
+use crate::ids::PostbackId;
+
+use super::fair_queue::FairQueue;
+use super::routing::Owed;
 
 /// Things that wait in memory at most, give or take a group.
-const CAPACITY: usize = 4_096;
+const CAPACITY: usize = 8_192;
+/// Those of one key: a quarter, so that one can't fill it, nor two or three.
+const CAPACITY_OF_ONE: usize = 2_048;
 /// How long a worker trusts that whatever is new in its table is announced.
 const TRUST: Duration = Duration::from_millis(500);
 
@@ -53,19 +61,40 @@ impl Leases {
     }
 }
 
+/// What waits in an inbox; those of one key take turns with those of others.
+pub trait Item {
+    type Key: Clone + Eq + Hash + std::fmt::Debug + Send;
+
+    fn key(&self) -> Self::Key;
+}
+
+impl Item for Event {
+    type Key = ();
+
+    fn key(&self) {}
+}
+
+impl Item for Owed {
+    type Key = PostbackId;
+
+    fn key(&self) -> PostbackId {
+        self.delivery.postback_id
+    }
+}
+
 /// Where one worker of this process gets what it is to do. Clones are one inbox.
 #[derive(Debug)]
-pub struct Inbox<T> {
+pub struct Inbox<T: Item> {
     leases: Leases,
     wake: Arc<Notify>,
     state: Arc<Mutex<State<T>>>,
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct State<T: Item> {
     /// A worker of this process empties it.
     open: bool,
-    waiting: VecDeque<Leased<T>>,
+    waiting: FairQueue<T::Key, Leased<T>>,
     /// When the table is to be looked into next.
     look_at: Timestamp,
 }
@@ -78,15 +107,15 @@ pub struct Taken<T> {
     pub look: bool,
 }
 
-impl<T> Clone for Inbox<T> {
+impl<T: Item> Clone for Inbox<T> {
     fn clone(&self) -> Self {
         Self { leases: self.leases.clone(), wake: self.wake.clone(), state: self.state.clone() }
     }
 }
 
-impl<T> Inbox<T> {
+impl<T: Item> Inbox<T> {
     pub fn new(leases: Leases) -> Self {
-        let state = State { open: false, waiting: VecDeque::new(), look_at: LONG_AGO };
+        let state = State { open: false, waiting: FairQueue::default(), look_at: LONG_AGO };
         Self { leases, wake: Arc::default(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -101,10 +130,18 @@ impl<T> Inbox<T> {
         (state.open && state.waiting.len() < CAPACITY).then(|| self.leases.grant(now))
     }
 
+    /// Whether one more of this key may be stored with a lease.
+    pub fn has_room(&self, key: &T::Key) -> bool {
+        held(&self.state).waiting.count(key) < CAPACITY_OF_ONE
+    }
+
     /// Hands on what is durable now. Without a lease the table has it for whoever looks first.
     pub fn put(&self, lease: Option<Lease>, items: impl IntoIterator<Item = T>) {
         match lease {
-            Some(lease) => held(&self.state).waiting.extend(items.into_iter().map(|it| Leased { it, lease })),
+            Some(lease) => {
+                let mut state = held(&self.state);
+                items.into_iter().for_each(|it| state.waiting.push(it.key(), Leased { it, lease }));
+            }
             None => held(&self.state).look_at = LONG_AGO,
         }
         self.wake.notify_one();
@@ -115,17 +152,28 @@ impl<T> Inbox<T> {
         self.put(None, []);
     }
 
-    /// Oldest first, and whether it is time to look in the table. What waited longer than its lease is left to whoever
-    /// claims it.
+    /// Each key in turn, the oldest of a key first, and whether it is time to look in the table. What waited longer than its
+    /// lease is left to whoever claims it.
     pub fn take(&self, limit: usize, now: Timestamp) -> Taken<T> {
+        self.take_admitted(limit, now, |_| true)
+    }
+
+    /// The same, leaving for later what is not admitted.
+    pub fn take_admitted(&self, limit: usize, now: Timestamp, mut admit: impl FnMut(&T) -> bool) -> Taken<T> {
         let mut state = held(&self.state);
-        let count = limit.min(state.waiting.len());
         let look = state.look_at <= now;
         if look {
             // What is announced from here on asks for another look.
             state.look_at = now.plus(TRUST);
         }
-        let items = state.waiting.drain(..count).filter(|item| item.lease.until > now).collect();
+        let mut items = Vec::new();
+        while items.len() < limit {
+            let admitted = |_: &T::Key, item: &Leased<T>| item.lease.until <= now || admit(&item.it);
+            let Some(item) = state.waiting.pop_admitted(admitted) else { break };
+            if item.lease.until > now {
+                items.push(item);
+            }
+        }
         Taken { items, look }
     }
 
@@ -139,6 +187,11 @@ impl<T> Inbox<T> {
     pub fn rest(&self, now: Timestamp) -> Duration {
         let state = held(&self.state);
         if state.waiting.is_empty() { state.look_at.since(now) } else { Duration::ZERO }
+    }
+
+    /// The same for a worker that left what is there for later.
+    pub fn rest_until_look(&self, now: Timestamp) -> Duration {
+        held(&self.state).look_at.since(now)
     }
 
     /// Woken for every [`Inbox::put`].
@@ -167,6 +220,14 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
+    impl Item for u32 {
+        type Key = u32;
+
+        fn key(&self) -> u32 {
+            self % 10
+        }
+    }
+
     fn inbox() -> Inbox<u32> {
         Inbox::new(Leases::new(Duration::from_secs(32)))
     }
@@ -178,7 +239,9 @@ mod tests {
         inbox.set_open(true);
         let lease = inbox.lease(at(0));
         assert!(lease.is_some());
-        inbox.put(lease, 0..CAPACITY as u32);
+        inbox.put(lease, (0..CAPACITY_OF_ONE as u32).map(|number| number * 10));
+        assert!(!inbox.has_room(&0) && inbox.has_room(&1), "one key does not fill it");
+        inbox.put(lease, (0..(CAPACITY - CAPACITY_OF_ONE) as u32).map(|number| number * 10 + 1));
         assert_eq!(inbox.lease(at(0)), None);
         inbox.take(1, at(0));
         assert!(inbox.lease(at(0)).is_some());
@@ -192,6 +255,17 @@ mod tests {
         inbox.put(inbox.lease(at(2_000)), [2]);
         let taken: Vec<_> = inbox.take(9, at(32_000)).items.into_iter().map(|item| item.it).collect();
         assert_eq!(taken, [2]);
+    }
+
+    #[test]
+    fn keys_take_turns_and_what_is_not_admitted_stays() {
+        let inbox = inbox();
+        inbox.set_open(true);
+        inbox.put(inbox.lease(at(0)), [10, 20, 30, 11, 12]);
+        let numbers = |taken: Taken<u32>| taken.items.into_iter().map(|item| item.it).collect::<Vec<_>>();
+        assert_eq!(numbers(inbox.take_admitted(9, at(0), |number| number % 10 != 0)), [11, 12]);
+        inbox.put(inbox.lease(at(0)), [21]);
+        assert_eq!(numbers(inbox.take(3, at(0))), [10, 21, 20]);
     }
 
     #[test]

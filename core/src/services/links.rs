@@ -15,9 +15,9 @@ use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::Error;
 use super::clicks::confine;
 use super::error::is_taken;
+use super::{Error, quota};
 
 /// A link with the coupons that it has.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
     let tx = app.db.begin().await?;
     storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
     let offer = promoted(&tx, actor, offer_id, affiliate_id).await?;
+    quota::link(app, &tx, actor, affiliate_id).await?;
     let mut link = Link {
         id: LinkId::new(now),
         affiliate_id,
@@ -185,7 +186,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::links::list(app.db.reader(), affiliate_id, offer_id, page).await?;
+    let page = storage::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
     let mut coupons = storage::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
     Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
 }

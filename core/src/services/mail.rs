@@ -28,6 +28,10 @@ pub enum Letter {
     PayoutDetailsChanged,
     ConfirmPayoutDetails,
     KeyMade,
+    /// The link of these three is the destination.
+    DestinationPaused,
+    DestinationStillPaused,
+    DestinationResumed,
 }
 
 impl Letter {
@@ -45,6 +49,9 @@ impl Letter {
             Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
             Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
             Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
+            Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
+            Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
+            Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
         }
     }
 
@@ -151,7 +158,7 @@ fn reason(error: lettre::transport::smtp::Error) -> NotSent {
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    crate::app::create_private_dir(path.parent().expect("a file is in a folder"))?;
+    crate::private_files::create_dir(path.parent().expect("a file is in a folder"))?;
     let unfinished = path.with_extension("part");
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(bytes)?;

@@ -174,7 +174,7 @@ pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Shown>, Error> {
-    let page = storage::offers::list(app.db.reader(), actor.confined_to(), page).await?;
+    let page = storage::offers::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(Page { items: show(app, actor, page.items).await?, next: page.next })
 }
 

@@ -69,7 +69,7 @@ async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), 
 }
 
 /// Sealed for one row: copied to another, it does not open.
-fn holder(id: MailId) -> String {
+pub(super) fn holder(id: MailId) -> String {
     format!("mail/{id}")
 }
 

@@ -218,7 +218,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::payout_details::list(app.db.reader(), affiliate_id, page).await?)
+    Ok(storage::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
 /// Sealed for `holder` alone: a withdrawal's copy does not open as another's.

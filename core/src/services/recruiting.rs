@@ -10,7 +10,7 @@ use crate::domain::affiliate::{Affiliate, normal_code};
 use crate::domain::changes::Changed;
 use crate::domain::recruiting::Recruiting;
 use crate::ids::AffiliateId;
-use crate::money::Money;
+use crate::money::Currency;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
@@ -35,7 +35,7 @@ pub async fn change(app: &App, recruiting: Recruiting) -> Result<Changed<Recruit
 pub struct Recruit {
     pub affiliate: Affiliate,
     /// One for each currency, less what was taken back.
-    pub commissions: Vec<Money>,
+    pub commissions: Vec<(Currency, i128)>,
 }
 
 /// Whom an affiliate recruited, newest first.

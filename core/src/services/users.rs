@@ -180,5 +180,5 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
 }
 
 pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
-    Ok(storage::users::list(app.db.reader(), status, page).await?)
+    Ok(storage::users::list(app.db.lists(), status, page).await?)
 }

@@ -11,7 +11,7 @@ use crate::domain::payout_method::FileFormat;
 use crate::domain::withdrawal::{Applied, Status, Withdrawal};
 use crate::domain::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
 use crate::ids::{WithdrawalBatchId, WithdrawalId};
-use crate::money::Currency;
+use crate::money::{ACCOUNT_MAX, Currency};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
@@ -31,13 +31,15 @@ pub async fn create(
     if withdrawals.is_empty() {
         return Err(BatchError::NothingToPay { method: method.id, currency }.into());
     }
+    let (net_micros, most) = sum_within_an_account(&withdrawals);
+    withdrawals.truncate(most);
     let now = app.clock.now();
     let batch = WithdrawalBatch {
         id: WithdrawalBatchId::new(now),
         method: method.id,
         currency,
         count: i32::try_from(withdrawals.len()).expect("no more than LARGEST"),
-        net_micros: withdrawals.iter().map(|it| it.net().micros).sum(),
+        net_micros,
         created_by: actor.name(),
         exported_at: None,
         dissolved_at: None,
@@ -52,6 +54,18 @@ pub async fn create(
     tx.commit().await?;
     let progress = Progress { open: i64::from(batch.count), ..Progress::default() };
     Ok((batch, progress))
+}
+
+/// As many of these, from the first, as together are no more than an account may hold, and their sum. One always fits.
+fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
+    let mut sum = 0;
+    for (index, it) in withdrawals.iter().enumerate() {
+        match it.net().micros.checked_add(sum).filter(|sum| *sum <= ACCOUNT_MAX || index == 0) {
+            Some(more) => sum = more,
+            None => return (sum, index),
+        }
+    }
+    (sum, withdrawals.len())
 }
 
 /// What is still to be paid of it, as a file. The same until a result comes in. A debt that arose meanwhile stops it.
@@ -189,7 +203,7 @@ async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error
 }
 
 pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
-    let page = storage::withdrawal_batches::list(app.db.reader(), page).await?;
+    let page = storage::withdrawal_batches::list(app.db.lists(), page).await?;
     let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
     let progress = storage::withdrawals::progress(app.db.reader(), &ids).await?;
     Ok(page.map(|it| {

@@ -10,10 +10,10 @@ use crate::domain::actor::Actor;
 use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::changes::Changed;
 use crate::domain::earning::Balances;
-use crate::domain::postings;
 use crate::domain::withdrawal::{
     Applied, Asked, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
+use crate::domain::{ledger, postings};
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
 use crate::storage;
@@ -97,6 +97,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     };
     let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
         .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
+    balance.check_limit((affiliate_id, wanted.currency))?;
     storage::withdrawals::insert(&tx, &withdrawal).await?;
     storage::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
@@ -164,14 +165,15 @@ async fn finish(
     applied: Applied,
     held: Balances,
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<(), Error> {
     match applied {
-        Applied::Already => tx.rollback().await,
+        Applied::Already => tx.rollback().await?,
         Applied::Now => {
             store(&tx, &[withdrawal], held, now).await?;
-            tx.commit().await
+            tx.commit().await?;
         }
     }
+    Ok(())
 }
 
 /// What became of one of many.
@@ -236,7 +238,7 @@ pub async fn store(
     changed: &[&Withdrawal],
     mut held: Balances,
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<(), Error> {
     storage::withdrawals::save(tx, changed).await?;
     let mut postings = Vec::new();
     for it in changed.iter().filter(|it| it.status.settles()) {
@@ -244,9 +246,10 @@ pub async fn store(
             held.get_mut(&(it.affiliate_id, it.amount.currency)).expect("the balance of what settles is held");
         postings.extend(postings::withdrawal_settled(it, balance, now));
     }
+    ledger::check_limits(&held)?;
     if storage::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this may be stored: the withdrawal would say something else than the books.
-        return Err(DbErr::Custom("money of a withdrawal was posted before".into()));
+        return Err(DbErr::Custom("money of a withdrawal was posted before".into()).into());
     }
     Ok(())
 }
@@ -260,7 +263,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::withdrawals::list(app.db.reader(), filter, page).await?;
+    let page = storage::withdrawals::list(app.db.lists(), filter, page).await?;
     Ok(Page { items: show_all(app, page.items).await?, next: page.next })
 }
 

@@ -127,7 +127,9 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(until) = filter.until {
         select = select.filter(Column::Id.lt(floor_uuid(until)));
     }
-    let mut page = page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Record::try_from)?;
+    let mut page = page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.fields.len(), page)
+        .await?
+        .try_map(Record::try_from)?;
     let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
     let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
     let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();

@@ -13,7 +13,7 @@ use crate::ids::{AffiliateId, PostingId, floor_uuid};
 use crate::money::Currency;
 
 use super::bulk::{Rows, Type};
-use super::corrupt;
+use super::{corrupt, sums};
 
 /// What these affiliates have, in each currency that they ever had something in.
 pub async fn find(
@@ -25,17 +25,21 @@ pub async fn find(
          SELECT balances.* FROM wanted JOIN balances ON balances.affiliate_id = wanted.id";
     for row in Rows::ids(affiliates.iter().copied()).query(db, sql, vec![]).await? {
         let standing = found.entry(key(&row)?).or_default();
-        standing.available = row.try_get("", "available")?;
-        standing.withdrawing = row.try_get("", "withdrawing")?;
-        standing.paid = row.try_get("", "paid")?;
-        standing.debt = row.try_get("", "debt")?;
+        let held = |account: &str| row.try_get::<i64>("", account).map(i128::from);
+        standing.available = held("available")?;
+        standing.withdrawing = held("withdrawing")?;
+        standing.paid = held("paid")?;
+        standing.debt = held("debt")?;
     }
-    let sql = "WITH wanted (id) AS ({rows})
-         SELECT affiliate_id, currency, CAST(sum(micros) AS bigint) AS pending
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT affiliate_id, currency, {}
          FROM wanted JOIN earnings ON earnings.affiliate_id = wanted.id AND earnings.state = 'pending'
-         GROUP BY affiliate_id, currency";
-    for row in Rows::ids(affiliates.iter().copied()).query(db, sql, vec![]).await? {
-        found.entry(key(&row)?).or_default().pending = row.try_get("", "pending")?;
+         GROUP BY affiliate_id, currency",
+        sums::of("micros")
+    );
+    for row in Rows::ids(affiliates.iter().copied()).query(db, &sql, vec![]).await? {
+        found.entry(key(&row)?).or_default().pending = sums::read(&row)?;
     }
     Ok(found)
 }
@@ -70,12 +74,15 @@ pub async fn standing_at(
     currency: Currency,
     at: Timestamp,
 ) -> Result<Standing, DbErr> {
-    let sql = "SELECT account, CAST(sum(micros) AS bigint) AS micros FROM entries
-         WHERE affiliate_id = $1 AND currency = $2 AND posting_id < $3 GROUP BY account";
+    let sql = format!(
+        "SELECT account, {} FROM entries
+         WHERE affiliate_id = $1 AND currency = $2 AND posting_id < $3 GROUP BY account",
+        sums::of("micros")
+    );
     let values = [affiliate.into(), currency.to_string().into(), floor_uuid(at).into()];
     let mut standing = Standing::default();
     for row in db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await? {
-        standing.add(&row.try_get::<String>("", "account")?, row.try_get("", "micros")?);
+        standing.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
     }
     Ok(standing)
 }
@@ -113,7 +120,7 @@ pub async fn lines(
             lines.push(line(row, id)?);
         }
         let line = lines.last_mut().expect("it was just added");
-        line.change.add(&row.try_get::<String>("", "account")?, row.try_get("", "micros")?);
+        line.change.add(&row.try_get::<String>("", "account")?, row.try_get::<i64>("", "micros")?.into());
     }
     if !whole {
         // The rest of the last one is in the next chunk.

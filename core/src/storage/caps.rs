@@ -9,10 +9,12 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::domain::cap::{Count, Counter};
 use crate::ids::AffiliateId;
+use crate::money::ACCOUNT_MAX;
 
 use super::bulk::{Rows, Type};
 
-/// Adds to counters, and comes back with what they hold then. One statement for all, in the order of the keys, so that
+/// Adds to counters, and comes back with what they hold then. A sum of payouts stays at [`ACCOUNT_MAX`] from there on:
+/// no cap is as high, and the sum must stay a whole number. One statement for all, in the order of the keys, so that
 /// two nodes wait for each other in the same order.
 pub async fn add(
     tx: &impl ConnectionTrait,
@@ -40,9 +42,11 @@ pub async fn add(
             "INSERT INTO cap_counters (offer_id, affiliate_id, goal, period, conversions, payout_micros, updated_at) {rows}
              ON CONFLICT (offer_id, affiliate_id, goal, period) DO UPDATE
              SET conversions = cap_counters.conversions + excluded.conversions,
-                 payout_micros = cap_counters.payout_micros + excluded.payout_micros, updated_at = excluded.updated_at
+                 payout_micros = CASE WHEN cap_counters.payout_micros + excluded.payout_micros > {1} THEN {1}
+                     ELSE cap_counters.payout_micros + excluded.payout_micros END,
+                 updated_at = excluded.updated_at
              RETURNING offer_id, affiliate_id, goal, period, conversions, payout_micros",
-            vec![],
+            vec![ACCOUNT_MAX.into()],
         )
         .await?;
     held.iter()

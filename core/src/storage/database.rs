@@ -1,24 +1,50 @@
 //! Opening the database. SQLite: one writer, many readers, nothing acknowledged before it is on the disk.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use postrider_migrations::Migrator;
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use sea_orm_migration::MigratorTrait;
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::connection_check::{self, Broken, Check};
 
 /// One for each that claims, routes and releases.
 const QUEUE_CONNECTIONS: u32 = 5;
 
-/// Any number that nobody else's program would choose.
-const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;
+/// For the lists of the API: a filter that finds little reads much.
+const LIST_CONNECTIONS: u32 = 4;
+/// How long one of these may take.
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a report waits for one of its connections: its place has been waited for before.
+const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many instructions of a query SQLite runs between two looks at the clock: some milliseconds.
+const SQLITE_STEPS: i32 = 100_000;
+
+/// Who may use how much of the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// Connections to PostgreSQL, or readers of SQLite, for everything but what follows.
+    pub connections: u32,
+    /// Those of reports and exports.
+    pub reports: u32,
+    /// How long one statement of a report or an export may take.
+    pub report_timeout: Duration,
+}
+
+impl Shares {
+    /// For a command that reads no reports.
+    pub fn of_command() -> Self {
+        Self { connections: 2, reports: 1, report_timeout: Duration::from_secs(60) }
+    }
+}
 
 /// Both databases behind one face. On PostgreSQL `reader` and `writer` are the same pool.
 #[derive(Clone, Debug)]
@@ -26,21 +52,24 @@ pub struct Database {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
     queue: DatabaseConnection,
+    lists: DatabaseConnection,
+    reports: DatabaseConnection,
     postgres: Option<sqlx::PgPool>,
+    broken: Broken,
 }
 
 impl Database {
-    pub async fn open(url: &str, connections: u32) -> anyhow::Result<Self> {
+    pub async fn open(url: &str, shares: Shares) -> anyhow::Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url, connections).await
+            Self::open_postgres(url, shares).await
         } else if url.starts_with("sqlite:") {
-            Self::open_sqlite(url, connections).await
+            Self::open_sqlite(url, shares).await
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite:// or postgres://")
         }
     }
 
-    async fn open_postgres(url: &str, connections: u32) -> anyhow::Result<Self> {
+    async fn open_postgres(url: &str, shares: Shares) -> anyhow::Result<Self> {
         let options = PgConnectOptions::from_str(url)
             .context("DATABASE_URL is not a PostgreSQL URL; write postgres://user:password@host:5432/database")?
             .application_name("postrider")
@@ -58,23 +87,43 @@ impl Database {
             ])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(connections)
+            .max_connections(shares.connections)
             .acquire_timeout(Duration::from_secs(10))
+            .before_acquire(connection_check::postgres_is_at_rest)
             .connect_with(options.clone())
             .await
             .context("PostgreSQL can't be reached; check DATABASE_URL and that the server runs")?;
         let queue = PgPoolOptions::new()
             .max_connections(QUEUE_CONNECTIONS)
             .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options.options([("synchronous_commit", "off")]));
+            .before_acquire(connection_check::postgres_is_at_rest)
+            .connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
+        let bounded = |connections: u32, patience: Duration, limit: Duration| {
+            let options = options.clone().options([("statement_timeout", limit.as_millis().to_string())]);
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(patience)
+                .before_acquire(connection_check::postgres_is_at_rest)
+                .connect_lazy_with(options)
+        };
+        let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
+        let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
         let connection = DatabaseConnection::from(pool.clone());
-        Ok(Self { reader: connection.clone(), writer: connection, queue: queue.into(), postgres: Some(pool) })
+        Ok(Self {
+            reader: connection.clone(),
+            writer: connection,
+            queue: queue.into(),
+            lists: lists.into(),
+            reports: reports.into(),
+            postgres: Some(pool),
+            broken: Broken::default(),
+        })
     }
 
-    async fn open_sqlite(url: &str, connections: u32) -> anyhow::Result<Self> {
+    async fn open_sqlite(url: &str, shares: Shares) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::from_str(url)
             .context("DATABASE_URL is not a SQLite URL; write sqlite:///absolute/path/postrider.db")?
-            .create_if_missing(true)
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
@@ -83,36 +132,73 @@ impl Database {
             .pragma("wal_autocheckpoint", "4000")
             .statement_cache_capacity(512)
             .disable_statement_logging();
-        // The writer needs its pages again and again; what readers miss, the file system has.
-        let open = |readonly: bool, connections: u32| {
-            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).connect_with(
-                options.clone().read_only(readonly).pragma("cache_size", if readonly { "-4096" } else { "-16384" }),
-            )
-        };
         let context =
             || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
+        // Only here is a file made: a connection that is opened later must not find an empty database in its place.
+        let first = options.clone().create_if_missing(true).connect().await.with_context(context)?;
+        let broken = Broken::default();
+        // The writer needs its pages again and again; what readers miss, the file system has.
+        let open = |readonly: bool, connections: u32| {
+            let cache = if readonly { "-4096" } else { "-16384" };
+            let options = options.clone().read_only(readonly).pragma("cache_size", cache);
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30));
+            connection_check::checked(pool, &options, readonly, &broken).connect_with(options)
+        };
         let writer = open(false, 1).await.with_context(context)?;
-        let reader = open(true, connections.clamp(1, 8)).await.with_context(context)?;
+        let reader = open(true, shares.connections.clamp(1, 8)).await.with_context(context)?;
+        first.close().await.with_context(context)?;
+        let bounded = |connections: u32, patience: Duration, limit: Duration| {
+            let options = options.clone().read_only(true).pragma("cache_size", "-4096");
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
+            let check = Check::new(&options, true, &broken);
+            pool.test_before_acquire(false)
+                .after_connect(move |connection, _| Box::pin(interrupt_after(connection, limit)))
+                .before_acquire(move |connection, _| {
+                    let check = check.clone();
+                    Box::pin(async move {
+                        check.prove(connection).await?;
+                        interrupt_after(connection, limit).await.map(|()| true)
+                    })
+                })
+                .connect_lazy_with(options)
+        };
+        let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
+        let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
         let writer = DatabaseConnection::from(writer);
-        Ok(Self { reader: reader.into(), queue: writer.clone(), writer, postgres: None })
+        Ok(Self {
+            reader: reader.into(),
+            queue: writer.clone(),
+            writer,
+            lists: lists.into(),
+            reports: reports.into(),
+            postgres: None,
+            broken,
+        })
     }
 
-    /// Brings the schema up to this release and makes the partitions that are needed soon.
+    /// Waits until nothing can be stored any more, which only a new start can mend; says why and what to do.
+    pub async fn broken(&self) -> String {
+        self.broken.happened().await
+    }
+
+    /// Brings the schema up to this release.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        // Two nodes that start together take turns. The lock goes with its connection, whatever happens.
-        let mut turn = match &self.postgres {
-            Some(pool) => Some(pool.acquire().await?.detach()),
-            None => None,
-        };
-        if let Some(connection) = &mut turn {
-            sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(connection).await?;
-        }
-        Migrator::up(&self.writer, None).await.context("the database can't be migrated")
+        super::schema::migrate(self).await
     }
 
     /// For reading outside a transaction.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.reader
+    }
+
+    /// For the pages of lists. Connections of their own, and no statement takes long: clicks never wait for a list.
+    pub fn lists(&self) -> &DatabaseConnection {
+        &self.lists
+    }
+
+    /// For reports and exports, which have connections and a statement timeout of their own.
+    pub fn reports(&self) -> &DatabaseConnection {
+        &self.reports
     }
 
     /// For single statements that write.
@@ -141,18 +227,33 @@ impl Database {
             sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        connection.begin_with_options(options).await
+        self.begin_with(connection, options).await
     }
 
-    /// A transaction that sees one moment of the database, however many statements it runs, and writes nothing.
-    pub async fn begin_reading(&self) -> Result<DatabaseTransaction, DbErr> {
+    /// On PostgreSQL a BEGIN whose caller hangs up would be sent, and sqlx would not know of the transaction: statements
+    /// that come later on that connection would be stored only if somebody else commits. So it is never broken off.
+    async fn begin_with(
+        &self,
+        connection: &DatabaseConnection,
+        options: TransactionOptions,
+    ) -> Result<DatabaseTransaction, DbErr> {
+        if !self.is_postgres() {
+            return connection.begin_with_options(options).await;
+        }
+        let connection = connection.clone();
+        let begun = tokio::spawn(async move { connection.begin_with_options(options).await });
+        begun.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction could not begin: {error}"))))
+    }
+
+    /// A transaction of a report: it sees one moment of the database, however many statements it runs, and writes nothing.
+    pub async fn begin_report(&self) -> Result<DatabaseTransaction, DbErr> {
         let postgres = self.is_postgres();
         let options = TransactionOptions {
             isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
             access_mode: postgres.then_some(AccessMode::ReadOnly),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
         };
-        self.reader.begin_with_options(options).await
+        self.begin_with(&self.reports, options).await
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -173,7 +274,16 @@ impl Database {
         let _ = self.reader.clone().close().await;
         let _ = self.writer.clone().close().await;
         let _ = self.queue.clone().close().await;
+        let _ = self.lists.clone().close().await;
+        let _ = self.reports.clone().close().await;
     }
+}
+
+/// SQLite has no statement timeout: it asks this now and then whether to go on.
+async fn interrupt_after(connection: &mut SqliteConnection, limit: Duration) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + limit;
+    connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS, move || Instant::now() < until);
+    Ok(())
 }
 
 /// `column IN (query)`, so that PostgreSQL runs `query` once and looks its answer up in the index of `column`.

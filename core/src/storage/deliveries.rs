@@ -40,6 +40,7 @@ impl TryFrom<Model> for Delivery {
             attempts_before_retry: row.attempts_before_retry,
             created_at: row.created_at,
             settled_at: row.settled_at,
+            waiting_for: row.waiting_for,
         })
     }
 }
@@ -139,7 +140,7 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
             "WITH done (id, state, reason_code, reason, due_at, attempts, settled_at, claim) AS ({rows})
              UPDATE deliveries SET state = done.state, reason_code = done.reason_code, reason = done.reason,
                  due_at = done.due_at, attempts = done.attempts, settled_at = done.settled_at,
-                 lease_until = NULL, claim = NULL
+                 lease_until = NULL, claim = NULL, waiting_for = NULL, waiting_rank = NULL
              FROM done WHERE deliveries.id = done.id AND deliveries.claim = done.claim
              RETURNING deliveries.id AS id",
             vec![],
@@ -158,6 +159,8 @@ pub struct Sibling {
     pub state: DeliveryState,
     pub due_at: Timestamp,
     pub lease_until: Option<Timestamp>,
+    /// The destination that it waits for.
+    pub waiting_for: Option<String>,
 }
 
 /// Every delivery of these conversions.
@@ -185,6 +188,7 @@ pub async fn list_siblings(
                 state: delivery.state,
                 due_at: delivery.due_at,
                 lease_until: delivery.lease_until,
+                waiting_for: delivery.waiting_for,
             });
         }
     }
@@ -216,7 +220,7 @@ pub async fn lock(tx: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<De
 /// Saves a manual retry; whoever holds a lease on it keeps it.
 pub async fn save_retry(tx: &impl ConnectionTrait, delivery: &Delivery) -> Result<(), DbErr> {
     let sql = "UPDATE deliveries SET state = $1, reason_code = NULL, reason = NULL, settled_at = NULL, due_at = $2,
-                   attempts_before_retry = $3 WHERE id = $4";
+                   attempts_before_retry = $3, waiting_for = NULL, waiting_rank = NULL WHERE id = $4";
     let values = [
         delivery.state.as_str().into(),
         delivery.due_at.into(),

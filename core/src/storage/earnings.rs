@@ -1,12 +1,14 @@
 //! Queries of earnings.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::clock::Timestamp;
 use crate::domain::earning::{Earning, EarningKind, EarningState};
 use crate::domain::recruiting::Commission;
+use crate::domain::release;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::money::{Currency, Money};
 
@@ -15,6 +17,7 @@ use super::corrupt;
 use super::database::{for_update, skip_locked};
 use super::entities::earnings::{Column, Entity, Model};
 use super::page::{self, Page, PageRequest};
+use super::sums;
 
 impl TryFrom<Model> for Earning {
     type Error = DbErr;
@@ -39,6 +42,7 @@ impl TryFrom<Model> for Earning {
             state: EarningState::from_word(&row.state).ok_or_else(|| bad("state"))?,
             release_at: row.release_at,
             released_at: row.released_at,
+            retry_at: row.retry_at,
             reason: row.reason,
             made_by: row.made_by,
             created_at: row.created_at,
@@ -50,7 +54,7 @@ impl TryFrom<Model> for Earning {
 pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows =
-        Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Text, Text, Big, Big]);
+        Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Big, Text, Text, Big, Big]);
     for it in earnings {
         rows.push([
             it.id.into(),
@@ -67,6 +71,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
             it.state.as_str().into(),
             it.release_at.into(),
             it.released_at.into(),
+            it.retry_at.into(),
             it.reason.clone().into(),
             it.made_by.clone().into(),
             it.created_at.into(),
@@ -76,7 +81,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     rows.execute(
         tx,
         "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, recruit_id, level, percent, from_recruit, currency,
-             earned_micros, micros, state, release_at, released_at, reason, made_by, created_at, updated_at) {rows}",
+             earned_micros, micros, state, release_at, released_at, retry_at, reason, made_by, created_at, updated_at) {rows}",
         vec![],
     )
     .await
@@ -85,21 +90,22 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
 
 /// What is left and how far it has come is all that ever changes.
 pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
-    let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big]);
+    let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
     for it in earnings {
         rows.push([
             it.id.into(),
             it.left.into(),
             it.state.as_str().into(),
             it.released_at.into(),
+            it.retry_at.into(),
             it.updated_at.into(),
         ]);
     }
     rows.execute(
         tx,
-        "WITH changed (id, micros, state, released_at, updated_at) AS ({rows})
+        "WITH changed (id, micros, state, released_at, retry_at, updated_at) AS ({rows})
          UPDATE earnings SET micros = changed.micros, state = changed.state, released_at = changed.released_at,
-             updated_at = changed.updated_at
+             retry_at = changed.retry_at, updated_at = changed.updated_at
          FROM changed WHERE earnings.id = changed.id",
         vec![],
     )
@@ -112,18 +118,19 @@ pub async fn by_recruit(
     db: &impl ConnectionTrait,
     recruiter: AffiliateId,
     recruits: impl IntoIterator<Item = AffiliateId>,
-) -> Result<HashMap<AffiliateId, Vec<Money>>, DbErr> {
-    let sql = "WITH wanted (id) AS ({rows})
-         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency,
-             CAST(sum(earnings.micros) AS bigint) AS micros
-         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {1}
-         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency";
-    let mut found = HashMap::<_, Vec<Money>>::new();
-    for row in Rows::ids(recruits).query(db, sql, vec![recruiter.into()]).await? {
+) -> Result<HashMap<AffiliateId, Vec<(Currency, i128)>>, DbErr> {
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency, {}
+         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {{1}}
+         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency",
+        sums::of("earnings.micros")
+    );
+    let mut found = HashMap::<_, Vec<_>>::new();
+    for row in Rows::ids(recruits).query(db, &sql, vec![recruiter.into()]).await? {
         let currency: String = row.try_get("", "currency")?;
         let currency = currency.parse().map_err(|_| corrupt("earnings", format_args!("currency {currency}")))?;
-        let money = Money { micros: row.try_get("", "micros")?, currency };
-        found.entry(row.try_get("", "recruit_id")?).or_default().push(money);
+        found.entry(row.try_get("", "recruit_id")?).or_default().push((currency, sums::read(&row)?));
     }
     Ok(found)
 }
@@ -151,23 +158,58 @@ pub async fn lock_of_conversions(
     Ok(found)
 }
 
-/// Up to `limit` pending ones whose hold is over, the earliest first, held until `tx` ends. What somebody else holds is
-/// left to the next look.
-pub async fn lock_due(tx: &impl ConnectionTrait, limit: usize, now: Timestamp) -> Result<Vec<Earning>, DbErr> {
+/// When the release of an earning is tried: when its hold ends, or when it was put off to. Words of the index `earnings_to_release`.
+const DUE_AT: &str = "COALESCE(retry_at, release_at)";
+
+/// What is to be released by now, of everybody or of one affiliate, the oldest first; what another process holds is
+/// left out.
+pub async fn lock_due(
+    tx: &impl ConnectionTrait,
+    affiliate: Option<AffiliateId>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Earning>, DbErr> {
+    let (of_affiliate, lock) = (affiliate.map_or("", |_| " AND affiliate_id = $3"), skip_locked(tx));
     let sql = format!(
-        "SELECT * FROM earnings WHERE state = 'pending' AND release_at <= $1 ORDER BY release_at, id LIMIT $2{}",
-        skip_locked(tx)
+        "SELECT * FROM earnings WHERE state = 'pending' AND {DUE_AT} <= $1{of_affiliate} ORDER BY {DUE_AT}, id LIMIT $2{lock}"
     );
-    let values = [now.into(), (limit as i64).into()];
+    let values = [now.into(), (limit as i64).into()].into_iter().chain(affiliate.map(Into::into));
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
     tx.query_all_raw(statement).await?.iter().map(|row| super::model::<Entity>(row)?.try_into()).collect()
 }
 
-/// When the next hold ends.
+/// Whose earnings are among the first that are to be released by now.
+pub async fn due_affiliates(
+    db: &impl ConnectionTrait,
+    limit: usize,
+    now: Timestamp,
+) -> Result<BTreeSet<AffiliateId>, DbErr> {
+    let sql = format!(
+        "SELECT affiliate_id FROM earnings WHERE state = 'pending' AND {DUE_AT} <= $1 ORDER BY {DUE_AT}, id LIMIT $2"
+    );
+    let values = [now.into(), (limit as i64).into()];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    rows.iter().map(|row| row.try_get("", "affiliate_id")).collect()
+}
+
+/// Puts off whatever of an affiliate is to be released by now, as [`release::retry_at`] does for one. Reads no row: one of
+/// them may be the trouble.
+pub async fn put_off_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
+    let sql = format!(
+        "UPDATE earnings SET retry_at = $1 + CASE WHEN $1 - release_at < $3 THEN $3 WHEN $1 - release_at > $4 THEN $4
+             ELSE $1 - release_at END
+         WHERE affiliate_id = $2 AND state = 'pending' AND {DUE_AT} <= $1"
+    );
+    let millis = |wait: Duration| wait.as_millis() as i64;
+    let values = [now.into(), affiliate.into(), millis(release::RETRY_MIN).into(), millis(release::RETRY_MAX).into()];
+    Ok(db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.rows_affected())
+}
+
+/// When the next release is to be tried.
 pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
-    let sql = "SELECT release_at FROM earnings WHERE state = 'pending' ORDER BY release_at LIMIT 1";
+    let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-    row.map(|row| row.try_get("", "release_at")).transpose()
+    row.map(|row| row.try_get("", "due_at")).transpose()
 }
 
 pub async fn find(db: &impl ConnectionTrait, id: EarningId) -> Result<Option<Earning>, DbErr> {

@@ -161,5 +161,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(action) = filter.action {
         select = select.filter(Column::Action.eq(action.as_str()));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Event::try_from)
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.facts.len(), page)
+        .await?
+        .try_map(Event::try_from)
 }

@@ -50,12 +50,13 @@ impl TryFrom<Model> for InboundRequest {
             tries: row.tries.max(0).cast_unsigned(),
             due_at: row.due_at,
             settled_at: row.settled_at,
+            repeats: row.repeats,
         })
     }
 }
 
-/// Adds it, leased to whoever is about to judge it.
-pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Lease) -> Result<(), DbErr> {
+/// Adds it, leased to whoever is about to judge it; without a lease when that was done.
+pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
     let row = Model {
         id: it.id,
         source_id: it.source_id,
@@ -75,9 +76,10 @@ pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Lease
         adapter_log: stored_log(it),
         tries: it.tries.cast_signed(),
         due_at: it.due_at,
-        lease_until: Some(lease.until),
-        claim: Some(lease.claim),
+        lease_until: lease.map(|it| it.until),
+        claim: lease.map(|it| it.claim),
         settled_at: it.settled_at,
+        repeats: it.repeats,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
@@ -180,7 +182,8 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     if let Some(code) = filter.code {
         select = select.filter(Column::Code.eq(code));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(InboundRequest::try_from)
+    let bytes = |row: &Model| row.headers.len() + row.body.len() + row.query.len() + row.items.len();
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
 }
 
 /// The conversion of a report that was accepted before.

@@ -50,3 +50,42 @@ where
     let next = items.last().filter(|_| more).map(id_of);
     Ok(Page { items, next })
 }
+
+/// A page of large rows ends after so many bytes, however many rows were asked for.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Large rows that are read at a time.
+const LARGE_ROWS: u64 = 20;
+
+/// As [`fetch`], for rows of which a page could hold more than memory should: it ends early after [`PAGE_BYTES`], and the
+/// next one begins there. One row is always on it.
+pub async fn fetch_sized<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    select: Select<E>,
+    id: E::Column,
+    id_of: impl Fn(&E::Model) -> Uuid,
+    bytes_of: impl Fn(&E::Model) -> usize,
+    page: PageRequest,
+) -> Result<Page<E::Model>, DbErr>
+where
+    E::Model: Send + Sync,
+{
+    let mut whole = Page { items: Vec::new(), next: page.before };
+    let mut bytes = 0;
+    loop {
+        let left = page.limit - whole.items.len() as u64;
+        let request = PageRequest { before: whole.next, limit: left.min(LARGE_ROWS) };
+        let part = fetch(db, select.clone(), id, &id_of, request).await?;
+        whole.next = part.next;
+        for item in part.items {
+            if bytes >= PAGE_BYTES {
+                whole.next = whole.items.last().map(&id_of);
+                return Ok(whole);
+            }
+            bytes += bytes_of(&item);
+            whole.items.push(item);
+        }
+        if whole.next.is_none() || whole.items.len() as u64 >= page.limit {
+            return Ok(whole);
+        }
+    }
+}

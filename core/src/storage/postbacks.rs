@@ -174,7 +174,9 @@ pub async fn list(
     if let Some(owner) = owner {
         select = select.filter(Column::OwnerAffiliateId.eq(owner));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Postback::try_from)
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len(), page)
+        .await?
+        .try_map(Postback::try_from)
 }
 
 /// All that are stored, also archived ones. One that can't be read is left out.

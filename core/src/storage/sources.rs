@@ -236,5 +236,7 @@ pub async fn list(
     if let Some(owner) = owner {
         select = select.filter(Column::AffiliateId.eq(owner));
     }
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Source::try_from)
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len() + row.settings.len(), page)
+        .await?
+        .try_map(Source::try_from)
 }

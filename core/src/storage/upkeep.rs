@@ -1,8 +1,7 @@
-//! Keeping big tables small: monthly partitions on PostgreSQL, deletes in chunks on SQLite.
+//! Keeping big tables small: whole months leave on PostgreSQL, rows in chunks on SQLite and from default partitions.
 //!
 //! A range of UUIDv7 keys is a range of time, so a month of rows is one partition and leaves as one.
 
-use chrono::{Datelike, Months, NaiveDate};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
@@ -10,83 +9,45 @@ use crate::clock::Timestamp;
 use crate::ids::{floor_uuid, time_of};
 
 use super::Database;
-
-/// Tables and the key that they are ranged by. Attempts and deliveries share their event's time.
-const TABLES: [(&str, &str); 5] =
-    [("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id"), ("inbound_requests", "id"), ("clicks", "id")];
+use super::partitions::{self, TABLES};
 
 /// Held by the node that drops what is out of retention.
 const PRUNING_LOCK: i64 = 0x706f_7374_7072_756e;
 
-/// SQLite deletes this many rows at a time, so that nobody waits long for the one writer.
+/// So many rows are deleted at a time, so that nobody waits long for SQLite's one writer.
 const CHUNK: i64 = 2_000;
-
-/// Makes the partitions of this month and the next two, where they are missing.
-pub async fn ensure_partitions(db: &Database, now: Timestamp) -> Result<(), DbErr> {
-    if !db.is_postgres() {
-        return Ok(());
-    }
-    for ahead in 0..3 {
-        let month = month_of(now) + Months::new(ahead);
-        let (from, to) = (floor_of(month), floor_of(month + Months::new(1)));
-        for (table, _) in TABLES {
-            let name = partition_name(table, month);
-            if is_there(db, &name).await? {
-                continue;
-            }
-            let sql = format!(
-                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{from}') TO ('{to}')"
-            );
-            if let Err(error) = db.writer().execute_unprepared(&sql).await {
-                // Two nodes may make the same one at once, and IF NOT EXISTS looks too early to see it.
-                if !is_there(db, &name).await? {
-                    return Err(error);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn is_there(db: &Database, table: &str) -> Result<bool, DbErr> {
-    let sql = "SELECT 1 AS one FROM pg_class WHERE relname = $1 AND relnamespace = current_schema()::regnamespace";
-    let backend = db.writer().get_database_backend();
-    let found = db.writer().query_one_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
-    Ok(found.is_some())
-}
 
 /// Deletes what is older than `before` and owed to nobody; says how many rows or partitions went.
 pub async fn prune(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
-    if db.is_postgres() { drop_partitions(db, before).await } else { delete_chunks(db, before).await }
+    if !db.is_postgres() {
+        return delete_chunks(db, before, "").await;
+    }
+    // One node at a time: two would look into tables that the other one drops. The lock ends with the transaction.
+    let turn = db.begin().await?;
+    let pruned = if partitions::takes(&turn, PRUNING_LOCK).await? {
+        let dropped = drop_partitions(db, before).await?;
+        dropped + delete_chunks(db, before, "_default").await?
+    } else {
+        0
+    };
+    turn.rollback().await?;
+    Ok(pruned)
 }
 
 /// Whole months only: a month goes when its last day is out of retention and it owes nothing.
 async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
-    let backend = db.writer().get_database_backend();
-    // One node at a time: two would look into tables that the other one drops. The lock ends with the transaction.
-    let turn = db.begin().await?;
-    let sql = "SELECT pg_try_advisory_xact_lock($1) AS mine";
-    let row = turn.query_one_raw(Statement::from_sql_and_values(backend, sql, [PRUNING_LOCK.into()])).await?;
-    if !row.map_or(Ok(false), |row| row.try_get("", "mine"))? {
-        turn.rollback().await?;
-        return Ok(0);
-    }
-    let sql = "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = $1::text::regclass";
-    let last_kept = partition_name("", month_of(before));
     let mut dropped = 0;
-    for (table, _) in TABLES {
-        let rows = db.writer().query_all_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
-        for row in rows {
-            let name: String = row.try_get("", "name")?;
-            let Some(month) = name.strip_prefix(table).filter(|month| month.starts_with("_2")) else { continue };
-            if month >= last_kept.as_str() || owes(db, month).await? {
-                continue;
-            }
-            db.writer().execute_unprepared(&format!("DROP TABLE {name}")).await?;
+    for month in partitions::ended_before(db, before).await? {
+        if owes(db, &month.suffix).await? {
+            continue;
+        }
+        if partitions::drop(db, &month).await? {
             dropped += 1;
+        } else {
+            let partition = month.partition();
+            tracing::info!(partition, "A month out of retention is in use, such as by a backup; it goes another time");
         }
     }
-    turn.rollback().await?;
     Ok(dropped)
 }
 
@@ -112,25 +73,31 @@ async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
     Ok(false)
 }
 
-async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
+/// Row by row, from the tables themselves or from their partitions with this suffix.
+async fn delete_chunks(db: &Database, before: Timestamp, suffix: &str) -> Result<u64, DbErr> {
     let backend = db.writer().get_database_backend();
     let mut bound = before;
     for (owed, key) in [
-        ("owed_events", "id"),
-        ("deliveries WHERE state = 'pending'", "event_id"),
-        ("inbound_requests WHERE outcome = 'waiting'", "id"),
+        ("owed_events".to_owned(), "id"),
+        (format!("deliveries{suffix} WHERE state = 'pending'"), "event_id"),
+        (format!("inbound_requests{suffix} WHERE outcome = 'waiting'"), "id"),
     ] {
-        let oldest = Statement::from_string(backend, format!("SELECT min({key}) AS oldest FROM {owed}"));
-        let oldest = db.reader().query_one_raw(oldest).await?;
+        // Not min(), which PostgreSQL has not for a uuid.
+        let oldest = format!("SELECT {key} AS oldest FROM {owed} ORDER BY {key} LIMIT 1");
+        let oldest = db.reader().query_one_raw(Statement::from_string(backend, oldest)).await?;
         // Nothing that is as old as what is still owed goes: its event and its click may be needed.
-        if let Some(id) = oldest.map(|row| row.try_get::<Option<Uuid>>("", "oldest")).transpose()?.flatten() {
+        if let Some(id) = oldest.map(|row| row.try_get::<Uuid>("", "oldest")).transpose()? {
             bound = bound.min(time_of(id));
         }
     }
+    let place = if db.is_postgres() { "ctid" } else { "rowid" };
     let mut deleted = 0;
     for (table, key) in TABLES {
-        let sql =
-            format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {key} < $1 LIMIT {CHUNK})");
+        let table = format!("{table}{suffix}");
+        // An array, because PostgreSQL finds rows by their place only so.
+        let chunk = format!("SELECT {place} FROM {table} WHERE {key} < $1 LIMIT {CHUNK}");
+        let chunk = if db.is_postgres() { format!("= ANY (ARRAY({chunk}))") } else { format!("IN ({chunk})") };
+        let sql = format!("DELETE FROM {table} WHERE {place} {chunk}");
         loop {
             let values: [sea_orm::Value; 1] = [floor_uuid(bound).into()];
             let statement = Statement::from_sql_and_values(backend, &sql, values);
@@ -142,19 +109,4 @@ async fn delete_chunks(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
         }
     }
     Ok(deleted)
-}
-
-fn month_of(at: Timestamp) -> NaiveDate {
-    let date = chrono::DateTime::from_timestamp_millis(at.millis()).unwrap_or_default().date_naive();
-    date.with_day(1).expect("every month has a first day")
-}
-
-fn floor_of(month: NaiveDate) -> Uuid {
-    let midnight = month.and_hms_opt(0, 0, 0).expect("midnight exists").and_utc();
-    floor_uuid(Timestamp::from_millis(midnight.timestamp_millis()))
-}
-
-/// `clicks_2026_11`.
-fn partition_name(table: &str, month: NaiveDate) -> String {
-    format!("{table}_{:04}_{:02}", month.year(), month.month())
 }

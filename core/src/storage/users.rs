@@ -2,7 +2,7 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
     QueryFilter, QueryOrder, QuerySelect,
 };
 
@@ -148,4 +148,19 @@ pub async fn use_recovery_code(
         .exec(tx)
         .await?;
     Ok(result.rows_affected == 1)
+}
+
+/// The active people of these owners of postbacks: an affiliate's, or the owners and admins of the program (`None`).
+pub async fn list_of_owners(
+    db: &impl ConnectionTrait,
+    owners: &[Option<AffiliateId>],
+    limit: u64,
+) -> Result<Vec<User>, DbErr> {
+    let mut of = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
+    if owners.contains(&None) {
+        of = of.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
+    }
+    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
+    let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
+    Ok(super::readable("users", rows, User::try_from))
 }

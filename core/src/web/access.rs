@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,7 @@ use crate::services::auth::AuthError;
 
 use super::auth::Origin;
 use super::errors::Problem;
+use super::router::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
 use super::{audit, auth};
 
 /// What an operation needs.
@@ -40,6 +41,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// How large a body may be. Whoever is not known yet has little to say.
+    pub fn body_limit(&self) -> usize {
+        if self.needs == Needs::Nothing { STRANGERS_BODY_LIMIT } else { BODY_LIMIT }
+    }
+
     /// The id in a path of this operation.
     pub fn object_in(&self, path: &str) -> Option<String> {
         let pairs = self.path.split('/').zip(path.split('/'));
@@ -128,6 +134,9 @@ pub async fn layer(
     };
     if let Some(actor) = actor {
         request.extensions_mut().insert(actor);
+    }
+    if operation.needs == Needs::Nothing {
+        DefaultBodyLimit::max(STRANGERS_BODY_LIMIT).apply(&mut request);
     }
     if audit::is_recorded(request.method(), &operation.id) {
         return audit::record(app, operation, request, next).await;

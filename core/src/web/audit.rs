@@ -22,7 +22,8 @@ use crate::services::audit::{self, Change};
 use super::access::{Needs, Operation};
 use super::auth::{self, RequestId};
 use super::errors::Problem;
-use super::router::{BODY_LIMIT, internal_error};
+use super::extract;
+use super::router::internal_error;
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -78,9 +79,9 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
         sent = query(&parts.uri);
         body
     } else if is_json {
-        let Ok(bytes) = to_bytes(body, BODY_LIMIT).await else {
-            let detail = "the body is larger than 4 MiB; send it in parts";
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into_response();
+        let bytes = match extract::whole(body, operation.body_limit()).await {
+            Ok(bytes) => bytes,
+            Err(problem) => return problem.into_response(),
         };
         sent = serde_json::from_slice(&bytes).unwrap_or_default();
         Body::from(bytes)

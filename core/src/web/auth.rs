@@ -70,9 +70,9 @@ pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visit
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let peer = peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
     let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let address = client::address(peer, headers, &app.settings.trusted_proxies);
+    let origin = client::origin_of_person(app, peer, headers);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone());
-    Visitor { address, user_agent, request_id, device: value_of(headers, device_cookie_name(app)) }
+    Visitor { origin, user_agent, request_id, device: value_of(headers, device_cookie_name(app)) }
 }
 
 /// A key when there is one, and only else a cookie: what a browser adds by itself never decides over what was sent.

@@ -1,5 +1,7 @@
 //! Errors as problem+json (RFC 9457). The one file that knows which error has which HTTP status.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,9 @@ use crate::domain::report::Outcome;
 use crate::domain::withdrawal_batch::BatchError;
 use crate::services::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
+
+/// When a caller may ask again who found no place for a report: most have ended by then.
+const REPORTS_RETRY: Duration = Duration::from_secs(5);
 
 pub type ApiResult<T> = Result<T, Problem>;
 
@@ -101,6 +106,9 @@ impl From<Error> for Problem {
             Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
             Error::Conversion(error) => (unprocessable, error.code()),
             Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
+            Error::Quota(error) if error.wait().is_some() => (StatusCode::TOO_MANY_REQUESTS, error.code()),
+            Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
+            Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
             Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
             Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
             Error::Withdrawal(error) => (unprocessable, error.code()),
@@ -119,15 +127,21 @@ impl From<Error> for Problem {
             Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
             Error::Secret(error) => (unprocessable, error.code()),
             Error::Auth(error) => (status_of_auth(error), error.code()),
+            Error::TooManyReports => (StatusCode::TOO_MANY_REQUESTS, "too_many_reports"),
+            Error::TookTooLong => (unprocessable, "took_too_long"),
             Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
         if let Error::Database(error) = &error {
             tracing::error!(%error, "A request failed in the database");
         }
         let mut problem = Self::new(status, code, error.to_string());
-        if let Error::Auth(AuthError::TooManyAttempts { wait }) = &error {
-            problem.retry_after_secs = Some(auth::whole_seconds(*wait));
-        }
+        let wait = match &error {
+            Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
+            Error::Quota(error) => error.wait(),
+            Error::TooManyReports => Some(REPORTS_RETRY),
+            _ => None,
+        };
+        problem.retry_after_secs = wait.map(auth::whole_seconds);
         match error {
             Error::Invalid(issues) => problem.errors = issues,
             Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),

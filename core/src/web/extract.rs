@@ -1,6 +1,6 @@
 //! Extractors that answer bad input with a problem that names the field.
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -12,6 +12,8 @@ use crate::app::App;
 use crate::storage::page::{Page, PageRequest};
 
 use super::errors::Problem;
+use super::router::BODY_LIMIT;
+use super::serving::BodyTimeout;
 
 /// A JSON body.
 pub struct ApiJson<T>(pub T);
@@ -68,11 +70,55 @@ impl FromRequest<App> for JsonBody {
 }
 
 pub fn body_problem(rejection: BytesRejection) -> Problem {
-    if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = "the body is larger than 4 MiB; send it in parts";
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail);
+    if is_timeout(&rejection) {
+        return too_slow();
     }
+    if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(BODY_LIMIT);
+    }
+    incomplete()
+}
+
+/// What is read of a body that is too large: who is cut off while sending may not see the answer.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// The whole of a body of up to `limit` bytes. Of one that says that it is much larger nothing is read.
+pub async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let size = body.size_hint();
+    if size.lower() > limit as u64 {
+        if size.lower() <= (limit + LINGER_BYTES) as u64 {
+            let _ = axum::body::to_bytes(body, limit + LINGER_BYTES).await;
+        }
+        return Err(too_large(limit));
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|error| match size.exact() {
+        _ if is_timeout(&error) => too_slow(),
+        Some(_) => incomplete(),
+        // It said nothing of its size.
+        None => too_large(limit),
+    })
+}
+
+fn too_large(limit: usize) -> Problem {
+    let limit = match limit / 1024 {
+        kib if kib < 1024 => format!("{kib} KiB"),
+        kib => format!("{} MiB", kib / 1024),
+    };
+    let detail = format!("the body is larger than {limit}; send it in parts");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn too_slow() -> Problem {
+    let detail = "the body came too slowly and was given up; send it again over a better connection";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+}
+
+fn incomplete() -> Problem {
     Problem::bad_request("invalid_body", "the body did not arrive whole; send it again")
+}
+
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BodyTimeout>())
 }
 
 /// JSON as a `T`, or which field is not one.

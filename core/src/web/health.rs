@@ -7,9 +7,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::domain::breaker::{self, BreakerState};
+use crate::services::readiness;
 use crate::storage;
 
 /// Seconds, from the time of one adapter call to that of a slow destination.
@@ -50,13 +52,24 @@ fn describe() {
     describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
     describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
     describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
+    describe_histogram!(
+        "postrider_adapter_turn_seconds",
+        "A thread's time with calls of one adapter, by adapter and version"
+    );
+    describe_gauge!("postrider_adapter_waiting", "Pieces of work that wait for a thread to compute on");
     describe_counter!(
         "postrider_adapter_faults_total",
         "Calls in which an adapter failed, by adapter, version and code"
     );
     describe_counter!("postrider_adapters_taken_out_total", "Times that an adapter version went out of service");
     describe_gauge!("postrider_adapters_out_of_service", "Adapter versions that are out of service");
+    describe_gauge!(
+        "postrider_clock_skew_seconds",
+        "How far this machine's clock is ahead of the database's, whose time is used"
+    );
     describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
+    describe_gauge!("postrider_breakers", "Destinations that are paused, by the state of their breaker");
+    describe_gauge!("postrider_deliveries_waiting", "Deliveries that wait for their destination, by reason");
     describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
 }
 
@@ -65,18 +78,41 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// Ready for requests: the database answers. It also tells how many adapter versions are out of service, which does
-/// not make the server any less ready.
+/// Ready for requests: the database stores something, and no newer release has changed it beyond what this one knows.
+/// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
+/// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    match storage::adapters::count_out_of_service(app.db.reader()).await {
-        Ok(0) => (StatusCode::OK, Json(json!({"status": "ready"}))),
-        Ok(count) => (StatusCode::OK, Json(json!({"status": "ready", "adapters_out_of_service": count}))),
-        Err(error) => {
-            tracing::warn!(%error, "Not ready: the database does not answer");
-            let body = json!({"status": "unavailable", "detail": "the database does not answer"});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
-        }
+    let outdated = match storage::schema::outdated_by(app.db.reader()).await {
+        Ok(outdated) => outdated,
+        Err(error) => return unavailable(&error),
+    };
+    if let Some(demand) = outdated {
+        let detail = storage::schema::refusal(&demand);
+        tracing::error!(detail, "Not ready: this release is too old for the database");
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }
+    if let Err(error) = readiness::stores(&app).await {
+        return unavailable(&error);
+    }
+    let mut body = json!({"status": "ready"});
+    match storage::adapters::count_out_of_service(app.db.reader()).await {
+        Ok(0) => {}
+        Ok(count) => body["adapters_out_of_service"] = count.into(),
+        Err(error) => return unavailable(&error),
+    }
+    if let Some(skew) = app.timekeeping.skew_ms() {
+        body["clock_skew_ms"] = skew.into();
+    }
+    (StatusCode::OK, Json(body))
+}
+
+fn unavailable(error: &impl std::fmt::Display) -> (StatusCode, Json<Value>) {
+    tracing::warn!(%error, "Not ready: the database does not answer or stores nothing");
+    let body = json!({
+        "status": "unavailable",
+        "detail": "the database does not answer or stores nothing; see that it runs and its disk has room",
+    });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
 /// Numbers for Prometheus.
@@ -101,7 +137,26 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
         Ok(count) => metrics::gauge!("postrider_adapters_out_of_service").set(count as f64),
         Err(error) => tracing::warn!(%error, "The adapters out of service could not be counted"),
     }
+    measure_destinations(&app).await;
     let recorder = recorder();
     recorder.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+}
+
+/// Every state and reason is told each time, so that what is over goes back to zero.
+async fn measure_destinations(app: &App) {
+    let db = app.db.reader();
+    match (storage::breakers::count(db).await, storage::waiting_deliveries::count(db, None).await) {
+        (Ok(breakers), Ok(waiting)) => {
+            for state in [BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str) {
+                let of_state = breakers.iter().filter(|(it, _)| it == state).map(|(_, number)| number);
+                metrics::gauge!("postrider_breakers", "state" => state).set(of_state.sum::<i64>() as f64);
+            }
+            for reason in [breaker::PAUSED, breaker::BUSY] {
+                let of_reason = waiting.iter().filter(|(_, it, _)| it == reason).map(|(_, _, number)| number);
+                metrics::gauge!("postrider_deliveries_waiting", "reason" => reason).set(of_reason.sum::<i64>() as f64);
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "The destinations could not be measured"),
+    }
 }

@@ -20,6 +20,7 @@ use crate::storage;
 use crate::storage::idempotency::Known;
 
 use super::errors::Problem;
+use super::extract;
 use super::router::BODY_LIMIT;
 
 const HEADER: &str = "idempotency-key";
@@ -54,9 +55,7 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
         return Ok(next.run(request).await);
     };
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is larger than 4 MiB; send it in parts")
-    })?;
+    let body = extract::whole(body, BODY_LIMIT).await?;
     let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
     let db = app.db.writer();
     match storage::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {

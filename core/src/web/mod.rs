@@ -12,4 +12,6 @@ pub mod inbound;
 pub mod openapi;
 pub mod pages;
 pub mod router;
+pub mod serving;
+pub mod streaming;
 pub mod tracking;

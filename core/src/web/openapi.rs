@@ -1,9 +1,12 @@
 //! The description of the API, and a page that renders it from embedded assets.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use sha2::{Digest, Sha256};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
 
@@ -35,9 +38,49 @@ pub fn describe() -> OpenApi {
     super::router::api().split_for_parts().1
 }
 
+/// The description as it is sent, made at the first request.
+static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| {
+    let text = serde_json::to_vec(&describe()).expect("a description is JSON");
+    Asset::new("application/json", text.into(), "no-cache")
+});
+
+/// The assets of the page, by name.
+static ASSETS: LazyLock<[(&str, Asset); 2]> = LazyLock::new(|| {
+    let asset = |content_type, bytes| Asset::new(content_type, Bytes::from_static(bytes), "public, max-age=86400");
+    [
+        ("swagger-ui-bundle.js", asset("text/javascript; charset=utf-8", SCRIPT)),
+        ("swagger-ui.css", asset("text/css; charset=utf-8", STYLE)),
+    ]
+});
+
+/// Bytes that stay as they are while this process runs. A caller that has them already is told so.
+struct Asset {
+    content_type: &'static str,
+    bytes: Bytes,
+    caching: &'static str,
+    etag: String,
+}
+
+impl Asset {
+    fn new(content_type: &'static str, bytes: Bytes, caching: &'static str) -> Self {
+        let digest: String = Sha256::digest(&bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self { content_type, bytes, caching, etag: format!("\"{digest}\"") }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let caching = [(header::ETAG, self.etag.as_str()), (header::CACHE_CONTROL, self.caching)];
+        let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let has = |tag: &str| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == self.etag;
+        if known.flat_map(|value| value.split(',')).any(has) {
+            return (StatusCode::NOT_MODIFIED, caching).into_response();
+        }
+        (caching, [(header::CONTENT_TYPE, self.content_type)], self.bytes.clone()).into_response()
+    }
+}
+
 /// `GET /api/openapi.json`
-pub async fn document() -> Json<OpenApi> {
-    Json(describe())
+pub async fn document(headers: HeaderMap) -> Response {
+    DOCUMENT.answer(&headers)
 }
 
 /// `GET /api/docs`
@@ -46,11 +89,9 @@ pub async fn page() -> Html<&'static str> {
 }
 
 /// `GET /api/docs/{file}`
-pub async fn asset(Path(file): Path<String>) -> Response {
-    let (content_type, bytes) = match file.as_str() {
-        "swagger-ui-bundle.js" => ("text/javascript; charset=utf-8", SCRIPT),
-        "swagger-ui.css" => ("text/css; charset=utf-8", STYLE),
-        _ => return super::pages::not_found(),
-    };
-    ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "public, max-age=86400")], bytes).into_response()
+pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
+    match ASSETS.iter().find(|(name, _)| *name == file) {
+        Some((_, asset)) => asset.answer(&headers),
+        None => super::pages::not_found(),
+    }
 }

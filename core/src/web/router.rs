@@ -17,8 +17,9 @@ use crate::app::App;
 use super::access::{self, Operations};
 use super::api::{
     adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
-    deliveries, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers, payout_details,
-    payout_methods, postbacks, recruiting, reports, sources, templates, users, withdrawal_batches, withdrawals,
+    deliveries, destinations, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers,
+    payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings,
+    withdrawal_batches, withdrawals,
 };
 use super::errors::Problem;
 use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
@@ -26,6 +27,8 @@ use super::{health, idempotency, inbound, openapi, tracking};
 
 /// The largest body of a request.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// The same without credentials: an address, a password and a code.
+pub const STRANGERS_BODY_LIMIT: usize = 16 * 1024;
 
 /// The API, with its description.
 pub fn api() -> OpenApiRouter<App> {
@@ -75,6 +78,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::list_deliveries))
         .routes(routes!(deliveries::get_delivery))
         .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(destinations::list_destinations))
         .routes(routes!(sources::create_source, sources::list_sources))
         .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
         .routes(routes!(sources::rotate_source_key))
@@ -131,6 +135,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
         .routes(routes!(api_keys::revoke_own_api_key))
         .routes(routes!(audit::list_audit))
+        .routes(routes!(warnings::list_warnings))
         .routes(routes!(audit::prune_audit))
 }
 
@@ -154,17 +159,7 @@ pub fn router(app: App) -> Router {
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
-        // Customers, from the operator's own pages
-        .route("/login/{token}", get(login_link::look).post(login_link::confirm))
-        // People
-        .route("/", get(sign_in::home))
-        .route("/login", get(sign_in::look).post(sign_in::sign_in))
-        .route("/logout", post(sign_in::sign_out))
-        .route("/forgot-password", get(password::look).post(password::ask))
-        .route("/set-password/{token}", get(password::look_at_link).post(password::set))
-        .route("/register", get(registration::look).post(registration::register))
-        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
-        .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
+        .merge(people())
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs
@@ -177,6 +172,22 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .with_state(app)
+}
+
+/// The pages where people get in. Their forms are read before anybody is known.
+fn people() -> Router<App> {
+    Router::new()
+        // Customers, from the operator's own pages
+        .route("/login/{token}", get(login_link::look).post(login_link::confirm))
+        .route("/", get(sign_in::home))
+        .route("/login", get(sign_in::look).post(sign_in::sign_in))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/forgot-password", get(password::look).post(password::ask))
+        .route("/set-password/{token}", get(password::look_at_link).post(password::set))
+        .route("/register", get(registration::look).post(registration::register))
+        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
+        .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
+        .layer(DefaultBodyLimit::max(STRANGERS_BODY_LIMIT))
 }
 
 /// What a process answers that only works.

@@ -78,9 +78,9 @@ fn wrong_format(format: FileFormat, method: &PayoutMethod, reason: String) -> Ba
 }
 
 /// With exactly as many decimals as the currency has: `12.50`, but `1250` yen.
-fn plain(micros: i64, currency: Currency) -> String {
-    let units = micros / minor_unit_micros(currency);
-    let scale = 10_i64.pow(currency.decimals());
+fn plain(micros: i128, currency: Currency) -> String {
+    let units = micros / i128::from(minor_unit_micros(currency));
+    let scale = 10_i128.pow(currency.decimals());
     match currency.decimals() {
         0 => units.to_string(),
         decimals => format!("{}.{:0width$}", units / scale, units % scale, width = decimals as usize),

@@ -15,7 +15,7 @@ const REMITTANCE_CHARS: usize = 140;
 const NOT_PROVIDED: &str = "NOTPROVIDED";
 
 pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: Timestamp) -> String {
-    let micros: i64 = payments.iter().map(|payment| payment.net.micros).sum();
+    let micros: i128 = payments.iter().map(|payment| i128::from(payment.net.micros)).sum();
     let sums = |xml: &mut Xml| {
         xml.leaf("NbOfTxs", &payments.len().to_string());
         xml.leaf("CtrlSum", &plain(micros, batch.currency));
@@ -61,7 +61,7 @@ fn transfer(xml: &mut Xml, batch: &WithdrawalBatch, payment: &Payment, payer_nam
     });
     xml.within("Amt", |xml| {
         let currency = format!("InstdAmt Ccy=\"{}\"", batch.currency);
-        xml.leaf(&currency, &plain(payment.net.micros, batch.currency));
+        xml.leaf(&currency, &plain(payment.net.micros.into(), batch.currency));
     });
     if let Some(bic) = detail("bic") {
         xml.within("CdtrAgt", |xml| agent(xml, Some(bic)));

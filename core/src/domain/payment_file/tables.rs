@@ -50,7 +50,7 @@ pub fn everything(schema: &serde_json::Value, payments: &[Payment]) -> String {
 }
 
 fn amount(payment: &Payment) -> (String, String) {
-    (plain(payment.net.micros, payment.net.currency), payment.net.currency.to_string())
+    (plain(payment.net.micros.into(), payment.net.currency), payment.net.currency.to_string())
 }
 
 fn detail<'a>(payment: &'a Payment, name: &str) -> &'a str {

@@ -12,7 +12,7 @@ use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Tr
 use crate::domain::click::Click;
 use crate::domain::conversion::{Conversion, Figures, Status};
 use crate::domain::exception::Exceptions;
-use crate::domain::offer::{Offer, Payout};
+use crate::domain::offer::{Offer, Payout, ShareTooLarge};
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
 
 use super::conversions::Report;
@@ -94,6 +94,8 @@ pub enum ConversionError {
     TransactionOfAnother { transaction_id: String, conversion: ConversionId },
     #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
     AmountMissing,
+    #[error("{0}")]
+    ShareTooLarge(#[from] ShareTooLarge),
 }
 
 impl ConversionError {
@@ -112,6 +114,7 @@ impl ConversionError {
             Self::OfferMismatch { .. } => "offer_mismatch",
             Self::TransactionOfAnother { .. } => "transaction_of_another_click",
             Self::AmountMissing => "amount_missing",
+            Self::ShareTooLarge(_) => "share_too_large",
         }
     }
 }
@@ -146,7 +149,7 @@ impl Attributed {
 
     /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
     /// sale. What a cap left unpaid stays so.
-    pub fn figures(&self, known: &Conversion) -> Figures {
+    pub fn figures(&self, known: &Conversion) -> Result<Figures, ConversionError> {
         let (report, offer) = (&self.report, &self.offer);
         let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
         let currency = currency.unwrap_or(offer.currency);
@@ -157,16 +160,16 @@ impl Attributed {
             Some(payout) => Some(payout.of(currency)),
             None if sale != known.sale => {
                 let agreed = offer.payout_for(known.affiliate_id, goal, &self.exceptions);
-                agreed.corrected(known.sale, known.payout, sale)
+                agreed.corrected(known.sale, known.payout, sale)?
             }
             None => known.payout,
         };
         let revenue = match (report.revenue, self.agreed_revenue(goal)) {
             (Some(revenue), _) => Some(revenue.of(currency)),
-            (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale),
+            (None, Some(agreed)) if sale != known.sale => agreed.corrected(known.sale, known.revenue, sale)?,
             (None, _) => known.revenue,
         };
-        Figures { sale, payout, revenue }
+        Ok(Figures { sale, payout, revenue })
     }
 
     /// What the advertiser pays, where that is agreed: nothing for what an affiliate reports to itself.

@@ -19,7 +19,7 @@ pub fn of(app: &App, visitor: &Visitor, email: &str) -> String {
         Some(_) => visitor.device.clone().unwrap_or_default(),
         None => {
             let nonce = api_key::token(rand::random());
-            format!("{nonce}{}", signature(app, &nonce, email))
+            format!("{nonce}{}", app.vault.sign(PURPOSE, &signed(&nonce, email)))
         }
     }
 }
@@ -27,13 +27,14 @@ pub fn of(app: &App, visitor: &Visitor, email: &str) -> String {
 /// What tells this browser from others, if it is one of this account's.
 pub(super) fn nonce<'a>(app: &App, visitor: &'a Visitor, email: &str) -> Option<&'a str> {
     let (nonce, given) = visitor.device.as_deref()?.split_at_checked(NONCE_CHARS)?;
-    // Both are hashed: how long the comparison takes says nothing.
-    (api_key::hash(given) == api_key::hash(&signature(app, nonce, email))).then_some(nonce)
+    app.vault.is_signed(PURPOSE, &signed(nonce, email), given).then_some(nonce)
 }
 
 /// 32 bytes in hexadecimal.
 const NONCE_CHARS: usize = 64;
 
-fn signature(app: &App, nonce: &str, email: &str) -> String {
-    app.vault.sign("device", &format!("{nonce}/{}", normal_email(email)))
+const PURPOSE: &str = "device";
+
+fn signed(nonce: &str, email: &str) -> String {
+    format!("{nonce}/{}", normal_email(email))
 }

@@ -10,13 +10,13 @@ pub mod sign_in;
 pub mod step_up;
 pub mod throttling;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::domain::api_key;
+use crate::domain::origin::Origin;
 use crate::storage;
 use crate::storage::tokens::Purpose;
 
@@ -25,7 +25,7 @@ use super::Error;
 /// Where somebody comes from.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    pub address: IpAddr,
+    pub origin: Origin,
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
     /// The cookie of a known device, if there is one.

@@ -27,13 +27,13 @@ pub async fn register(app: &App, visitor: &Visitor, name: String, email: &str) -
     if app.settings.registration == Registration::Closed {
         return Err(AuthError::RegistrationClosed.into());
     }
-    throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
     outbox::ask(app, Asked::Registration { name, email: normal_email(email) }).await
 }
 
 /// Sends a link with which to choose a new password, if there is such an account.
 pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Error> {
-    throttling::begin(app, &Attempt::of_address(visitor.address)).await?;
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
     outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
 }
 
@@ -56,7 +56,7 @@ pub async fn set_password(
     end_keys: bool,
 ) -> Result<User, Error> {
     // Nobody guesses 256 bits; whoever tries should not keep the machine busy with it.
-    let attempt = Attempt::of_address(visitor.address);
+    let attempt = Attempt::of_origin(visitor.origin);
     throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
     let email = email_of_link(app, token).await?;

@@ -28,7 +28,7 @@ fn recovery_hash(typed: &str) -> String {
 }
 
 /// Sealed for one user: copied to another row, it does not open.
-fn holder(id: UserId) -> String {
+pub(in crate::services) fn holder(id: UserId) -> String {
     format!("totp/{id}")
 }
 

@@ -51,7 +51,7 @@ pub async fn begin(
         hash: api_key::hash(&secret),
         user_id: user.map(|user| user.id),
         affiliate_id,
-        address: Some(visitor.address.to_string()),
+        address: Some(visitor.origin.address.to_string()),
         user_agent: visitor.user_agent.as_ref().map(|text| text.chars().take(USER_AGENT_MAX_CHARS).collect()),
         created_at: now,
         last_seen_at: now,

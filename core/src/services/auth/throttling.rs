@@ -1,9 +1,8 @@
 //! Counting attempts where they are not forgotten.
 
-use std::net::IpAddr;
-
 use crate::app::App;
 use crate::domain::api_key;
+use crate::domain::origin::Origin;
 use crate::domain::throttle::Kind;
 use crate::services::Error;
 use crate::storage;
@@ -21,7 +20,7 @@ impl Attempt {
         let account = api_key::hash(email);
         match known_device::nonce(app, visitor, email) {
             Some(nonce) => Self(vec![account_subject(&format!("{account}:{}", api_key::hash(nonce)))]),
-            None => Self(vec![account_subject(&account), from(visitor.address)]),
+            None => Self(vec![account_subject(&account), from(visitor.origin)]),
         }
     }
 
@@ -30,8 +29,8 @@ impl Attempt {
         Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }
 
-    pub fn of_address(address: IpAddr) -> Self {
-        Self(vec![from(address)])
+    pub fn of_origin(origin: Origin) -> Self {
+        Self(vec![from(origin)])
     }
 
     pub fn of_mailbox(email: &str) -> Self {
@@ -43,16 +42,9 @@ fn account_subject(of: &str) -> (Kind, String) {
     (Kind::Account, Kind::Account.subject(of))
 }
 
-/// Whoever has an IPv6 address has its whole /64.
-fn from(address: IpAddr) -> (Kind, String) {
-    let text = match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    };
-    (Kind::Address, Kind::Address.subject(&text))
+fn from(origin: Origin) -> (Kind, String) {
+    let (kind, of) = origin.counts_as();
+    (kind, kind.subject(&of))
 }
 
 /// Counts it before it is made: many at once are many. Refused when one of its subjects has to wait.

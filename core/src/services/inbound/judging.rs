@@ -1,19 +1,21 @@
 //! Judging one request: guards, adapter, then each report by itself.
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
 use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
 use crate::domain::delivery::{AdapterLine, Reason};
-use crate::domain::guards::{Credentials, Guards};
+use crate::domain::guards::{Credentials, Guards, NotAdmitted};
 use crate::domain::inbound_request::{Finding, InboundRequest, Item, RawRequest};
 use crate::domain::report::{self, Issue, Outcome, SECOND_TRY, Words};
 use crate::domain::source::{Source, WithoutTransactionId};
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Amount;
-use crate::services::adapters::blocking;
-use crate::services::adapters::{Call, User};
+use crate::services::adapters::{Call, Line, Subject, User, settle_faults};
 use crate::services::attribution::{Claims, ConversionError};
 use crate::services::conversions::{self, Change, Command, Recorded, Report};
 use crate::services::secrets::SecretError;
@@ -103,6 +105,35 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
     Ok(Judgement { whole: None, items, reply: report.reply, adapter_log })
 }
 
+/// Why a request is refused before it is stored: its source takes none, or its guards do not admit it. What is wrong with
+/// one that they admit is no stranger's doing.
+pub fn refusal(app: &App, source: &Source, raw: &RawRequest) -> Option<Finding> {
+    // What can't be opened now is judged when it can.
+    let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
+    // Nothing is read of a large body unless the token may be in it.
+    let parameters = LazyCell::new(|| parameters(raw));
+    match admit(&guards, raw, &|| parameters.as_slice()) {
+        Err(error) if source.enabled && !raw.truncated => {
+            Some(Finding::new(Outcome::Refused, error.code(), error.to_string()))
+        }
+        Err(_) => not_admitted(source, &guards, raw),
+        Ok(()) if !source.enabled => not_admitted(source, &guards, raw),
+        Ok(()) => None,
+    }
+}
+
+fn admit<'a>(
+    guards: &Guards,
+    raw: &RawRequest,
+    parameters: &dyn Fn() -> &'a [(String, String)],
+) -> Result<(), NotAdmitted> {
+    let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
+    let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let parameter =
+        |name: &str| parameters().iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
+    guards.admit(&Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed })
+}
+
 /// What is told without asking the adapter.
 fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Finding> {
     let refused = |code: &str, sentence: String| Some(Finding::new(Outcome::Refused, code, sentence));
@@ -110,14 +141,11 @@ fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Fi
         return refused("source_disabled", "this source is disabled; enable it, or have the network stop".into());
     }
     if raw.truncated {
-        return refused("body_too_large", "the body is larger than 64 KiB; have the network send less".into());
+        let sentence = "the body is larger than what is kept of it, 64 KiB, or 4 KiB of what a guard refuses; have the network send less, or report again";
+        return refused("body_too_large", sentence.into());
     }
-    let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
-    let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     let parameters = parameters(raw);
-    let parameter = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
-    let given = Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed };
-    if let Err(error) = guards.admit(&given) {
+    if let Err(error) = admit(guards, raw, &|| &parameters) {
         return refused(error.code(), error.to_string());
     }
     let token = guards.token.as_ref().map(|guard| guard.parameter.as_str());
@@ -163,12 +191,19 @@ async fn parse(
     let bound = wire::source_binding(&app.vault, source);
     let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
     let request = wire::inbound_request(&request.raw);
-    let mut session = adapter.session();
-    let ask = move || (session.parse_inbound(&context, &binding, &request), session);
-    let (parsed, session) = blocking(ask).await;
-    *log = wire::log_lines(session.log(), &secrets);
+    let (line, asked) = (Line::of(source.affiliate_id, &adapter), adapter.clone());
+    let ask = move || {
+        let mut session = asked.session();
+        (session.parse_inbound(&context, &binding, &request), session.log().to_vec())
+    };
+    let subject = Subject::Source(Arc::new(source.clone()));
+    let (parsed, lines) = match app.adapters.pool().ask_for(line, subject, ask).await {
+        Ok((parsed, lines)) => (parsed, lines),
+        Err(busy) => (Err(busy), Vec::new()),
+    };
+    *log = wire::log_lines(&lines, &secrets);
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
-    app.adapters.settle_faults().await;
+    settle_faults(app).await;
     let mut report = parsed.map_err(|error| {
         let error = secrets.hiding(error);
         let outcome = match &error {

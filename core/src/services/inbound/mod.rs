@@ -3,7 +3,8 @@
 mod judging;
 mod matching;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 
 use sea_orm::DbErr;
 
@@ -13,9 +14,10 @@ use crate::domain::actor::Actor;
 use crate::domain::changes::Changed;
 use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
 use crate::domain::lease::{Lease, Leased};
+use crate::domain::origin::network_of;
 use crate::domain::report::Outcome;
 use crate::domain::source::{Reply, Source, UnknownReply};
-use crate::ids::InboundRequestId;
+use crate::ids::{InboundRequestId, SourceId};
 use crate::storage;
 use crate::storage::inbound_requests::Filter;
 use crate::storage::page::{Page, PageRequest};
@@ -85,11 +87,54 @@ async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
 pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Received>, Error> {
     let Some(source) = find_source(app, key).await? else { return Ok(None) };
     let now = app.clock.now();
+    if let Some(finding) = judging::refusal(app, &source, &raw) {
+        return refuse(app, &source, raw, finding).await.map(Some);
+    }
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
     let lease = app.inboxes.leases.grant(now);
-    storage::inbound_requests::insert(app.db.writer(), &request, lease).await?;
+    storage::inbound_requests::insert(app.db.writer(), &request, Some(lease)).await?;
     let (request, reply) = judge(app, &source, Leased { it: request, lease }).await?;
     Ok(Some(Received::of(&source, &request, reply)))
+}
+
+/// Refused requests of one peer to one source that are stored in a minute, and those of all its peers.
+const STORED_PER_PEER: u32 = 30;
+const STORED_PER_SOURCE: u32 = 120;
+
+/// How many refused requests of each source were only counted since one was stored.
+#[derive(Debug, Default)]
+pub struct Unstored(Mutex<HashMap<SourceId, i64>>);
+
+impl Unstored {
+    fn count(&self, source: SourceId) {
+        *self.0.lock().expect("nothing panics while it is held").entry(source).or_default() += 1;
+    }
+
+    fn take(&self, source: SourceId) -> i64 {
+        self.0.lock().expect("nothing panics while it is held").remove(&source).unwrap_or_default()
+    }
+}
+
+/// What a guard refuses anybody may send, as often and as much as they like: little of it is kept, and of many only
+/// their number.
+async fn refuse(app: &App, source: &Source, raw: RawRequest, finding: Finding) -> Result<Received, Error> {
+    let now = app.clock.now();
+    let peer = raw.remote_ip.map(network_of).unwrap_or_default();
+    let subject = format!("refused/{}", source.id);
+    let stored = app.rates.take(&format!("{subject}/{peer}"), STORED_PER_PEER, now).is_ok()
+        && app.rates.take(&subject, STORED_PER_SOURCE, now).is_ok();
+    let mut request =
+        InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw.cut(), now);
+    request.conclude(Some(finding), Vec::new(), now);
+    if stored {
+        request.repeats = app.unstored.take(source.id);
+        storage::inbound_requests::insert(app.db.writer(), &request, None).await?;
+    } else {
+        app.unstored.count(source.id);
+        metrics::counter!("postrider_inbound_not_stored_total").increment(1);
+    }
+    metrics::counter!("postrider_inbound_total", "outcome" => request.finding.outcome.as_str()).increment(1);
+    Ok(Received::of(source, &request, None))
 }
 
 /// Judges a request and stores what became of it.
@@ -148,6 +193,7 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
         return Ok(Changed::new(known.clone(), known));
     }
     let source = super::sources::find(app, actor, known.request.source_id).await?;
+    super::quota::retry(app, actor)?;
     let now = app.clock.now();
     let lease = app.inboxes.leases.grant(now);
     let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
@@ -168,7 +214,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::inbound_requests::list(app.db.reader(), filter, page).await?;
+    let page = storage::inbound_requests::list(app.db.lists(), filter, page).await?;
     let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
     let sources = storage::sources::find_many(app.db.reader(), ids).await?;
     Ok(page.map(|it| {

@@ -6,7 +6,7 @@ mod audit;
 mod fold;
 mod scopes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DbErr};
@@ -28,6 +28,7 @@ use crate::storage;
 use crate::storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
 
 use super::Error;
+use super::heavy::thread;
 
 pub use audit::audit;
 pub use fold::{fold, needed_from, packed_until, rebuild};
@@ -40,8 +41,9 @@ pub struct Reports {
     transactions: std::sync::Mutex<fold::Transactions>,
 }
 
-/// Segments of this span are read at once: what a report needs of memory.
+/// Segments are read by days, and by less where a day has more than [`WINDOW_BYTES`]: that is what a report needs of memory.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+const WINDOW_BYTES: usize = 8 << 20;
 
 /// A question and the span of time that it is about: whole quarters of an hour.
 #[derive(Clone, Debug)]
@@ -70,7 +72,8 @@ pub async fn ask_each<const N: usize>(
 ) -> Result<[Ranked; N], Error> {
     confine(actor, &mut it.question)?;
     let questions = groupings.map(|groups| Question { groups, ..it.question.clone() });
-    let mut counted = count(app, &questions, (it.from, it.to)).await?;
+    let counting = count(app.clone(), questions.to_vec(), (it.from, it.to));
+    let mut counted = app.heavy.compute(actor, counting).await?;
     for rows in &mut counted {
         if let Some(wanted) = it.currency {
             rows.iter_mut().for_each(|(_, figures)| figures.money.retain(|known, _| *known == wanted));
@@ -139,30 +142,30 @@ type Counted = (Vec<Key>, Figures);
 
 /// Every row of each answer, in no order. The questions have one filter.
 async fn count(
-    app: &App,
-    questions: &[Question],
+    app: App,
+    questions: Vec<Question>,
     (from, to): (Timestamp, Timestamp),
-) -> Result<Vec<Vec<Counted>>, DbErr> {
-    let tx = app.db.begin_reading().await?;
+) -> Result<Vec<Vec<Counted>>, Error> {
+    let tx = app.db.begin_report().await?;
     let scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
     let (mut counting, mut parts) = (Vec::new(), Vec::new());
-    for question in questions {
+    for question in &questions {
         let mut tally = Tally::new(question.clone());
         tally.know(scopes.list());
         let (sender, received) = mpsc::channel(AHEAD);
-        counting.push(tokio::task::spawn_blocking(move || count_parts(tally, received)));
+        counting.push(thread::run("report-count", move || count_parts(tally, received)));
         parts.push(sender);
     }
     let mut reading = Reading { scopes, parts };
     let read = async {
-        clicks(&tx, &mut reading, questions, from, to).await?;
-        conversions(&tx, &mut reading, questions, from, to).await
+        clicks(&tx, &mut reading, &questions, from, to).await?;
+        conversions(&tx, &mut reading, &questions, from, to).await
     };
     let read = read.await;
     drop(reading);
     let mut answers = Vec::new();
     for tally in counting {
-        let tally = tally.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        let tally = tally.await.expect("counting ends with a result, or has panicked and said why");
         // If counting failed, reading ended because of it.
         answers.push(tally.map_err(damaged)?.rows());
     }
@@ -189,8 +192,8 @@ impl Part {
     }
 }
 
-/// Segments that are read ahead of counting: a day of them.
-const AHEAD: usize = 96;
+/// Segments that are read ahead of counting.
+const AHEAD: usize = 16;
 
 /// Counts on a thread of its own while the next segments are read.
 fn count_parts(mut tally: Tally, mut parts: mpsc::Receiver<Part>) -> Result<Tally, Damaged> {
@@ -244,8 +247,11 @@ async fn clicks(
     let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
     let by_scope = questions.iter().all(Question::is_by_scope);
     let columns = if by_scope { vec![SCOPES] } else { columns(questions) };
-    for window in windows(from, to.min(packed)) {
-        for (segment, columns) in storage::reports::segments(tx, Subject::Clicks, window, &columns).await? {
+    let mut windows = Windows::new(from, to.min(packed));
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
+        windows.had(bytes(&segments));
+        for (segment, columns) in segments {
             reading.count(Part::clicks(quarter(segment), columns)).await?;
         }
     }
@@ -284,8 +290,11 @@ async fn conversions(
         raw_quarters.extend(changed);
     }
     let columns = columns(questions);
-    for window in windows(from, to.min(packed)) {
-        for (segment, columns) in storage::reports::segments(tx, Subject::Conversions, window, &columns).await? {
+    let mut windows = Windows::new(from, to.min(packed));
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;
+        windows.had(bytes(&segments));
+        for (segment, columns) in segments {
             if !raw_quarters.contains(&quarter(segment)) {
                 reading.count(Part::conversions(quarter(segment), columns)).await?;
             }
@@ -315,7 +324,58 @@ async fn conversions(
 /// Later than any id.
 const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
 
-fn windows(from: Timestamp, to: Timestamp) -> impl Iterator<Item = (Timestamp, Timestamp)> {
-    let starts = (from.millis()..to.millis().max(from.millis())).step_by(WINDOW_MS as usize);
-    starts.map(move |start| (Timestamp::from_millis(start), Timestamp::from_millis(start + WINDOW_MS).min(to)))
+fn bytes(segments: &BTreeMap<Timestamp, Columns>) -> usize {
+    segments.values().flatten().map(|(_, data)| data.len()).sum()
+}
+
+/// Spans that follow one another: shorter where much is packed, longer again where little is.
+struct Windows {
+    at: i64,
+    end: i64,
+    length_ms: i64,
+}
+
+impl Windows {
+    fn new(from: Timestamp, to: Timestamp) -> Self {
+        Self { at: from.millis(), end: to.millis(), length_ms: WINDOW_MS }
+    }
+
+    fn next(&mut self) -> Option<(Timestamp, Timestamp)> {
+        let (start, end) = (self.at, self.end.min(self.at.saturating_add(self.length_ms)));
+        self.at = end;
+        (start < end).then(|| (Timestamp::from_millis(start), Timestamp::from_millis(end)))
+    }
+
+    /// The last one held so much.
+    fn had(&mut self, bytes: usize) {
+        if bytes > WINDOW_BYTES {
+            self.length_ms = (self.length_ms / 4).max(QUARTER_MS);
+        } else if bytes < WINDOW_BYTES / 8 {
+            self.length_ms = (self.length_ms * 2).min(WINDOW_MS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_the_span_once_whatever_they_hold() {
+        const HOUR: i64 = 60 * 60 * 1_000;
+        for (bytes, longest, shortest) in [(0, WINDOW_MS, WINDOW_MS), (usize::MAX, WINDOW_MS, QUARTER_MS)] {
+            let mut windows = Windows::new(Timestamp::from_millis(0), Timestamp::from_millis(50 * HOUR));
+            let (mut at, mut lengths) = (0, Vec::new());
+            while let Some((from, to)) = windows.next() {
+                assert_eq!(from.millis(), at);
+                lengths.push(to.millis() - at);
+                at = to.millis();
+                windows.had(bytes);
+            }
+            assert_eq!(at, 50 * HOUR);
+            lengths.pop();
+            assert_eq!((lengths.iter().max(), lengths.iter().min()), (Some(&longest), Some(&shortest)));
+        }
+        assert_eq!(Windows::new(Timestamp::from_millis(5), Timestamp::from_millis(5)).next(), None);
+    }
 }

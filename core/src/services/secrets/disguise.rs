@@ -15,7 +15,8 @@ use crate::domain::masking;
 use crate::egress::{Answer, Outgoing};
 use crate::services::wire;
 
-use super::{SecretError, mac};
+use super::SecretError;
+use super::key::mac;
 
 /// Shorter ones occur in any text by chance, and no destination takes them for a secret.
 const SHORTEST_TO_MASK: usize = 6;

@@ -2,28 +2,28 @@
 //! adapter sees them, and themselves only in a finished request to where they may go.
 
 mod disguise;
+mod key;
 #[cfg(test)]
 mod tests;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use hmac::{Hmac, Mac};
+use std::iter;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 
 use crate::adapters::Schema;
+use crate::domain::api_key;
 use crate::domain::guards::{self, Guards};
 
 use super::FieldIssue;
 
 use disguise::Secret;
 pub use disguise::{Destinations, Disguise};
+use key::Key;
+pub use key::{KeyId, parse_key};
 
 /// A sealed secret is an object with this one member.
 const SEALED: &str = "$sealed";
-const NONCE_BYTES: usize = 24;
 const DOTS: &str = "••••";
 /// Shorter secrets are shown without their end.
 const CHARS_TO_SHOW_END: usize = 12;
@@ -53,46 +53,102 @@ impl SecretError {
     }
 }
 
-/// Seals and opens with the key of this installation.
+/// Seals with the first key of this installation and opens with any of them.
 #[derive(Clone)]
 pub struct Vault {
-    cipher: XChaCha20Poly1305,
-    placeholders: Hmac<Sha256>,
-    signatures: Hmac<Sha256>,
+    keys: Arc<[Key]>,
 }
 
 impl Vault {
+    /// With one key.
     pub fn new(key: [u8; 32]) -> Self {
-        let mut placeholders = mac(&key);
-        placeholders.update(b"placeholder\0");
-        let mut signatures = mac(&key);
-        signatures.update(b"signature\0");
-        Self { cipher: XChaCha20Poly1305::new(&key.into()), placeholders, signatures }
+        Self::with_keys(key, [])
+    }
+
+    /// Seals with `current`; what `previous` ones sealed can still be opened.
+    pub fn with_keys(current: [u8; 32], previous: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        Self { keys: iter::once(current).chain(previous).map(Key::new).collect() }
+    }
+
+    fn current(&self) -> &Key {
+        &self.keys[0]
+    }
+
+    /// The names of the keys, the current one first.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
+        self.keys.iter().map(|key| key.id)
     }
 
     /// Shows that we wrote `text` for this purpose; in hexadecimal.
     pub fn sign(&self, purpose: &str, text: &str) -> String {
-        let mut signature = self.signatures.clone();
-        signature.update(purpose.as_bytes());
-        signature.update(b"\0");
-        signature.update(text.as_bytes());
-        signature.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.current().sign(purpose, text)
     }
 
-    /// Sealed for `holder` alone: copied to another, it does not open.
+    /// Whether one of our keys signed it.
+    pub fn is_signed(&self, purpose: &str, text: &str, signature: &str) -> bool {
+        // Both are hashed: how long the comparison takes says nothing.
+        let given = api_key::hash(signature);
+        self.keys.iter().any(|key| api_key::hash(&key.sign(purpose, text)) == given)
+    }
+
+    /// Sealed for `holder` alone: copied to another, it does not open. The text names the key by its beginning.
     pub fn seal(&self, secret: &str, holder: &str) -> String {
-        let nonce: [u8; NONCE_BYTES] = rand::random();
-        let payload = Payload { msg: secret.as_bytes(), aad: holder.as_bytes() };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("a secret fits into memory");
-        BASE64.encode([&nonce[..], &sealed].concat())
+        self.current().seal(secret, holder)
+    }
+
+    /// The same with one of the keys.
+    pub fn seal_with(&self, id: KeyId, secret: &str, holder: &str) -> String {
+        self.keys.iter().find(|key| key.id == id).unwrap_or(self.current()).seal(secret, holder)
     }
 
     pub fn open(&self, sealed: &str, holder: &str) -> Result<String, SecretError> {
-        let bytes = BASE64.decode(sealed).map_err(|_| SecretError::Unreadable)?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(SecretError::Unreadable)?;
-        let payload = Payload { msg: sealed, aad: holder.as_bytes() };
-        let opened = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| SecretError::Unreadable)?;
-        String::from_utf8(opened).map_err(|_| SecretError::Unreadable)
+        // What an older release sealed names no key.
+        let named = self.keys.iter().find(|key| key.id.sealed(sealed));
+        let opened = named.and_then(|key| key.open(sealed, holder));
+        let opened = opened.or_else(|| self.keys.iter().find_map(|key| key.open(sealed, holder)));
+        opened.ok_or(SecretError::Unreadable)
+    }
+
+    /// The same secret sealed with the current key; `None` if it is already.
+    pub fn reseal(&self, sealed: &str, holder: &str) -> Result<Option<String>, SecretError> {
+        let current = self.current();
+        if current.id.sealed(sealed) && current.open(sealed, holder).is_some() {
+            return Ok(None);
+        }
+        Ok(Some(current.seal(&self.open(sealed, holder)?, holder)))
+    }
+
+    /// JSON with all its sealed parts sealed with the current key, those of configurations and of guards; `None` if they
+    /// are already.
+    pub fn reseal_parts(&self, value: &Value, holder: &str) -> Result<Option<Value>, SecretError> {
+        let (mut resealed, mut changed) = (value.clone(), false);
+        self.reseal_in(&mut resealed, holder, &mut changed)?;
+        Ok(changed.then_some(resealed))
+    }
+
+    fn reseal_in(&self, value: &mut Value, holder: &str, changed: &mut bool) -> Result<(), SecretError> {
+        let sealed_with =
+            |prefix: &'static str, sealed: &str| Ok(self.reseal(sealed, holder)?.map(|new| format!("{prefix}{new}")));
+        if let Some(sealed) = sealed_text(value) {
+            if let Some(new) = sealed_with("", sealed)? {
+                *changed = true;
+                *value = json!({SEALED: new});
+            }
+            return Ok(());
+        }
+        match value {
+            Value::Object(members) => members.values_mut().try_for_each(|it| self.reseal_in(it, holder, changed)),
+            Value::Array(items) => items.iter_mut().try_for_each(|it| self.reseal_in(it, holder, changed)),
+            Value::String(text) => {
+                let new = text.strip_prefix(guards::SEALED).map(|sealed| sealed_with(guards::SEALED, sealed));
+                if let Some(new) = new.transpose()?.flatten() {
+                    *changed = true;
+                    *text = new;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Seals every secret of a configuration that is not sealed yet.
@@ -153,13 +209,7 @@ impl Vault {
 
     /// Letters and digits only, so that no encoding changes it; nobody without the key can guess it.
     fn placeholder(&self, secret: &str, holder: &str) -> String {
-        let mut name = self.placeholders.clone();
-        name.update(holder.as_bytes());
-        name.update(b"\0");
-        name.update(secret.as_bytes());
-        let digest = name.finalize().into_bytes();
-        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("secret{hex}")
+        format!("secret{}", self.current().placeholder(secret, holder))
     }
 
     /// Puts back what came as its mask: whoever changes a configuration sends what was shown. Says whether any secret
@@ -196,10 +246,6 @@ impl Vault {
         });
         if issues.is_empty() { Ok(kept) } else { Err(issues) }
     }
-}
-
-fn mac(key: &[u8]) -> Hmac<Sha256> {
-    <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 fn masked(secret: &str) -> String {
@@ -263,17 +309,4 @@ fn only_sealed_as(before: &Value, shown: &Value, mask: &Value) -> Option<Value> 
     let mut found = Vec::new();
     collect(before, shown, mask, &mut found);
     if let [only] = found[..] { Some(only.clone()) } else { None }
-}
-
-/// 32 bytes as 64 hexadecimal digits or in base64.
-pub fn parse_key(text: &str) -> Option<[u8; 32]> {
-    let text = text.trim();
-    if text.len() == 64 && text.is_ascii() {
-        let mut key = [0; 32];
-        for (index, byte) in key.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-        }
-        return Some(key);
-    }
-    BASE64.decode(text).ok()?.try_into().ok()
 }

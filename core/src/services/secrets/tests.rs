@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use url::Url;
 
 use super::*;
@@ -47,6 +49,46 @@ fn what_is_sealed_opens_for_its_holder_with_its_key_only() {
     for other in [vault().open(&sealed, "pbk_2"), Vault::new([8; 32]).open(&sealed, HOLDER), vault().open("", HOLDER)] {
         assert_eq!(other, Err(SecretError::Unreadable));
     }
+}
+
+#[test]
+fn what_a_previous_key_sealed_opens_until_it_is_sealed_again() {
+    let (old, both) = (Vault::new([7; 32]), Vault::with_keys([8; 32], [[7; 32]]));
+    let new = Vault::new([8; 32]);
+    let sealed = old.seal("s3cret", HOLDER);
+    assert!(sealed.starts_with(&old.key_ids().next().unwrap().mark()), "the text names its key");
+    assert_eq!(both.open(&sealed, HOLDER).as_deref(), Ok("s3cret"));
+    assert_eq!(new.open(&sealed, HOLDER), Err(SecretError::Unreadable));
+    let resealed = both.reseal(&sealed, HOLDER).unwrap().expect("another key sealed it");
+    assert_eq!(new.open(&resealed, HOLDER).as_deref(), Ok("s3cret"));
+    assert_eq!(both.reseal(&resealed, HOLDER), Ok(None));
+    assert_eq!(new.reseal(&sealed, HOLDER), Err(SecretError::Unreadable));
+
+    let signature = old.sign("device", "text");
+    assert!(both.is_signed("device", "text", &signature) && !new.is_signed("device", "text", &signature));
+
+    let parts = json!({"a": [{SEALED: sealed}, "x"], "guards": {"value": format!("{}{sealed}", guards::SEALED)}});
+    let moved = both.reseal_parts(&parts, HOLDER).unwrap().expect("two parts");
+    assert_eq!(new.open_config(&moved, HOLDER).unwrap()["a"], json!(["s3cret", "x"]));
+    let guard = moved["guards"]["value"].as_str().unwrap().strip_prefix(guards::SEALED).unwrap();
+    assert_eq!(new.open(guard, HOLDER).as_deref(), Ok("s3cret"));
+    assert_eq!(both.reseal_parts(&moved, HOLDER), Ok(None));
+}
+
+/// As releases before keys had names: all of the nonce is drawn. Those releases open what this one seals, too.
+#[test]
+fn what_an_older_release_sealed_opens() {
+    use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+    use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+    let cipher = XChaCha20Poly1305::new(&[7; 32].into());
+    let payload = |msg| Payload { msg, aad: HOLDER.as_bytes() };
+    let older = cipher.encrypt(&XNonce::from([1; 24]), payload(b"s3cret")).unwrap();
+    let older = BASE64.encode([&[1; 24][..], &older].concat());
+    assert_eq!(vault().open(&older, HOLDER).as_deref(), Ok("s3cret"));
+    assert!(vault().reseal(&older, HOLDER).unwrap().is_some(), "it names no key");
+    let newer = BASE64.decode(vault().seal("s3cret", HOLDER)).unwrap();
+    let nonce: [u8; 24] = newer[..24].try_into().unwrap();
+    assert_eq!(cipher.decrypt(&XNonce::from(nonce), payload(&newer[24..])).unwrap(), b"s3cret");
 }
 
 #[test]

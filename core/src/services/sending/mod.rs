@@ -2,31 +2,43 @@
 //!
 //! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → a row of the attempt log and a new
 //! state. Preparing and concluding work on batches, since databases and adapters like those; only the
-//! request between them is made one by one. No transaction is open during HTTP.
+//! request between them is made one by one. No transaction is open during HTTP. In front of the request stand the places
+//! of its destination ([`Destinations`]); what finds none, or a breaker that is open, waits in the table.
 
+mod breakers;
+mod classify;
 mod conclude;
+mod destinations;
+mod late;
 mod log;
 mod prepare;
+mod render;
 mod standing;
 mod verdict;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::{AdapterError, Session, wire as contract};
+use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{AdapterLine, Delivery};
+use crate::domain::breaker::{self, Failure, Outcome};
+use crate::domain::delivery::{AdapterLine, Delivery, Reason};
 use crate::domain::event::Event;
 use crate::domain::lease::Lease;
 use crate::egress::{Answer, EgressError};
+use crate::ids::DeliveryId;
+use crate::storage::waiting_deliveries::{Parked, Waiting};
 
 use super::plan::Plan;
 use super::secrets::SecretError;
 
+pub use breakers::settle as settle_breakers;
+pub use classify::Later;
 pub use conclude::{Concluded, conclude};
-pub use log::{BODY_LOG_BYTES, Logged, text};
+pub use destinations::{Admission, Destinations, Placed};
+pub use late::Late;
+pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
 pub use prepare::{Preparation, prepare, with_events};
 pub use verdict::Verdict;
 
@@ -52,6 +64,8 @@ pub struct Sent {
     result: Result<Answer, Trouble>,
     at: Timestamp,
     duration: Duration,
+    /// Once its answer has been judged.
+    verdict: Option<Verdict>,
 }
 
 /// Why no answer came.
@@ -61,21 +75,46 @@ enum Trouble {
     Egress(EgressError),
 }
 
-/// One adapter instance a plan, for as long as a batch takes.
-#[derive(Default)]
-struct Sessions(HashMap<*const Plan, Session>);
-
-impl Sessions {
-    /// The plans of a batch outlive it, so their addresses tell them apart.
-    fn of(&mut self, plan: &Arc<Plan>) -> &mut Session {
-        self.0.entry(Arc::as_ptr(plan)).or_insert_with(|| plan.adapter.session())
-    }
-}
-
 impl Prepared {
     /// Whether its answer would come while it is still ours. Somebody else may send it after that.
     pub fn can_be_sent(&self, app: &App) -> bool {
         app.clock.now().plus(app.settings.request_timeout()) <= self.lease.until
+    }
+
+    /// Where it goes. A request that goes nowhere is a destination of its own, which never fails.
+    fn destination(&self) -> String {
+        breaker::destination_of(&self.request.url).unwrap_or_else(|| "nowhere".to_owned())
+    }
+
+    /// It waits for its destination instead.
+    pub fn park(self, waiting: Waiting) -> Parked {
+        parked(self.delivery.id, self.lease, waiting)
+    }
+}
+
+/// A claimed delivery waits for its destination.
+pub fn parked(id: DeliveryId, lease: Lease, waiting: Waiting) -> Parked {
+    Parked { id, claim: lease.claim, destination: waiting.destination, reason: waiting.reason }
+}
+
+impl Sent {
+    /// What it told about the destination. The adapter's opinion of the answer does not matter: a destination that
+    /// refuses, or answers nonsense, is there.
+    pub fn outcome(&self, now: Timestamp) -> Outcome {
+        match &self.result {
+            Ok(answer) if breaker::is_failure(answer.status) => {
+                let sentence = format!("it answered {}", answer.status);
+                let reason = Reason::new(format!("http_{}", answer.status), sentence);
+                Outcome::Failed(Failure { reason, timed_out: false, retry_after: verdict::retry_after(answer, now) })
+            }
+            Ok(_) => Outcome::Alive,
+            Err(Trouble::Egress(error)) if error.is_destinations() => {
+                let timed_out = matches!(error, EgressError::TimedOut { .. });
+                let sentence = error.to_string().trim_end_matches('.').to_owned();
+                Outcome::Failed(Failure { reason: Reason::new(error.code(), sentence), timed_out, retry_after: None })
+            }
+            Err(_) => Outcome::Unrelated,
+        }
     }
 }
 
@@ -93,7 +132,7 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
         Err(error) => Err(Trouble::Secret(error)),
     };
     let duration = started.elapsed();
-    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration }
+    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration, verdict: None }
 }
 
 fn number_of(delivery: &Delivery) -> i32 {

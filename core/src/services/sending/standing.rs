@@ -33,6 +33,8 @@ pub(super) struct Standing {
 pub(super) enum Standpoint {
     Send,
     Wait(Timestamp),
+    /// With an older one, for this destination.
+    WaitFor(String),
     End(DeliveryState, Reason),
 }
 
@@ -102,6 +104,7 @@ impl Standing {
             .min_by_key(|it| it.revision);
         let unrouted = delivery.conversion_id.and_then(|id| self.unrouted.get(&id));
         match elder {
+            Some(Sibling { waiting_for: Some(destination), .. }) => Standpoint::WaitFor(destination.clone()),
             Some(elder) => Standpoint::Wait(elder.due_at.max(now).plus(WAIT_FOR_ELDER)),
             // An older state may not have become a delivery yet.
             None if unrouted.is_some_and(|oldest| *oldest < delivery.revision) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::adapters::{AdapterError, wire as contract};
+use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Attempt, AttemptOutcome, DeliveryState, Reason};
 use crate::domain::retry::{self, Next};
@@ -12,7 +12,7 @@ use crate::services::plan::Plan;
 use crate::services::wire;
 use crate::storage::deliveries::Finish;
 
-use super::{BODY_LOG_BYTES, Logged, Sent, Sessions, Trouble, number_of, text};
+use super::{BODY_LOG_BYTES, Logged, Sent, Trouble, kept_headers, number_of, text};
 
 /// What an attempt came to.
 pub enum Verdict {
@@ -22,16 +22,22 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(sessions: &mut Sessions, faults: &Faults, sent: &mut Sent, now: Timestamp) -> Self {
+    /// What needs no adapter: that no answer came.
+    pub(super) fn without_adapter(sent: &Sent) -> Option<Self> {
+        sent.result.as_ref().err().map(|trouble| Self::of_trouble(trouble).hiding(&sent.plan))
+    }
+
+    /// What its adapter makes of the answer.
+    pub(super) fn of(session: &mut Session, faults: &Faults, sent: &mut Sent, now: Timestamp) -> Self {
         let plan = &sent.plan;
-        let (answer, request) = match (&sent.result, &sent.request) {
+        let (answer, request) = match (&mut sent.result, &sent.request) {
             (Ok(answer), Some(request)) => (answer, request),
             (Err(trouble), _) => return Self::of_trouble(trouble).hiding(plan),
             (Ok(_), None) => unreachable!("an answer has a request"),
         };
+        plan.secrets.mask_answer(answer);
         let context =
             wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
-        let session = sessions.of(plan);
         let classified = session.classify(&context, &plan.binding, request, &wire::response(answer));
         faults.count(Call::Classify, &plan.postback, &classified);
         sent.log.extend(wire::log_lines(session.log(), &plan.secrets));
@@ -134,7 +140,11 @@ impl Verdict {
         let (error_code, error) = error.unzip();
         let request = sent.request.as_ref().map(|request| Logged::of(request, &sent.plan)).unwrap_or_default();
         let answer = sent.result.ok();
-        let body = answer.as_ref().map(|answer| &answer.body[..answer.body.len().min(BODY_LOG_BYTES)]);
+        let is_cut = |answer: &Answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES;
+        let truncated = answer.as_ref().is_some_and(is_cut);
+        let body = answer.as_ref().map(|answer| text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
+        let status = answer.as_ref().map(|answer| i32::from(answer.status));
+        let (response_headers, headers_cut) = kept_headers(answer.map(|it| it.headers).unwrap_or_default());
         Attempt {
             number: number_of(&sent.delivery),
             delivery_id: sent.delivery.id,
@@ -144,10 +154,10 @@ impl Verdict {
             url: request.url,
             request_headers: request.headers,
             request_body: request.body,
-            status: answer.as_ref().map(|answer| i32::from(answer.status)),
-            response_body: body.map(text),
-            truncated: answer.as_ref().is_some_and(|answer| answer.truncated || answer.body.len() > BODY_LOG_BYTES),
-            response_headers: answer.map(|answer| answer.headers).unwrap_or_default(),
+            status,
+            response_body: body,
+            truncated: truncated || request.cut || headers_cut,
+            response_headers,
             outcome,
             error_code,
             error,
@@ -157,7 +167,7 @@ impl Verdict {
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3).
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let value = &answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?.1;
     if let Ok(seconds) = value.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));

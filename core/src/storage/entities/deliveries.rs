@@ -25,6 +25,8 @@ pub struct Model {
     pub attempts_before_retry: i32,
     pub created_at: Timestamp,
     pub settled_at: Option<Timestamp>,
+    pub waiting_for: Option<String>,
+    pub waiting_rank: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -23,6 +23,7 @@ pub struct Model {
     pub state: String,
     pub release_at: Timestamp,
     pub released_at: Option<Timestamp>,
+    pub retry_at: Option<Timestamp>,
     pub reason: Option<String>,
     pub made_by: Option<String>,
     pub created_at: Timestamp,

@@ -30,6 +30,7 @@ pub struct Model {
     pub lease_until: Option<Timestamp>,
     pub claim: Option<i64>,
     pub settled_at: Option<Timestamp>,
+    pub repeats: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

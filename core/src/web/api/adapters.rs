@@ -358,10 +358,12 @@ impl From<adapters::Judged> for JudgedOut {
     responses((status = 200, body = UpgradeOut), (status = "default", body = Problem)))]
 pub async fn upgrade_adapter(
     State(app): State<App>,
-    _: Caller,
+    Caller(actor): Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<UpgradeIn>,
 ) -> ApiResult<(Extension<Told>, Json<UpgradeOut>)> {
+    // Many events are read and rendered twice.
+    let _place = app.heavy.place(actor).await?;
     let Upgrade { postbacks, more } =
         adapters::upgrade(&app, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
     let moved = postbacks.iter().filter(|it| it.moved);

@@ -58,7 +58,8 @@ pub async fn create_adjustment(
         issues.add("/hold_days", "invalid_field", format!("choose 0 to {HOLD_DAYS_MAX} days"));
     }
     issues.result()?;
-    let money = Money { micros: amount.0, currency: body.currency };
+    let micros = i64::try_from(amount.0).expect("what is read as an amount is one");
+    let money = Money { micros, currency: body.currency };
     let new = NewAdjustment { affiliate_id: body.affiliate_id, money, reason, hold_days: body.hold_days };
     Ok((StatusCode::CREATED, Json(adjustments::create(&app, actor, new).await?.into())))
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/balances` and `/api/v1/statement`
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -11,16 +11,19 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::actor::Actor;
 use crate::domain::csv::{self, Cell};
 use crate::domain::ledger::PostingKind;
 use crate::domain::statement::{Line, Standing};
 use crate::ids::{AffiliateId, ConversionId, PostingId};
-use crate::money::{Currency, Money, SignedAmount};
+use crate::money::{Currency, SignedAmount};
 use crate::services::Error;
 use crate::services::balances::{self, AffiliateBalance, Asked, Statement};
+use crate::services::heavy::Place;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut};
+use crate::web::streaming;
 
 /// What stands where, in one currency.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -75,7 +78,7 @@ pub struct ConvertedOut {
 impl From<AffiliateBalance> for BalanceOut {
     fn from(it: AffiliateBalance) -> Self {
         let converted = it.rate.map(|rate| {
-            let convert = |micros| rate.rate.convert(Money { micros, currency: it.currency }, rate.to).micros;
+            let convert = |micros| rate.rate.convert(micros);
             let standing = Standing {
                 pending: convert(it.standing.pending),
                 available: convert(it.standing.available),
@@ -221,13 +224,14 @@ pub async fn get_statement(
         from: it.from.unwrap_or(Timestamp::from_millis(0)),
         to: it.to.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
     };
+    let place = app.heavy.stream(actor).await?;
     let statement = balances::statement(&app, actor, asked).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let csv = it.format == Some(Format::Csv) || (it.format.is_none() && accepts.contains("text/csv"));
-    Ok(if csv { as_csv(&app, statement) } else { as_json(&app, statement) })
+    Ok(if csv { as_csv(&app, actor, place, statement) } else { as_json(&app, actor, place, statement) })
 }
 
-fn as_json(app: &App, statement: Statement) -> Response {
+fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
     let Asked { affiliate_id, currency, from, to } = statement.asked;
     let opening = text(&StandingOut::from(statement.opening));
     let head = format!(
@@ -235,7 +239,7 @@ fn as_json(app: &App, statement: Statement) -> Response {
     );
     let mut first = true;
     let mut last = statement.opening;
-    let lines = statement.lines(app).map(Some).chain(stream::iter([None])).map(move |line| {
+    let lines = statement.lines(app, actor).map(Some).chain(stream::iter([None])).map(move |line| {
         Ok::<_, Error>(match line {
             Some(line) => {
                 let (line, balance) = line?;
@@ -247,7 +251,7 @@ fn as_json(app: &App, statement: Statement) -> Response {
         })
     });
     let body = stream::iter([Ok(head)]).chain(lines).map_ok(Bytes::from);
-    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(body)).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], streaming::body(app, place, body)).into_response()
 }
 
 fn text(it: &impl Serialize) -> String {
@@ -257,12 +261,12 @@ fn text(it: &impl Serialize) -> String {
 const COLUMNS: &str = "at,kind,text,conversion_id,posting_id,pending,available,withdrawing,paid,debt,balance_pending,\
     balance_available,balance_withdrawing,balance_paid,balance_debt\r\n";
 
-fn as_csv(app: &App, statement: Statement) -> Response {
+fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
     let Asked { affiliate_id, currency, from, to } = statement.asked;
     let none = Standing::default();
     let mut last = statement.opening;
     let opening = csv_row([from.to_string(), "opening".into(), "Opening balance".into()], ["", ""], none, last);
-    let lines = statement.lines(app).map(Some).chain(stream::iter([None])).map(move |line| {
+    let lines = statement.lines(app, actor).map(Some).chain(stream::iter([None])).map(move |line| {
         Ok::<_, Error>(match line {
             Some(line) => {
                 let (line, balance) = line?;
@@ -278,7 +282,7 @@ fn as_csv(app: &App, statement: Statement) -> Response {
     let body = stream::iter([Ok(COLUMNS.to_owned()), Ok(opening)]).chain(lines).map_ok(Bytes::from);
     let name = format!("attachment; filename=\"statement-{currency}.csv\"");
     let headers = [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
-    (headers, Body::from_stream(body)).into_response()
+    (headers, streaming::body(app, place, body)).into_response()
 }
 
 fn csv_row(head: [String; 3], ids: [&str; 2], change: Standing, balance: Standing) -> String {

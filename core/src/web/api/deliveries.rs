@@ -43,6 +43,8 @@ pub struct AttemptOut {
     response_headers: Vec<HeaderOut>,
     /// The first 16 KiB.
     response_body: Option<String>,
+    /// Something of the request or the answer was longer than what is kept: bodies and the URL 16 KiB, 64 headers of 2 KiB
+    /// each and 16 KiB together.
     truncated: bool,
     outcome: AttemptOutcome,
     error_code: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ use crate::storage::exports::Span;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiQuery;
+use crate::web::streaming;
 
 use super::clicks::ClickOut;
 use super::conversions::ConversionOut;
@@ -183,6 +184,7 @@ pub async fn export(
     let mut span = Span::new(floor_uuid(from), floor_uuid(to));
     (span.affiliate_id, span.offer_id) = (it.affiliate_id, it.offer_id);
     let export = exports::begin(&app, actor, subject, span)?;
+    let place = app.heavy.stream(actor).await?;
     let gzip = accepts_gzip(&headers);
     let writer = Writer {
         export,
@@ -193,9 +195,15 @@ pub async fn export(
         begun: false,
         ended: false,
     };
-    let body = Body::from_stream(stream::try_unfold(writer, |mut writer| async move {
-        Ok::<_, crate::services::Error>(writer.next().await?.map(|bytes| (bytes, writer)))
-    }));
+    let turns = app.clone();
+    let pages = stream::try_unfold(writer, move |mut writer| {
+        let app = turns.clone();
+        async move {
+            let _turn = app.heavy.turn(actor).await;
+            Ok(writer.next().await?.map(|bytes| (bytes, writer)))
+        }
+    });
+    let body = streaming::body(&app, place, pages);
     let (kind, ending) = match it.format {
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
         Format::Jsonl => ("application/jsonl; charset=utf-8", "jsonl"),

@@ -34,7 +34,7 @@ pub struct RawRequestOut {
     headers: Vec<HeaderOut>,
     /// Null in lists.
     body: Option<String>,
-    /// The body was longer than 64 KiB.
+    /// It was longer: than 64 KiB, or than the 4 KiB that are kept of what a guard refuses.
     truncated: bool,
     remote_ip: Option<String>,
 }
@@ -62,6 +62,8 @@ pub struct InboundRequestOut {
     /// When it is judged again, while it waits.
     due_at: Option<Timestamp>,
     settled_at: Option<Timestamp>,
+    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    repeats: i64,
     request: RawRequestOut,
 }
 
@@ -83,6 +85,7 @@ impl InboundRequestOut {
             tries: it.tries,
             due_at: it.due_at,
             settled_at: it.settled_at,
+            repeats: it.repeats,
             request: raw(it.raw, with_body),
         }
     }

@@ -12,6 +12,7 @@ pub mod clicks;
 pub mod conversions;
 pub mod customers;
 pub mod deliveries;
+pub mod destinations;
 pub mod earnings;
 pub mod events;
 pub mod exceptions;
@@ -29,6 +30,7 @@ pub mod sources;
 mod spans;
 pub mod templates;
 pub mod users;
+pub mod warnings;
 pub mod withdrawal_batches;
 pub mod withdrawals;
 

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::changes::Changed;
 use crate::domain::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
-use crate::money::{Money, Percent};
+use crate::money::{Currency, Percent, SignedAmount};
 use crate::services::recruiting::{self, Recruit};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -79,7 +79,20 @@ pub struct RecruitOut {
     /// Since when it counts as recruited.
     since: Option<Timestamp>,
     /// What its conversions have brought the recruiter in each currency, less what was taken back.
-    commissions: Vec<Money>,
+    commissions: Vec<SumOut>,
+}
+
+/// A sum, which may be larger than any amount.
+#[derive(Serialize, ToSchema)]
+pub struct SumOut {
+    amount: SignedAmount,
+    currency: Currency,
+}
+
+impl From<(Currency, i128)> for SumOut {
+    fn from((currency, micros): (Currency, i128)) -> Self {
+        Self { amount: SignedAmount(micros), currency }
+    }
 }
 
 impl From<Recruit> for RecruitOut {
@@ -89,7 +102,7 @@ impl From<Recruit> for RecruitOut {
             name: it.name,
             referral_code: it.referral_code,
             since: it.recruited_at,
-            commissions,
+            commissions: commissions.into_iter().map(SumOut::from).collect(),
         }
     }
 }

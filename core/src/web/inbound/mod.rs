@@ -61,7 +61,7 @@ fn key_of(request: &Request) -> String {
 async fn read(app: &App, request: Request) -> Result<RawRequest, Response> {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let remote_ip = peer.map(|peer| client::address(peer.0.ip(), &parts.headers, &app.settings.trusted_proxies));
+    let remote_ip = peer.map(|peer| client::origin(app, peer.0.ip(), &parts.headers).address);
     let incomplete = || {
         let sentence = "the body did not arrive whole; send it again";
         reply::text(StatusCode::BAD_REQUEST, sentence.to_owned())

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::config::Registration;
 use crate::domain::actor::{Actor, Proof, Restriction};
 use crate::domain::audit::{Ending, Outcome};
+use crate::domain::permission::Permission;
 use crate::services::Error;
 use crate::services::audit::{self, Change};
 use crate::services::auth::sign_in::{Credentials, Evidence, Step};
@@ -20,6 +21,7 @@ use crate::web::errors::Problem;
 use super::{Nothing, OwnForm, Page};
 
 const HOME: &str = include_str!("../../../assets/pages/home.html");
+const WARNING: &str = "<p class=\"alert\" role=\"status\">{{text}}</p>";
 const SIGN_IN: &str = include_str!("../../../assets/pages/sign_in.html");
 const SECOND_FACTOR: &str = include_str!("../../../assets/pages/second_factor.html");
 const OPENED_BY_STAFF: &str = "You look on as a member of staff. This session reads only.";
@@ -36,11 +38,16 @@ pub async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
         Err(error) => return Page::new("Postrider").alert(&error.into()).into_response(),
     };
     let values = [("name", name.as_str()), ("email", email.as_str()), ("role", actor.role.as_str())];
-    let page = match actor.restriction() {
+    let mut page = match actor.restriction() {
         Some(Restriction::OpenedByStaff) => Page::new("Postrider").notice(OPENED_BY_STAFF),
         Some(Restriction::Suspended) => Page::new("Postrider").notice(SUSPENDED),
         None => Page::new("Postrider"),
     };
+    if actor.may(Permission::ManageSettings) {
+        for warning in app.warnings.list(app.clock.now()) {
+            page = page.add(WARNING, &[("text", &warning.sentence)]);
+        }
+    }
     page.add(HOME, &values).into_response()
 }
 

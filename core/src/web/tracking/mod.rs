@@ -105,9 +105,8 @@ impl FromRequestParts<App> for Visitor {
         // Browsers GET. Link previews and monitors ask for the head only.
         agent.likely_bot |= parts.method == Method::HEAD;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = |peer: &ConnectInfo<SocketAddr>| {
-            client::address(peer.0.ip(), &parts.headers, &app.settings.trusted_proxies).to_string()
-        };
+        let address =
+            |peer: &ConnectInfo<SocketAddr>| client::origin(app, peer.0.ip(), &parts.headers).address.to_string();
         Ok(Self(Visit { query, referrer: text(header::REFERER), ip: peer.map(address), user_agent, agent }))
     }
 }

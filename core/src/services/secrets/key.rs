@@ -1,0 +1,114 @@
+//! One key that seals secrets. Its name is derived from it and stands at the beginning of all that it seals.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+const NONCE_BYTES: usize = 24;
+const ID_BYTES: usize = 6;
+
+/// The name of a key, which does not tell the key. Written as twelve hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct KeyId([u8; ID_BYTES]);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl KeyId {
+    /// Whether this sealed text names this key.
+    pub(super) fn sealed(self, sealed: &str) -> bool {
+        sealed.starts_with(&self.mark())
+    }
+
+    /// How everything begins that this key seals.
+    pub fn mark(self) -> String {
+        BASE64.encode(self.0)
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Key {
+    pub(super) id: KeyId,
+    cipher: XChaCha20Poly1305,
+    placeholders: Hmac<Sha256>,
+    signatures: Hmac<Sha256>,
+}
+
+impl Key {
+    pub(super) fn new(key: [u8; 32]) -> Self {
+        let purpose = |name: &[u8]| {
+            let mut mac = mac(&key);
+            mac.update(name);
+            mac
+        };
+        let id = purpose(b"id\0").finalize().into_bytes();
+        Self {
+            id: KeyId(id[..ID_BYTES].try_into().expect("a digest is longer")),
+            cipher: XChaCha20Poly1305::new(&key.into()),
+            placeholders: purpose(b"placeholder\0"),
+            signatures: purpose(b"signature\0"),
+        }
+    }
+
+    pub(super) fn sign(&self, purpose: &str, text: &str) -> String {
+        hex(&finish(&self.signatures, purpose, text))
+    }
+
+    pub(super) fn placeholder(&self, secret: &str, holder: &str) -> String {
+        hex(&finish(&self.placeholders, holder, secret)[..16])
+    }
+
+    /// The nonce begins with the key's name, so that a release that knows no names opens it, too. 144 bits of it are
+    /// drawn: none comes twice.
+    pub(super) fn seal(&self, secret: &str, holder: &str) -> String {
+        let mut nonce: [u8; NONCE_BYTES] = rand::random();
+        nonce[..ID_BYTES].copy_from_slice(&self.id.0);
+        let payload = Payload { msg: secret.as_bytes(), aad: holder.as_bytes() };
+        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).expect("a secret fits into memory");
+        BASE64.encode([&nonce[..], &sealed].concat())
+    }
+
+    pub(super) fn open(&self, sealed: &str, holder: &str) -> Option<String> {
+        let bytes = BASE64.decode(sealed).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload { msg: sealed, aad: holder.as_bytes() };
+        String::from_utf8(self.cipher.decrypt(&XNonce::from(*nonce), payload).ok()?).ok()
+    }
+}
+
+pub(super) fn mac(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
+fn finish(mac: &Hmac<Sha256>, first: &str, second: &str) -> [u8; 32] {
+    let mut mac = mac.clone();
+    mac.update(first.as_bytes());
+    mac.update(b"\0");
+    mac.update(second.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 32 bytes as 64 hexadecimal digits or in base64.
+pub fn parse_key(text: &str) -> Option<[u8; 32]> {
+    let text = text.trim();
+    if text.len() == 64 && text.is_ascii() {
+        let mut key = [0; 32];
+        for (index, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+        }
+        return Some(key);
+    }
+    BASE64.decode(text).ok()?.try_into().ok()
+}

@@ -1,0 +1,76 @@
+//! `/api/v1/destinations`
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::clock::Timestamp;
+use crate::domain::breaker::BreakerState;
+use crate::domain::masking::hide_address;
+use crate::ids::PostbackId;
+use crate::services::destinations::{self, Destination};
+use crate::web::auth::Caller;
+use crate::web::errors::{ApiResult, Problem};
+use crate::web::extract::PageOut;
+
+/// Where postbacks are sent: scheme, host and port.
+#[derive(Serialize, ToSchema)]
+pub struct DestinationOut {
+    #[schema(example = "https://tracker.example.com")]
+    destination: String,
+    /// `open`: it failed too often, and deliveries wait for the next probe; `half_open`: the probe is on its way.
+    state: BreakerState,
+    /// Since when it is in that state; null when it was not paused lately.
+    since: Option<Timestamp>,
+    opened_at: Option<Timestamp>,
+    /// Failures that paused it, and those of its probes.
+    failures: u32,
+    /// The last failure.
+    reason: Option<String>,
+    reason_code: Option<String>,
+    /// When the next probe is made, if something waits.
+    next_probe_at: Option<Timestamp>,
+    /// Deliveries that wait for it; an affiliate's own.
+    waiting: i64,
+    /// Postbacks that were seen to go there, up to a hundred; an affiliate's own.
+    postback_ids: Vec<PostbackId>,
+}
+
+impl DestinationOut {
+    fn of(is_staff: bool, it: Destination) -> Self {
+        let state = it.state();
+        let (since, opened_at) = it.breaker.as_ref().map(|it| (it.since, it.opened_at)).unzip();
+        let next_probe_at = it.breaker.as_ref().filter(|_| state == BreakerState::Open).map(|it| it.probe_at);
+        let failures = it.breaker.as_ref().map_or(0, |it| it.failures);
+        let (reason_code, reason) = it.breaker.map(|it| (it.reason.code, it.reason.sentence)).unzip();
+        // As the log of deliveries shows it: what a name resolves to inside is not for affiliates.
+        let reason = if is_staff { reason } else { hide_address(reason_code.as_deref(), reason) };
+        Self {
+            destination: it.destination,
+            state,
+            since,
+            opened_at,
+            failures,
+            reason,
+            reason_code,
+            next_probe_at,
+            waiting: it.waiting,
+            postback_ids: it.postbacks,
+        }
+    }
+}
+
+/// List the destinations that are or were paused in the last day, and those for which deliveries wait; up to 500.
+#[utoipa::path(get, path = "/api/v1/destinations", tag = "deliveries",
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = PageOut<DestinationOut>), (status = "default", body = Problem)))]
+pub async fn list_destinations(
+    State(app): State<App>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<PageOut<DestinationOut>>> {
+    let found = destinations::list(&app, actor).await?;
+    let items = found.into_iter().map(|it| DestinationOut::of(actor.is_staff(), it)).collect();
+    Ok(Json(PageOut { items, next: None }))
+}

@@ -1,0 +1,69 @@
+//! Which releases may run on a schema.
+//!
+//! A schema level is the number of a migration, and a release has the level of its newest one. Most migrations only add:
+//! releases of earlier levels go on running, so nodes are upgraded one by one and rolled back the same way. A migration
+//! that takes away what earlier releases use calls [`demand`] in its own transaction. Then releases below that level refuse to start,
+//! and those that run say that they are not ready.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, Statement};
+
+/// The lowest level that a database takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Demand {
+    pub level: i32,
+    /// The first release with that level, for people.
+    pub release: String,
+}
+
+impl Demand {
+    /// Whether this release may run on such a database.
+    pub fn admits(&self, level: i32) -> bool {
+        self.level <= level
+    }
+}
+
+/// The number in the name of a migration: 13 of `m2026_11_28_000013_compatibility`.
+pub fn number(name: &str) -> Option<i32> {
+    name.split('_').nth(3)?.parse().ok()
+}
+
+/// What the database demands; none before the migration that made the table.
+pub async fn find(db: &impl ConnectionTrait) -> Result<Option<Demand>, DbErr> {
+    let sql = "SELECT oldest_level, oldest_release FROM schema_compatibility";
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map(|row| {
+        let (level, release) = (row.try_get("", "oldest_level")?, row.try_get("", "oldest_release")?);
+        Ok(Demand { level, release })
+    })
+    .transpose()
+}
+
+/// From here on only releases of this level or a later one may run: for a migration that takes something away.
+pub async fn demand(manager: &SchemaManager<'_>, level: i32, release: &str) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let sql = "UPDATE schema_compatibility SET oldest_level = $1, oldest_release = $2 WHERE oldest_level < $1";
+    let values = [level.into(), release.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Migrator;
+
+    #[test]
+    fn levels_rise_with_every_migration() {
+        let levels: Vec<_> = Migrator::migrations().iter().map(|it| number(it.name()).expect("a number")).collect();
+        assert!(levels.is_sorted_by(|a, b| a < b), "{levels:?}");
+        assert_eq!(levels.last(), Some(&Migrator::level()));
+    }
+
+    #[test]
+    fn a_release_runs_on_what_demands_its_level_or_less() {
+        let demand = |level| Demand { level, release: "1.0.0".to_owned() };
+        for (demanded, own, wanted) in [(13, 12, false), (13, 13, true), (13, 14, true)] {
+            assert_eq!(demand(demanded).admits(own), wanted, "{own} where {demanded} is demanded");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Money within bounds: no account, counter, earning or entry holds more than adds up exactly, and on SQLite none holds
+//! anything but a whole number. And releases that are put off, and refused requests that are only counted.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
+
+use crate::dialect;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+/// Each table with the columns that have a bound: what an account may hold, or what a single amount may be.
+const BOUNDS: [(&str, &[&str], i64); 4] = [
+    ("balances", &["available", "withdrawing", "paid", "debt"], ACCOUNT_MAX),
+    ("cap_counters", &["payout_micros"], ACCOUNT_MAX),
+    ("entries", &["micros"], ACCOUNT_MAX),
+    ("earnings", &["earned_micros", "micros"], AMOUNT_MAX),
+];
+
+/// Micros: four million million of the major unit.
+const ACCOUNT_MAX: i64 = 4_000_000_000_000_000_000;
+/// Micros: a billion of the major unit.
+const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    /// Each statement by itself: a constraint must not hold its table while rows are looked at. Every statement can
+    /// be repeated, so a start that was broken off goes on at the next one.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if !manager.has_column("earnings", "retry_at").await? {
+            dialect::run(manager, "ALTER TABLE earnings ADD COLUMN retry_at <time>").await?;
+        }
+        if !manager.has_column("inbound_requests", "repeats").await? {
+            dialect::run(manager, "ALTER TABLE inbound_requests ADD COLUMN repeats <big> NOT NULL DEFAULT 0").await?;
+        }
+        dialect::run(manager, TO_RELEASE).await?;
+        for (table, columns, most) in BOUNDS {
+            match manager.get_database_backend() {
+                DbBackend::Postgres => add_check(manager, table, columns, most).await?,
+                _ => add_triggers(manager, table, columns, most).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        for (table, ..) in BOUNDS {
+            if manager.get_database_backend() == DbBackend::Postgres {
+                db.execute_unprepared(&format!("ALTER TABLE {table} DROP CONSTRAINT {table}_bounds")).await?;
+            } else {
+                for event in ["insert", "update"] {
+                    db.execute_unprepared(&format!("DROP TRIGGER {table}_bounds_{event}")).await?;
+                }
+            }
+        }
+        db.execute_unprepared("ALTER TABLE inbound_requests DROP COLUMN repeats").await?;
+        db.execute_unprepared("DROP INDEX earnings_to_release").await?;
+        db.execute_unprepared("ALTER TABLE earnings DROP COLUMN retry_at").await.map(drop)
+    }
+}
+
+const TO_RELEASE: &str = "
+CREATE INDEX IF NOT EXISTS earnings_to_release ON earnings (COALESCE(retry_at, release_at), id) WHERE state = 'pending'
+";
+
+/// Binds new rows at once, and then looks at those that are there without holding up anybody. Rows that break it already
+/// are no reason not to start: they stay, and each is in the way of its own affiliate only.
+async fn add_check(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let bounds: Vec<_> = columns.iter().map(|column| format!("{column} BETWEEN -{most} AND {most}")).collect();
+    let check = format!("CHECK ({})", bounds.join(" AND "));
+    db.execute_unprepared(&format!(
+        "ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_bounds,
+         ADD CONSTRAINT {table}_bounds {check} NOT VALID"
+    ))
+    .await?;
+    let validated = db.execute_unprepared(&format!("ALTER TABLE {table} VALIDATE CONSTRAINT {table}_bounds")).await;
+    if let Err(error) = validated {
+        tracing::warn!(%error, table, "Some amounts are beyond what adds up exactly; new ones are refused, and these stay");
+    }
+    Ok(())
+}
+
+/// SQLite can't add a CHECK to a table, and to copy one would fail at the first row that breaks it; a trigger binds what is
+/// written from now on.
+async fn add_triggers(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
+    let db = manager.get_connection();
+    let broken: Vec<_> = columns
+        .iter()
+        .map(|it| format!("typeof(NEW.{it}) <> 'integer' OR NEW.{it} NOT BETWEEN -{most} AND {most}"))
+        .collect();
+    let broken = broken.join(" OR ");
+    for (event, when) in [("insert", "INSERT".to_owned()), ("update", format!("UPDATE OF {}", columns.join(", ")))] {
+        db.execute_unprepared(&format!(
+            "CREATE TRIGGER IF NOT EXISTS {table}_bounds_{event} AFTER {when} ON {table} WHEN {broken}
+             BEGIN SELECT RAISE(ABORT, 'an amount of {table} is out of bounds'); END"
+        ))
+        .await?;
+    }
+    Ok(())
+}

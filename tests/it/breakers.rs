@@ -1,0 +1,399 @@
+//! A destination in trouble: it is paused and probed, what is for it waits, and nobody else notices.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use postrider_tests::app::{Click, TestApp};
+use postrider_tests::client::text;
+use postrider_tests::database::Database;
+use postrider_tests::on_both_databases;
+use postrider_tests::receiver::{Receiver, Reply};
+use postrider_tests::wait::eventually;
+use serde_json::{Value, json};
+
+on_both_databases!(
+    a_dead_destination_is_paused_and_waiting_uses_up_no_attempt,
+    a_destination_that_never_answers_takes_no_place_of_others,
+    what_waited_is_sent_once_each_and_the_newest_first,
+    a_backlog_leaves_at_a_bounded_rate,
+    probes_come_less_often_and_only_one_at_a_time,
+    a_restart_forgets_nothing,
+    a_retry_by_hand_is_the_next_probe,
+    owners_are_told_once_at_each_turn,
+    every_state_in_order_stays_in_order,
+    a_superseded_state_that_waited_is_not_sent,
+    affiliates_see_their_own_destinations,
+    headers_in_the_log_are_bounded,
+);
+
+/// An offer with a postback to a server of its own, and a click.
+struct Trouble {
+    server: Receiver,
+    postback: String,
+    click: Click,
+}
+
+async fn trouble(t: &TestApp, changes: Value) -> Trouble {
+    let server = Receiver::start().await;
+    let affiliate = t.affiliate().await;
+    let offer = t.offer().await;
+    let link = t.link(&affiliate, &offer).await;
+    let click = t.click_on(&link, "").await;
+    let mut postback = t.postback("/t").to(&server.url("/t")).firing("any").scope(None, Some(&offer));
+    for (name, value) in changes.as_object().expect("changes are an object") {
+        postback = postback.set(name, value.clone());
+    }
+    let postback = postback.save().await;
+    server.forget("/t");
+    Trouble { server, postback, click }
+}
+
+impl Trouble {
+    /// So many conversions, a millisecond apart; their transactions in order.
+    async fn convert(&self, t: &TestApp, count: usize) -> Vec<String> {
+        let mut transactions = Vec::new();
+        for _ in 0..count {
+            t.tick();
+            let transaction = format!("t{}", t.unique());
+            t.conversion(&self.click).transaction(&transaction).send().await;
+            transactions.push(transaction);
+        }
+        transactions
+    }
+
+    /// Enough failures to pause it; what waits then.
+    async fn pause(&self, t: &TestApp) -> Vec<String> {
+        self.server.always("/t", Reply::status(503));
+        let all = self.convert(t, 30).await;
+        t.deliver_all().await;
+        let sent: BTreeSet<_> = self.received().into_iter().collect();
+        all.into_iter().filter(|it| !sent.contains(it)).collect()
+    }
+
+    fn recover(&self) {
+        self.server.always("/t", Reply::status(200));
+        self.server.forget("/t");
+    }
+
+    fn received(&self) -> Vec<String> {
+        self.server.requests("/t").iter().map(|request| request.parameter("transaction")).collect()
+    }
+
+    /// This destination as the API shows it.
+    async fn shown(&self, t: &TestApp) -> Value {
+        let origin = self.server.url("");
+        let all = t.admin.list("/api/v1/destinations").await;
+        all.into_iter().find(|it| it["destination"] == json!(origin)).expect("it is listed")
+    }
+
+    /// Lets time pass, in small steps, until everything that waits has left.
+    async fn drain(&self, t: &TestApp) {
+        for _ in 0..200 {
+            t.advance(Duration::from_secs(1));
+            t.deliver_all().await;
+            let deliveries = t.deliveries(&self.postback).await;
+            if deliveries.iter().all(|it| it["state"] != "pending") {
+                return;
+            }
+        }
+        panic!("deliveries still wait: {}", self.shown(t).await);
+    }
+}
+
+async fn a_dead_destination_is_paused_and_waiting_uses_up_no_attempt(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    t.postback("/neighbour").save().await;
+    let waiting = dead.pause(&t).await;
+    assert!(!waiting.is_empty() && waiting.len() <= 10, "paused after twenty failures: {waiting:?}");
+    assert_eq!(t.receiver.requests("/neighbour").len(), 30, "the neighbour got all of its own");
+
+    let shown = dead.shown(&t).await;
+    assert_eq!((&shown["state"], &shown["waiting"]), (&json!("open"), &json!(waiting.len())));
+    assert_eq!(shown["postback_ids"], json!([dead.postback]));
+    assert_eq!(shown["reason_code"], "http_503");
+    assert!(shown["failures"].as_u64() >= Some(20) && shown["next_probe_at"].is_string(), "{shown}");
+
+    let deliveries = t.deliveries(&dead.postback).await;
+    let paused: Vec<_> = deliveries.iter().filter(|it| it["reason_code"] == "destination_paused").collect();
+    assert_eq!(paused.len(), waiting.len());
+    for delivery in paused {
+        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!([])), "{delivery}");
+        assert!(text(delivery, "reason").contains(&dead.server.url("")), "names it: {delivery}");
+    }
+    // What comes later waits, too, and nothing of it is sent.
+    let before = dead.received().len();
+    dead.convert(&t, 5).await;
+    t.deliver_all().await;
+    assert_eq!(dead.received().len(), before);
+    let metrics = t.anonymous().get("/metrics").await.text;
+    for line in ["postrider_breakers{state=\"open\"}", "postrider_deliveries_waiting{reason=\"destination_paused\"}"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+}
+
+async fn a_destination_that_never_answers_takes_no_place_of_others(db: Database) {
+    let t = TestApp::start_with(db, |settings| {
+        settings.send_concurrency = 16;
+        // Longer than this test takes on a busy machine.
+        (settings.request_timeout_ms, settings.lease_secs) = (120_000, 300);
+    })
+    .await;
+    let silent = trouble(&t, json!({})).await;
+    silent.server.always("/t", Reply::Held);
+    t.postback("/neighbour").save().await;
+    silent.convert(&t, 60).await;
+    t.receiver.wait_for("/neighbour", 60).await;
+    let held = silent.received().len();
+    assert!((1..=4).contains(&held), "it has {held} places");
+    silent.server.release();
+    silent.drain(&t).await;
+    assert_eq!(silent.received().len(), 60, "each once");
+}
+
+async fn what_waited_is_sent_once_each_and_the_newest_first(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    let mut waiting = dead.pause(&t).await;
+    waiting.extend(dead.convert(&t, 10).await);
+    t.deliver_all().await;
+    dead.recover();
+    t.advance(Duration::from_secs(6));
+    t.deliver_all().await;
+    assert_eq!(dead.received().first(), waiting.last(), "the newest is the probe");
+    assert_eq!(dead.shown(&t).await["state"], "closed");
+    dead.drain(&t).await;
+    let received = dead.received();
+    let unique: BTreeSet<_> = received.iter().collect();
+    assert_eq!((received.len(), unique.len()), (40, 40), "all that failed or waited, once each");
+    assert_eq!(dead.shown(&t).await["waiting"], 0);
+}
+
+async fn a_backlog_leaves_at_a_bounded_rate(db: Database) {
+    let t = TestApp::start_with(db, |settings| settings.drain_per_second = 5).await;
+    let dead = trouble(&t, json!({})).await;
+    dead.pause(&t).await;
+    dead.convert(&t, 30).await;
+    t.deliver_all().await;
+    dead.recover();
+    t.advance(Duration::from_secs(6));
+    t.deliver_all().await;
+    // The probe, and what one second allows.
+    let mut before = dead.received().len();
+    assert!(before <= 6, "{before}");
+    for _ in 0..3 {
+        t.advance(Duration::from_secs(1));
+        t.deliver_all().await;
+        let now = dead.received().len();
+        assert_eq!(now - before, 5, "five a second");
+        before = now;
+    }
+}
+
+async fn probes_come_less_often_and_only_one_at_a_time(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    dead.pause(&t).await;
+    dead.convert(&t, 10).await;
+    t.deliver_all().await;
+    for wait in [5, 10, 20, 40] {
+        let before = dead.received().len();
+        t.advance(Duration::from_millis(wait * 1_000 - 100));
+        t.deliver_all().await;
+        assert_eq!(dead.received().len(), before, "not before {wait} s");
+        t.advance(Duration::from_millis(wait * 100 + 200));
+        t.deliver_all().await;
+        assert_eq!(dead.received().len(), before + 1, "one probe after {wait} s");
+        assert_eq!(dead.shown(&t).await["state"], "open");
+    }
+}
+
+async fn a_restart_forgets_nothing(db: Database) {
+    let mut t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    let waiting = dead.pause(&t).await;
+    let before = dead.received().len();
+    t.restart_with(|_| {}).await;
+    t.deliver_all().await;
+    dead.convert(&t, 3).await;
+    t.deliver_all().await;
+    assert_eq!(dead.received().len(), before, "still paused");
+    let shown = dead.shown(&t).await;
+    assert_eq!((&shown["state"], &shown["waiting"]), (&json!("open"), &json!(waiting.len() + 3)));
+    dead.recover();
+    t.advance(Duration::from_secs(5));
+    dead.drain(&t).await;
+    assert_eq!(dead.received().len(), 33);
+}
+
+async fn a_retry_by_hand_is_the_next_probe(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    dead.pause(&t).await;
+    dead.convert(&t, 5).await;
+    t.deliver_all().await;
+    let deliveries = t.deliveries(&dead.postback).await;
+    let chosen = deliveries.iter().find(|it| it["reason_code"] == "destination_paused").expect("some wait");
+    let retry = format!("/api/v1/deliveries/{}/retry", text(chosen, "id"));
+
+    // Still dead: one attempt is made now, although the next probe is later.
+    let before = dead.received().len();
+    assert_eq!(t.admin.post(&retry, &json!({})).await.expect(202)["state"], "pending");
+    t.deliver_all().await;
+    assert_eq!(dead.received().len(), before + 1);
+    let path = format!("/api/v1/deliveries/{}", text(chosen, "id"));
+    assert_eq!(t.admin.get(&path).await.expect(200)["attempts"].as_array().map(Vec::len), Some(1));
+
+    // Back again: the retry shows it, and everything else follows.
+    dead.recover();
+    t.admin.post(&retry, &json!({})).await.expect(202);
+    t.deliver_all().await;
+    assert_eq!(t.admin.get(&path).await.expect(200)["state"], "success");
+    assert_eq!(dead.shown(&t).await["state"], "closed");
+}
+
+async fn owners_are_told_once_at_each_turn(db: Database) {
+    let t = TestApp::start(db).await;
+    let (admin, finance) = (t.person("admin").await, t.person("finance").await);
+    let affiliate = t.affiliate().await;
+    let own = t.person_of(&affiliate.id).await;
+    let bystander = t.affiliate().await;
+    let other = t.person_of(&bystander.id).await;
+    let dead = trouble(&t, json!({})).await;
+    // Another postback to the same place, of an affiliate.
+    let path = "/of-affiliate";
+    t.postback(path).to(&dead.server.url(path)).owned_by(&affiliate).save().await;
+    let link = t.link(&affiliate, &dead.click.link.offer).await;
+    let click = t.click_on(&link, "").await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+
+    dead.pause(&t).await;
+    let about = |subject: &'static str| format!("A destination of your postbacks {subject}");
+    let opened = about("does not answer");
+    for person in [&admin, &own] {
+        let mail = t.mail_to(&person.email, &opened).await;
+        assert!(mail.contains(&dead.server.url("")), "{mail}");
+    }
+    t.advance(Duration::from_secs(24 * 3_600));
+    t.deliver_all().await;
+    t.mail_to(&admin.email, &about("has not answered for a day")).await;
+    dead.recover();
+    t.advance(Duration::from_secs(3_600));
+    t.deliver_all().await;
+    for person in [&admin, &own] {
+        t.mail_to(&person.email, &about("answers again")).await;
+    }
+    eventually("the outbox to be empty", async || (t.database.count("mails").await == 0).then_some(())).await;
+    let told = |email: &str| t.mails_to(email).iter().filter(|mail| mail.contains("A destination of your")).count();
+    assert_eq!([&admin, &own, &finance, &other].map(|person| told(&person.email)), [3, 3, 0, 0]);
+}
+
+async fn every_state_in_order_stays_in_order(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({"ordering": "all"})).await;
+    dead.pause(&t).await;
+    let id = t.conversion(&dead.click).transaction("ordered").send().await;
+    t.deliver_all().await;
+    t.tick();
+    t.reject(&id, "fraud").await.expect(200);
+    t.deliver_all().await;
+    dead.recover();
+    t.advance(Duration::from_secs(5));
+    dead.drain(&t).await;
+    let requests = dead.server.requests("/t");
+    let ordered = requests.iter().filter(|request| request.parameter("transaction") == "ordered");
+    let states: Vec<_> = ordered.map(|request| request.parameter("status")).collect();
+    assert_eq!(states, ["approved", "rejected"]);
+}
+
+async fn a_superseded_state_that_waited_is_not_sent(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    dead.pause(&t).await;
+    let id = t.conversion(&dead.click).transaction("changed").send().await;
+    t.deliver_all().await;
+    t.tick();
+    t.reject(&id, "fraud").await.expect(200);
+    t.deliver_all().await;
+    dead.recover();
+    t.advance(Duration::from_secs(5));
+    dead.drain(&t).await;
+    let requests = dead.server.requests("/t");
+    let changed = requests.iter().filter(|request| request.parameter("transaction") == "changed");
+    assert_eq!(changed.map(|request| request.parameter("status")).collect::<Vec<_>>(), ["rejected"]);
+    let states: Vec<_> = t
+        .admin
+        .list(&format!("/api/v1/deliveries?conversion_id={id}"))
+        .await
+        .iter()
+        .map(|it| text(it, "state"))
+        .collect();
+    assert_eq!(states, ["success", "superseded"]);
+}
+
+async fn affiliates_see_their_own_destinations(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    let waiting = dead.pause(&t).await.len();
+    let affiliate = t.affiliate().await;
+    assert_eq!(affiliate.client.list("/api/v1/destinations").await, Vec::<Value>::new());
+    let own = t.postback("/own").to(&dead.server.url("/own")).owned_by(&affiliate).save().await;
+    let link = t.link(&affiliate, &dead.click.link.offer).await;
+    let click = t.click_on(&link, "").await;
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let seen = affiliate.client.list("/api/v1/destinations").await;
+    let [seen] = seen.as_slice() else { panic!("one destination: {seen:?}") };
+    assert_eq!((&seen["postback_ids"], &seen["waiting"]), (&json!([own]), &json!(1)), "its own only");
+    assert_eq!(dead.shown(&t).await["waiting"], waiting + 2);
+}
+
+async fn headers_in_the_log_are_bounded(db: Database) {
+    let t = TestApp::start(db).await;
+    let click = t.click().await;
+    let postback = t.postback("/heavy").save().await;
+    let names = ["x-a", "x-b", "x-c", "x-d", "x-e", "x-f", "x-g", "x-h", "x-i", "x-j"];
+    let heavy = |reply: Reply, name: &&'static str| reply.header(name, "h".repeat(6_000));
+    t.receiver.always("/heavy", names.iter().fold(Reply::status(200), heavy));
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let delivery = t.only_delivery(&postback).await;
+    assert_eq!(delivery["state"], "success", "{delivery}");
+    let attempt = &delivery["attempts"][0];
+    assert_eq!(attempt["truncated"], true);
+    let headers = attempt["response_headers"].to_string();
+    assert!(headers.len() < 20_000, "{} bytes", headers.len());
+    assert!(headers.contains("(6000 bytes)") && headers.contains("more headers are not in the log"), "{headers}");
+}
+
+/// Two nodes agree on a breaker: one message, one probe, and each delivery once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_share_a_breaker() {
+    let t = TestApp::start(Database::postgres().await).await;
+    let admin = t.person("admin").await;
+    let other = t.another_node().await;
+    let dead = trouble(&t, json!({})).await;
+    dead.server.always("/t", Reply::status(503));
+    dead.convert(&t, 60).await;
+    t.deliver_all().await;
+    // Each knows within five seconds what the other stored.
+    t.advance(Duration::from_millis(4_900));
+    t.deliver_all().await;
+    dead.convert(&t, 5).await;
+    t.deliver_all().await;
+    let shown = dead.shown(&t).await;
+    assert_eq!(shown["state"], "open", "{shown}");
+    t.mail_to(&admin.email, "A destination of your postbacks does not answer").await;
+    dead.recover();
+    t.advance(Duration::from_secs(30));
+    dead.drain(&t).await;
+    let received = dead.received();
+    let unique: BTreeSet<_> = received.iter().collect();
+    assert_eq!((received.len(), unique.len()), (65, 65), "each once");
+    t.mail_to(&admin.email, "A destination of your postbacks answers again").await;
+    eventually("the outbox to be empty", async || (t.database.count("mails").await == 0).then_some(())).await;
+    let told = t.mails_to(&admin.email).iter().filter(|mail| mail.contains("A destination of your")).count();
+    assert_eq!(told, 2, "whichever node it was");
+    other.stop().await;
+}

@@ -1,0 +1,119 @@
+//! The same for PostgreSQL: its connections end in the middle of a commit, it becomes read-only, its disk is full.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+use postrider_tests::app::TestApp;
+use postrider_tests::database::Database;
+use postrider_tests::postgres::SmallDisk;
+use postrider_tests::wait::eventually;
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::{Promised, program, readiness};
+
+/// Ends all sessions of the server under test, whatever they are doing.
+const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_end_in_the_middle_of_commits_lose_nothing() {
+    const CALLERS: usize = 8;
+    let mut t = TestApp::start(Database::postgres().await).await;
+    let (link, promised) = (program(&t).await, Promised::default());
+    let stop_at = AtomicUsize::new(usize::MAX);
+    let callers = (0..CALLERS).map(|caller| {
+        let (t, link, promised, stop_at) = (&t, &link, &promised, &stop_at);
+        async move {
+            let mut n = 0;
+            while promised.taken() < stop_at.load(Ordering::SeqCst) {
+                promised.conversion(t, link, &format!("{caller}-{n}")).await;
+                promised.click(t, link).await;
+                n += 1;
+            }
+        }
+    });
+    let failing = async {
+        for _ in 0..10 {
+            let taken = promised.taken();
+            eventually("some conversions", async || (promised.taken() >= taken + 10).then_some(())).await;
+            t.database.number(END_SESSIONS).await;
+        }
+        stop_at.store(promised.taken() + 20, Ordering::SeqCst);
+    };
+    tokio::join!(join_all(callers), failing);
+    readiness(&t, 200).await;
+    // What was in memory when a session ended is taken up again when its lease ends.
+    t.advance(std::time::Duration::from_secs(120));
+    promised.is_kept(&mut t).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_read_only_for_a_while_loses_nothing() {
+    let mut t = TestApp::start(Database::postgres().await).await;
+    let (link, promised) = (program(&t).await, Promised::default());
+    assert!(promised.conversion(&t, &link, "before").await);
+    t.deliver_all().await;
+
+    set_read_only(&t.database, "on").await;
+    readiness(&t, 503).await;
+    for n in 0..3 {
+        assert!(!promised.conversion(&t, &link, &format!("during-{n}")).await);
+        assert!(!promised.click(&t, &link).await);
+    }
+
+    set_read_only(&t.database, "off").await;
+    readiness(&t, 200).await;
+    for n in 0..10 {
+        assert!(promised.conversion(&t, &link, &format!("after-{n}")).await);
+        assert!(promised.click(&t, &link).await);
+    }
+    t.advance(std::time::Duration::from_secs(120));
+    promised.is_kept(&mut t).await;
+}
+
+/// For all sessions from here on: those that are there are ended.
+async fn set_read_only(database: &Database, value: &str) {
+    let url = database.url();
+    let (cluster, name) = url.rsplit_once('/').expect("a URL ends in the database's name");
+    // From another database: in this one the change back would be refused.
+    let mut connection = PgConnection::connect(&format!("{cluster}/postgres")).await.expect("it answers");
+    let change = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    connection.execute(sqlx::AssertSqlSafe(change)).await.expect("a superuser may do so");
+    database.number(END_SESSIONS).await;
+}
+
+/// On a file system of its own, which needs the right to mount one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_loses_nothing() {
+    let Some(disk) = SmallDisk::start().await else { return };
+    let mut t = TestApp::start(disk.database().await).await;
+    let (link, promised) = (program(&t).await, Promised::default());
+    assert!(promised.conversion(&t, &link, "before").await);
+    t.deliver_all().await;
+    readiness(&t, 200).await;
+
+    disk.fill();
+    // A page or two may have room for something.
+    readiness(&t, 503).await;
+    let mut n = 0;
+    eventually("conversions to be refused", async || {
+        n += 1;
+        promised.conversion(&t, &link, &format!("during-{n}")).await;
+        promised.click(&t, &link).await;
+        (promised.refused() >= 10).then_some(())
+    })
+    .await;
+
+    disk.free();
+    readiness(&t, 200).await;
+    let mut n = 0;
+    eventually("conversions to be taken", async || {
+        n += 1;
+        let taken = promised.conversion(&t, &link, &format!("after-{n}")).await;
+        promised.click(&t, &link).await;
+        (taken && n >= 10).then_some(())
+    })
+    .await;
+    t.advance(std::time::Duration::from_secs(120));
+    promised.is_kept(&mut t).await;
+}

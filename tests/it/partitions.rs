@@ -1,0 +1,161 @@
+//! Months of big tables on PostgreSQL: made and dropped without a click that waits, whatever stands in the way.
+
+use std::time::Duration;
+
+use postrider::pipeline::jobs::upkeep;
+use postrider::services::partitions::look_after;
+use postrider::storage::upkeep::prune;
+use postrider_tests::app::TestApp;
+use postrider_tests::database::Database;
+use postrider_tests::wait::eventually;
+use sqlx::{Connection, PgConnection};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A backup for as long as it lives: what pg_dump holds on every table while it runs.
+struct Backup(PgConnection);
+
+impl Backup {
+    async fn start(t: &TestApp) -> Self {
+        let mut connection = PgConnection::connect(&t.database.url()).await.unwrap();
+        let sql = "BEGIN; LOCK TABLE attempts, clicks, deliveries, events, inbound_requests IN ACCESS SHARE MODE";
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        Self(connection)
+    }
+
+    async fn end(mut self) {
+        sqlx::raw_sql("COMMIT").execute(&mut self.0).await.unwrap();
+    }
+}
+
+async fn is_partition(t: &TestApp, name: &str) -> bool {
+    let sql = format!("SELECT count(*) FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE relname = '{name}'");
+    t.database.number(&sql).await == 1
+}
+
+/// Another node does the same, and whoever comes second leaves it to the first: so again.
+async fn becomes_partition(t: &TestApp, name: &str) {
+    eventually("the partition to be made", async || {
+        make_partitions(t).await;
+        is_partition(t, name).await.then_some(())
+    })
+    .await;
+}
+
+async fn make_partitions(t: &TestApp) {
+    look_after(&t.app().db, t.app().clock.now()).await.expect("what can't be made now is no error");
+}
+
+/// Copies the only click into a month, under other ids.
+async fn copy_click(t: &TestApp, first_hex: &str, copies: u32) {
+    let sql = format!(
+        "INSERT INTO clicks SELECT (jsonb_populate_record(it, jsonb_build_object('id',
+             '{first_hex}' || lpad(to_hex(n), 12, '0')))).* FROM (SELECT clicks AS it FROM clicks LIMIT 1) AS one,
+             generate_series(1, {copies}) AS n"
+    );
+    t.database.execute(&sql).await;
+}
+
+/// 15 June 2026, three months after the clock of tests begins.
+const JUNE: &str = "019ec893f40070008000";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
+    let mut t = TestApp::start(Database::postgres().await).await;
+    let link = t.any_link().await;
+    for table in ["attempts", "clicks", "deliveries", "events", "inbound_requests"] {
+        t.database.execute(&format!("DROP TABLE {table}_2026_05")).await;
+    }
+    let backup = Backup::start(&t).await;
+
+    make_partitions(&t).await;
+    assert!(!is_partition(&t, "clicks_2026_05").await, "attaching waits for the backup, and nobody for attaching");
+    t.click_on(&link, "").await;
+    t.restart_with(|_| {}).await;
+    t.click_on(&link, "").await;
+
+    backup.end().await;
+    for table in ["attempts", "clicks", "deliveries", "events", "inbound_requests"] {
+        becomes_partition(&t, &format!("{table}_2026_05")).await;
+    }
+    t.click_on(&link, "").await;
+    assert_eq!(t.database.count("clicks_2026_03").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_goes_on_when_the_month_at_hand_can_not_be_made() {
+    let mut t = TestApp::start(Database::postgres().await).await;
+    let link = t.any_link().await;
+    t.database.execute("DROP TABLE clicks_2026_03").await;
+    let backup = Backup::start(&t).await;
+    t.restart_with(|_| {}).await;
+    t.click_on(&link, "").await;
+    assert_eq!(t.database.count("clicks_default").await, 1);
+
+    backup.end().await;
+    becomes_partition(&t, "clicks_2026_03").await;
+    assert_eq!(t.database.count("clicks_2026_03").await, 1, "the click has moved to its month");
+    assert_eq!(t.database.count("clicks_default").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_in_the_default_partition_moves_when_its_month_is_made() {
+    let mut t = TestApp::start(Database::postgres().await).await;
+    t.click().await;
+    copy_click(&t, JUNE, 1).await;
+    assert_eq!(t.database.count("clicks_default").await, 1);
+
+    t.advance(35 * DAY);
+    upkeep(t.app()).await.expect("one row stops nothing");
+    becomes_partition(&t, "clicks_2026_06").await;
+    assert_eq!(t.database.count("clicks_2026_06").await, 1);
+    assert_eq!(t.database.count("clicks_default").await, 0);
+    t.restart_with(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_with_retention() {
+    let mut t = TestApp::start_with(Database::postgres().await, |settings| settings.retention_days = 30).await;
+    t.click().await;
+    copy_click(&t, JUNE, 10_001).await;
+
+    t.advance(35 * DAY);
+    upkeep(t.app()).await.expect("many rows stop nothing");
+    becomes_partition(&t, "events_2026_06").await;
+    assert!(!is_partition(&t, "clicks_2026_06").await);
+    assert_eq!(t.database.count("clicks_default").await, 10_001);
+    t.restart_with(|_| {}).await;
+
+    t.advance(100 * DAY);
+    t.fold_reports().await;
+    eventually("the rows out of retention to be deleted", async || {
+        upkeep(t.app()).await.expect("the database answers");
+        (t.database.count("clicks_default").await == 0).then_some(())
+    })
+    .await;
+    becomes_partition(&t, "clicks_2026_07").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_out_of_retention_stays_while_a_backup_reads_it() {
+    let t = TestApp::start(Database::postgres().await).await;
+    let link = t.any_link().await;
+    t.click_on(&link, "").await;
+    t.deliver_all().await;
+    t.advance(60 * DAY);
+    becomes_partition(&t, "clicks_2026_05").await;
+    let before = t.app().clock.now();
+    let backup = Backup::start(&t).await;
+
+    assert_eq!(prune(&t.app().db, before).await.expect("it does not wait"), 0);
+    t.click_on(&link, "").await;
+    assert!(is_partition(&t, "clicks_2026_03").await);
+
+    backup.end().await;
+    eventually("the month to be dropped", async || {
+        prune(&t.app().db, before).await.expect("the database answers");
+        (!is_partition(&t, "clicks_2026_03").await).then_some(())
+    })
+    .await;
+    assert_eq!(t.database.count("clicks").await, 1);
+}
