@@ -198,7 +198,7 @@ fn shown(app: &App, actor: Actor, mut source: Source) -> Visible {
 }
 
 /// Sealed for one source: copied to another row, it does not open.
-fn key_holder(id: SourceId) -> String {
+pub(super) fn key_holder(id: SourceId) -> String {
     format!("source-key/{id}")
 }
 
