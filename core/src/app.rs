@@ -131,7 +131,7 @@ impl App {
         };
         let host = tokio::task::spawn_blocking(start).await??;
         crate::services::payout_methods::seed(db.writer(), clock.now()).await?;
-        let adapters = Registry::start(host, db.clone(), clock.clone()).await?;
+        let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;

@@ -27,6 +27,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "REQUEST_TIMEOUT_MS",
     "DRAIN_TIMEOUT_MS",
     "SEND_CONCURRENCY",
+    "ADAPTER_THREADS",
     "DESTINATION_PLACES",
     "OWNER_PLACES",
     "DRAIN_PER_SECOND",
@@ -126,6 +127,8 @@ pub struct Settings {
     pub drain_timeout_ms: u64,
     /// Postbacks in flight at once.
     pub send_concurrency: usize,
+    /// Threads that adapters compute on, two or more; one of them takes no slow work. Without it as many as there are cores.
+    pub adapter_threads: Option<usize>,
     /// Of these, to one destination at most; without it a quarter. A crash repeats no more than these to a destination.
     pub destination_places: Option<usize>,
     /// Of these, for the postbacks of one affiliate, or for those of the program, at most; without it three quarters.
@@ -198,6 +201,7 @@ impl Default for Settings {
             request_timeout_ms: 10_000,
             drain_timeout_ms: 15_000,
             send_concurrency: 256,
+            adapter_threads: None,
             destination_places: None,
             owner_places: None,
             drain_per_second: 500,
@@ -287,6 +291,10 @@ impl Settings {
             "database_connections is {}; PostgreSQL needs 8 or more",
             self.database_connections
         );
+        anyhow::ensure!(
+            self.adapter_threads.is_none_or(|threads| (2..=256).contains(&threads)),
+            "adapter_threads must be 2 to 256: slow adapters never take the last one"
+        );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
         }
@@ -349,6 +357,11 @@ impl Settings {
 
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
+    }
+
+    pub fn adapter_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        self.adapter_threads.unwrap_or_else(cores).max(2)
     }
 
     pub fn adapter_cache_dir(&self) -> PathBuf {

@@ -52,7 +52,7 @@ ALTER TABLE deliveries ADD COLUMN waiting_for text
 
 ALTER TABLE deliveries ADD COLUMN waiting_rank <big>
 
-CREATE INDEX deliveries_waiting ON deliveries (waiting_for, waiting_rank) WHERE waiting_for IS NOT NULL
+CREATE INDEX deliveries_waiting ON deliveries (waiting_for, waiting_rank, id DESC) WHERE waiting_for IS NOT NULL
 ";
 
 const DOWN: &str = "

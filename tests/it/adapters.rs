@@ -105,6 +105,8 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
     .expect("it is right");
     let guest = Guest::default();
     let no_schema = Guest { schema: "{\"type\": 7}", ..guest.clone() };
+    let doubling = Guest { schema: doubling_schema(12).leak(), ..guest.clone() };
+    let look_around = Guest { schema: r#"{"properties": {"key": {"pattern": "^(?=a)a$"}}}"#, ..guest.clone() };
     let bad_id = Guest { id: "Not An Id", ..guest.clone() };
     let start = Guest { extra: "(start $forever) (func $forever (loop br 0))".into(), ..guest.clone() };
     let truncated = guest.component()[..500].to_vec();
@@ -117,6 +119,8 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
         ("no exports", wat::parse_str("(component)").unwrap(), 422, "adapter_contract_mismatch", "contract 0.1"),
         ("half of one", truncated, 422, "adapter_cut_off", "cut off after 500 bytes"),
         ("a bad schema", no_schema.component(), 422, "adapter_invalid_descriptor", "JSON Schema"),
+        ("a schema that doubles", doubling.component(), 422, "adapter_invalid_descriptor", "too complex"),
+        ("a look-around", look_around.component(), 422, "adapter_invalid_descriptor", "JSON Schema"),
         ("a bad id", bad_id.component(), 422, "adapter_invalid_descriptor", "id"),
         ("an endless start", start.component(), 422, "adapter_out_of_fuel", "start"),
         ("too large", vec![0; (4 << 20) + 1], 413, "adapter_too_large", "4194304"),
@@ -125,6 +129,18 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
         assert!(text(&problem, "detail").contains(says), "{name}: {problem}");
     }
     assert!(t.admin.get("/api/v1/adapters/guest").await.status == 404, "nothing was installed");
+}
+
+/// Definitions each of which refers twice to the next: 2 to the power of `depth` comparisons for one value.
+fn doubling_schema(depth: usize) -> String {
+    let mut definitions: serde_json::Map<String, Value> = (0..depth)
+        .map(|at| {
+            let below = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+            (format!("d{at}"), json!({"anyOf": [below, below]}))
+        })
+        .collect();
+    definitions.insert(format!("d{depth}"), json!({"type": "string"}));
+    json!({"type": "object", "anyOf": [{"$ref": "#/$defs/d0"}], "$defs": definitions}).to_string()
 }
 
 /// Components within the allowed size that cost the compiler much. The limits are a fraction of the usual ones, so that

@@ -16,6 +16,7 @@ const LISTS: [&str; 8] =
 /// Runs a command to its end: whether it succeeded and what it said.
 async fn run(installation: &Installation, arguments: &[&str]) -> (bool, String) {
     let mut command = installation.command(arguments);
+    command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("postrider runs");
     let text = [output.stdout, output.stderr].concat();
@@ -68,7 +69,8 @@ async fn everything(client: &Client) -> Vec<Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_backed_up_comes_back() {
-    let installation = Installation::new(Database::sqlite());
+    // URLs in answers do not depend on the port of a run.
+    let installation = Installation::new(Database::sqlite()).with("POSTRIDER_PUBLIC_URL", "https://postrider.example");
     let file = installation.data_dir().join("copy.db");
     let name = file.to_str().expect("it is UTF-8");
     let mut process = installation.start().await;
@@ -188,7 +190,8 @@ async fn what_is_no_backup_is_refused() {
     sqlx::query(row).execute(&mut connection).await.unwrap();
     sqlx::Connection::close(connection).await.unwrap();
     refused(restore(&good).await, "newer release");
-    assert!(!dir.join("postrider.db.before-restore").exists(), "what is there was not touched");
+    let kept = installation.database.sqlite_file().with_extension("db.before-restore");
+    assert!(!kept.exists(), "what is there was not touched");
     installation.start().await;
 }
 

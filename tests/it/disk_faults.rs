@@ -81,7 +81,8 @@ impl Promised {
     }
 
     async fn is_stored(&self, database: &Database) {
-        for transaction in self.transactions.lock().unwrap().clone() {
+        let transactions = self.transactions.lock().unwrap().clone();
+        for transaction in transactions {
             let sql = format!("SELECT count(*) FROM conversions WHERE transaction_id = '{transaction}'");
             assert_eq!(database.number(&sql).await, 1, "{transaction} was answered 2xx and is not stored");
         }

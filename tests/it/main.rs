@@ -2,6 +2,7 @@
 
 mod access;
 mod adapter_commands;
+mod adapter_load;
 mod adapters;
 mod attribution;
 mod audit;

@@ -485,7 +485,16 @@ async fn methods_are_data(db: Database) {
         body[field] = value;
         body
     };
+    // Definitions each of which refers twice to the next.
+    let mut doubling = schema.clone();
+    for at in 0..12 {
+        let below = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+        doubling["$defs"][format!("d{at}")] = json!({"anyOf": [below, below]});
+    }
+    doubling["$defs"]["d12"] = json!({"type": "string"});
+    doubling["$ref"] = json!("#/$defs/d0");
     for (field, value) in [
+        ("schema", doubling),
         ("schema", json!({"type": "string"})),
         ("schema", json!({"type": "object", "additionalProperties": false, "properties": {"a": {"type": "string"}}})),
         ("currencies", json!({"USD": {"minimum": "5.00", "fee": {"fixed": "5.00"}}})),

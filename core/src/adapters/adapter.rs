@@ -17,6 +17,7 @@ pub struct Adapter {
     schema: Schema,
     pub(super) component: v0_1::AdapterPre<Guest>,
     pub(super) limits: Limits,
+    ours: bool,
 }
 
 impl Adapter {
@@ -25,11 +26,12 @@ impl Adapter {
         component: v0_1::AdapterPre<Guest>,
         digest: String,
         limits: Limits,
+        ours: bool,
     ) -> Result<Self, AdapterError> {
         let descriptor = Session::describe(&component, &limits)?;
         output::check_descriptor(&descriptor)?;
         let schema = Schema::parse(&descriptor.config_schema)?;
-        Ok(Self { descriptor, digest, schema, component, limits })
+        Ok(Self { descriptor, digest, schema, component, limits, ours })
     }
 
     pub fn descriptor(&self) -> &wire::Descriptor {
@@ -62,7 +64,7 @@ impl Adapter {
         if text.len() > limits::CONFIG_BYTES {
             return Err(AdapterError::ConfigTooLarge { bytes: text.len(), max: limits::CONFIG_BYTES });
         }
-        let mut issues = self.schema.issues(config);
+        let mut issues = self.schema.issues(config)?;
         let mut own = session.validate(&self.schema.hidden(config).to_string())?;
         if !issues.is_empty() {
             // The schema has told already, field by field, why the whole cannot be read.
@@ -71,6 +73,11 @@ impl Adapter {
         issues.append(&mut own);
         issues.truncate(limits::CONFIG_ISSUES);
         Ok(issues)
+    }
+
+    /// Whether it comes with the program, or is the caller's own.
+    pub fn is_ours(&self) -> bool {
+        self.ours
     }
 
     /// What each call may cost.

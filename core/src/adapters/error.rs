@@ -1,7 +1,5 @@
 //! Why an adapter could not be loaded or did not answer, each in a sentence for the person who asks.
 
-use super::limits;
-
 /// [`code`](Self::code) is stable and goes into APIs and logs; the sentence may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdapterError {
@@ -27,6 +25,8 @@ pub enum AdapterError {
 
     #[error("The configuration has {bytes} bytes, {max} are allowed.")]
     ConfigTooLarge { bytes: usize, max: usize },
+    #[error("The configuration has more than {max} values, which is too many for the schema of this adapter.")]
+    ConfigTooManyValues { max: usize },
     #[error("The adapter did not finish '{call}' in {limit_ms} ms and was stopped.")]
     Timeout { call: &'static str, limit_ms: u128 },
     #[error("The adapter used up its computing budget of {fuel} steps in '{call}' and was stopped.")]
@@ -39,13 +39,13 @@ pub enum AdapterError {
         "The adapter crashed in '{call}': {reason}. What it logged before that is in the log of the attempt, and `postrider adapter run` shows it for any event."
     )]
     Trap { call: &'static str, reason: String },
-    #[error("The adapter returned {what} in '{call}', {max} are allowed.")]
+    #[error("The adapter returned {what} in '{call}', {max} are allowed; a value that it was given may be too long.")]
     OutputTooLarge { call: &'static str, what: String, max: usize },
     #[error("The adapter returned something unusable in '{call}': {reason}.")]
     InvalidOutput { call: &'static str, reason: String },
     #[error("The adapter wanted to call '{host}', which is not among its own hosts: {allowed}.")]
     HostRefused { host: String, allowed: String },
-    #[error("All {} places for running adapters are taken; try again.", limits::INSTANCES)]
+    #[error("All places for running this adapter are taken; try again in a moment.")]
     Busy,
 
     /// The adapter understood the call and answered with an error of its own.
@@ -75,6 +75,7 @@ impl AdapterError {
             Self::InvalidDescriptor { .. } => "adapter_invalid_descriptor",
             Self::CompileTooCostly { .. } => "adapter_compile_too_costly",
             Self::ConfigTooLarge { .. } => "adapter_config_too_large",
+            Self::ConfigTooManyValues { .. } => "adapter_config_too_many_values",
             Self::Timeout { .. } => "adapter_timeout",
             Self::OutOfFuel { .. } => "adapter_out_of_fuel",
             Self::OutOfMemory { .. } => "adapter_memory",
@@ -100,8 +101,8 @@ impl AdapterError {
         matches!(self, Self::Busy | Self::Timeout { .. })
     }
 
-    /// Whether the adapter itself is to blame. What it refuses it has understood, and what the machine or a
-    /// configuration lacks is not its fault.
+    /// Whether the adapter itself may be to blame. What it refuses it has understood, and what the machine or a configuration lacks
+    /// is not its fault. Neither is size: how much it returns depends on what a visitor or a network sent.
     pub fn is_fault(&self) -> bool {
         matches!(
             self,
@@ -110,7 +111,6 @@ impl AdapterError {
                 | Self::OutOfMemory { .. }
                 | Self::LogFlood { .. }
                 | Self::Trap { .. }
-                | Self::OutputTooLarge { .. }
                 | Self::InvalidOutput { .. }
         )
     }

@@ -102,7 +102,8 @@ impl Host {
 
 impl Inner {
     fn load(&self, wasm: &[u8], origin: Origin<'_>, limits: Limits) -> Result<Adapter, AdapterError> {
+        let ours = matches!(origin, Origin::Ours);
         let component = load::load(&self.engine, &self.cache, origin, wasm)?;
-        Adapter::new(component, super::digest(wasm), limits)
+        Adapter::new(component, super::digest(wasm), limits, ours)
     }
 }

@@ -6,12 +6,15 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
 
+use crate::domain::schema_budget::{self, Cost};
+
 use super::error::AdapterError;
 use super::{limits, output, wire};
 
 pub struct Schema {
     validator: Validator,
     document: Value,
+    cost: Cost,
 }
 
 /// References and nested schemas are followed to this depth; a schema may refer to itself.
@@ -25,16 +28,24 @@ impl Schema {
             AdapterError::InvalidDescriptor { reason: output::clean(&reason, limits::SENTENCE_CHARS) }
         };
         let document: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        let validator = jsonschema::draft202012::new(&document).map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { validator, document })
+        let cost = schema_budget::check(&document).map_err(|reason| AdapterError::InvalidDescriptor {
+            reason: format!("its configuration schema is refused: {reason}"),
+        })?;
+        let options = jsonschema::draft202012::options().with_pattern_options(schema_budget::patterns());
+        let validator = options.build(&document).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { validator, document, cost })
     }
 
     pub fn document(&self) -> &Value {
         &self.document
     }
 
-    pub(super) fn issues(&self, config: &Value) -> Vec<wire::ConfigIssue> {
-        self.validator.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect()
+    pub(super) fn issues(&self, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
+        self.cost.admits(config).map_err(|max| AdapterError::ConfigTooManyValues { max })?;
+        if self.validator.is_valid(config) {
+            return Ok(Vec::new());
+        }
+        Ok(self.validator.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect())
     }
 
     /// Calls `visit` with the JSON pointer and the value of each secret in `config`. A secret is text, or

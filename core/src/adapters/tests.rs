@@ -236,7 +236,7 @@ fn without_room_for_a_pool_adapters_still_run() {
     let scratch = Scratch::new("on-demand");
     let wasm = include_bytes!("../../../plugins/dist/macro-url.wasm");
     let component = load::load(&engine, &cache::Cache::open(&scratch.0), load::Origin::Ours, wasm).expect("it loads");
-    let adapter = Adapter::new(component, digest(wasm), Limits::default()).expect("it describes itself");
+    let adapter = Adapter::new(component, digest(wasm), Limits::default(), true).expect("it describes itself");
     assert_eq!(adapter.descriptor().id, "macro-url");
 }
 

@@ -64,9 +64,9 @@ fn tell(current: &str, rotated: &Rotated) {
 
 async fn forget(db: &Database, key: &str) -> anyhow::Result<()> {
     let known = storage::secret_keys::list(db.reader()).await?;
-    let names: Vec<_> = known.iter().map(|it| it.id.as_str()).collect();
+    let names: Vec<_> = known.iter().filter(|it| !it.is_given_up()).map(|it| it.id.as_str()).collect();
     anyhow::ensure!(
-        storage::secret_keys::remove(db.writer(), key).await?,
+        storage::secret_keys::give_up(db.writer(), key).await?,
         "this database has no key \"{key}\"; it has {}",
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     );

@@ -53,8 +53,17 @@ pub struct AdapterVersion {
 }
 
 /// The codes of the reasons for which a delivery waits for its adapter.
-pub const WAITING: [&str; 5] =
-    ["adapter_disabled", "adapter_out_of_service", "adapter_missing", "adapter_unavailable", "secret_unreadable"];
+pub const WAITING: [&str; 6] = [
+    "adapter_disabled",
+    "adapter_out_of_service",
+    "adapter_missing",
+    "adapter_unavailable",
+    ADAPTER_BUSY,
+    "secret_unreadable",
+];
+
+/// The code of a delivery whose adapter is slow, and which waits for its turn.
+pub const ADAPTER_BUSY: &str = "adapter_busy";
 
 impl AdapterVersion {
     /// Why deliveries wait for it; `None` while it works.

@@ -112,7 +112,7 @@ pub(super) fn is_secret(name: &str) -> bool {
         "password", "secret", "token", "key", "code", "config", "fields", "guards", "details", "header", "current",
         "iban",
     ];
-    const HARMLESS: [&str; 4] = ["referral_code", "error_code", "reason_code", "currency_code"];
+    const HARMLESS: [&str; 5] = ["referral_code", "error_code", "reason_code", "currency_code", "end_keys"];
     !HARMLESS.contains(&name) && PARTS.iter().any(|part| name.to_ascii_lowercase().contains(part))
 }
 

@@ -313,8 +313,8 @@ mod tests {
             ("what is not its fault does not count", vec![quick.clone(), Unrelated], 0, Some(39)),
             ("answers", vec![Alive], 0, None),
             ("half of all", vec![quick.clone(), Alive], 0, None),
-            ("four of five, often", vec![vec![quick.clone(); 4], vec![Alive]].concat(), 0, Some(41)),
-            ("four of five, rarely", vec![vec![quick.clone(); 4], vec![Alive]].concat(), 10_000, None),
+            ("four of five, often", [vec![quick.clone(); 4], vec![Alive]].concat(), 0, Some(41)),
+            ("four of five, rarely", [vec![quick.clone(); 4], vec![Alive]].concat(), 10_000, None),
             ("a timeout among answers", vec![slow, Alive, Alive, Alive], 0, None),
         ];
         for (what, outcomes, apart, expected) in table {

@@ -173,10 +173,12 @@ mod tests {
     fn naive_cells(line: &str, separator: char) -> Vec<String> {
         let mut cells = vec![String::new()];
         let mut quoted = false;
-        for character in line.chars() {
+        let mut characters = line.chars().peekable();
+        while let Some(character) = characters.next() {
             let last = cells.last_mut().expect("there is a first");
             match character {
                 '"' if last.is_empty() && !quoted => quoted = true,
+                '"' if quoted && characters.peek() == Some(&'"') => last.extend(characters.next()),
                 '"' if quoted => quoted = false,
                 it if (it == separator || it == '\n' || it == '\r') && !quoted => cells.push(String::new()),
                 it => last.push(it),

@@ -18,7 +18,7 @@ use crate::domain::lease::Leased;
 use crate::services::error::is_outage;
 use crate::services::inbox::{Item, Taken};
 use crate::services::routing::Owed;
-use crate::services::sending::{self, Admission, Concluded, Placed, Sent};
+use crate::services::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
 use crate::storage;
 use crate::storage::waiting_deliveries::Parked;
 use crate::storage::writer::Writer;
@@ -32,7 +32,7 @@ const GROUP: usize = 256;
 /// Waits between tries to store results, while the leases last.
 const STORE_AGAIN: Duration = Duration::from_millis(250);
 
-type Concluder = Writer<Sent, ()>;
+type Concluder = Writer<Sent, Option<Later>>;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let behind = Arc::new(AtomicBool::new(false));
@@ -42,7 +42,8 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     };
     let fetch = {
         let (app, concluder) = (app.clone(), concluder.clone());
-        move || fetch(app.clone(), concluder.clone(), behind.clone())
+        let late = Late::new(app.inboxes.deliveries.wake().clone());
+        move || fetch(app.clone(), late.clone(), concluder.clone(), behind.clone())
     };
     let queue = work::queue(app.clock.clone(), app.inboxes.deliveries.wake().clone(), fetch);
     // One more than there are places, so that deliveries are taken and put aside also while all places are taken.
@@ -66,7 +67,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 
 /// Takes a batch, prepares and queues it. What the rules end, what adapters can't render and what is to wait for its
 /// destination is stored right away.
-async fn fetch(app: App, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Placed>, DbErr> {
+async fn fetch(app: App, late: Late, concluder: Concluder, behind: Arc<AtomicBool>) -> Result<Fetched<Placed>, DbErr> {
     if behind.load(Ordering::SeqCst) {
         return Ok(Fetched { tasks: Vec::new(), idle: STORE_AGAIN });
     }
@@ -75,15 +76,16 @@ async fn fetch(app: App, concluder: Concluder, behind: Arc<AtomicBool>) -> Resul
     }
     let now = app.clock.now();
     let Due { due, mut parked } = take(&app, now).await?;
-    let found_nothing = due.is_empty() && parked.is_empty();
-    if !due.is_empty() {
-        let preparation = sending::prepare(&app, due).await?;
+    let to_prepare = !due.is_empty() || !late.is_empty();
+    let found_nothing = !to_prepare && parked.is_empty();
+    if to_prepare {
+        let preparation = sending::prepare(&app, &late, due).await?;
         if !preparation.finished.is_empty() {
             Concluded::by_rules(preparation.finished).store(&app).await?;
         }
         for troubled in preparation.troubled {
             let concluder = concluder.clone();
-            tokio::spawn(async move { concluder.submit(troubled).await });
+            tokio::spawn(async move { settle(&concluder, troubled).await });
         }
         parked.extend(preparation.parked);
         let refused = app.destinations.enqueue(preparation.ready, now);
@@ -201,7 +203,7 @@ async fn send(
         if prepared.can_be_sent(&app) {
             let sent = sending::send(&app, prepared).await;
             app.destinations.record(place.destination(), sent.outcome(app.clock.now()), app.clock.now());
-            let _ = concluder.submit(sent).await;
+            settle(&concluder, sent).await;
         }
         drop(place);
         next = if stopping.is_cancelled() { None } else { app.destinations.start_one(app.clock.now()) };
@@ -209,11 +211,20 @@ async fn send(
     Ok(())
 }
 
+/// Until the result is durable, also if a slow adapter still judges the answer when its group is stored.
+async fn settle(concluder: &Concluder, sent: Sent) {
+    if let Ok(Some(later)) = concluder.submit(sent).await
+        && let Ok(judged) = later.await
+    {
+        let _ = concluder.submit(judged).await;
+    }
+}
+
 /// Stores a group of results. A database that is away for a moment must not cost a second postback: while
 /// results wait to be stored nothing new is claimed, and nothing that another claim could take up is forgotten.
-async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()> {
+async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Option<Later>> {
     let count = sent.len();
-    let concluded = sending::conclude(&app, sent).await;
+    let mut concluded = sending::conclude(&app, sent).await;
     let give_up = tokio::time::Instant::now() + app.settings.lease();
     loop {
         match concluded.store(&app).await {
@@ -235,5 +246,5 @@ async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<()>
         }
     }
     behind.store(false, Ordering::SeqCst);
-    vec![(); count]
+    std::mem::take(&mut concluded.later)
 }

@@ -119,7 +119,10 @@ where
             match (self.fetch)().await {
                 Ok(fetched) => {
                     self.ready.extend(fetched.tasks);
-                    if self.ready.is_empty() && !fetched.idle.is_zero() {
+                    if self.ready.is_empty() && fetched.idle.is_zero() {
+                        // A fetch that never had to wait must not keep the thread from what it began.
+                        tokio::task::yield_now().await;
+                    } else if self.ready.is_empty() {
                         tokio::select! {
                             () = self.wake.notified() => {}
                             () = self.clock.sleep(fetched.idle) => {}

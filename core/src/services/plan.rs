@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::domain::postback::Postback;
 use crate::egress::Outgoing;
 
+use super::adapters::Line;
 use super::secrets::{Destinations, Disguise, SecretError, Vault};
 
 pub struct Plan {
@@ -22,6 +23,11 @@ impl Plan {
         let (config, secrets) = vault.disguise(&postback.config, &holder)?;
         let binding = contract::Binding { id: holder, config: config.to_string() };
         Ok(Self { postback, adapter, binding, secrets })
+    }
+
+    /// Where its calls wait for their turn.
+    pub fn line(&self) -> Line {
+        Line::of(self.postback.owner, &self.adapter)
     }
 
     /// What an adapter said, without the placeholders that it may have quoted.

@@ -14,7 +14,7 @@ use crate::storage::{Database, secret_keys};
 
 use super::auth::second_factor;
 use super::secrets::{SecretError, Vault};
-use super::{Error, outbox, secret_keys as keys};
+use super::{Error, outbox, secret_keys as keys, sources};
 
 /// Values that are replaced in one transaction: few, so that clicks need not wait.
 const CHUNK: u64 = 50;
@@ -100,9 +100,10 @@ pub(super) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Re
 
 /// Whom a value is sealed for.
 fn holder(column: SealedColumn, id: Uuid) -> String {
-    match column.table {
-        "users" => second_factor::holder(UserId(id)),
-        "mails" => outbox::holder(MailId(id)),
+    match (column.table, column.column) {
+        ("users", _) => second_factor::holder(UserId(id)),
+        ("mails", _) => outbox::holder(MailId(id)),
+        ("sources", "key_sealed") => sources::key_holder(SourceId(id)),
         _ => holder_id(column, id),
     }
 }

@@ -4,16 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::wire as contract;
+use crate::adapters::{Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::adapter::ADAPTER_BUSY;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::event::Event;
+use crate::domain::fair_queue::Urgency;
 use crate::domain::lease::Leased;
 use crate::domain::postback::Postback;
 use crate::storage;
 
-use super::adapters::{Call, Faults, Standing, blocking, key_of};
+use super::adapters::{Batch, Call, Faults, Group, Speed, Standing, Subject, key_of, settle_faults_soon};
 use super::inbox::Item;
 use super::plan::Plan;
 use super::secrets::Vault;
@@ -61,7 +63,8 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Adapters compute on a blocking thread, one fresh instance a postback.
+/// One fresh instance a postback. What a slow adapter has not decided in a moment is owed undecided: the others go on, and
+/// the sender asks it.
 async fn decide_all(
     app: &App,
     events: Vec<Arc<Event>>,
@@ -69,36 +72,66 @@ async fn decide_all(
     now: Timestamp,
 ) -> Result<Vec<Owed>, Error> {
     let versions = app.adapters.versions(postbacks.iter().map(key_of).collect()).await?;
-    let (vault, faults) = (app.vault.clone(), app.adapters.faults().clone());
-    let work = move || {
-        let mut owed = Vec::new();
-        for postback in postbacks {
-            let admitted: Vec<_> = events
-                .iter()
-                .filter(|event| {
-                    let status = event.facts.conversion.as_ref().map(|it| &it.status);
-                    postback.rule.admits(event, status)
-                })
-                .collect();
-            if admitted.is_empty() {
-                continue;
-            }
-            match plan(&vault, versions.of(&postback), &postback) {
-                Ok(plan) => decide(&plan, &faults, &admitted, now, &mut owed),
-                Err(reason) => owed.extend(admitted.into_iter().map(|event| undecided(event, &postback, &reason, now))),
-            }
+    let (pool, mut owed) = (app.adapters.pool(), Vec::new());
+    let (mut batch, mut asked) = (Batch::new(), Vec::new());
+    for postback in postbacks {
+        let admitted: Vec<_> = events
+            .iter()
+            .filter(|event| {
+                let status = event.facts.conversion.as_ref().map(|it| &it.status);
+                postback.rule.admits(event, status)
+            })
+            .cloned()
+            .collect();
+        if admitted.is_empty() {
+            continue;
         }
-        owed
-    };
-    let owed = blocking(work).await;
-    app.adapters.settle_faults().await;
+        let postback = Arc::new(postback);
+        match plan(&app.vault, versions.of(&postback), &postback) {
+            Ok(plan)
+                if pool.speed(&plan.line()) == Speed::Slow
+                    || app.adapters.faults().suspended_until(&postback, now).is_some() =>
+            {
+                owed.extend(admitted.iter().map(|event| undecided(event, &postback, &busy(), now)));
+            }
+            Ok(plan) => {
+                let group = Group {
+                    adapter: plan.adapter.clone(),
+                    subject: Subject::Postback(postback.clone()),
+                    urgency: Urgency::Queued,
+                    items: admitted.clone(),
+                };
+                let faults = app.adapters.faults().clone();
+                batch.add(pool, group, move |session, event| decide(session, &plan, &faults, &event, now));
+                asked.push((postback, admitted));
+            }
+            Err(reason) => owed.extend(admitted.iter().map(|event| undecided(event, &postback, &reason, now))),
+        }
+    }
+    let mut decided = batch.gather(pool).await;
+    decided.extend(batch.close());
+    let mut answered = vec![0; asked.len()];
+    for (group, decision) in decided {
+        answered[group] += 1;
+        owed.extend(decision);
+    }
+    for ((postback, admitted), answered) in asked.iter().zip(answered) {
+        // They are asked in order, so the last ones are missing.
+        owed.extend(admitted[answered..].iter().map(|event| undecided(event, postback, &busy(), now)));
+    }
+    settle_faults_soon(app);
     Ok(owed)
 }
 
-fn plan(vault: &Vault, standing: &Standing, postback: &Postback) -> Result<Plan, Reason> {
+/// Why a delivery waits although its adapter works.
+pub(super) fn busy() -> Reason {
+    Reason::new(ADAPTER_BUSY, "its adapter is slow, so it waits for its turn")
+}
+
+fn plan(vault: &Vault, standing: &Standing, postback: &Arc<Postback>) -> Result<Plan, Reason> {
     match standing {
         Standing::Waits(reason) => Err(reason.clone()),
-        Standing::Ready(adapter) => Plan::new(vault, Arc::new(postback.clone()), adapter.clone())
+        Standing::Ready(adapter) => Plan::new(vault, postback.clone(), adapter.clone())
             .map_err(|error| Reason::new(error.code(), error.to_string())),
     }
 }
@@ -111,31 +144,34 @@ fn undecided(event: &Arc<Event>, postback: &Postback, reason: &Reason, now: Time
     Owed { delivery, event: Some(Arc::clone(event)) }
 }
 
-fn decide(plan: &Plan, faults: &Faults, events: &[&Arc<Event>], now: Timestamp, owed: &mut Vec<Owed>) {
-    let Plan { postback, adapter, binding, .. } = plan;
-    let mut session = adapter.session();
-    let delay = postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
-    let longest = Duration::from_millis(adapter.descriptor().rules.max_delay);
-    for event in events {
-        let context = wire::context(now, 0, false, event.id.to_string());
-        let decided = session.decide(&context, binding, &wire::event(event, postback));
-        faults.count(Call::Decide, postback, &decided);
-        let wait = match decided.as_ref().map(|decision| &decision.verdict) {
-            Ok(contract::Verdict::Skip) => {
-                owed.extend(
-                    decided.ok().and_then(|it| missing(plan, it)).map(|reason| noted(event, postback, reason, now)),
-                );
-                continue;
-            }
-            Ok(contract::Verdict::Fire) => delay,
-            Ok(contract::Verdict::FireAfter(ms)) => delay.max(Duration::from_millis(*ms).min(longest)),
-            Err(error) => {
-                tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), "The adapter could not decide; its delivery will say why");
-                delay
-            }
-        };
-        let delivery = Delivery::owed(event, postback.id, now.plus(wait), now);
-        owed.push(Owed { delivery, event: Some(Arc::clone(event)) });
+/// What becomes of an event: a delivery, or a note of what it lacks, or nothing.
+fn decide(session: &mut Session, plan: &Plan, faults: &Faults, event: &Arc<Event>, now: Timestamp) -> Option<Owed> {
+    let postback = &plan.postback;
+    let context = wire::context(now, 0, false, event.id.to_string());
+    let decided = session.decide(&context, &plan.binding, &wire::event(event, postback));
+    faults.count(Call::Decide, postback, &decided);
+    let wait = match decided {
+        Ok(decision) => match delay_of(plan, &decision) {
+            Some(wait) => wait,
+            None => return missing(plan, decision).map(|reason| noted(event, postback, reason, now)),
+        },
+        Err(error) => {
+            tracing::warn!(postback.id = %postback.id, event.id = %event.id, code = error.code(), "The adapter could not decide; its delivery will say why");
+            postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span())
+        }
+    };
+    let delivery = Delivery::owed(event, postback.id, now.plus(wait), now);
+    Some(Owed { delivery, event: Some(Arc::clone(event)) })
+}
+
+/// How long after its event a delivery is due; `None` when the adapter does not want it.
+pub(super) fn delay_of(plan: &Plan, decision: &contract::Decision) -> Option<Duration> {
+    let delay = plan.postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
+    let longest = Duration::from_millis(plan.adapter.descriptor().rules.max_delay);
+    match decision.verdict {
+        contract::Verdict::Skip => None,
+        contract::Verdict::Fire => Some(delay),
+        contract::Verdict::FireAfter(ms) => Some(delay.max(Duration::from_millis(ms).min(longest))),
     }
 }
 

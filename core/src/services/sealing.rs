@@ -56,9 +56,7 @@ async fn look_at_all(app: &App) -> Result<Found, Error> {
         loop {
             let chunk = match table {
                 Table::Postbacks => storage::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback),
-                Table::Sources => storage::sources::list_configured(app.db.reader(), page)
-                    .await?
-                    .map(|it| Stored::Source(Box::new(it))),
+                Table::Sources => storage::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source),
             };
             for row in chunk.items {
                 match seal(app, row).await? {
@@ -81,9 +79,10 @@ enum Table {
     Sources,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 enum Stored {
     Postback(Postback),
-    Source(Box<Source>),
+    Source(Source),
 }
 
 /// What came of one row.
@@ -96,7 +95,7 @@ enum Outcome {
 async fn seal(app: &App, row: Stored) -> Result<Outcome, Error> {
     match row {
         Stored::Postback(postback) => seal_postback(app, postback).await,
-        Stored::Source(source) => seal_source(app, *source).await,
+        Stored::Source(source) => seal_source(app, source).await,
     }
 }
 
@@ -134,7 +133,7 @@ async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postb
     let template = template.filter(|it| it.adapter == postback.adapter);
     let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return true };
     let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return false };
-    let Ok(issues) = config_issues(adapter, &plain).await else { return false };
+    let Ok(issues) = config_issues(app, postback.owner, adapter, &plain).await else { return false };
     if issues.is_empty() {
         postback.config = apart;
     }

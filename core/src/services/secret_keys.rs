@@ -30,6 +30,8 @@ pub async fn open(db: &Database, settings: &Settings, now: Timestamp) -> anyhow:
     let known = secret_keys::list(&tx).await?;
     let vault = match configured(settings)? {
         Some(vault) => vault,
+        // What is left of a key that was given up cannot be opened by any.
+        None if !known.is_empty() && known.iter().all(KnownKey::is_given_up) => make(settings)?,
         None if known.is_empty() && !has_secrets(&tx).await? => make(settings)?,
         None => anyhow::bail!(missing(settings, known.last().map(|it| it.id.as_str()))),
     };
@@ -65,7 +67,7 @@ pub async fn open_for_rotation(db: &Database, settings: &Settings) -> anyhow::Re
 /// Which of the keys of a database are not configured here.
 pub fn not_configured(known: &[KnownKey], settings: &Settings) -> anyhow::Result<Vec<String>> {
     let vault = configured(settings)?;
-    let is_here = |it: &KnownKey| vault.as_ref().is_some_and(|vault| is_opened(vault, it));
+    let is_here = |it: &KnownKey| it.is_given_up() || vault.as_ref().is_some_and(|vault| is_opened(vault, it));
     Ok(known.iter().filter(|it| !is_here(it)).map(|it| it.id.clone()).collect())
 }
 
@@ -85,7 +87,7 @@ fn holder(id: &str) -> String {
 }
 
 fn is_opened(vault: &Vault, known: &KnownKey) -> bool {
-    vault.open(&known.canary, &holder(&known.id)).is_ok_and(|word| word == WORD)
+    known.is_given_up() || vault.open(&known.canary, &holder(&known.id)).is_ok_and(|word| word == WORD)
 }
 
 fn canary(vault: &Vault, id: KeyId) -> KnownKey {

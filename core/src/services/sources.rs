@@ -20,7 +20,7 @@ use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
-use super::adapters::{Call, Standing, User, blocking, config_issues};
+use super::adapters::{Call, Line, Standing, Subject, User, config_issues, settle_faults};
 use super::catalog::ForClicks;
 use super::secrets::SecretError;
 use super::templates::{self, MadeOf};
@@ -198,7 +198,7 @@ fn shown(app: &App, actor: Actor, mut source: Source) -> Visible {
 }
 
 /// Sealed for one source: copied to another row, it does not open.
-fn key_holder(id: SourceId) -> String {
+pub(super) fn key_holder(id: SourceId) -> String {
     format!("source-key/{id}")
 }
 
@@ -337,7 +337,7 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     let Some(adapter) = adapter else { return Ok(()) };
     source.adapter_version = adapter.descriptor().version.clone();
     let plain = app.vault.open_config(&source.config, &holder)?;
-    let issues = config_issues(&adapter, &plain).await?;
+    let issues = config_issues(app, source.affiliate_id, &adapter, &plain).await?;
     if !issues.is_empty() {
         return Err(Error::Invalid(issues));
     }
@@ -354,7 +354,7 @@ async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<con
     let adapter = adapter_of(app, source).await?;
     let fields = ask_to_decorate(app, adapter.clone(), source, click).await?;
     app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
-    app.adapters.settle_faults().await;
+    settle_faults(app).await;
     Ok(fields?)
 }
 
@@ -367,7 +367,9 @@ async fn ask_to_decorate(
     let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
     let (binding, secrets) = wire::source_binding(&app.vault, source)?;
     let click = wire::click(&click.facts());
-    let fields = blocking(move || adapter.session().decorate_click(&context, &binding, &click)).await;
+    let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
+    let ask = move || adapter.session().decorate_click(&context, &binding, &click);
+    let fields = app.adapters.pool().ask_for(line, subject, ask).await.flatten();
     Ok(fields.map_err(|error| secrets.hiding(error)))
 }
 

@@ -100,7 +100,7 @@ pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Resul
 }
 
 pub async fn save_faults(tx: &impl ConnectionTrait, id: &str, version: &str, faults: u32) -> Result<(), DbErr> {
-    let sql = "UPDATE adapters SET faults = $3 WHERE id = $1 AND version = $2";
+    let sql = "UPDATE adapters SET faults = $3 WHERE id = $1 AND version = $2 AND state = 'active'";
     let values = [id.into(), version.into(), i64::from(faults).into()];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }

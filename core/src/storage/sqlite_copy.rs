@@ -39,9 +39,11 @@ pub async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// Whether a file is a whole database of this program, of this release or an older one.
 pub async fn check(file: &Path) -> anyhow::Result<()> {
     let mut connection = open(file, true).await?;
-    let found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(5)").fetch_all(&mut connection).await?;
+    let found = sqlx::query_scalar("PRAGMA integrity_check(5)").fetch_all(&mut connection).await;
+    let found: Vec<String> = found.with_context(|| format!("{} is damaged", file.display()))?;
     ensure!(found == ["ok"], "{} is damaged: {}", file.display(), found.join("; "));
-    let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut connection).await?;
+    let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut connection).await;
+    let orphans = orphans.with_context(|| format!("{} is damaged", file.display()))?;
     ensure!(orphans.is_empty(), "{} is damaged: {} rows refer to rows that are missing", file.display(), orphans.len());
     let applied = sqlx::query_scalar("SELECT version FROM seaql_migrations ORDER BY version");
     let applied: Vec<String> = applied.fetch_all(&mut connection).await.unwrap_or_default();

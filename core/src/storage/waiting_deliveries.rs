@@ -118,7 +118,7 @@ pub async fn claim(
     let free = format!(
         "SELECT id FROM deliveries WHERE waiting_for = $4 AND state = 'pending'
              AND (lease_until IS NULL OR lease_until <= $3)
-         ORDER BY waiting_rank LIMIT $5{}",
+         ORDER BY waiting_rank, id DESC LIMIT $5{}",
         skip_locked(db)
     );
     let sql = format!(

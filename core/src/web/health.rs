@@ -52,6 +52,11 @@ fn describe() {
     describe_histogram!("postrider_delivery_seconds", "From connecting to the end of a destination's answer");
     describe_histogram!("postrider_pipeline_seconds", "From an event to its accepted postback");
     describe_histogram!("postrider_adapter_seconds", "One call of an adapter, by call");
+    describe_histogram!(
+        "postrider_adapter_turn_seconds",
+        "A thread's time with calls of one adapter, by adapter and version"
+    );
+    describe_gauge!("postrider_adapter_waiting", "Pieces of work that wait for a thread to compute on");
     describe_counter!(
         "postrider_adapter_faults_total",
         "Calls in which an adapter failed, by adapter, version and code"

@@ -116,7 +116,7 @@ async fn an_address_is_shown_once_and_never_stored(db: Database) {
         again,
         changed,
         t.admin.get(&path).await.expect(200),
-        t.admin.list("/api/v1/sources").await.remove(0),
+        t.admin.list("/api/v1/sources").await.into_iter().find(|it| it["id"] == made.id.as_str()).unwrap(),
         support.client.get(&path).await.expect(200),
     ];
     for shown in shown {

@@ -24,6 +24,7 @@ mod server;
 #[allow(dead_code, reason = "the benchmark needs a part of them")]
 #[path = "../../src/database.rs"]
 mod database;
+#[allow(dead_code, reason = "the benchmark needs a part of it")]
 #[path = "../../src/postgres.rs"]
 mod postgres;
 #[path = "../../src/temp.rs"]

@@ -14,6 +14,10 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, PayoutDetailsId};
 
 use super::masking;
+use super::schema_budget::{self, Cost};
+
+/// What is told of at once, at most.
+const ISSUES: usize = 100;
 
 /// What a method asks for, by name. All of it is text.
 pub type Fields = BTreeMap<String, String>;
@@ -124,6 +128,7 @@ pub struct Issue {
 pub struct Schema<'a> {
     document: &'a Value,
     validator: Validator,
+    cost: Cost,
 }
 
 impl<'a> Schema<'a> {
@@ -138,12 +143,15 @@ impl<'a> Schema<'a> {
                 return Err(format!("the property {name} needs \"type\": \"string\" and a \"title\""));
             }
         }
-        let mut options = jsonschema::draft202012::options().should_validate_formats(true);
+        let cost = schema_budget::check(document)?;
+        let mut options = jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .with_pattern_options(schema_budget::patterns());
         for format in Format::ALL {
             options = options.with_format(format.as_str(), move |text: &str| format.check(text).is_ok());
         }
         let validator = options.build(document).map_err(|error| format!("it is no JSON Schema: {error}"))?;
-        Ok(Self { document, validator })
+        Ok(Self { document, validator, cost })
     }
 
     /// The fields as they are kept, or everything that is wrong with them.
@@ -159,7 +167,12 @@ impl<'a> Schema<'a> {
         }
         let mut issues: Vec<_> = fields.iter().filter_map(|(name, text)| unfit(name, text)).collect();
         let value = Value::from_iter(fields.iter().map(|(name, text)| (name.clone(), Value::from(text.clone()))));
-        issues.extend(self.validator.iter_errors(&value).map(issue));
+        match self.cost.admits(&value) {
+            Ok(()) => issues.extend(self.validator.iter_errors(&value).take(ISSUES).map(issue)),
+            Err(max) => {
+                issues.push(Issue { path: String::new(), message: format!("these are more than {max} fields") });
+            }
+        }
         if issues.is_empty() { Ok(fields) } else { Err(issues) }
     }
 

@@ -5,27 +5,35 @@
 
 mod faults;
 mod install;
+mod judging;
+mod pool;
 mod upgrade;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context;
 use moka::sync::Cache;
 use sea_orm::DbErr;
 use serde_json::Value;
 
 use crate::adapters::{Adapter, AdapterError, BuiltIn, Host};
-use crate::clock::Clock;
+use crate::app::App;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
 use crate::domain::delivery::Reason;
 use crate::domain::postback::Postback;
+use crate::domain::return_line::ReturnLines;
+use crate::ids::AffiliateId;
 use crate::storage::{self, Database};
 
 use super::{Error, FieldIssue};
 
-pub use faults::{Call, Faults, User};
+pub use faults::{Call, Faults, Subject, User};
 pub use install::{disable, enable, install};
+pub use judging::{settle_faults, settle_faults_soon};
+pub use pool::{Batch, Group, Line, Pool, Speed};
 pub use upgrade::{Difference, Judged, Upgrade, upgrade};
 
 /// How long another node's change of a state may go unseen.
@@ -51,7 +59,13 @@ pub struct Registry {
     /// By digest.
     broken: Cache<String, AdapterError>,
     faults: Faults,
+    pool: Pool,
+    /// How what waits for a version comes back.
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+/// By version and owner.
+type Waiting = ReturnLines<(Key, Option<AffiliateId>)>;
 
 /// Whether deliveries may go through a version now.
 #[derive(Clone)]
@@ -76,13 +90,16 @@ pub fn key_of(postback: &Postback) -> Key {
 
 impl Registry {
     /// Stores what the program brings, so that a postback finds its version after the next release as well.
-    pub async fn start(host: Host, db: Database, clock: Clock) -> Result<Self, DbErr> {
+    pub async fn start(host: Host, db: Database, clock: Clock, threads: usize) -> anyhow::Result<Self> {
+        let faults = Faults::default();
         let registry = Self {
+            pool: Pool::start(threads, faults.clone()).context("The threads for adapters can't be started")?,
             states: Cache::builder().max_capacity(10_000).time_to_live(FRESH).build(),
             latest: Cache::builder().max_capacity(1_000).time_to_live(FRESH).build(),
             loaded: Cache::new(LOADED),
             broken: Cache::builder().max_capacity(LOADED).time_to_live(LOAD_AGAIN).build(),
-            faults: Faults::default(),
+            faults,
+            waiting: Arc::default(),
             host,
             db,
             clock,
@@ -257,17 +274,40 @@ impl Registry {
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
+
+    /// When a delivery that waits for its adapter is due again.
+    pub fn place_in_line(
+        &self,
+        postback: &Postback,
+        earliest: Timestamp,
+        per_second: u32,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.forget_ended(now);
+        waiting.place((key_of(postback), postback.owner), earliest, per_second)
+    }
+
+    /// The threads that adapters compute on.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
 }
 
-/// Adapters compute on threads where they hold up nobody.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Compiling takes a while, and its thread may sleep.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
 }
 
-/// Everything wrong with a configuration, at its place in what was sent.
-pub async fn config_issues(adapter: &Arc<Adapter>, config: &Value) -> Result<Vec<FieldIssue>, AdapterError> {
-    let (adapter, config) = (adapter.clone(), config.clone());
-    let issues = blocking(move || adapter.check_config(&config)).await?;
+/// Everything wrong with a configuration of this owner, at its place in what was sent.
+pub async fn config_issues(
+    app: &App,
+    owner: Option<AffiliateId>,
+    adapter: &Arc<Adapter>,
+    config: &Value,
+) -> Result<Vec<FieldIssue>, AdapterError> {
+    let (line, adapter, config) = (Line::of(owner, adapter), adapter.clone(), config.clone());
+    let issues = app.adapters.pool().ask(line, move || adapter.check_config(&config)).await??;
     let at = |path: String| format!("/config{path}");
     Ok(issues.into_iter().map(|it| FieldIssue::new(at(it.path), "invalid_config", it.message)).collect())
 }

@@ -1,11 +1,13 @@
 //! Moving postbacks to another version of their adapter, after showing what that would change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::adapters::{Adapter, Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::event::{Action, Event};
+use crate::domain::fair_queue::Urgency;
 use crate::domain::postback::Postback;
 use crate::ids::{AffiliateId, EventId, PostbackId};
 use crate::services::plan::Plan;
@@ -14,12 +16,14 @@ use crate::services::{Error, FieldIssue, wire};
 use crate::storage;
 use crate::storage::page::PageRequest;
 
-use super::blocking;
+use super::{Batch, Group, Pool, Subject};
 
 /// Postbacks that one call judges.
 const POSTBACKS: u64 = 500;
 /// Events that both versions render.
 const EVENTS: usize = 100;
+/// How long the events of one postback are compared: a slow version is compared by fewer.
+const COMPARE_FOR: Duration = Duration::from_secs(5);
 /// Events that are looked through for those that match.
 const LOOK_THROUGH: u64 = 2_000;
 /// What is shown of a text that differs.
@@ -148,7 +152,7 @@ async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<A
         moved: false,
     };
     match app.vault.open_config(&postback.config, &postback.id.to_string()) {
-        Ok(plain) => judged.issues = issues(new, &postback.rule, &plain).await?,
+        Ok(plain) => judged.issues = issues(app, new, postback, &plain).await?,
         Err(error) => judged.issues = vec![FieldIssue::new("/config", error.code(), error.to_string())],
     }
     // A version that is gone renders nothing that could be compared.
@@ -161,30 +165,57 @@ async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<A
     let plans = [(postback.clone(), old), (moved, new.clone())]
         .map(|(postback, adapter)| Plan::new(&app.vault, Arc::new(postback), adapter));
     let [before, after] = plans;
-    let (before, after, now) = (before?, after?, app.clock.now());
-    judged.compared = events.len();
-    let differences = blocking(move || compare(&before, &after, &events, now)).await;
-    judged.different = differences.len();
-    judged.first_difference = differences.into_iter().next();
+    let compared = compare(app, before?, after?, events).await;
+    judged.compared = compared.len();
+    let mut differences = compared.into_iter().flatten();
+    judged.first_difference = differences.next();
+    judged.different = differences.count() + usize::from(judged.first_difference.is_some());
     Ok(judged)
 }
 
-fn compare(before: &Plan, after: &Plan, events: &[Arc<Event>], now: Timestamp) -> Vec<Difference> {
-    let (mut old, mut new) = (before.adapter.session(), after.adapter.session());
-    let mut differences = Vec::new();
-    for event in events {
-        let (old, new) = (outcome(before, &mut old, event, now), outcome(after, &mut new, event, now));
-        let parted = old.iter().zip(&new).find(|(old, new)| old != new);
-        if let Some(((what, before), (_, after))) = parted {
-            let (before, after) = (short(before), short(after));
-            differences.push(Difference { event_id: event.id, what, before, after });
+/// What differs for each event; fewer than were given when the versions are slow.
+async fn compare(app: &App, before: Plan, after: Plan, events: Vec<Arc<Event>>) -> Vec<Option<Difference>> {
+    let (pool, now) = (app.adapters.pool(), app.clock.now());
+    let [old, new] = [before, after].map(|plan| outcomes(pool, plan, &events, now));
+    let (old, new) = tokio::join!(within(old), within(new));
+    let parted = |(event, (old, new)): (&Arc<Event>, (Outcome, Outcome))| {
+        let parted = old.into_iter().zip(new).find(|(old, new)| old != new);
+        parted.map(|((what, before), (_, after))| Difference {
+            event_id: event.id,
+            what,
+            before: short(&before),
+            after: short(&after),
+        })
+    };
+    events.iter().zip(old.into_iter().zip(new)).map(parted).collect()
+}
+
+/// What a version makes of an event: parts with their names.
+type Outcome = [(&'static str, String); 6];
+
+fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> Batch<Outcome> {
+    let mut batch = Batch::new();
+    let subject = Subject::Postback(plan.postback.clone());
+    let group = Group { adapter: plan.adapter.clone(), subject, urgency: Urgency::Asked, items: events.to_vec() };
+    batch.add(pool, group, move |session, event: Arc<Event>| outcome(&plan, session, &event, now));
+    batch.begin(pool);
+    batch
+}
+
+/// In the order of the events, as far as they are there in time.
+async fn within(mut batch: Batch<Outcome>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let all = async {
+        while let Some((_, outcome)) = batch.next().await {
+            outcomes.push(outcome);
         }
-    }
-    differences
+    };
+    let _ = tokio::time::timeout(COMPARE_FOR, all).await;
+    outcomes
 }
 
 /// What a version makes of an event, part by part, without secrets.
-fn outcome(plan: &Plan, session: &mut Session, event: &Event, now: Timestamp) -> [(&'static str, String); 6] {
+fn outcome(plan: &Plan, session: &mut Session, event: &Event, now: Timestamp) -> Outcome {
     let context = wire::context(now, 1, true, event.id.to_string());
     let seen = wire::event(event, &plan.postback);
     let hide = |text: &str| plan.secrets.mask(text).into_owned();

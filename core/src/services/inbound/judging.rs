@@ -1,5 +1,8 @@
 //! Judging one request: guards, adapter, then each report by itself.
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::adapters::{AdapterError, wire as contract};
@@ -12,8 +15,7 @@ use crate::domain::report::{self, Issue, Outcome, SECOND_TRY, Words};
 use crate::domain::source::{Source, WithoutTransactionId};
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Amount;
-use crate::services::adapters::blocking;
-use crate::services::adapters::{Call, User};
+use crate::services::adapters::{Call, Line, Subject, User, settle_faults};
 use crate::services::attribution::{Claims, ConversionError};
 use crate::services::conversions::{self, Change, Command, Recorded, Report};
 use crate::services::secrets::SecretError;
@@ -108,14 +110,27 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
 pub fn refusal(app: &App, source: &Source, raw: &RawRequest) -> Option<Finding> {
     // What can't be opened now is judged when it can.
     let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
-    let is_strangers = !source.enabled || admit(&guards, raw, &parameters(raw)).is_err();
-    if is_strangers { not_admitted(source, &guards, raw) } else { None }
+    // Nothing is read of a large body unless the token may be in it.
+    let parameters = LazyCell::new(|| parameters(raw));
+    match admit(&guards, raw, &|| parameters.as_slice()) {
+        Err(error) if source.enabled && !raw.truncated => {
+            Some(Finding::new(Outcome::Refused, error.code(), error.to_string()))
+        }
+        Err(_) => not_admitted(source, &guards, raw),
+        Ok(()) if !source.enabled => not_admitted(source, &guards, raw),
+        Ok(()) => None,
+    }
 }
 
-fn admit(guards: &Guards, raw: &RawRequest, parameters: &[(String, String)]) -> Result<(), NotAdmitted> {
+fn admit<'a>(
+    guards: &Guards,
+    raw: &RawRequest,
+    parameters: &dyn Fn() -> &'a [(String, String)],
+) -> Result<(), NotAdmitted> {
     let signed = if raw.body.is_empty() { raw.query.as_bytes() } else { &raw.body };
     let header = |name: &str| raw.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let parameter = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
+    let parameter =
+        |name: &str| parameters().iter().find(|(known, _)| known == name).map(|(_, value)| value.to_owned());
     guards.admit(&Credentials { parameter: &parameter, header: &header, remote_ip: raw.remote_ip, signed })
 }
 
@@ -130,7 +145,7 @@ fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Fi
         return refused("body_too_large", sentence.into());
     }
     let parameters = parameters(raw);
-    if let Err(error) = admit(guards, raw, &parameters) {
+    if let Err(error) = admit(guards, raw, &|| &parameters) {
         return refused(error.code(), error.to_string());
     }
     let token = guards.token.as_ref().map(|guard| guard.parameter.as_str());
@@ -176,12 +191,19 @@ async fn parse(
     let bound = wire::source_binding(&app.vault, source);
     let (binding, secrets) = bound.map_err(|error| Halt::Found(unreadable(&error)))?;
     let request = wire::inbound_request(&request.raw);
-    let mut session = adapter.session();
-    let ask = move || (session.parse_inbound(&context, &binding, &request), session);
-    let (parsed, session) = blocking(ask).await;
-    *log = wire::log_lines(session.log(), &secrets);
+    let (line, asked) = (Line::of(source.affiliate_id, &adapter), adapter.clone());
+    let ask = move || {
+        let mut session = asked.session();
+        (session.parse_inbound(&context, &binding, &request), session.log().to_vec())
+    };
+    let subject = Subject::Source(Arc::new(source.clone()));
+    let (parsed, lines) = match app.adapters.pool().ask_for(line, subject, ask).await {
+        Ok((parsed, lines)) => (parsed, lines),
+        Err(busy) => (Err(busy), Vec::new()),
+    };
+    *log = wire::log_lines(&lines, &secrets);
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
-    app.adapters.settle_faults().await;
+    settle_faults(app).await;
     let mut report = parsed.map_err(|error| {
         let error = secrets.hiding(error);
         let outcome = match &error {

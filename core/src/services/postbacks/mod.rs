@@ -17,6 +17,7 @@ use crate::domain::pasted::{self, Pasted};
 use crate::domain::postback::{Ordering, Postback};
 use crate::domain::rules::{Delay, FiringStatus, Rule};
 use crate::ids::{AffiliateId, PostbackId};
+use crate::services::adapters::key_of;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
 
@@ -72,7 +73,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     confine(actor, &mut postback)?;
     check_references(app, &postback).await?;
     refuse_seals(&postback.config)?;
-    check(&adapter, &postback.rule, &postback.config).await?;
+    check(app, &adapter, &postback, &postback.config).await?;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &postback.id.to_string());
     let test_it = postback.enabled || !actor.is_staff();
     bind_secrets(app, &adapter, &mut postback, test_it).await?;
@@ -131,7 +132,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     let plain = app.vault.open_config(&postback.config, &id.to_string());
     // Whoever only renames or disables it need not have the key at hand.
     match plain {
-        Ok(plain) => check(&adapter, &postback.rule, &plain).await?,
+        Ok(plain) => check(app, &adapter, &postback, &plain).await?,
         Err(error) if postback.enabled || entered != Entered::Nothing => return Err(error.into()),
         Err(_) => {}
     }
@@ -165,6 +166,10 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     // The test took its time: whoever changed or deleted the postback meanwhile has not seen this change.
     if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
+    }
+    if reconfigured {
+        // What its adapter stumbled over may be gone.
+        app.adapters.faults().resume(&key_of(&postback), postback.owner);
     }
     app.catalog.postbacks_changed();
     let config = |it: &Postback| opened(app, &it.config, &id.to_string());

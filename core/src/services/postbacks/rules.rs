@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::adapters::{Adapter, wire as contract};
+use crate::app::App;
 use crate::domain::event::Action;
+use crate::domain::postback::Postback;
 use crate::domain::rules::{FiringStatus, Rule};
 use crate::services::adapters::config_issues;
 use crate::services::{Error, FieldIssue};
@@ -15,18 +17,23 @@ use crate::services::{Error, FieldIssue};
 const REASONS_MAX: usize = 50;
 
 /// Judges rule and configuration, as it was entered, against what the adapter allows.
-pub(super) async fn check(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<(), Error> {
-    let issues = issues(adapter, rule, config).await?;
+pub(super) async fn check(app: &App, adapter: &Arc<Adapter>, postback: &Postback, config: &Value) -> Result<(), Error> {
+    let issues = issues(app, adapter, postback, config).await?;
     if issues.is_empty() { Ok(()) } else { Err(Error::Invalid(issues)) }
 }
 
 /// The rule's issues, or else the configuration's.
-pub async fn issues(adapter: &Arc<Adapter>, rule: &Rule, config: &Value) -> Result<Vec<FieldIssue>, Error> {
-    let issues = rule_issues(rule, &adapter.descriptor().rules);
+pub async fn issues(
+    app: &App,
+    adapter: &Arc<Adapter>,
+    postback: &Postback,
+    config: &Value,
+) -> Result<Vec<FieldIssue>, Error> {
+    let issues = rule_issues(&postback.rule, &adapter.descriptor().rules);
     if !issues.is_empty() {
         return Ok(issues);
     }
-    Ok(config_issues(adapter, config).await?)
+    Ok(config_issues(app, postback.owner, adapter, config).await?)
 }
 
 fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::domain::actor::Actor;
 use crate::domain::masking::hide_address;
 use crate::domain::postback::Postback;
-use crate::services::adapters::blocking;
+use crate::services::adapters::Line;
 use crate::services::plan::Plan;
 use crate::services::quota;
 use crate::services::secrets::SecretError;
@@ -72,8 +72,10 @@ pub(super) async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback
     let event = wire::event(&samples::event_for(&postback.rule, now), postback);
     let context = wire::context(now, 1, true, format!("test-{}", postback.id));
     let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
-    let (mut session, binding) = (adapter.session(), plan.binding.clone());
-    let (rendered, context) = blocking(move || (session.render(&context, &binding, &event), context)).await;
+    let (line, binding, asked, ctx) =
+        (Line::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
+    let rendered =
+        app.adapters.pool().ask(line, move || asked.session().render(&ctx, &binding, &event)).await.flatten();
     let request = rendered.map_err(|error| plan.hiding(error))?;
     Ok(Trial { plan, context, request })
 }
@@ -165,7 +167,9 @@ pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postbac
     plan.secrets.mask_answer(&mut answer);
     verification.status = Some(answer.status);
     verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
-    let verdict = blocking(move || Verdict::of_answer(&plan, &context, &request, &answer, now)).await;
+    let line = Line::of(postback.owner, adapter);
+    let judge = move || Verdict::of_answer(&plan, &context, &request, &answer, now);
+    let verdict = app.adapters.pool().ask(line, judge).await?;
     match verdict {
         Verdict::Accepted => verification.accepted = true,
         Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {

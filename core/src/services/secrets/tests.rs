@@ -80,10 +80,12 @@ fn what_a_previous_key_sealed_opens_until_it_is_sealed_again() {
 fn what_an_older_release_sealed_opens() {
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
     use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-    let cipher = XChaCha20Poly1305::new(&[7; 32].into());
-    let payload = |msg| Payload { msg, aad: HOLDER.as_bytes() };
-    let older = cipher.encrypt(&XNonce::from([1; 24]), payload(b"s3cret")).unwrap();
-    let older = BASE64.encode([&[1; 24][..], &older].concat());
+    fn payload(msg: &[u8]) -> Payload<'_, '_> {
+        Payload { msg, aad: HOLDER.as_bytes() }
+    }
+    let cipher = XChaCha20Poly1305::new(&[7u8; 32].into());
+    let older = cipher.encrypt(&XNonce::from([1u8; 24]), payload(b"s3cret")).unwrap();
+    let older = BASE64.encode([&[1u8; 24][..], &older].concat());
     assert_eq!(vault().open(&older, HOLDER).as_deref(), Ok("s3cret"));
     assert!(vault().reseal(&older, HOLDER).unwrap().is_some(), "it names no key");
     let newer = BASE64.decode(vault().seal("s3cret", HOLDER)).unwrap();

@@ -6,47 +6,38 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::domain::delivery::{Attempt, DeliveryState};
-use crate::services::adapters::blocking;
 use crate::storage;
 use crate::storage::deliveries::Finish;
 
-use super::{Sent, Sessions, Verdict};
+use super::Sent;
+use super::classify::{Later, classify};
 
 /// What came of attempts: how each is logged, and what becomes of its delivery.
 #[derive(Default)]
 pub struct Concluded {
     pub attempts: Vec<Attempt>,
     pub finished: Vec<Finish>,
+    /// For each that was given, whether its adapter still judges its answer.
+    pub later: Vec<Option<Later>>,
     /// From its event to now, less the delay that was asked for: of those that were accepted at once.
     pipeline: Vec<Duration>,
 }
 
 /// Has the adapters read the answers and decides what follows. Stores nothing.
 pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
-    let (faults, now) = (app.adapters.faults().clone(), app.clock.now());
-    let judging = blocking(move || {
-        // Made before the sessions, so that no plan goes while its address is a key.
-        let plans: Vec<_> = sent.iter().map(|sent| sent.plan.clone()).collect();
-        let mut sessions = Sessions::default();
-        let mut concluded = Concluded::default();
-        for mut sent in sent {
-            if let Ok(answer) = &mut sent.result {
-                sent.plan.secrets.mask_answer(answer);
-            }
-            let verdict = Verdict::of(&mut sessions, &faults, &mut sent, now);
-            let finish = verdict.finish(&sent, now);
-            if finish.state == DeliveryState::Success && finish.attempts == 1 {
-                let delay = sent.delivery.due_at.since(sent.delivery.created_at);
-                concluded.pipeline.push(now.since(sent.event.occurred_at).saturating_sub(delay));
-            }
-            concluded.finished.push(finish);
-            concluded.attempts.push(verdict.attempt(sent));
+    let (judged, later) = classify(app, sent).await;
+    let now = app.clock.now();
+    let mut concluded = Concluded { later, ..Concluded::default() };
+    for mut sent in judged {
+        let Some(verdict) = sent.verdict.take() else { continue };
+        let finish = verdict.finish(&sent, now);
+        if finish.state == DeliveryState::Success && finish.attempts == 1 {
+            let delay = sent.delivery.due_at.since(sent.delivery.created_at);
+            concluded.pipeline.push(now.since(sent.event.occurred_at).saturating_sub(delay));
         }
-        drop((sessions, plans));
-        concluded
-    });
-    let concluded = judging.await;
-    app.adapters.settle_faults().await;
+        concluded.finished.push(finish);
+        concluded.attempts.push(verdict.attempt(sent));
+    }
     concluded
 }
 

@@ -520,17 +520,20 @@ impl Destinations {
         }
     }
 
-    /// How long until something here is to be done without being woken.
+    /// How long until something here is to be done without being woken. Never no time at all: a probe that is due belongs
+    /// to this node, which is woken when it ends, or to another.
     pub fn rest(&self, now: Timestamp) -> Duration {
-        const TOKEN: Duration = Duration::from_millis(50);
+        const LEAST: Duration = Duration::from_millis(50);
         let mut state = self.state();
         let most = self.0.drain_rate;
-        let waits = state.lanes.values_mut().filter(|lane| lane.waiting_in_table).map(|lane| match &lane.breaker {
-            Some(breaker) if !breaker.is_closed() => breaker.probe_at.since(now),
-            Some(breaker) if lane.room() > 0 && lane.drain.available(breaker.since, most, now) == 0 => TOKEN,
-            _ => Duration::MAX,
+        let waits = state.lanes.values_mut().filter(|lane| lane.waiting_in_table && !lane.probing).map(|lane| {
+            match &lane.breaker {
+                Some(breaker) if !breaker.is_closed() => breaker.probe_at.since(now),
+                Some(breaker) if lane.room() > 0 && lane.drain.available(breaker.since, most, now) == 0 => LEAST,
+                _ => Duration::MAX,
+            }
         });
-        waits.min().unwrap_or(Duration::MAX)
+        waits.min().unwrap_or(Duration::MAX).max(LEAST)
     }
 
     // What all nodes share.

@@ -6,18 +6,20 @@
 //! of its destination ([`Destinations`]); what finds none, or a breaker that is open, waits in the table.
 
 mod breakers;
+mod classify;
 mod conclude;
 mod destinations;
+mod late;
 mod log;
 mod prepare;
+mod render;
 mod standing;
 mod verdict;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapters::{AdapterError, Session, wire as contract};
+use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::breaker::{self, Failure, Outcome};
@@ -32,8 +34,10 @@ use super::plan::Plan;
 use super::secrets::SecretError;
 
 pub use breakers::settle as settle_breakers;
+pub use classify::Later;
 pub use conclude::{Concluded, conclude};
 pub use destinations::{Admission, Destinations, Placed};
+pub use late::Late;
 pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
 pub use prepare::{Preparation, prepare, with_events};
 pub use verdict::Verdict;
@@ -60,6 +64,8 @@ pub struct Sent {
     result: Result<Answer, Trouble>,
     at: Timestamp,
     duration: Duration,
+    /// Once its answer has been judged.
+    verdict: Option<Verdict>,
 }
 
 /// Why no answer came.
@@ -67,17 +73,6 @@ enum Trouble {
     Adapter(AdapterError),
     Secret(SecretError),
     Egress(EgressError),
-}
-
-/// One adapter instance a plan, for as long as a batch takes.
-#[derive(Default)]
-struct Sessions(HashMap<*const Plan, Session>);
-
-impl Sessions {
-    /// The plans of a batch outlive it, so their addresses tell them apart.
-    fn of(&mut self, plan: &Arc<Plan>) -> &mut Session {
-        self.0.entry(Arc::as_ptr(plan)).or_insert_with(|| plan.adapter.session())
-    }
 }
 
 impl Prepared {
@@ -137,7 +132,7 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
         Err(error) => Err(Trouble::Secret(error)),
     };
     let duration = started.elapsed();
-    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration }
+    Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration, verdict: None }
 }
 
 fn number_of(delivery: &Delivery) -> i32 {

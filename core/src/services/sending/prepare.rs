@@ -6,28 +6,32 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
-use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::adapter::WAITING;
-use crate::domain::delivery::{AdapterLine, Delivery, DeliveryState, Reason};
-use crate::domain::event::Event;
+use crate::domain::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::fair_queue::Urgency;
 use crate::domain::lease::{Lease, Leased};
 use crate::domain::postback::Postback;
+use crate::domain::return_line::RETURNS_PER_SECOND;
 use crate::ids::PostbackId;
-use crate::services::adapters::{Call, Faults, Standing as AdapterStanding, blocking, key_of};
+use crate::services::adapters::{Batch, Group, Standing as AdapterStanding, Subject, key_of, settle_faults_soon};
 use crate::services::plan::Plan;
 use crate::services::routing::{self, Owed};
-use crate::services::wire;
 use crate::storage;
 use crate::storage::deliveries::Finish;
 use crate::storage::waiting_deliveries::Parked;
 
+use super::late::Late;
+use super::render::{Rendered, ToRender, render};
 use super::standing::{Standing, Standpoint};
-use super::{Prepared, Sent, Sessions, Trouble, number_of};
+use super::{Prepared, Sent};
 
 /// How long a delivery waits for an adapter that is out of service, before it looks again.
 const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
+/// And how long at least for its turn with a slow one.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
+/// Calls that a delivery needs: it is decided, rendered and judged.
+const CALLS: u32 = 3;
 
 /// Claimed deliveries, told apart.
 #[derive(Default)]
@@ -41,6 +45,22 @@ pub struct Preparation {
     pub parked: Vec<Parked>,
 }
 
+impl Preparation {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.troubled.is_empty() && self.finished.is_empty()
+    }
+
+    pub(super) fn add(&mut self, rendered: Rendered) {
+        match rendered {
+            Rendered::Ready(prepared) => self.ready.push(*prepared),
+            Rendered::Failed(sent) => self.troubled.push(*sent),
+            Rendered::Settled(finish) => self.finished.push(finish),
+            // Its lease is about to end; whoever claims it next prepares it.
+            Rendered::TooLate => {}
+        }
+    }
+}
+
 /// Finds the events of deliveries that were claimed from the table.
 pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> Result<Vec<Leased<Owed>>, DbErr> {
     let events = storage::events::find_many(app.db.reader(), deliveries.iter().map(|it| it.event_id)).await?;
@@ -52,8 +72,9 @@ pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> 
     Ok(owed.collect())
 }
 
-/// Judges the rules again on the conversions as they are now, and has the adapters render the rest.
-pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
+/// Judges the rules again on the conversions as they are now, and has the adapters render the rest. Slow adapters go on
+/// rendering after this; with what they render comes what earlier batches left to them.
+pub async fn prepare(app: &App, late: &Late, due: Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
     let now = app.clock.now();
     let postbacks = due.iter().map(|due| due.it.delivery.postback_id).collect::<HashSet<_>>();
     let postbacks = storage::postbacks::find_many(app.db.reader(), postbacks).await?;
@@ -62,7 +83,8 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
     let plans = plan_all(app, &postbacks).await?;
 
     let mut preparation = Preparation::default();
-    let mut to_render = Vec::with_capacity(due.len());
+    let mut groups: Vec<(Arc<Plan>, Vec<ToRender>)> = Vec::new();
+    let mut group_of = HashMap::new();
     for Leased { it: Owed { delivery, event }, lease } in due {
         let claim = lease.claim;
         let (Some(event), Some(postback)) = (event, postbacks.get(&delivery.postback_id)) else {
@@ -72,8 +94,17 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
         };
         match standing.judge(&delivery, &event, postback, now) {
             Standpoint::Send => match &plans[&postback.id] {
-                Ok(plan) => to_render.push(ToRender { delivery, lease, event, plan: plan.clone() }),
-                Err(reason) => preparation.finished.push(wait_for_adapter(&delivery, claim, reason.clone(), now)),
+                Ok(plan) => {
+                    let group = *group_of.entry(postback.id).or_insert_with(|| {
+                        groups.push((plan.clone(), Vec::new()));
+                        groups.len() - 1
+                    });
+                    groups[group].1.push(ToRender { delivery, lease, event });
+                }
+                Err(reason) => {
+                    let due_at = place_in_line(app, postback, now.plus(WAIT_FOR_ADAPTER), RETURNS_PER_SECOND, now);
+                    preparation.finished.push(put_off(&delivery, claim, Some(reason.clone()), due_at));
+                }
             },
             Standpoint::WaitFor(destination) => preparation.parked.push(wait_with_elder(&delivery, claim, destination)),
             Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
@@ -82,13 +113,11 @@ pub async fn prepare(app: &App, due: Vec<Leased<Owed>>) -> Result<Preparation, D
             }
         }
     }
-    let faults = app.adapters.faults().clone();
-    let rendering = blocking(move || render_all(&faults, to_render, now));
-    let Preparation { ready, troubled, finished, .. } = rendering.await;
-    preparation.ready = ready;
-    preparation.troubled = troubled;
-    preparation.finished.extend(finished);
-    app.adapters.settle_faults().await;
+    render_all(app, late, groups, &mut preparation, now).await;
+    let before = late.take();
+    preparation.ready.extend(before.ready);
+    preparation.troubled.extend(before.troubled);
+    preparation.finished.extend(before.finished);
     Ok(preparation)
 }
 
@@ -108,90 +137,64 @@ async fn plan_all(
     Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }
 
-/// What the rules let through.
-struct ToRender {
-    delivery: Delivery,
-    lease: Lease,
-    event: Arc<Event>,
-    plan: Arc<Plan>,
-}
-
-fn render_all(faults: &Faults, to_render: Vec<ToRender>, now: Timestamp) -> Preparation {
-    let mut preparation = Preparation::default();
-    let mut sessions = Sessions::default();
-    for it in to_render {
-        if faults.too_many(&it.plan.postback) {
-            let sentence = "its adapter has just failed too often in a row";
-            let reason = Reason::new("adapter_out_of_service", sentence);
-            preparation.finished.push(wait_for_adapter(&it.delivery, it.lease.claim, reason, now));
+/// Hands what the rules let through to the threads of the adapters, a group for each postback.
+async fn render_all(
+    app: &App,
+    late: &Late,
+    groups: Vec<(Arc<Plan>, Vec<ToRender>)>,
+    preparation: &mut Preparation,
+    now: Timestamp,
+) {
+    let (pool, mut batch) = (app.adapters.pool(), Batch::new());
+    for (plan, mut items) in groups {
+        let line = plan.line();
+        if let Some(until) = app.adapters.faults().suspended_until(&plan.postback, now) {
+            let reason = Reason::new("adapter_out_of_service", "its adapter has just failed too often in a row");
+            for it in items {
+                let due_at = place_in_line(app, &plan.postback, until, RETURNS_PER_SECOND, now);
+                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(reason.clone()), due_at));
+            }
             continue;
         }
-        match render(sessions.of(&it.plan), faults, &it, now) {
-            Rendered::Request(request, log) => {
-                let ToRender { delivery, lease, event, plan } = it;
-                preparation.ready.push(Prepared { delivery, lease, event, plan, request, log });
+        let room = pool.room(&line);
+        if items.len() > room {
+            let per_second = per_second(pool.average(&line) * CALLS);
+            for it in items.drain(room..) {
+                let due_at = place_in_line(app, &plan.postback, now.plus(WAIT_FOR_TURN), per_second, now);
+                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(routing::busy()), due_at));
             }
-            Rendered::Skipped(reason) => {
-                let state = DeliveryState::Cancelled;
-                preparation.finished.push(ended(&it.delivery, it.lease.claim, state, reason, now));
-            }
-            Rendered::Failed(error, log) => preparation.troubled.push(Sent {
-                delivery: it.delivery,
-                claim: it.lease.claim,
-                event: it.event,
-                plan: it.plan,
-                request: None,
-                log,
-                result: Err(Trouble::Adapter(error)),
-                at: now,
-                duration: Duration::ZERO,
-            }),
         }
+        let group = Group {
+            adapter: plan.adapter.clone(),
+            subject: Subject::Postback(plan.postback.clone()),
+            urgency: Urgency::Queued,
+            items,
+        };
+        let (faults, clock, timeout) =
+            (app.adapters.faults().clone(), app.clock.clone(), app.settings.request_timeout());
+        batch.add(pool, group, move |session, it| render(session, &plan, &faults, it, clock.now(), timeout));
     }
-    preparation
+    for (_, rendered) in batch.gather(pool).await {
+        preparation.add(rendered);
+    }
+    if !batch.is_complete() {
+        late.wait_for(batch);
+    }
+    settle_faults_soon(app);
 }
 
-enum Rendered {
-    Request(contract::Request, Vec<AdapterLine>),
-    Skipped(Reason),
-    Failed(AdapterError, Vec<AdapterLine>),
+/// How much of a slow adapter's work is done in a second, if it had a thread for itself.
+fn per_second(span: Duration) -> u32 {
+    let many = Duration::from_secs(1).as_millis().checked_div(span.as_millis()).unwrap_or(u128::MAX);
+    u32::try_from(many).unwrap_or(u32::MAX).clamp(1, RETURNS_PER_SECOND)
 }
 
-fn render(session: &mut Session, faults: &Faults, it: &ToRender, now: Timestamp) -> Rendered {
-    let ToRender { delivery, event, plan, .. } = it;
-    let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
-    let event = wire::event(event, &plan.postback);
-    let mut log = Vec::new();
-    // While it waited for its adapter nobody could ask whether it should be sent at all.
-    let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
-    if undecided && delivery.attempts == 0 {
-        let decided = session.decide(&context, &plan.binding, &event);
-        faults.count(Call::Decide, &plan.postback, &decided);
-        log.extend(wire::log_lines(session.log(), &plan.secrets));
-        match decided {
-            Ok(decision) if decision.verdict == contract::Verdict::Skip => {
-                if let Some(reason) = routing::missing(plan, decision.clone()) {
-                    return Rendered::Skipped(reason);
-                }
-                let why = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
-                let why = why.unwrap_or_else(|| "it does not want this event".to_owned());
-                let sentence = format!("the adapter skipped it: {}", plan.secrets.mask(&why));
-                return Rendered::Skipped(Reason::new("adapter_skipped", sentence));
-            }
-            Ok(_) => {}
-            Err(error) => return Rendered::Failed(error, log),
-        }
-    }
-    let rendered = session.render(&context, &plan.binding, &event);
-    faults.count(Call::Render, &plan.postback, &rendered);
-    log.extend(wire::log_lines(session.log(), &plan.secrets));
-    match rendered {
-        Ok(request) => Rendered::Request(request, log),
-        Err(error) => Rendered::Failed(error, log),
-    }
+/// What waits for an adapter comes back at a bounded rate.
+fn place_in_line(app: &App, postback: &Postback, earliest: Timestamp, per_second: u32, now: Timestamp) -> Timestamp {
+    app.adapters.place_in_line(postback, earliest, per_second, now)
 }
 
-fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, now: Timestamp) -> Finish {
+pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, now: Timestamp) -> Finish {
     Finish {
         id: delivery.id,
         state,
@@ -210,22 +213,30 @@ fn wait_with_elder(delivery: &Delivery, claim: i64, destination: String) -> Park
 
 fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
     let reason = Reason::new("waits_for_older", "waits for an older state of the same conversion");
-    put_off(delivery, claim, reason, until)
-}
-
-fn wait_for_adapter(delivery: &Delivery, claim: i64, reason: Reason, now: Timestamp) -> Finish {
-    put_off(delivery, claim, reason, now.plus(WAIT_FOR_ADAPTER))
+    put_off(delivery, claim, Some(reason), until)
 }
 
 /// Waiting uses up no attempt.
-fn put_off(delivery: &Delivery, claim: i64, reason: Reason, until: Timestamp) -> Finish {
+pub(super) fn put_off(delivery: &Delivery, claim: i64, reason: Option<Reason>, until: Timestamp) -> Finish {
     Finish {
         id: delivery.id,
         state: DeliveryState::Pending,
-        reason: Some(reason),
+        reason,
         due_at: until,
         attempts: delivery.attempts,
         settled_at: None,
         claim,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_adapters_deliveries_come_back_as_fast_as_it_can_take_them() {
+        for (millis, expected) in [(0, 100), (1, 100), (10, 100), (20, 50), (300, 3), (5_000, 1)] {
+            assert_eq!(per_second(Duration::from_millis(millis)), expected, "{millis}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::adapters::{AdapterError, wire as contract};
+use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Attempt, AttemptOutcome, DeliveryState, Reason};
 use crate::domain::retry::{self, Next};
@@ -12,7 +12,7 @@ use crate::services::plan::Plan;
 use crate::services::wire;
 use crate::storage::deliveries::Finish;
 
-use super::{BODY_LOG_BYTES, Logged, Sent, Sessions, Trouble, kept_headers, number_of, text};
+use super::{BODY_LOG_BYTES, Logged, Sent, Trouble, kept_headers, number_of, text};
 
 /// What an attempt came to.
 pub enum Verdict {
@@ -22,16 +22,22 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(sessions: &mut Sessions, faults: &Faults, sent: &mut Sent, now: Timestamp) -> Self {
+    /// What needs no adapter: that no answer came.
+    pub(super) fn without_adapter(sent: &Sent) -> Option<Self> {
+        sent.result.as_ref().err().map(|trouble| Self::of_trouble(trouble).hiding(&sent.plan))
+    }
+
+    /// What its adapter makes of the answer.
+    pub(super) fn of(session: &mut Session, faults: &Faults, sent: &mut Sent, now: Timestamp) -> Self {
         let plan = &sent.plan;
-        let (answer, request) = match (&sent.result, &sent.request) {
+        let (answer, request) = match (&mut sent.result, &sent.request) {
             (Ok(answer), Some(request)) => (answer, request),
             (Err(trouble), _) => return Self::of_trouble(trouble).hiding(plan),
             (Ok(_), None) => unreachable!("an answer has a request"),
         };
+        plan.secrets.mask_answer(answer);
         let context =
             wire::context(now, number_of(&sent.delivery).cast_unsigned(), false, sent.delivery.id.to_string());
-        let session = sessions.of(plan);
         let classified = session.classify(&context, &plan.binding, request, &wire::response(answer));
         faults.count(Call::Classify, &plan.postback, &classified);
         sent.log.extend(wire::log_lines(session.log(), &plan.secrets));
