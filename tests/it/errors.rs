@@ -16,7 +16,8 @@ on_both_databases!(every_error_says_what_to_do);
 /// Every code that programs may rely on. Not here, because no request provokes them on purpose: internal, unavailable,
 /// invalid_body, most of adapter_…, fee_exceeds_amount; in tests of their own (adapters.rs, withdrawals.rs and
 /// withdrawal_batches.rs among them): secret_…, idempotency_key_in_progress, offer_missing, balance_indebted,
-/// payout_method_disabled, affiliate_suspended, read_only_session, too_many_reports, took_too_long (heavy_reading.rs), batch_settled, payer_missing, wrong_file_format, unreadable_results;
+/// payout_method_disabled, affiliate_suspended, read_only_session, batch_settled, payer_missing, wrong_file_format,
+/// unreadable_results; in heavy_reading.rs: too_many_reports, took_too_long;
 /// in bounds.rs, limits.rs and connections.rs: balance_limit, share_too_large, too_many_postbacks, too_many_sources, too_many_links,
 /// too_many_api_keys, too_many_tests, too_many_retries, body_timeout.
 const CODES: &[&str] = &[

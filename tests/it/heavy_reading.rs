@@ -2,6 +2,7 @@
 
 use postrider::domain::actor::{Actor, Proof};
 use postrider::domain::permission::Role;
+use postrider::services::Error;
 use postrider::services::heavy::Place;
 use postrider::storage::failures::is_statement_timeout;
 use postrider_tests::app::{Affiliate, TestApp};
@@ -10,6 +11,7 @@ use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use postrider_tests::wait::eventually;
 use sea_orm::{ConnectionTrait, Statement};
+use sqlx::{Connection, PgConnection};
 
 on_both_databases!(
     a_caller_without_a_place_is_refused_and_others_are_not,
@@ -119,7 +121,22 @@ async fn a_statement_of_a_report_or_a_list_ends_in_time(db: Database) {
     let failed = db.query_one_raw(Statement::from_string(db.get_database_backend(), endless)).await;
     let error = failed.expect_err("it would never end");
     assert!(is_statement_timeout(&error), "{error}");
+    let ann = t.affiliate().await;
+    let never = std::future::pending::<Result<(), Error>>();
+    let failed = t.app().heavy.compute(actor(&ann), never).await;
+    assert!(matches!(failed, Err(Error::TookTooLong)), "{failed:?}");
     // Its connection goes on.
     let one = "SELECT 1 AS number";
     db.query_one_raw(Statement::from_string(db.get_database_backend(), one)).await.expect("the next one is answered");
+}
+
+/// A report that waits for a table, as one that reads a great deal would take long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_takes_too_long_is_told_to_ask_for_less() {
+    let t = TestApp::start_with(Database::postgres().await, |settings| settings.report_timeout_ms = 50).await;
+    let ann = t.affiliate().await;
+    let mut other = PgConnection::connect(&t.database.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE report_scopes").execute(&mut other).await.unwrap();
+    report(&ann).await.expect_problem(422, "took_too_long");
+    t.click().await;
 }

@@ -11,15 +11,31 @@ use postrider_tests::wait::eventually;
 use sqlx::{Connection, PgConnection};
 
 const DAY: Duration = Duration::from_secs(86_400);
+const TABLES: [&str; 5] = ["attempts", "clicks", "deliveries", "events", "inbound_requests"];
 
 /// A backup for as long as it lives: what pg_dump holds on every table while it runs.
 struct Backup(PgConnection);
 
+/// What a node holds while it attaches a month.
+const ATTACHING_LOCK: i64 = 0x706f_7374_6174_7463;
+
 impl Backup {
     async fn start(t: &TestApp) -> Self {
+        Self::start_after(t, &[]).await
+    }
+
+    /// Drops these partitions before it begins, and no node makes them again in between.
+    async fn start_after(t: &TestApp, dropped: &[&str]) -> Self {
         let mut connection = PgConnection::connect(&t.database.url()).await.unwrap();
-        let sql = "BEGIN; LOCK TABLE attempts, clicks, deliveries, events, inbound_requests IN ACCESS SHARE MODE";
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        let mut sql = format!("SELECT pg_advisory_lock({ATTACHING_LOCK}); ");
+        for partition in dropped {
+            sql.push_str(&format!("DROP TABLE {partition}; "));
+        }
+        let lock = "BEGIN; LOCK TABLE attempts, clicks, deliveries, events, inbound_requests IN ACCESS SHARE MODE; ";
+        // Statements of one message are one transaction, which would keep what it drops.
+        for sql in [sql.as_str(), lock, &format!("SELECT pg_advisory_unlock({ATTACHING_LOCK})")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        }
         Self(connection)
     }
 
@@ -63,10 +79,8 @@ const JUNE: &str = "019ec893f40070008000";
 async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
     let mut t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
-    for table in ["attempts", "clicks", "deliveries", "events", "inbound_requests"] {
-        t.database.execute(&format!("DROP TABLE {table}_2026_05")).await;
-    }
-    let backup = Backup::start(&t).await;
+    let may = TABLES.map(|table| format!("{table}_2026_05"));
+    let backup = Backup::start_after(&t, &may.each_ref().map(String::as_str)).await;
 
     make_partitions(&t).await;
     assert!(!is_partition(&t, "clicks_2026_05").await, "attaching waits for the backup, and nobody for attaching");
@@ -75,8 +89,8 @@ async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
     t.click_on(&link, "").await;
 
     backup.end().await;
-    for table in ["attempts", "clicks", "deliveries", "events", "inbound_requests"] {
-        becomes_partition(&t, &format!("{table}_2026_05")).await;
+    for partition in &may {
+        becomes_partition(&t, partition).await;
     }
     t.click_on(&link, "").await;
     assert_eq!(t.database.count("clicks_2026_03").await, 3);
@@ -86,8 +100,7 @@ async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
 async fn a_start_goes_on_when_the_month_at_hand_can_not_be_made() {
     let mut t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
-    t.database.execute("DROP TABLE clicks_2026_03").await;
-    let backup = Backup::start(&t).await;
+    let backup = Backup::start_after(&t, &["clicks_2026_03"]).await;
     t.restart_with(|_| {}).await;
     t.click_on(&link, "").await;
     assert_eq!(t.database.count("clicks_default").await, 1);

@@ -44,8 +44,9 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     Box::pin(worker.run_until(work::told_to_stop(stopping)))
 }
 
+/// Also at the start, which does not wait for it.
 pub fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, PARTITIONS_EVERY, || LookAfterPartitions);
+    let queue = work::schedule_at_once(&app.clock, PARTITIONS_EVERY, || LookAfterPartitions);
     let worker = WorkerBuilder::new(format!("partitions-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(1)

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -65,12 +65,24 @@ where
 
 /// A backend whose only work is `task`, once in `every`. Nothing of it is stored: a run may be repeated or left out.
 pub fn schedule<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T) -> Queue<T> {
+    repeat(clock, every, task, false)
+}
+
+/// The same, and for the first time without a wait.
+pub fn schedule_at_once<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T) -> Queue<T> {
+    repeat(clock, every, task, true)
+}
+
+fn repeat<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T, at_once: bool) -> Queue<T> {
+    let at_once = Arc::new(AtomicBool::new(at_once));
     let fetch = {
         let clock = clock.clone();
         move || {
-            let clock = clock.clone();
+            let (clock, at_once) = (clock.clone(), at_once.swap(false, Ordering::Relaxed));
             async move {
-                clock.sleep(every).await;
+                if !at_once {
+                    clock.sleep(every).await;
+                }
                 Ok(Fetched { tasks: vec![task()], idle: every })
             }
         }

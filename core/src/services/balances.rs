@@ -85,6 +85,8 @@ pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statemen
         return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
     }
     let Asked { affiliate_id, currency, from, .. } = asked;
+    // Everything before is added up.
+    let _place = app.heavy.place(actor).await?;
     let opening = storage::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { asked, opening })
 }

@@ -87,8 +87,8 @@ pub enum Error {
     #[error("{0}")]
     Stopped(#[from] Stopped),
     #[error(
-        "this caller or all together are having as many reports and exports made as may be made at once; ask for fewer at a \
-         time, and for this one again when another has ended"
+        "too many reports and exports are under way, of this caller or of all; ask for fewer at a time, and for this one \
+         again when another has ended"
     )]
     TooManyReports,
     #[error("this takes longer than one answer may; ask for less, such as a shorter span or fewer groups")]
