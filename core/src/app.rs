@@ -184,9 +184,12 @@ impl App {
         let held = release.is_none_or(|at| at > self.clock.now());
         let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
-        let (deliveries, _) = storage::deliveries::backlog(self.db.reader(), self.clock.now()).await?;
+        let due = async || storage::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due);
+        let due_before = due().await?;
         let waiting = storage::waiting_deliveries::list_destinations(self.db.reader()).await?;
         let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        // Deliveries become waiting and due again: these were due at the one look or at the other.
+        let deliveries = due_before + due().await?;
         Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
     }
 }

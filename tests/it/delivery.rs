@@ -36,7 +36,8 @@ on_both_databases!(
 async fn one_attempt(t: &TestApp, reply: Reply) -> Value {
     let click = t.click().await;
     let path = format!("/p{}", t.unique());
-    let postback = t.postback(&path).save().await;
+    // Of this conversion only: failures of one destination are counted together, and twenty in a row pause it.
+    let postback = t.postback(&path).scope(None, Some(&click.link.offer)).save().await;
     t.receiver.always(&path, reply);
     t.conversion(&click).send().await;
     t.deliver_all().await;
