@@ -80,7 +80,11 @@ const NOT_THE_WEB: [&str; 10] = [
 ];
 
 async fn guarded(db: Database) -> TestApp {
-    TestApp::start_with(db, |settings| settings.egress_allow.clear()).await
+    TestApp::start_with(db, |settings| {
+        settings.egress_allow.clear();
+        settings.tests_per_minute = 1_000;
+    })
+    .await
 }
 
 fn with_port(t: &TestApp, url: &str) -> String {

@@ -6,6 +6,7 @@ use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
+use postrider_tests::people::PASSWORD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -49,7 +50,7 @@ async fn an_affiliate_has_so_many_of_each_and_no_more(db: Database) {
     t.admin.post("/api/v1/links", &link).await.expect(201);
 
     let person = t.person("support").await;
-    let key = json!({"name": "mine"});
+    let key = json!({"name": "mine", "password": PASSWORD});
     for _ in 0..2 {
         person.client.post("/api/v1/auth/keys", &key).await.expect(201);
     }
