@@ -1,4 +1,4 @@
-//! How long the calls of an adapter take, and what follows: slow work is kept away from quick work, and slowness that lasts is a
+//! How long the calls of an adapter compute, and what follows: slow work is kept away from quick work, and slowness that lasts is a
 //! fault. Pure: moments are durations since the start of the process.
 
 use std::time::Duration;

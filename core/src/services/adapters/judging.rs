@@ -1,7 +1,6 @@
 //! What follows from too many faults: the same call is made with a known-good sample, and `domain/adapter_faults` rules.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use sea_orm::DbErr;
 
@@ -17,7 +16,7 @@ use crate::services::{samples, wire};
 use crate::storage;
 
 use super::faults::{Call, Streak, Subject};
-use super::pool::Line;
+use super::pool::{Line, Stopwatch};
 use super::{Key, Registry, Standing};
 
 /// Owners that are asked about. Two that fail are as good as a hundred.
@@ -165,7 +164,7 @@ enum Probe {
 
 impl Probe {
     fn fails(&self, call: Call, now: Timestamp) -> bool {
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let (calls, failed) = match self {
             Self::Postback(plan) => ask_for_postback(plan, call, now),
             Self::Source(adapter, binding) => ask_for_source(&mut adapter.session(), binding, call, now),

@@ -8,6 +8,7 @@
 //! An instance lives no longer than a turn. There are never more of them than threads.
 
 mod batch;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -27,6 +28,7 @@ use super::Faults;
 use super::faults::Subject;
 
 pub use batch::{Batch, Group};
+pub use stopwatch::Stopwatch;
 
 /// Calls that wait in a line that is slow, or of which nothing is known yet. What is beyond waits in the table.
 const SLOW_CALLS: usize = 32;
@@ -122,13 +124,13 @@ enum Progress {
 
 /// One turn of a thread with one piece of work.
 struct Turn {
-    begun: Instant,
+    begun: Stopwatch,
     calls: u32,
 }
 
 impl Turn {
     fn begin() -> Self {
-        Self { begun: Instant::now(), calls: 0 }
+        Self { begun: Stopwatch::start(), calls: 0 }
     }
 
     /// Whether another call fits in; counts it.
