@@ -36,7 +36,7 @@ async fn a_session_begins_and_ends(db: Database) {
     let answer = t.sign_in(&person.email, PASSWORD).await;
     let me = answer.expect(200);
     assert_eq!(me["role"], "support");
-    assert_eq!(me["permissions"], json!(["read_program", "read_money", "read_reports"]));
+    assert_eq!(me["permissions"], json!(["read_program", "read_money", "read_reports", "read_buyers"]));
     let set = answer.header("set-cookie").unwrap();
     assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/"), "{set}");
     let secret = answer.cookie().split_once('=').unwrap().1.to_owned();

@@ -138,9 +138,8 @@ async fn what_a_stranger_typed_is_no_formula(db: Database) {
     let file = t.admin.get(&format!("{BATCHES}/{}/export", text(&batch, "id"))).await;
     let lines: Vec<_> = file.text.lines().collect();
     assert_eq!(lines[0], "withdrawal_id,affiliate_id,affiliate_name,amount,currency,account_holder,email");
-    let wanted =
-        format!("{id},{},'=cmd|' /C calc'!A0,99.00,USD,'@SUM(1+1)*cmd|' /C calc'!A0,ada@example.com", affiliate.id);
-    assert_eq!(lines[1], wanted);
+    let (name, holder) = (r#""'=cmd|' /C calc'!A0""#, r#""'@SUM(1+1)*cmd|' /C calc'!A0""#);
+    assert_eq!(lines[1], format!("{id},{},{name},99.00,USD,{holder},ada@example.com", affiliate.id));
 }
 
 async fn crypto_addresses_are_exported_whole(db: Database) {
