@@ -206,7 +206,7 @@ async fn limits_say_what_they_are(db: Database) {
     of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "payout_method_disabled");
     t.admin.patch("/api/v1/payout-methods/paypal", &json!({"enabled": true})).await.expect(200);
     t.admin.patch(&format!("/api/v1/affiliates/{}", affiliate.id), &json!({"status": "suspended"})).await.expect(200);
-    of(json!("25.00"), "paypal", "USD").await.expect_problem(422, "affiliate_suspended");
+    of(json!("25.00"), "paypal", "USD").await.expect_problem(403, "affiliate_suspended");
     assert_eq!(balance(&t).await, [5_000, 0, 0, 0], "nothing of this moved anything");
 }
 
