@@ -26,9 +26,15 @@ pub fn csv(text: &str) -> Vec<Row> {
     }
     assert_eq!(lines.pop(), Some(vec![String::new()]), "the last line ends too");
     let head = lines.remove(0);
-    let plain = |field: String| match field.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(['=', '+', '-', '@', '\t']) => rest.to_owned(),
-        _ => field,
+    // An apostrophe stands before what a spreadsheet would take for a formula, at the beginning or after a separator.
+    let plain = |field: String| {
+        let is_guard = |index: usize| {
+            let is_first = index == 0 || field[..index].ends_with([';', '\t', '\r', '\n']);
+            let rest = field[index + 1..].trim_start_matches([' ', '"']);
+            is_first && rest.starts_with(['=', '+', '-', '@', '\t'])
+        };
+        let kept = field.char_indices().filter(|(index, it)| *it != '\'' || !is_guard(*index));
+        kept.map(|(_, it)| it).collect::<String>()
     };
     lines
         .into_iter()
