@@ -17,7 +17,7 @@ use crate::domain::event::Event;
 use crate::domain::lease::{Lease, Leased};
 use crate::ids::PostbackId;
 
-use super::fair_queue::FairQueue;
+use super::round_robin::RoundRobin;
 use super::routing::Owed;
 
 /// Things that wait in memory at most, give or take a group.
@@ -94,7 +94,7 @@ pub struct Inbox<T: Item> {
 struct State<T: Item> {
     /// A worker of this process empties it.
     open: bool,
-    waiting: FairQueue<T::Key, Leased<T>>,
+    waiting: RoundRobin<T::Key, Leased<T>>,
     /// When the table is to be looked into next.
     look_at: Timestamp,
 }
@@ -115,7 +115,7 @@ impl<T: Item> Clone for Inbox<T> {
 
 impl<T: Item> Inbox<T> {
     pub fn new(leases: Leases) -> Self {
-        let state = State { open: false, waiting: FairQueue::default(), look_at: LONG_AGO };
+        let state = State { open: false, waiting: RoundRobin::default(), look_at: LONG_AGO };
         Self { leases, wake: Arc::default(), state: Arc::new(Mutex::new(state)) }
     }
 

@@ -17,7 +17,7 @@ use crate::ids::{AffiliateId, PostbackId};
 use crate::storage::waiting_deliveries::Waiting;
 
 use super::Prepared;
-use crate::services::fair_queue::FairQueue;
+use crate::services::round_robin::RoundRobin;
 
 /// Prepared deliveries that wait in memory for one destination, and for all of them together.
 const QUEUE_OF_ONE: usize = 128;
@@ -71,7 +71,7 @@ struct Lane {
     in_flight: usize,
     window: Window,
     health: Health,
-    queue: FairQueue<PostbackId, Prepared>,
+    queue: RoundRobin<PostbackId, Prepared>,
     breaker: Option<Breaker>,
     /// This node makes the probe.
     probing: bool,
@@ -146,7 +146,7 @@ impl Lane {
             in_flight: 0,
             window: Window::new(most),
             health: Health::default(),
-            queue: FairQueue::default(),
+            queue: RoundRobin::default(),
             breaker: None,
             probing: false,
             waiting_in_table: false,

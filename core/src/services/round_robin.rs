@@ -5,20 +5,20 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 #[derive(Debug)]
-pub struct FairQueue<K, T> {
+pub struct RoundRobin<K, T> {
     /// The keys that have items, the next first.
     turns: VecDeque<K>,
     items: HashMap<K, VecDeque<T>>,
     len: usize,
 }
 
-impl<K, T> Default for FairQueue<K, T> {
+impl<K, T> Default for RoundRobin<K, T> {
     fn default() -> Self {
         Self { turns: VecDeque::new(), items: HashMap::new(), len: 0 }
     }
 }
 
-impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
+impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
     pub fn push(&mut self, key: K, item: T) {
         let items = self.items.entry(key.clone()).or_default();
         if items.is_empty() {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn keys_take_turns_and_items_of_a_key_keep_their_order() {
-        let mut queue = FairQueue::default();
+        let mut queue = RoundRobin::default();
         for (key, item) in [('a', 1), ('a', 2), ('a', 3), ('b', 4), ('c', 5)] {
             queue.push(key, item);
         }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn who_is_passed_over_keeps_its_turn() {
-        let mut queue = FairQueue::default();
+        let mut queue = RoundRobin::default();
         for (key, item) in [('a', 1), ('b', 2), ('b', 3), ('c', 4)] {
             queue.push(key, item);
         }
