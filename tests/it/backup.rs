@@ -147,7 +147,7 @@ async fn a_backup_under_load_is_one_moment() {
     let (_, copies) = tokio::join!(join_all(callers), backing_up);
 
     for (file, before) in copies {
-        let elsewhere = Installation::new(Database::sqlite());
+        let elsewhere = Installation::new(Database::empty_sqlite());
         std::fs::copy(installation.data_dir().join("secret-key"), elsewhere.data_dir().join("secret-key")).unwrap();
         done(run(&elsewhere, &["restore", file.to_str().expect("it is UTF-8")]).await);
         assert!(elsewhere.database.count("conversions").await >= before as i64);
@@ -203,7 +203,7 @@ async fn a_restore_without_the_secret_key_says_so() {
     let file = installation.data_dir().join("copy.db");
     let name = file.to_str().unwrap();
     done(run(&installation, &["backup", name]).await);
-    let elsewhere = Installation::new(Database::sqlite());
+    let elsewhere = Installation::new(Database::empty_sqlite());
     let told = done(run(&elsewhere, &["restore", name]).await);
     assert!(told.contains("which is not here"), "{told}");
     refused(run(&elsewhere, &["serve"]).await, "this database holds secrets that are sealed with the key");

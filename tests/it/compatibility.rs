@@ -15,7 +15,7 @@ const FUTURE: &str = "INSERT INTO seaql_migrations (version, applied_at) VALUES 
 const CONTRACTED: &str = "UPDATE schema_compatibility SET oldest_level = 999, oldest_release = '9.8.7'";
 
 async fn a_release_runs_on_a_schema_that_a_newer_one_expanded(db: Database) {
-    let installation = Installation::new(db);
+    let installation = Installation::new(db.without_schema().await);
     installation.start().await.kill_9();
     installation.database.execute(FUTURE).await;
     // Expanded: a column and a table that this release does not know.
@@ -33,7 +33,7 @@ async fn a_release_runs_on_a_schema_that_a_newer_one_expanded(db: Database) {
 }
 
 async fn a_release_refuses_a_schema_that_takes_newer_ones_only(db: Database) {
-    let installation = Installation::new(db);
+    let installation = Installation::new(db.without_schema().await);
     assert!(installation.run(&["migrate"], &[]).await.success(), "{}", installation.log());
     installation.database.execute(FUTURE).await;
     installation.database.execute(CONTRACTED).await;

@@ -5,7 +5,7 @@ use postrider_tests::process::Installation;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_ends_well() {
-    let installation = Installation::new(Database::sqlite());
+    let installation = Installation::new(Database::empty_sqlite());
     // The demo chooses its own database and its own rules for the way out.
     let own = ["DATABASE_URL", "POSTRIDER_EGRESS_ALLOW", "POSTRIDER_ADMIN_API_KEY"];
 

@@ -198,7 +198,7 @@ faults!(
 /// A failed commit costs the connection. If no other can be opened in its place, the process says so and ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process_ends_if_the_database_cannot_be_opened_again() {
-    let installation = Installation::new(Database::sqlite());
+    let installation = Installation::new(Database::empty_sqlite());
     let mut process = installation.start_limitable().await;
     let affiliate = json!({"name": "Ann", "email": "ann@example.com"});
     process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);

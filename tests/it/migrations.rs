@@ -11,6 +11,7 @@ on_both_databases!(what_was_owed_to_the_router_is_owed_after_the_upgrade);
 const BEFORE: u32 = 10;
 
 async fn what_was_owed_to_the_router_is_owed_after_the_upgrade(db: Database) {
+    let db = db.without_schema().await;
     let url = db.url();
     let url = if db.is_sqlite() { format!("{url}?mode=rwc") } else { url };
     let connection = sea_orm::Database::connect(url).await.expect("it can be opened");

@@ -13,13 +13,14 @@ pub enum Database {
 }
 
 impl Database {
-    pub fn sqlite() -> Database {
+    /// No file yet.
+    pub fn empty_sqlite() -> Database {
         Database::Sqlite { dir: TempDir::new("sqlite") }
     }
 
-    /// A fresh database in the cluster of this test process.
-    pub async fn postgres() -> Database {
-        Database::Postgres { url: crate::postgres::fresh_database().await }
+    /// A database without tables in the cluster of this process.
+    pub async fn empty_postgres() -> Database {
+        Database::Postgres { url: crate::postgres::empty_database().await }
     }
 
     /// What goes into `DATABASE_URL`.
@@ -187,7 +188,7 @@ impl Database {
     }
 }
 
-fn file(dir: &TempDir) -> std::path::PathBuf {
+pub(crate) fn file(dir: &TempDir) -> std::path::PathBuf {
     dir.path().join("postrider.db")
 }
 

@@ -1,4 +1,5 @@
-//! A private PostgreSQL cluster for this test process: own folder, own port, loopback only, durable.
+//! A private PostgreSQL cluster for this process: own folder, own port, loopback only. For tests it does not wait for the
+//! disk: they kill Postrider and PostgreSQL, never the machine. For measurements it does ([`wait_for_disk`]).
 //!
 //! It is started by the first test that asks, and a shell watches over it: when this process ends, however
 //! it ends, the pipe to the shell closes, and the shell stops the server and removes the folder.
@@ -9,14 +10,14 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use tokio::sync::OnceCell;
 
 use crate::temp::unique_dir;
-use crate::wait::within;
+use crate::wait::{eventually, within};
 
 struct Cluster {
     /// "postgres://postgres@127.0.0.1:12345"; a database name is appended.
@@ -27,20 +28,42 @@ struct Cluster {
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
-/// Creates an empty database and returns its URL.
-pub async fn fresh_database() -> String {
-    create_database(CLUSTER.get_or_init(start).await).await
+static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
+
+/// A cluster that is started after this call is as durable as a real one.
+pub fn wait_for_disk() {
+    WAITS_FOR_DISK.store(true, Ordering::SeqCst);
 }
 
-async fn create_database(cluster: &Cluster) -> String {
+/// Creates an empty database and returns its URL.
+pub async fn empty_database() -> String {
+    create_database(CLUSTER.get_or_init(start).await, "template1").await
+}
+
+/// Copies a database that nobody is connected to and returns the URL of the copy.
+pub async fn copy_of_database(name: &str) -> String {
+    create_database(CLUSTER.get_or_init(start).await, name).await
+}
+
+async fn create_database(cluster: &Cluster, template: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let mut admin = connect(&cluster.url).await.expect("the cluster answered before");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-        .execute(&mut admin)
-        .await
-        .expect("a superuser may create a database");
+    eventually("the database to be copied", async || {
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        match sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut admin).await {
+            Ok(_) => Some(()),
+            // The last connection to the template is still being closed.
+            Err(error) if is_in_use(&error) => None,
+            Err(error) => panic!("a superuser may create a database: {error}"),
+        }
+    })
+    .await;
     format!("{}/{name}", cluster.url)
+}
+
+fn is_in_use(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "55006")
 }
 
 async fn start() -> Cluster {
@@ -107,7 +130,7 @@ impl SmallDisk {
     /// An empty database.
     pub async fn database(&self) -> crate::database::Database {
         let cluster = self.cluster.as_ref().expect("it runs");
-        crate::database::Database::Postgres { url: create_database(cluster).await }
+        crate::database::Database::Postgres { url: create_database(cluster, "template1").await }
     }
 
     /// A file takes all the room that is left.
@@ -156,7 +179,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         trap '' INT TERM HUP
         "$1/postgres" -D "$2/data" -p "$3" \
             -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-            -c fsync=on -c synchronous_commit=on -c max_connections=1000 -c log_checkpoints=off \
+            -c fsync="$4" -c full_page_writes="$4" -c synchronous_commit=on -c max_connections=1000 -c log_checkpoints=off \
             >>"$2/log" 2>&1 &
         server=$!
         cat >/dev/null
@@ -170,6 +193,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         .arg(bin)
         .arg(dir)
         .arg(port.to_string())
+        .arg(if WAITS_FOR_DISK.load(Ordering::SeqCst) { "on" } else { "off" })
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

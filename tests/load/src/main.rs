@@ -100,8 +100,8 @@ impl Kind {
     /// A fresh, empty one.
     pub async fn create(self) -> Database {
         match self {
-            Self::Sqlite => Database::sqlite(),
-            Self::Postgres => Database::postgres().await,
+            Self::Sqlite => Database::empty_sqlite(),
+            Self::Postgres => Database::empty_postgres().await,
         }
     }
 }
@@ -166,6 +166,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build; its figures mean nothing. Use: cargo run --release -p postrider-load");
     }
+    postgres::wait_for_disk();
     let plan = Plan::of(options);
     let wants = |part| options.only.is_none_or(|only| only == part);
     let mut report = Report::new();
