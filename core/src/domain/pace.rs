@@ -59,6 +59,12 @@ impl Pace {
     pub fn average(&self) -> Duration {
         self.average.unwrap_or_default()
     }
+
+    /// How many calls fit into a span, as far as is known.
+    pub fn calls_within(&self, span: Duration) -> usize {
+        let calls = span.as_nanos().checked_div(self.average().as_nanos()).unwrap_or(u128::MAX);
+        usize::try_from(calls).unwrap_or(usize::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +94,16 @@ mod tests {
             assert_eq!(pace.is_slow(ms(slow_for).saturating_sub(ms(1))), slow_for > 0, "{calls} in {took:?}");
             assert!(!pace.is_slow(ms(slow_for)), "{calls} in {took:?}");
         }
+    }
+
+    #[test]
+    fn the_average_says_how_many_calls_fit_into_a_span() {
+        for (each, span, expected) in [(ms(7), ms(100), 14), (ms(200), ms(100), 0), (ms(0), ms(100), usize::MAX)] {
+            let mut pace = Pace::default();
+            pace.count(1, each, ms(0));
+            assert_eq!(pace.calls_within(span), expected, "{each:?} in {span:?}");
+        }
+        assert_eq!(Pace::default().calls_within(ms(100)), usize::MAX, "nothing is known yet");
     }
 
     #[test]

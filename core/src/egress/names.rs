@@ -5,11 +5,13 @@
 //! mistake or an attack, and dialling "only the good ones" would hide which.
 //!
 //! Lookups run on blocking threads and cannot be cancelled, so their number is bounded, and everyone who
-//! asks for the same name at the same time shares one: a dead name cannot use up the threads.
+//! asks for the same name while its thread runs shares one: a dead name holds one thread, however often it is asked for. Who finds
+//! no thread free is told so soon, and it is not the destination's failure.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
@@ -19,8 +21,10 @@ use tokio::sync::Semaphore;
 use super::addresses::Allow;
 use super::error::EgressError;
 
-/// Well below tokio's 512 blocking threads, which also run adapters.
+/// Well below tokio's 512 blocking threads.
 const MAX_LOOKUPS: usize = 64;
+/// How long an asker waits for a thread.
+const WAIT: Duration = Duration::from_secs(1);
 
 type Answer = Result<Arc<[IpAddr]>, EgressError>;
 
@@ -32,7 +36,24 @@ pub(super) struct VettedNames {
     allow: Arc<Allow>,
     lookup: Lookup,
     slots: Arc<Semaphore>,
-    running: Arc<Mutex<HashMap<String, WeakShared<BoxFuture<'static, Answer>>>>>,
+    running: Arc<Mutex<HashMap<String, Running>>>,
+}
+
+/// A lookup that can be joined.
+enum Running {
+    /// Waits for a thread; it goes with its last asker.
+    Waiting(WeakShared<BoxFuture<'static, Answer>>),
+    /// Has a thread, and stays until that ends.
+    Started(Shared<BoxFuture<'static, Answer>>),
+}
+
+impl Running {
+    fn join(&self) -> Option<Shared<BoxFuture<'static, Answer>>> {
+        match self {
+            Self::Waiting(lookup) => lookup.upgrade(),
+            Self::Started(lookup) => Some(lookup.clone()),
+        }
+    }
 }
 
 impl Resolve for VettedNames {
@@ -66,42 +87,58 @@ impl VettedNames {
         Ok(addresses)
     }
 
-    /// The map holds weak references: when the last asker gives up, a lookup still queued goes with them.
     fn join_or_start(&self, name: &str) -> Shared<BoxFuture<'static, Answer>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(started) = running.get(name).and_then(WeakShared::upgrade) {
-            return started;
+        if let Some(lookup) = running.get(name).and_then(Running::join) {
+            return lookup;
         }
         let entry = RunningEntry { names: self.clone(), name: name.to_owned() };
-        let started = look_up(entry).boxed().shared();
-        if let Some(weak) = started.downgrade() {
-            running.insert(name.to_owned(), weak);
+        let lookup = look_up(entry).boxed().shared();
+        if let Some(weak) = lookup.downgrade() {
+            running.insert(name.to_owned(), Running::Waiting(weak));
         }
-        started
+        lookup
     }
 }
 
-/// Takes a lookup off the list when it ends, also when it is dropped.
+/// Takes a lookup off the list when it ends: its thread, or before it has one its last asker.
 struct RunningEntry {
     names: VettedNames,
     name: String,
 }
 
+impl RunningEntry {
+    fn started(&self) {
+        let mut running = self.names.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = running.get_mut(&self.name)
+            && let Some(lookup) = entry.join()
+        {
+            *entry = Running::Started(lookup);
+        }
+    }
+}
+
 impl Drop for RunningEntry {
     fn drop(&mut self) {
-        self.names.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+        // A lookup may hold the last reference to itself: it is dropped outside the lock.
+        let _ended = self.names.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
 async fn look_up(entry: RunningEntry) -> Answer {
-    let failed = |problem: String| EgressError::DnsFailed { host: entry.name.clone(), problem };
-    let slots = entry.names.slots.clone();
-    let slot = slots.acquire_owned().await.map_err(|error| failed(error.to_string()))?;
     let (name, lookup) = (entry.name.clone(), entry.names.lookup);
+    let failed = |problem: String| EgressError::DnsFailed { host: name.clone(), problem };
+    let slots = entry.names.slots.clone();
+    let slot = match tokio::time::timeout(WAIT, slots.acquire_owned()).await {
+        Ok(slot) => slot.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(EgressError::LocalLimit { host: name, resource: "threads that look up names" }),
+    };
+    entry.started();
+    let asked = name.clone();
     let answer = tokio::task::spawn_blocking(move || {
-        // The slot belongs to the thread: it stays taken after the asker has given up.
-        let _slot = slot;
-        lookup(&name)
+        // Both belong to the thread: they stay after the askers have given up.
+        let (_slot, _entry) = (slot, entry);
+        lookup(&asked)
     });
     match answer.await {
         Ok(Ok(addresses)) if addresses.is_empty() => Err(failed("it has no address".to_owned())),
@@ -128,10 +165,8 @@ fn lookup_problem(error: &std::io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn names(allow: &[&str], lookup: Lookup) -> VettedNames {
         let networks = allow.iter().map(|network| network.parse().expect("a network")).collect();
@@ -180,16 +215,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_asker_who_gives_up_leaves_nothing_behind_but_the_thread() {
+    async fn a_name_holds_one_thread_until_that_ends_whoever_gives_up() {
         static GATE: Mutex<()> = Mutex::new(());
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
         let shut = GATE.lock().expect("not poisoned");
         let names = names(&[], |_| {
+            CALLS.fetch_add(1, Ordering::SeqCst);
             drop(GATE.lock());
             Ok(vec![ip("8.8.8.8")])
         });
-        assert!(names.vetted("slow.example").now_or_never().is_none(), "it waits, and gives up");
-        assert!(names.running.lock().expect("not poisoned").is_empty());
-        assert_eq!(names.slots.available_permits(), MAX_LOOKUPS - 1, "the thread still works");
+        for _ in 0..3 {
+            assert!(names.vetted("slow.example").now_or_never().is_none(), "it waits, and gives up");
+        }
+        assert_eq!(names.slots.available_permits(), MAX_LOOKUPS - 1, "one thread works for all");
         drop(shut);
+        names.vetted("slow.example").await.expect("the thread answers who asks later");
+        assert_eq!(CALLS.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn without_a_free_thread_the_destination_is_not_to_blame() {
+        let names = names(&[], |_| Ok(vec![ip("8.8.8.8")]));
+        let _all = names.slots.clone().acquire_many_owned(MAX_LOOKUPS as u32).await.expect("all are free");
+        let error = names.vetted("busy.example").await.expect_err("no thread is free");
+        assert!(!error.is_destinations() && error.retryable(), "{error}");
+        assert!(names.running.lock().expect("not poisoned").is_empty());
     }
 }

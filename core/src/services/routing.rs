@@ -90,6 +90,7 @@ async fn decide_all(
         match plan(&app.vault, versions.of(&postback), &postback) {
             Ok(plan)
                 if pool.speed(&plan.line()) == Speed::Slow
+                    || pool.room(&plan.line()) < admitted.len()
                     || app.adapters.faults().suspended_until(&postback, now).is_some() =>
             {
                 owed.extend(admitted.iter().map(|event| undecided(event, &postback, &busy(), now)));

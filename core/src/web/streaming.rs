@@ -10,8 +10,28 @@ use crate::app::App;
 use crate::services::Error;
 use crate::services::heavy::Place;
 
-/// A reader that takes nothing for so long is given up: its place is needed by others.
-const STALLED: Duration = Duration::from_secs(60);
+/// A reader that keeps the next page waiting for so long is given up, because others need its place. The time of all pages counts
+/// together, and what it has taken gives it more.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes that a reader has to take in a second in the long run.
+const LEAST_RATE: u64 = 16 * 1024;
+
+/// How much longer a reader may keep pages waiting.
+struct Patience {
+    left: Duration,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { left: PATIENCE }
+    }
+
+    /// It took a page of so many bytes after so long.
+    fn taken(&mut self, bytes: usize, after: Duration) {
+        let earned = Duration::from_millis(bytes as u64 * 1_000 / LEAST_RATE);
+        self.left = (self.left.saturating_sub(after) + earned).min(PATIENCE);
+    }
+}
 
 /// The body that `pages` become, made on a thread that gives way to requests. An error, or a reader that stalls, breaks the
 /// connection off, so that nobody takes a part for the whole. The place is held until the last page is taken.
@@ -37,16 +57,21 @@ enum Made {
 }
 
 async fn send_all(mut pages: stream::BoxStream<'static, Result<Bytes, Error>>, to: mpsc::Sender<Made>, _place: Place) {
+    let mut patience = Patience::new();
     loop {
         let page = tokio::select! {
             page = pages.next() => page,
             () = to.closed() => return,
         };
-        let ends = !matches!(page, Some(Ok(_)));
+        let bytes = match &page {
+            Some(Ok(page)) => Some(page.len()),
+            Some(Err(_)) | None => None,
+        };
         let made = page.map_or(Made::End, Made::Page);
-        if !matches!(tokio::time::timeout(STALLED, to.send(made)).await, Ok(Ok(()))) || ends {
-            return;
-        }
+        let begun = tokio::time::Instant::now();
+        let sent = tokio::time::timeout(patience.left, to.send(made)).await;
+        let (Ok(Ok(())), Some(bytes)) = (sent, bytes) else { return };
+        patience.taken(bytes, begun.elapsed());
     }
 }
 
@@ -65,6 +90,19 @@ mod tests {
         }
         sending.await.unwrap();
         (number, whole)
+    }
+
+    #[test]
+    fn a_reader_that_takes_little_at_a_time_uses_up_its_patience() {
+        let seconds = Duration::from_secs;
+        // Bytes of a page, how long each takes, and whether a hundred of them are sent.
+        for (bytes, each, lasts) in
+            [(2_000, seconds(5), false), (65_536, seconds(4), true), (800_000, seconds(40), true)]
+        {
+            let mut patience = Patience::new();
+            (0..100).for_each(|_| patience.taken(bytes, each));
+            assert_eq!(!patience.left.is_zero(), lasts, "{bytes} in {each:?}");
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use crate::domain::actor::Actor;
 
 use super::Error;
 pub use places::Place;
-use places::Places;
+use places::{Caller, Places};
 
 /// Streams that may be open at once, and of these one caller's. They wait for their readers most of the time.
 const STREAMS: usize = 32;
@@ -61,17 +61,17 @@ impl HeavyReading {
 
     /// A place to compute, for work that runs elsewhere. It ends with the place.
     pub async fn place(&self, actor: Actor) -> Result<Place, Error> {
-        self.within_wait(self.computing.take(&caller(actor))).await
+        self.within_wait(self.computing.take(caller(actor))).await
     }
 
     /// A place for a stream that is open until its last page.
     pub async fn stream(&self, actor: Actor) -> Result<Place, Error> {
-        self.within_wait(self.streams.take(&caller(actor))).await
+        self.within_wait(self.streams.take(caller(actor))).await
     }
 
     /// A place to compute a page of a stream. It is waited for: what has begun is not refused any more.
     pub async fn turn(&self, actor: Actor) -> Place {
-        self.computing.take(&caller(actor)).await
+        self.computing.take(caller(actor)).await
     }
 
     /// Runs on a thread that gives way to others, until it is done, nobody waits for it or the server stops. `None` in
@@ -108,10 +108,10 @@ impl HeavyReading {
 }
 
 /// An affiliate is one caller however many keys and sessions it has, and so is a person.
-fn caller(actor: Actor) -> String {
+fn caller(actor: Actor) -> Caller {
     match (actor.confined_to(), actor.user()) {
-        (Some(affiliate), _) => affiliate.to_string(),
-        (None, Some(user)) => user.to_string(),
-        (None, None) => actor.name(),
+        (Some(affiliate), _) => Caller { name: affiliate.to_string(), is_staff: false },
+        (None, Some(user)) => Caller { name: user.to_string(), is_staff: true },
+        (None, None) => Caller { name: actor.name(), is_staff: true },
     }
 }

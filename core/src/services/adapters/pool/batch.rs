@@ -12,7 +12,9 @@ use crate::domain::fair_queue::Urgency;
 use super::super::faults::Subject;
 use super::{Job, Line, Pool, Progress, Speed, Turn};
 
-/// How long a batch waits for a line of which nothing is known yet, and for quick ones, which a busy machine may hold up.
+/// How long a batch waits for a line with a long backlog, for one of which nothing is known yet, and for quick ones, which a
+/// busy machine may hold up.
+const FOR_BACKLOG: Duration = Duration::from_millis(20);
 const FOR_UNKNOWN: Duration = Duration::from_millis(50);
 const FOR_QUICK: Duration = Duration::from_secs(2);
 /// How often it looks whether a line that it waits for has turned out to be slow.
@@ -142,6 +144,7 @@ impl<R: Send + 'static> Batch<R> {
     fn patience(&self, pool: &Pool) -> Duration {
         let open = self.groups.iter().filter(|group| group.left > 0);
         let patience = |group: &Open| match pool.speed(&group.line) {
+            Speed::Quick if pool.has_backlog(&group.line) => FOR_BACKLOG,
             Speed::Quick => FOR_QUICK,
             Speed::Unknown => FOR_UNKNOWN,
             Speed::Slow => Duration::ZERO,

@@ -3,7 +3,8 @@
 //! Calls are queued by owner and adapter version, and each such [`Line`] gets the same share of the time (`domain/fair_queue`). Work
 //! goes on for a turn of about two milliseconds and then stands in line again, so that a batch of thousands of calls holds up nobody.
 //! A call itself is never interrupted before its limits: lines that have made slow calls (`domain/pace`) get one thread at a time, and
-//! one thread takes none of their work.
+//! one thread takes none of their work. A line whose waiting calls would take long in all keeps no batch waiting, however quick
+//! each of them is, and takes no more of them.
 //!
 //! An instance lives no longer than a turn. There are never more of them than threads.
 
@@ -32,6 +33,10 @@ pub use stopwatch::Stopwatch;
 
 /// Calls that wait in a line that is slow, or of which nothing is known yet. What is beyond waits in the table.
 const SLOW_CALLS: usize = 32;
+/// A line with more work than this in all keeps no batch waiting.
+const LONG_BACKLOG: Duration = Duration::from_millis(250);
+/// And takes no more calls than what fits into this.
+const LONGEST_BACKLOG: Duration = Duration::from_secs(1);
 /// Callers that wait for one call each in a line: quick ones are through in a moment.
 const CALLERS: usize = 1_024;
 const CALLERS_OF_UNKNOWN: usize = 64;
@@ -221,15 +226,21 @@ impl Pool {
         self.0.0.speed(&self.0.0.state(), line)
     }
 
-    /// How many more calls may wait in a line. Quick ones may always.
+    /// How many more calls may wait in a line.
     pub fn room(&self, line: &Line) -> usize {
         let state = self.0.0.state();
-        match self.0.0.speed(&state, line) {
-            Speed::Quick => usize::MAX,
-            Speed::Unknown | Speed::Slow => {
-                SLOW_CALLS.saturating_sub(state.known.get(line).map_or(0, |known| known.waiting))
-            }
-        }
+        let known = state.known.get(line).copied().unwrap_or_default();
+        let most = match self.0.0.speed(&state, line) {
+            Speed::Quick => known.pace.calls_within(LONGEST_BACKLOG).max(SLOW_CALLS),
+            Speed::Unknown | Speed::Slow => SLOW_CALLS,
+        };
+        most.saturating_sub(known.waiting)
+    }
+
+    /// Whether the waiting calls of a line take long in all.
+    fn has_backlog(&self, line: &Line) -> bool {
+        let known = self.0.0.state().known.get(line).copied().unwrap_or_default();
+        known.waiting > known.pace.calls_within(LONG_BACKLOG)
     }
 
     /// What a call of a line takes on average.
