@@ -179,7 +179,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         trap '' INT TERM HUP
         "$1/postgres" -D "$2/data" -p "$3" \
             -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
-            -c fsync="$4" -c full_page_writes="$4" -c synchronous_commit=on -c max_connections=1000 -c log_checkpoints=off \
+            -c fsync="$4" -c full_page_writes="$4" -c synchronous_commit=on -c autovacuum="$4" -c max_connections=1000 -c log_checkpoints=off \
             >>"$2/log" 2>&1 &
         server=$!
         cat >/dev/null
