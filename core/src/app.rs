@@ -48,6 +48,8 @@ pub struct Parts {
     pub bootstrap_key_hash: String,
     pub clock: Clock,
     pub db: Database,
+    /// Tells this run of a server from all others.
+    pub server_id: i64,
     pub adapters: Registry,
     /// Seals and opens the secrets of configurations.
     pub vault: Vault,
@@ -122,7 +124,8 @@ impl App {
         timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;
         crate::services::partitions::prepare(&db, clock.now()).await?;
-        let vault = secret_keys::open(&db, &settings, clock.now()).await?;
+        let server_id = rand::random();
+        let vault = secret_keys::open(&db, &settings, server_id, clock.now()).await?;
 
         let cache_dir = settings.adapter_cache_dir();
         let compiler = settings.compiler_program.clone();
@@ -151,6 +154,7 @@ impl App {
             bootstrap_key_hash,
             clock,
             db,
+            server_id,
             adapters,
             vault,
             egress,
@@ -186,7 +190,7 @@ impl App {
         let (events, _) = storage::events::backlog(self.db.reader()).await?;
         let due = async || storage::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due);
         let due_before = due().await?;
-        let waiting = storage::waiting_deliveries::list_destinations(self.db.reader()).await?;
+        let waiting = storage::waiting_deliveries::list_lanes(self.db.reader()).await?;
         let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
         // Deliveries become waiting and due again: these were due at the one look or at the other.
         let deliveries = due_before + due().await?;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use sea_orm::DeriveValueType;
 use tokio::sync::Notify;
 
@@ -89,6 +90,34 @@ impl utoipa::PartialSchema for Timestamp {
 
 impl utoipa::ToSchema for Timestamp {}
 
+/// A moment of this machine, to measure spans by: no step of its clock changes them, and a span in which the machine was
+/// suspended counts, unlike with [`std::time::Instant`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Moment(Duration);
+
+/// macOS counts suspension in its monotonic clock.
+#[cfg(target_os = "linux")]
+const SINCE_BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const SINCE_BOOT: ClockId = ClockId::Monotonic;
+
+impl Moment {
+    pub fn now() -> Self {
+        let time = clock_gettime(SINCE_BOOT);
+        Self(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)))
+    }
+
+    /// From then to now.
+    pub fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    /// Zero when `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// Where everybody gets the time from. Cheap to clone; clones are one clock.
 ///
 /// The system's clock follows the database's once it knows it ([`Clock::follow`]): several nodes share the leases, due times
@@ -107,7 +136,7 @@ struct System {
     /// How far this machine's clock is set wrong on purpose.
     ahead_ms: i64,
     /// From here on it counts the time that passed; no step of this machine's clock changes that.
-    started: Instant,
+    started: Moment,
     /// The reference's time at `started`; [`NO_REFERENCE`] before it is known.
     reference_at_start: AtomicI64,
     /// The latest time that was told: small corrections never turn it back.
@@ -134,7 +163,7 @@ impl Clock {
     pub fn system_ahead_by(ahead_ms: i64) -> Self {
         Self(Kind::System(Arc::new(System {
             ahead_ms,
-            started: Instant::now(),
+            started: Moment::now(),
             reference_at_start: AtomicI64::new(NO_REFERENCE),
             told: AtomicI64::new(i64::MIN),
         })))
@@ -210,7 +239,7 @@ impl System {
     }
 
     fn follow(&self, sample: &Sample) {
-        let read = sample.asked.saturating_duration_since(self.started) + sample.took / 2;
+        let read = sample.asked.since(self.started) + sample.took / 2;
         let measured = sample.shown.millis() - millis(read);
         let known = self.reference_at_start.load(Ordering::SeqCst);
         if known == NO_REFERENCE || sample.contradicts(measured - known) {
@@ -227,7 +256,7 @@ fn millis(span: Duration) -> i64 {
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub shown: Timestamp,
-    pub asked: Instant,
+    pub asked: Moment,
     pub took: Duration,
 }
 
@@ -316,7 +345,7 @@ mod tests {
     #[test]
     fn a_manual_clock_follows_nobody() {
         let clock = Clock::manual(5);
-        clock.follow(&Sample { shown: Timestamp(9), asked: Instant::now(), took: Duration::ZERO });
+        clock.follow(&Sample { shown: Timestamp(9), asked: Moment::now(), took: Duration::ZERO });
         assert_eq!((clock.now(), clock.of_machine()), (Timestamp(5), None));
     }
 }

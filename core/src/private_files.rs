@@ -1,7 +1,7 @@
 //! Files and folders for the server's own user only: they hold keys and the names of buyers.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::Context;
@@ -20,7 +20,60 @@ pub fn create(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A file with one line that was not there before.
+/// A file with one line that was not there before: whole and on the disk when this returns, or not there at all.
 pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    writeln!(create(path)?, "{text}")
+    if path.exists() {
+        return Err(std::io::ErrorKind::AlreadyExists.into());
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    // What is left of a start that was broken off.
+    let _ = std::fs::remove_file(&partial);
+    let mut file = create(partial.as_ref())?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    std::fs::rename(&partial, path)?;
+    sync(folder_of(path))
+}
+
+/// Waits until a file, or what a folder lists, is on the disk.
+pub fn sync(path: &Path) -> std::io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// Where a file is, or would be.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Root gives a file to the user whose `owners` say that it will be used by: the first of them that is there and not
+/// root's own. Other users can't do so and need not.
+pub fn give_to_owner_of(file: &Path, owners: &[&Path]) -> std::io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let mut found = owners.iter().filter_map(|it| std::fs::metadata(it).ok());
+    match found.find(|it| it.uid() != 0) {
+        Some(owner) => std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_and_never_over_another() {
+        let folder = std::env::temp_dir().join(format!("postrider-private-{:016x}", rand::random::<u64>()));
+        create_dir(&folder).unwrap();
+        let (file, partial) = (folder.join("key"), folder.join("key.partial"));
+        std::fs::write(&partial, "half").unwrap();
+        write(&file, "whole").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "whole\n");
+        assert!(!partial.exists());
+        assert_eq!(write(&file, "other").unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "whole\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

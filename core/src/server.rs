@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::pipeline::Pipeline;
 use crate::private_files;
 use crate::services::{sealing, source_keys};
+use crate::storage;
 use crate::web;
 use crate::web::serving::{self, Limits, Patience};
 
@@ -75,7 +76,7 @@ impl Server {
     }
 
     /// Answers what has been asked, sends what is in flight, stores what came of it, and ends.
-    /// Takes at most five times the drain timeout, and that only where something is stuck at every turn.
+    /// Takes at most six times the drain timeout, and that only where something is stuck at every turn.
     pub async fn stop(self) {
         let limit = self.app.settings.drain_timeout();
         self.stopping.cancel();
@@ -86,9 +87,11 @@ impl Server {
         }
         self.pipeline.stop().await;
         let _ = tokio::time::timeout(limit, self.app.heavy.stop()).await;
-        let db = self.app.db.clone();
+        let (db, server_id) = (self.app.db.clone(), self.app.server_id);
         drop(self.app);
         let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;
+        // Nothing is sealed any more.
+        let _ = tokio::time::timeout(limit, storage::servers::remove(db.writer(), server_id)).await;
         // Closing waits for every connection, and a postback still in flight may hold on to one.
         let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");

@@ -21,6 +21,9 @@ mod m2026_11_28_000013_compatibility;
 mod m2026_11_28_000014_breakers;
 mod m2026_11_28_000015_bounds;
 mod m2026_11_28_000016_people;
+mod m2026_11_28_000018_lanes;
+mod m2026_11_28_000019_servers;
+mod m2026_11_28_000020_openers;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
@@ -49,6 +52,9 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_28_000014_breakers::Migration),
             Box::new(m2026_11_28_000015_bounds::Migration),
             Box::new(m2026_11_28_000016_people::Migration),
+            Box::new(m2026_11_28_000018_lanes::Migration),
+            Box::new(m2026_11_28_000019_servers::Migration),
+            Box::new(m2026_11_28_000020_openers::Migration),
         ]
     }
 

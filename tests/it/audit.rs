@@ -16,6 +16,8 @@ on_both_databases!(
     it_holds_no_secret_and_nobodys_data,
     it_only_grows,
     it_is_found_by_actor_object_and_time,
+    no_field_of_a_request_that_is_called_like_a_secret_is_kept,
+    a_new_password_is_not_in_it,
     exports_are_recorded,
     its_owner_prunes_it_by_age,
 );
@@ -116,6 +118,87 @@ async fn it_holds_no_secret_and_nobodys_data(db: Database) {
     for secret in [PASSWORD, "Needle", "needle@", "secret-in-a-url", &person.email, &text(&key, "key"), &token] {
         assert!(!all.contains(secret), "{secret} is in {all}");
     }
+}
+
+/// Each field of each request of the description, with a value that is found again.
+async fn no_field_of_a_request_that_is_called_like_a_secret_is_kept(db: Database) {
+    let t = TestApp::start(db).await;
+    let description = t.anonymous().get("/api/openapi.json").await.expect(200);
+    let person = t.person("owner").await;
+    let secret = ["password", "secret", "code", "token", "new", "current", "key", "pin"];
+    let mut found = Vec::new();
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let body = filled(&description, schema, 0);
+            let body = if body.is_object() { body } else { continue };
+            let path = path.replace("{id}", "none_00000000000000000000000000");
+            let method = method.to_ascii_uppercase().parse().expect("a method");
+            person.client.send(person.client.request(method, &path).json(&body)).await;
+            found.extend(body.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+    }
+    assert!(secret[..6].iter().all(|name| found.iter().any(|it| it.contains(name))), "{found:?}");
+    let records = log(&t, "?limit=200").await;
+    assert!(records.len() > 40, "{}", records.len());
+    for record in records {
+        kept_of(&record["fields"], &mut |name, text| {
+            let is_secret = secret.iter().any(|it| name == *it || name.contains(it));
+            let harmless = ["end_keys", "seal_keys"].contains(&name) || !is_secret;
+            assert!(harmless || !text.contains("n33dle"), "{name} is in {record}");
+        });
+    }
+}
+
+fn filled(description: &Value, schema: &Value, depth: u32) -> Value {
+    if let Some(name) = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()) {
+        return if depth > 8 {
+            Value::Null
+        } else {
+            filled(description, &description["components"]["schemas"][name], depth + 1)
+        };
+    }
+    for all in ["oneOf", "anyOf", "allOf"] {
+        if let Some(kinds) = schema[all].as_array() {
+            let kinds = kinds.iter().map(|it| filled(description, it, depth + 1));
+            return kinds.max_by_key(|it| it.to_string().len()).unwrap_or_default();
+        }
+    }
+    if let Some(fields) = schema["properties"].as_object() {
+        return fields.iter().map(|(name, it)| (name.clone(), filled(description, it, depth + 1))).collect();
+    }
+    match schema["items"].is_null() {
+        true => json!("n33dle"),
+        false => json!([filled(description, &schema["items"], depth + 1)]),
+    }
+}
+
+fn kept_of(value: &Value, look: &mut impl FnMut(&str, &str)) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                look(name, &value.to_string());
+                kept_of(value, look);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|it| kept_of(it, look)),
+        _ => {}
+    }
+}
+
+async fn a_new_password_is_not_in_it(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("support").await;
+    let path = "/api/v1/auth/password";
+    let body = json!({"current": PASSWORD, "new": "an entirely new one"});
+    person.client.post(path, &body).await.expect(204);
+    // One that was refused for a slip of the pen is a password too.
+    let body = json!({"current": "an entirely new one", "nwe": "another entirely new one"});
+    assert_eq!(person.client.post(path, &body).await.status, 422);
+    let found = log(&t, "?operation=change_password").await;
+    assert_eq!(found[1]["fields"], json!({"current": "•••", "new": "•••"}));
+    assert_eq!(found[0]["fields"], json!({"current": "•••", "nwe": "•••"}));
+    assert!(!t.database.contains("audit", "entirely new").await);
 }
 
 async fn it_only_grows(db: Database) {

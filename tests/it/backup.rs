@@ -90,7 +90,7 @@ async fn what_is_backed_up_comes_back() {
     let told = done(run(&installation, &["backup", name]).await);
     assert!(told.contains("checked the copy") && told.contains("secret-key"), "{told}");
     assert_eq!(mode_of(&file) & 0o077, 0, "it is for its owner only");
-    assert!(!Path::new(&format!("{name}.partial")).exists());
+    assert_eq!(beside(&file), Vec::<String>::new(), "it is one file");
     refused(run(&installation, &["backup", name]).await, "--replace");
     done(run(&installation, &["backup", "--replace", name]).await);
     refused(run(&installation, &["restore", name]).await, "another Postrider uses this database");
@@ -106,6 +106,16 @@ async fn what_is_backed_up_comes_back() {
     assert_eq!(everything(&process.client).await, before);
     installation.database.assert_books_balance().await;
     process.client.post("/api/v1/conversions", &report(&code, "afterwards")).await.expect(201);
+}
+
+/// What else begins with the name of this file.
+fn beside(file: &Path) -> Vec<String> {
+    let own = file.file_name().expect("it has a name").to_str().expect("it is UTF-8");
+    let all = std::fs::read_dir(file.parent().expect("it is in a folder")).expect("it is there");
+    let mut names: Vec<_> = all.map(|it| it.unwrap().file_name().into_string().expect("it is UTF-8")).collect();
+    names.retain(|it| it.starts_with(own) && it != own);
+    names.sort();
+    names
 }
 
 fn mode_of(file: &Path) -> u32 {
@@ -183,16 +193,188 @@ async fn what_is_no_backup_is_refused() {
     refused(restore(&other).await, "not a database of Postrider");
     refused(restore(&dir.join("missing.db")).await, "missing.db");
 
-    // One that has seen a release to come.
-    let newer = sqlx::sqlite::SqliteConnectOptions::new().filename(&good);
-    let mut connection = sqlx::ConnectOptions::connect(&newer).await.unwrap();
-    let row = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2999_01_01_000001_later', 1)";
-    sqlx::query(row).execute(&mut connection).await.unwrap();
-    sqlx::Connection::close(connection).await.unwrap();
-    refused(restore(&good).await, "newer release");
+    // One from which a release to come has taken something away.
+    let newer = dir.join("newer.db");
+    std::fs::copy(&good, &newer).unwrap();
+    change(&newer, "UPDATE schema_compatibility SET oldest_level = 999, oldest_release = '9.8.7'").await;
+    refused(restore(&newer).await, "it takes release 9.8.7 (schema level 999) or a later one");
     let kept = installation.database.sqlite_file().with_extension("db.before-restore");
     assert!(!kept.exists(), "what is there was not touched");
     installation.start().await;
+}
+
+async fn change(file: &Path, sql: &'static str) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+}
+
+/// After a roll-back, the copy is of a database that a newer release has expanded; this one runs on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_a_newer_release_expanded_is_backed_up_and_restored() {
+    let installation = Installation::new(Database::sqlite());
+    let row = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2999_01_01_000999_later', 1)";
+    installation.database.execute(row).await;
+    let process = installation.start().await;
+    let copy = installation.data_dir().join("copy.db");
+    let name = copy.to_str().unwrap();
+    done(run(&installation, &["backup", name]).await);
+    drop(process);
+    done(run(&installation, &["restore", "--replace", name]).await);
+    installation.start().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_command_takes_the_database_itself() {
+    let installation = Installation::new(Database::sqlite());
+    let process = installation.start().await;
+    program(&process.client).await;
+    let (file, dir) = (installation.database.sqlite_file(), installation.data_dir());
+    let (symlink, hard_link) = (dir.join("symlink.db"), dir.join("hard-link.db"));
+    std::os::unix::fs::symlink(&file, &symlink).unwrap();
+    // It may be on another file system.
+    let linked = std::fs::hard_link(&file, &hard_link).is_ok();
+    let around = file.parent().unwrap().join("..").join(file.parent().unwrap().file_name().unwrap());
+    let mut names = vec![file.clone(), symlink, around.join("postrider.db")];
+    names.extend(["-wal", "-shm", "-journal", ".lock"].map(|it| file.with_extension(format!("db{it}"))));
+    names.extend(linked.then_some(hard_link));
+    for name in names {
+        let name = name.to_str().expect("it is UTF-8");
+        refused(run(&installation, &["backup", "--replace", name]).await, "belongs to the database itself");
+        refused(run(&installation, &["restore", "--replace", name]).await, "belongs to the database itself");
+    }
+    drop(process);
+    let process = installation.start().await;
+    assert_eq!(process.client.list("/api/v1/affiliates").await.len(), 1);
+}
+
+/// As after a kill, or of a data folder that was copied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_the_wal_of_a_backup_has_comes_back() {
+    let installation = Installation::new(Database::sqlite());
+    let process = installation.start().await;
+    program(&process.client).await;
+    let before = everything(&process.client).await;
+    process.kill_9();
+    let (file, folder) = (installation.database.sqlite_file(), installation.data_dir().join("copied"));
+    std::fs::create_dir(&folder).unwrap();
+    let copy = folder.join("postrider.db");
+    std::fs::copy(&file, &copy).unwrap();
+    std::fs::copy(file.with_extension("db-wal"), copy.with_extension("db-wal")).unwrap();
+    let sizes = || [copy.clone(), copy.with_extension("db-wal")].map(|it| std::fs::metadata(it).unwrap().len());
+    let copied = sizes();
+    assert!(copied[1] > 0, "the WAL has something");
+
+    // What is restored over has other affiliates.
+    let process = installation.start().await;
+    let affiliate = json!({"name": "Bob", "email": "bob@example.com"});
+    process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
+    let later = everything(&process.client).await;
+    process.kill_9();
+    done(run(&installation, &["restore", "--replace", copy.to_str().unwrap()]).await);
+    assert_eq!(sizes(), copied, "the backup is as it was");
+    assert!(!beside(&file).iter().any(|it| it.contains("restoring")), "{:?}", beside(&file));
+    assert_same(&everything(&installation.start().await.client).await, &before);
+
+    // And back again, from what was kept.
+    let kept = file.with_extension("db.before-restore");
+    done(run(&installation, &["restore", "--replace", kept.to_str().unwrap()]).await);
+    assert_same(&everything(&installation.start().await.client).await, &later);
+}
+
+/// URLs in answers depend on the port of a run.
+#[track_caller]
+fn assert_same(found: &[Vec<Value>], wanted: &[Vec<Value>]) {
+    let ids = |all: &[Vec<Value>]| {
+        let lists = all.iter().map(|list| list.iter().map(|it| text(it, "id")).collect::<Vec<_>>());
+        lists.collect::<Vec<_>>()
+    };
+    assert_eq!(ids(found), ids(wanted));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_empty_database_takes_the_place_of_one_whose_restore_was_broken_off() {
+    let installation = Installation::new(Database::sqlite());
+    let process = installation.start().await;
+    program(&process.client).await;
+    let copy = installation.data_dir().join("copy.db");
+    let name = copy.to_str().unwrap();
+    done(run(&installation, &["backup", name]).await);
+    process.kill_9();
+    // The old database is set aside, and the new one is not in its place yet.
+    let file = installation.database.sqlite_file();
+    std::fs::copy(&copy, file.with_extension("db.restoring")).unwrap();
+    std::fs::rename(&file, file.with_extension("db.before-restore")).unwrap();
+    let wal = std::fs::metadata(file.with_extension("db-wal")).unwrap().len();
+
+    refused(run(&installation, &["serve"]).await, "a restore was broken off");
+    assert!(!file.exists());
+    done(run(&installation, &["restore", name]).await);
+    let kept_wal = file.with_extension("db.before-restore-wal");
+    assert_eq!(std::fs::metadata(kept_wal).unwrap().len(), wal, "the old database keeps its WAL");
+    assert_eq!(installation.start().await.client.list("/api/v1/affiliates").await.len(), 1);
+}
+
+/// Only root can give a file away, so only root can run this.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_root_restores_belongs_to_the_user_of_the_server() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    const NOBODY: u32 = 65_534;
+    let installation = Installation::new(Database::sqlite());
+    drop(installation.start().await);
+    let copy = installation.data_dir().join("copy.db");
+    let name = copy.to_str().unwrap();
+    done(run(&installation, &["backup", name]).await);
+    let file = installation.database.sqlite_file();
+    if std::fs::metadata(&file).unwrap().uid() != 0 {
+        return;
+    }
+    let owner = |file: &Path| std::fs::metadata(file).unwrap().uid();
+    let lock = file.with_extension("db.lock");
+    chown(&file, Some(NOBODY), None).unwrap();
+    done(run(&installation, &["restore", "--replace", name]).await);
+    assert_eq!((owner(&file), owner(&lock)), (NOBODY, NOBODY), "of the old file");
+
+    for file in [&file, &lock] {
+        std::fs::remove_file(file).unwrap();
+    }
+    chown(file.parent().unwrap(), Some(NOBODY), None).unwrap();
+    done(run(&installation, &["restore", name]).await);
+    assert_eq!((owner(&file), owner(&lock)), (NOBODY, NOBODY), "of the folder");
+    assert_eq!(mode_of(&file) & 0o077, 0, "it is for its owner only");
+}
+
+/// A backup reads for long, so the WAL grows. When it has ended, the WAL is emptied beside the writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_written_during_a_long_read_leaves_the_wal() {
+    use postrider::storage::checkpoints::WAL_BYTES;
+    let installation = Installation::new(Database::sqlite());
+    let process = installation.start().await;
+    let (code, _) = program(&process.client).await;
+    let file = installation.database.sqlite_file();
+    let wal_bytes = || std::fs::metadata(file.with_extension("db-wal")).unwrap().len();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).pragma("wal_autocheckpoint", "0");
+    let mut reading = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM affiliates").execute(&mut reading).await.unwrap();
+    let mut writing =
+        sqlx::ConnectOptions::connect(&options.busy_timeout(postrider_tests::wait::DEADLINE)).await.unwrap();
+    let table = "CREATE TABLE of_the_test AS SELECT zeroblob(30000000) AS it";
+    sqlx::raw_sql(table).execute(&mut writing).await.unwrap();
+    assert!(wal_bytes() > WAL_BYTES);
+    process.client.post("/api/v1/conversions", &report(&code, "meanwhile")).await.expect(201);
+    assert!(wal_bytes() > WAL_BYTES, "the read needs it");
+
+    sqlx::raw_sql("COMMIT").execute(&mut reading).await.unwrap();
+    eventually("the WAL to become small", async || {
+        // What is written next begins it from the front.
+        process.client.post("/api/v1/conversions", &report(&code, "afterwards")).await;
+        (wal_bytes() <= WAL_BYTES).then_some(())
+    })
+    .await;
+    // The other connections are still open, so it was not the last one to close that emptied it.
+    sqlx::Connection::close(writing).await.unwrap();
+    sqlx::Connection::close(reading).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

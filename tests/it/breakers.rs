@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_dead_destination_is_paused_and_waiting_uses_up_no_attempt,
     a_destination_that_never_answers_takes_no_place_of_others,
+    many_silent_destinations_leave_places_for_others,
+    an_owners_trouble_is_its_own_on_a_shared_host,
     what_waited_is_sent_once_each_and_the_newest_first,
     a_backlog_leaves_at_a_bounded_rate,
     probes_come_less_often_and_only_one_at_a_time,
@@ -21,6 +23,9 @@ on_both_databases!(
     a_retry_by_hand_is_the_next_probe,
     owners_are_told_once_at_each_turn,
     every_state_in_order_stays_in_order,
+    states_of_one_moment_stay_in_order,
+    a_younger_state_that_is_retried_waits_behind_the_older_one,
+    a_changed_postback_leaves_the_dead_destination,
     a_superseded_state_that_waited_is_not_sent,
     affiliates_see_their_own_destinations,
     headers_in_the_log_are_bounded,
@@ -79,11 +84,16 @@ impl Trouble {
         self.server.requests("/t").iter().map(|request| request.parameter("transaction")).collect()
     }
 
-    /// This destination as the API shows it.
+    /// This destination of the program as the API shows it.
     async fn shown(&self, t: &TestApp) -> Value {
+        self.shown_of(t, &Value::Null).await.expect("it is listed")
+    }
+
+    /// The same of an owner.
+    async fn shown_of(&self, t: &TestApp, owner: &Value) -> Option<Value> {
         let origin = self.server.url("");
         let all = t.admin.list("/api/v1/destinations").await;
-        all.into_iter().find(|it| it["destination"] == json!(origin)).expect("it is listed")
+        all.into_iter().find(|it| it["destination"] == json!(origin) && it["owner_affiliate_id"] == *owner)
     }
 
     /// Lets time pass, in small steps, until everything that waits has left.
@@ -149,6 +159,82 @@ async fn a_destination_that_never_answers_takes_no_place_of_others(db: Database)
     silent.server.release();
     silent.drain(&t).await;
     assert_eq!(silent.received().len(), 60, "each once");
+}
+
+async fn many_silent_destinations_leave_places_for_others(db: Database) {
+    let t = TestApp::start_with(db, |settings| {
+        settings.send_concurrency = 16;
+        // Longer than this test takes on a busy machine.
+        (settings.request_timeout_ms, settings.lease_secs) = (120_000, 300);
+    })
+    .await;
+    let click = t.click().await;
+    t.postback("/neighbour").save().await;
+    // It answers.
+    t.conversion(&click).send().await;
+    t.deliver_all().await;
+    let silent = trouble(&t, json!({})).await;
+    let mut servers = Vec::new();
+    for _ in 0..20 {
+        let server = Receiver::start().await;
+        let scope = Some(silent.click.link.offer.as_str());
+        t.postback("/s").to(&server.url("/s")).firing("any").scope(None, scope).save().await;
+        server.forget("/s");
+        server.always("/s", Reply::Held);
+        servers.push(server);
+    }
+    silent.convert(&t, 3).await;
+    t.receiver.wait_for("/neighbour", 4).await;
+    for _ in 0..20 {
+        t.conversion(&click).send().await;
+    }
+    t.receiver.wait_for("/neighbour", 24).await;
+    let held: usize = servers.iter().map(|it| it.requests("/s").len()).sum();
+    assert!(held <= 4, "{held} places of sixteen");
+    servers.iter().for_each(Receiver::release);
+}
+
+async fn an_owners_trouble_is_its_own_on_a_shared_host(db: Database) {
+    let t = TestApp::start(db).await;
+    let admin = t.person("admin").await;
+    let host = Receiver::start().await;
+    let offer = t.offer().await;
+    let (mallory, bob) = (t.affiliate().await, t.affiliate().await);
+    let (mallorys, bobs) = (t.person_of(&mallory.id).await, t.person_of(&bob.id).await);
+    t.postback("/bad").to(&host.url("/bad")).set("ordering", json!("all")).owned_by(&mallory).save().await;
+    let good = t.postback("/good").to(&host.url("/good")).owned_by(&bob).save().await;
+    host.forget("/bad");
+    host.forget("/good");
+    host.always("/bad", Reply::status(429).header("retry-after", "3600"));
+    let of_mallory = t.click_on(&t.link(&mallory, &offer).await, "").await;
+    let of_bob = t.click_on(&t.link(&bob, &offer).await, "").await;
+    for _ in 0..30 {
+        t.conversion(&of_mallory).send().await;
+    }
+    t.deliver_all().await;
+    let sent = host.requests("/bad").len();
+    assert!((20..30).contains(&sent), "hers are paused after twenty failures: {sent}");
+    for _ in 0..30 {
+        t.conversion(&of_bob).send().await;
+    }
+    t.deliver_all().await;
+    assert_eq!(host.requests("/good").len(), 30, "his are sent");
+    for delivery in t.deliveries(&good).await {
+        assert_eq!(delivery["state"], "success", "{delivery}");
+    }
+
+    // She sees it and hears of it, and he does not.
+    assert_eq!(bob.client.list("/api/v1/destinations").await, Vec::<Value>::new());
+    let of_hers = mallory.client.list("/api/v1/destinations").await;
+    let [hers] = of_hers.as_slice() else { panic!("one destination: {of_hers:?}") };
+    assert_eq!((&hers["state"], &hers["waiting"]), (&json!("open"), &json!(30 - sent)));
+    let all = t.admin.list("/api/v1/destinations").await;
+    let [shown] = all.as_slice() else { panic!("one destination: {all:?}") };
+    assert_eq!((&shown["destination"], &shown["owner_affiliate_id"]), (&json!(host.url("")), &json!(mallory.id)));
+    t.mail_to(&mallorys.email, "A destination of your postbacks does not answer").await;
+    eventually("the outbox to be empty", async || (t.database.count("mails").await == 0).then_some(())).await;
+    let told = |email: &str| t.mails_to(email).iter().filter(|mail| mail.contains("A destination of your")).count();
+    assert_eq!([&mallorys, &bobs, &admin].map(|person| told(&person.email)), [1, 0, 0]);
 }
 
 async fn what_waited_is_sent_once_each_and_the_newest_first(db: Database) {
@@ -265,10 +351,12 @@ async fn owners_are_told_once_at_each_turn(db: Database) {
     t.postback(path).to(&dead.server.url(path)).owned_by(&affiliate).save().await;
     let link = t.link(&affiliate, &dead.click.link.offer).await;
     let click = t.click_on(&link, "").await;
-    t.conversion(&click).send().await;
-    t.deliver_all().await;
-
+    dead.server.always(path, Reply::status(503));
     dead.pause(&t).await;
+    for _ in 0..30 {
+        t.conversion(&click).send().await;
+    }
+    t.deliver_all().await;
     let about = |subject: &'static str| format!("A destination of your postbacks {subject}");
     let opened = about("does not answer");
     for person in [&admin, &own] {
@@ -279,6 +367,7 @@ async fn owners_are_told_once_at_each_turn(db: Database) {
     t.deliver_all().await;
     t.mail_to(&admin.email, &about("has not answered for a day")).await;
     dead.recover();
+    dead.server.always(path, Reply::status(200));
     t.advance(Duration::from_secs(3_600));
     t.deliver_all().await;
     for person in [&admin, &own] {
@@ -305,6 +394,74 @@ async fn every_state_in_order_stays_in_order(db: Database) {
     let ordered = requests.iter().filter(|request| request.parameter("transaction") == "ordered");
     let states: Vec<_> = ordered.map(|request| request.parameter("status")).collect();
     assert_eq!(states, ["approved", "rejected"]);
+}
+
+/// Their deliveries are made in the same millisecond.
+async fn states_of_one_moment_stay_in_order(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({"ordering": "all"})).await;
+    dead.pause(&t).await;
+    let mut conversions = Vec::new();
+    for _ in 0..6 {
+        let transaction = format!("t{}", t.unique());
+        let id = t.conversion(&dead.click).transaction(&transaction).send().await;
+        t.reject(&id, "fraud").await.expect(200);
+        conversions.push(transaction);
+    }
+    t.deliver_all().await;
+    dead.recover();
+    t.advance(Duration::from_secs(5));
+    dead.drain(&t).await;
+    let requests = dead.server.requests("/t");
+    for transaction in conversions {
+        let of_it = requests.iter().filter(|request| request.parameter("transaction") == transaction);
+        let states: Vec<_> = of_it.map(|request| request.parameter("status")).collect();
+        assert_eq!(states, ["approved", "rejected"], "{transaction}");
+    }
+}
+
+/// It is claimed as the next probe and can't be one. The probe is another delivery then, and not this one again and again.
+async fn a_younger_state_that_is_retried_waits_behind_the_older_one(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({"ordering": "all"})).await;
+    dead.pause(&t).await;
+    let id = t.conversion(&dead.click).transaction("ordered").send().await;
+    t.deliver_all().await;
+    t.tick();
+    t.reject(&id, "fraud").await.expect(200);
+    t.deliver_all().await;
+    let states = t.admin.list(&format!("/api/v1/deliveries?conversion_id={id}")).await;
+    let younger = states.iter().max_by_key(|it| text(it, "created_at")).expect("two states");
+    let retry = format!("/api/v1/deliveries/{}/retry", text(younger, "id"));
+
+    t.admin.post(&retry, &json!({})).await.expect(202);
+    t.deliver_all().await;
+    assert_eq!(dead.shown(&t).await["state"], "open", "a probe was made, and the destination is still dead");
+
+    dead.recover();
+    t.admin.post(&retry, &json!({})).await.expect(202);
+    t.deliver_all().await;
+    dead.drain(&t).await;
+    let requests = dead.server.requests("/t");
+    let ordered = requests.iter().filter(|request| request.parameter("transaction") == "ordered");
+    assert_eq!(ordered.map(|request| request.parameter("status")).collect::<Vec<_>>(), ["approved", "rejected"]);
+}
+
+async fn a_changed_postback_leaves_the_dead_destination(db: Database) {
+    let t = TestApp::start(db).await;
+    let dead = trouble(&t, json!({})).await;
+    let waiting = dead.pause(&t).await;
+    let path = format!("/api/v1/postbacks/{}", dead.postback);
+    let mut config = t.admin.get(&path).await.expect(200)["config"].clone();
+    config["base_url"] = json!(t.receiver.url("/moved"));
+    t.admin.patch(&path, &json!({"config": config})).await.expect(200);
+    let new = dead.convert(&t, 3).await;
+    t.deliver_all().await;
+    let received: BTreeSet<_> =
+        t.receiver.requests("/moved").iter().map(|request| request.parameter("transaction")).collect();
+    for transaction in waiting.iter().chain(&new) {
+        assert!(received.contains(transaction), "{transaction} goes there at once: {received:?}");
+    }
 }
 
 async fn a_superseded_state_that_waited_is_not_sent(db: Database) {
@@ -339,14 +496,20 @@ async fn affiliates_see_their_own_destinations(db: Database) {
     let affiliate = t.affiliate().await;
     assert_eq!(affiliate.client.list("/api/v1/destinations").await, Vec::<Value>::new());
     let own = t.postback("/own").to(&dead.server.url("/own")).owned_by(&affiliate).save().await;
+    dead.server.always("/own", Reply::status(503));
     let link = t.link(&affiliate, &dead.click.link.offer).await;
     let click = t.click_on(&link, "").await;
-    t.conversion(&click).send().await;
-    t.deliver_all().await;
+    for _ in 0..21 {
+        t.tick();
+        t.conversion(&click).send().await;
+        t.deliver_all().await;
+    }
     let seen = affiliate.client.list("/api/v1/destinations").await;
     let [seen] = seen.as_slice() else { panic!("one destination: {seen:?}") };
     assert_eq!((&seen["postback_ids"], &seen["waiting"]), (&json!([own]), &json!(1)), "its own only");
-    assert_eq!(dead.shown(&t).await["waiting"], waiting + 2);
+    assert_eq!(seen["owner_affiliate_id"], json!(affiliate.id));
+    let programs = dead.shown(&t).await;
+    assert_eq!((&programs["postback_ids"], &programs["waiting"]), (&json!([dead.postback]), &json!(waiting + 21)));
 }
 
 async fn headers_in_the_log_are_bounded(db: Database) {

@@ -17,6 +17,7 @@ on_both_databases!(
     the_same_key_with_another_body_is_refused,
     fifty_equal_calls_with_one_key_create_one_thing,
     a_refused_call_may_be_corrected_under_its_key,
+    nothing_is_kept_of_a_pasted_address,
 );
 
 async fn fifty_equal_reports_at_once_are_one_conversion(db: Database) {
@@ -144,4 +145,15 @@ async fn a_refused_call_may_be_corrected_under_its_key(db: Database) {
     body["amount"] = json!("1.00");
     t.admin.post_once("/api/v1/conversions", "key-1", &body).await.expect(201);
     assert_eq!(t.database.count("conversions").await, 1);
+}
+
+async fn nothing_is_kept_of_a_pasted_address(db: Database) {
+    let t = TestApp::start(db).await;
+    let body = json!({"url": "https://t.example/p?cid={click_id}&apikey=n33dle"});
+    for _ in 0..2 {
+        let parsed = t.admin.post_once("/api/v1/postbacks/parse", "once", &body).await;
+        parsed.expect(200);
+        assert_eq!(parsed.header("idempotency-replayed"), None);
+    }
+    assert_eq!(t.database.count("idempotency_keys").await, 0);
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postrider_tests::app::TestApp;
-use postrider_tests::client::{Client, text};
+use postrider_tests::client::{Answer, Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use reqwest::Method;
@@ -16,6 +16,8 @@ on_both_databases!(
     a_session_may_do_what_its_role_may,
     a_suspended_affiliate_reads_and_changes_nothing,
     a_session_that_staff_opened_reads_and_changes_nothing,
+    what_somebody_opened_ends_with_them,
+    staff_end_the_sessions_of_an_affiliate,
 );
 
 /// Written down once more, by hand: a slip in the program's own table shows here.
@@ -340,6 +342,8 @@ async fn a_suspended_affiliate_reads_and_changes_nothing(db: Database) {
     }
     let me = later.get("/api/v1/auth/me").await.expect(200);
     assert_eq!(me["read_only_because"], "suspended");
+    let answered = t.sign_in(&person.email, postrider_tests::people::PASSWORD).await.expect(200);
+    assert_eq!(answered, me, "signing in says so at once");
     let page = later.get("/").await;
     assert!(page.text.contains("This affiliate is suspended"), "{}", page.text);
     t.admin.patch(&path, &json!({"status": "active"})).await.expect(200);
@@ -369,6 +373,61 @@ async fn a_session_that_staff_opened_reads_and_changes_nothing(db: Database) {
     assert_eq!(log[0]["fields"], json!({"opened_by": admin.id, "read_only": true}));
     looking.post("/api/v1/auth/logout", &json!({})).await.expect(204);
     looking.get("/api/v1/links").await.expect_problem(401, "unauthorized");
+}
+
+/// A login link for an affiliate, made by somebody.
+async fn link_of(opener: &Client, affiliate: &str) -> String {
+    let link = opener.post(&format!("/api/v1/affiliates/{affiliate}/login-link"), &json!({})).await.expect(201);
+    url::Url::parse(&text(&link, "login_url")).expect("an absolute URL").path().to_owned()
+}
+
+async fn follow(t: &TestApp, path: &str) -> Answer {
+    let browser = t.anonymous();
+    browser.send(browser.request(Method::POST, path).header("sec-fetch-site", "same-origin")).await
+}
+
+async fn what_somebody_opened_ends_with_them(db: Database) {
+    let t = TestApp::start(db).await;
+    let affiliate = t.affiliate().await;
+    let (disabled, demoted) = (t.person("admin").await, t.person("owner").await);
+    let key = t.admin.post("/api/v1/api-keys", &json!({"name": "backend", "role": "owner"})).await.expect(201);
+    let backend = t.admin.with_key(Some(&text(&key, "key")));
+    let change = |id: &str, body: Value| (format!("/api/v1/users/{id}"), body);
+    let ends = [
+        (&disabled.client, Some(change(&disabled.id, json!({"status": "disabled"})))),
+        (&demoted.client, Some(change(&demoted.id, json!({"role": "support"})))),
+        (&backend, None),
+    ];
+    let bootstrap = t.anonymous().with_session_of(&follow(&t, &link_of(&t.admin, &affiliate.id).await).await);
+    for (opener, end) in ends {
+        let session = t.anonymous().with_session_of(&follow(&t, &link_of(opener, &affiliate.id).await).await);
+        session.get("/api/v1/links").await.expect(200);
+        let unused = link_of(opener, &affiliate.id).await;
+        match &end {
+            Some((path, body)) => drop(t.admin.patch(path, body).await.expect(200)),
+            None => drop(t.admin.delete(&format!("/api/v1/api-keys/{}", text(&key, "id"))).await.expect(204)),
+        }
+        session.get("/api/v1/links").await.expect_problem(401, "unauthorized");
+        assert_eq!(follow(&t, &unused).await.status, 410, "{end:?}");
+    }
+    bootstrap.get("/api/v1/links").await.expect(200);
+}
+
+async fn staff_end_the_sessions_of_an_affiliate(db: Database) {
+    let t = TestApp::start(db).await;
+    let (affiliate, other) = (t.affiliate().await, t.affiliate().await);
+    let (person, stranger) = (t.person_of(&affiliate.id).await, t.person_of(&other.id).await);
+    let customer = t.anonymous().with_session_of(&follow(&t, &link_of(&t.admin, &affiliate.id).await).await);
+    let unused = link_of(&t.admin, &affiliate.id).await;
+    let path = format!("/api/v1/affiliates/{}/sessions", affiliate.id);
+    person.client.delete(&path).await.expect_problem(403, "forbidden");
+    assert_eq!(t.admin.delete(&path).await.expect(200), json!({"ended": 2}));
+    for ended in [&customer, &person.client] {
+        ended.get("/api/v1/links").await.expect_problem(401, "unauthorized");
+    }
+    assert_eq!(follow(&t, &unused).await.status, 410);
+    stranger.client.get("/api/v1/links").await.expect(200);
+    t.signed_in(&person.email, postrider_tests::people::PASSWORD).await;
 }
 
 fn find<'a>(operations: &'a [Operation], id: &str) -> &'a Operation {

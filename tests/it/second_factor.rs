@@ -17,6 +17,8 @@ on_both_databases!(
     it_is_taken_away_with_both_factors,
     recovery_codes_are_renewed_with_both_factors,
     a_right_password_does_not_help_to_guess_the_code,
+    a_new_password_needs_the_code,
+    its_changes_are_told_by_mail,
 );
 
 const PATH: &str = "/api/v1/auth/second-factor";
@@ -142,12 +144,46 @@ async fn a_right_password_does_not_help_to_guess_the_code(db: Database) {
     let app = enrolled(&t, &person).await;
     t.advance(Duration::from_secs(3_600));
     let path = format!("{PATH}/recovery-codes");
+    // What takes the password alone gives no attempt back between two guesses.
     for _ in 0..5 {
         let body = json!({"password": PASSWORD, "code": "000000"});
         person.client.post(&path, &body).await.expect_problem(422, "wrong_code");
+        person.client.post(PATH, &json!({"password": PASSWORD})).await.expect_problem(409, "has_second_factor");
     }
+    let body = json!({"current": PASSWORD, "new": "another good password"});
+    person.client.post("/api/v1/auth/password", &body).await.expect_problem(429, "too_many_attempts");
     let body = json!({"password": PASSWORD, "code": app.code(&t)});
     person.client.post(&path, &body).await.expect_problem(429, "too_many_attempts");
+}
+
+async fn a_new_password_needs_the_code(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    let path = "/api/v1/auth/password";
+    let change = async |new: &str, code: &str| {
+        let body = json!({"current": PASSWORD, "new": new, "code": code});
+        person.client.post(path, &body).await
+    };
+    let body = json!({"current": PASSWORD, "new": "another good password"});
+    person.client.post(path, &body).await.expect_problem(401, "second_factor_needed");
+    change("another good password", "000000").await.expect_problem(422, "wrong_code");
+    // A password that can't be taken uses no code up.
+    change("aaaaaaaaaaaa", &app.recovery[0]).await.expect_problem(422, "weak_password");
+    change("another good password", &app.recovery[0]).await.expect(204);
+}
+
+async fn its_changes_are_told_by_mail(db: Database) {
+    let t = TestApp::start(db).await;
+    let person = t.person("finance").await;
+    let app = enrolled(&t, &person).await;
+    t.mail_to(&person.email, "Your second factor is on").await;
+    let body = json!({"password": PASSWORD, "code": app.recovery[0]});
+    let renewed = person.client.post(&format!("{PATH}/recovery-codes"), &body).await.expect(200);
+    t.mail_to(&person.email, "Your recovery codes were renewed").await;
+    let body = json!({"password": PASSWORD, "code": renewed["recovery_codes"][0]});
+    person.client.send(person.client.request(reqwest::Method::DELETE, PATH).json(&body)).await.expect(204);
+    t.mail_to(&person.email, "Your second factor is off").await;
 }
 
 async fn it_is_taken_away_with_both_factors(db: Database) {

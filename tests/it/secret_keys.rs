@@ -1,13 +1,15 @@
 //! The keys that secrets are sealed with: a database is not served without them, and they can be changed while it is.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use postrider::domain::totp;
-use postrider::services::rotation;
 use postrider::services::secrets::Vault;
-use postrider::storage::sealed_columns;
+use postrider::services::{rotation, secret_keys};
+use postrider::storage::database::Shares;
+use postrider::storage::{Database as Storage, sealed_columns};
 use postrider_tests::app::{Affiliate, Click, TestApp};
-use postrider_tests::client::text;
+use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use postrider_tests::people::{PASSWORD, Person};
@@ -21,6 +23,7 @@ on_both_databases!(
     a_database_from_before_canaries_gets_one_from_the_right_key_only,
     everything_is_sealed_again_while_it_is_served,
     a_rotation_that_is_broken_off_goes_on,
+    a_server_that_is_gone_keeps_no_key_for_long,
     the_command_rotates_beside_a_server,
 );
 
@@ -81,8 +84,107 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
     assert!(refused.to_string().contains("secret-key"), "{refused}");
 
     t.try_restart(|settings| settings.secret_key = Some(hex(2))).await.expect("it opens what is there");
-    let known = format!("SELECT count(*) FROM secret_keys WHERE id = '{}'", name_of(2));
-    assert_eq!(t.database.number(&known).await, 1);
+    let known = |byte| format!("SELECT count(*) FROM secret_keys WHERE id = '{}'", name_of(byte));
+    assert_eq!(t.database.number(&known(2)).await, 1);
+
+    // That key is lost before its canary was made.
+    t.stop().await;
+    t.database.execute("DELETE FROM secret_keys").await;
+    let refused = t.try_restart(|settings| settings.secret_key = Some(hex(3))).await.expect_err("it is another");
+    assert!(refused.to_string().contains("secrets forget unnamed"), "{refused}");
+    let storage = Storage::open(&t.database.url(), Shares::of_command()).await.expect("it opens");
+    assert!(secret_keys::forget(&storage, "unnamed", t.clock.now()).await.expect("the database answers"));
+    storage.close().await;
+    t.try_restart(|_| {}).await.expect("what the lost key sealed is given up");
+    assert_eq!(t.database.number(&known(3)).await, 1);
+    // From here on keys have names.
+    let app = t.app();
+    assert!(!secret_keys::forget(&app.db, "unnamed", t.clock.now()).await.expect("the database answers"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_key_file_is_no_key() {
+    let mut t = TestApp::start(Database::sqlite()).await;
+    std::fs::write(t.data_dir().join("secret-key"), "\n").unwrap();
+    // Also where there is another key that could take its place.
+    for previous in [Vec::new(), vec![hex(9)]] {
+        let refused =
+            t.try_restart(|settings| settings.previous_secret_keys = previous).await.expect_err("it is empty");
+        assert!(refused.to_string().contains("secret-key is empty"), "{refused}");
+    }
+}
+
+/// Two servers: one has the new key already, the other still seals with the old one.
+async fn with_another_that_seals_with_the_first_key() -> (TestApp, postrider::Server, Client) {
+    let mut t = with_first_key(Database::postgres().await).await;
+    secret_postback(&t).await;
+    with_both_keys(&mut t).await;
+    let (other, client) = t
+        .start_beside(|settings| {
+            settings.secret_key = Some(hex(1));
+            settings.previous_secret_keys = vec![hex(2)];
+        })
+        .await;
+    (t, other, client)
+}
+
+fn postback_with_secret(name: &str) -> serde_json::Value {
+    json!({
+        "name": name, "adapter": "macro-url", "action": "conversion", "enabled": false,
+        "config": {
+            "base_url": "https://tracker.example/p", "method": "GET", "secrets": {"key": "postback-secret-1"},
+            "parameters": [{"name": "key", "macro": "secret.key"}],
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_retired_while_another_server_seals_with_it() {
+    let (mut t, other, client) = with_another_that_seals_with_the_first_key().await;
+    let rotated = rotate(&t).await;
+    assert!(!rotated.complete && rotated.retired.is_empty(), "{rotated:?}");
+    assert_eq!(rotated.in_use, [name_of(1)].into());
+    client.post("/api/v1/postbacks", &postback_with_secret("late")).await.expect(201);
+    let refused = t.try_restart(|settings| settings.previous_secret_keys.clear()).await.expect_err("it is needed");
+    assert!(refused.to_string().contains(&name_of(1)), "{refused}");
+
+    other.stop().await;
+    with_both_keys_again(&mut t).await;
+    let rotated = rotate(&t).await;
+    assert!(rotated.complete, "{rotated:?}");
+    assert_eq!(rotated.retired, [name_of(1)]);
+    assert!(sealed_with(&t, 1).await.is_empty());
+}
+
+/// After a start that was refused.
+async fn with_both_keys_again(t: &mut TestApp) {
+    t.try_restart(|settings| settings.previous_secret_keys = vec![hex(1)]).await.expect("all keys are there");
+}
+
+/// It was suspended for so long that it was taken for gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_wakes_up_with_a_retired_key_makes_it_needed_again() {
+    let (mut t, other, client) = with_another_that_seals_with_the_first_key().await;
+    t.database.execute(&format!("DELETE FROM servers WHERE key_id = '{}'", name_of(1))).await;
+    assert_eq!(rotate(&t).await.retired, [name_of(1)]);
+    client.post("/api/v1/postbacks", &postback_with_secret("late")).await.expect(201);
+    let app = other.app();
+    secret_keys::say_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await.expect("the database answers");
+    let refused = t.try_restart(|settings| settings.previous_secret_keys.clear()).await.expect_err("it is needed");
+    assert!(refused.to_string().contains(&name_of(1)), "{refused}");
+    other.stop().await;
+}
+
+async fn a_server_that_is_gone_keeps_no_key_for_long(db: Database) {
+    let mut t = with_first_key(db).await;
+    with_both_keys(&mut t).await;
+    // It crashed just now.
+    let now = t.clock.now().millis();
+    let row = format!("INSERT INTO servers (id, key_id, seen_at) VALUES (1, '{}', {now})", name_of(1));
+    t.database.execute(&row).await;
+    assert!(!rotate(&t).await.complete);
+    t.advance(secret_keys::HERE_FOR + Duration::from_millis(1));
+    assert_eq!(rotate(&t).await.retired, [name_of(1)]);
 }
 
 /// One of everything that is sealed.
@@ -159,7 +261,7 @@ impl Sealed {
         assert!(file.text.contains("ada@example.org"), "{}", file.text);
         let body = json!({"affiliate_id": self.affiliate.id, "method": "paypal", "amount": "20.00", "currency": "USD"});
         t.admin.post("/api/v1/withdrawals", &body).await.expect(201);
-        t.advance(std::time::Duration::from_secs(60));
+        t.advance(Duration::from_secs(60));
         for code in [code(t, &self.totp), self.recovery.clone()] {
             let body = json!({"email": self.person.email, "password": PASSWORD, "code": code});
             t.anonymous().post("/api/v1/auth/login", &body).await.expect(200);
@@ -283,15 +385,8 @@ async fn a_rotation_that_is_broken_off_goes_on(db: Database) {
 
 async fn the_command_rotates_beside_a_server(db: Database) {
     let installation = Installation::new(db);
-    let first = installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(1))]).await;
-    let postback = json!({
-        "name": "p", "adapter": "macro-url", "action": "conversion", "enabled": false,
-        "config": {
-            "base_url": "https://tracker.example/p", "method": "GET", "secrets": {"key": "postback-secret-1"},
-            "parameters": [{"name": "key", "macro": "secret.key"}],
-        },
-    });
-    first.client.post("/api/v1/postbacks", &postback).await.expect(201);
+    let mut first = installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(1))]).await;
+    first.client.post("/api/v1/postbacks", &postback_with_secret("p")).await.expect(201);
     let keys = [("POSTRIDER_SECRET_KEY", hex(2)), ("POSTRIDER_PREVIOUS_SECRET_KEYS", hex(1))];
     let run = async |arguments: &[&str], keys: &[(&str, String)]| {
         let mut command = installation.command(arguments);
@@ -305,7 +400,8 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     // The server could not open what this would seal.
     let (done, told) = run(&["secrets", "rotate"], &keys).await;
     assert!(!done && told.contains("no server has used the secret key"), "{told}");
-    drop(first);
+    first.terminate();
+    first.wait().await;
 
     let both = installation
         .start_with(&[("POSTRIDER_SECRET_KEY", &hex(2)), ("POSTRIDER_PREVIOUS_SECRET_KEYS", &hex(1))])
@@ -323,5 +419,8 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     let (done, told) = run(&["secrets", "forget", "0123"], &[]).await;
     assert!(!done && told.contains(&name_of(2)), "{told}");
     assert!(run(&["secrets", "forget", &name_of(2)], &[]).await.0);
-    installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(3))]).await;
+    let _server = installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(3))]).await;
+    // Nothing that it sealed can be sealed again, so it is not retired.
+    let (_, told) = run(&["secrets", "rotate"], &[("POSTRIDER_SECRET_KEY", hex(3))]).await;
+    assert!(told.contains("enter its secrets again") && !told.contains("Nothing is sealed"), "{told}");
 }

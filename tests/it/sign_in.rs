@@ -23,6 +23,7 @@ on_both_databases!(
     many_guesses_at_once_are_many,
     guessing_at_many_accounts_is_throttled_by_address,
     behind_an_unlisted_proxy_nobody_locks_out_everybody,
+    behind_an_unlisted_proxy_that_names_nobody_the_account_decides,
     a_cookie_is_not_enough_for_a_change_from_elsewhere,
     registration_is_open_or_closed_or_by_approval,
     a_password_is_reset_by_mail,
@@ -203,6 +204,9 @@ async fn a_known_browser_is_not_held_up_by_strangers(db: Database) {
     // That the owner came in gives the stranger nothing.
     t.sign_in(&person.email, "not the password").await.expect_problem(429, "too_many_attempts");
     // Another account's cookie, or one that was made up, is none.
+    for _ in 0..5 {
+        sign_in_with(&t, &known, &other.email, "not the password").await.expect_problem(401, "sign_in_failed");
+    }
     sign_in_with(&t, &known, &other.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
     let (nonce, signature) = known.split_at(known.len() - 64);
     let forged = format!("{nonce}{}", signature.chars().rev().collect::<String>());
@@ -272,24 +276,51 @@ async fn many_guesses_at_once_are_many(db: Database) {
     assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 15);
 }
 
-async fn guessing_at_many_accounts_is_throttled_by_address(db: Database) {
+/// From an address of the internet, by a listed proxy or without one, as the settings have it.
+async fn sign_in_from(t: &TestApp, address: &str, email: &str, password: &str) -> Answer {
+    let request = t.anonymous().request(Method::POST, "/api/v1/auth/login").header("x-forwarded-for", address);
+    t.admin.send(request.json(&json!({"email": email, "password": password}))).await
+}
+
+async fn behind_an_unlisted_proxy_that_names_nobody_the_account_decides(db: Database) {
     let t = TestApp::start(db).await;
+    let person = t.person("owner").await;
+    for n in 0..120 {
+        let answer = t.sign_in(&format!("victim-{n}@example.com"), "not the password").await;
+        answer.expect_problem(401, "sign_in_failed");
+    }
+    t.sign_in(&person.email, PASSWORD).await.expect(200);
+    let noticed = t.admin.get("/api/v1/warnings").await.expect(200)["items"].clone();
+    assert_eq!((&noticed[0]["code"], &noticed[0]["times"]), (&json!("unlisted_proxy"), &json!(116)), "{noticed}");
+    assert!(text(&noticed[0], "message").contains("127.0.0.1"), "{noticed}");
+    // An account is still protected.
+    for _ in 0..5 {
+        t.sign_in(&person.email, "not the password").await.expect_problem(401, "sign_in_failed");
+    }
+    t.sign_in(&person.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
+}
+
+async fn guessing_at_many_accounts_is_throttled_by_address(db: Database) {
+    let trusted = vec!["127.0.0.1/32".parse().unwrap()];
+    let t = TestApp::start_with(db, |settings| settings.trusted_proxies = trusted).await;
     let person = t.person("support").await;
+    let sign_in = async |email: &str, password: &str| sign_in_from(&t, "198.51.100.1", email, password).await;
     let mut tried = 0;
     for n in 0..40 {
-        let answer = t.sign_in(&format!("victim-{n}@example.com"), "not the password").await;
+        let answer = sign_in(&format!("victim-{n}@example.com"), "not the password").await;
         if answer.status == 429 {
             break;
         }
         tried += 1;
     }
     assert!((25..=31).contains(&tried), "{tried}");
-    t.sign_in(&person.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
+    sign_in(&person.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
     t.advance(Duration::from_secs(2));
-    t.sign_in(&person.email, PASSWORD).await.expect(200);
+    sign_in(&person.email, PASSWORD).await.expect(200);
     // Signing in as oneself does not clear the way for more guesses.
-    t.sign_in("victim-99@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
-    t.sign_in("victim-98@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
+    sign_in("victim-99@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
+    sign_in("victim-98@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
+    sign_in_from(&t, "198.51.100.2", &person.email, PASSWORD).await.expect(200);
 }
 
 async fn behind_an_unlisted_proxy_nobody_locks_out_everybody(db: Database) {

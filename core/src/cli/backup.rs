@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::config::Settings;
+use crate::private_files;
 use crate::server;
 use crate::services::secret_keys;
 use crate::storage::sqlite_copy;
@@ -37,7 +38,13 @@ pub async fn back_up(args: BackupArgs, settings: Settings) -> anyhow::Result<()>
         "`postrider backup` copies a SQLite file, and this database is PostgreSQL; use pg_dump --format=custom for a copy, or \
          pg_basebackup with an archive of the WAL to go back to any moment (docs/operating.md)"
     );
-    let target = &args.file;
+    let (target, database) = (&args.file, sqlite_copy::file_of(&url)?);
+    let partial = sqlite_copy::beside(target, ".partial");
+    ensure!(
+        ![target, &partial].into_iter().any(|it| sqlite_copy::belongs_to(it, &database)),
+        "{} belongs to the database itself; choose another name for the copy",
+        target.display()
+    );
     ensure!(
         args.replace || !target.exists(),
         "{} is there already; choose another name, or say --replace",
@@ -46,10 +53,9 @@ pub async fn back_up(args: BackupArgs, settings: Settings) -> anyhow::Result<()>
     // Serving goes first. Threads that are started from here on inherit it; where it is not allowed, nothing is lost.
     let _ = rustix::process::setpriority_process(None, 19);
     let begun = Instant::now();
-    let partial = sqlite_copy::beside(target, ".partial");
-    remove_if_there(&partial)?;
-    if let Err(error) = sqlite_copy::copy(&sqlite_copy::file_of(&url)?, &partial).await {
-        let _ = std::fs::remove_file(&partial);
+    remove_with_companions(&partial)?;
+    if let Err(error) = sqlite_copy::copy(&database, &partial).await {
+        let _ = remove_with_companions(&partial);
         return Err(error);
     }
     put_in_place(&partial, target)?;
@@ -82,46 +88,74 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
         "`postrider restore` puts a SQLite file in place, and this database is PostgreSQL; use pg_restore for what pg_dump \
          wrote, or a base backup with restore_command (docs/operating.md)"
     );
+    let target = sqlite_copy::file_of(&url)?;
+    ensure!(
+        !sqlite_copy::belongs_to(&args.file, &target),
+        "{} belongs to the database itself; name a file that `postrider backup` wrote",
+        args.file.display()
+    );
+    let fresh = sqlite_copy::beside(&target, sqlite_copy::RESTORING);
+    ensure!(
+        !sqlite_copy::belongs_to(&args.file, &fresh),
+        "{} is what a restore that was broken off left; name a file that `postrider backup` wrote",
+        args.file.display()
+    );
     let _lock = server::lock_database(&settings).await?;
     sqlite_copy::check(&args.file).await?;
-    let target = sqlite_copy::file_of(&url)?;
     let is_empty = std::fs::metadata(&target).map_or(true, |it| it.len() == 0);
     ensure!(
         is_empty || args.replace,
         "{} holds a database; say --replace to put the backup in its place, or set POSTRIDER_DATA_DIR to another folder",
         target.display()
     );
-    let fresh = sqlite_copy::beside(&target, ".restoring");
-    remove_if_there(&fresh)?;
-    copy_file(&args.file, &fresh)?;
-    sqlite_copy::check(&fresh).await?;
+    remove_with_companions(&fresh)?;
+    if let Err(error) = sqlite_copy::copy_backup(&args.file, &fresh).await {
+        let _ = remove_with_companions(&fresh);
+        return Err(error);
+    }
+    give_to_server(&fresh, &target)?;
+    let kept = sqlite_copy::beside(&target, sqlite_copy::BEFORE_RESTORE);
     if !is_empty {
-        let kept = set_aside(&target).await?;
+        set_aside(&target, &kept).await?;
         println!("The database that was there is kept as {}.", kept.display());
     }
     // The WAL of another database would be played back into this one.
-    for ending in ["-wal", "-shm"] {
-        remove_if_there(&sqlite_copy::beside(&target, ending))?;
-    }
+    move_wal(&target, &kept)?;
+    remove_if_there(&sqlite_copy::beside(&target, "-shm"))?;
     put_in_place(&fresh, &target)?;
     println!("Restored {} to {}.", args.file.display(), target.display());
     tell_about_keys(&target, &settings).await
 }
 
-/// Keeps the database that is there, with all that its WAL still has.
-async fn set_aside(target: &Path) -> anyhow::Result<PathBuf> {
+/// The user of the server opens what root restores, and locks it.
+fn give_to_server(fresh: &Path, target: &Path) -> anyhow::Result<()> {
+    let lock = sqlite_copy::beside(target, ".lock");
+    for file in [fresh, &lock] {
+        private_files::give_to_owner_of(file, &[target, private_files::folder_of(target)])
+            .with_context(|| format!("{} can't be given to the user of the server", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Keeps the database that is there, with all that its WAL still has. If this is broken off afterwards, no database is
+/// there, and a server does not start for as long as the one that was to take its place waits for it.
+async fn set_aside(target: &Path, kept: &Path) -> anyhow::Result<()> {
     if let Err(error) = sqlite_copy::settle(target).await {
         // A damaged one is kept as it is.
         tracing::warn!(%error, "The WAL of the database that is there can't be emptied");
     }
-    let kept = sqlite_copy::beside(target, ".before-restore");
-    let (wal, kept_wal) = (sqlite_copy::beside(target, "-wal"), sqlite_copy::beside(&kept, "-wal"));
-    remove_if_there(&kept_wal)?;
-    if wal.exists() {
-        std::fs::rename(&wal, &kept_wal).with_context(|| format!("{} can't be moved", wal.display()))?;
+    remove_with_companions(kept)?;
+    std::fs::rename(target, kept).with_context(|| format!("{} can't be moved", target.display()))
+}
+
+/// Also what a restore that was broken off had not moved yet.
+fn move_wal(target: &Path, kept: &Path) -> anyhow::Result<()> {
+    let wal = sqlite_copy::beside(target, "-wal");
+    if sqlite_copy::has_wal(target) && kept.exists() && !sqlite_copy::has_wal(kept) {
+        let moved = std::fs::rename(&wal, sqlite_copy::beside(kept, "-wal"));
+        return moved.with_context(|| format!("{} can't be moved", wal.display()));
     }
-    std::fs::rename(target, &kept).with_context(|| format!("{} can't be moved", target.display()))?;
-    Ok(kept)
+    remove_if_there(&wal)
 }
 
 async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()> {
@@ -143,20 +177,18 @@ async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()>
     Ok(())
 }
 
-fn copy_file(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copied = (|| {
-        let mut source = std::fs::File::open(from)?;
-        std::io::copy(&mut source, &mut crate::private_files::create(to)?)
-    })();
-    copied.with_context(|| format!("{} can't be copied to {}", from.display(), to.display()))?;
-    sqlite_copy::sync(to)
-}
-
 /// Under its name at once and for good, or not at all.
 fn put_in_place(partial: &Path, target: &Path) -> anyhow::Result<()> {
     std::fs::rename(partial, target).with_context(|| format!("{} can't be written", target.display()))?;
-    let folder = target.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sqlite_copy::sync(folder)
+    sqlite_copy::sync(private_files::folder_of(target))
+}
+
+/// With what SQLite may have left beside it.
+fn remove_with_companions(file: &Path) -> anyhow::Result<()> {
+    for ending in ["-journal", "-wal", "-shm"] {
+        remove_if_there(&sqlite_copy::beside(file, ending))?;
+    }
+    remove_if_there(file)
 }
 
 fn remove_if_there(file: &Path) -> anyhow::Result<()> {

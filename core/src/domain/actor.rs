@@ -41,6 +41,8 @@ pub struct Actor {
     restriction: Option<Restriction>,
     /// Of a key of the program: its login links sign customers in for good.
     vouches: bool,
+    /// Keys that it makes may vouch too.
+    vouches_for_keys: bool,
 }
 
 impl Actor {
@@ -54,6 +56,7 @@ impl Actor {
             permissions: role.permissions(),
             restriction: None,
             vouches: false,
+            vouches_for_keys: false,
         })
     }
 
@@ -84,7 +87,17 @@ impl Actor {
     }
 
     pub fn vouching(self, vouches: bool) -> Self {
-        Self { vouches, ..self }
+        Self { vouches, vouches_for_keys: vouches, ..self }
+    }
+
+    /// The same, whose own login links sign customers in, and not those of keys that it makes.
+    pub fn vouching_alone(self) -> Self {
+        Self { vouches: true, vouches_for_keys: false, ..self }
+    }
+
+    /// Whether a key that it makes may vouch, see [`super::grant::key_vouches`].
+    pub fn vouches_for_keys(self) -> bool {
+        self.vouches_for_keys
     }
 
     /// Whether its login links open full sessions, see [`super::grant::session_access`].

@@ -33,14 +33,24 @@ pub struct ApiKey {
     /// To the minute.
     pub last_used_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
-    /// Whether its login links sign customers in for good, see [`super::grant::key_vouches`].
-    pub vouches: bool,
+    /// Whether its login links sign customers in for good, see [`super::grant::key_vouches`]. A key from before that
+    /// question says nothing: its own links do, and it makes no keys that do.
+    pub vouches: Option<bool>,
 }
 
 impl ApiKey {
-    /// What it allows at most.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+
+    /// What it allowed at most when it was made.
     pub fn power(&self) -> Power {
-        let of_role = Power::of_role(self.role);
+        self.power_as(self.role)
+    }
+
+    /// What it allows at most while its person has this role.
+    pub fn power_as(&self, role: Role) -> Power {
+        let of_role = Power::of_role(role);
         match &self.scopes {
             Some(scopes) => Power { permissions: of_role.permissions.and(scopes.iter().copied().collect()), ..of_role },
             None => of_role,
@@ -55,7 +65,10 @@ impl ApiKey {
             (Some(_), _) => return None,
         };
         let actor = Actor::new(Proof::Key { id: self.id, user: self.user_id }, role, affiliate_id)?;
-        let actor = actor.vouching(self.vouches);
+        let actor = match self.vouches {
+            Some(vouches) => actor.vouching(vouches),
+            None => actor.vouching_alone(),
+        };
         Some(match &self.scopes {
             Some(scopes) => actor.limited_to(scopes.iter().copied().collect()),
             None => actor,

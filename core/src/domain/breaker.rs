@@ -1,4 +1,5 @@
-//! Circuit breakers: when a destination counts as dead, when it is probed, and how fast its backlog drains afterwards.
+//! Circuit breakers of lanes: when a destination counts as dead for an owner, when it is probed, and how fast the backlog
+//! drains afterwards.
 //!
 //! `closed → open` after failures in a row or by their rate, `open → half_open` for one probe, and back to `open` with a
 //! longer wait or on to `closed`. While it is not closed, deliveries wait and use up no attempt.
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 
 use super::delivery::Reason;
+use super::lane::LaneId;
 
 /// Failures in a row that open a breaker.
 pub const FAILURES_IN_A_ROW: u32 = 20;
@@ -80,12 +82,6 @@ pub fn is_failure(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..)
 }
 
-/// `https://host` or `https://host:port`: whom a request goes to.
-pub fn destination_of(url: &str) -> Option<String> {
-    let origin = url::Url::parse(url).ok()?.origin();
-    origin.is_tuple().then(|| origin.ascii_serialization())
-}
-
 /// The latest outcomes of a destination whose breaker is closed, as one node saw them.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -139,10 +135,10 @@ impl Health {
     }
 }
 
-/// A destination's breaker, as all nodes share it.
+/// The breaker of a lane, as all nodes share it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Breaker {
-    pub destination: String,
+    pub lane: LaneId,
     pub state: BreakerState,
     /// Since when it is in that state.
     pub since: Timestamp,
@@ -163,12 +159,12 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// Opens. `before` is the breaker of the same destination, if there was one; `chance` is a draw from 0 to 1.
-    pub fn opened(destination: &str, before: Option<&Self>, trip: Trip, now: Timestamp, chance: f64) -> Self {
+    /// Opens. `before` is the breaker of the same lane, if there was one; `chance` is a draw from 0 to 1.
+    pub fn opened(lane: &LaneId, before: Option<&Self>, trip: Trip, now: Timestamp, chance: f64) -> Self {
         let relapse = before.filter(|it| now.since(it.since) < RELAPSE);
         let failed_probes = relapse.map_or(0, |it| it.failed_probes);
         Self {
-            destination: destination.to_owned(),
+            lane: lane.clone(),
             state: BreakerState::Open,
             since: now,
             opened_at: now,
@@ -195,6 +191,13 @@ impl Breaker {
         (self.state, self.since, self.probe_until) = (BreakerState::Open, now, None);
     }
 
+    /// Deliveries were there, and none of them could be sent now. That says nothing about the destination; the next probe is
+    /// made after the usual wait.
+    pub fn probe_given_up(&mut self, now: Timestamp, chance: f64) {
+        self.probe_left_out(now);
+        self.probe_at = now.plus(wait_for_probe(self.failed_probes, None, chance));
+    }
+
     pub fn half_opened(&mut self, now: Timestamp, until: Timestamp) {
         (self.state, self.since, self.probe_until) = (BreakerState::HalfOpen, now, Some(until));
     }
@@ -209,16 +212,21 @@ impl Breaker {
 
     /// Whether a probe may be made now: it is due, or the node that made the last one is gone.
     pub fn may_be_probed(&self, now: Timestamp) -> bool {
+        self.next_probe().is_some_and(|at| at <= now)
+    }
+
+    /// When a probe may be made next; `None`: it is closed.
+    pub fn next_probe(&self) -> Option<Timestamp> {
         match self.state {
-            BreakerState::Closed => false,
-            BreakerState::Open => self.probe_at <= now,
-            BreakerState::HalfOpen => self.probe_until.is_none_or(|until| until <= now),
+            BreakerState::Closed => None,
+            BreakerState::Open => Some(self.probe_at),
+            BreakerState::HalfOpen => Some(self.probe_until.unwrap_or(self.since)),
         }
     }
 
     /// Why deliveries to it wait.
     pub fn waiting_reason(&self) -> Reason {
-        let Self { destination, reason, probe_at, .. } = self;
+        let Self { lane: LaneId { destination, .. }, reason, probe_at, .. } = self;
         let sentence = format!(
             "{destination} is paused after {} failures ({}); the next probe is at {probe_at}, and waiting uses up no attempt",
             self.failures, reason.sentence
@@ -233,9 +241,8 @@ pub const BUSY: &str = "destination_busy";
 
 /// Why a delivery waits for a destination that works, but has all the places it may have.
 pub fn busy_reason(destination: &str) -> Reason {
-    let sentence = format!(
-        "{destination} has as many requests in flight as one destination may have; this is sent when one of them ends"
-    );
+    let sentence =
+        format!("{destination} has as many requests in flight as it may have now; this is sent when one of them ends");
     Reason::new(BUSY, sentence)
 }
 
@@ -346,7 +353,7 @@ mod tests {
     fn opened(before: Option<&Breaker>, now: Timestamp) -> Breaker {
         let trip =
             Trip { failures: 20, reason: Reason::new("connect_failed", "nothing listens there"), retry_after: None };
-        Breaker::opened("https://example.com", before, trip, now, 0.0)
+        Breaker::opened(&LaneId::new("https://example.com", None), before, trip, now, 0.0)
     }
 
     #[test]
@@ -361,7 +368,10 @@ mod tests {
         breaker.probe_failed(failure, at(6), 0.0);
         assert_eq!((breaker.state, breaker.probe_at, breaker.failures), (BreakerState::Open, at(16), 21));
         breaker.half_opened(at(16), at(36));
-        breaker.closed(at(17));
+        breaker.probe_given_up(at(17), 0.0);
+        assert_eq!((breaker.state, breaker.probe_at, breaker.failures), (BreakerState::Open, at(27), 21), "no failure");
+        breaker.half_opened(at(27), at(47));
+        breaker.closed(at(28));
         assert!(breaker.is_closed() && !breaker.may_be_probed(at(100)));
         assert_eq!(breaker.opened_at, at(0));
     }
@@ -386,21 +396,6 @@ mod tests {
         }
         for status in [200, 204, 301, 400, 401, 403, 404, 409, 410, 422, 451] {
             assert!(!is_failure(status), "{status}");
-        }
-    }
-
-    #[test]
-    fn a_destination_is_scheme_host_and_port() {
-        for (url, expected) in [
-            ("https://Example.com/a?b=c", Some("https://example.com")),
-            ("https://example.com:443/", Some("https://example.com")),
-            ("http://example.com:8080/x", Some("http://example.com:8080")),
-            ("https://münchen.example/", Some("https://xn--mnchen-3ya.example")),
-            ("http://[::1]:80/", Some("http://[::1]")),
-            ("mailto:a@b.c", None),
-            ("nonsense", None),
-        ] {
-            assert_eq!(destination_of(url).as_deref(), expected, "{url}");
         }
     }
 

@@ -62,8 +62,6 @@ pub struct Delivery {
     pub attempts_before_retry: i32,
     pub created_at: Timestamp,
     pub settled_at: Option<Timestamp>,
-    /// The destination that it waits for, which is paused or has no free place (`domain/breaker.rs`).
-    pub waiting_for: Option<String>,
 }
 
 /// A retry that makes no sense.
@@ -104,7 +102,6 @@ impl Delivery {
             attempts_before_retry: 0,
             created_at: now,
             settled_at: None,
-            waiting_for: None,
         }
     }
 

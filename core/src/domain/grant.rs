@@ -61,7 +61,7 @@ pub fn session_access(opener: Actor) -> SessionAccess {
 /// affiliate itself.
 pub fn key_vouches(maker: Actor, asked: Permissions) -> bool {
     asked.contains(Permission::OpenSessions)
-        && (maker.vouches() || maker.permissions().includes(Role::Affiliate.permissions()))
+        && (maker.vouches_for_keys() || maker.permissions().includes(Role::Affiliate.permissions()))
 }
 
 #[cfg(test)]
@@ -144,6 +144,10 @@ mod tests {
         assert!(key_vouches(Actor::bootstrap(), asked));
         assert!(!key_vouches(staff(Admin, None).vouching(false), asked));
         assert!(key_vouches(staff(Admin, None).vouching(true), asked));
+        // A key from before the question: its own links only.
+        let old = staff(Admin, None).vouching_alone();
+        assert_eq!((session_access(old), key_vouches(old, asked)), (SessionAccess::Full, false));
+        assert!(key_vouches(staff(Owner, None).vouching_alone(), asked));
         assert!(!key_vouches(Actor::bootstrap(), Support.permissions()));
     }
 }

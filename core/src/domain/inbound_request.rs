@@ -57,6 +57,15 @@ pub struct RawRequest {
 /// most networks' requests, so that they can be judged again after the guard is put right.
 pub const REFUSED_BYTES: usize = 4 * 1024;
 
+const MASK: &str = "***";
+
+/// Whether a text is written so that it holds the key once or twice decoded.
+fn holds_encoded(text: &str, key: &str) -> bool {
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().to_ascii_lowercase();
+    let once = decode(text);
+    once.contains(key) || decode(&once).contains(key)
+}
+
 impl RawRequest {
     /// No more than [`REFUSED_BYTES`], of the path and query first, then of the headers and the body.
     #[must_use]
@@ -79,6 +88,32 @@ impl RawRequest {
         cut |= self.body.len() > left;
         self.body.truncate(left);
         self.truncated |= cut;
+        self
+    }
+
+    /// The same without the key of its source, wherever a network repeats it: with the key anybody may report. What is
+    /// signed stays as it is, because its signature is checked each time that it is judged, and without the signature's
+    /// secret the key alone reports nothing.
+    #[must_use]
+    pub fn without_key(mut self, key: &str, is_signed: bool) -> Self {
+        let parameter = |text: &str| match masking::mask(text, &[key]) {
+            masked if masked.contains('%') && holds_encoded(&masked, key) => {
+                masked.split_once('=').map_or_else(|| MASK.to_owned(), |(name, _)| format!("{name}={MASK}"))
+            }
+            masked => masked,
+        };
+        let parameters = |text: &str| text.split('&').map(parameter).collect::<Vec<_>>().join("&");
+        for (_, value) in &mut self.headers {
+            *value = parameters(value);
+        }
+        if is_signed {
+            return self;
+        }
+        self.query = parameters(&self.query);
+        // A body that is no text can't be read by anybody, and stays as it is.
+        if let Ok(body) = std::str::from_utf8(&self.body) {
+            self.body = parameters(body).into_bytes();
+        }
         self
     }
 
@@ -279,6 +314,28 @@ mod tests {
             let cut = raw(given.0, given.1, given.2).cut();
             assert_eq!((cut.query.len(), cut.headers.len(), cut.body.len(), cut.truncated), kept, "{given:?}");
         }
+    }
+
+    #[test]
+    fn the_key_is_hidden_wherever_a_network_repeats_it() {
+        let key = "0123456789abcdefghjkmnpqrs";
+        let raw = RawRequest {
+            query: format!("a=1&back=https%3A%2F%2Fh%2Fin%2F{key}&odd=0%31{}&b=2", &key[2..]),
+            headers: vec![
+                ("referer".into(), format!("https://h.example/in/{}", key.to_uppercase())),
+                ("x-key".into(), key.into()),
+            ],
+            body: format!("{{\"u\":\"https://h/in/{key}\",\"v\":5}}").into_bytes(),
+            ..request().raw
+        };
+        let hidden = raw.clone().without_key(key, false);
+        assert_eq!(hidden.query, "a=1&back=https%3A%2F%2Fh%2Fin%2F***&odd=***&b=2");
+        assert_eq!(hidden.headers[0].1, "https://h.example/in/***");
+        assert_eq!(hidden.headers[1].1, "***");
+        assert_eq!(hidden.body, br#"{"u":"https://h/in/***","v":5}"#);
+        // What is signed is judged by its signature again.
+        let signed = raw.clone().without_key(key, true);
+        assert_eq!((&signed.query, &signed.body, &signed.headers), (&raw.query, &raw.body, &hidden.headers));
     }
 
     const START: Timestamp = Timestamp::from_millis(1_773_144_000_000);

@@ -27,6 +27,7 @@ pub mod grant;
 pub mod guards;
 pub mod inbound_request;
 pub mod landing;
+pub mod lane;
 pub mod lease;
 pub mod ledger;
 pub mod link;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::ids::{AffiliateId, SessionId, UserId};
+use crate::ids::{AffiliateId, KeyId, SessionId, UserId};
+
+use super::actor::{Actor, Proof};
 
 /// Ends when nobody uses it for so long.
 pub const IDLE: Duration = Duration::from_secs(12 * 3_600);
@@ -27,6 +29,44 @@ pub struct Session {
     pub revoked_at: Option<Timestamp>,
     /// The member of staff who opened it to look on: it reads only.
     pub opened_by: Option<String>,
+    /// Who made the login link that began it; unknown of one from an older release that signed a customer in.
+    pub opener: Option<Opener>,
+}
+
+/// Who opened the account of an affiliate, for itself or to look on. What it opened ends when it may open nothing more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opener {
+    /// Who has the server itself: the key in its settings, or its command line.
+    Server,
+    User(UserId),
+    Key(KeyId),
+}
+
+impl Opener {
+    pub fn of(actor: Actor) -> Option<Self> {
+        match actor.proof {
+            Proof::Bootstrap | Proof::CommandLine => Some(Self::Server),
+            Proof::Key { id, .. } => Some(Self::Key(id)),
+            Proof::Session { user: Some(user), .. } => Some(Self::User(user)),
+            Proof::Session { user: None, .. } | Proof::Link { .. } => None,
+        }
+    }
+
+    /// As [`Actor::name`] has it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "bootstrap" | "command line" => Some(Self::Server),
+            name => name.parse().map(Self::User).or_else(|_| name.parse().map(Self::Key)).ok(),
+        }
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Self::Server => "bootstrap".to_owned(),
+            Self::User(id) => id.to_string(),
+            Self::Key(id) => id.to_string(),
+        }
+    }
 }
 
 impl Session {
@@ -54,6 +94,7 @@ mod tests {
             expires_at: start.plus(ABSOLUTE),
             revoked_at: None,
             opened_by: None,
+            opener: None,
         };
         assert!(session.is_live(start));
         assert!(!session.is_live(start.plus(IDLE)));
@@ -61,5 +102,14 @@ mod tests {
         assert!(!session.is_live(start.plus(ABSOLUTE)));
         session.revoked_at = Some(start);
         assert!(!session.is_live(start));
+    }
+
+    #[test]
+    fn an_opener_is_found_by_its_name() {
+        let (user, key) = (UserId(uuid::Uuid::from_u128(1)), KeyId(uuid::Uuid::from_u128(2)));
+        for opener in [Opener::Server, Opener::User(user), Opener::Key(key)] {
+            assert_eq!(Opener::from_name(&opener.name()), Some(opener));
+        }
+        assert_eq!(Opener::from_name("nobody"), None);
     }
 }

@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 /// Attempts are forgotten when none came for so long.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 const WAIT_MAX: Duration = Duration::from_secs(900);
+/// What an account may try however many others failed from where it comes from: one may mistype.
+const OWN_ATTEMPTS: i32 = 3;
 
 /// What is counted by itself, and how many attempts of it are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub enum Kind {
     Address,
     /// An address that an unlisted proxy from inside names. Nobody vouches for it, so it may stand for more people.
     Forwarded,
+    /// An address from inside that names nobody: it may be a proxy for everybody. It counts the accounts that failed from
+    /// there and keeps none of them out: the account decides.
+    Unnamed,
     /// An address from outside that forwards for others, or says so.
     Shared,
     /// Messages to one mailbox.
@@ -29,6 +34,7 @@ impl Kind {
             Self::Address => 30,
             Self::Forwarded => 100,
             Self::Shared => 300,
+            Self::Unnamed => i32::MAX,
             Self::Mail => 3,
         }
     }
@@ -39,6 +45,7 @@ impl Kind {
             Self::Address => "address",
             Self::Forwarded => "forwarded",
             Self::Shared => "shared",
+            Self::Unnamed => "unnamed",
             Self::Mail => "mail",
         };
         format!("{kind}:{of}")
@@ -57,6 +64,23 @@ pub struct Throttle {
 impl Throttle {
     pub fn new(subject: String, now: Timestamp) -> Self {
         Self { subject, failures: 0, last_at: now, blocked_until: now }
+    }
+
+    /// Whether an attempt at this account, which is counted already, is let through although many others failed from
+    /// where it comes from.
+    pub fn is_let_through(&self, from: Kind) -> bool {
+        from == Kind::Shared && self.failures <= OWN_ATTEMPTS
+    }
+
+    /// Whether this is the account's first attempt since one succeeded or all were forgotten.
+    pub fn is_first(&self) -> bool {
+        self.failures == 1
+    }
+
+    /// Counts an attempt that is let through although it would have to wait.
+    pub fn count(&mut self, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_at = now;
     }
 
     /// Counts an attempt before it is made, so that many at once are counted too; or how long to wait for the next.
@@ -81,7 +105,10 @@ impl Throttle {
     /// one account could guess at all others.
     pub fn succeeded(&mut self, kind: Kind, now: Timestamp) {
         self.failures = if kind == Kind::Account { 0 } else { (self.failures - 1).max(0) };
-        self.blocked_until = now;
+        // Who is let through must not clear the way for others.
+        if kind != Kind::Shared || self.failures < kind.free() {
+            self.blocked_until = now;
+        }
     }
 }
 
@@ -113,6 +140,23 @@ mod tests {
         let mut address = Throttle { failures: 20, ..Throttle::new("b".into(), now) };
         address.succeeded(Kind::Address, now);
         assert_eq!(address.failures, 19);
+    }
+
+    #[test]
+    fn an_account_is_not_kept_out_by_what_others_try_from_a_shared_address() {
+        let now = Timestamp::from_millis(1_773_144_000_000);
+        let later = now.plus(WAIT_MAX);
+        let mut shared = Throttle { failures: 400, blocked_until: later, ..Throttle::new("s".into(), now) };
+        let mut account = Throttle::new("a".into(), now);
+        for wanted in [true, true, true, false] {
+            assert_eq!(account.attempt(Kind::Account, now), Ok(()));
+            assert!(shared.attempt(Kind::Shared, now).is_err());
+            assert_eq!(account.is_let_through(Kind::Shared), wanted);
+            assert!(!account.is_let_through(Kind::Address) && !account.is_let_through(Kind::Forwarded));
+        }
+        shared.count(now);
+        shared.succeeded(Kind::Shared, now);
+        assert_eq!((shared.failures, shared.blocked_until), (400, later), "it clears the way for nobody");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod clock;
 mod inbound;
 pub mod jobs;
 mod mail;
+mod presence;
 mod release;
 mod reports;
 mod route;
@@ -80,6 +81,7 @@ impl Pipeline {
         }
         wake::start(app, &workers, &stopping);
         clock::start(app, &workers, &stopping);
+        presence::start(app, &workers, &stopping);
         workers.close();
         Ok(Self { stopping, workers, app: app.clone() })
     }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::lease::Leased;
 use crate::services::error::is_outage;
 use crate::services::inbox::{Item, Taken};
@@ -75,26 +76,44 @@ async fn fetch(app: App, late: Late, concluder: Concluder, behind: Arc<AtomicBoo
         tracing::error!(%error, "Breakers could not be stored or read; trying again soon");
     }
     let now = app.clock.now();
-    let Due { due, mut parked } = take(&app, now).await?;
+    let Due { mut due, mut parked, are_more } = take(&app, now).await?;
     let to_prepare = !due.is_empty() || !late.is_empty();
-    let found_nothing = !to_prepare && parked.is_empty();
+    let found_nothing = !to_prepare && parked.is_empty() && !are_more;
     if to_prepare {
-        let preparation = sending::prepare(&app, &late, due).await?;
-        if !preparation.finished.is_empty() {
-            Concluded::by_rules(preparation.finished).store(&app).await?;
-        }
+        let preparation = match sending::prepare(&app, &late, &mut due).await {
+            Ok(preparation) => preparation,
+            Err(error) => {
+                give_back(&app, due);
+                return Err(error);
+            }
+        };
         for troubled in preparation.troubled {
             let concluder = concluder.clone();
+            app.destinations.unsent([(troubled.delivery_id(), false)]);
             tokio::spawn(async move { settle(&concluder, troubled).await });
         }
         parked.extend(preparation.parked);
         let refused = app.destinations.enqueue(preparation.ready, now);
         parked.extend(refused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
+        if !preparation.finished.is_empty() {
+            let put_off = |state| state == DeliveryState::Pending;
+            app.destinations.unsent(preparation.finished.iter().map(|it| (it.id, put_off(it.state))));
+            let finished = Concluded::by_rules(preparation.finished).store(&app).await;
+            or_log(finished, "What the rules ended could not be stored; it is judged again when its lease ends");
+        }
     }
     parked.extend(app.destinations.take_paused().into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
-    park(&app, parked, now).await?;
+    let stored = park(&app, parked, now).await;
+    or_log(stored, "What is to wait for its destination could not be stored; it is judged again when its lease ends");
     let rest = app.inboxes.deliveries.rest_until_look(now).min(app.destinations.rest(now));
     Ok(Fetched { tasks: app.destinations.start(now), idle: if found_nothing { rest } else { Duration::ZERO } })
+}
+
+/// What else was fetched goes on.
+fn or_log(stored: Result<(), DbErr>, what: &str) {
+    if let Err(error) = stored {
+        tracing::error!(%error, "{what}");
+    }
 }
 
 /// What is due, told apart.
@@ -103,9 +122,12 @@ struct Due {
     due: Vec<Leased<Owed>>,
     /// To wait for a destination.
     parked: Vec<Parked>,
+    /// Not all lanes were looked at whose waiting deliveries may leave.
+    are_more: bool,
 }
 
-/// From the inbox, from the table, and of those that wait for a destination as many as may leave.
+/// From the inbox, from the table, and of those that wait for a destination as many as may leave. What was taken from the inbox is not
+/// lost when the database fails.
 async fn take(app: &App, now: Timestamp) -> Result<Due, DbErr> {
     let inbox = &app.inboxes.deliveries;
     let mut taken = Due::default();
@@ -124,30 +146,19 @@ async fn take(app: &App, now: Timestamp) -> Result<Due, DbErr> {
         look
     };
     if look {
-        take_from_table(app, now, &mut taken).await?;
+        let found = take_from_table(app, now, &mut taken).await;
+        work::found_beside(found, inbox, now, !taken.is_empty())?;
     }
-    for (destination, limit) in app.destinations.drainable(now) {
-        if taken.due.len() >= 2 * BATCH {
-            break;
-        }
-        let lease = inbox.leases().grant(now);
-        let found = storage::waiting_deliveries::claim(app.db.queue(), &destination, limit, now, lease).await?;
-        app.destinations.drained(&destination, limit, found.len(), now);
-        taken.due.extend(sending::with_events(app, found, lease).await?);
-    }
+    let drained = drain(app, now, &mut taken).await;
+    work::found_beside(drained, inbox, now, !taken.is_empty())?;
     Ok(taken)
 }
 
 async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(), DbErr> {
     let inbox = &app.inboxes.deliveries;
     let lease = inbox.leases().grant(now);
-    let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await;
-    let found = work::found_beside(found, inbox, now, !taken.due.is_empty())?;
-    if found.len() == BATCH {
-        inbox.look_by(now);
-    } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
-        inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
-    }
+    let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await?;
+    let is_full = found.len() == BATCH;
     let (mut admitted, mut crowds) = (Vec::new(), HashMap::new());
     {
         let mut admissions = app.destinations.admissions(now);
@@ -161,12 +172,46 @@ async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(
             }
         }
     }
+    taken.due.extend(sending::with_events(app, admitted, lease).await?);
+    if is_full {
+        inbox.look_by(now);
+    } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
+        inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
+    }
     if !crowds.is_empty() {
         // What stands behind them in the table would wait for each of theirs in turn.
         storage::waiting_deliveries::park_due(app.db.queue(), &crowds, now).await?;
     }
-    taken.due.extend(sending::with_events(app, admitted, lease).await?);
     Ok(())
+}
+
+async fn drain(app: &App, now: Timestamp, taken: &mut Due) -> Result<(), DbErr> {
+    let (drainable, are_more) = app.destinations.drainable(now);
+    taken.are_more = are_more;
+    for asked in drainable {
+        if taken.due.len() >= 2 * BATCH {
+            break;
+        }
+        let lease = app.inboxes.deliveries.leases().grant(now);
+        let found = storage::waiting_deliveries::claim(app.db.queue(), &asked.lane, asked.limit, asked.but, now, lease);
+        let found = found.await?;
+        let ids: Vec<_> = found.iter().map(|it| it.id).collect();
+        app.destinations.drained(&asked, &ids, now);
+        match sending::with_events(app, found, lease).await {
+            Ok(found) => taken.due.extend(found),
+            Err(error) => {
+                app.destinations.unsent(ids.into_iter().map(|id| (id, true)));
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Still leased, for the next fetch.
+fn give_back(app: &App, due: Vec<Leased<Owed>>) {
+    app.destinations.unsent(due.iter().map(|it| (it.it.delivery.id, true)));
+    app.inboxes.deliveries.give_back(due);
 }
 
 impl Due {
@@ -178,14 +223,20 @@ impl Due {
             }
         }
     }
+
+    fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.parked.is_empty()
+    }
 }
 
 /// Stores that these wait for their destinations. That they waited uses up no attempt.
 async fn park(app: &App, parked: Vec<Parked>, now: Timestamp) -> Result<(), DbErr> {
-    if !parked.is_empty() {
-        storage::waiting_deliveries::park(app.db.queue(), &parked, now).await?;
-        app.destinations.waits_in_table(parked.iter().map(|it| &*it.destination), now);
+    if parked.is_empty() {
+        return Ok(());
     }
+    app.destinations.unsent(parked.iter().map(|it| (it.id, true)));
+    storage::waiting_deliveries::park(app.db.queue(), &parked, now).await?;
+    app.destinations.waits_in_table(parked.iter().map(|it| &it.lane), now);
     Ok(())
 }
 
@@ -202,7 +253,8 @@ async fn send(
         // Else it waited too long for its turn: somebody else may hold it by the time it would be answered.
         if prepared.can_be_sent(&app) {
             let sent = sending::send(&app, prepared).await;
-            app.destinations.record(place.destination(), sent.outcome(app.clock.now()), app.clock.now());
+            let now = app.clock.now();
+            app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);
             settle(&concluder, sent).await;
         }
         drop(place);
@@ -227,13 +279,15 @@ async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Opt
     let mut concluded = sending::conclude(&app, sent).await;
     let give_up = tokio::time::Instant::now() + app.settings.lease();
     loop {
-        match concluded.store(&app).await {
-            Ok(()) => break,
+        let stored = match concluded.store(&app).await {
             Err(error) if !is_outage(&error) => {
                 tracing::warn!(%error, results = count, "Results could not be stored together; storing them one by one");
-                concluded.store_one_by_one(&app).await;
-                break;
+                concluded.store_one_by_one(&app).await
             }
+            stored => stored,
+        };
+        match stored {
+            Ok(()) => break,
             Err(error) if tokio::time::Instant::now() < give_up => {
                 behind.store(true, Ordering::SeqCst);
                 tracing::warn!(%error, results = count, "The database is away; results wait to be stored");

@@ -140,12 +140,12 @@ where
 
 /// What a look into the table found, for the inbox that asked for it at `now`. If it failed although other work is at
 /// hand, that goes first.
-pub fn found_beside<T, I: Item>(
-    found: Result<Vec<T>, DbErr>,
+pub fn found_beside<T: Default, I: Item>(
+    found: Result<T, DbErr>,
     inbox: &Inbox<I>,
     now: Timestamp,
     other_work: bool,
-) -> Result<Vec<T>, DbErr> {
+) -> Result<T, DbErr> {
     if found.is_err() {
         // The inbox believes that the table has been looked into. A clock that stands still never shows the next time.
         inbox.look_by(now);
@@ -153,7 +153,7 @@ pub fn found_beside<T, I: Item>(
     match found {
         Err(error) if other_work => {
             tracing::error!(%error, "Work could not be claimed; trying again soon");
-            Ok(Vec::new())
+            Ok(T::default())
         }
         found => found,
     }

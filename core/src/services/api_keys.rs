@@ -73,7 +73,7 @@ pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Re
         expires_at: wanted.expires_at,
         last_used_at: None,
         revoked_at: None,
-        vouches: wanted.user_id.is_none() && grant::key_vouches(actor, asked),
+        vouches: Some(wanted.user_id.is_none() && grant::key_vouches(actor, asked)),
     };
     let tx = app.db.begin().await?;
     quota::api_key(app, &tx, actor, key.user_id).await?;
@@ -96,6 +96,12 @@ pub async fn revoke(app: &App, actor: Actor, id: KeyId, user: Option<UserId>) ->
     let before = storage::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
     if user.is_none() {
         grant::may_change(actor, before.power())?;
+        // Its person may have become more since the key was made, and the key with them.
+        if let Some(id) = before.user_id
+            && let Some(holder) = storage::users::find(&tx, id).await?
+        {
+            grant::may_change(actor, before.power_as(holder.role))?;
+        }
     }
     let key = storage::api_keys::revoke(&tx, id, user, app.clock.now()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key", id))?;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, Proof};
-use crate::domain::audit::{Ending, Outcome, Record, shown};
+use crate::domain::audit::{self, Ending, Outcome, Record};
 use crate::domain::user::User;
 use crate::ids::AuditId;
 use crate::storage;
@@ -85,7 +85,7 @@ fn asked(app: &App, actor: Actor, change: Change) -> Record {
         role: actor.role.to_string(),
         operation: change.operation,
         object: change.object,
-        fields: shown(&change.body),
+        fields: audit::asked(&change.body),
         address: change.address,
         request_id: change.request_id,
         ending: None,

@@ -14,8 +14,8 @@ use moka::sync::Cache;
 use sea_orm::DbErr;
 
 use crate::clock::Timestamp;
-use crate::domain::actor::{Actor, Restriction};
-use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::domain::actor::Actor;
+use crate::domain::affiliate::Affiliate;
 use crate::domain::event::{Action, Parties};
 use crate::domain::exception::Exceptions;
 use crate::domain::link::Link;
@@ -294,7 +294,11 @@ impl Catalog {
             None => None,
         };
         let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
-        let found = Holder { key: key.id, actor: self.as_it_stands(actor).await?, expires_at: key.expires_at };
+        let found = Holder {
+            key: key.id,
+            actor: sessions::as_it_stands(self.db.reader(), actor).await?,
+            expires_at: key.expires_at,
+        };
         self.key_holders.insert(hash.to_owned(), found);
         if self.people_changes.load(Ordering::SeqCst) != changes {
             self.key_holders.invalidate(hash);
@@ -312,7 +316,7 @@ impl Catalog {
     }
 
     /// The session of this hash, as its person is now.
-    pub async fn session(&self, hash: &str) -> Result<Option<Arc<SignedIn>>, DbErr> {
+    pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Arc<SignedIn>>, DbErr> {
         if let Some(found) = self.sessions.get(hash) {
             return Ok(Some(found));
         }
@@ -323,20 +327,17 @@ impl Catalog {
             None => None,
         };
         let Some(actor) = sessions::actor(&session, user.as_ref()) else { return Ok(None) };
-        let found = Arc::new(SignedIn { session, actor: self.as_it_stands(actor).await? });
+        let full = session.opened_by.is_none();
+        if !sessions::still_opens(self.db.reader(), session.opener, full, now).await? {
+            return Ok(None);
+        }
+        let actor = sessions::as_it_stands(self.db.reader(), actor).await?;
+        let found = Arc::new(SignedIn { session, actor });
         self.sessions.insert(hash.to_owned(), found.clone());
         if self.people_changes.load(Ordering::SeqCst) != changes {
             self.sessions.invalidate(hash);
         }
         Ok(Some(found))
-    }
-
-    /// Read from the table: who is suspended must not act for another five seconds.
-    async fn as_it_stands(&self, actor: Actor) -> Result<Actor, DbErr> {
-        let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
-        let affiliate = storage::affiliates::find(self.db.reader(), affiliate).await?;
-        let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
-        Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
     }
 
     pub fn session_seen(&self, found: &SignedIn, now: Timestamp) {

@@ -10,6 +10,7 @@ use crate::domain::changes::Changed;
 use crate::domain::customer::Customer;
 use crate::domain::grant::{self, SessionAccess};
 use crate::domain::link::{Link, LinkStatus};
+use crate::domain::session::Opener;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -178,7 +179,8 @@ pub async fn login_link(
     let (token, expires_at) = (api_key::token(rand::random()), now.plus(LOGIN_LINK));
     let access = grant::session_access(actor);
     let opened_by = (access == SessionAccess::ReadOnly).then(|| actor.name());
-    let purpose = Purpose::SignIn { affiliate, next, opened_by };
+    let opener = Opener::of(actor).map(Opener::name);
+    let purpose = Purpose::SignIn { affiliate, next, opened_by, opener };
     storage::tokens::insert(app.db.writer(), api_key::hash(&token), &purpose, now, expires_at).await?;
     Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
 }

@@ -82,8 +82,8 @@ async fn send_next(tx: &impl ConnectionTrait, delivery: &mut Delivery, now: Time
     };
     breaker.probe_at = breaker.probe_at.min(now);
     delivery.reason = Some(breaker.waiting_reason());
-    storage::breakers::probe_now(tx, &breaker.destination, now).await?;
-    storage::waiting_deliveries::park_first(tx, delivery, &breaker.destination, now).await
+    storage::breakers::probe_now(tx, &breaker.lane, now).await?;
+    storage::waiting_deliveries::park_first(tx, delivery, &breaker.lane, now).await
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.

@@ -170,16 +170,53 @@ pub fn is_outage(error: &DbErr) -> bool {
     }
 }
 
-/// SQLite: read-only, I/O error, corrupt, full, can't open. PostgreSQL: connection, resources, shutdown, system.
+/// PostgreSQL: connection, resources, shutdown and system; read-only, which a standby is as well; no right to write, which
+/// is also what it says of a file system that became read-only; the session or the transaction lasted too long.
+const POSTGRES_OUTAGES: [&str; 8] = ["08", "53", "57P", "58", "25006", "42501", "25P03", "25P04"];
+
+/// SQLite: locked by another program for longer than is waited for, read-only, I/O error, corrupt, full, can't open.
+const SQLITE_OUTAGES: [u32; 6] = [5, 8, 10, 11, 13, 14];
+
 fn is_out_of_service(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "53", "57P", "58"].iter().any(|class| code.starts_with(class));
+        return POSTGRES_OUTAGES.iter().any(|class| code.starts_with(class));
     }
     // The lowest byte is the kind of error, the others say more of it.
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 8 | 10 | 11 | 13 | 14))
+    code.parse::<u32>().is_ok_and(|code| SQLITE_OUTAGES.contains(&(code & 0xff)))
 }
 
 /// Whether a unique key was violated: somebody was faster, or the value is taken.
 pub fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_what_the_statement_is_not_to_blame_for() {
+        for (code, wanted) in [
+            ("08006", true),
+            ("53100", true),
+            ("57P01", true),
+            ("58030", true),
+            ("25006", true),
+            ("42501", true),
+            ("25P03", true),
+            ("23505", false),
+            ("25P02", false),
+            ("40001", false),
+            ("57014", false),
+            ("5", true),
+            ("8", true),
+            ("10", true),
+            ("778", true),
+            ("13", true),
+            ("19", false),
+            ("2067", false),
+        ] {
+            assert_eq!(is_out_of_service(code), wanted, "{code}");
+        }
+    }
 }

@@ -147,6 +147,12 @@ impl<T: Item> Inbox<T> {
         self.wake.notify_one();
     }
 
+    /// Takes back what was taken and could not be done now.
+    pub fn give_back(&self, items: Vec<Leased<T>>) {
+        let mut state = held(&self.state);
+        items.into_iter().rev().for_each(|it| state.waiting.push_front(it.it.key(), it));
+    }
+
     /// Something in the table is new, from here or from another process.
     pub fn announce(&self) {
         self.put(None, []);
@@ -245,6 +251,18 @@ mod tests {
         assert_eq!(inbox.lease(at(0)), None);
         inbox.take(1, at(0));
         assert!(inbox.lease(at(0)).is_some());
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first() {
+        let inbox = inbox();
+        inbox.set_open(true);
+        inbox.put(inbox.lease(at(0)), [10, 20, 30, 11]);
+        let taken = inbox.take(3, at(0)).items;
+        inbox.give_back(taken);
+        let taken: Vec<_> = inbox.take(9, at(0)).items.into_iter().map(|item| item.it).collect();
+        assert_eq!(taken.iter().filter(|it| *it % 10 == 0).collect::<Vec<_>>(), [&10, &20, &30]);
+        assert_eq!(taken.len(), 4);
     }
 
     #[test]

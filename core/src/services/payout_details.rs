@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use crate::app::App;
 use crate::domain::actor::{Actor, Proof};
@@ -50,6 +50,8 @@ pub async fn set(
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
+    // Before the proof: details that can't be taken must not use a code up.
+    accept(app.db.reader(), method, given).await?;
     let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
     let affiliate = lock_affiliate(&tx, affiliate_id).await?;
@@ -97,19 +99,47 @@ async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> R
     Ok(Asked::Mailed)
 }
 
-/// What a link of [`Asked::Mailed`] would do, in words. Asking does not use it up.
-pub async fn change_of_link(app: &App, token: &str) -> Result<String, Error> {
-    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+/// What a link of [`Asked::Mailed`] would change, for the affiliate's own eyes.
+pub struct Proposal {
+    /// Whose account it is.
+    pub affiliate: String,
+    pub method: String,
+    /// Labels with masked values.
+    pub details: Vec<(String, String)>,
+    /// They are taken away, not set.
+    pub removes: bool,
+}
+
+/// Asking does not use the link up.
+pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
+    let db = app.db.reader();
+    let found = storage::tokens::find(db, &api_key::hash(token), app.clock.now()).await?;
+    let (affiliate, method, masked, removes) = match found {
         Some(Purpose::ConfirmPayoutDetails { affiliate, method, sealed }) => {
-            let method = payout_methods::named(app.db.reader(), &method).await?;
-            let fields = open(&app.vault, &sealed, &pending(affiliate))?;
-            let masked = schema_of(&method)?.mask(&fields);
-            let masked: Vec<_> = masked.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-            Ok(format!("be paid by {} to {}", method.name, masked.join(", ")))
+            let method = payout_methods::named(db, &method).await?;
+            let masked = schema_of(&method)?.mask(&open(&app.vault, &sealed, &pending(affiliate))?);
+            (affiliate, method, masked, false)
         }
-        Some(Purpose::ConfirmPayoutRemoval { .. }) => Ok("remove payout details".to_owned()),
-        _ => Err(AuthError::LinkUsed.into()),
+        Some(Purpose::ConfirmPayoutRemoval { affiliate, details }) => {
+            let details = storage::payout_details::find(db, details).await?.ok_or(AuthError::LinkUsed)?;
+            (affiliate, payout_methods::named(db, &details.method).await?, details.masked, true)
+        }
+        _ => return Err(AuthError::LinkUsed.into()),
+    };
+    let found = storage::affiliates::find(db, affiliate).await?;
+    let affiliate = found.ok_or_else(|| Error::not_found("affiliate", affiliate))?.name;
+    let details = masked.into_iter().map(|(name, value)| (label(&method, &name), value)).collect();
+    Ok(Proposal { affiliate, method: method.name, details, removes })
+}
+
+/// As the method's schema calls a field, or its name as words.
+fn label(method: &PayoutMethod, name: &str) -> String {
+    if let Some(title) = method.schema["properties"][name]["title"].as_str() {
+        return title.to_owned();
     }
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Makes the change that a link in the affiliate's mailbox stands for.
@@ -153,8 +183,8 @@ async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Aff
 }
 
 /// The details as the method's schema accepts them.
-async fn accept(tx: &DatabaseTransaction, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
-    let method = payout_methods::named(tx, method).await?;
+async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
+    let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
         let issue = |it: crate::domain::payout_details::Issue| {
             FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message)

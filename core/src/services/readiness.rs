@@ -8,6 +8,8 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::storage::write_probe;
 
+use super::secret_keys;
+
 /// How long an answer holds.
 const HOLDS: Duration = Duration::from_secs(1);
 
@@ -23,7 +25,8 @@ pub async fn stores(app: &App) -> Result<(), String> {
     {
         return found.clone();
     }
-    let found = write_probe::write(&app.db, app.clock.now()).await.map_err(|error| error.to_string());
+    let server = secret_keys::server(&app.vault, app.server_id);
+    let found = write_probe::write(&app.db, &server, app.clock.now()).await.map_err(|error| error.to_string());
     *last = Some((Instant::now(), found.clone()));
     found
 }

@@ -3,17 +3,18 @@
 //! Each value is replaced only if it is still the one that was read, so a pass may be broken off anywhere and begun again,
 //! and it races with nobody. Passes are repeated until one finds nothing; then the previous keys are needed no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::ids::{MailId, PayoutDetailsId, PostbackId, SourceId, UserId, WithdrawalId};
 use crate::storage::sealed_columns::{self, SealedColumn, Stored};
-use crate::storage::{Database, secret_keys};
+use crate::storage::{Database, secret_keys, servers};
 
 use super::auth::second_factor;
-use super::secrets::{SecretError, Vault};
+use super::secrets::{Resealed, Vault};
 use super::{Error, outbox, secret_keys as keys, sources};
 
 /// Values that are replaced in one transaction: few, so that clicks need not wait.
@@ -30,7 +31,9 @@ pub struct Rotated {
     pub unreadable: Vec<String>,
     /// Previous keys that nothing is sealed with any more.
     pub retired: Vec<String>,
-    /// Nothing is left that a previous key sealed.
+    /// Other keys that servers go on sealing with.
+    pub in_use: BTreeSet<String>,
+    /// Nothing is left that a previous key sealed, and no server seals with one.
     pub complete: bool,
 }
 
@@ -39,13 +42,14 @@ pub async fn rotate(db: &Database, vault: &Vault, clock: &Clock) -> Result<Rotat
     let mut rotated = Rotated::default();
     for _ in 0..PASSES {
         rotated.unreadable.clear();
+        rotated.in_use = in_use(db.reader(), vault, clock.now()).await?;
         let mut found = 0;
         for column in sealed_columns::ALL {
             found += pass(db, vault, clock, column, &mut rotated).await?;
         }
         if found == 0 {
-            rotated.complete = true;
-            rotated.retired = retire_previous(db, vault).await?;
+            retire_previous(db, vault, clock.now(), &mut rotated).await?;
+            rotated.complete = rotated.in_use.is_empty();
             return Ok(rotated);
         }
     }
@@ -68,10 +72,12 @@ async fn pass(
         after = last.id;
         let mut new = Vec::new();
         for stored in chunk {
-            match reseal(vault, column, &stored) {
-                Ok(Some(text)) => new.push((stored, text)),
-                Ok(None) => {}
-                Err(_) => rotated.unreadable.push(format!("{} {}", column.table, holder_id(column, stored.id))),
+            let resealed = reseal(vault, column, &stored);
+            if resealed.unreadable {
+                rotated.unreadable.push(format!("{} {}", column.table, holder_id(column, stored.id)));
+            }
+            if let Some(text) = resealed.new {
+                new.push((stored, text));
             }
         }
         if new.is_empty() {
@@ -88,14 +94,19 @@ async fn pass(
     }
 }
 
-/// A value sealed with the current key; `None` if it is.
-pub(super) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Result<Option<String>, SecretError> {
+/// A value sealed with the current key, as far as it can be opened.
+pub(super) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Resealed<String> {
     let holder = holder(column, stored.id);
     if !column.is_json {
-        return vault.reseal(&stored.text, &holder);
+        return Resealed::of_whole(vault.reseal(&stored.text, &holder));
     }
-    let value = serde_json::from_str(&stored.text).map_err(|_| SecretError::Unreadable)?;
-    Ok(vault.reseal_parts(&value, &holder)?.map(|value| value.to_string()))
+    match serde_json::from_str(&stored.text) {
+        Ok(value) => {
+            let Resealed { new, opened, unreadable } = vault.reseal_parts(&value, &holder);
+            Resealed { new: new.map(|value| value.to_string()), opened, unreadable }
+        }
+        Err(_) => Resealed { new: None, opened: false, unreadable: true },
+    }
 }
 
 /// Whom a value is sealed for.
@@ -121,13 +132,32 @@ pub(super) fn holder_id(column: SealedColumn, id: Uuid) -> String {
     }
 }
 
-async fn retire_previous(db: &Database, vault: &Vault) -> Result<Vec<String>, Error> {
+/// In turn with servers that start, so that none begins to seal with a key while it is retired. A key is also spared if a
+/// server sealed with it when the last pass began: that server may have stopped since, and the pass may have missed what it sealed.
+async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: &mut Rotated) -> Result<(), Error> {
     let current = keys::current(vault).to_string();
-    let mut retired = Vec::new();
-    for key in secret_keys::list(db.reader()).await?.into_iter().filter(|it| it.id != current) {
-        if secret_keys::remove(db.writer(), &key.id).await? {
-            retired.push(key.id);
+    let tx = db.begin().await?;
+    secret_keys::take_turn(&tx).await?;
+    rotated.in_use.extend(in_use(&tx, vault, now).await?);
+    for key in secret_keys::list(&tx).await? {
+        if key.id == current || rotated.in_use.contains(&key.id) {
+            continue;
+        }
+        // One that was given up is named for as long as something that it sealed is left.
+        if key.is_given_up() && !rotated.unreadable.is_empty() {
+            continue;
+        }
+        secret_keys::remove(&tx, &key.id).await?;
+        if !key.is_given_up() {
+            rotated.retired.push(key.id);
         }
     }
-    Ok(retired)
+    Ok(tx.commit().await?)
+}
+
+/// The other keys that servers seal with now.
+async fn in_use(db: &impl ConnectionTrait, vault: &Vault, now: Timestamp) -> Result<BTreeSet<String>, Error> {
+    let mut in_use = servers::list_keys_since(db, now.minus(keys::HERE_FOR)).await?;
+    in_use.remove(&keys::current(vault).to_string());
+    Ok(in_use)
 }

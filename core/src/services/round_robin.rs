@@ -28,6 +28,16 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
         self.len += 1;
     }
 
+    /// Back to where it was popped from: the next item of its key.
+    pub fn push_front(&mut self, key: K, item: T) {
+        let items = self.items.entry(key.clone()).or_default();
+        if items.is_empty() {
+            self.turns.push_front(key);
+        }
+        items.push_front(item);
+        self.len += 1;
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }
@@ -84,6 +94,10 @@ mod tests {
         let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(order, [1, 4, 5, 2, 3]);
         assert!(queue.is_empty());
+        for (key, item) in [('a', 2), ('b', 4), ('a', 1)] {
+            queue.push_front(key, item);
+        }
+        assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), [4, 1, 2]);
     }
 
     #[test]

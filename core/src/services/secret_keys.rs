@@ -4,9 +4,10 @@
 //! would need another key. So the start is refused, with a sentence.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
 use crate::config::Settings;
@@ -14,6 +15,7 @@ use crate::private_files;
 use crate::storage::Database;
 use crate::storage::sealed_columns::{self, SealedColumn};
 use crate::storage::secret_keys::{self, KnownKey};
+use crate::storage::servers::{self, Server};
 
 use super::rotation;
 use super::secrets::{KeyId, Vault, parse_key};
@@ -23,8 +25,18 @@ const WORD: &str = "canary";
 /// Sealed values of each kind that are tried where a database has no canary yet.
 const TRIED: u64 = 200;
 
-/// The vault of this database. A new database gets a key, and one from before there were canaries gets its canary.
-pub async fn open(db: &Database, settings: &Settings, now: Timestamp) -> anyhow::Result<Vault> {
+/// What stands for the keys of a database from before keys had names, when they are given up.
+pub const UNNAMED: &str = "unnamed";
+
+/// How often a server says that it is here.
+pub const SAYS_SO_EVERY: Duration = Duration::from_secs(30);
+/// A server that has not said so for longer is taken for gone, and no key is kept for it.
+pub const HERE_FOR: Duration = Duration::from_secs(120);
+/// Until its row is deleted.
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+
+/// The vault of this database, for a server that is here from now on. A new database gets a key, and one from before there were canaries gets its canary.
+pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Timestamp) -> anyhow::Result<Vault> {
     let tx = db.begin().await?;
     secret_keys::take_turn(&tx).await?;
     let known = secret_keys::list(&tx).await?;
@@ -33,7 +45,7 @@ pub async fn open(db: &Database, settings: &Settings, now: Timestamp) -> anyhow:
         // What is left of a key that was given up cannot be opened by any.
         None if !known.is_empty() && known.iter().all(KnownKey::is_given_up) => make(settings)?,
         None if known.is_empty() && !has_secrets(&tx).await? => make(settings)?,
-        None => anyhow::bail!(missing(settings, known.last().map(|it| it.id.as_str()))),
+        None => anyhow::bail!(missing(settings, needed(&known))),
     };
     if known.is_empty() {
         opens_what_is_stored(&tx, &vault, settings).await?;
@@ -41,19 +53,58 @@ pub async fn open(db: &Database, settings: &Settings, now: Timestamp) -> anyhow:
     check(&vault, &known, settings)?;
     // Of a database that knows no key yet, each of them may have sealed something; else a previous one that is not known
     // any more has been rotated out.
-    let new = if known.is_empty() { usize::MAX } else { 1 };
+    let new = if known.iter().all(|it| it.id == UNNAMED) { usize::MAX } else { 1 };
     for id in vault.key_ids().take(new) {
         secret_keys::insert_missing(&tx, &canary(&vault, id), now).await?;
     }
+    if !db.is_postgres() {
+        // The file is locked, so the others are gone.
+        servers::remove_all(&tx).await?;
+    }
+    servers::save(&tx, &server(&vault, server_id), now).await?;
     tx.commit().await?;
     Ok(vault)
+}
+
+/// Again and again while a server runs. If it was suspended for so long that its key was retired meanwhile, other servers
+/// need that key again from here on.
+pub async fn say_in_use(db: &Database, vault: &Vault, server_id: i64, now: Timestamp) -> Result<(), DbErr> {
+    let server = server(vault, server_id);
+    servers::save(db.writer(), &server, now).await?;
+    let known = secret_keys::list(db.writer()).await?;
+    if !known.iter().any(|it| it.id == server.key && !it.is_given_up()) {
+        tracing::warn!(key = server.key, "This server's key was retired or given up, and is needed again");
+        secret_keys::insert_missing(db.writer(), &canary(vault, current(vault)), now).await?;
+    }
+    servers::forget_unseen_since(db.writer(), now.minus(REMEMBERED_FOR)).await
+}
+
+/// This server, as others see it.
+pub fn server(vault: &Vault, id: i64) -> Server {
+    Server { id, key: current(vault).to_string() }
+}
+
+/// Servers start without this key from here on; [`UNNAMED`] stands for those of a database that has no names of keys.
+/// `false`: it is not there.
+pub async fn forget(db: &Database, key: &str, now: Timestamp) -> Result<bool, DbErr> {
+    let tx = db.begin().await?;
+    secret_keys::take_turn(&tx).await?;
+    let forgotten = if key == UNNAMED && secret_keys::list(&tx).await?.is_empty() {
+        let unnamed = KnownKey { id: UNNAMED.to_owned(), canary: String::new() };
+        secret_keys::insert_missing(&tx, &unnamed, now).await?;
+        true
+    } else {
+        secret_keys::give_up(&tx, key).await?
+    };
+    tx.commit().await?;
+    Ok(forgotten)
 }
 
 /// The vault for a command beside a server: nothing is made, and the current key must be one that a server has used.
 pub async fn open_for_rotation(db: &Database, settings: &Settings) -> anyhow::Result<Vault> {
     let known = secret_keys::list(db.reader()).await?;
     let vault = configured(settings)?;
-    let vault = vault.ok_or_else(|| anyhow::anyhow!(missing(settings, known.last().map(|it| it.id.as_str()))))?;
+    let vault = vault.ok_or_else(|| anyhow::anyhow!(missing(settings, needed(&known))))?;
     check(&vault, &known, settings)?;
     let current = current(&vault);
     anyhow::ensure!(
@@ -97,18 +148,20 @@ fn canary(vault: &Vault, id: KeyId) -> KnownKey {
 
 fn missing(settings: &Settings, id: Option<&str>) -> String {
     let which = id.map_or_else(String::new, |id| format!(" {id}"));
-    let advice = match id {
-        Some(id) => format!(
-            "if it is lost for good, run `postrider secrets forget {id}`, start with a new key and enter the secrets of \
-             postbacks and sources, payout details and second factors again"
-        ),
-        None => "it is the one that was there when they were entered".to_owned(),
-    };
+    let hint = if id.is_some() { "" } else { " (it is the one that was there when they were entered)" };
     format!(
         "this database holds secrets that are sealed with the key{which}, which this server does not have; put that key \
-         back as {} or POSTRIDER_SECRET_KEY, or name it in POSTRIDER_PREVIOUS_SECRET_KEYS; {advice}",
-        key_file(settings).display()
+         back as {} or POSTRIDER_SECRET_KEY, or name it in POSTRIDER_PREVIOUS_SECRET_KEYS{hint}; if it is lost for good, run \
+         `postrider secrets forget {}`, start with a new key and enter the secrets of postbacks and sources, payout details \
+         and second factors again",
+        key_file(settings).display(),
+        id.unwrap_or(UNNAMED)
     )
+}
+
+/// The key that a database was sealed with last.
+fn needed(known: &[KnownKey]) -> Option<&str> {
+    known.iter().rfind(|it| !it.is_given_up()).map(|it| it.id.as_str())
 }
 
 async fn has_secrets(tx: &impl ConnectionTrait) -> anyhow::Result<bool> {
@@ -129,10 +182,11 @@ async fn opens_what_is_stored(tx: &impl ConnectionTrait, vault: &Vault, settings
     let (mut opened, mut closed) = (0, Vec::new());
     for column in sealed_columns::ALL {
         for stored in column.list(tx, NO_MARK, uuid::Uuid::nil(), TRIED).await? {
-            match rotation::reseal(vault, column, &stored) {
-                Ok(_) => opened += 1,
-                Err(_) => closed.push(name(column, stored.id)),
+            let found = rotation::reseal(vault, column, &stored);
+            if found.unreadable {
+                closed.push(name(column, stored.id));
             }
+            opened += usize::from(found.opened);
         }
     }
     anyhow::ensure!(opened > 0 || closed.is_empty(), missing(settings, None));
@@ -163,8 +217,7 @@ fn configured(settings: &Settings) -> anyhow::Result<Option<Vault>> {
         parse_key(text).context("a secret key is not 32 bytes in hexadecimal or base64; restore it from a copy")
     });
     let keys: Vec<_> = keys.collect::<anyhow::Result<_>>()?;
-    let (current, previous) =
-        keys.split_first().context("the file of the secret key is empty; restore it from a copy")?;
+    let (current, previous) = keys.split_first().expect("a key that is set, or those of a file that has some");
     Ok(Some(Vault::with_keys(*current, previous.iter().copied())))
 }
 
@@ -174,11 +227,18 @@ fn key_file(settings: &Settings) -> PathBuf {
 
 /// The current key on the first line; previous ones, if there are any, below.
 fn read_file(path: &Path) -> anyhow::Result<Option<Vec<String>>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{} can't be read", path.display())),
-    }
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+    };
+    let keys: Vec<_> = text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    anyhow::ensure!(
+        !keys.is_empty(),
+        "the secret key {} is empty; restore it from a copy, or delete it if this server has never run: then a key is made",
+        path.display()
+    );
+    Ok(Some(keys))
 }
 
 fn make(settings: &Settings) -> anyhow::Result<Vault> {

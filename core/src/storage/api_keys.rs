@@ -29,8 +29,7 @@ impl TryFrom<Model> for ApiKey {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             revoked_at: row.revoked_at,
-            // Keys that are older than the question opened full sessions.
-            vouches: row.vouches.unwrap_or(true),
+            vouches: row.vouches,
         })
     }
 }
@@ -49,7 +48,7 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
         scopes: key.scopes.as_ref().map(super::json),
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,
-        vouches: Some(key.vouches),
+        vouches: key.vouches,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }

@@ -1,26 +1,26 @@
-//! Queries of breakers, and of which postback goes to which destination.
-
-use std::collections::HashSet;
+//! Queries of breakers, and of which postback goes to which destination. A breaker's key, in the column `destination`, is its
+//! lane as it is written.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
 use crate::clock::Timestamp;
 use crate::domain::breaker::{Breaker, BreakerState};
 use crate::domain::delivery::Reason;
+use crate::domain::lane::{LaneId, Owner};
 use crate::ids::{AffiliateId, PostbackId};
 
 use super::bulk::{Rows, Type};
 use super::corrupt;
 
-/// Breakers that are read at once; a destination without a row is closed.
-const MOST: usize = 10_000;
+/// Breakers that are read at once; a lane without a row is closed.
+const PAGE: usize = 1_000;
 
 fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
     let state: String = row.try_get("", "state")?;
     let failures: i32 = row.try_get("", "failures")?;
     let failed_probes: i32 = row.try_get("", "failed_probes")?;
     Ok(Breaker {
-        destination: row.try_get("", "destination")?,
+        lane: lane(row)?,
         state: BreakerState::from_word(&state).ok_or_else(|| corrupt("breakers", format_args!("state {state}")))?,
         since: row.try_get("", "since")?,
         opened_at: row.try_get("", "opened_at")?,
@@ -32,6 +32,11 @@ fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
         told_open_at: row.try_get("", "told_open_at")?,
         told_day: row.try_get("", "told_day")?,
     })
+}
+
+fn lane(row: &QueryResult) -> Result<LaneId, DbErr> {
+    let text: String = row.try_get("", "destination")?;
+    Ok(LaneId::read(&text))
 }
 
 async fn run(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<u64, DbErr> {
@@ -47,15 +52,15 @@ async fn query(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Resu
 pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr> {
     let sql =
         "INSERT INTO breakers (destination, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
-             reason_code, reason, told_open_at, told_day)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11)
+             reason_code, reason, told_open_at, told_day, owner_affiliate_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12)
          ON CONFLICT (destination) DO UPDATE SET state = excluded.state, since = excluded.since,
              opened_at = excluded.opened_at, failures = excluded.failures, failed_probes = excluded.failed_probes,
              probe_at = excluded.probe_at, probe_until = NULL, reason_code = excluded.reason_code,
              reason = excluded.reason, told_open_at = excluded.told_open_at, told_day = excluded.told_day
          WHERE breakers.state = 'closed'";
     let values = vec![
-        it.destination.clone().into(),
+        it.lane.to_string().into(),
         it.state.as_str().into(),
         it.since.into(),
         it.opened_at.into(),
@@ -66,20 +71,33 @@ pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr
         it.reason.sentence.clone().into(),
         it.told_open_at.into(),
         it.told_day.into(),
+        it.lane.owner.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)
 }
 
-/// Takes the right to the next probe, if it is due and nobody has it.
-pub async fn claim_probe(
+/// Takes the right to the next probe of each of these lanes for which it is due and nobody has it. Says which.
+pub async fn claim_probes(
     db: &impl ConnectionTrait,
-    destination: &str,
+    lanes: &[LaneId],
     now: Timestamp,
     until: Timestamp,
-) -> Result<bool, DbErr> {
-    let sql = "UPDATE breakers SET state = 'half_open', since = $2, probe_until = $3 WHERE destination = $1
-             AND (state = 'open' AND probe_at <= $2 OR state = 'half_open' AND (probe_until IS NULL OR probe_until <= $2))";
-    Ok(run(db, sql, vec![destination.into(), now.into(), until.into()]).await? == 1)
+) -> Result<Vec<LaneId>, DbErr> {
+    let sql = "WITH wanted (destination) AS ({rows})
+         UPDATE breakers SET state = 'half_open', since = {1}, probe_until = {2}
+         FROM wanted WHERE breakers.destination = wanted.destination
+             AND (state = 'open' AND probe_at <= {1}
+                  OR state = 'half_open' AND (probe_until IS NULL OR probe_until <= {1}))
+         RETURNING breakers.destination AS destination";
+    rows_of(lanes).query(db, sql, vec![now.into(), until.into()]).await?.iter().map(lane).collect()
+}
+
+fn rows_of(lanes: &[LaneId]) -> Rows {
+    let mut rows = Rows::new(&[Type::Text]);
+    for lane in lanes {
+        rows.push([lane.to_string().into()]);
+    }
+    rows
 }
 
 /// Stores what came of the probe that this node had the right to until `until`; `false`: it had lost it.
@@ -88,7 +106,7 @@ pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<T
              probe_until = NULL, reason_code = $7, reason = $8
          WHERE destination = $1 AND state = 'half_open' AND probe_until = $9";
     let values = vec![
-        it.destination.clone().into(),
+        it.lane.to_string().into(),
         it.state.as_str().into(),
         it.since.into(),
         it.failures.cast_signed().into(),
@@ -102,47 +120,78 @@ pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<T
 }
 
 /// Closes it; `false`: another node was first.
-pub async fn close(tx: &impl ConnectionTrait, destination: &str, now: Timestamp) -> Result<bool, DbErr> {
+pub async fn close(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = 'closed', since = $2, probe_until = NULL
          WHERE destination = $1 AND state <> 'closed'";
-    Ok(run(tx, sql, vec![destination.into(), now.into()]).await? == 1)
+    Ok(run(tx, sql, vec![lane.to_string().into(), now.into()]).await? == 1)
 }
 
 /// A person asks for a probe now.
-pub async fn probe_now(tx: &impl ConnectionTrait, destination: &str, now: Timestamp) -> Result<(), DbErr> {
+pub async fn probe_now(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE breakers SET probe_at = $2 WHERE destination = $1 AND state = 'open' AND probe_at > $2";
-    run(tx, sql, vec![destination.into(), now.into()]).await.map(drop)
+    run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
 /// Marks that the owners were told that it opened.
-pub async fn told_open(tx: &impl ConnectionTrait, destination: &str, now: Timestamp) -> Result<(), DbErr> {
+pub async fn told_open(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE breakers SET told_open_at = $2 WHERE destination = $1";
-    run(tx, sql, vec![destination.into(), now.into()]).await.map(drop)
+    run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
 /// Marks that the owners were told that it has been open for a day; `false`: they were, by another node.
-pub async fn told_day(tx: &impl ConnectionTrait, destination: &str) -> Result<bool, DbErr> {
+pub async fn told_day(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET told_day = $2 WHERE destination = $1 AND told_day = $3 AND state <> 'closed'";
-    Ok(run(tx, sql, vec![destination.into(), true.into(), false.into()]).await? == 1)
+    Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)
 }
 
-pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Breaker>, DbErr> {
-    let sql = format!("SELECT * FROM breakers ORDER BY destination LIMIT {MOST}");
-    let rows = query(db, &sql, vec![]).await?;
+/// Every breaker that is not closed, or was closed after `closed_after`: what a node must know.
+pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) -> Result<Vec<Breaker>, DbErr> {
+    let sql = format!(
+        "SELECT * FROM breakers WHERE destination > $1 AND (state <> 'closed' OR since > $2)
+         ORDER BY destination LIMIT {PAGE}"
+    );
+    let (mut found, mut last) = (Vec::new(), String::new());
+    loop {
+        let rows = query(db, &sql, vec![last.into(), closed_after.into()]).await?;
+        found.extend(super::readable("breakers", &rows, read));
+        match rows.last() {
+            Some(row) if rows.len() == PAGE => last = row.try_get("", "destination")?,
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// Up to `limit` breakers, of an owner's lanes or of all; those that are not closed come first.
+pub async fn list(db: &impl ConnectionTrait, owner: Option<AffiliateId>, limit: usize) -> Result<Vec<Breaker>, DbErr> {
+    let (own, values): (_, Vec<Value>) = match owner {
+        Some(owner) => ("WHERE owner_affiliate_id = $1", vec![owner.into()]),
+        None => ("", vec![]),
+    };
+    let sql = format!(
+        "SELECT * FROM breakers {own} ORDER BY CASE WHEN state = 'closed' THEN 1 ELSE 0 END, destination LIMIT {limit}"
+    );
+    let rows = query(db, &sql, values).await?;
     Ok(super::readable("breakers", &rows, read))
 }
 
-pub async fn find(db: &impl ConnectionTrait, destination: &str) -> Result<Option<Breaker>, DbErr> {
-    let rows = query(db, "SELECT * FROM breakers WHERE destination = $1", vec![destination.into()]).await?;
+pub async fn find(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Option<Breaker>, DbErr> {
+    let rows = query(db, "SELECT * FROM breakers WHERE destination = $1", vec![lane.to_string().into()]).await?;
     rows.first().map(read).transpose()
 }
 
-/// The breaker, not closed, of a destination to which this postback was seen to go.
+/// The breaker, not closed, of the lane in which this postback was last seen to send.
 pub async fn find_of_postback(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Breaker>, DbErr> {
-    let sql =
-        "SELECT breakers.* FROM postback_destinations AS it JOIN breakers ON breakers.destination = it.destination
-         WHERE it.postback_id = $1 AND breakers.state <> 'closed' ORDER BY it.seen_at DESC LIMIT 1";
-    query(db, sql, vec![id.into()]).await?.first().map(read).transpose()
+    let sql = "SELECT it.destination, postbacks.owner_affiliate_id AS owner
+         FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
+         WHERE it.postback_id = $1 ORDER BY it.seen_at DESC LIMIT 10";
+    for row in query(db, sql, vec![id.into()]).await? {
+        let (destination, owner): (String, Owner) = (row.try_get("", "destination")?, row.try_get("", "owner")?);
+        let breaker = find(db, &LaneId::new(&destination, owner)).await?;
+        if breaker.as_ref().is_some_and(|it| !it.is_closed()) {
+            return Ok(breaker);
+        }
+    }
+    Ok(None)
 }
 
 /// How many breakers are in each state but closed.
@@ -173,38 +222,34 @@ pub async fn note_destinations(
     rows.execute(db, sql, vec![]).await.map(drop)
 }
 
-/// Whose live postbacks go to a destination; `None` is the program.
-pub async fn list_owners(db: &impl ConnectionTrait, destination: &str) -> Result<Vec<Option<AffiliateId>>, DbErr> {
-    let sql = "SELECT DISTINCT postbacks.owner_affiliate_id AS owner
-         FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
-         WHERE it.destination = $1 AND postbacks.enabled AND postbacks.archived_at IS NULL";
-    let rows = query(db, sql, vec![destination.into()]).await?;
-    rows.iter().map(|row| row.try_get("", "owner")).collect()
+/// Forgets where a postback was seen to go: it was changed.
+pub async fn forget_destinations(db: &impl ConnectionTrait, id: PostbackId) -> Result<(), DbErr> {
+    run(db, "DELETE FROM postback_destinations WHERE postback_id = $1", vec![id.into()]).await.map(drop)
 }
 
-/// The postbacks that go to a destination, up to a hundred: of an owner, or of anybody.
-pub async fn list_postbacks(
-    db: &impl ConnectionTrait,
-    destination: &str,
-    owner: Option<AffiliateId>,
-) -> Result<Vec<PostbackId>, DbErr> {
-    let mut values: Vec<Value> = vec![destination.into()];
-    let mut own = "";
-    if let Some(owner) = owner {
-        values.push(owner.into());
-        own = "AND postbacks.owner_affiliate_id = $2";
-    }
+/// `FROM` and `WHERE` of the postbacks that send in a lane.
+fn of_lane(lane: &LaneId) -> (String, Vec<Value>) {
+    let (own, values) = match lane.owner {
+        Some(owner) => ("= $2", vec![lane.destination.to_string().into(), owner.into()]),
+        None => ("IS NULL", vec![lane.destination.to_string().into()]),
+    };
     let sql = format!(
-        "SELECT it.postback_id AS id FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
-         WHERE it.destination = $1 AND postbacks.archived_at IS NULL {own} ORDER BY it.postback_id LIMIT 100"
+        "FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
+         WHERE it.destination = $1 AND postbacks.owner_affiliate_id {own} AND postbacks.archived_at IS NULL"
     );
-    query(db, &sql, values).await?.iter().map(|row| row.try_get("", "id")).collect()
+    (sql, values)
 }
 
-/// Where the postbacks of an affiliate go.
-pub async fn list_destinations_of(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<HashSet<String>, DbErr> {
-    let sql = "SELECT DISTINCT it.destination AS destination
-         FROM postbacks JOIN postback_destinations AS it ON it.postback_id = postbacks.id
-         WHERE postbacks.owner_affiliate_id = $1 AND postbacks.archived_at IS NULL";
-    query(db, sql, vec![owner.into()]).await?.iter().map(|row| row.try_get("", "destination")).collect()
+/// Whether a live postback sends in a lane.
+pub async fn is_in_use(db: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
+    let (postbacks, values) = of_lane(lane);
+    let found = query(db, &format!("SELECT 1 {postbacks} AND postbacks.enabled LIMIT 1"), values).await?;
+    Ok(!found.is_empty())
+}
+
+/// The postbacks that send in a lane, up to a hundred.
+pub async fn list_postbacks(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Vec<PostbackId>, DbErr> {
+    let (postbacks, values) = of_lane(lane);
+    let sql = format!("SELECT it.postback_id AS id {postbacks} ORDER BY it.postback_id LIMIT 100");
+    query(db, &sql, values).await?.iter().map(|row| row.try_get("", "id")).collect()
 }

@@ -1,6 +1,8 @@
 //! Opening the database. SQLite: one writer, many readers, nothing acknowledged before it is on the disk.
 
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,9 +12,12 @@ use sea_orm::{
 };
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::checkpoints::{self, Checkpoints};
 use super::connection_check::{self, Broken, Check};
+use super::sqlite_copy;
 
 /// One for each that claims, routes and releases.
 const QUEUE_CONNECTIONS: u32 = 5;
@@ -24,6 +29,10 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a report waits for one of its connections: its place has been waited for before.
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A transaction of ours in which nothing happens for so long belongs to a process that hangs. It holds locks that others wait
+/// for. No step between two statements takes minutes.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(600);
 
 /// How many instructions of a query SQLite runs between two looks at the clock: some milliseconds.
 const SQLITE_STEPS: i32 = 100_000;
@@ -56,6 +65,14 @@ pub struct Database {
     reports: DatabaseConnection,
     postgres: Option<sqlx::PgPool>,
     broken: Broken,
+    checkpoints: Option<Arc<Maintained>>,
+}
+
+/// The task that empties SQLite's WAL; it ends with the last clone of its database.
+#[derive(Debug)]
+struct Maintained {
+    beside: SqlitePool,
+    _until: DropGuard,
 }
 
 impl Database {
@@ -85,6 +102,7 @@ impl Database {
                 ("enable_material", "off"),
                 ("jit", "off"),
             ])
+            .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string())])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(shares.connections)
@@ -117,6 +135,7 @@ impl Database {
             reports: reports.into(),
             postgres: Some(pool),
             broken: Broken::default(),
+            checkpoints: None,
         })
     }
 
@@ -129,12 +148,15 @@ impl Database {
             .busy_timeout(Duration::from_secs(10))
             .foreign_keys(true)
             .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", "4000")
+            // `checkpoints` does it.
+            .pragma("wal_autocheckpoint", "0")
+            .pragma("journal_size_limit", checkpoints::WAL_BYTES.to_string())
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let context =
             || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
         // Only here is a file made: a connection that is opened later must not find an empty database in its place.
+        no_restore_was_broken_off(options.get_filename())?;
         let first = options.clone().create_if_missing(true).connect().await.with_context(context)?;
         let broken = Broken::default();
         // The writer needs its pages again and again; what readers miss, the file system has.
@@ -164,6 +186,7 @@ impl Database {
         };
         let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
         let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
+        let checkpoints = keep_wal_small(&options, &writer, &broken);
         let writer = DatabaseConnection::from(writer);
         Ok(Self {
             reader: reader.into(),
@@ -173,6 +196,7 @@ impl Database {
             reports: reports.into(),
             postgres: None,
             broken,
+            checkpoints: Some(Arc::new(checkpoints)),
         })
     }
 
@@ -271,12 +295,40 @@ impl Database {
     }
 
     pub async fn close(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.beside.close().await;
+        }
         let _ = self.reader.clone().close().await;
         let _ = self.writer.clone().close().await;
         let _ = self.queue.clone().close().await;
         let _ = self.lists.clone().close().await;
         let _ = self.reports.clone().close().await;
     }
+}
+
+/// Between its two steps a restore leaves no database: an empty one must not take its place.
+fn no_restore_was_broken_off(file: &Path) -> anyhow::Result<()> {
+    let [waiting, kept] = [sqlite_copy::RESTORING, sqlite_copy::BEFORE_RESTORE].map(|it| sqlite_copy::beside(file, it));
+    anyhow::ensure!(
+        file.exists() || !(waiting.exists() || kept.exists()),
+        "a restore was broken off before {} was in its place; run `postrider restore` again (what was there before is kept \
+         as {}), or move {} and {} away to begin with an empty database",
+        file.display(),
+        kept.display(),
+        waiting.display(),
+        kept.display()
+    );
+    Ok(())
+}
+
+fn keep_wal_small(options: &SqliteConnectOptions, writer: &SqlitePool, broken: &Broken) -> Maintained {
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30));
+    let beside = connection_check::checked(pool, options, false, broken).connect_lazy_with(options.clone());
+    let ended = CancellationToken::new();
+    let wal = sqlite_copy::beside(options.get_filename(), "-wal");
+    let work = Checkpoints { wal, beside: beside.clone(), writer: writer.clone() };
+    tokio::spawn(work.keep(ended.clone()));
+    Maintained { beside, _until: ended.drop_guard() }
 }
 
 /// SQLite has no statement timeout: it asks this now and then whether to go on.

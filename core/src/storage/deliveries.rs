@@ -9,6 +9,7 @@ use sea_orm::{
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::lane::LaneId;
 use crate::domain::lease::Lease;
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 
@@ -40,7 +41,6 @@ impl TryFrom<Model> for Delivery {
             attempts_before_retry: row.attempts_before_retry,
             created_at: row.created_at,
             settled_at: row.settled_at,
-            waiting_for: row.waiting_for,
         })
     }
 }
@@ -159,8 +159,8 @@ pub struct Sibling {
     pub state: DeliveryState,
     pub due_at: Timestamp,
     pub lease_until: Option<Timestamp>,
-    /// The destination that it waits for.
-    pub waiting_for: Option<String>,
+    /// The lane in which it waits, and its rank there.
+    pub waits_in: Option<(LaneId, i64)>,
 }
 
 /// Every delivery of these conversions.
@@ -178,7 +178,10 @@ pub async fn list_siblings(
         .await?;
     let mut siblings = Vec::with_capacity(found.len());
     for row in &found {
-        let delivery = Delivery::try_from(super::model::<Entity>(row)?)?;
+        let row = super::model::<Entity>(row)?;
+        let waits_in =
+            row.waiting_for.as_deref().map(|lane| (LaneId::read(lane), row.waiting_rank.unwrap_or_default()));
+        let delivery = Delivery::try_from(row)?;
         if let Some(conversion_id) = delivery.conversion_id {
             siblings.push(Sibling {
                 id: delivery.id,
@@ -188,7 +191,7 @@ pub async fn list_siblings(
                 state: delivery.state,
                 due_at: delivery.due_at,
                 lease_until: delivery.lease_until,
-                waiting_for: delivery.waiting_for,
+                waits_in,
             });
         }
     }

@@ -2,14 +2,15 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 
 use crate::clock::Timestamp;
-use crate::domain::session::Session;
-use crate::ids::{SessionId, UserId};
+use crate::domain::session::{Opener, Session};
+use crate::ids::{AffiliateId, SessionId, UserId};
 
 use super::entities::sessions::{Column, Entity, Model};
+use super::entities::users;
 
 /// What one person is shown of theirs.
 const LIST_MAX: u64 = 100;
@@ -27,6 +28,8 @@ impl From<Model> for Session {
             last_seen_at: row.last_seen_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            // Of one that looks on, the release before has it there.
+            opener: row.opener.as_ref().or(row.opened_by.as_ref()).and_then(|name| Opener::from_name(name)),
             opened_by: row.opened_by,
         }
     }
@@ -46,6 +49,7 @@ pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), 
         expires_at: it.expires_at,
         revoked_at: it.revoked_at,
         opened_by: it.opened_by,
+        opener: it.opener.map(Opener::name),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
@@ -105,6 +109,21 @@ pub async fn revoke_all(
     if let Some(except) = except {
         update = update.filter(Column::Id.ne(except));
     }
+    Ok(update.exec(tx).await?.rows_affected)
+}
+
+/// Ends all that show an affiliate: of its people, of customers who came by a login link, and of staff who look on.
+pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
+    let people = sea_orm::sea_query::Query::select()
+        .column(users::Column::Id)
+        .from(users::Entity)
+        .and_where(users::Column::AffiliateId.eq(id))
+        .to_owned();
+    let update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(at.millis()))
+        .filter(Condition::any().add(Column::AffiliateId.eq(id)).add(Column::UserId.in_subquery(people)))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(at.millis()));
     Ok(update.exec(tx).await?.rows_affected)
 }
 

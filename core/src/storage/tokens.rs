@@ -20,6 +20,9 @@ pub enum Purpose {
         /// The member of staff who looks on; the session reads only.
         #[serde(default)]
         opened_by: Option<String>,
+        /// Who made the link, as [`crate::domain::session::Opener`] has it; unknown of one from an older release.
+        #[serde(default)]
+        opener: Option<String>,
     },
     /// Somebody who registered chooses a password.
     Register {
@@ -126,6 +129,18 @@ pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) 
     Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
         .filter(Column::UserId.eq(user))
+        .filter(Column::UsedAt.is_null())
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+/// No login link to this affiliate works any more.
+pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::UsedAt, Expr::value(now.millis()))
+        .filter(Column::AffiliateId.eq(of))
+        .filter(Column::Purpose.eq("sign_in"))
         .filter(Column::UsedAt.is_null())
         .exec(tx)
         .await

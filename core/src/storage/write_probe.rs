@@ -2,33 +2,29 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
 
 use super::Database;
+use super::servers::{self, Server};
 
 /// A probe that takes longer finds a database that callers wait for in vain.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Commits a change of one row.
+/// Commits a change of this server's own row: no other server that hangs holds it up.
 ///
 /// # Errors
 ///
 /// The database stores nothing now: its disk is full, it is read-only or it does not answer within seconds.
-pub async fn write(db: &Database, now: Timestamp) -> Result<(), DbErr> {
+pub async fn write(db: &Database, server: &Server, now: Timestamp) -> Result<(), DbErr> {
     let late = |_| DbErr::Custom(format!("it did not commit a row within {} s", PATIENCE.as_secs()));
-    tokio::time::timeout(PATIENCE, commit_row(db, now)).await.map_err(late)?
+    tokio::time::timeout(PATIENCE, commit_row(db, server, now)).await.map_err(late)?
 }
 
-async fn commit_row(db: &Database, now: Timestamp) -> Result<(), DbErr> {
+async fn commit_row(db: &Database, server: &Server, now: Timestamp) -> Result<(), DbErr> {
     let tx = db.begin().await?;
-    // Always another value: SQLite writes nothing for a row that stays as it is.
-    let sql = "INSERT INTO write_probes (id, written_at) VALUES (1, $1)
-        ON CONFLICT (id) DO UPDATE SET written_at = CASE
-            WHEN write_probes.written_at < excluded.written_at THEN excluded.written_at
-            ELSE write_probes.written_at + 1 END";
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [now.into()])).await?;
+    servers::save(&tx, server, now).await?;
     if db.is_postgres() {
         need_room(&tx).await?;
     }

@@ -182,7 +182,7 @@ pub fn status_of_finding(finding: &Finding) -> StatusCode {
         "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
             StatusCode::UNAUTHORIZED
         }
-        "network_not_allowed" | "source_disabled" => StatusCode::FORBIDDEN,
+        "network_not_allowed" | "source_disabled" | "affiliate_suspended" => StatusCode::FORBIDDEN,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
         _ if finding.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,

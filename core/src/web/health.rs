@@ -1,13 +1,17 @@
 //! For whoever watches: alive, ready, and numbers.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::domain::breaker::{self, BreakerState};
@@ -68,7 +72,7 @@ fn describe() {
         "How far this machine's clock is ahead of the database's, whose time is used"
     );
     describe_gauge!("postrider_queue_depth", "Rows that are due and not done, by queue");
-    describe_gauge!("postrider_breakers", "Destinations that are paused, by the state of their breaker");
+    describe_gauge!("postrider_breakers", "Destinations that are paused for an owner, by the state of their breaker");
     describe_gauge!("postrider_deliveries_waiting", "Deliveries that wait for their destination, by reason");
     describe_gauge!("postrider_queue_age_seconds", "How long the oldest of them has been due, by queue");
 }
@@ -115,13 +119,32 @@ fn unavailable(error: &impl std::fmt::Display) -> (StatusCode, Json<Value>) {
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
+/// How old the numbers may be that the database counts.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
+
 /// Numbers for Prometheus.
 pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let now = app.clock.now();
+    // One for the whole process, like the recorder.
+    static MEASURED_AT: Mutex<Option<Instant>> = Mutex::const_new(None);
+    // Who comes while another is measuring gets the numbers that there are.
+    if let Ok(mut measured_at) = MEASURED_AT.try_lock()
+        && measured_at.is_none_or(|at| at.elapsed() >= MEASURED_EVERY)
+    {
+        measure(&app).await;
+        *measured_at = Some(Instant::now());
+    }
+    let recorder = recorder();
+    recorder.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+}
+
+/// Counts rows, however many there are: on the connections of lists, so that nobody else waits for it.
+async fn measure(app: &App) {
+    let (db, now) = (app.db.lists(), app.clock.now());
     let queues = [
-        ("events", storage::events::backlog(app.db.reader()).await),
-        ("deliveries", storage::deliveries::backlog(app.db.reader(), now).await),
-        ("inbound", storage::inbound_requests::backlog(app.db.reader(), now).await),
+        ("events", storage::events::backlog(db).await),
+        ("deliveries", storage::deliveries::backlog(db, now).await),
+        ("inbound", storage::inbound_requests::backlog(db, now).await),
     ];
     for (queue, backlog) in queues {
         match backlog {
@@ -133,19 +156,15 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
             Err(error) => tracing::warn!(%error, queue, "The queue could not be measured"),
         }
     }
-    match storage::adapters::count_out_of_service(app.db.reader()).await {
+    match storage::adapters::count_out_of_service(db).await {
         Ok(count) => metrics::gauge!("postrider_adapters_out_of_service").set(count as f64),
         Err(error) => tracing::warn!(%error, "The adapters out of service could not be counted"),
     }
-    measure_destinations(&app).await;
-    let recorder = recorder();
-    recorder.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+    measure_destinations(db).await;
 }
 
 /// Every state and reason is told each time, so that what is over goes back to zero.
-async fn measure_destinations(app: &App) {
-    let db = app.db.reader();
+async fn measure_destinations(db: &impl ConnectionTrait) {
     match (storage::breakers::count(db).await, storage::waiting_deliveries::count(db, None).await) {
         (Ok(breakers), Ok(waiting)) => {
             for state in [BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str) {

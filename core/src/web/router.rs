@@ -35,6 +35,7 @@ pub fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(affiliates::create_affiliate, affiliates::list_affiliates))
         .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
+        .routes(routes!(affiliates::end_affiliate_sessions))
         .routes(routes!(offers::create_offer, offers::list_offers))
         .routes(routes!(offers::get_offer, offers::change_offer))
         .routes(routes!(exceptions::set_exception, exceptions::list_exceptions))

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::postgres::SmallDisk;
+use postrider_tests::receiver::Reply;
 use postrider_tests::wait::eventually;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -69,6 +70,52 @@ async fn a_database_that_is_read_only_for_a_while_loses_nothing() {
     }
     t.advance(std::time::Duration::from_secs(120));
     promised.is_kept(&mut t).await;
+}
+
+/// Postbacks are on their way when it becomes read-only: what came of them is kept until it can be stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postbacks_that_are_answered_while_nothing_can_be_stored_are_sent_once() {
+    // As many as a destination gets of which nothing is known yet.
+    const POSTBACKS: usize = 2;
+    let mut t = TestApp::start(Database::postgres().await).await;
+    let (link, promised) = (program(&t).await, Promised::default());
+    t.receiver.always("/p", Reply::Held);
+    for n in 0..POSTBACKS {
+        assert!(promised.conversion(&t, &link, &format!("T-{n}")).await);
+    }
+    t.receiver.wait_for("/p", POSTBACKS).await;
+
+    set_read_only(&t.database, "on").await;
+    readiness(&t, 503).await;
+    t.receiver.release();
+    // They are answered meanwhile, and it is tried to store what came of them.
+    for n in 0..10 {
+        assert!(!promised.conversion(&t, &link, &format!("during-{n}")).await);
+    }
+    set_read_only(&t.database, "off").await;
+    readiness(&t, 200).await;
+    let stored = "SELECT count(*) FROM deliveries WHERE state = 'success'";
+    eventually("every result to be stored", async || {
+        (t.database.number(stored).await == POSTBACKS as i64).then_some(())
+    })
+    .await;
+    t.advance(std::time::Duration::from_secs(120));
+    promised.is_kept(&mut t).await;
+    assert_eq!(t.receiver.requests("/p").len(), POSTBACKS);
+}
+
+/// As a server that hangs, or whose machine is suspended, in the middle of its probe.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_in_its_probe_leaves_the_others_ready() {
+    let t = TestApp::start(Database::postgres().await).await;
+    let hanging = t.another_node().await;
+    let mut session = PgConnection::connect(&t.database.url()).await.expect("it answers");
+    let probe = format!("BEGIN; UPDATE servers SET seen_at = seen_at + 1 WHERE id = {}", hanging.app().server_id);
+    session.execute(sqlx::AssertSqlSafe(probe)).await.expect("the row is there");
+    assert_eq!(t.anonymous().get("/readyz").await.status, 200);
+    session.execute("ROLLBACK").await.expect("it answers");
+    hanging.stop().await;
+    assert_eq!(t.database.count("servers").await, 1, "a server that stops takes its row with it");
 }
 
 /// For all sessions from here on: those that are there are ended.

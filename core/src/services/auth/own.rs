@@ -27,14 +27,8 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
     storage::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
-/// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in.
-pub(super) async fn with_password(app: &App, id: UserId, password: String) -> Result<User, Error> {
-    let (user, attempt) = check_password_of(app, id, password).await?;
-    throttling::succeeded(app, &attempt).await?;
-    Ok(user)
-}
-
-/// The same, while the attempt has not succeeded yet: more is to be checked.
+/// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in. The attempt
+/// has not succeeded yet: where there is a second factor, only a right code gives it back.
 pub(super) async fn check_password_of(app: &App, id: UserId, password: String) -> Result<(User, Attempt), Error> {
     let user = get(app, id).await?;
     let attempt = Attempt::of_own_password(&user.email);
@@ -54,17 +48,18 @@ pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<
 }
 
 /// Signs out everywhere but in `session`, and makes every link that was sent by mail useless. `end_keys` revokes the
-/// person's API keys too.
+/// person's API keys too. It needs the present password, and the code where there is a second factor.
 pub async fn change_password(
     app: &App,
-    id: UserId,
-    session: SessionId,
-    current: String,
+    person: Actor,
+    (id, session): (UserId, SessionId),
+    given: Given,
     new: String,
     end_keys: bool,
 ) -> Result<(), Error> {
-    let user = with_password(app, id, current).await?;
-    check_password("/new", &new, &user.email)?;
+    // Before the proof: a password that can't be taken must not use a code up.
+    check_password("/new", &new, &get(app, id).await?.email)?;
+    step_up::prove(app, person, given).await?;
     let hash = app.passwords.hash(new).await?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;

@@ -13,8 +13,8 @@ use crate::services::audit::Change;
 use crate::services::error::is_taken;
 use crate::services::mail::Letter;
 use crate::services::{Error, affiliates, outbox};
-use crate::storage;
 use crate::storage::tokens::Purpose;
+use crate::storage::{self, quotas};
 
 use super::asked::Asked;
 use super::throttling::{self, Attempt};
@@ -37,11 +37,22 @@ pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Erro
     outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
 }
 
-/// Whose password a link would set. Asking does not use it up.
-pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
-    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
-        Some(Purpose::Register { email, .. }) => Ok(email),
-        Some(Purpose::SetPassword { user, .. }) => Ok(own::get(app, user).await?.email),
+/// Whose password a link would set.
+pub struct Account {
+    pub email: String,
+    /// There are API keys to end.
+    pub has_keys: bool,
+}
+
+/// Asking does not use the link up.
+pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
+    let (db, now) = (app.db.reader(), app.clock.now());
+    match storage::tokens::find(db, &api_key::hash(token), now).await? {
+        Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
+        Some(Purpose::SetPassword { user, .. }) => {
+            let email = own::get(app, user).await?.email;
+            Ok(Account { email, has_keys: quotas::api_keys(db, quotas::Holder::User(user), now).await? > 0 })
+        }
         _ => Err(AuthError::LinkUsed.into()),
     }
 }
@@ -59,7 +70,7 @@ pub async fn set_password(
     let attempt = Attempt::of_origin(visitor.origin);
     throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
-    let email = email_of_link(app, token).await?;
+    let email = account_of_link(app, token).await?.email;
     own::check_password("/password", &password, &email)?;
     let password_hash = app.passwords.hash(password).await?;
 

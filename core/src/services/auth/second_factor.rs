@@ -6,10 +6,12 @@ use crate::app::App;
 use crate::domain::user::User;
 use crate::domain::{api_key, totp};
 use crate::ids::UserId;
-use crate::services::Error;
+use crate::services::mail::Letter;
+use crate::services::{Error, outbox};
 use crate::storage;
 
-use super::{AuthError, own, throttling};
+use super::throttling::{self, Attempt};
+use super::{AuthError, own};
 
 /// Whether this is a code of the app or a recovery code, used for the first time.
 pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
@@ -39,13 +41,18 @@ fn open(app: &App, id: UserId, sealed: &str) -> Result<Vec<u8>, Error> {
 
 /// Makes a secret that counts once [`confirm`] has seen a code of it. Returns it and what an app scans.
 pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, String), Error> {
-    let user = own::with_password(app, id, password).await?;
-    if user.has_second_factor() {
+    // First: a right password alone must not give attempts back to somebody who guesses at the code.
+    if own::get(app, id).await?.has_second_factor() {
         return Err(AuthError::HasSecondFactor.into());
     }
+    let (_, attempt) = own::check_password_of(app, id, password).await?;
+    throttling::succeeded(app, &attempt).await?;
     let secret = totp::encode(&rand::random::<[u8; totp::SECRET_BYTES]>());
     let tx = app.db.begin().await?;
     let mut user = own::lock(&tx, id).await?;
+    if user.has_second_factor() {
+        return Err(AuthError::HasSecondFactor.into());
+    }
     user.totp_pending = Some(app.vault.seal(&secret, &holder(id)));
     user.updated_at = app.clock.now();
     storage::users::save(&tx, &user).await?;
@@ -57,6 +64,9 @@ pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, S
 /// The first code makes it count. Returns the recovery codes, which are shown once.
 pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, Error> {
     let now = app.clock.now();
+    // Who has a stolen session must not guess the first code: its answer shows the recovery codes.
+    let attempt = Attempt::of_own_password(&own::get(app, id).await?.email);
+    throttling::begin(app, &attempt).await?;
     let tx = app.db.begin().await?;
     let mut user = own::lock(&tx, id).await?;
     let sealed = user.totp_pending.take().ok_or(AuthError::NoSecondFactor)?;
@@ -69,7 +79,10 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     user.totp_secret = Some(sealed);
     user.updated_at = now;
     storage::users::save(&tx, &user).await?;
+    outbox::post(app, &tx, Letter::SecondFactorOn, &user.email, &user.name, "").await?;
     tx.commit().await?;
+    outbox::hurry(app);
+    throttling::succeeded(app, &attempt).await?;
     Ok(codes)
 }
 
@@ -91,7 +104,9 @@ pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code:
         return Err(AuthError::NoSecondFactor.into());
     }
     let codes = new_recovery_codes(&tx, id).await?;
+    outbox::post(app, &tx, Letter::RecoveryCodesRenewed, &user.email, &user.name, "").await?;
     tx.commit().await?;
+    outbox::hurry(app);
     Ok(codes)
 }
 
@@ -117,5 +132,8 @@ pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Resu
     user.updated_at = app.clock.now();
     storage::users::save(&tx, &user).await?;
     storage::users::replace_recovery_codes(&tx, id, &[]).await?;
-    Ok(tx.commit().await?)
+    outbox::post(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok(())
 }

@@ -1,12 +1,15 @@
 //! Sessions: begun at sign-in with an id that nobody knew before, looked up by hash, ended by hand or by time.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
+use crate::clock::Timestamp;
 use crate::domain::actor::{Actor, Proof, Restriction};
+use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::api_key;
-use crate::domain::permission::Role;
-use crate::domain::session::{ABSOLUTE, SEEN_EVERY, Session};
+use crate::domain::grant::{self, SessionAccess};
+use crate::domain::permission::{Permission, Role};
+use crate::domain::session::{ABSOLUTE, Opener, SEEN_EVERY, Session};
 use crate::domain::user::User;
 use crate::ids::{AffiliateId, SessionId, UserId};
 use crate::services::Error;
@@ -30,6 +33,7 @@ pub enum Whose<'a> {
     Affiliate {
         id: AffiliateId,
         opened_by: Option<String>,
+        opener: Option<Opener>,
     },
 }
 
@@ -42,9 +46,9 @@ pub async fn begin(
 ) -> Result<(String, SignedIn), Error> {
     let now = app.clock.now();
     let secret = api_key::token(rand::random());
-    let (user, affiliate_id, opened_by) = match whose {
-        Whose::User(user) => (Some(user), None, None),
-        Whose::Affiliate { id, opened_by } => (None, Some(id), opened_by),
+    let (user, affiliate_id, opened_by, opener) = match whose {
+        Whose::User(user) => (Some(user), None, None, None),
+        Whose::Affiliate { id, opened_by, opener } => (None, Some(id), opened_by, opener),
     };
     let session = Session {
         id: SessionId::new(now),
@@ -58,8 +62,10 @@ pub async fn begin(
         expires_at: now.plus(ABSOLUTE),
         revoked_at: None,
         opened_by,
+        opener,
     };
     let actor = actor(&session, user).ok_or(super::AuthError::Disabled)?;
+    let actor = as_it_stands(tx, actor).await?;
     storage::sessions::insert(tx, &session).await?;
     Ok((secret, SignedIn { session, actor }))
 }
@@ -77,11 +83,51 @@ pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
     }
 }
 
+/// Read from the table: who is suspended must not act for another five seconds.
+pub async fn as_it_stands(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
+    let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
+    let affiliate = storage::affiliates::find(db, affiliate).await?;
+    let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
+    Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
+}
+
+/// Whether who opened a session or made a login link may still open one: it was not disabled, revoked or demoted since.
+/// `full` is a customer's own, which needs more than one that reads.
+pub async fn still_opens(
+    db: &impl ConnectionTrait,
+    opener: Option<Opener>,
+    full: bool,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let actor = match opener {
+        // Of an older release nobody knows; it ends by time.
+        None | Some(Opener::Server) => return Ok(true),
+        Some(Opener::User(id)) => {
+            let user = storage::users::find(db, id).await?.filter(User::is_active);
+            let proof = Proof::Link { user: Some(id) };
+            user.and_then(|user| Actor::new(proof, user.role, user.affiliate_id))
+        }
+        Some(Opener::Key(id)) => match storage::api_keys::find(db, id, None).await? {
+            Some(key) if key.is_live(now) => {
+                let user = match key.user_id {
+                    Some(id) => storage::users::find(db, id).await?,
+                    None => None,
+                };
+                key.actor(user.as_ref())
+            }
+            _ => None,
+        },
+    };
+    Ok(actor.is_some_and(|it| {
+        it.may(Permission::OpenSessions) && (!full || grant::session_access(it) == SessionAccess::Full)
+    }))
+}
+
 /// Who has this cookie; `None` for nobody.
 pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Error> {
     let now = app.clock.now();
     let hash = api_key::hash(secret);
-    let Some(found) = app.catalog.session(&hash).await? else { return Ok(None) };
+    let Some(found) = app.catalog.session(&hash, now).await? else { return Ok(None) };
     if !found.session.is_live(now) {
         return Ok(None);
     }
@@ -113,6 +159,18 @@ pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<()
 
 pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> Result<u64, Error> {
     let ended = storage::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
+    app.catalog.people_changed();
+    Ok(ended)
+}
+
+/// Ends every session that shows an affiliate, and every login link to it that nobody has used yet. Says how many sessions.
+pub async fn revoke_of_affiliate(app: &App, id: AffiliateId) -> Result<u64, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    storage::affiliates::find(&tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
+    storage::tokens::revoke_login_links(&tx, id, now).await?;
+    let ended = storage::sessions::revoke_of_affiliate(&tx, id, now).await?;
+    tx.commit().await?;
     app.catalog.people_changed();
     Ok(ended)
 }

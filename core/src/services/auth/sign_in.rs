@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::actor::Actor;
 use crate::domain::api_key;
+use crate::domain::session::Opener;
 use crate::domain::user::{PASSWORD_BYTES_MAX, User, UserStatus, normal_email};
 use crate::ids::UserId;
 use crate::services::Error;
@@ -134,7 +135,18 @@ fn fingerprint(user: &User) -> String {
 /// Whether a login link would still work. Asking does not use it up: that is for a browser, not for what looks ahead.
 pub async fn link_works(app: &App, token: &str) -> Result<bool, Error> {
     let found = storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await?;
-    Ok(matches!(found, Some(Purpose::SignIn { .. })))
+    match found {
+        Some(Purpose::SignIn { opened_by, opener, .. }) => {
+            link_stands(app, opened_by.as_deref(), opener.as_deref()).await
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether who made a login link may still open what it opens.
+async fn link_stands(app: &App, opened_by: Option<&str>, opener: Option<&str>) -> Result<bool, Error> {
+    let opener = opener.or(opened_by).and_then(Opener::from_name);
+    Ok(sessions::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
 }
 
 /// Uses a login link up. Returns the cookie's secret and where to go.
@@ -145,9 +157,13 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
     }
     let tx = app.db.begin().await?;
     let taken = storage::tokens::take(&tx, &hash, app.clock.now()).await?;
-    let Some(Purpose::SignIn { affiliate, next, opened_by }) = taken else { return Err(AuthError::LinkUsed.into()) };
-    let body = serde_json::json!({"opened_by": opened_by, "read_only": opened_by.is_some()});
-    let whose = Whose::Affiliate { id: affiliate, opened_by };
+    let Some(Purpose::SignIn { affiliate, next, opened_by, opener }) = taken else {
+        return Err(AuthError::LinkUsed.into());
+    };
+    let opener = opener.or_else(|| opened_by.clone());
+    let body = serde_json::json!({"opened_by": opener, "read_only": opened_by.is_some()});
+    let opener = opener.as_deref().and_then(Opener::from_name);
+    let whose = Whose::Affiliate { id: affiliate, opened_by, opener };
     let (secret, signed_in) = sessions::begin(app, &tx, whose, visitor).await?;
     let change = Change::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
     let change = Change { body, ..change };

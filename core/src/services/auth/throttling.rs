@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::domain::api_key;
-use crate::domain::origin::Origin;
-use crate::domain::throttle::Kind;
+use crate::domain::origin::{Origin, UNLISTED_PROXY};
+use crate::domain::throttle::{Kind, Throttle};
 use crate::services::Error;
 use crate::storage;
 
@@ -29,8 +29,11 @@ impl Attempt {
         Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }
 
+    /// For a message to somebody: without an account only where it comes from can bound it.
     pub fn of_origin(origin: Origin) -> Self {
-        Self(vec![from(origin)])
+        let (kind, of) = origin.counts_as();
+        let kind = if kind == Kind::Unnamed { Kind::Shared } else { kind };
+        Self(vec![(kind, kind.subject(&of))])
     }
 
     pub fn of_mailbox(email: &str) -> Self {
@@ -51,13 +54,40 @@ fn from(origin: Origin) -> (Kind, String) {
 pub async fn begin(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
+    let mut account: Option<Throttle> = None;
     // Always accounts before addresses, so that two transactions can't wait for each other.
     for (kind, subject) in &attempt.0 {
+        if *kind == Kind::Unnamed && !account.as_ref().is_some_and(Throttle::is_first) {
+            continue;
+        }
         let mut throttle = storage::throttles::lock(&tx, subject, now).await?;
-        throttle.attempt(*kind, now).map_err(|wait| AuthError::TooManyAttempts { wait })?;
+        match throttle.attempt(*kind, now) {
+            Ok(()) => {}
+            Err(_) if account.as_ref().is_some_and(|it| it.is_let_through(*kind)) => throttle.count(now),
+            Err(wait) => return Err(AuthError::TooManyAttempts { wait }.into()),
+        }
         storage::throttles::save(&tx, &throttle).await?;
+        match kind {
+            Kind::Account => account = Some(throttle),
+            Kind::Unnamed => notice(app, &throttle),
+            _ => {}
+        }
     }
     Ok(tx.commit().await?)
+}
+
+/// Accounts that fail from one address inside before the operator is told.
+const FAILED_ACCOUNTS: i32 = 5;
+
+fn notice(app: &App, unnamed: &Throttle) {
+    if unnamed.failures >= FAILED_ACCOUNTS {
+        app.warnings.notice(UNLISTED_PROXY, app.clock.now(), || {
+            let peer = unnamed.subject.split_once(':').map_or("", |(_, peer)| peer);
+            format!(
+                "several accounts failed to sign in from {peer}, an address inside your network that names no visitors. If it is your proxy, have it send X-Forwarded-For and add it to POSTRIDER_TRUSTED_PROXIES: until then all visitors behind it have its address, and only each account's own limit stops guessing"
+            )
+        });
+    }
 }
 
 pub async fn succeeded(app: &App, attempt: &Attempt) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::adapters::{AdapterError, wire as contract};
 use crate::app::App;
+use crate::domain::affiliate::AffiliateStatus;
 use crate::domain::conversion::{Buyer, Reporter, Status, transaction_key};
 use crate::domain::delivery::{AdapterLine, Reason};
 use crate::domain::guards::{Credentials, Guards, NotAdmitted};
@@ -76,6 +77,9 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
         Err(error) => return Ok(Judgement::whole(unreadable(&error))),
     };
     if let Some(finding) = not_admitted(source, &guards, &request.raw) {
+        return Ok(Judgement::whole(finding));
+    }
+    if let Some(finding) = owner_refused(app, source).await? {
         return Ok(Judgement::whole(finding));
     }
     let mut adapter_log = Vec::new();
@@ -155,6 +159,15 @@ fn not_admitted(source: &Source, guards: &Guards, raw: &RawRequest) -> Option<Fi
     }
     let is_test = |name: &str| ["test", "ping"].iter().any(|word| name.eq_ignore_ascii_case(word));
     (names.peek().is_some() && names.all(is_test)).then(|| Issue::TestPing.into())
+}
+
+/// A suspended affiliate changes nothing, at its own source neither.
+async fn owner_refused(app: &App, source: &Source) -> Result<Option<Finding>, Error> {
+    let Some(id) = source.affiliate_id else { return Ok(None) };
+    let affiliate = app.catalog.affiliate(id).await?;
+    let suspended = affiliate.is_some_and(|it| it.status == AffiliateStatus::Suspended);
+    let sentence = "the affiliate of this source is suspended, and nothing is reported for it; ask the operator";
+    Ok(suspended.then(|| Finding::new(Outcome::Refused, "affiliate_suspended", sentence)))
 }
 
 /// Of the query, then of a form or a flat JSON object.

@@ -87,7 +87,9 @@ async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
 pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Received>, Error> {
     let Some(source) = find_source(app, key).await? else { return Ok(None) };
     let now = app.clock.now();
-    if let Some(finding) = judging::refusal(app, &source, &raw) {
+    let refusal = judging::refusal(app, &source, &raw);
+    let raw = raw.without_key(key, source.settings.guards.hmac.is_some());
+    if let Some(finding) = refusal {
         return refuse(app, &source, raw, finding).await.map(Some);
     }
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);

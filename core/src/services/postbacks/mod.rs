@@ -23,7 +23,7 @@ use crate::storage::page::{Page, PageRequest};
 
 use super::secrets;
 use super::templates::{self, MadeOf};
-use super::{Error, FieldIssue, quota};
+use super::{Error, FieldIssue, destinations, quota};
 
 use rules::check;
 pub(super) use rules::issues;
@@ -170,6 +170,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     if reconfigured {
         // What its adapter stumbled over may be gone.
         app.adapters.faults().resume(&key_of(&postback), postback.owner);
+        destinations::forget(app, id).await;
     }
     app.catalog.postbacks_changed();
     let config = |it: &Postback| opened(app, &it.config, &id.to_string());

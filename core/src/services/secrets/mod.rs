@@ -53,6 +53,45 @@ impl SecretError {
     }
 }
 
+/// What sealing a stored value again comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resealed<T> {
+    /// What is to be stored instead; none if that would be the same.
+    pub new: Option<T>,
+    /// Some of it could be opened.
+    pub opened: bool,
+    /// Some of it could not.
+    pub unreadable: bool,
+}
+
+impl<T> Resealed<T> {
+    /// Of a value that is sealed as a whole.
+    pub fn of_whole(resealed: Result<Option<T>, SecretError>) -> Self {
+        let opened = resealed.is_ok();
+        Self { new: resealed.ok().flatten(), opened, unreadable: !opened }
+    }
+}
+
+/// The sealed parts of one value.
+#[derive(Default)]
+struct Parts {
+    changed: usize,
+    opened: usize,
+    unreadable: usize,
+}
+
+impl Parts {
+    fn count(&mut self, resealed: Result<Option<String>, SecretError>) -> Option<String> {
+        let Ok(new) = resealed else {
+            self.unreadable += 1;
+            return None;
+        };
+        self.opened += 1;
+        self.changed += usize::from(new.is_some());
+        new
+    }
+}
+
 /// Seals with the first key of this installation and opens with any of them.
 #[derive(Clone)]
 pub struct Vault {
@@ -118,36 +157,36 @@ impl Vault {
         Ok(Some(current.seal(&self.open(sealed, holder)?, holder)))
     }
 
-    /// JSON with all its sealed parts sealed with the current key, those of configurations and of guards; `None` if they
-    /// are already.
-    pub fn reseal_parts(&self, value: &Value, holder: &str) -> Result<Option<Value>, SecretError> {
-        let (mut resealed, mut changed) = (value.clone(), false);
-        self.reseal_in(&mut resealed, holder, &mut changed)?;
-        Ok(changed.then_some(resealed))
+    /// JSON with its sealed parts sealed with the current key, those of configurations and of guards. A part that no key
+    /// opens stays as it is, and the others do not wait for it.
+    pub fn reseal_parts(&self, value: &Value, holder: &str) -> Resealed<Value> {
+        let (mut resealed, mut parts) = (value.clone(), Parts::default());
+        self.reseal_in(&mut resealed, holder, &mut parts);
+        Resealed {
+            new: (parts.changed > 0).then_some(resealed),
+            opened: parts.opened > 0,
+            unreadable: parts.unreadable > 0,
+        }
     }
 
-    fn reseal_in(&self, value: &mut Value, holder: &str, changed: &mut bool) -> Result<(), SecretError> {
-        let sealed_with =
-            |prefix: &'static str, sealed: &str| Ok(self.reseal(sealed, holder)?.map(|new| format!("{prefix}{new}")));
+    fn reseal_in(&self, value: &mut Value, holder: &str, parts: &mut Parts) {
         if let Some(sealed) = sealed_text(value) {
-            if let Some(new) = sealed_with("", sealed)? {
-                *changed = true;
+            if let Some(new) = parts.count(self.reseal(sealed, holder)) {
                 *value = json!({SEALED: new});
             }
-            return Ok(());
+            return;
         }
         match value {
-            Value::Object(members) => members.values_mut().try_for_each(|it| self.reseal_in(it, holder, changed)),
-            Value::Array(items) => items.iter_mut().try_for_each(|it| self.reseal_in(it, holder, changed)),
+            Value::Object(members) => members.values_mut().for_each(|it| self.reseal_in(it, holder, parts)),
+            Value::Array(items) => items.iter_mut().for_each(|it| self.reseal_in(it, holder, parts)),
             Value::String(text) => {
-                let new = text.strip_prefix(guards::SEALED).map(|sealed| sealed_with(guards::SEALED, sealed));
-                if let Some(new) = new.transpose()?.flatten() {
-                    *changed = true;
-                    *text = new;
+                if let Some(sealed) = text.strip_prefix(guards::SEALED)
+                    && let Some(new) = parts.count(self.reseal(sealed, holder))
+                {
+                    *text = format!("{}{new}", guards::SEALED);
                 }
-                Ok(())
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 

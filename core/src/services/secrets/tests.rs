@@ -68,11 +68,19 @@ fn what_a_previous_key_sealed_opens_until_it_is_sealed_again() {
     assert!(both.is_signed("device", "text", &signature) && !new.is_signed("device", "text", &signature));
 
     let parts = json!({"a": [{SEALED: sealed}, "x"], "guards": {"value": format!("{}{sealed}", guards::SEALED)}});
-    let moved = both.reseal_parts(&parts, HOLDER).unwrap().expect("two parts");
+    let moved = both.reseal_parts(&parts, HOLDER).new.expect("two parts");
     assert_eq!(new.open_config(&moved, HOLDER).unwrap()["a"], json!(["s3cret", "x"]));
     let guard = moved["guards"]["value"].as_str().unwrap().strip_prefix(guards::SEALED).unwrap();
     assert_eq!(new.open(guard, HOLDER).as_deref(), Ok("s3cret"));
-    assert_eq!(both.reseal_parts(&moved, HOLDER), Ok(None));
+    assert_eq!(both.reseal_parts(&moved, HOLDER), Resealed { new: None, opened: true, unreadable: false });
+
+    // One part was sealed with a key that is lost.
+    let lost = Vault::new([9; 32]).seal("gone", HOLDER);
+    let partly = both.reseal_parts(&json!({"a": {SEALED: lost}, "b": {SEALED: sealed}}), HOLDER);
+    let moved = partly.new.expect("the other part");
+    assert!(partly.opened && partly.unreadable);
+    assert_eq!(moved["a"], json!({SEALED: lost}));
+    assert_eq!(new.open_config(&moved["b"], HOLDER), Ok(json!("s3cret")));
 }
 
 /// As releases before keys had names: all of the nonce is drawn. Those releases open what this one seals, too.

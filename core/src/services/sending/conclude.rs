@@ -6,6 +6,7 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::domain::delivery::{Attempt, DeliveryState};
+use crate::services::error::is_outage;
 use crate::storage;
 use crate::storage::deliveries::Finish;
 
@@ -57,12 +58,23 @@ impl Concluded {
     }
 
     /// One transaction each, so that one that the database refuses does not hold up the others.
-    pub async fn store_one_by_one(&self, app: &App) {
-        for (attempt, finish) in self.attempts.iter().zip(&self.finished) {
-            if let Err(error) = store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
-                tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its postback will be sent again");
+    ///
+    /// # Errors
+    ///
+    /// The database is away. What is not stored yet is still here and can be stored later.
+    pub async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
+        while let (Some(attempt), Some(finish)) = (self.attempts.last(), self.finished.last()) {
+            match store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
+                Ok(()) => {}
+                Err(error) if is_outage(&error) => return Err(error),
+                Err(error) => {
+                    tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its postback will be sent again");
+                }
             }
+            self.attempts.pop();
+            self.finished.pop();
         }
+        Ok(())
     }
 }
 

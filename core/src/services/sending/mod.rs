@@ -3,12 +3,13 @@
 //! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → a row of the attempt log and a new
 //! state. Preparing and concluding work on batches, since databases and adapters like those; only the
 //! request between them is made one by one. No transaction is open during HTTP. In front of the request stand the places
-//! of its destination ([`Destinations`]); what finds none, or a breaker that is open, waits in the table.
+//! of its lane ([`Destinations`]); what finds none, or a breaker that is open, waits in the table.
 
 mod breakers;
 mod classify;
 mod conclude;
 mod destinations;
+mod lane;
 mod late;
 mod log;
 mod prepare;
@@ -25,6 +26,7 @@ use crate::clock::Timestamp;
 use crate::domain::breaker::{self, Failure, Outcome};
 use crate::domain::delivery::{AdapterLine, Delivery, Reason};
 use crate::domain::event::Event;
+use crate::domain::lane::{LaneId, destination_of};
 use crate::domain::lease::Lease;
 use crate::egress::{Answer, EgressError};
 use crate::ids::DeliveryId;
@@ -36,10 +38,10 @@ use super::secrets::SecretError;
 pub use breakers::settle as settle_breakers;
 pub use classify::Later;
 pub use conclude::{Concluded, conclude};
-pub use destinations::{Admission, Destinations, Placed};
+pub use destinations::{Admission, Destinations, Drainable, Placed};
 pub use late::Late;
 pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
-pub use prepare::{Preparation, prepare, with_events};
+pub use prepare::{prepare, with_events};
 pub use verdict::Verdict;
 
 /// Ready to be sent.
@@ -81,9 +83,10 @@ impl Prepared {
         app.clock.now().plus(app.settings.request_timeout()) <= self.lease.until
     }
 
-    /// Where it goes. A request that goes nowhere is a destination of its own, which never fails.
-    fn destination(&self) -> String {
-        breaker::destination_of(&self.request.url).unwrap_or_else(|| "nowhere".to_owned())
+    /// Where it goes, and whose it is. A request that goes nowhere is a destination of its own, which never fails.
+    fn lane(&self) -> LaneId {
+        let destination = destination_of(&self.request.url);
+        LaneId::new(destination.as_deref().unwrap_or("nowhere"), self.plan.postback.owner)
     }
 
     /// It waits for its destination instead.
@@ -94,10 +97,19 @@ impl Prepared {
 
 /// A claimed delivery waits for its destination.
 pub fn parked(id: DeliveryId, lease: Lease, waiting: Waiting) -> Parked {
-    Parked { id, claim: lease.claim, destination: waiting.destination, reason: waiting.reason }
+    Parked { id, claim: lease.claim, lane: waiting.lane, behind: None, reason: waiting.reason }
 }
 
 impl Sent {
+    pub fn delivery_id(&self) -> DeliveryId {
+        self.delivery.id
+    }
+
+    /// How long it held its place.
+    pub fn took(&self) -> Duration {
+        self.duration
+    }
+
     /// What it told about the destination. The adapter's opinion of the answer does not matter: a destination that
     /// refuses, or answers nonsense, is there.
     pub fn outcome(&self, now: Timestamp) -> Outcome {

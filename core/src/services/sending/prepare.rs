@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::fair_queue::Urgency;
+use crate::domain::lane::LaneId;
 use crate::domain::lease::{Lease, Leased};
 use crate::domain::postback::Postback;
 use crate::domain::return_line::RETURNS_PER_SECOND;
@@ -41,7 +42,7 @@ pub struct Preparation {
     pub troubled: Vec<Sent>,
     /// Ended or put off by the rules.
     pub finished: Vec<Finish>,
-    /// To wait for the destination that an older state of their conversion waits for.
+    /// To wait in the lane in which an older state of their conversion waits.
     pub parked: Vec<Parked>,
 }
 
@@ -74,18 +75,22 @@ pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> 
 
 /// Judges the rules again on the conversions as they are now, and has the adapters render the rest. Slow adapters go on
 /// rendering after this; with what they render comes what earlier batches left to them.
-pub async fn prepare(app: &App, late: &Late, due: Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
+///
+/// # Errors
+///
+/// The database failed. Then `due` is as it was.
+pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
     let now = app.clock.now();
     let postbacks = due.iter().map(|due| due.it.delivery.postback_id).collect::<HashSet<_>>();
     let postbacks = storage::postbacks::find_many(app.db.reader(), postbacks).await?;
     let postbacks: HashMap<_, _> = postbacks.into_iter().map(|(id, postback)| (id, Arc::new(postback))).collect();
-    let standing = Standing::load(app, &due).await?;
+    let standing = Standing::load(app, due).await?;
     let plans = plan_all(app, &postbacks).await?;
 
     let mut preparation = Preparation::default();
     let mut groups: Vec<(Arc<Plan>, Vec<ToRender>)> = Vec::new();
     let mut group_of = HashMap::new();
-    for Leased { it: Owed { delivery, event }, lease } in due {
+    for Leased { it: Owed { delivery, event }, lease } in due.drain(..) {
         let claim = lease.claim;
         let (Some(event), Some(postback)) = (event, postbacks.get(&delivery.postback_id)) else {
             let reason = Reason::new("event_pruned", "its event is older than the retention and was deleted");
@@ -106,7 +111,9 @@ pub async fn prepare(app: &App, late: &Late, due: Vec<Leased<Owed>>) -> Result<P
                     preparation.finished.push(put_off(&delivery, claim, Some(reason.clone()), due_at));
                 }
             },
-            Standpoint::WaitFor(destination) => preparation.parked.push(wait_with_elder(&delivery, claim, destination)),
+            Standpoint::WaitIn(lane, behind) => {
+                preparation.parked.push(wait_with_elder(&delivery, claim, lane, behind))
+            }
             Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
             Standpoint::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
@@ -206,9 +213,9 @@ pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reaso
     }
 }
 
-fn wait_with_elder(delivery: &Delivery, claim: i64, destination: String) -> Parked {
+fn wait_with_elder(delivery: &Delivery, claim: i64, lane: LaneId, behind: i64) -> Parked {
     let sentence = "waits for an older state of the same conversion, which waits for its destination";
-    Parked { id: delivery.id, claim, destination, reason: Reason::new("waits_for_older", sentence) }
+    Parked { id: delivery.id, claim, lane, behind: Some(behind), reason: Reason::new("waits_for_older", sentence) }
 }
 
 fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::conversion::Status;
 use crate::domain::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::event::{Action, Event};
+use crate::domain::lane::LaneId;
 use crate::domain::lease::Leased;
 use crate::domain::postback::{Ordering, Postback};
 use crate::ids::{ConversionId, DeliveryId};
@@ -33,8 +34,8 @@ pub(super) struct Standing {
 pub(super) enum Standpoint {
     Send,
     Wait(Timestamp),
-    /// With an older one, for this destination.
-    WaitFor(String),
+    /// In the lane in which an older one waits, behind it: that one has this rank.
+    WaitIn(LaneId, i64),
     End(DeliveryState, Reason),
 }
 
@@ -104,7 +105,7 @@ impl Standing {
             .min_by_key(|it| it.revision);
         let unrouted = delivery.conversion_id.and_then(|id| self.unrouted.get(&id));
         match elder {
-            Some(Sibling { waiting_for: Some(destination), .. }) => Standpoint::WaitFor(destination.clone()),
+            Some(Sibling { waits_in: Some((lane, rank)), .. }) => Standpoint::WaitIn(lane.clone(), *rank),
             Some(elder) => Standpoint::Wait(elder.due_at.max(now).plus(WAIT_FOR_ELDER)),
             // An older state may not have become a delivery yet.
             None if unrouted.is_some_and(|oldest| *oldest < delivery.revision) => {

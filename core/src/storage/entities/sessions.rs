@@ -20,6 +20,8 @@ pub struct Model {
     pub expires_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
     pub opened_by: Option<String>,
+    /// A user, a key or "bootstrap".
+    pub opener: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,6 +12,7 @@ use crate::domain::affiliate::{Affiliate, AffiliateStatus};
 use crate::domain::changes::Changed;
 use crate::ids::AffiliateId;
 use crate::services::affiliates::{self, Changes};
+use crate::services::auth::sessions;
 use crate::services::recruiting;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
@@ -145,4 +146,25 @@ pub async fn change_affiliate(
     issues.result()?;
     let changed = affiliates::change(&app, id, changes).await?;
     Ok(changed.map(|it| AffiliateOut::of(&app, it)))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SessionsEndedOut {
+    /// Sessions that were live.
+    ended: u64,
+}
+
+/// Sign everybody out of an affiliate's account: its people, customers who came by a login link, and staff who look on.
+/// Login links that nobody has used yet end too.
+#[utoipa::path(delete, path = "/api/v1/affiliates/{id}/sessions", tag = "affiliates",
+    params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = SessionsEndedOut), (status = "default", body = Problem)))]
+pub async fn end_affiliate_sessions(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Json<SessionsEndedOut>> {
+    let ended = sessions::revoke_of_affiliate(&app, id).await?;
+    Ok(Json(SessionsEndedOut { ended }))
 }

@@ -9,17 +9,20 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::breaker::BreakerState;
 use crate::domain::masking::hide_address;
-use crate::ids::PostbackId;
+use crate::ids::{AffiliateId, PostbackId};
 use crate::services::destinations::{self, Destination};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::PageOut;
 
-/// Where postbacks are sent: scheme, host and port.
+/// Where postbacks of one owner are sent. The same destination of another owner is another one.
 #[derive(Serialize, ToSchema)]
 pub struct DestinationOut {
+    /// Scheme, host and port.
     #[schema(example = "https://tracker.example.com")]
     destination: String,
+    /// Whose postbacks these are; null for the program's own.
+    owner_affiliate_id: Option<AffiliateId>,
     /// `open`: it failed too often, and deliveries wait for the next probe; `half_open`: the probe is on its way.
     state: BreakerState,
     /// Since when it is in that state; null when it was not paused lately.
@@ -32,9 +35,9 @@ pub struct DestinationOut {
     reason_code: Option<String>,
     /// When the next probe is made, if something waits.
     next_probe_at: Option<Timestamp>,
-    /// Deliveries that wait for it; an affiliate's own.
+    /// Deliveries of this owner that wait for it.
     waiting: i64,
-    /// Postbacks that were seen to go there, up to a hundred; an affiliate's own.
+    /// Postbacks of this owner that were seen to go there, up to a hundred.
     postback_ids: Vec<PostbackId>,
 }
 
@@ -48,7 +51,8 @@ impl DestinationOut {
         // As the log of deliveries shows it: what a name resolves to inside is not for affiliates.
         let reason = if is_staff { reason } else { hide_address(reason_code.as_deref(), reason) };
         Self {
-            destination: it.destination,
+            destination: it.lane.destination.to_string(),
+            owner_affiliate_id: it.lane.owner,
             state,
             since,
             opened_at,
@@ -62,7 +66,8 @@ impl DestinationOut {
     }
 }
 
-/// List the destinations that are or were paused in the last day, and those for which deliveries wait; up to 500.
+/// List the destinations that are or were paused in the last day, and those for which deliveries wait; up to 500. Each
+/// owner's are by themselves: affiliates see their own, staff see all.
 #[utoipa::path(get, path = "/api/v1/destinations", tag = "deliveries",
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<DestinationOut>), (status = "default", body = Problem)))]

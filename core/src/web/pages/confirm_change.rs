@@ -3,19 +3,33 @@
 use axum::extract::{Path, State};
 
 use crate::app::App;
-use crate::services::payout_details;
+use crate::services::payout_details::{self, Proposal};
 use crate::web::auth::From;
 
 use super::{Nothing, OwnForm, Page};
 
-const CONFIRM: &str = "<p>Do you want to {{change}}?</p>\n<form method=\"post\"><button>Confirm</button></form>";
+const SETS: &str = "<p>From now on, <strong>{{affiliate}}</strong> is to be paid by {{method}}:</p>\n";
+const REMOVES: &str =
+    "<p><strong>{{affiliate}}</strong> is not to be paid by {{method}} any more. This is removed:</p>\n";
+const DETAIL: &str = "<p class=\"detail\">{{label}}: <strong>{{value}}</strong></p>\n";
+const CONFIRM: &str = "<form method=\"post\"><button>Confirm</button></form>
+<p>If this was not you, do not confirm it: close this page, and tell the operator. Nothing is changed.</p>";
 
 /// `GET /confirm-change/{token}`
 pub async fn look(State(app): State<App>, Path(token): Path<String>) -> Page {
     match payout_details::change_of_link(&app, &token).await {
-        Ok(change) => Page::new("Confirm a change").add(CONFIRM, &[("change", &change)]),
+        Ok(proposal) => question(&proposal),
         Err(error) => Page::new("This link no longer works").alert(&error.into()),
     }
+}
+
+fn question(it: &Proposal) -> Page {
+    let what = if it.removes { REMOVES } else { SETS };
+    let page = Page::new("Confirm your payout details");
+    let page = page.add(what, &[("affiliate", &it.affiliate), ("method", &it.method)]);
+    let details = it.details.iter();
+    let page = details.fold(page, |page, (label, value)| page.add(DETAIL, &[("label", label), ("value", value)]));
+    page.add(CONFIRM, &[])
 }
 
 /// `POST /confirm-change/{token}`

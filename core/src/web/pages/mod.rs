@@ -143,9 +143,14 @@ fn sentence(problem: &Problem) -> String {
     if !sentences.is_empty() {
         return sentences.join(" ");
     }
-    let mut detail = problem.detail.chars();
-    let first = detail.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", detail.as_str())
+    as_sentence(&problem.detail)
+}
+
+/// With a capital letter and a full stop.
+fn as_sentence(text: &str) -> String {
+    let mut letters = text.trim_end_matches('.').chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 /// A form that one of our own pages sent. The rule is the API's: what another site makes a browser send is refused.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::domain::user::UserStatus;
 use crate::services::Error;
+use crate::services::auth::registration::Account;
 use crate::services::auth::{AuthError, known_device, registration};
 use crate::web::api::valid_email;
 use crate::web::auth::{self, From};
@@ -16,6 +17,10 @@ use super::{OwnForm, Page};
 
 const FORGOT: &str = include_str!("../../../assets/pages/forgot_password.html");
 const SET: &str = include_str!("../../../assets/pages/set_password.html");
+/// For somebody who has API keys.
+const END_KEYS: &str =
+    "  <label><input name=\"end_keys\" type=\"checkbox\" value=\"yes\"> End my API keys too</label>\n";
+const SUBMIT: &str = "  <button>Set the password</button>\n</form>\n";
 /// The same whether there is such an account or not.
 pub(super) const SENT: &str = "<p>If this address can be used, a message is on its way to it. Open the link in it.</p>
 <p><a href=\"/login\">Back to signing in</a></p>";
@@ -45,14 +50,16 @@ pub async fn ask(State(app): State<App>, From(visitor): From, OwnForm(form): Own
 
 /// `GET /set-password/{token}`. Looking does not use the link up.
 pub async fn look_at_link(State(app): State<App>, Path(token): Path<String>) -> Page {
-    match registration::email_of_link(&app, &token).await {
-        Ok(email) => form(Page::new("Choose a password"), &email),
+    match registration::account_of_link(&app, &token).await {
+        Ok(account) => form(Page::new("Choose a password"), &account),
         Err(error) => used(error),
     }
 }
 
-fn form(page: Page, email: &str) -> Page {
-    page.add(SET, &[("email", email)])
+fn form(page: Page, account: &Account) -> Page {
+    let page = page.add(SET, &[("email", &account.email)]);
+    let page = if account.has_keys { page.add(END_KEYS, &[]) } else { page };
+    page.add(SUBMIT, &[])
 }
 
 fn used(error: Error) -> Page {
@@ -92,8 +99,8 @@ pub async fn set(
         Err(error) => error,
     };
     // A password that is too weak, or too many attempts: the link is still good.
-    match registration::email_of_link(&app, &token).await {
-        Ok(email) => form(Page::new("Choose a password").alert(&error.into()), &email).into_response(),
+    match registration::account_of_link(&app, &token).await {
+        Ok(account) => form(Page::new("Choose a password").alert(&error.into()), &account).into_response(),
         Err(error) => used(error).into_response(),
     }
 }

@@ -18,9 +18,10 @@ use crate::services::{affiliates, users};
 use crate::web::auth::{self, From};
 use crate::web::errors::Problem;
 
-use super::{Nothing, OwnForm, Page};
+use super::{Nothing, OwnForm, Page, as_sentence};
 
 const HOME: &str = include_str!("../../../assets/pages/home.html");
+const LOOKING_ON: &str = include_str!("../../../assets/pages/home_looking_on.html");
 const WARNING: &str = "<p class=\"alert\" role=\"status\">{{text}}</p>";
 const SIGN_IN: &str = include_str!("../../../assets/pages/sign_in.html");
 const SECOND_FACTOR: &str = include_str!("../../../assets/pages/second_factor.html");
@@ -45,10 +46,13 @@ pub async fn home(State(app): State<App>, headers: HeaderMap) -> Response {
     };
     if actor.may(Permission::ManageSettings) {
         for warning in app.warnings.list(app.clock.now()) {
-            page = page.add(WARNING, &[("text", &warning.sentence)]);
+            page = page.add(WARNING, &[("text", &as_sentence(&warning.sentence))]);
         }
     }
-    page.add(HOME, &values).into_response()
+    match actor.restriction() {
+        Some(Restriction::OpenedByStaff) => page.add(LOOKING_ON, &values[..1]).into_response(),
+        _ => page.add(HOME, &values).into_response(),
+    }
 }
 
 /// The name, and the address in brackets where there is one.

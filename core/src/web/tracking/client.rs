@@ -6,10 +6,7 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::app::App;
-use crate::domain::origin::{Origin, Unlisted};
-
-/// The code of the warning about a proxy that is not listed.
-const UNLISTED_PROXY: &str = "unlisted_proxy";
+use crate::domain::origin::{Origin, UNLISTED_PROXY, Unlisted};
 
 /// Where it comes from. A peer from inside that forwards and is not listed is noticed; from outside, visitors and networks
 /// may have proxies of their own.
@@ -45,16 +42,18 @@ fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut address = peer.to_canonical();
     if trusted.is_empty() || !is_trusted(&address) {
-        return Origin { address, unlisted: claim(headers) };
+        return Origin { unlisted: claim(headers), ..Origin::of(address) };
     }
+    let mut is_listed = false;
     for hop in hops(headers).iter().rev() {
         let Some(ip) = parse(hop) else { break };
         address = ip;
-        if !is_trusted(&address) {
+        is_listed = !is_trusted(&address);
+        if is_listed {
             break;
         }
     }
-    Origin::of(address)
+    Origin { is_listed, ..Origin::of(address) }
 }
 
 /// For whom a peer says that it forwards.

@@ -23,6 +23,8 @@ use super::{SENT, SentOut};
 #[serde(deny_unknown_fields)]
 pub struct PasswordChangeIn {
     current: String,
+    /// Of the second factor, if there is one.
+    code: Option<String>,
     #[schema(min_length = 10)]
     new: String,
     /// Revoke one's API keys too.
@@ -83,7 +85,9 @@ pub async fn change_password(
     person: Person,
     ApiJson(body): ApiJson<PasswordChangeIn>,
 ) -> ApiResult<StatusCode> {
-    own::change_password(&app, person.user, person.session, body.current, body.new, body.end_keys).await?;
+    let given = Given { password: Some(body.current), code: body.code };
+    let signed_in = (person.user, person.session);
+    own::change_password(&app, person.actor, signed_in, given, body.new, body.end_keys).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
