@@ -104,6 +104,7 @@ const OPERATIONS: &[(&str, &[&str])] = &[
         &[
             "create_affiliate",
             "change_affiliate",
+            "end_affiliate_sessions",
             "create_customer",
             "list_customers",
             "get_customer",
@@ -389,6 +390,8 @@ async fn follow(t: &TestApp, path: &str) -> Answer {
 async fn what_somebody_opened_ends_with_them(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
+    // The last owner can't be demoted.
+    t.person("owner").await;
     let (disabled, demoted) = (t.person("admin").await, t.person("owner").await);
     let key = t.admin.post("/api/v1/api-keys", &json!({"name": "backend", "role": "owner"})).await.expect(201);
     let backend = t.admin.with_key(Some(&text(&key, "key")));

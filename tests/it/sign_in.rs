@@ -291,7 +291,7 @@ async fn behind_an_unlisted_proxy_that_names_nobody_the_account_decides(db: Data
     }
     t.sign_in(&person.email, PASSWORD).await.expect(200);
     let noticed = t.admin.get("/api/v1/warnings").await.expect(200)["items"].clone();
-    assert_eq!((&noticed[0]["code"], &noticed[0]["times"]), (&json!("unlisted_proxy"), &json!(116)), "{noticed}");
+    assert_eq!((&noticed[0]["code"], &noticed[0]["times"]), (&json!("unlisted_proxy"), &json!(117)), "{noticed}");
     assert!(text(&noticed[0], "message").contains("127.0.0.1"), "{noticed}");
     // An account is still protected.
     for _ in 0..5 {

@@ -59,7 +59,6 @@ impl Installation {
 
     async fn launch(&self, mut command: Command) -> Process {
         let logged = self.log().len();
-        command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
         let mut child = command.spawn().expect("postrider runs");
         let url = eventually("postrider to be ready", async || {
             let ended = child.try_wait().expect("it is our child").is_some();
@@ -93,6 +92,7 @@ impl Installation {
             .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
             .env("POSTRIDER_ADAPTER_CACHE_DIR", adapter_cache())
             .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
+            .env("POSTRIDER_LISTEN", "127.0.0.1:0")
             .envs(self.environment.iter().map(|(k, v)| (*k, v.as_str())))
             .stdin(Stdio::null())
             .stderr(log.try_clone().expect("a file can be cloned"))

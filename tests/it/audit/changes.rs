@@ -19,7 +19,7 @@ on_both_databases!(
 );
 
 /// They make something that was not there, or concern a person's own password and sessions, which nobody else is shown.
-const NOTHING_BEFORE: [&str; 42] = [
+const NOTHING_BEFORE: [&str; 43] = [
     "begin_second_factor",
     "change_email",
     "change_password",
@@ -43,6 +43,7 @@ const NOTHING_BEFORE: [&str; 42] = [
     "create_postback",
     "create_source",
     "create_withdrawal_batch",
+    "end_affiliate_sessions",
     "install_adapter",
     "invite_user",
     "login",
