@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::adapters;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::domain::event::Event;
+use crate::domain::tracking::event::Event;
 use crate::egress::Egress;
 use crate::private_files;
 use crate::services::adapters::Registry;
@@ -141,7 +141,7 @@ impl App {
         let inboxes = Inboxes::new(settings.lease());
         let wake = inboxes.deliveries.wake().clone();
         let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
-        let bootstrap_key_hash = crate::domain::api_key::hash(&bootstrap_key(&settings)?);
+        let bootstrap_key_hash = crate::domain::people::api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) =
@@ -203,7 +203,7 @@ fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
     match &settings.admin_api_key {
         Some(key) => Ok(key.clone()),
         None => kept_key(settings, "admin-api-key", "an admin API key; read it from this file", || {
-            crate::domain::api_key::secret(rand::random())
+            crate::domain::people::api_key::secret(rand::random())
         }),
     }
 }

@@ -9,7 +9,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::places::Places;
+use crate::domain::delivery::places::Places;
 use crate::services::secrets::parse_key;
 use crate::storage::database::Shares;
 

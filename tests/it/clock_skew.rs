@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider::clock::Clock;
-use postrider::domain::lease::Lease;
+use postrider::domain::delivery::lease::Lease;
 use postrider::storage;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
-use postrider::domain::places::FIRST_PLACES;
+use postrider::domain::delivery::places::FIRST_PLACES;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;

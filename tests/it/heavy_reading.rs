@@ -1,7 +1,7 @@
 //! Reports, exports and statements have places: who asks for many at once waits or is refused, and nobody else notices.
 
-use postrider::domain::actor::{Actor, Proof};
-use postrider::domain::permission::Role;
+use postrider::domain::people::actor::{Actor, Proof};
+use postrider::domain::people::permission::Role;
 use postrider::services::Error;
 use postrider::services::heavy::Place;
 use postrider::storage::failures::is_statement_timeout;

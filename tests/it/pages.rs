@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use postrider::config::Registration;
-use postrider::domain::totp;
+use postrider::domain::people::totp;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Answer, Client, text};
 use postrider_tests::database::Database;

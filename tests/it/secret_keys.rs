@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider::domain::totp;
+use postrider::domain::people::totp;
 use postrider::services::secrets::Vault;
 use postrider::services::{rotation, secret_keys};
 use postrider::storage::database::Shares;

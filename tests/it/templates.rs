@@ -6,7 +6,7 @@ mod secrets;
 
 use std::collections::BTreeSet;
 
-use postrider::domain::template::{Direction, Kind};
+use postrider::domain::delivery::template::{Direction, Kind};
 use postrider::services::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;

@@ -5,9 +5,9 @@ use clap::{Args, Subcommand};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::domain::actor::Actor;
-use crate::domain::audit::{Ending, Outcome};
-use crate::domain::permission::Role;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::audit::{Ending, Outcome};
+use crate::domain::people::permission::Role;
 use crate::services::audit::{self, Change};
 use crate::services::users::{self, Wanted};
 

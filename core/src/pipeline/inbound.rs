@@ -7,8 +7,8 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::inbound_request::InboundRequest;
-use crate::domain::lease::Leased;
+use crate::domain::delivery::lease::Leased;
+use crate::domain::inbound::inbound_request::InboundRequest;
 use crate::services::inbound;
 
 use super::work::{self, Fetched};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::report::SECOND_TRY;
+use crate::domain::inbound::report::SECOND_TRY;
 use crate::services::{partitions, reports, source_keys};
 use crate::storage;
 

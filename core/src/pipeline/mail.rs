@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::lease::Leased;
+use crate::domain::delivery::lease::Leased;
 use crate::services::outbox;
 use crate::storage::mails::StoredMail;
 

@@ -5,8 +5,8 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::event::Event;
-use crate::domain::lease::Leased;
+use crate::domain::delivery::lease::Leased;
+use crate::domain::tracking::event::Event;
 use crate::services::inbox::Taken;
 use crate::services::routing;
 use crate::storage;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::DeliveryState;
-use crate::domain::lease::Leased;
+use crate::domain::delivery::delivery::DeliveryState;
+use crate::domain::delivery::lease::Leased;
 use crate::services::error::is_outage;
 use crate::services::inbox::{Item, Taken};
 use crate::services::routing::Owed;

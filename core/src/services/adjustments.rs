@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::earning::{self, Earning, EarningKind, EarningState};
-use crate::domain::ledger::{Cause, PostingKind};
-use crate::domain::{ledger, postings};
+use crate::domain::money::earning::{self, Earning, EarningKind, EarningState};
+use crate::domain::money::ledger::{Cause, PostingKind};
+use crate::domain::money::{ledger, postings};
+use crate::domain::people::actor::Actor;
 use crate::ids::AffiliateId;
 use crate::money::Money;
 use crate::storage;

@@ -3,9 +3,9 @@
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::{Affiliate, AffiliateStatus, referral_code};
-use crate::domain::changes::Changed;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use crate::ids::AffiliateId;
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::api_key::{self, ApiKey};
-use crate::domain::changes::Changed;
-use crate::domain::grant::{self, Power};
-use crate::domain::permission::{Permission, Permissions, Role};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::api_key::{self, ApiKey};
+use crate::domain::people::changes::Changed;
+use crate::domain::people::grant::{self, Power};
+use crate::domain::people::permission::{Permission, Permissions, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -1,10 +1,10 @@
 //! Applications: who may promote an offer that is not open to everybody.
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::application::{Application, ApplicationStatus};
-use crate::domain::changes::{Changed, of_word};
-use crate::domain::offer::Visibility;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::{Changed, of_word};
+use crate::domain::program::application::{Application, ApplicationStatus};
+use crate::domain::program::offer::Visibility;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::storage;
 use crate::storage::applications::Filter;

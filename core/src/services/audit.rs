@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::{Actor, Proof};
-use crate::domain::audit::{self, Ending, Outcome, Record};
-use crate::domain::user::User;
+use crate::domain::people::actor::{Actor, Proof};
+use crate::domain::people::audit::{self, Ending, Outcome, Record};
+use crate::domain::people::user::User;
 use crate::ids::AuditId;
 use crate::storage;
 use crate::storage::audit::Filter;

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::exchange::ExchangeRate;
-use crate::domain::statement::{Line, Standing};
+use crate::domain::money::exchange::ExchangeRate;
+use crate::domain::money::statement::{Line, Standing};
+use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, floor_uuid};
 use crate::money::Currency;
 use crate::storage;

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
-use crate::domain::cap::{Cap, Count, Counter};
-use crate::domain::conversion::Conversion;
-use crate::domain::offer::Offer;
+use crate::domain::program::cap::{Cap, Count, Counter};
+use crate::domain::program::offer::Offer;
+use crate::domain::tracking::conversion::Conversion;
 use crate::storage;
 
 /// What the counters of a group hold.

@@ -6,11 +6,11 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::changes::Changed;
-use crate::domain::delivery::{Attempt, Delivery, Reason};
-use crate::domain::masking::{hide_address, mask};
-use crate::domain::permission::Permission;
+use crate::domain::delivery::delivery::{Attempt, Delivery, Reason};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::masking::{hide_address, mask};
+use crate::domain::people::permission::Permission;
 use crate::ids::DeliveryId;
 use crate::storage;
 use crate::storage::page::{PAGE_BYTES, Page, PageRequest};

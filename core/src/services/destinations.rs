@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::breaker::{Breaker, BreakerState};
-use crate::domain::lane::LaneId;
+use crate::domain::delivery::breaker::{Breaker, BreakerState};
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::people::actor::Actor;
 use crate::ids::PostbackId;
 use crate::storage;
 

@@ -7,12 +7,12 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::AffiliateStatus;
-use crate::domain::conversion::{Conversion, Status};
-use crate::domain::earning::{self, Balances, Earning, EarningKind};
-use crate::domain::recruiting::Commission;
-use crate::domain::{ledger, release};
+use crate::domain::money::earning::{self, Balances, Earning, EarningKind};
+use crate::domain::money::{ledger, release};
+use crate::domain::people::actor::Actor;
+use crate::domain::program::affiliate::AffiliateStatus;
+use crate::domain::program::recruiting::Commission;
+use crate::domain::tracking::conversion::{Conversion, Status};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

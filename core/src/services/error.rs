@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sea_orm::{DbErr, RuntimeErr};
 
 use crate::adapters::AdapterError;
-use crate::domain::conversion::IllegalMove;
-use crate::domain::delivery::{NotRetryable, Reason};
-use crate::domain::ledger::{BalanceLimit, Insufficient};
-use crate::domain::permission::Denied;
-use crate::domain::withdrawal::{StepError, WithdrawalError};
-use crate::domain::withdrawal_batch::BatchError;
+use crate::domain::delivery::delivery::{NotRetryable, Reason};
+use crate::domain::money::ledger::{BalanceLimit, Insufficient};
+use crate::domain::money::withdrawal::{StepError, WithdrawalError};
+use crate::domain::money::withdrawal_batch::BatchError;
+use crate::domain::people::permission::Denied;
+use crate::domain::tracking::conversion::IllegalMove;
 use crate::ids::{AffiliateId, OfferId};
 use crate::storage::failures::is_statement_timeout;
 use crate::storage::writer::Stopped;

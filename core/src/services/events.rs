@@ -1,9 +1,9 @@
 //! Events, as people see them, and those that an advertiser reports after a conversion.
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::click::Click;
-use crate::domain::event::Event;
+use crate::domain::people::actor::Actor;
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::event::Event;
 use crate::ids::{ConversionId, EventId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -1,9 +1,9 @@
 //! Exceptions: what single affiliates earn with an offer. They are the program's own affair: no affiliate reads them.
 
 use crate::app::App;
-use crate::domain::changes::Changed;
-use crate::domain::exception::Exception;
-use crate::domain::offer::Payout;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::exception::Exception;
+use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::exchange::{Exchange, ExchangeRate};
-use crate::domain::{ledger, postings};
+use crate::domain::money::exchange::{Exchange, ExchangeRate};
+use crate::domain::money::{ledger, postings};
+use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, ExchangeId};
 use crate::money::{Currency, Money};
 use crate::storage;

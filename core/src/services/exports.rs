@@ -1,10 +1,10 @@
 //! Exports: everything of a span, page by page, so that memory stays the same however much it is.
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::click::Click;
-use crate::domain::conversion::Conversion;
-use crate::domain::event::Event;
+use crate::domain::people::actor::Actor;
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion::Conversion;
+use crate::domain::tracking::event::Event;
 use crate::storage;
 use crate::storage::exports::Span;
 

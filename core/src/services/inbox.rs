@@ -1,6 +1,6 @@
 //! Inboxes: work that this process stored and will do itself, handed on in memory.
 //!
-//! A row is stored with its lease (`domain/lease.rs`), so nobody else takes it up, and once it is durable the
+//! A row is stored with its lease (`domain/delivery/lease.rs`), so nobody else takes it up, and once it is durable the
 //! thing itself goes to the worker: what was just written need not be claimed and read again. The database stays the
 //! record of what is owed. What an inbox has no room for, what another process stored and what a crash left is
 //! found by looking in the table.
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
-use crate::domain::event::Event;
-use crate::domain::lease::{Lease, Leased};
+use crate::domain::delivery::lease::{Lease, Leased};
+use crate::domain::tracking::event::Event;
 use crate::ids::PostbackId;
 
 use super::round_robin::RoundRobin;

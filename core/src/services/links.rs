@@ -3,14 +3,14 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::normal_code;
-use crate::domain::changes::Changed;
-use crate::domain::coupon::{Active, Coupon};
-use crate::domain::deep_link::deep_url;
-use crate::domain::link::{Link, LinkStatus};
-use crate::domain::offer::{Offer, Visibility};
-use crate::domain::permission::Permission;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::permission::Permission;
+use crate::domain::program::affiliate::normal_code;
+use crate::domain::program::offer::{Offer, Visibility};
+use crate::domain::tracking::coupon::{Active, Coupon};
+use crate::domain::tracking::deep_link::deep_url;
+use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

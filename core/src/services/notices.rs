@@ -6,9 +6,9 @@ use sea_orm::ConnectionTrait;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::affiliate::Affiliate;
-use crate::domain::api_key::ApiKey;
-use crate::domain::user::{User, normal_email};
+use crate::domain::people::api_key::ApiKey;
+use crate::domain::people::user::{User, normal_email};
+use crate::domain::program::affiliate::Affiliate;
 use crate::ids::AffiliateId;
 use crate::storage;
 

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::application::ApplicationStatus;
-use crate::domain::attribution::AttributionTerms;
-use crate::domain::cap::Caps;
-use crate::domain::changes::{Changed, of_word};
-use crate::domain::deep_link::HostPattern;
-use crate::domain::exception::Exceptions;
-use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::{Changed, of_word};
+use crate::domain::program::application::ApplicationStatus;
+use crate::domain::program::cap::Caps;
+use crate::domain::program::exception::Exceptions;
+use crate::domain::program::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use crate::domain::tracking::attribution::AttributionTerms;
+use crate::domain::tracking::deep_link::HostPattern;
+use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage;

@@ -10,8 +10,8 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::domain::lease::{Lease, Leased};
-use crate::domain::mail::{GIVEN_UP_AFTER, next_attempt};
+use crate::domain::delivery::lease::{Lease, Leased};
+use crate::domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
 use crate::ids::MailId;
 use crate::storage;
 use crate::storage::mails::StoredMail;

@@ -6,14 +6,14 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
-use crate::domain::affiliate::{Affiliate, AffiliateStatus};
-use crate::domain::api_key;
-use crate::domain::changes::{Changed, of_secrets};
-use crate::domain::payout_details::{Fields, PayoutDetails, Schema};
-use crate::domain::payout_method::PayoutMethod;
-use crate::domain::permission::{Denied, Role};
-use crate::domain::user::normal_email;
+use crate::domain::money::payout_details::{Fields, PayoutDetails, Schema};
+use crate::domain::money::payout_method::PayoutMethod;
+use crate::domain::people::actor::{Actor, Proof};
+use crate::domain::people::api_key;
+use crate::domain::people::changes::{Changed, of_secrets};
+use crate::domain::people::permission::{Denied, Role};
+use crate::domain::people::user::normal_email;
+use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};
@@ -186,7 +186,7 @@ async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Aff
 async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
     let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
-        let issue = |it: crate::domain::payout_details::Issue| {
+        let issue = |it: crate::domain::money::payout_details::Issue| {
             FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message)
         };
         Error::Invalid(issues.into_iter().map(issue).collect())

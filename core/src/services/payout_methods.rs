@@ -6,11 +6,11 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::changes::Changed;
-use crate::domain::payout_method::{
+use crate::domain::money::payout_method::{
     Definition, FileFormat, Payer, PayoutMethod, Terms, built_in, is_id, minor_unit_micros,
 };
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
 use crate::money::Currency;
 use crate::storage;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::adapters::{Adapter, AdapterError, wire as contract};
 use crate::clock::Timestamp;
-use crate::domain::postback::Postback;
+use crate::domain::delivery::postback::Postback;
 use crate::egress::Outgoing;
 
 use super::adapters::Line;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
+use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, UserId};
 use crate::storage::quotas::{self, Holder};
 

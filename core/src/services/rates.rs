@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::domain::rate;
+use crate::domain::program::rate;
 
 /// With fewer, nobody looks for those that are over.
 const FEW: usize = 10_000;

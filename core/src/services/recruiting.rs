@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::{Affiliate, normal_code};
-use crate::domain::changes::Changed;
-use crate::domain::recruiting::Recruiting;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::affiliate::{Affiliate, normal_code};
+use crate::domain::program::recruiting::Recruiting;
 use crate::ids::AffiliateId;
 use crate::money::Currency;
 use crate::storage;

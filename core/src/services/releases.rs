@@ -8,11 +8,11 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::click::Click;
-use crate::domain::conversion::Conversion;
-use crate::domain::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
-use crate::domain::event::Event;
-use crate::domain::release;
+use crate::domain::money::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
+use crate::domain::money::release;
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion::Conversion;
+use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId};
 use crate::money::{ACCOUNT_MAX, Currency, Money, SignedAmount};
 use crate::storage;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::adapters::{Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::adapter::ADAPTER_BUSY;
-use crate::domain::delivery::{Delivery, DeliveryState, Reason};
-use crate::domain::event::Event;
-use crate::domain::fair_queue::Urgency;
-use crate::domain::lease::Leased;
-use crate::domain::postback::Postback;
+use crate::domain::delivery::adapter::ADAPTER_BUSY;
+use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::delivery::fair_queue::Urgency;
+use crate::domain::delivery::lease::Leased;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::tracking::event::Event;
 use crate::storage;
 
 use super::adapters::{Batch, Call, Faults, Group, Speed, Standing, Subject, key_of, settle_faults_soon};

@@ -1,9 +1,9 @@
 //! Sample events: what a postback is tested with before it is saved, and what the cases of adapters are about.
 
 use crate::clock::Timestamp;
-use crate::domain::conversion::Status;
-use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
-use crate::domain::rules::{FiringStatus, Rule, Scope};
+use crate::domain::delivery::rules::{FiringStatus, Rule, Scope};
+use crate::domain::tracking::conversion::Status;
+use crate::domain::tracking::event::{Action, ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId, floor_uuid};
 use crate::money::{Amount, Currency, Money};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::adapters::{self, Adapter};
 use crate::app::App;
-use crate::domain::postback::Postback;
-use crate::domain::source::Source;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::inbound::source::Source;
 use crate::storage;
 use crate::storage::page::PageRequest;
 

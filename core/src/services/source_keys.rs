@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::domain::source::SourceKey;
+use crate::domain::inbound::source::SourceKey;
 use crate::storage;
 use crate::storage::sources::ReadableKey;
 

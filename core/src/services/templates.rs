@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::adapters;
-use crate::domain::template::{Direction, FieldProblem, Filled, Kind, Template};
+use crate::domain::delivery::template::{Direction, FieldProblem, Filled, Kind, Template};
 
 use super::{Error, FieldIssue};
 

@@ -4,11 +4,11 @@
 use sea_orm::DatabaseTransaction;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::changes::Changed;
-use crate::domain::grant::{self, Power};
-use crate::domain::permission::{Permission, Role};
-use crate::domain::user::{User, UserStatus, normal_email};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::grant::{self, Power};
+use crate::domain::people::permission::{Permission, Role};
+use crate::domain::people::user::{User, UserStatus, normal_email};
 use crate::ids::{AffiliateId, UserId};
 use crate::storage;
 use crate::storage::page::{Page, PageRequest};

@@ -2,13 +2,13 @@
 
 use crate::adapters::{LogLine, wire};
 use crate::clock::Timestamp;
-use crate::domain::conversion::Status;
-use crate::domain::delivery::AdapterLine;
-use crate::domain::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
-use crate::domain::inbound_request::RawRequest;
-use crate::domain::postback::Postback;
-use crate::domain::report::{AmountWords, Words};
-use crate::domain::source::Source;
+use crate::domain::delivery::delivery::AdapterLine;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::inbound::inbound_request::RawRequest;
+use crate::domain::inbound::report::{AmountWords, Words};
+use crate::domain::inbound::source::Source;
+use crate::domain::tracking::conversion::Status;
+use crate::domain::tracking::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
 use crate::egress;
 use crate::money::Money;
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::changes::Changed;
-use crate::domain::payment_file::{self, Payment, PaymentFile};
-use crate::domain::payment_results::{self, Line, LineError};
-use crate::domain::payout_method::FileFormat;
-use crate::domain::withdrawal::{Applied, Status, Withdrawal};
-use crate::domain::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
+use crate::domain::money::payment_file::{self, Payment, PaymentFile};
+use crate::domain::money::payment_results::{self, Line, LineError};
+use crate::domain::money::payout_method::FileFormat;
+use crate::domain::money::withdrawal::{Applied, Status, Withdrawal};
+use crate::domain::money::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
 use crate::ids::{WithdrawalBatchId, WithdrawalId};
 use crate::money::{ACCOUNT_MAX, Currency};
 use crate::storage;

@@ -6,14 +6,14 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::AffiliateStatus;
-use crate::domain::changes::Changed;
-use crate::domain::earning::Balances;
-use crate::domain::withdrawal::{
+use crate::domain::money::earning::Balances;
+use crate::domain::money::withdrawal::{
     Applied, Asked, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
 };
-use crate::domain::{ledger, postings};
+use crate::domain::money::{ledger, postings};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::affiliate::AffiliateStatus;
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
 use crate::storage;

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement};
 
 use crate::clock::Timestamp;
-use crate::domain::adapter::{AdapterState, AdapterVersion, Origin};
+use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
 
 use super::corrupt;
 use super::entities::adapters::{Column, Entity, Model};

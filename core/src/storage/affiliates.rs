@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
-use crate::domain::affiliate::{Affiliate, AffiliateStatus};
+use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 
 use super::entities::affiliates::{Column, Entity, Model};

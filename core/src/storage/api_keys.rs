@@ -4,8 +4,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::api_key::ApiKey;
-use crate::domain::permission::Role;
+use crate::domain::people::api_key::ApiKey;
+use crate::domain::people::permission::Role;
 use crate::ids::{KeyId, UserId};
 
 use super::entities::api_keys::{Column, Entity, Model};

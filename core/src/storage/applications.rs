@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
-use crate::domain::application::{Application, ApplicationStatus};
+use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 
 use super::corrupt;

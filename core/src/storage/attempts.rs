@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, DbErr};
 
-use crate::domain::delivery::{Attempt, AttemptOutcome};
+use crate::domain::delivery::delivery::{Attempt, AttemptOutcome};
 use crate::ids::DeliveryId;
 
 use super::bulk::{Rows, Type};

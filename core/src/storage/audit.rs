@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::audit::{Ending, Outcome, Record};
+use crate::domain::people::audit::{Ending, Outcome, Record};
 use crate::ids::{AuditId, UserId, floor_uuid};
 
 use super::entities::audit::{Column, Entity, Model};

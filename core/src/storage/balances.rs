@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::conversion::transaction_id_in;
-use crate::domain::ledger::PostingKind;
-use crate::domain::statement::{ConversionLine, Line, Standing};
+use crate::domain::money::ledger::PostingKind;
+use crate::domain::money::statement::{ConversionLine, Line, Standing};
+use crate::domain::tracking::conversion::transaction_id_in;
 use crate::ids::{AffiliateId, PostingId, floor_uuid};
 use crate::money::Currency;
 

@@ -4,9 +4,9 @@
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
 use crate::clock::Timestamp;
-use crate::domain::breaker::{Breaker, BreakerState};
-use crate::domain::delivery::Reason;
-use crate::domain::lane::{LaneId, Owner};
+use crate::domain::delivery::breaker::{Breaker, BreakerState};
+use crate::domain::delivery::delivery::Reason;
+use crate::domain::delivery::lane::{LaneId, Owner};
 use crate::ids::{AffiliateId, PostbackId};
 
 use super::bulk::{Rows, Type};

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::cap::{Count, Counter};
+use crate::domain::program::cap::{Count, Counter};
 use crate::ids::AffiliateId;
 use crate::money::ACCOUNT_MAX;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::domain::attribution::{Evidence, Trace};
-use crate::domain::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
+use crate::domain::tracking::attribution::{Evidence, Trace};
+use crate::domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Money};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
-use crate::domain::coupon::{Active, Coupon};
+use crate::domain::tracking::coupon::{Active, Coupon};
 use crate::ids::LinkId;
 
 use super::bulk::{Rows, Type};

@@ -4,7 +4,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
-use crate::domain::customer::Customer;
+use crate::domain::program::customer::Customer;
 use crate::ids::CustomerId;
 
 use super::entities::customers::{Column, Entity, Model};

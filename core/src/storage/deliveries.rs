@@ -8,9 +8,9 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Delivery, DeliveryState, Reason};
-use crate::domain::lane::LaneId;
-use crate::domain::lease::Lease;
+use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::delivery::lease::Lease;
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 
 use super::bulk::{Rows, Type};

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::clock::Timestamp;
-use crate::domain::earning::{Earning, EarningKind, EarningState};
-use crate::domain::recruiting::Commission;
-use crate::domain::release;
+use crate::domain::money::earning::{Earning, EarningKind, EarningState};
+use crate::domain::money::release;
+use crate::domain::program::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::money::{Currency, Money};
 

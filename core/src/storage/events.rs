@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, Statement};
 
 use crate::clock::Timestamp;
-use crate::domain::event::{Action, Event};
-use crate::domain::lease::Lease;
+use crate::domain::delivery::lease::Lease;
+use crate::domain::tracking::event::{Action, Event};
 use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
 
 use super::bulk::{Rows, Type};

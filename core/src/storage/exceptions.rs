@@ -3,7 +3,7 @@
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::domain::exception::Exception;
+use crate::domain::program::exception::Exception;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 
 use super::entities::exceptions::{Column, Entity, Model};

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::domain::exchange::ExchangeRate;
+use crate::domain::money::exchange::ExchangeRate;
 use crate::ids::ExchangeRateId;
 use crate::money::Currency;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::exchange::{Exchange, ExchangeRate};
+use crate::domain::money::exchange::{Exchange, ExchangeRate};
 use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId, floor_uuid};
 use crate::money::{Currency, Money};
 

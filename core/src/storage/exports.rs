@@ -6,10 +6,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::click::Click;
-use crate::domain::conversion::Conversion;
-use crate::domain::delivery::Delivery;
-use crate::domain::event::Event;
+use crate::domain::delivery::delivery::Delivery;
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion::Conversion;
+use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, OfferId};
 
 use super::entities::{clicks, conversions, deliveries, events, postbacks};

@@ -7,9 +7,9 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::inbound_request::{Finding, InboundRequest, RawRequest};
-use crate::domain::lease::Lease;
-use crate::domain::report::Outcome;
+use crate::domain::delivery::lease::Lease;
+use crate::domain::inbound::inbound_request::{Finding, InboundRequest, RawRequest};
+use crate::domain::inbound::report::Outcome;
 use crate::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
 
 use super::entities::inbound_requests::{Column, Entity, Model};

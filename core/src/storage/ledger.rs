@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use crate::domain::earning::Balances;
-use crate::domain::ledger::{Account, Balance, Cause, Posting};
+use crate::domain::money::earning::Balances;
+use crate::domain::money::ledger::{Account, Balance, Cause, Posting};
 use crate::ids::{AffiliateId, PostingId};
 use crate::money::Currency;
 

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::link::{Link, LinkStatus};
+use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 
 use super::entities::links::{Column, Entity, Model};

@@ -4,7 +4,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::clock::Timestamp;
-use crate::domain::lease::{Lease, Leased};
+use crate::domain::delivery::lease::{Lease, Leased};
 use crate::ids::MailId;
 
 use super::entities::mails::{Column, Entity, Model};

@@ -8,10 +8,10 @@ use sea_orm::{
     QueryResult, QuerySelect, QueryTrait, Statement,
 };
 
-use crate::domain::application::ApplicationStatus;
-use crate::domain::landing::LandingUrl;
-use crate::domain::offer::{Offer, OfferStatus, Payout, Visibility};
-use crate::domain::withdrawal::Minimum;
+use crate::domain::money::withdrawal::Minimum;
+use crate::domain::program::application::ApplicationStatus;
+use crate::domain::program::offer::{Offer, OfferStatus, Payout, Visibility};
+use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency};
 

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::domain::payout_details::PayoutDetails;
+use crate::domain::money::payout_details::PayoutDetails;
 use crate::ids::{AffiliateId, PayoutDetailsId};
 
 use super::entities::payout_details::{Column, Entity, Model};

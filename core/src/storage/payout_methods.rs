@@ -6,7 +6,7 @@ use sea_orm::{
     QuerySelect,
 };
 
-use crate::domain::payout_method::{FileFormat, PayoutMethod};
+use crate::domain::money::payout_method::{FileFormat, PayoutMethod};
 
 use super::entities::payout_methods::{Column, Entity, Model};
 use super::{corrupt, from_json, json};

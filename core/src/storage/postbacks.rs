@@ -9,9 +9,9 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::event::{Action, Event};
-use crate::domain::postback::{Ordering, Postback};
-use crate::domain::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
+use crate::domain::delivery::postback::{Ordering, Postback};
+use crate::domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
+use crate::domain::tracking::event::{Action, Event};
 use crate::ids::{AffiliateId, PostbackId};
 
 use super::entities::postbacks::{Column, Entity, Model};

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Timestamp;
-use crate::domain::recruiting::Recruiting;
-use crate::domain::withdrawal::WithdrawalSettings;
+use crate::domain::money::withdrawal::WithdrawalSettings;
+use crate::domain::program::recruiting::Recruiting;
 
 use super::database::for_update;
 use super::{from_json, json};

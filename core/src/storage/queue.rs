@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement};
 
 use crate::clock::Timestamp;
-use crate::domain::lease::Lease;
+use crate::domain::delivery::lease::Lease;
 
 use super::database::{is_one_of, skip_locked};
 

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::session::{Opener, Session};
+use crate::domain::people::session::{Opener, Session};
 use crate::ids::{AffiliateId, SessionId, UserId};
 
 use super::entities::sessions::{Column, Entity, Model};

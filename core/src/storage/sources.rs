@@ -9,8 +9,8 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::api_key;
-use crate::domain::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
+use crate::domain::inbound::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
+use crate::domain::people::api_key;
 use crate::ids::{AffiliateId, SourceId};
 
 use super::entities::sources::{ActiveModel, Column, Entity, Model};

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::throttle::Throttle;
+use crate::domain::people::throttle::Throttle;
 
 use super::entities::throttles::{Column, Entity, Model};
 

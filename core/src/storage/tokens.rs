@@ -20,7 +20,7 @@ pub enum Purpose {
         /// The member of staff who looks on; the session reads only.
         #[serde(default)]
         opened_by: Option<String>,
-        /// Who made the link, as [`crate::domain::session::Opener`] has it; unknown of one from an older release.
+        /// Who made the link, as [`crate::domain::people::session::Opener`] has it; unknown of one from an older release.
         #[serde(default)]
         opener: Option<String>,
     },

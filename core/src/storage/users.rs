@@ -7,8 +7,8 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::permission::Role;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::people::permission::Role;
+use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 
 use super::entities::recovery_codes;

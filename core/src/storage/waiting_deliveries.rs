@@ -9,9 +9,9 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
 
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Delivery, Reason};
-use crate::domain::lane::LaneId;
-use crate::domain::lease::Lease;
+use crate::domain::delivery::delivery::{Delivery, Reason};
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::delivery::lease::Lease;
 use crate::ids::{AffiliateId, DeliveryId, PostbackId};
 
 use super::bulk::{Rows, Type};

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QuerySelect};
 
-use crate::domain::withdrawal_batch::WithdrawalBatch;
+use crate::domain::money::withdrawal_batch::WithdrawalBatch;
 use crate::ids::WithdrawalBatchId;
 
 use super::entities::withdrawal_batches::{Column, Entity, Model};

@@ -8,8 +8,8 @@ use sea_orm::{
 };
 
 use crate::clock::Timestamp;
-use crate::domain::withdrawal::{Status, Withdrawal};
-use crate::domain::withdrawal_batch::Progress;
+use crate::domain::money::withdrawal::{Status, Withdrawal};
+use crate::domain::money::withdrawal_batch::Progress;
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
 use crate::money::{Currency, Money};
 

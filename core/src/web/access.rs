@@ -12,8 +12,8 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::permission::{Denied, Permission};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::permission::{Denied, Permission};
 use crate::services::Error;
 use crate::services::auth::AuthError;
 
@@ -109,7 +109,7 @@ fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(
     }
 }
 
-/// Axum middleware over the API: leaves the [`Actor`](crate::domain::actor::Actor) in the request's extensions, and
+/// Axum middleware over the API: leaves the [`Actor`](crate::domain::people::actor::Actor) in the request's extensions, and
 /// has every change recorded.
 pub async fn layer(
     State((app, operations)): State<(App, Arc<Operations>)>,

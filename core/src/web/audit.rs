@@ -14,9 +14,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::audit::{Ending, Outcome};
-use crate::domain::changes::{self, Changed, FieldChange};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::audit::{Ending, Outcome};
+use crate::domain::people::changes::{self, Changed, FieldChange};
 use crate::services::audit::{self, Change};
 
 use super::access::{Needs, Operation};

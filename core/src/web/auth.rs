@@ -11,8 +11,8 @@ use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::AppendHeaders;
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
-use crate::domain::session;
+use crate::domain::people::actor::{Actor, Proof};
+use crate::domain::people::session;
 use crate::ids::{SessionId, UserId};
 use crate::services::auth::sign_in::Entered;
 use crate::services::auth::{AuthError, Visitor, known_device, sessions};

@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::adapters::AdapterError;
-use crate::domain::adapter::WAITING;
-use crate::domain::inbound_request::Finding;
-use crate::domain::permission::Denied;
-use crate::domain::report::Outcome;
-use crate::domain::withdrawal_batch::BatchError;
+use crate::domain::delivery::adapter::WAITING;
+use crate::domain::inbound::inbound_request::Finding;
+use crate::domain::inbound::report::Outcome;
+use crate::domain::money::withdrawal_batch::BatchError;
+use crate::domain::people::permission::Denied;
 use crate::services::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::app::App;
-use crate::domain::breaker::{self, BreakerState};
+use crate::domain::delivery::breaker::{self, BreakerState};
 use crate::services::readiness;
 use crate::storage;
 

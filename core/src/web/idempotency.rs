@@ -13,8 +13,8 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::source::mask_addresses;
+use crate::domain::inbound::source::mask_addresses;
+use crate::domain::people::actor::Actor;
 use crate::services::Error;
 use crate::storage;
 use crate::storage::idempotency::Known;

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 
 use postrider::adapters::{AdapterError, Host, limits, wire as contract};
 use postrider::clock::Timestamp;
-use postrider::domain::inbound_request::{InboundRequest, RawRequest};
-use postrider::domain::report::{ClickReference, Issue, Outcome, Words};
-use postrider::domain::source::SourceSettings;
+use postrider::domain::inbound::inbound_request::{InboundRequest, RawRequest};
+use postrider::domain::inbound::report::{ClickReference, Issue, Outcome, Words};
+use postrider::domain::inbound::source::SourceSettings;
 use postrider::ids::{InboundRequestId, SourceId};
 use postrider::money::Currency;
 use postrider::services::wire;

@@ -2,7 +2,8 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-use postrider::domain::pasted::{self as domain, Pasted};
+use postrider::domain::delivery::pasted as domain;
+use postrider::domain::delivery::pasted::Pasted;
 use postrider_sdk::macros;
 use url::Url;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use postrider::clock::Timestamp;
-use postrider::domain::zone::Zone;
+use postrider::domain::reports::zone::Zone;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use serde_json::Value;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use postrider::adapters::{Adapter, Host, wire as contract};
 use postrider::clock::Timestamp;
-use postrider::domain::event::Action;
-use postrider::domain::postback::{Ordering, Postback};
-use postrider::domain::rules::{FiringStatus, Rule, Scope};
-use postrider::domain::source::SourceSettings;
-use postrider::domain::template::{Direction, Template};
+use postrider::domain::delivery::postback::{Ordering, Postback};
+use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
+use postrider::domain::delivery::template::{Direction, Template};
+use postrider::domain::inbound::source::SourceSettings;
+use postrider::domain::tracking::event::Action;
 use postrider::ids::PostbackId;
 use postrider::services::{samples, templates, wire};
 use postrider_tests::app::START_MS;

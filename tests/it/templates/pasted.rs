@@ -1,6 +1,6 @@
 //! What a network calls a value is understood where somebody pastes its URL, as far as the catalogue knows it.
 
-use postrider::domain::template::{Direction, Template};
+use postrider::domain::delivery::template::{Direction, Template};
 use postrider::services::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use postrider::clock::Timestamp;
-use postrider::domain::event::Action;
-use postrider::domain::postback::{Ordering, Postback};
-use postrider::domain::rules::{FiringStatus, Rule, Scope};
-use postrider::domain::template::{Direction, Field, Template};
+use postrider::domain::delivery::postback::{Ordering, Postback};
+use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
+use postrider::domain::delivery::template::{Direction, Field, Template};
+use postrider::domain::tracking::event::Action;
 use postrider::ids::PostbackId;
 use postrider::services::plan::Plan;
 use postrider::services::secrets::Vault;

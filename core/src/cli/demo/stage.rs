@@ -10,16 +10,16 @@ use anyhow::Context;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 
+use crate::cli::api::Api;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::domain::api_key;
+use crate::domain::people::api_key;
 use crate::egress::Egress;
 use crate::server::Server;
 
 use super::in_debug;
 use super::narrator::Narrator;
 use super::tracker::Tracker;
-use crate::cli::api::Api;
 
 const USUAL_ADDRESS: &str = "127.0.0.1:8080";
 const ANY_FREE_PORT: &str = "127.0.0.1:0";

@@ -9,18 +9,19 @@ use anyhow::{Context, bail};
 use serde_json::json;
 use url::Url;
 
+use crate::cli::api::text;
+
 use super::in_debug;
 use super::narrator::Narrator;
 use super::program::{Affiliate, DELAY_SECS, Program};
 use super::stage::Stage;
 use super::tracker::{GONE, STUMBLING};
-use crate::cli::api::text;
 
 /// Between steps, so that on the screen an effect stands below its cause.
 const BREATH: Duration = Duration::from_millis(150);
 
 /// The first wait of the retry schedule.
-const RETRY_SECS: u64 = crate::domain::retry::SCHEDULE[0].as_secs();
+const RETRY_SECS: u64 = crate::domain::delivery::retry::SCHEDULE[0].as_secs();
 
 /// What the shop sells costs this, in its offer's currency.
 const PRICE: &str = "49.00";

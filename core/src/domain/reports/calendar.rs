@@ -4,7 +4,7 @@
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use crate::clock::Timestamp;
-use crate::domain::zone::Zone;
+use crate::domain::reports::zone::Zone;
 
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod packed;
 pub mod ranking;
 pub mod tally;
+pub mod zone;
 
 use serde::{Deserialize, Serialize};
 

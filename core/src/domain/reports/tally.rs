@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::clock::Timestamp;
-use crate::domain::zone::Zone;
+use crate::domain::reports::zone::Zone;
 
 use super::figures::Figures;
 use super::keys::{Key, Lane, Slot, UNKNOWN};

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::adapters::{Adapter, AdapterError};
 use crate::clock::Timestamp;
-use crate::domain::adapter::FAULTS_IN_A_ROW;
-use crate::domain::adapter_faults::suspended_for;
-use crate::domain::postback::Postback;
-use crate::domain::source::Source;
+use crate::domain::delivery::adapter::FAULTS_IN_A_ROW;
+use crate::domain::delivery::adapter_faults::suspended_for;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::inbound::source::Source;
 use crate::ids::AffiliateId;
 
 use super::{Key, key_of};

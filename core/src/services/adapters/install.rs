@@ -1,8 +1,8 @@
 //! Installing a version, and switching one off and on.
 
 use crate::app::App;
-use crate::domain::adapter::{AdapterVersion, Origin};
-use crate::domain::changes::Changed;
+use crate::domain::delivery::adapter::{AdapterVersion, Origin};
+use crate::domain::people::changes::Changed;
 use crate::storage;
 
 use crate::services::Error;

@@ -1,4 +1,4 @@
-//! What follows from too many faults: the same call is made with a known-good sample, and `domain/adapter_faults` rules.
+//! What follows from too many faults: the same call is made with a known-good sample, and `domain/delivery/adapter_faults` rules.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use sea_orm::DbErr;
 use crate::adapters::{Adapter, AdapterError, Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::adapter::{FAULTS_IN_A_ROW, Origin};
-use crate::domain::adapter_faults::{Case, Ruling};
-use crate::domain::pace::FAULTY_AVERAGE;
+use crate::domain::delivery::adapter::{FAULTS_IN_A_ROW, Origin};
+use crate::domain::delivery::adapter_faults::{Case, Ruling};
+use crate::domain::delivery::pace::FAULTY_AVERAGE;
 use crate::ids::{AffiliateId, DeliveryId};
 use crate::services::plan::Plan;
 use crate::services::{samples, wire};

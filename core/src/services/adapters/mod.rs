@@ -21,10 +21,10 @@ use serde_json::Value;
 use crate::adapters::{Adapter, AdapterError, BuiltIn, Host};
 use crate::app::App;
 use crate::clock::{Clock, Timestamp};
-use crate::domain::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
-use crate::domain::delivery::Reason;
-use crate::domain::postback::Postback;
-use crate::domain::return_line::ReturnLines;
+use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
+use crate::domain::delivery::delivery::Reason;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::delivery::return_line::ReturnLines;
 use crate::ids::AffiliateId;
 use crate::storage::{self, Database};
 

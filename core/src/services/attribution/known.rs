@@ -10,12 +10,12 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
-use crate::domain::affiliate::normal_code;
-use crate::domain::attribution::{ClickModel, Considered, Evidence, Verdict, customer_key, time_of_purchase};
-use crate::domain::click::Click;
-use crate::domain::coupon::Coupon;
-use crate::domain::event::Action;
-use crate::domain::offer::Offer;
+use crate::domain::program::affiliate::normal_code;
+use crate::domain::program::offer::Offer;
+use crate::domain::tracking::attribution::{ClickModel, Considered, Evidence, Verdict, customer_key, time_of_purchase};
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::coupon::Coupon;
+use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
 use crate::services::catalog::Catalog;
 use crate::services::conversions::Report;

@@ -7,12 +7,12 @@ mod known;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::domain::affiliate::Affiliate;
-use crate::domain::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
-use crate::domain::click::Click;
-use crate::domain::conversion::{Conversion, Figures, Status};
-use crate::domain::exception::Exceptions;
-use crate::domain::offer::{Offer, Payout, ShareTooLarge};
+use crate::domain::program::affiliate::Affiliate;
+use crate::domain::program::exception::Exceptions;
+use crate::domain::program::offer::{Offer, Payout, ShareTooLarge};
+use crate::domain::tracking::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion::{Conversion, Figures, Status};
 use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
 
 use super::conversions::Report;

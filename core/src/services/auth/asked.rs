@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::people::user::{User, UserStatus};
 use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::mail::Letter;
@@ -21,7 +21,7 @@ const REGISTER: Duration = Duration::from_secs(24 * 3_600);
 const RESET: Duration = Duration::from_secs(3_600);
 const CONFIRM_EMAIL: Duration = Duration::from_secs(24 * 3_600);
 
-/// What was asked for; addresses as [`crate::domain::user::normal_email`] has them.
+/// What was asked for; addresses as [`crate::domain::people::user::normal_email`] has them.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {

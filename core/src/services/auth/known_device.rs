@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::domain::api_key;
-use crate::domain::user::normal_email;
+use crate::domain::people::api_key;
+use crate::domain::people::user::normal_email;
 
 use super::Visitor;
 

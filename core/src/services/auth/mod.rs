@@ -15,8 +15,8 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::api_key;
-use crate::domain::origin::Origin;
+use crate::domain::people::api_key;
+use crate::domain::people::origin::Origin;
 use crate::storage;
 use crate::storage::tokens::Purpose;
 

@@ -3,9 +3,9 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::api_key;
-use crate::domain::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::api_key;
+use crate::domain::people::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
 use crate::ids::{SessionId, UserId};
 use crate::services::audit::{self, Change};
 use crate::services::error::is_taken;

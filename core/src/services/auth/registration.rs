@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::config::Registration;
-use crate::domain::api_key;
-use crate::domain::permission::Role;
-use crate::domain::user::{User, UserStatus, normal_email};
+use crate::domain::people::api_key;
+use crate::domain::people::permission::Role;
+use crate::domain::people::user::{User, UserStatus, normal_email};
 use crate::ids::UserId;
 use crate::services::audit::Change;
 use crate::services::error::is_taken;

@@ -3,8 +3,8 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::domain::user::User;
-use crate::domain::{api_key, totp};
+use crate::domain::people::user::User;
+use crate::domain::people::{api_key, totp};
 use crate::ids::UserId;
 use crate::services::mail::Letter;
 use crate::services::{Error, outbox};

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::api_key;
-use crate::domain::session::Opener;
-use crate::domain::user::{PASSWORD_BYTES_MAX, User, UserStatus, normal_email};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::api_key;
+use crate::domain::people::session::Opener;
+use crate::domain::people::user::{PASSWORD_BYTES_MAX, User, UserStatus, normal_email};
 use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::audit::{self, Change};

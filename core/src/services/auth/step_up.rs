@@ -1,7 +1,7 @@
 //! Proving once more who asks, for what a stolen session must not do: where the money goes, and new API keys.
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof};
+use crate::domain::people::actor::{Actor, Proof};
 use crate::services::Error;
 
 use super::{AuthError, own, second_factor, throttling};

@@ -1,9 +1,9 @@
 //! Counting attempts where they are not forgotten.
 
 use crate::app::App;
-use crate::domain::api_key;
-use crate::domain::origin::{Origin, UNLISTED_PROXY};
-use crate::domain::throttle::{Kind, Throttle};
+use crate::domain::people::api_key;
+use crate::domain::people::origin::{Origin, UNLISTED_PROXY};
+use crate::domain::people::throttle::{Kind, Throttle};
 use crate::services::Error;
 use crate::storage;
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::domain::actor::Actor;
+use crate::domain::people::actor::Actor;
 
 use super::Error;
 pub use places::Place;

@@ -3,10 +3,10 @@
 use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::domain::click::Click;
-use crate::domain::conversion::Conversion;
-use crate::domain::report::{ClickReference, Issue, PREFIX_MIN_CHARS};
-use crate::domain::source::Source;
+use crate::domain::inbound::report::{ClickReference, Issue, PREFIX_MIN_CHARS};
+use crate::domain::inbound::source::Source;
+use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion::Conversion;
 use crate::ids::{ClickId, ConversionId};
 use crate::storage;
 

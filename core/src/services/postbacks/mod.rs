@@ -5,17 +5,18 @@ mod trial;
 
 use std::sync::Arc;
 
+use rules::check;
 use serde_json::Value;
 
 use crate::adapters::Adapter;
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::adapter::AdapterVersion;
-use crate::domain::changes::{Changed, of_secrets};
-use crate::domain::event::Action;
-use crate::domain::pasted::{self, Pasted};
-use crate::domain::postback::{Ordering, Postback};
-use crate::domain::rules::{Delay, FiringStatus, Rule};
+use crate::domain::delivery::adapter::AdapterVersion;
+use crate::domain::delivery::pasted::{self, Pasted};
+use crate::domain::delivery::postback::{Ordering, Postback};
+use crate::domain::delivery::rules::{Delay, FiringStatus, Rule};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::{Changed, of_secrets};
+use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::adapters::key_of;
 use crate::storage;
@@ -24,8 +25,6 @@ use crate::storage::page::{Page, PageRequest};
 use super::secrets;
 use super::templates::{self, MadeOf};
 use super::{Error, FieldIssue, destinations, quota};
-
-use rules::check;
 pub(super) use rules::issues;
 pub use trial::Verification;
 pub(super) use trial::bind_secrets;
@@ -101,7 +100,7 @@ pub struct Changes {
 #[derive(Clone, Debug, Default)]
 pub struct RuleChanges {
     pub action: Option<Action>,
-    pub scope: Option<crate::domain::rules::Scope>,
+    pub scope: Option<crate::domain::delivery::rules::Scope>,
     pub firing_status: Option<FiringStatus>,
     pub rejection_reasons: Option<Vec<String>>,
     pub delay: Option<Option<Delay>>,

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
-use crate::domain::event::Action;
-use crate::domain::postback::Postback;
-use crate::domain::rules::{FiringStatus, Rule};
+use crate::domain::delivery::postback::Postback;
+use crate::domain::delivery::rules::{FiringStatus, Rule};
+use crate::domain::tracking::event::Action;
 use crate::services::adapters::config_issues;
 use crate::services::{Error, FieldIssue};
 

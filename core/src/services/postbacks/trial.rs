@@ -7,9 +7,9 @@ use url::Url;
 
 use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
-use crate::domain::actor::Actor;
-use crate::domain::masking::hide_address;
-use crate::domain::postback::Postback;
+use crate::domain::delivery::postback::Postback;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::masking::hide_address;
 use crate::services::adapters::Line;
 use crate::services::plan::Plan;
 use crate::services::quota;

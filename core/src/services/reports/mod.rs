@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
+use crate::domain::people::actor::Actor;
 use crate::domain::reports::calendar::{QUARTER_MS, labels, quarter};
 use crate::domain::reports::figures::Figures;
 use crate::domain::reports::keys::Key;

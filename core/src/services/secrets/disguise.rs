@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::adapters::{AdapterError, wire as contract};
 use crate::clock::Timestamp;
-use crate::domain::masking;
+use crate::domain::people::masking;
 use crate::egress::{Answer, Outgoing};
 use crate::services::wire;
 

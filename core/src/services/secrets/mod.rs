@@ -9,15 +9,14 @@ mod tests;
 use std::iter;
 use std::sync::Arc;
 
+use disguise::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::adapters::Schema;
-use crate::domain::api_key;
-use crate::domain::guards::{self, Guards};
+use crate::domain::inbound::guards::{self, Guards};
+use crate::domain::people::api_key;
 
 use super::FieldIssue;
-
-use disguise::Secret;
 pub use disguise::{Destinations, Disguise};
 use key::Key;
 pub use key::{KeyId, parse_key};

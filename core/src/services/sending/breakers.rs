@@ -8,8 +8,8 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::breaker::{Breaker, DAY, TOLD_FOR};
-use crate::domain::lane::LaneId;
+use crate::domain::delivery::breaker::{Breaker, DAY, TOLD_FOR};
+use crate::domain::delivery::lane::LaneId;
 use crate::services::mail::Letter;
 use crate::services::{Error, outbox};
 use crate::storage;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::domain::fair_queue::Urgency;
+use crate::domain::delivery::fair_queue::Urgency;
 use crate::services::adapters::{Batch, Group, Subject, settle_faults_soon};
 use crate::services::plan::Plan;
 

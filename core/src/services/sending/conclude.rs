@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::domain::delivery::{Attempt, DeliveryState};
+use crate::domain::delivery::delivery::{Attempt, DeliveryState};
 use crate::services::error::is_outage;
 use crate::storage;
 use crate::storage::deliveries::Finish;

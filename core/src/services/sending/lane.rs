@@ -2,9 +2,9 @@
 //! stand.
 
 use crate::clock::Timestamp;
-use crate::domain::breaker::{self, Breaker, BreakerState, Drain, Health};
-use crate::domain::lane::LaneId;
-use crate::domain::places::{Answers, Liveness, Window};
+use crate::domain::delivery::breaker::{self, Breaker, BreakerState, Drain, Health};
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::delivery::places::{Answers, Liveness, Window};
 use crate::ids::{DeliveryId, PostbackId};
 use crate::services::round_robin::RoundRobin;
 use crate::storage::waiting_deliveries::Waiting;

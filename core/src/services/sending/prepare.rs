@@ -8,12 +8,12 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Delivery, DeliveryState, Reason};
-use crate::domain::fair_queue::Urgency;
-use crate::domain::lane::LaneId;
-use crate::domain::lease::{Lease, Leased};
-use crate::domain::postback::Postback;
-use crate::domain::return_line::RETURNS_PER_SECOND;
+use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::delivery::fair_queue::Urgency;
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::delivery::lease::{Lease, Leased};
+use crate::domain::delivery::postback::Postback;
+use crate::domain::delivery::return_line::RETURNS_PER_SECOND;
 use crate::ids::PostbackId;
 use crate::services::adapters::{Batch, Group, Standing as AdapterStanding, Subject, key_of, settle_faults_soon};
 use crate::services::plan::Plan;

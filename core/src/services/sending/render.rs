@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::clock::Timestamp;
-use crate::domain::adapter::WAITING;
-use crate::domain::delivery::{AdapterLine, Delivery, DeliveryState, Reason};
-use crate::domain::event::Event;
-use crate::domain::lease::Lease;
+use crate::domain::delivery::adapter::WAITING;
+use crate::domain::delivery::delivery::{AdapterLine, Delivery, DeliveryState, Reason};
+use crate::domain::delivery::lease::Lease;
+use crate::domain::tracking::event::Event;
 use crate::services::adapters::{Call, Faults};
 use crate::services::plan::Plan;
 use crate::services::{routing, wire};

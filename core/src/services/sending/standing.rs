@@ -7,12 +7,12 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::conversion::Status;
-use crate::domain::delivery::{Delivery, DeliveryState, Reason};
-use crate::domain::event::{Action, Event};
-use crate::domain::lane::LaneId;
-use crate::domain::lease::Leased;
-use crate::domain::postback::{Ordering, Postback};
+use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use crate::domain::delivery::lane::LaneId;
+use crate::domain::delivery::lease::Leased;
+use crate::domain::delivery::postback::{Ordering, Postback};
+use crate::domain::tracking::conversion::Status;
+use crate::domain::tracking::event::{Action, Event};
 use crate::ids::{ConversionId, DeliveryId};
 use crate::services::routing::Owed;
 use crate::storage;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::adapters::{AdapterError, Session, wire as contract};
 use crate::clock::Timestamp;
-use crate::domain::delivery::{Attempt, AttemptOutcome, DeliveryState, Reason};
-use crate::domain::retry::{self, Next};
+use crate::domain::delivery::delivery::{Attempt, AttemptOutcome, DeliveryState, Reason};
+use crate::domain::delivery::retry::{self, Next};
 use crate::egress::Answer;
 use crate::services::adapters::{Call, Faults};
 use crate::services::plan::Plan;

@@ -3,10 +3,10 @@
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
-use crate::domain::click::Agent;
-use crate::domain::event::Action;
 use crate::domain::reports::packed::{BOT, CLICK, Row, Standing, Status, UNIQUE};
 use crate::domain::reports::{Dimension, Scope, Values, Visit, cut};
+use crate::domain::tracking::click::Agent;
+use crate::domain::tracking::event::Action;
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Money;
 use crate::storage::bulk::{Rows, Type};

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::domain::earning::EarningKind;
-use crate::domain::offer::HOLD_DAYS_MAX;
+use crate::domain::money::earning::EarningKind;
+use crate::domain::program::offer::HOLD_DAYS_MAX;
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Money, SignedAmount};
 use crate::services::adjustments::{self, NewAdjustment};

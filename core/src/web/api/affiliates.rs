@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::affiliate::{Affiliate, AffiliateStatus};
-use crate::domain::changes::Changed;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 use crate::services::affiliates::{self, Changes};
 use crate::services::auth::sessions;

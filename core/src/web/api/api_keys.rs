@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::api_key::ApiKey;
-use crate::domain::changes::Changed;
-use crate::domain::permission::{Permission, Role};
+use crate::domain::people::api_key::ApiKey;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::permission::{Permission, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::services::api_keys::{self, Wanted};
 use crate::services::auth::step_up::Given;

@@ -8,8 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::application::{Application, ApplicationStatus};
-use crate::domain::changes::Changed;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::{Error, applications};
 use crate::storage::applications::Filter;

@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::audit::{Outcome, Record};
-use crate::domain::changes::FieldChange;
+use crate::domain::people::audit::{Outcome, Record};
+use crate::domain::people::changes::FieldChange;
 use crate::ids::{AuditId, UserId};
 use crate::services::audit;
 use crate::storage::audit::Filter;

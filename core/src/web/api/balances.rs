@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::csv::{self, Cell};
-use crate::domain::ledger::PostingKind;
-use crate::domain::statement::{Line, Standing};
+use crate::domain::money::csv::{self, Cell};
+use crate::domain::money::ledger::PostingKind;
+use crate::domain::money::statement::{Line, Standing};
+use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, ConversionId, PostingId};
 use crate::money::{Currency, SignedAmount};
 use crate::services::Error;

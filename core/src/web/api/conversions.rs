@@ -9,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
-use crate::domain::changes::Changed;
-use crate::domain::conversion::{Buyer, Conversion, Status};
-use crate::domain::masking::{mask_email, mask_name};
-use crate::domain::permission::Permission;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::masking::{mask_email, mask_name};
+use crate::domain::people::permission::Permission;
+use crate::domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
+use crate::domain::tracking::conversion::{Buyer, Conversion, Status};
 use crate::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;

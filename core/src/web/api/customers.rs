@@ -8,11 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::affiliate::Affiliate;
-use crate::domain::changes::Changed;
-use crate::domain::customer::Customer;
-use crate::domain::grant::SessionAccess;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
+use crate::domain::people::grant::SessionAccess;
+use crate::domain::program::affiliate::Affiliate;
+use crate::domain::program::customer::Customer;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::services::affiliates;
 use crate::services::customers::{self, Changes, Done, LoginLink, Wanted};

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
+use crate::domain::delivery::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::services::deliveries::{self, LoggedDelivery};
 use crate::storage;

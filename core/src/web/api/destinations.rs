@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::breaker::BreakerState;
-use crate::domain::masking::hide_address;
+use crate::domain::delivery::breaker::BreakerState;
+use crate::domain::people::masking::hide_address;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::destinations::{self, Destination};
 use crate::web::auth::Caller;

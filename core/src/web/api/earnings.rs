@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::earning::{Earning, EarningKind, EarningState};
+use crate::domain::money::earning::{Earning, EarningKind, EarningState};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::money::{Currency, Percent, SignedAmount};
 use crate::services::earnings;

@@ -10,10 +10,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::event::{Action, Event, Facts};
-use crate::domain::masking::{mask_email, mask_name};
-use crate::domain::permission::Permission;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::masking::{mask_email, mask_name};
+use crate::domain::people::permission::Permission;
+use crate::domain::tracking::event::{Action, Event, Facts};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use crate::services::events;
 use crate::storage;

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
-use crate::domain::exception::Exception;
-use crate::domain::offer::Payout;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::exception::Exception;
+use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::services::exceptions;
 use crate::web::audit::Gone;

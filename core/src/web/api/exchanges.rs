@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::exchange::{Exchange, ExchangeRate, Rate};
+use crate::domain::money::exchange::{Exchange, ExchangeRate, Rate};
 use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use crate::money::{Currency, Money};
 use crate::services::exchanges;

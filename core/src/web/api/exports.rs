@@ -15,8 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::csv;
+use crate::domain::money::csv;
+use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, OfferId, floor_uuid};
 use crate::services::exports::{self, Export, Rows, Subject};
 use crate::storage::exports::Span;

@@ -7,12 +7,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::changes::{Changed, of_word};
-use crate::domain::delivery::AdapterLine;
-use crate::domain::inbound_request::{Finding, Item, RawRequest};
-use crate::domain::permission::Permission;
-use crate::domain::report::Outcome;
+use crate::domain::delivery::delivery::AdapterLine;
+use crate::domain::inbound::inbound_request::{Finding, Item, RawRequest};
+use crate::domain::inbound::report::Outcome;
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::{Changed, of_word};
+use crate::domain::people::permission::Permission;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
 use crate::services::inbound;
 use crate::storage;

@@ -8,10 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::affiliate::normal_code;
-use crate::domain::changes::Changed;
-use crate::domain::coupon::{Active, COUPONS_MAX, Coupon};
-use crate::domain::link::LinkStatus;
+use crate::domain::people::changes::Changed;
+use crate::domain::program::affiliate::normal_code;
+use crate::domain::tracking::coupon::{Active, COUPONS_MAX, Coupon};
+use crate::domain::tracking::link::LinkStatus;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::services::Error;
 use crate::services::links::{self, Changes, Linked, NewCoupon, NewLink};

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::payout_details::{Fields, PayoutDetails};
+use crate::domain::money::payout_details::{Fields, PayoutDetails};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::services::auth::step_up::Given;
 use crate::services::payout_details::Asked;

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::changes::Changed;
-use crate::domain::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
+use crate::domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::Changed;
 use crate::money::Currency;
 use crate::services::payout_methods::{self, Changes};
 use crate::web::auth::Caller;

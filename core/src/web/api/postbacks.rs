@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
-use crate::domain::event::Action;
-use crate::domain::postback::{Ordering, Postback};
-use crate::domain::rules::{Delay, FiringStatus, Rule, Scope};
+use crate::domain::delivery::postback::{Ordering, Postback};
+use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
+use crate::domain::people::changes::Changed;
+use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
 use crate::web::audit::Gone;

@@ -7,8 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
-use crate::domain::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
+use crate::domain::people::changes::Changed;
+use crate::domain::program::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Percent, SignedAmount};
 use crate::services::recruiting::{self, Recruit};

@@ -7,14 +7,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
+use crate::domain::people::actor::Actor;
 use crate::domain::reports::calendar::{Unit, last_days, quarter};
 use crate::domain::reports::figures::{Figures, decimal};
 use crate::domain::reports::keys::Key;
 use crate::domain::reports::ranking::{Ranked, Sort};
 use crate::domain::reports::tally::Question;
+use crate::domain::reports::zone::Zone;
 use crate::domain::reports::{Dimension, Filter, Group, cut};
-use crate::domain::zone::Zone;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::money::Currency;
 use crate::services::reports::{self, Ask};

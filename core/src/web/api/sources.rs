@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
-use crate::domain::source::SourceSettings;
+use crate::domain::inbound::source::SourceSettings;
+use crate::domain::people::changes::Changed;
 use crate::ids::{AffiliateId, SourceId};
 use crate::services::sources::{self, Changes, Visible, Wanted};
 use crate::web::audit::Gone;

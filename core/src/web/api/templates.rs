@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::template::{Direction, Field, Kind, Paste, Template};
+use crate::domain::delivery::template::{Direction, Field, Kind, Paste, Template};
 use crate::services::templates::{self, Filter};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

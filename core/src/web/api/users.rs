@@ -8,9 +8,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::Changed;
-use crate::domain::permission::Role;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::people::changes::Changed;
+use crate::domain::people::permission::Role;
+use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 use crate::services::users::{self, Changes, Wanted};
 use crate::web::auth::Caller;

@@ -11,9 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::changes::{Changed, of_word};
-use crate::domain::payout_method::FileFormat;
-use crate::domain::withdrawal_batch::{Progress, WithdrawalBatch};
+use crate::domain::money::payout_method::FileFormat;
+use crate::domain::money::withdrawal_batch::{Progress, WithdrawalBatch};
+use crate::domain::people::changes::{Changed, of_word};
 use crate::ids::WithdrawalBatchId;
 use crate::money::{Amount, Currency};
 use crate::services::withdrawal_batches::{self, Effect};

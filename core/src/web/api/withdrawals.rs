@@ -8,11 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::actor::Actor;
-use crate::domain::changes::{Changed, of_word};
-use crate::domain::payment_results::LONGEST;
-use crate::domain::payout_details::Fields;
-use crate::domain::withdrawal::{Asked, Status, WithdrawalSettings};
+use crate::domain::money::payment_results::LONGEST;
+use crate::domain::money::payout_details::Fields;
+use crate::domain::money::withdrawal::{Asked, Status, WithdrawalSettings};
+use crate::domain::people::actor::Actor;
+use crate::domain::people::changes::{Changed, of_word};
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;

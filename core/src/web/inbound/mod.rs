@@ -12,8 +12,8 @@ use axum::response::Response;
 use futures::StreamExt;
 
 use crate::app::App;
-use crate::domain::inbound_request::RawRequest;
-use crate::domain::source::mask_addresses;
+use crate::domain::inbound::inbound_request::RawRequest;
+use crate::domain::inbound::source::mask_addresses;
 use crate::services::inbound;
 
 use super::tracking::client;

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::adapters::wire as contract;
-use crate::domain::report::Outcome;
+use crate::domain::inbound::report::Outcome;
 use crate::services::Error;
 use crate::services::inbound::Received;
 use crate::web::errors::{Problem, status_of_finding};

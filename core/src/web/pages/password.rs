@@ -6,7 +6,7 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::domain::user::UserStatus;
+use crate::domain::people::user::UserStatus;
 use crate::services::Error;
 use crate::services::auth::registration::Account;
 use crate::services::auth::{AuthError, known_device, registration};

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::config::Registration;
-use crate::domain::actor::{Actor, Proof, Restriction};
-use crate::domain::audit::{Ending, Outcome};
-use crate::domain::permission::Permission;
+use crate::domain::people::actor::{Actor, Proof, Restriction};
+use crate::domain::people::audit::{Ending, Outcome};
+use crate::domain::people::permission::Permission;
 use crate::services::Error;
 use crate::services::audit::{self, Change};
 use crate::services::auth::sign_in::{Credentials, Evidence, Step};

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use moka::sync::Cache;
 use woothee::parser::Parser;
 
-use crate::domain::click::Agent;
+use crate::domain::tracking::click::Agent;
 
 /// Words of programs that are nobody's browser, beyond the crawlers that the parser knows.
 const PROGRAMS: [&str; 20] = [

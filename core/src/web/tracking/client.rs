@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 use crate::app::App;
-use crate::domain::origin::{Origin, UNLISTED_PROXY, Unlisted};
+use crate::domain::people::origin::{Origin, UNLISTED_PROXY, Unlisted};
 
 /// Where it comes from. A peer from inside that forwards and is not listed is noticed; from outside, visitors and networks
 /// may have proxies of their own.

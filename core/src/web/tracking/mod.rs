@@ -12,8 +12,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
-use crate::domain::affiliate::normal_code;
-use crate::domain::click::VALUE_MAX_CHARS;
+use crate::domain::program::affiliate::normal_code;
+use crate::domain::tracking::click::VALUE_MAX_CHARS;
 use crate::ids::LinkId;
 use crate::services::Error;
 use crate::services::clicks::{self, Visit};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::adapters::{Adapter, Session};
-use crate::domain::fair_queue::Urgency;
+use crate::domain::delivery::fair_queue::Urgency;
 
 use super::super::faults::Subject;
 use super::{Job, Line, Pool, Progress, Speed, Turn};

@@ -1,8 +1,8 @@
 //! The threads that adapters compute on, shared fairly.
 //!
-//! Calls are queued by owner and adapter version, and each such [`Line`] gets the same share of the time (`domain/fair_queue`). Work
+//! Calls are queued by owner and adapter version, and each such [`Line`] gets the same share of the time (`domain/delivery/fair_queue`). Work
 //! goes on for a turn of about two milliseconds and then stands in line again, so that a batch of thousands of calls holds up nobody.
-//! A call itself is never interrupted before its limits: lines that have made slow calls (`domain/pace`) get one thread at a time, and
+//! A call itself is never interrupted before its limits: lines that have made slow calls (`domain/delivery/pace`) get one thread at a time, and
 //! one thread takes none of their work. A line whose waiting calls would take long in all keeps no batch waiting, however quick
 //! each of them is, and takes no more of them.
 //!
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::adapters::{Adapter, AdapterError};
-use crate::domain::fair_queue::{FairQueue, Place, Urgency};
-use crate::domain::pace::{self, Pace};
+use crate::domain::delivery::fair_queue::{FairQueue, Place, Urgency};
+use crate::domain::delivery::pace::{self, Pace};
 use crate::ids::AffiliateId;
 
 use super::Faults;

@@ -3,8 +3,8 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use crate::domain::fair_queue::Place;
-use crate::domain::pace::Judgement;
+use crate::domain::delivery::fair_queue::Place;
+use crate::domain::delivery::pace::Judgement;
 
 use super::{Job, Line, Progress, Shared, Speed, Turn};
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::session::Session;
+use crate::domain::people::session::Session;
 use crate::ids::SessionId;
 use crate::services::auth::step_up::Given;
 use crate::services::auth::{own, sessions};

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::actor::{Actor, Proof, Restriction};
-use crate::domain::permission::{Permission, Role};
-use crate::domain::user::{User, UserStatus};
+use crate::domain::people::actor::{Actor, Proof, Restriction};
+use crate::domain::people::permission::{Permission, Role};
+use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 use crate::services::auth::sign_in::{Credentials, Evidence};
 use crate::services::auth::{known_device, registration, sessions, sign_in};

@@ -1,0 +1,18 @@
+//! Postbacks to others: rules, adapters, templates, lanes, breakers and retries.
+
+pub mod adapter;
+pub mod adapter_faults;
+pub mod breaker;
+pub mod delivery;
+pub mod fair_queue;
+pub mod lane;
+pub mod lease;
+pub mod pace;
+pub mod pasted;
+pub mod places;
+pub mod postback;
+pub mod retry;
+pub mod return_line;
+pub mod rules;
+pub mod schema_budget;
+pub mod template;

@@ -1,0 +1,6 @@
+//! What networks report: sources, guards, requests and what they say.
+
+pub mod guards;
+pub mod inbound_request;
+pub mod report;
+pub mod source;

@@ -1,0 +1,15 @@
+//! Users, sessions, keys, permissions, and the log of what they did.
+
+pub mod actor;
+pub mod api_key;
+pub mod audit;
+pub mod changes;
+pub mod grant;
+pub mod mail;
+pub mod masking;
+pub mod origin;
+pub mod permission;
+pub mod session;
+pub mod throttle;
+pub mod totp;
+pub mod user;

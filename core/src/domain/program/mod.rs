@@ -1,0 +1,10 @@
+//! The program: its affiliates and their sub-affiliates, offers, applications, caps and customers.
+
+pub mod affiliate;
+pub mod application;
+pub mod cap;
+pub mod customer;
+pub mod exception;
+pub mod offer;
+pub mod rate;
+pub mod recruiting;

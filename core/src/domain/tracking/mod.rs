@@ -1,0 +1,10 @@
+//! Clicks and conversions: links, landing pages, coupons, attribution, and the events that follow.
+
+pub mod attribution;
+pub mod click;
+pub mod conversion;
+pub mod coupon;
+pub mod deep_link;
+pub mod event;
+pub mod landing;
+pub mod link;
