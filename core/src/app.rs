@@ -184,13 +184,15 @@ impl App {
     /// judge, no earning to release now.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
         // In the order of the pipeline: what one stage has done is the next one's to do.
-        let release = storage::earnings::next_release(self.db.reader()).await?;
+        let release = storage::money::earnings::next_release(self.db.reader()).await?;
         let held = release.is_none_or(|at| at > self.clock.now());
-        let (reports, _) = storage::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
-        let (events, _) = storage::events::backlog(self.db.reader()).await?;
-        let due = async || storage::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due);
+        let (reports, _) = storage::inbound::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
+        let (events, _) = storage::tracking::events::backlog(self.db.reader()).await?;
+        let due = async || {
+            storage::delivery::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due)
+        };
         let due_before = due().await?;
-        let waiting = storage::waiting_deliveries::list_lanes(self.db.reader()).await?;
+        let waiting = storage::delivery::waiting_deliveries::list_lanes(self.db.reader()).await?;
         let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
         // Deliveries become waiting and due again: these were due at the one look or at the other.
         let deliveries = due_before + due().await?;

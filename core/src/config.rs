@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::delivery::places::Places;
 use crate::services::secrets::parse_key;
-use crate::storage::database::Shares;
+use crate::storage::base::database::Shares;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
 /// that name. The admin key and the secret keys are read apart, as text, whatever they look like.

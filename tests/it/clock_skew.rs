@@ -68,7 +68,8 @@ async fn a_node_that_is_ahead_takes_no_lease_for_ended() {
         let db = &server.app().db;
         let now = server.app().clock.now();
         let lease = Lease { claim: 1, until: now.plus(Duration::from_secs(1)) };
-        let claimed = storage::deliveries::claim(db.queue(), 10, now, lease).await.expect("the database answers");
+        let claimed =
+            storage::delivery::deliveries::claim(db.queue(), 10, now, lease).await.expect("the database answers");
         assert_eq!(claimed.len(), 0, "its lease has not ended");
     }
     t.receiver.release();

@@ -59,7 +59,7 @@ async fn a_running_release_is_not_ready_once_the_schema_takes_newer_ones_only(db
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_behind_a_backup_lets_clicks_pass() {
     use postrider::storage::Database as Storage;
-    use postrider::storage::database::Shares;
+    use postrider::storage::base::database::Shares;
     use sqlx::Connection;
 
     let t = TestApp::start(Database::postgres().await).await;

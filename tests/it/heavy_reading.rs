@@ -4,7 +4,7 @@ use postrider::domain::people::actor::{Actor, Proof};
 use postrider::domain::people::permission::Role;
 use postrider::services::Error;
 use postrider::services::heavy::Place;
-use postrider::storage::failures::is_statement_timeout;
+use postrider::storage::base::failures::is_statement_timeout;
 use postrider_tests::app::{Affiliate, TestApp};
 use postrider_tests::client::Answer;
 use postrider_tests::database::Database;

@@ -331,10 +331,11 @@ async fn a_click_that_waited_too_long_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let app = t.app();
-    let mut click = postrider::storage::clicks::find(app.db.reader(), t.click_on(&link, "").await.id.parse().unwrap())
-        .await
-        .unwrap()
-        .unwrap();
+    let mut click =
+        postrider::storage::tracking::clicks::find(app.db.reader(), t.click_on(&link, "").await.id.parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
     t.advance(Duration::from_secs(31));
     click.id = postrider::ids::ClickId::new(click.occurred_at);
     let answer = app.clicks.submit(&0, click).await.expect("the writer runs");

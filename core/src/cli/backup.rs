@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::private_files;
 use crate::server;
 use crate::services::secret_keys;
-use crate::storage::sqlite_copy;
+use crate::storage::base::sqlite_copy;
 
 #[derive(Args)]
 pub struct BackupArgs {

@@ -5,7 +5,7 @@ use crate::config::Settings;
 use crate::private_files;
 use crate::services::partitions;
 use crate::storage::Database;
-use crate::storage::database::Shares;
+use crate::storage::base::database::Shares;
 
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     private_files::create_dir(&settings.data_dir)?;

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::config::Settings;
 use crate::services::reports;
 use crate::storage::Database;
-use crate::storage::database::Shares;
+use crate::storage::base::database::Shares;
 
 #[derive(Args)]
 pub struct ReportsArgs {

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::services::rotation::{self, Rotated};
 use crate::services::secret_keys;
 use crate::services::timekeeping::Timekeeping;
-use crate::storage::database::Shares;
+use crate::storage::base::database::Shares;
 use crate::storage::{self, Database};
 
 #[derive(Args)]
@@ -76,7 +76,7 @@ fn tell(current: &str, rotated: &Rotated) {
 }
 
 async fn forget(db: &Database, key: &str, clock: &Clock) -> anyhow::Result<()> {
-    let known = storage::secret_keys::list(db.reader()).await?;
+    let known = storage::delivery::secret_keys::list(db.reader()).await?;
     let names: Vec<_> = known.iter().filter(|it| !it.is_given_up()).map(|it| it.id.as_str()).collect();
     anyhow::ensure!(
         secret_keys::forget(db, key, clock.now()).await?,

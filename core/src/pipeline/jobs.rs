@@ -75,17 +75,20 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
     let db = app.db.writer();
     let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
         ("partitions", Box::pin(partitions::look_after(&app.db, now))),
-        ("idempotency_keys", Box::pin(storage::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop))),
-        ("caps", Box::pin(storage::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
-        ("sessions", Box::pin(storage::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("tokens", Box::pin(storage::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("throttles", Box::pin(storage::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("breakers", Box::pin(storage::breakers::forget_closed_before(db, now.minus(BREAKERS)).map_ok(drop))),
+        (
+            "idempotency_keys",
+            Box::pin(storage::base::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop)),
+        ),
+        ("caps", Box::pin(storage::program::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
+        ("sessions", Box::pin(storage::people::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("tokens", Box::pin(storage::people::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("throttles", Box::pin(storage::people::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("breakers", Box::pin(storage::delivery::breakers::forget_closed_before(db, now.minus(BREAKERS)).map_ok(drop))),
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("reports", Box::pin(audit_reports(app))),
         (
             "inbound_firsts",
-            Box::pin(storage::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
+            Box::pin(storage::inbound::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
         ),
         ("retention", Box::pin(prune(app, now))),
     ];
@@ -114,8 +117,8 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         // What no report has packed stays until it is, and so do the clicks that it counts by.
         reports::fold(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
-        let pruned = storage::upkeep::prune(&app.db, before).await?;
+        storage::inbound::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
+        let pruned = storage::base::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted what is out of retention");
     }
     Ok(())

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::delivery::lease::Leased;
 use crate::services::outbox;
-use crate::storage::mails::StoredMail;
+use crate::storage::people::mails::StoredMail;
 
 use super::work::{self, Fetched};
 

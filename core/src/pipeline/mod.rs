@@ -37,10 +37,10 @@ impl Pipeline {
         let workers = TaskTracker::new();
         if !app.db.is_postgres() {
             // The data folder is locked, so whoever held these is dead.
-            storage::events::QUEUE.release_all(app.db.writer()).await?;
-            storage::deliveries::QUEUE.release_all(app.db.writer()).await?;
-            storage::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
-            storage::mails::QUEUE.release_all(app.db.writer()).await?;
+            storage::tracking::events::QUEUE.release_all(app.db.writer()).await?;
+            storage::delivery::deliveries::QUEUE.release_all(app.db.writer()).await?;
+            storage::inbound::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
+            storage::people::mails::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
             app.inboxes.set_open(true);
@@ -101,9 +101,9 @@ impl Pipeline {
         // What is leased now was not begun.
         let claims = self.app.inboxes.leases.claims();
         let releasing = async {
-            storage::events::QUEUE.release(self.app.db.writer(), &claims).await?;
-            storage::deliveries::QUEUE.release(self.app.db.writer(), &claims).await?;
-            storage::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
+            storage::tracking::events::QUEUE.release(self.app.db.writer(), &claims).await?;
+            storage::delivery::deliveries::QUEUE.release(self.app.db.writer(), &claims).await?;
+            storage::inbound::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
             tracing::warn!("Claims could not be freed; their leases will end by themselves");

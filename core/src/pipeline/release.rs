@@ -39,7 +39,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 
 async fn fetch(app: App, turn: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
     let turn = turn.acquire_owned().await.expect("nobody closes it");
-    let next = storage::earnings::next_release(app.db.reader()).await?;
+    let next = storage::money::earnings::next_release(app.db.reader()).await?;
     let wait = next.map_or(TRUST, |at| at.since(app.clock.now()));
     let tasks = if wait.is_zero() { vec![Due(turn)] } else { Vec::new() };
     Ok(Fetched { tasks, idle: wait.min(TRUST) })

@@ -40,7 +40,7 @@ async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
     let Taken { items: mut events, look } = inbox.take(BATCH, now);
     if look {
         let lease = inbox.leases().grant(now);
-        let found = storage::events::claim(app.db.queue(), BATCH, now, lease).await;
+        let found = storage::tracking::events::claim(app.db.queue(), BATCH, now, lease).await;
         let found = work::found_beside(found, inbox, now, !events.is_empty())?;
         if found.len() == BATCH {
             inbox.look_by(now);

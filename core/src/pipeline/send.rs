@@ -21,8 +21,8 @@ use crate::services::inbox::{Item, Taken};
 use crate::services::routing::Owed;
 use crate::services::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
 use crate::storage;
-use crate::storage::waiting_deliveries::Parked;
-use crate::storage::writer::Writer;
+use crate::storage::base::writer::Writer;
+use crate::storage::delivery::waiting_deliveries::Parked;
 
 use super::work::{self, Fetched};
 
@@ -157,7 +157,7 @@ async fn take(app: &App, now: Timestamp) -> Result<Due, DbErr> {
 async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(), DbErr> {
     let inbox = &app.inboxes.deliveries;
     let lease = inbox.leases().grant(now);
-    let found = storage::deliveries::claim(app.db.queue(), BATCH, now, lease).await?;
+    let found = storage::delivery::deliveries::claim(app.db.queue(), BATCH, now, lease).await?;
     let is_full = found.len() == BATCH;
     let (mut admitted, mut crowds) = (Vec::new(), HashMap::new());
     {
@@ -175,12 +175,12 @@ async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(
     taken.due.extend(sending::with_events(app, admitted, lease).await?);
     if is_full {
         inbox.look_by(now);
-    } else if let Some(next) = storage::deliveries::next_due(app.db.reader()).await? {
+    } else if let Some(next) = storage::delivery::deliveries::next_due(app.db.reader()).await? {
         inbox.look_by(next.max(now.plus(Duration::from_millis(1))));
     }
     if !crowds.is_empty() {
         // What stands behind them in the table would wait for each of theirs in turn.
-        storage::waiting_deliveries::park_due(app.db.queue(), &crowds, now).await?;
+        storage::delivery::waiting_deliveries::park_due(app.db.queue(), &crowds, now).await?;
     }
     Ok(())
 }
@@ -193,7 +193,14 @@ async fn drain(app: &App, now: Timestamp, taken: &mut Due) -> Result<(), DbErr> 
             break;
         }
         let lease = app.inboxes.deliveries.leases().grant(now);
-        let found = storage::waiting_deliveries::claim(app.db.queue(), &asked.lane, asked.limit, asked.but, now, lease);
+        let found = storage::delivery::waiting_deliveries::claim(
+            app.db.queue(),
+            &asked.lane,
+            asked.limit,
+            asked.but,
+            now,
+            lease,
+        );
         let found = found.await?;
         let ids: Vec<_> = found.iter().map(|it| it.id).collect();
         app.destinations.drained(&asked, &ids, now);
@@ -235,7 +242,7 @@ async fn park(app: &App, parked: Vec<Parked>, now: Timestamp) -> Result<(), DbEr
         return Ok(());
     }
     app.destinations.unsent(parked.iter().map(|it| (it.id, true)));
-    storage::waiting_deliveries::park(app.db.queue(), &parked, now).await?;
+    storage::delivery::waiting_deliveries::park(app.db.queue(), &parked, now).await?;
     app.destinations.waits_in_table(parked.iter().map(|it| &it.lane), now);
     Ok(())
 }

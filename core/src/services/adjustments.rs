@@ -36,7 +36,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
     };
     let tx = app.db.begin().await?;
     let keys = BTreeSet::from([(affiliate_id, money.currency)]);
-    let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
+    let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
     let mut moved = Vec::new();
     if money.micros < 0 {
         let balance = balances.entry((affiliate_id, money.currency)).or_default();
@@ -53,8 +53,8 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
         }
     }
     ledger::check_limits(&balances)?;
-    storage::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;
-    storage::ledger::post(&tx, &moved).await?;
+    storage::money::earnings::insert(&tx, std::slice::from_ref(&earning)).await?;
+    storage::money::ledger::post(&tx, &moved).await?;
     tx.commit().await?;
     Ok(earning)
 }

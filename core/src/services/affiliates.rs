@@ -8,7 +8,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use crate::ids::AffiliateId;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::Error;
 use super::error::is_taken;
@@ -50,10 +50,10 @@ pub(super) async fn sign_up(
         };
         // A code that is taken must not take the whole transaction with it.
         let draw = tx.begin().await?;
-        match storage::affiliates::insert(&draw, &affiliate).await {
+        match storage::program::affiliates::insert(&draw, &affiliate).await {
             Ok(()) => {
                 draw.commit().await?;
-                storage::sources::insert(tx, &sources::first(app, affiliate.id)).await?;
+                storage::inbound::sources::insert(tx, &sources::first(app, affiliate.id)).await?;
                 return Ok(affiliate);
             }
             Err(error) if is_taken(&error) => draw.rollback().await?,
@@ -76,7 +76,7 @@ pub struct Changes {
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Changed<Affiliate>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let found = storage::affiliates::lock(&tx, id).await?;
+    let found = storage::program::affiliates::lock(&tx, id).await?;
     let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
     let before = affiliate.clone();
     affiliate.name = changes.name.unwrap_or(affiliate.name);
@@ -90,7 +90,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
         affiliate.recruited_at = recruiter.map(|_| now);
     }
     affiliate.updated_at = now;
-    storage::affiliates::save(&tx, &affiliate).await?;
+    storage::program::affiliates::save(&tx, &affiliate).await?;
     if address_changed {
         notices::address_changed(app, &tx, &before, now).await?;
     }
@@ -104,10 +104,10 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
 }
 
 pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, Error> {
-    let found = if actor.may_see(id) { storage::affiliates::find(app.db.reader(), id).await? } else { None };
+    let found = if actor.may_see(id) { storage::program::affiliates::find(app.db.reader(), id).await? } else { None };
     found.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
-    Ok(storage::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
+    Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
 }

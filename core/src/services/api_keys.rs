@@ -12,7 +12,7 @@ use crate::domain::people::grant::{self, Power};
 use crate::domain::people::permission::{Permission, Permissions, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::auth::AuthError;
 use super::auth::step_up::{self, Given, Proven};
@@ -38,7 +38,9 @@ pub struct Wanted {
 pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Result<(ApiKey, String), Error> {
     let now = app.clock.now();
     if let Some(id) = wanted.affiliate_id.filter(|_| wanted.user_id.is_none()) {
-        storage::affiliates::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
+        storage::program::affiliates::find(app.db.reader(), id)
+            .await?
+            .ok_or_else(|| Error::not_found("affiliate", id))?;
     }
     if wanted.expires_at.is_some_and(|at| at <= now) {
         return Err(Error::invalid("/expires_at", "is over already; choose a later time"));
@@ -77,7 +79,7 @@ pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Re
     };
     let tx = app.db.begin().await?;
     quota::api_key(app, &tx, actor, key.user_id).await?;
-    storage::api_keys::insert(&tx, &key).await?;
+    storage::people::api_keys::insert(&tx, &key).await?;
     notices::key_made(app, &tx, &key).await?;
     tx.commit().await?;
     outbox::hurry(app);
@@ -86,24 +88,25 @@ pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Re
 
 /// `user` shows that person's only.
 pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
-    Ok(storage::api_keys::list(app.db.lists(), user, page).await?)
+    Ok(storage::people::api_keys::list(app.db.lists(), user, page).await?)
 }
 
 /// Closes the door for that key, here at once; PostgreSQL tells other processes. `user` confines it to that person's
 /// own; else the key must not allow more than `actor` may do.
 pub async fn revoke(app: &App, actor: Actor, id: KeyId, user: Option<UserId>) -> Result<Changed<ApiKey>, Error> {
     let tx = app.db.begin().await?;
-    let before = storage::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
+    let before =
+        storage::people::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
     if user.is_none() {
         grant::may_change(actor, before.power())?;
         // Its person may have become more since the key was made, and the key with them.
         if let Some(id) = before.user_id
-            && let Some(holder) = storage::users::find(&tx, id).await?
+            && let Some(holder) = storage::people::users::find(&tx, id).await?
         {
             grant::may_change(actor, before.power_as(holder.role))?;
         }
     }
-    let key = storage::api_keys::revoke(&tx, id, user, app.clock.now()).await?;
+    let key = storage::people::api_keys::revoke(&tx, id, user, app.clock.now()).await?;
     let key = key.ok_or_else(|| Error::not_found("API key", id))?;
     tx.commit().await?;
     app.catalog.people_changed();
@@ -125,7 +128,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     if app.catalog.is_use_to_be_noted(holder.key, now) {
         let app = app.clone();
         tokio::spawn(async move {
-            if let Err(error) = storage::api_keys::used(app.db.writer(), holder.key, now).await {
+            if let Err(error) = storage::people::api_keys::used(app.db.writer(), holder.key, now).await {
                 tracing::warn!(key.id = %holder.key, %error, "The last use of an API key could not be noted");
             }
         });

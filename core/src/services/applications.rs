@@ -7,8 +7,8 @@ use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::domain::program::offer::Visibility;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::storage;
-use crate::storage::applications::Filter;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::program::applications::Filter;
 
 use super::Error;
 use super::clicks::confine;
@@ -27,9 +27,12 @@ pub async fn create(
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    let offer = storage::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    if let Some(known) = storage::applications::find_of(&tx, offer_id, affiliate_id).await? {
+    storage::program::affiliates::find(&tx, affiliate_id)
+        .await?
+        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let offer =
+        storage::program::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    if let Some(known) = storage::program::applications::find_of(&tx, offer_id, affiliate_id).await? {
         return Ok(known);
     }
     if offer.visibility == Visibility::Private && !actor.is_staff() {
@@ -49,12 +52,12 @@ pub async fn create(
     if actor.is_staff() {
         application.approve(now);
     }
-    match storage::applications::insert(&tx, &application).await {
+    match storage::program::applications::insert(&tx, &application).await {
         Ok(()) => tx.commit().await?,
         // Two requests of one moment are one application.
         Err(error) if is_taken(&error) => {
             tx.rollback().await?;
-            let known = storage::applications::find_of(app.db.writer(), offer_id, affiliate_id).await?;
+            let known = storage::program::applications::find_of(app.db.writer(), offer_id, affiliate_id).await?;
             return known.ok_or_else(|| error.into());
         }
         Err(error) => return Err(error.into()),
@@ -81,7 +84,7 @@ enum Decision {
 async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Changed<Application>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let found = storage::applications::lock(&tx, id).await?;
+    let found = storage::program::applications::lock(&tx, id).await?;
     let mut application = found.ok_or_else(|| Error::not_found("application", id))?;
     let (affiliate_id, offer_id) = (application.affiliate_id, application.offer_id);
     let before = application.clone();
@@ -90,14 +93,14 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
         Decision::Approve => application.approve(now),
         Decision::Refuse(reason) => {
             application.refuse(reason, now);
-            let offer = storage::offers::find(&tx, offer_id).await?;
+            let offer = storage::program::offers::find(&tx, offer_id).await?;
             // To promote a public offer nobody needs to be admitted.
             if offer.is_some_and(|offer| offer.visibility != Visibility::Public) {
-                paused = storage::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
+                paused = storage::tracking::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
             }
         }
     }
-    storage::applications::save(&tx, &application).await?;
+    storage::program::applications::save(&tx, &application).await?;
     tx.commit().await?;
     app.catalog.application_decided(offer_id, affiliate_id);
     let told = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
@@ -106,7 +109,7 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
 }
 
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {
-    let found = storage::applications::find(app.db.reader(), id).await?;
+    let found = storage::program::applications::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("application", id))
 }
 
@@ -114,5 +117,5 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::applications::list(app.db.lists(), filter, page).await?)
+    Ok(storage::program::applications::list(app.db.lists(), filter, page).await?)
 }

@@ -16,8 +16,8 @@ use crate::domain::people::audit::{self, Ending, Outcome, Record};
 use crate::domain::people::user::User;
 use crate::ids::AuditId;
 use crate::storage;
-use crate::storage::audit::Filter;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::people::audit::Filter;
 
 use super::Error;
 use super::auth::Visitor;
@@ -49,21 +49,21 @@ impl Change {
 /// Durable when this returns. Nothing may be changed before.
 pub async fn ask(app: &App, actor: Actor, change: Change) -> Result<AuditId, Error> {
     let asked = asked(app, actor, change);
-    storage::audit::insert(app.db.writer(), &asked).await?;
+    storage::people::audit::insert(app.db.writer(), &asked).await?;
     Ok(asked.id)
 }
 
 /// What came of it.
 pub async fn conclude(app: &App, asked: AuditId, ending: Ending) -> Result<(), Error> {
-    Ok(storage::audit::conclude(app.db.writer(), asked, &ending).await?)
+    Ok(storage::people::audit::conclude(app.db.writer(), asked, &ending).await?)
 }
 
 /// A change that is in the log if and only if it is made.
 pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: Change) -> Result<(), Error> {
     let asked = asked(app, actor, change);
     let ending = Ending::of(Outcome::Done, asked.at);
-    storage::audit::insert(tx, &asked).await?;
-    Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
+    storage::people::audit::insert(tx, &asked).await?;
+    Ok(storage::people::audit::conclude(tx, asked.id, &ending).await?)
 }
 
 /// The same of somebody who is no actor yet, such as a registration that waits for its approval.
@@ -71,8 +71,8 @@ pub async fn record_of_user(app: &App, tx: &impl ConnectionTrait, user: &User, c
     let mut asked = asked(app, Actor::command_line(), change);
     (asked.actor, asked.user_id, asked.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
     let ending = Ending::of(Outcome::Done, asked.at);
-    storage::audit::insert(tx, &asked).await?;
-    Ok(storage::audit::conclude(tx, asked.id, &ending).await?)
+    storage::people::audit::insert(tx, &asked).await?;
+    Ok(storage::people::audit::conclude(tx, asked.id, &ending).await?)
 }
 
 fn asked(app: &App, actor: Actor, change: Change) -> Record {
@@ -101,7 +101,7 @@ fn name(actor: Actor) -> String {
 }
 
 pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<Record>, Error> {
-    Ok(storage::audit::list(app.db.lists(), filter, page).await?)
+    Ok(storage::people::audit::list(app.db.lists(), filter, page).await?)
 }
 
 /// Younger records stay, whoever asks: traces of the moment can't be removed with a stolen session.
@@ -126,11 +126,11 @@ pub async fn prune(app: &App, actor: Actor, older_than_days: u32) -> Result<Prun
     }
     let now = app.clock.now();
     let older_than = now.minus(Duration::from_secs(u64::from(older_than_days) * 86_400));
-    storage::audit::insert_pruning(app.db.writer(), now, older_than, &name(actor)).await?;
+    storage::people::audit::insert_pruning(app.db.writer(), now, older_than, &name(actor)).await?;
     let mut records = 0;
     let more = loop {
         let tx = app.db.begin().await?;
-        let gone = storage::audit::delete_before(&tx, older_than, PRUNED_AT_ONCE).await?;
+        let gone = storage::people::audit::delete_before(&tx, older_than, PRUNED_AT_ONCE).await?;
         tx.commit().await?;
         records += gone;
         if gone < PRUNED_AT_ONCE || records >= PRUNED_MAX {

@@ -14,7 +14,7 @@ use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, floor_uuid};
 use crate::money::Currency;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::Error;
 use super::clicks::confine;
@@ -39,14 +39,14 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let affiliates = storage::affiliates::list(app.db.lists(), affiliate_id, page).await?;
+    let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, page).await?;
     let ids: Vec<_> = affiliates.items.iter().map(|it| it.id).collect();
-    let found = storage::balances::find(app.db.reader(), &ids).await?;
+    let found = storage::money::balances::find(app.db.reader(), &ids).await?;
     let currencies: BTreeSet<Currency> = found.keys().map(|(_, currency)| *currency).collect();
     let mut rates = BTreeMap::new();
     if let Some(to) = shown_in {
         for from in currencies {
-            let rate = storage::exchange_rates::find(app.db.reader(), from, to, app.clock.now()).await?;
+            let rate = storage::money::exchange_rates::find(app.db.reader(), from, to, app.clock.now()).await?;
             rates.extend(rate.map(|rate| (from, rate)));
         }
     }
@@ -87,7 +87,7 @@ pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statemen
     let Asked { affiliate_id, currency, from, .. } = asked;
     // Everything before is added up.
     let _place = app.heavy.place(actor).await?;
-    let opening = storage::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
+    let opening = storage::money::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { asked, opening })
 }
 
@@ -103,7 +103,7 @@ impl Statement {
         stream::try_unfold(begin, move |at| async move {
             let Some((app, after, mut standing)) = at else { return Ok(None) };
             let turn = app.heavy.turn(actor).await;
-            let lines = storage::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
+            let lines = storage::money::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
             drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };
             let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);

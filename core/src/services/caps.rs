@@ -42,7 +42,7 @@ impl Places {
         if spare.is_empty() {
             return Ok(Self::default());
         }
-        let mut taken = storage::caps::add(tx, &spare, now).await?;
+        let mut taken = storage::program::caps::add(tx, &spare, now).await?;
         for (counter, added) in &spare {
             if let Some(count) = taken.get_mut(counter) {
                 *count = count.minus(*added);
@@ -81,7 +81,7 @@ impl Places {
             .map(|(counter, count)| (counter, Count::default().minus(count)))
             .collect();
         if let (false, Some(now)) = (back.is_empty(), self.now) {
-            storage::caps::add(tx, &back, now).await?;
+            storage::program::caps::add(tx, &back, now).await?;
         }
         Ok(())
     }

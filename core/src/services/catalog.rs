@@ -149,7 +149,7 @@ impl Catalog {
         if let Some(found) = self.affiliates.get(&id) {
             return Ok(Some(found));
         }
-        let found = storage::affiliates::find(self.db.reader(), id).await?.map(Arc::new);
+        let found = storage::program::affiliates::find(self.db.reader(), id).await?.map(Arc::new);
         if let Some(found) = &found {
             self.affiliates.insert(id, found.clone());
         }
@@ -161,7 +161,7 @@ impl Catalog {
         if let Some(id) = self.codes.get(code) {
             return self.affiliate(id).await;
         }
-        let found = storage::affiliates::find_by_code(self.db.reader(), code).await?.map(Arc::new);
+        let found = storage::program::affiliates::find_by_code(self.db.reader(), code).await?.map(Arc::new);
         if let Some(found) = &found {
             self.codes.insert(code.to_owned(), found.id);
             self.affiliates.insert(found.id, found.clone());
@@ -173,7 +173,7 @@ impl Catalog {
         if let Some(found) = self.offers.get(&id) {
             return Ok(Some(found));
         }
-        let found = storage::offers::find(self.db.reader(), id).await?.map(Arc::new);
+        let found = storage::program::offers::find(self.db.reader(), id).await?.map(Arc::new);
         if let Some(found) = &found {
             self.offers.insert(id, found.clone());
         }
@@ -184,7 +184,7 @@ impl Catalog {
         if let Some(id) = self.default_offer.get(&()) {
             return self.offer(id).await;
         }
-        let found = storage::offers::find_default(self.db.reader()).await?.map(Arc::new);
+        let found = storage::program::offers::find_default(self.db.reader()).await?.map(Arc::new);
         if let Some(found) = &found {
             self.default_offer.insert((), found.id);
             self.offers.insert(found.id, found.clone());
@@ -197,7 +197,7 @@ impl Catalog {
         if let Some(found) = self.minimum_currencies.get(&()) {
             return Ok(found.contains(&currency));
         }
-        let found = Arc::new(storage::offers::currencies_with_minimum(self.db.reader()).await?);
+        let found = Arc::new(storage::program::offers::currencies_with_minimum(self.db.reader()).await?);
         self.minimum_currencies.insert((), found.clone());
         Ok(found.contains(&currency))
     }
@@ -206,7 +206,7 @@ impl Catalog {
         if let Some(found) = self.links.get(&id) {
             return Ok(Some(found));
         }
-        let found = storage::links::find(self.db.reader(), id).await?.map(Arc::new);
+        let found = storage::tracking::links::find(self.db.reader(), id).await?.map(Arc::new);
         if let Some(found) = &found {
             self.links.insert(id, found.clone());
         }
@@ -218,7 +218,7 @@ impl Catalog {
         if let Some(found) = self.exceptions.get(&offer) {
             return Ok(found);
         }
-        let found = storage::exceptions::list_of(self.db.reader(), [offer], None).await?;
+        let found = storage::program::exceptions::list_of(self.db.reader(), [offer], None).await?;
         let found = Arc::new(Exceptions::new(found));
         self.exceptions.insert(offer, found.clone());
         Ok(found)
@@ -233,7 +233,7 @@ impl Catalog {
         if let Some(found) = self.admitted.get(&key) {
             return Ok(found);
         }
-        let found = storage::applications::find_of(self.db.reader(), offer.id, affiliate).await?;
+        let found = storage::program::applications::find_of(self.db.reader(), offer.id, affiliate).await?;
         let found = found.is_some_and(|application| application.admits());
         self.admitted.insert(key, found);
         Ok(found)
@@ -245,7 +245,7 @@ impl Catalog {
             return Ok(found);
         }
         let actions = [Action::Click, Action::Impression];
-        let found = Arc::new(storage::postbacks::list_listeners(self.db.reader(), &actions).await?);
+        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &actions).await?);
         self.listeners.insert((), found.clone());
         Ok(found)
     }
@@ -255,7 +255,7 @@ impl Catalog {
         if let Some(found) = self.event_listeners.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
+        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
         self.event_listeners.insert((), found.clone());
         Ok(found)
     }
@@ -265,8 +265,8 @@ impl Catalog {
         if let Some(found) = self.for_clicks.get(&()) {
             return Ok(found);
         }
-        let decorating = storage::sources::list_decorating(self.db.reader()).await?;
-        let sessions = storage::sources::list_session_parameters(self.db.reader()).await?;
+        let decorating = storage::inbound::sources::list_decorating(self.db.reader()).await?;
+        let sessions = storage::inbound::sources::list_session_parameters(self.db.reader()).await?;
         let found = Arc::new(ForClicks::new(decorating, sessions));
         self.for_clicks.insert((), found.clone());
         Ok(found)
@@ -277,7 +277,7 @@ impl Catalog {
         if let Some(found) = self.recruiting.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::program_settings::find_recruiting(self.db.reader()).await?);
+        let found = Arc::new(storage::base::program_settings::find_recruiting(self.db.reader()).await?);
         self.recruiting.insert((), found.clone());
         Ok(found)
     }
@@ -288,9 +288,9 @@ impl Catalog {
             return Ok(Some(found));
         }
         let changes = self.people_changes.load(Ordering::SeqCst);
-        let Some(key) = storage::api_keys::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
+        let Some(key) = storage::people::api_keys::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
         let user = match key.user_id {
-            Some(id) => storage::users::find(self.db.reader(), id).await?,
+            Some(id) => storage::people::users::find(self.db.reader(), id).await?,
             None => None,
         };
         let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
@@ -321,9 +321,11 @@ impl Catalog {
             return Ok(Some(found));
         }
         let changes = self.people_changes.load(Ordering::SeqCst);
-        let Some(session) = storage::sessions::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
+        let Some(session) = storage::people::sessions::find_by_hash(self.db.reader(), hash).await? else {
+            return Ok(None);
+        };
         let user = match session.user_id {
-            Some(id) => storage::users::find(self.db.reader(), id).await?,
+            Some(id) => storage::people::users::find(self.db.reader(), id).await?,
             None => None,
         };
         let Some(actor) = sessions::actor(&session, user.as_ref()) else { return Ok(None) };

@@ -18,8 +18,8 @@ use crate::domain::tracking::event::{Action, Event};
 use crate::domain::tracking::landing::LandingUrl;
 use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
-use crate::storage::page::{self, PageRequest};
-use crate::storage::writer::{Groups, Lanes};
+use crate::storage::base::page::{self, PageRequest};
+use crate::storage::base::writer::{Groups, Lanes};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -320,8 +320,8 @@ async fn commit(db: &Database, catalog: &Catalog, inbox: &Inbox<Event>, clicks: 
     };
     let lease = inbox.lease(newest.occurred_at);
     let tx = db.begin().await?;
-    storage::clicks::insert(&tx, clicks).await?;
-    storage::events::append(&tx, &events, lease).await?;
+    storage::tracking::clicks::insert(&tx, clicks).await?;
+    storage::tracking::events::append(&tx, &events, lease).await?;
     tx.commit().await?;
     inbox.put(lease, events);
     Ok(())
@@ -330,10 +330,10 @@ async fn commit(db: &Database, catalog: &Catalog, inbox: &Inbox<Event>, clicks: 
 /// Clicks alone are one statement on PostgreSQL, and that is a transaction by itself.
 async fn insert(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
     if db.is_postgres() {
-        return storage::clicks::insert(db.writer(), clicks).await;
+        return storage::tracking::clicks::insert(db.writer(), clicks).await;
     }
     let tx = db.begin().await?;
-    storage::clicks::insert(&tx, clicks).await?;
+    storage::tracking::clicks::insert(&tx, clicks).await?;
     tx.commit().await
 }
 
@@ -360,20 +360,20 @@ fn mark_first(clicks: &mut [Click]) {
 }
 
 pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
-    let found = storage::clicks::find(app.db.reader(), id).await?;
+    let found = storage::tracking::clicks::find(app.db.reader(), id).await?;
     found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
 }
 
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut filter: storage::clicks::Filter,
+    mut filter: storage::tracking::clicks::Filter,
     page: PageRequest,
 ) -> Result<page::Page<Click>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(page::Page { items: Vec::new(), next: None });
     }
-    Ok(storage::clicks::list(app.db.lists(), filter, page).await?)
+    Ok(storage::tracking::clicks::list(app.db.lists(), filter, page).await?)
 }
 
 /// Narrows a filter to what the actor may see; `false` when nothing is left.

@@ -21,8 +21,8 @@ use crate::domain::tracking::conversion::{Applied, Buyer, Conversion, IllegalMov
 use crate::domain::tracking::event::{ClickFacts, Event};
 use crate::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use crate::money::{Amount, Currency};
-use crate::storage::page::{Page, PageRequest};
-use crate::storage::writer::{Groups, Lanes};
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::base::writer::{Groups, Lanes};
 use crate::storage::{self, Database};
 
 use super::Error;
@@ -153,14 +153,14 @@ fn count(recorded: &Recorded) {
 }
 
 pub async fn get(app: &App, actor: Actor, id: ConversionId) -> Result<Conversion, Error> {
-    let found = storage::conversions::find(app.db.reader(), id).await?;
+    let found = storage::tracking::conversions::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("conversion", id))
 }
 
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut filter: storage::conversions::Filter,
+    mut filter: storage::tracking::conversions::Filter,
     transaction_id: Option<String>,
     page: PageRequest,
 ) -> Result<Page<Conversion>, Error> {
@@ -170,7 +170,7 @@ pub async fn list(
     if let Some(transaction_id) = transaction_id {
         filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
     }
-    Ok(storage::conversions::list(app.db.lists(), filter, page).await?)
+    Ok(storage::tracking::conversions::list(app.db.lists(), filter, page).await?)
 }
 
 /// A transaction id may be known to the program, and to each source of the affiliate that is asked for.
@@ -181,7 +181,7 @@ async fn transaction_keys(
 ) -> Result<Vec<String>, Error> {
     let mut keys = vec![transaction_id.to_owned()];
     if let Some(affiliate_id) = affiliate_id {
-        for source_id in storage::sources::list_ids(app.db.reader(), affiliate_id).await? {
+        for source_id in storage::inbound::sources::list_ids(app.db.reader(), affiliate_id).await? {
             keys.push(transaction_key(transaction_id, Some(Reporter { source_id, is_affiliate: true })));
         }
     }
@@ -303,11 +303,11 @@ impl Group {
         }
         let lease = self.inbox.lease(now);
         let mut events = books.events(&tx, &self.catalog).await?;
-        storage::events::append(&tx, &events, lease).await?;
+        storage::tracking::events::append(&tx, &events, lease).await?;
         // Last, for it holds balances that others want.
         let released = books.settle(&tx, &self.catalog, now).await?;
         let told = releases::events(&tx, &self.catalog, &released, now).await?;
-        storage::events::append(&tx, &told, lease).await?;
+        storage::tracking::events::append(&tx, &told, lease).await?;
         events.extend(told);
         tx.commit().await?;
         if !events.is_empty() {
@@ -366,8 +366,8 @@ impl Books {
             }
         }
         let mut books = Self::default();
-        let by_transaction = storage::conversions::lock_by_transaction(tx, &transactions).await?;
-        let by_id = storage::conversions::lock_many(tx, &ids).await?;
+        let by_transaction = storage::tracking::conversions::lock_by_transaction(tx, &transactions).await?;
+        let by_id = storage::tracking::conversions::lock_many(tx, &ids).await?;
         for conversion in by_transaction.into_iter().chain(by_id) {
             if !books.by_id.contains_key(&conversion.id) {
                 books.add(conversion, false, None);
@@ -463,7 +463,7 @@ impl Books {
     /// Rows. `false`: one that should be new exists.
     async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
-        if storage::conversions::insert(tx, &new).await? < new.len() as u64 {
+        if storage::tracking::conversions::insert(tx, &new).await? < new.len() as u64 {
             return Ok(false);
         }
         // Whoever deletes old clicks has looked before which conversions need them.
@@ -472,7 +472,7 @@ impl Books {
         self.places.give_back(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();
-        storage::conversions::save(tx, &changed).await?;
+        storage::tracking::conversions::save(tx, &changed).await?;
         Ok(true)
     }
 
@@ -494,7 +494,7 @@ impl Books {
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {
         let unread = self.changes.iter().filter(|it| !self.conversions[it.entry].is_new);
         let unread: HashSet<ClickId> = unread.filter_map(|it| it.snapshot.click_id).collect();
-        let clicks = storage::clicks::find_many(tx, unread).await?;
+        let clicks = storage::tracking::clicks::find_many(tx, unread).await?;
         let mut events = Vec::with_capacity(self.changes.len());
         for it in &self.changes {
             let known = self.conversions[it.entry].click.clone();

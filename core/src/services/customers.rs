@@ -13,8 +13,8 @@ use crate::domain::program::customer::Customer;
 use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
-use crate::storage::tokens::Purpose;
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::people::tokens::Purpose;
 
 use super::error::is_taken;
 use super::{Error, affiliates, notices, outbox};
@@ -51,7 +51,7 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(Changed<Customer>, Don
 async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    if let Some(known) = storage::customers::lock_by_external_id(&tx, &wanted.external_id).await? {
+    if let Some(known) = storage::program::customers::lock_by_external_id(&tx, &wanted.external_id).await? {
         let changes = Changes { name: Some(wanted.name.clone()), email: Some(wanted.email.clone()) };
         return apply(app, tx, known, changes).await;
     }
@@ -66,7 +66,7 @@ async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Do
         created_at: now,
         updated_at: now,
     };
-    storage::customers::insert(&tx, &customer).await.map_err(|error| match is_taken(&error) {
+    storage::program::customers::insert(&tx, &customer).await.map_err(|error| match is_taken(&error) {
         true => Error::Taken { what: "the external id", value: customer.external_id.clone() },
         false => error.into(),
     })?;
@@ -80,7 +80,7 @@ async fn link_to_default_offer(
     affiliate_id: AffiliateId,
 ) -> Result<Option<LinkId>, Error> {
     let now = app.clock.now();
-    let Some(offer) = storage::offers::find_default(tx).await? else { return Ok(None) };
+    let Some(offer) = storage::program::offers::find_default(tx).await? else { return Ok(None) };
     let link = Link {
         id: LinkId::new(now),
         affiliate_id,
@@ -91,7 +91,7 @@ async fn link_to_default_offer(
         created_at: now,
         updated_at: now,
     };
-    storage::links::insert(tx, &link).await?;
+    storage::tracking::links::insert(tx, &link).await?;
     Ok(Some(link.id))
 }
 
@@ -104,7 +104,7 @@ pub struct Changes {
 
 pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Changed<Customer>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::customers::lock(&tx, id).await?;
+    let found = storage::program::customers::lock(&tx, id).await?;
     let customer = found.ok_or_else(|| Error::not_found("customer", id))?;
     Ok(apply(app, tx, customer, changes).await?.0)
 }
@@ -128,7 +128,7 @@ async fn apply(
         return Ok((Changed::new(customer.clone(), customer), Done::Unchanged));
     }
     if renamed {
-        let found = storage::affiliates::lock(&tx, customer.affiliate_id).await?;
+        let found = storage::program::affiliates::lock(&tx, customer.affiliate_id).await?;
         let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", customer.affiliate_id))?;
         affiliate.name = name.clone();
         let before = affiliate.clone();
@@ -136,10 +136,10 @@ async fn apply(
             notices::address_changed(app, &tx, &before, now).await?;
         }
         affiliate.updated_at = now;
-        storage::affiliates::save(&tx, &affiliate).await?;
+        storage::program::affiliates::save(&tx, &affiliate).await?;
     }
     let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
-    storage::customers::save(&tx, &changed).await?;
+    storage::program::customers::save(&tx, &changed).await?;
     tx.commit().await?;
     outbox::hurry(app);
     app.catalog.affiliate_changed(customer.affiliate_id);
@@ -147,12 +147,12 @@ async fn apply(
 }
 
 pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
-    let found = storage::customers::find(app.db.reader(), id).await?;
+    let found = storage::program::customers::find(app.db.reader(), id).await?;
     found.ok_or_else(|| Error::not_found("customer", id))
 }
 
 pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
-    Ok(storage::customers::list(app.db.lists(), external_id, page).await?)
+    Ok(storage::program::customers::list(app.db.lists(), external_id, page).await?)
 }
 
 /// A login link as its maker gets it.
@@ -173,7 +173,7 @@ pub async fn login_link(
     if !is_safe_path(&next) {
         return Err(Error::invalid("/next", "must be a path of this server, such as /statement"));
     }
-    let found = storage::affiliates::find(app.db.reader(), affiliate).await?;
+    let found = storage::program::affiliates::find(app.db.reader(), affiliate).await?;
     found.ok_or_else(|| Error::not_found("affiliate", affiliate))?;
     let now = app.clock.now();
     let (token, expires_at) = (api_key::token(rand::random()), now.plus(LOGIN_LINK));
@@ -181,7 +181,7 @@ pub async fn login_link(
     let opened_by = (access == SessionAccess::ReadOnly).then(|| actor.name());
     let opener = Opener::of(actor).map(Opener::name);
     let purpose = Purpose::SignIn { affiliate, next, opened_by, opener };
-    storage::tokens::insert(app.db.writer(), api_key::hash(&token), &purpose, now, expires_at).await?;
+    storage::people::tokens::insert(app.db.writer(), api_key::hash(&token), &purpose, now, expires_at).await?;
     Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
 }
 

@@ -13,7 +13,7 @@ use crate::domain::people::masking::{hide_address, mask};
 use crate::domain::people::permission::Permission;
 use crate::ids::DeliveryId;
 use crate::storage;
-use crate::storage::page::{PAGE_BYTES, Page, PageRequest};
+use crate::storage::base::page::{PAGE_BYTES, Page, PageRequest};
 
 use super::{Error, quota};
 
@@ -28,7 +28,7 @@ pub struct LoggedDelivery {
 }
 
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
-    let delivery = storage::deliveries::find(app.db.reader(), id).await?;
+    let delivery = storage::delivery::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
     let mut logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?;
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
@@ -37,11 +37,11 @@ pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelive
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut filter: storage::deliveries::Filter,
+    mut filter: storage::delivery::deliveries::Filter,
     page: PageRequest,
 ) -> Result<Page<LoggedDelivery>, Error> {
     filter.owner = actor.confined_to();
-    let Page { items, mut next } = storage::deliveries::list(app.db.lists(), filter, page).await?;
+    let Page { items, mut next } = storage::delivery::deliveries::list(app.db.lists(), filter, page).await?;
     let mut logged: Vec<LoggedDelivery> = Vec::with_capacity(items.len());
     let (mut bytes, mut items) = (0, items.into_iter().peekable());
     while items.peek().is_some() {
@@ -60,7 +60,7 @@ pub async fn list(
 pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<LoggedDelivery>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let delivery = storage::deliveries::lock(&tx, id).await?;
+    let delivery = storage::delivery::deliveries::lock(&tx, id).await?;
     let mut delivery = visible(&tx, actor, id, delivery).await?;
     let before = delivery.clone();
     delivery.retry(now)?;
@@ -77,13 +77,13 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
 
 /// It is due now; if its destination is paused, it is the next probe, now.
 async fn send_next(tx: &impl ConnectionTrait, delivery: &mut Delivery, now: Timestamp) -> Result<(), sea_orm::DbErr> {
-    let Some(mut breaker) = storage::breakers::find_of_postback(tx, delivery.postback_id).await? else {
-        return storage::deliveries::save_retry(tx, delivery).await;
+    let Some(mut breaker) = storage::delivery::breakers::find_of_postback(tx, delivery.postback_id).await? else {
+        return storage::delivery::deliveries::save_retry(tx, delivery).await;
     };
     breaker.probe_at = breaker.probe_at.min(now);
     delivery.reason = Some(breaker.waiting_reason());
-    storage::breakers::probe_now(tx, &breaker.lane, now).await?;
-    storage::waiting_deliveries::park_first(tx, delivery, &breaker.lane, now).await
+    storage::delivery::breakers::probe_now(tx, &breaker.lane, now).await?;
+    storage::delivery::waiting_deliveries::park_first(tx, delivery, &breaker.lane, now).await
 }
 
 /// An affiliate sees the deliveries of the postbacks that it set up.
@@ -95,7 +95,7 @@ async fn visible(
 ) -> Result<Delivery, Error> {
     let delivery = found.ok_or_else(|| Error::not_found("delivery", id))?;
     if let Some(own) = actor.confined_to() {
-        let postback = storage::postbacks::find(db, delivery.postback_id).await?;
+        let postback = storage::delivery::postbacks::find(db, delivery.postback_id).await?;
         if postback.is_none_or(|it| it.owner != Some(own)) {
             return Err(Error::not_found("delivery", id));
         }
@@ -108,13 +108,13 @@ pub(super) async fn with_attempts(
     actor: Actor,
     deliveries: Vec<Delivery>,
 ) -> Result<Vec<LoggedDelivery>, Error> {
-    let mut attempts = storage::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
+    let mut attempts = storage::delivery::attempts::list(db, deliveries.iter().map(|it| it.id)).await?;
     let sees_buyers = actor.may(Permission::ReadBuyers);
     let events = if sees_buyers {
         HashMap::new()
     } else {
         let ids: HashSet<_> = deliveries.iter().map(|it| it.event_id).collect();
-        storage::events::find_many(db, ids).await?
+        storage::tracking::events::find_many(db, ids).await?
     };
     let logged = deliveries.into_iter().map(|mut delivery| {
         let mut attempts = attempts.remove(&delivery.id).unwrap_or_default();

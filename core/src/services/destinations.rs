@@ -36,11 +36,11 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
     let (db, owner) = (app.db.lists(), actor.confined_to());
     let entry = |lane: LaneId| Destination { lane, breaker: None, waiting: 0, postbacks: Vec::new() };
     let mut found: HashMap<LaneId, Destination> = HashMap::new();
-    for breaker in storage::breakers::list(db, owner, SHOWN).await? {
+    for breaker in storage::delivery::breakers::list(db, owner, SHOWN).await? {
         let lane = breaker.lane.clone();
         found.entry(lane.clone()).or_insert_with(|| entry(lane)).breaker = Some(breaker);
     }
-    for (lane, _, number) in storage::waiting_deliveries::count(db, owner).await? {
+    for (lane, _, number) in storage::delivery::waiting_deliveries::count(db, owner).await? {
         found.entry(lane.clone()).or_insert_with(|| entry(lane)).waiting += number;
     }
     let mut shown: Vec<_> = found.into_values().collect();
@@ -49,7 +49,7 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
     });
     shown.truncate(SHOWN);
     for it in &mut shown {
-        it.postbacks = storage::breakers::list_postbacks(db, &it.lane).await?;
+        it.postbacks = storage::delivery::breakers::list_postbacks(db, &it.lane).await?;
     }
     Ok(shown)
 }
@@ -58,8 +58,8 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
 pub async fn forget(app: &App, postback: PostbackId) {
     app.destinations.forget(postback);
     let forgotten = async {
-        storage::breakers::forget_destinations(app.db.writer(), postback).await?;
-        storage::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await
+        storage::delivery::breakers::forget_destinations(app.db.writer(), postback).await?;
+        storage::delivery::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await
     };
     match forgotten.await {
         Ok(_) => app.inboxes.deliveries.announce(),

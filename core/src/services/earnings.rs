@@ -15,7 +15,7 @@ use crate::domain::program::recruiting::Commission;
 use crate::domain::tracking::conversion::{Conversion, Status};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::Error;
 use super::catalog::Catalog;
@@ -42,7 +42,7 @@ pub async fn settle(
     let changes: Vec<_> = changes.into_iter().collect();
     let known: BTreeSet<ConversionId> =
         changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
-    let stored = storage::earnings::lock_of_conversions(tx, &known).await?;
+    let stored = storage::money::earnings::lock_of_conversions(tx, &known).await?;
     let mut keys: BTreeSet<_> = stored.values().flat_map(|it| earning::balances_of(it)).collect();
     let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
     let mut plan = Vec::with_capacity(changes.len());
@@ -71,7 +71,7 @@ pub async fn settle(
     let lock_now = !stored.is_empty();
     let mut balances = Balances::new();
     if lock_now {
-        balances = storage::ledger::lock_balances(tx, &keys).await?;
+        balances = storage::money::ledger::lock_balances(tx, &keys).await?;
     }
     let mut earnings = stored.clone();
     let mut postings = Vec::with_capacity(plan.len());
@@ -83,20 +83,20 @@ pub async fn settle(
     let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
     let changed: Vec<_> = old.iter().filter(|it| before[&it.id] != *it).collect();
     new.iter_mut().filter(|it| it.is_due(now)).for_each(|it| it.release(now));
-    storage::earnings::insert(tx, &new).await?;
-    storage::earnings::save(tx, &changed).await?;
+    storage::money::earnings::insert(tx, &new).await?;
+    storage::money::earnings::save(tx, &changed).await?;
     new.retain(|it| it.released_at.is_some());
     if !new.is_empty() {
         if !lock_now {
-            balances = storage::ledger::lock_balances(tx, &keys).await?;
+            balances = storage::money::ledger::lock_balances(tx, &keys).await?;
         }
         // Rare, so it is undone here instead of holding the balances from before the insert.
         let put_off = release::put_off(&mut new, &balances, now);
-        storage::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
+        storage::money::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
         postings.extend(earning::released(&new, &mut balances, now));
     }
     ledger::check_limits(&balances)?;
-    if storage::ledger::post(tx, &postings).await? < postings.len() {
+    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this group may be stored: the earnings would say something else than the books.
         return Err(DbErr::Custom("money of a conversion was posted before".into()).into());
     }
@@ -124,7 +124,7 @@ async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Com
 }
 
 pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
-    let found = storage::earnings::find(app.db.reader(), id).await?;
+    let found = storage::money::earnings::find(app.db.reader(), id).await?;
     let found = found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))?;
     Ok(shown_to(actor, found))
 }
@@ -132,13 +132,13 @@ pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Erro
 pub async fn list(
     app: &App,
     actor: Actor,
-    mut filter: storage::earnings::Filter,
+    mut filter: storage::money::earnings::Filter,
     page: PageRequest,
 ) -> Result<Page<Earning>, Error> {
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let mut found = storage::earnings::list(app.db.lists(), filter, page).await?;
+    let mut found = storage::money::earnings::list(app.db.lists(), filter, page).await?;
     found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
     Ok(found)
 }

@@ -12,8 +12,8 @@ use crate::domain::money::withdrawal_batch::BatchError;
 use crate::domain::people::permission::Denied;
 use crate::domain::tracking::conversion::IllegalMove;
 use crate::ids::{AffiliateId, OfferId};
-use crate::storage::failures::is_statement_timeout;
-use crate::storage::writer::Stopped;
+use crate::storage::base::failures::is_statement_timeout;
+use crate::storage::base::writer::Stopped;
 
 use super::attribution::ConversionError;
 use super::auth::AuthError;

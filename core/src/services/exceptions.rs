@@ -6,7 +6,7 @@ use crate::domain::program::exception::Exception;
 use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::Error;
 
@@ -20,14 +20,16 @@ pub async fn set(
 ) -> Result<Changed<Exception>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    storage::program::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
     // Held, so that two who agree with one affiliate at once take turns, and each knows what was agreed before.
-    storage::affiliates::lock(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    let agreed = storage::exceptions::list_of(&tx, [offer_id], Some(affiliate_id)).await?;
+    storage::program::affiliates::lock(&tx, affiliate_id)
+        .await?
+        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let agreed = storage::program::exceptions::list_of(&tx, [offer_id], Some(affiliate_id)).await?;
     let before = agreed.into_iter().find(|it| it.goal == goal);
     let id = ExceptionId::new(now);
     let exception = Exception { id, offer_id, affiliate_id, goal, payout, created_at: now, updated_at: now };
-    let exception = storage::exceptions::set(&tx, &exception).await?;
+    let exception = storage::program::exceptions::set(&tx, &exception).await?;
     tx.commit().await?;
     app.catalog.exceptions_changed(offer_id);
     Ok(match before {
@@ -40,17 +42,19 @@ pub async fn set(
 pub async fn delete(app: &App, id: ExceptionId) -> Result<Exception, Error> {
     let tx = app.db.begin().await?;
     let unknown = || Error::not_found("exception", id);
-    let affiliate_id = storage::exceptions::find(&tx, id).await?.ok_or_else(unknown)?.affiliate_id;
+    let affiliate_id = storage::program::exceptions::find(&tx, id).await?.ok_or_else(unknown)?.affiliate_id;
     // As whoever agrees on another one holds it.
-    storage::affiliates::lock(&tx, affiliate_id).await?;
-    let exception = storage::exceptions::find(&tx, id).await?.ok_or_else(unknown)?;
-    storage::exceptions::delete(&tx, id).await?;
+    storage::program::affiliates::lock(&tx, affiliate_id).await?;
+    let exception = storage::program::exceptions::find(&tx, id).await?.ok_or_else(unknown)?;
+    storage::program::exceptions::delete(&tx, id).await?;
     tx.commit().await?;
     app.catalog.exceptions_changed(exception.offer_id);
     Ok(exception)
 }
 
 pub async fn list(app: &App, offer_id: OfferId, page: PageRequest) -> Result<Page<Exception>, Error> {
-    storage::offers::find(app.db.reader(), offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    Ok(storage::exceptions::list(app.db.lists(), offer_id, page).await?)
+    storage::program::offers::find(app.db.reader(), offer_id)
+        .await?
+        .ok_or_else(|| Error::not_found("offer", offer_id))?;
+    Ok(storage::program::exceptions::list(app.db.lists(), offer_id, page).await?)
 }

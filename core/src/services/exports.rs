@@ -6,7 +6,7 @@ use crate::domain::tracking::click::Click;
 use crate::domain::tracking::conversion::Conversion;
 use crate::domain::tracking::event::Event;
 use crate::storage;
-use crate::storage::exports::Span;
+use crate::storage::tracking::exports::Span;
 
 use super::Error;
 use super::clicks::confine;
@@ -63,19 +63,19 @@ impl Export {
         let db = self.app.db.reports();
         let (rows, last) = match self.subject {
             Subject::Clicks => {
-                let (items, last) = storage::exports::clicks(db, span).await?;
+                let (items, last) = storage::tracking::exports::clicks(db, span).await?;
                 (Rows::Clicks(items), last)
             }
             Subject::Conversions => {
-                let (items, last) = storage::exports::conversions(db, span).await?;
+                let (items, last) = storage::tracking::exports::conversions(db, span).await?;
                 (Rows::Conversions(items), last)
             }
             Subject::Events => {
-                let (items, last) = storage::exports::events(db, span).await?;
+                let (items, last) = storage::tracking::exports::events(db, span).await?;
                 (Rows::Events(items), last)
             }
             Subject::Deliveries => {
-                let (items, last) = storage::exports::deliveries(db, span).await?;
+                let (items, last) = storage::tracking::exports::deliveries(db, span).await?;
                 (Rows::Deliveries(with_attempts(db, self.actor, items).await?), last)
             }
         };

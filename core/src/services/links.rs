@@ -13,7 +13,7 @@ use crate::domain::tracking::deep_link::deep_url;
 use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::clicks::confine;
 use super::error::is_taken;
@@ -51,7 +51,9 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
     }
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    storage::program::affiliates::find(&tx, affiliate_id)
+        .await?
+        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
     let offer = promoted(&tx, actor, offer_id, affiliate_id).await?;
     quota::link(app, &tx, actor, affiliate_id).await?;
     let mut link = Link {
@@ -65,7 +67,7 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
         updated_at: now,
     };
     aim(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
-    storage::links::insert(&tx, &link).await?;
+    storage::tracking::links::insert(&tx, &link).await?;
     let coupons = give(&tx, link.id, new.coupons).await?;
     tx.commit().await?;
     Ok(Linked { link, coupons })
@@ -83,9 +85,9 @@ pub struct Changes {
 
 pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<Linked>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
+    let found = storage::tracking::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
-    let coupons = storage::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
+    let coupons = storage::tracking::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
     let before = Linked { link: link.clone(), coupons };
     if changes.coupons.is_some() {
         actor.require(Permission::ManageAffiliates)?;
@@ -97,7 +99,7 @@ pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Re
     }
     link.status = changes.status.unwrap_or(link.status);
     link.updated_at = app.clock.now();
-    storage::links::save(&tx, &link).await?;
+    storage::tracking::links::save(&tx, &link).await?;
     let coupons = match changes.coupons {
         Some(coupons) => give(&tx, id, coupons).await?,
         None => before.coupons.clone(),
@@ -114,12 +116,12 @@ async fn promoted(
     offer_id: OfferId,
     affiliate_id: AffiliateId,
 ) -> Result<Offer, Error> {
-    let found = storage::offers::find(tx, offer_id).await?;
+    let found = storage::program::offers::find(tx, offer_id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", offer_id))?;
     if offer.visibility == Visibility::Public {
         return Ok(offer);
     }
-    let application = storage::applications::find_of(tx, offer_id, affiliate_id).await?;
+    let application = storage::program::applications::find_of(tx, offer_id, affiliate_id).await?;
     match application.is_some_and(|it| it.admits()) {
         true => Ok(offer),
         false if offer.visibility == Visibility::Private && !actor.is_staff() => {
@@ -153,15 +155,15 @@ fn aim(
 async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon>) -> Result<Vec<Coupon>, Error> {
     let coupon = |it: NewCoupon| Coupon { code: normal_code(&it.code), link_id, active: it.active };
     let coupons: Vec<Coupon> = coupons.into_iter().map(coupon).collect();
-    if coupons.is_empty() && storage::coupons::list_of(tx, [link_id]).await?.is_empty() {
+    if coupons.is_empty() && storage::tracking::coupons::list_of(tx, [link_id]).await?.is_empty() {
         return Ok(coupons);
     }
     let taken = |code: &str| Error::Taken { what: "the coupon", value: code.to_owned() };
-    if let Some(other) = storage::coupons::find_taken(tx, link_id, &coupons).await? {
+    if let Some(other) = storage::tracking::coupons::find_taken(tx, link_id, &coupons).await? {
         return Err(taken(&other.code));
     }
     // Somebody may give the same one away at this moment.
-    let given = storage::coupons::replace(tx, link_id, &coupons).await;
+    let given = storage::tracking::coupons::replace(tx, link_id, &coupons).await;
     given.map_err(|error| match coupons.first() {
         Some(first) if is_taken(&error) => taken(&first.code),
         _ => error.into(),
@@ -170,9 +172,9 @@ async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon
 }
 
 pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<Linked, Error> {
-    let found = storage::links::find(app.db.reader(), id).await?;
+    let found = storage::tracking::links::find(app.db.reader(), id).await?;
     let link = found.filter(|link| actor.may_see(link.affiliate_id)).ok_or_else(|| Error::not_found("link", id))?;
-    let coupons = storage::coupons::list_of(app.db.reader(), [id]).await?.remove(&id).unwrap_or_default();
+    let coupons = storage::tracking::coupons::list_of(app.db.reader(), [id]).await?.remove(&id).unwrap_or_default();
     Ok(Linked { link, coupons })
 }
 
@@ -186,7 +188,8 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
-    let mut coupons = storage::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
+    let page = storage::tracking::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
+    let mut coupons =
+        storage::tracking::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
     Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
 }

@@ -17,16 +17,16 @@ use super::{Error, outbox};
 
 /// To the affiliate and each of its people.
 pub async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
-    let people = storage::users::list_of_affiliate(tx, of.id).await?;
+    let people = storage::people::users::list_of_affiliate(tx, of.id).await?;
     send(app, tx, Letter::PayoutDetailsChanged, recipients(Some(of), people)).await
 }
 
 /// To whom the key belongs: a person, an affiliate or, for the program's, its owners.
 pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
     let to = match (key.user_id, key.affiliate_id) {
-        (Some(user), _) => recipients(None, storage::users::find(tx, user).await?),
+        (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
         (None, Some(id)) => of_affiliate(tx, id).await?,
-        (None, None) => recipients(None, storage::users::list_owners(tx).await?),
+        (None, None) => recipients(None, storage::people::users::list_owners(tx).await?),
     };
     send(app, tx, Letter::KeyMade, to).await
 }
@@ -44,8 +44,8 @@ pub async fn address_changed(
 }
 
 async fn of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<BTreeSet<(String, String)>, Error> {
-    let affiliate = storage::affiliates::find(tx, id).await?;
-    Ok(recipients(affiliate.as_ref(), storage::users::list_of_affiliate(tx, id).await?))
+    let affiliate = storage::program::affiliates::find(tx, id).await?;
+    Ok(recipients(affiliate.as_ref(), storage::people::users::list_of_affiliate(tx, id).await?))
 }
 
 /// Addresses with names, each once.

@@ -15,7 +15,7 @@ use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::{Error, FieldIssue};
 
@@ -37,9 +37,9 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     let now = app.clock.now();
     let terms = new.terms.make(Terms::default())?;
     let tx = app.db.begin().await?;
-    let is_default = new.is_default || storage::offers::find_default(&tx).await?.is_none();
+    let is_default = new.is_default || storage::program::offers::find_default(&tx).await?.is_none();
     if is_default {
-        storage::offers::clear_default(&tx).await?;
+        storage::program::offers::clear_default(&tx).await?;
     }
     let offer = Offer {
         id: OfferId::new(now),
@@ -56,7 +56,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
         created_at: now,
         updated_at: now,
     };
-    storage::offers::insert(&tx, &offer).await?;
+    storage::program::offers::insert(&tx, &offer).await?;
     tx.commit().await?;
     app.catalog.offer_changed(offer.id);
     Ok(offer)
@@ -110,12 +110,12 @@ impl TermChanges {
 
 pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<Offer>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::offers::lock(&tx, id).await?;
+    let found = storage::program::offers::lock(&tx, id).await?;
     let mut offer = found.ok_or_else(|| Error::not_found("offer", id))?;
     let before = offer.clone();
-    let former_default = storage::offers::find_default(&tx).await?.map(|it| it.id);
+    let former_default = storage::program::offers::find_default(&tx).await?.map(|it| it.id);
     if changes.make_default && !offer.is_default {
-        storage::offers::clear_default(&tx).await?;
+        storage::program::offers::clear_default(&tx).await?;
         offer.is_default = true;
     }
     offer.name = changes.name.unwrap_or(offer.name);
@@ -127,7 +127,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     offer.visibility = changes.visibility.unwrap_or(offer.visibility);
     offer.terms = changes.terms.make(offer.terms)?;
     offer.updated_at = app.clock.now();
-    storage::offers::save(&tx, &offer).await?;
+    storage::program::offers::save(&tx, &offer).await?;
     tx.commit().await?;
     app.catalog.offer_changed(id);
     former_default.into_iter().for_each(|id| app.catalog.offer_changed(id));
@@ -166,7 +166,7 @@ impl Shown {
 
 /// A private offer does not exist for those who may not promote it.
 pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
-    let found = storage::offers::find(app.db.reader(), id).await?;
+    let found = storage::program::offers::find(app.db.reader(), id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", id))?;
     let shown = show(app, actor, vec![offer]).await?.pop();
     let visible = shown.filter(|it| it.offer.visibility != Visibility::Private || it.may_promote());
@@ -174,16 +174,16 @@ pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Shown>, Error> {
-    let page = storage::offers::list(app.db.lists(), actor.confined_to(), page).await?;
+    let page = storage::program::offers::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(Page { items: show(app, actor, page.items).await?, next: page.next })
 }
 
 async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>, Error> {
     let Some(affiliate_id) = actor.confined_to() else { return Ok(offers.into_iter().map(Shown::whole).collect()) };
     let ids = || offers.iter().map(|offer| offer.id);
-    let applications = storage::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
+    let applications = storage::program::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
     let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
-    let exceptions = storage::exceptions::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
+    let exceptions = storage::program::exceptions::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
     let standing = |id: OfferId| Standing {
         affiliate_id,
         exceptions: Exceptions::new(exceptions.iter().filter(|it| it.offer_id == id).cloned()),

@@ -14,7 +14,7 @@ use crate::domain::delivery::lease::{Lease, Leased};
 use crate::domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
 use crate::ids::MailId;
 use crate::storage;
-use crate::storage::mails::StoredMail;
+use crate::storage::people::mails::StoredMail;
 
 use super::Error;
 use super::auth::asked::{self, Asked, Draft};
@@ -65,7 +65,7 @@ async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), 
     let now = app.clock.now();
     let id = MailId::new(now);
     let stored = StoredMail { id, sealed: seal(app, id, mail), attempts: 0, give_up_at: now.plus(GIVEN_UP_AFTER) };
-    Ok(storage::mails::insert(tx, &stored, now).await?)
+    Ok(storage::people::mails::insert(tx, &stored, now).await?)
 }
 
 /// Sealed for one row: copied to another, it does not open.
@@ -90,7 +90,7 @@ fn conversation(app: &App) -> Duration {
 pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<StoredMail>>, sea_orm::DbErr> {
     let now = app.clock.now();
     let lease = Lease { claim: rand::random(), until: now.plus(conversation(app) + app.settings.lease()) };
-    storage::mails::claim(app.db.writer(), limit, now, lease).await
+    storage::people::mails::claim(app.db.writer(), limit, now, lease).await
 }
 
 /// Sends one message, or puts it off, or gives it up.
@@ -124,7 +124,7 @@ async fn write(app: &App, stored: &mut StoredMail, lease: Lease, asked: Asked) -
     };
     let written = Written { letter, to, name, link };
     stored.sealed = seal(app, stored.id, &Mail::Written(written.clone()));
-    let ours = storage::mails::replace(&tx, stored, lease).await?;
+    let ours = storage::people::mails::replace(&tx, stored, lease).await?;
     tx.commit().await?;
     Ok(ours.then_some(written))
 }
@@ -141,18 +141,18 @@ async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(),
     let (db, mail) = (app.db.writer(), stored.id);
     let attempts = stored.attempts + 1;
     let (next, reason) = match sent {
-        Ok(()) => return Ok(storage::mails::remove(db, mail, lease).await?),
+        Ok(()) => return Ok(storage::people::mails::remove(db, mail, lease).await?),
         Err(NotSent::Ever(reason)) => (None, reason),
         Err(NotSent::Yet(reason)) => (next_attempt(attempts, app.clock.now(), stored.give_up_at), reason),
     };
     // Told when it is so: whoever reads the log may rely on it.
     match next {
         Some(next) => {
-            storage::mails::put_off(db, mail, lease, attempts, next).await?;
+            storage::people::mails::put_off(db, mail, lease, attempts, next).await?;
             tracing::warn!(mail.id = %mail, attempts, reason, next = %next, "A message could not be sent; it is tried again");
         }
         None => {
-            storage::mails::remove(db, mail, lease).await?;
+            storage::people::mails::remove(db, mail, lease).await?;
             tracing::error!(mail.id = %mail, attempts, reason, "A message could not be sent; it is given up");
         }
     }

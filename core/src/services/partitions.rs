@@ -4,7 +4,7 @@ use sea_orm::DbErr;
 
 use crate::clock::Timestamp;
 use crate::storage::Database;
-use crate::storage::partitions::{ensure, has_this_month};
+use crate::storage::base::partitions::{ensure, has_this_month};
 
 /// At the start: makes months only when the one at hand is missing, and goes on without it if it can't be had.
 pub async fn prepare(db: &Database, now: Timestamp) -> Result<(), DbErr> {

@@ -16,8 +16,8 @@ use crate::domain::people::user::normal_email;
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
-use crate::storage::tokens::Purpose;
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::people::tokens::Purpose;
 
 use super::audit::{self, Change};
 use super::auth::step_up::{self, Given, Proven};
@@ -79,7 +79,7 @@ pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) 
         tx.rollback().await?;
         return ask_by_mail(app, &affiliate, purpose).await;
     }
-    storage::payout_details::delete(&tx, id).await?;
+    storage::money::payout_details::delete(&tx, id).await?;
     notices::payout_details_changed(app, &tx, &affiliate).await?;
     tx.commit().await?;
     outbox::hurry(app);
@@ -113,7 +113,7 @@ pub struct Proposal {
 /// Asking does not use the link up.
 pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
     let db = app.db.reader();
-    let found = storage::tokens::find(db, &api_key::hash(token), app.clock.now()).await?;
+    let found = storage::people::tokens::find(db, &api_key::hash(token), app.clock.now()).await?;
     let (affiliate, method, masked, removes) = match found {
         Some(Purpose::ConfirmPayoutDetails { affiliate, method, sealed }) => {
             let method = payout_methods::named(db, &method).await?;
@@ -121,12 +121,12 @@ pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
             (affiliate, method, masked, false)
         }
         Some(Purpose::ConfirmPayoutRemoval { affiliate, details }) => {
-            let details = storage::payout_details::find(db, details).await?.ok_or(AuthError::LinkUsed)?;
+            let details = storage::money::payout_details::find(db, details).await?.ok_or(AuthError::LinkUsed)?;
             (affiliate, payout_methods::named(db, &details.method).await?, details.masked, true)
         }
         _ => return Err(AuthError::LinkUsed.into()),
     };
-    let found = storage::affiliates::find(db, affiliate).await?;
+    let found = storage::program::affiliates::find(db, affiliate).await?;
     let affiliate = found.ok_or_else(|| Error::not_found("affiliate", affiliate))?.name;
     let details = masked.into_iter().map(|(name, value)| (label(&method, &name), value)).collect();
     Ok(Proposal { affiliate, method: method.name, details, removes })
@@ -145,7 +145,7 @@ fn label(method: &PayoutMethod, name: &str) -> String {
 /// Makes the change that a link in the affiliate's mailbox stands for.
 pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Error> {
     let tx = app.db.begin().await?;
-    let taken = storage::tokens::take(&tx, &api_key::hash(token), app.clock.now()).await?;
+    let taken = storage::people::tokens::take(&tx, &api_key::hash(token), app.clock.now()).await?;
     let affiliate = match &taken {
         Some(Purpose::ConfirmPayoutDetails { affiliate, .. } | Purpose::ConfirmPayoutRemoval { affiliate, .. }) => {
             lock_affiliate(&tx, *affiliate).await?
@@ -163,7 +163,7 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
             ("confirm_payout_details", details.id)
         }
         Some(Purpose::ConfirmPayoutRemoval { details, .. }) => {
-            storage::payout_details::delete(&tx, details).await?;
+            storage::money::payout_details::delete(&tx, details).await?;
             notices::payout_details_changed(app, &tx, &affiliate).await?;
             ("confirm_payout_removal", details)
         }
@@ -179,7 +179,7 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
 
 /// Held, so that two who set the first details at once take turns.
 async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Affiliate, Error> {
-    storage::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
+    storage::program::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
 /// The details as the method's schema accepts them.
@@ -206,7 +206,7 @@ async fn store(
     fields: &Fields,
 ) -> Result<Changed<PayoutDetails>, Error> {
     let now = app.clock.now();
-    let known = storage::payout_details::find_of(tx, affiliate.id, &method.id).await?;
+    let known = storage::money::payout_details::find_of(tx, affiliate.id, &method.id).await?;
     let (id, created_at) = known.as_ref().map_or((PayoutDetailsId::new(now), now), |it| (it.id, it.created_at));
     let details = PayoutDetails {
         id,
@@ -218,8 +218,8 @@ async fn store(
         updated_at: now,
     };
     match &known {
-        Some(_) => storage::payout_details::save(tx, &details).await?,
-        None => storage::payout_details::insert(tx, &details).await?,
+        Some(_) => storage::money::payout_details::save(tx, &details).await?,
+        None => storage::money::payout_details::insert(tx, &details).await?,
     }
     notices::payout_details_changed(app, tx, affiliate).await?;
     let Some(known) = known else { return Ok(Changed::made(details)) };
@@ -235,7 +235,7 @@ fn pending(affiliate: AffiliateId) -> String {
 }
 
 pub async fn get(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
-    let found = storage::payout_details::find(app.db.reader(), id).await?;
+    let found = storage::money::payout_details::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("payout details", id))
 }
 
@@ -248,7 +248,7 @@ pub async fn list(
     if !confine(actor, &mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    Ok(storage::payout_details::list(app.db.lists(), affiliate_id, page).await?)
+    Ok(storage::money::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
 /// Sealed for `holder` alone: a withdrawal's copy does not open as another's.

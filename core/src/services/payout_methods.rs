@@ -21,7 +21,7 @@ use super::{Error, FieldIssue};
 /// details belongs to the program; the rest is what finance made of it.
 pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
     for definition in built_in() {
-        storage::payout_methods::insert_or_refresh(db, &definition.into_method(true, now)).await?;
+        storage::money::payout_methods::insert_or_refresh(db, &definition.into_method(true, now)).await?;
     }
     Ok(())
 }
@@ -36,7 +36,7 @@ pub async fn create(
     method.payer = payer;
     method.enabled = enabled;
     let method = checked(method)?;
-    storage::payout_methods::insert(app.db.writer(), &method).await.map_err(|error| {
+    storage::money::payout_methods::insert(app.db.writer(), &method).await.map_err(|error| {
         if is_taken(&error) {
             Error::Taken { what: "the payout method", value: method.id.clone() }
         } else {
@@ -64,7 +64,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<Pay
         return Err(Error::not_found("payout method", shortened(id)));
     }
     let tx = app.db.begin().await?;
-    let found = storage::payout_methods::lock(&tx, id).await?;
+    let found = storage::money::payout_methods::lock(&tx, id).await?;
     let mut method = found.ok_or_else(|| Error::not_found("payout method", id))?;
     let before = method.clone();
     if let Some(schema) = changes.schema {
@@ -82,7 +82,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<Pay
     method.enabled = changes.enabled.unwrap_or(method.enabled);
     method.updated_at = app.clock.now();
     let method = checked(method)?;
-    storage::payout_methods::save(&tx, &method).await?;
+    storage::money::payout_methods::save(&tx, &method).await?;
     tx.commit().await?;
     Ok(Changed::new(before, method))
 }
@@ -114,21 +114,21 @@ fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
 
 /// Affiliates see what they may choose.
 pub async fn get(app: &App, actor: Actor, id: &str) -> Result<PayoutMethod, Error> {
-    let found = if is_id(id) { storage::payout_methods::find(app.db.reader(), id).await? } else { None };
+    let found = if is_id(id) { storage::money::payout_methods::find(app.db.reader(), id).await? } else { None };
     let visible = found.filter(|it| it.enabled || actor.is_staff());
     visible.ok_or_else(|| Error::not_found("payout method", shortened(id)))
 }
 
 pub async fn list(app: &App, actor: Actor) -> Result<Vec<PayoutMethod>, Error> {
-    Ok(storage::payout_methods::list(app.db.reader(), !actor.is_staff()).await?)
+    Ok(storage::money::payout_methods::list(app.db.reader(), !actor.is_staff()).await?)
 }
 
 /// The method that a body names.
 pub async fn named(db: &impl ConnectionTrait, id: &str) -> Result<PayoutMethod, Error> {
-    if let Some(method) = storage::payout_methods::find(db, id).await? {
+    if let Some(method) = storage::money::payout_methods::find(db, id).await? {
         return Ok(method);
     }
-    let known: Vec<_> = storage::payout_methods::list(db, true).await?.into_iter().map(|it| it.id).collect();
+    let known: Vec<_> = storage::money::payout_methods::list(db, true).await?.into_iter().map(|it| it.id).collect();
     let message = format!("there is no payout method \"{}\"; use one of: {}", shortened(id), known.join(", "));
     Err(Error::invalid("/method", message))
 }

@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, UserId};
-use crate::storage::quotas::{self, Holder};
+use crate::storage::program::quotas::{self, Holder};
 
 use super::Error;
 use super::auth::whole_seconds;

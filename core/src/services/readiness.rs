@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::app::App;
-use crate::storage::write_probe;
+use crate::storage::base::write_probe;
 
 use super::secret_keys;
 

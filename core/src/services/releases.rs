@@ -59,12 +59,12 @@ pub async fn release_due(app: &App) -> Result<usize, DbErr> {
 async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
     let now = app.clock.now();
     let mut done = 0;
-    for affiliate in storage::earnings::due_affiliates(app.db.reader(), CHUNK, now).await? {
+    for affiliate in storage::money::earnings::due_affiliates(app.db.reader(), CHUNK, now).await? {
         match release_chunk(app, Some(affiliate)).await {
             Ok(count) => done += count,
             Err(error) if is_outage(&error) => return Err(error),
             Err(error) => {
-                let count = storage::earnings::put_off_due(app.db.writer(), affiliate, now).await?;
+                let count = storage::money::earnings::put_off_due(app.db.writer(), affiliate, now).await?;
                 count_put_off(count);
                 if app.put_off.begins(affiliate, None) {
                     tracing::error!(
@@ -83,24 +83,24 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     // As claims do, it need not wait for PostgreSQL's disk: whatever is durable later takes it along, and what a crash takes back
     // is told of again under the same ids.
     let tx = app.db.begin_queue().await?;
-    let mut due = storage::earnings::lock_due(&tx, affiliate, CHUNK, now).await?;
+    let mut due = storage::money::earnings::lock_due(&tx, affiliate, CHUNK, now).await?;
     if due.is_empty() {
         tx.rollback().await?;
         return Ok(0);
     }
     let found = due.len();
     let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
-    let mut balances = storage::ledger::lock_balances(&tx, &keys).await?;
+    let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
     let put_off = release::put_off(&mut due, &balances, now);
     let postings = earning::release(&mut due, &mut balances, now);
-    storage::earnings::save(&tx, &due.iter().chain(&put_off).collect::<Vec<_>>()).await?;
-    if storage::ledger::post(&tx, &postings).await? < postings.len() {
+    storage::money::earnings::save(&tx, &due.iter().chain(&put_off).collect::<Vec<_>>()).await?;
+    if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning was posted as released before".into()));
     }
     let events = events(&tx, &app.catalog, &due, now).await?;
     let inbox = &app.inboxes.events;
     let lease = inbox.lease(now);
-    storage::events::append(&tx, &events, lease).await?;
+    storage::tracking::events::append(&tx, &events, lease).await?;
     tx.commit().await?;
     if !events.is_empty() {
         inbox.put(lease, events);
@@ -151,7 +151,7 @@ pub(super) async fn events(
     }
     let payouts = || released.iter().filter(|it| it.kind == EarningKind::Payout);
     let ids: BTreeSet<ConversionId> = payouts().filter_map(|it| it.conversion_id).collect();
-    let conversions = storage::conversions::find_many(tx, &ids).await?;
+    let conversions = storage::tracking::conversions::find_many(tx, &ids).await?;
     let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
     let heard = |it: &&Earning| {
         let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
@@ -163,7 +163,7 @@ pub(super) async fn events(
     let heard: Vec<_> = payouts().filter(heard).collect();
     let clicks: HashSet<ClickId> =
         heard.iter().filter_map(|it| conversions.get(&it.conversion_id?)?.click_id).collect();
-    let clicks = storage::clicks::find_many(tx, clicks).await?;
+    let clicks = storage::tracking::clicks::find_many(tx, clicks).await?;
     let mut events = Vec::with_capacity(heard.len());
     for earning in heard {
         let Some(conversion) = earning.conversion_id.and_then(|id| conversions.get(&id)) else { continue };

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{MailId, PayoutDetailsId, PostbackId, SourceId, UserId, WithdrawalId};
-use crate::storage::sealed_columns::{self, SealedColumn, Stored};
-use crate::storage::{Database, secret_keys, servers};
+use crate::storage::Database;
+use crate::storage::base::servers;
+use crate::storage::delivery::sealed_columns::{self, SealedColumn, Stored};
+use crate::storage::delivery::secret_keys;
 
 use super::auth::second_factor;
 use super::secrets::{Resealed, Vault};

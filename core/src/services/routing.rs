@@ -34,12 +34,12 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
     let now = app.clock.now();
     let claimed: Vec<_> = events.iter().map(|event| (event.it.id, event.lease.claim)).collect();
     let events: Vec<_> = events.into_iter().map(|event| Arc::new(event.it)).collect();
-    let postbacks = storage::postbacks::list_candidates(app.db.reader(), &events).await?;
+    let postbacks = storage::delivery::postbacks::list_candidates(app.db.reader(), &events).await?;
     let owed = if postbacks.is_empty() { Vec::new() } else { decide_all(app, events, postbacks, now).await? };
 
     let lease = app.inboxes.deliveries.lease(now);
     let tx = app.db.begin_queue().await?;
-    let finished: HashSet<_> = storage::events::finish(&tx, claimed).await?;
+    let finished: HashSet<_> = storage::tracking::events::finish(&tx, claimed).await?;
     let mut owed: Vec<_> = owed.into_iter().filter(|owed| finished.contains(&owed.delivery.event_id)).collect();
     let is_owed = |it: &Owed| it.delivery.state == DeliveryState::Pending;
     let inbox = &app.inboxes.deliveries;
@@ -48,7 +48,7 @@ pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {
         owed.delivery.lease_until = lease.map(|lease| lease.until);
     }
     let deliveries = owed.iter().map(|owed| &owed.delivery);
-    let added = storage::deliveries::insert(&tx, deliveries, lease.map(|lease| lease.claim)).await?;
+    let added = storage::delivery::deliveries::insert(&tx, deliveries, lease.map(|lease| lease.claim)).await?;
     tx.commit().await?;
     let all_added = added == owed.len() as u64;
     let (at_once, later): (Vec<_>, Vec<_>) = owed.into_iter().partition(|owed| owed.delivery.lease_until.is_some());

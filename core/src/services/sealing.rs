@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::domain::delivery::postback::Postback;
 use crate::domain::inbound::source::Source;
 use crate::storage;
-use crate::storage::page::PageRequest;
+use crate::storage::base::page::PageRequest;
 
 use super::adapters::config_issues;
 use super::{Error, postbacks, templates};
@@ -28,12 +28,12 @@ struct Found {
 /// Looks at every postback and source, also at archived ones, unless a pass by the same rules found nothing to do.
 pub async fn seal_stored(app: &App) -> Result<(), Error> {
     let rules = rules(app).await?;
-    if storage::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
+    if storage::base::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
         return Ok(());
     }
     let Found { sealed, left } = look_at_all(app).await?;
     if sealed == 0 && left == 0 {
-        storage::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
+        storage::base::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
     } else {
         tracing::info!(sealed, left, "Sealed secrets that were stored in the clear");
     }
@@ -55,8 +55,12 @@ async fn look_at_all(app: &App) -> Result<Found, Error> {
         let mut page = PageRequest { before: None, limit: CHUNK };
         loop {
             let chunk = match table {
-                Table::Postbacks => storage::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback),
-                Table::Sources => storage::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source),
+                Table::Postbacks => {
+                    storage::delivery::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback)
+                }
+                Table::Sources => {
+                    storage::inbound::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source)
+                }
             };
             for row in chunk.items {
                 match seal(app, row).await? {
@@ -121,7 +125,7 @@ async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Err
     }
     postback.updated_at = app.clock.now();
     // Whoever saved it meanwhile sealed it, unless that was an older node: the next start looks again.
-    let saved = storage::postbacks::save(app.db.writer(), &postback, seen).await?;
+    let saved = storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await?;
     app.catalog.postbacks_changed();
     Ok(if saved { Outcome::Sealed } else { Outcome::Left })
 }
@@ -155,7 +159,7 @@ async fn seal_source(app: &App, mut source: Source) -> Result<Outcome, Error> {
         return Ok(if adapter.is_ok() { Outcome::Nothing } else { Outcome::Left });
     }
     source.updated_at = app.clock.now();
-    let saved = storage::sources::save(app.db.writer(), &source, seen).await?;
+    let saved = storage::inbound::sources::save(app.db.writer(), &source, seen).await?;
     app.catalog.sources_changed();
     Ok(if saved { Outcome::Sealed } else { Outcome::Left })
 }

@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::private_files;
 use crate::storage::Database;
-use crate::storage::sealed_columns::{self, SealedColumn};
-use crate::storage::secret_keys::{self, KnownKey};
-use crate::storage::servers::{self, Server};
+use crate::storage::base::servers::{self, Server};
+use crate::storage::delivery::sealed_columns::{self, SealedColumn};
+use crate::storage::delivery::secret_keys::{self, KnownKey};
 
 use super::rotation;
 use super::secrets::{KeyId, Vault, parse_key};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::domain::inbound::source::SourceKey;
 use crate::storage;
-use crate::storage::sources::ReadableKey;
+use crate::storage::inbound::sources::ReadableKey;
 
 use super::sources::stored_key;
 
@@ -22,7 +22,7 @@ pub async fn hash_stored(app: &App) -> Result<(), sea_orm::DbErr> {
     let mut hashed = 0;
     loop {
         let tx = app.db.begin().await?;
-        let chunk = storage::sources::list_readable_keys(&tx, now, CHUNK).await?;
+        let chunk = storage::inbound::sources::list_readable_keys(&tx, now, CHUNK).await?;
         if chunk.is_empty() {
             break;
         }
@@ -30,7 +30,7 @@ pub async fn hash_stored(app: &App) -> Result<(), sea_orm::DbErr> {
         for it in chunk {
             // The time of a key begins when its hash is first there, and it is hashed anew at the end of it.
             let until = if it.until.is_none() { Some(now.plus(ROLL_BACK)) } else { None };
-            storage::sources::save_hashed(&tx, &it, &as_stored(app, &it), until).await?;
+            storage::inbound::sources::save_hashed(&tx, &it, &as_stored(app, &it), until).await?;
         }
         tx.commit().await?;
     }

@@ -18,7 +18,7 @@ use crate::domain::tracking::event::Action;
 use crate::domain::tracking::landing;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::adapters::{Call, Line, Standing, Subject, User, config_issues, settle_faults};
 use super::catalog::ForClicks;
@@ -93,7 +93,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Visible, 
     check(app, &mut source, Some(adapter)).await?;
     let tx = app.db.begin().await?;
     quota::source(app, &tx, actor, affiliate_id).await?;
-    storage::sources::insert(&tx, &source).await?;
+    storage::inbound::sources::insert(&tx, &source).await?;
     tx.commit().await?;
     app.catalog.sources_changed();
     Ok(Visible { key: Some(key), ..shown(app, actor, source) })
@@ -122,7 +122,7 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
     }
     check(app, &mut source, reads_it).await?;
     save(app, &mut source, seen).await?;
-    if storage::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
+    if storage::inbound::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
         app.waiting_reports.notify_one();
     }
     Ok(changed(app, actor, before, source))
@@ -151,7 +151,7 @@ pub async fn rotate_key(app: &App, actor: Actor, id: SourceId) -> Result<Changed
     let key = new_key(rand::random());
     source.key = stored_key(app, id, source.affiliate_id, &key);
     source.updated_at = app.clock.now();
-    let saved = storage::sources::save_rotated(app.db.writer(), &source, seen).await?;
+    let saved = storage::inbound::sources::save_rotated(app.db.writer(), &source, seen).await?;
     saved_or_changed(app, id, saved)?;
     let mut changed = changed(app, actor, before, source);
     changed.now.key = Some(key);
@@ -171,7 +171,7 @@ pub async fn archive(app: &App, actor: Actor, id: SourceId) -> Result<Visible, E
 
 async fn save(app: &App, source: &mut Source, seen: Timestamp) -> Result<(), Error> {
     source.updated_at = app.clock.now();
-    let saved = storage::sources::save(app.db.writer(), source, seen).await?;
+    let saved = storage::inbound::sources::save(app.db.writer(), source, seen).await?;
     saved_or_changed(app, source.id, saved)
 }
 
@@ -209,7 +209,7 @@ pub(super) fn stored_key(app: &App, id: SourceId, owner: Option<AffiliateId>, ke
 
 /// A source as it is stored.
 pub(super) async fn find(app: &App, actor: Actor, id: SourceId) -> Result<Source, Error> {
-    let found = storage::sources::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
+    let found = storage::inbound::sources::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
     visible.ok_or_else(|| Error::not_found("source", id))
 }
@@ -226,12 +226,12 @@ pub async fn list(
         return Ok(Page { items: Vec::new(), next: None });
     }
     if let Some(id) = owner
-        && storage::sources::find(app.db.reader(), SourceId::first_of(id)).await?.is_none()
+        && storage::inbound::sources::find(app.db.reader(), SourceId::first_of(id)).await?.is_none()
         && app.catalog.affiliate(id).await?.is_some()
     {
-        storage::sources::insert_missing(app.db.writer(), &first(app, id)).await?;
+        storage::inbound::sources::insert_missing(app.db.writer(), &first(app, id)).await?;
     }
-    let page = storage::sources::list(app.db.lists(), owner, page).await?;
+    let page = storage::inbound::sources::list(app.db.lists(), owner, page).await?;
     Ok(page.map(|source| shown(app, actor, source)))
 }
 

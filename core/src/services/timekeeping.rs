@@ -30,7 +30,7 @@ impl Timekeeping {
     pub async fn start(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
         let mut best: Option<Sample> = None;
         for _ in 0..FIRST_READINGS {
-            let Some(sample) = storage::time::read(db).await? else { return Ok(()) };
+            let Some(sample) = storage::base::time::read(db).await? else { return Ok(()) };
             best = Some(best.map_or(sample, |best| best.or(sample)));
         }
         if let Some(sample) = best {
@@ -41,7 +41,7 @@ impl Timekeeping {
 
     /// Reads the database's clock once more.
     pub async fn keep(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
-        if let Some(sample) = storage::time::read(db).await? {
+        if let Some(sample) = storage::base::time::read(db).await? {
             self.follow(clock, &sample);
         }
         Ok(())

@@ -11,8 +11,8 @@ use crate::domain::people::permission::{Permission, Role};
 use crate::domain::people::user::{User, UserStatus, normal_email};
 use crate::ids::{AffiliateId, UserId};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
-use crate::storage::tokens::Purpose;
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::people::tokens::Purpose;
 
 use super::auth::{AuthError, issue, password_page, registration};
 use super::error::is_taken;
@@ -55,7 +55,7 @@ async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wante
     match (wanted.role, wanted.affiliate_id) {
         (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
         (Role::Affiliate, Some(id)) => {
-            let found = storage::affiliates::find(tx, id).await?;
+            let found = storage::program::affiliates::find(tx, id).await?;
             let affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
             // The power goes to the affiliate's own mailbox, and not through the hands of somebody who lacks it.
             if !grant::may_hold_link_of(actor, Role::Affiliate) {
@@ -82,7 +82,7 @@ async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wante
         created_at: now,
         updated_at: now,
     };
-    storage::users::insert(tx, &user).await.map_err(|error| match is_taken(&error) {
+    storage::people::users::insert(tx, &user).await.map_err(|error| match is_taken(&error) {
         true => Error::Taken { what: "the e-mail address", value: user.email.clone() },
         false => error.into(),
     })?;
@@ -104,7 +104,7 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     // Owners first and all of them: two who disable each other take turns here.
-    let owners = storage::users::lock_owners(&tx).await?;
+    let owners = storage::people::users::lock_owners(&tx).await?;
     let mut user = lock(&tx, id).await?;
     let role = changes.role.unwrap_or(user.role);
     grant::may_change(actor, Power::of_role(user.role))?;
@@ -126,10 +126,10 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
         return Err(AuthError::LastOwner.into());
     }
     user.updated_at = now;
-    storage::users::save(&tx, &user).await?;
+    storage::people::users::save(&tx, &user).await?;
     if user.status == UserStatus::Disabled {
-        storage::sessions::revoke_all(&tx, id, None, now).await?;
-        storage::tokens::revoke_of(&tx, id, now).await?;
+        storage::people::sessions::revoke_all(&tx, id, None, now).await?;
+        storage::people::tokens::revoke_of(&tx, id, now).await?;
     }
     tx.commit().await?;
     app.catalog.people_changed();
@@ -163,7 +163,7 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     user.affiliate_id = Some(affiliate.id);
     user.status = UserStatus::Active;
     user.updated_at = now;
-    storage::users::save(&tx, &user).await?;
+    storage::people::users::save(&tx, &user).await?;
     outbox::post(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::hurry(app);
@@ -172,13 +172,13 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
 }
 
 async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<User, Error> {
-    storage::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
+    storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
 pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
-    storage::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
+    storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
 pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
-    Ok(storage::users::list(app.db.lists(), status, page).await?)
+    Ok(storage::people::users::list(app.db.lists(), status, page).await?)
 }

@@ -13,7 +13,7 @@ use crate::domain::people::changes::Changed;
 use crate::ids::{WithdrawalBatchId, WithdrawalId};
 use crate::money::{ACCOUNT_MAX, Currency};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::withdrawals::{debts_of, hold, store};
 use super::{Error, payout_details, payout_methods};
@@ -27,7 +27,7 @@ pub async fn create(
 ) -> Result<(WithdrawalBatch, Progress), Error> {
     let tx = app.db.begin().await?;
     let method = payout_methods::named(&tx, method).await?;
-    let mut withdrawals = storage::withdrawals::claim_to_pay(&tx, &method.id, currency, LARGEST).await?;
+    let mut withdrawals = storage::money::withdrawals::claim_to_pay(&tx, &method.id, currency, LARGEST).await?;
     if withdrawals.is_empty() {
         return Err(BatchError::NothingToPay { method: method.id, currency }.into());
     }
@@ -49,8 +49,8 @@ pub async fn create(
         it.batch_id = Some(batch.id);
         it.updated_at = now;
     }
-    storage::withdrawal_batches::insert(&tx, &batch).await?;
-    storage::withdrawals::save(&tx, &withdrawals.iter().collect::<Vec<_>>()).await?;
+    storage::money::withdrawal_batches::insert(&tx, &batch).await?;
+    storage::money::withdrawals::save(&tx, &withdrawals.iter().collect::<Vec<_>>()).await?;
     tx.commit().await?;
     let progress = Progress { open: i64::from(batch.count), ..Progress::default() };
     Ok((batch, progress))
@@ -74,7 +74,7 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
     let db = app.db.reader();
     let method = payout_methods::named(db, &batch.method).await?;
     let affiliates: BTreeSet<_> = withdrawals.iter().map(|it| it.affiliate_id).collect();
-    let affiliates = storage::affiliates::find_many(db, affiliates).await?;
+    let affiliates = storage::program::affiliates::find_many(db, affiliates).await?;
     let payment = |it: &Withdrawal| {
         Ok::<_, Error>(Payment {
             id: it.id,
@@ -91,12 +91,12 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
 /// What is open of a batch, and the note that its file went out: from then on the bank may have it.
 async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
     let tx = app.db.begin().await?;
-    let found = storage::withdrawal_batches::lock(&tx, id).await?;
+    let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
     if batch.dissolved_at.is_some() {
         return Err(BatchError::Dissolved(id).into());
     }
-    let withdrawals = storage::withdrawals::list_open(&tx, id).await?;
+    let withdrawals = storage::money::withdrawals::list_open(&tx, id).await?;
     let debts = debts_of(&tx, &withdrawals).await?;
     let stopped = |it: &&Withdrawal| debts.get(&it.id).is_some_and(|debt| it.is_stopped_by(*debt));
     let stopped: Vec<_> = withdrawals.iter().filter(stopped).map(|it| it.id).collect();
@@ -105,7 +105,7 @@ async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, 
     }
     if batch.exported_at.is_none() && !withdrawals.is_empty() {
         batch.exported_at = Some(app.clock.now());
-        storage::withdrawal_batches::save(&tx, &batch).await?;
+        storage::money::withdrawal_batches::save(&tx, &batch).await?;
     }
     tx.commit().await?;
     Ok((batch, withdrawals))
@@ -118,10 +118,10 @@ pub async fn dissolve(
     never_sent: bool,
 ) -> Result<Changed<(WithdrawalBatch, Progress)>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::withdrawal_batches::lock(&tx, id).await?;
+    let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
-    let mut withdrawals = storage::withdrawals::lock_batch(&tx, id).await?;
-    let progress = storage::withdrawals::progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
+    let mut withdrawals = storage::money::withdrawals::lock_batch(&tx, id).await?;
+    let progress = storage::money::withdrawals::progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
     let now = app.clock.now();
     let before = (batch.clone(), progress);
     let applied = batch.dissolve(progress, never_sent, now)?;
@@ -134,8 +134,8 @@ pub async fn dissolve(
         it.batch_id = None;
         it.updated_at = now;
     }
-    storage::withdrawals::save(&tx, &withdrawals.values().collect::<Vec<_>>()).await?;
-    storage::withdrawal_batches::save(&tx, &batch).await?;
+    storage::money::withdrawals::save(&tx, &withdrawals.values().collect::<Vec<_>>()).await?;
+    storage::money::withdrawal_batches::save(&tx, &batch).await?;
     tx.commit().await?;
     Ok(Changed::new(before, get(app, id).await?))
 }
@@ -159,8 +159,8 @@ pub async fn take_results(
 ) -> Result<(Vec<(Line, Effect)>, Progress), Error> {
     let lines = payment_results::read(text)?;
     let tx = app.db.begin().await?;
-    storage::withdrawal_batches::find(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
-    let mut withdrawals = storage::withdrawals::lock_batch(&tx, id).await?;
+    storage::money::withdrawal_batches::find(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
+    let mut withdrawals = storage::money::withdrawals::lock_batch(&tx, id).await?;
     let now = app.clock.now();
     let (mut effects, mut changed) = (Vec::with_capacity(lines.len()), BTreeSet::new());
     for line in lines {
@@ -192,20 +192,20 @@ pub async fn take_results(
 }
 
 pub async fn get(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Progress), Error> {
-    let found = storage::withdrawal_batches::find(app.db.reader(), id).await?;
+    let found = storage::money::withdrawal_batches::find(app.db.reader(), id).await?;
     let batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
     Ok((batch, progress_of(app, id).await?))
 }
 
 async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error> {
-    let progress = storage::withdrawals::progress(app.db.reader(), &[id]).await?;
+    let progress = storage::money::withdrawals::progress(app.db.reader(), &[id]).await?;
     Ok(progress.get(&id).copied().unwrap_or_default())
 }
 
 pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
-    let page = storage::withdrawal_batches::list(app.db.lists(), page).await?;
+    let page = storage::money::withdrawal_batches::list(app.db.lists(), page).await?;
     let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
-    let progress = storage::withdrawals::progress(app.db.reader(), &ids).await?;
+    let progress = storage::money::withdrawals::progress(app.db.reader(), &ids).await?;
     Ok(page.map(|it| {
         let progress = progress.get(&it.id).copied().unwrap_or_default();
         (it, progress)

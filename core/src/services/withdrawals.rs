@@ -17,8 +17,8 @@ use crate::domain::program::affiliate::AffiliateStatus;
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
-use crate::storage::withdrawals::Filter;
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::money::withdrawals::Filter;
 
 use super::clicks::confine;
 use super::{Error, payout_details, payout_methods};
@@ -49,19 +49,20 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         return Err(unknown());
     }
     let of_offers = match app.catalog.has_minimums(wanted.currency).await? {
-        true => storage::offers::highest_minimum(app.db.reader(), affiliate_id, wanted.currency).await?,
+        true => storage::program::offers::highest_minimum(app.db.reader(), affiliate_id, wanted.currency).await?,
         false => None,
     };
     let tx = app.db.begin().await?;
-    let affiliate = storage::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
+    let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &wanted.method).await?;
-    let program = storage::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
+    let program = storage::base::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
-    let mut balance = storage::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
+    let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
     if !wanted.has_key {
         let since = now.minus(SAME_CLICK);
-        let recent = storage::withdrawals::list_since(&tx, affiliate_id, &method.id, wanted.currency, since).await?;
+        let recent =
+            storage::money::withdrawals::list_since(&tx, affiliate_id, &method.id, wanted.currency, since).await?;
         if let Some(same) = recent.into_iter().find(|it| it.is_same_click(wanted.asked, now)) {
             tx.rollback().await?;
             return Ok(Requested::Known(show(app, same).await?));
@@ -73,7 +74,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     let money = |micros| Money { micros, currency: wanted.currency };
     let minimums: Vec<_> = program.into_iter().chain(of_offers).collect();
     let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
-    let details = storage::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
+    let details = storage::money::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
 
@@ -98,8 +99,8 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
         .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
     balance.check_limit((affiliate_id, wanted.currency))?;
-    storage::withdrawals::insert(&tx, &withdrawal).await?;
-    storage::ledger::post(&tx, &[posting]).await?;
+    storage::money::withdrawals::insert(&tx, &withdrawal).await?;
+    storage::money::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
     Ok(Requested::New(Shown { withdrawal, debt: None }))
 }
@@ -123,15 +124,15 @@ pub async fn proceed(
 ) -> Result<Changed<Shown>, Error> {
     let tx = app.db.begin().await?;
     let mut withdrawal =
-        storage::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
+        storage::money::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
     // A payment is judged on the balance that is held; an approval need not be, since the payment follows.
     let (debt, held) = match wanted {
         Status::Paid { .. } => {
-            let held = storage::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
+            let held = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
             (held.get(&key).map(|it| it.debt), held)
         }
-        _ => (storage::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
+        _ => (storage::money::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
     };
     let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
     let now = app.clock.now();
@@ -148,7 +149,7 @@ pub async fn proceed(
 /// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
 pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Changed<Shown>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    let found = storage::money::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let now = app.clock.now();
     let before = withdrawal.clone();
@@ -195,9 +196,9 @@ pub async fn approve_many(
     despite_debt: bool,
 ) -> Result<Vec<Advanced>, Error> {
     let tx = app.db.begin().await?;
-    let mut found = storage::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
+    let mut found = storage::money::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
     let keys: BTreeSet<_> = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
-    let debts = storage::balances::debts(&tx, keys).await?;
+    let debts = storage::money::balances::debts(&tx, keys).await?;
     let now = app.clock.now();
     let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
     for id in ids {
@@ -229,7 +230,7 @@ pub async fn approve_many(
 /// The balances whose money moves with the step that these took, held until `tx` ends.
 pub async fn hold(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
     let moving = changed.iter().filter(|it| it.status.settles());
-    storage::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
+    storage::money::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
 }
 
 /// Saves withdrawals that took a step, and moves their money in the balances that are [held](hold).
@@ -239,7 +240,7 @@ pub async fn store(
     mut held: Balances,
     now: Timestamp,
 ) -> Result<(), Error> {
-    storage::withdrawals::save(tx, changed).await?;
+    storage::money::withdrawals::save(tx, changed).await?;
     let mut postings = Vec::new();
     for it in changed.iter().filter(|it| it.status.settles()) {
         let balance =
@@ -247,7 +248,7 @@ pub async fn store(
         postings.extend(postings::withdrawal_settled(it, balance, now));
     }
     ledger::check_limits(&held)?;
-    if storage::ledger::post(tx, &postings).await? < postings.len() {
+    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
         // Nothing of this may be stored: the withdrawal would say something else than the books.
         return Err(DbErr::Custom("money of a withdrawal was posted before".into()).into());
     }
@@ -255,7 +256,8 @@ pub async fn store(
 }
 
 pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Shown, Error> {
-    let found = storage::withdrawals::find(app.db.reader(), id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    let found =
+        storage::money::withdrawals::find(app.db.reader(), id).await?.filter(|it| actor.may_see(it.affiliate_id));
     show(app, found.ok_or_else(|| Error::not_found("withdrawal", id))?).await
 }
 
@@ -263,7 +265,7 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::withdrawals::list(app.db.lists(), filter, page).await?;
+    let page = storage::money::withdrawals::list(app.db.lists(), filter, page).await?;
     Ok(Page { items: show_all(app, page.items).await?, next: page.next })
 }
 
@@ -284,19 +286,19 @@ pub async fn debts_of(
 ) -> Result<BTreeMap<WithdrawalId, Money>, DbErr> {
     let key = |it: &Withdrawal| (it.affiliate_id, it.amount.currency);
     let open = || withdrawals.iter().filter(|it| !it.status.settles());
-    let debts = storage::balances::debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
+    let debts = storage::money::balances::debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
     let debt = |it: &Withdrawal| Some((it.id, Money { micros: *debts.get(&key(it))?, ..it.amount }));
     Ok(open().filter_map(debt).collect())
 }
 
 pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
-    Ok(storage::program_settings::find_withdrawals(app.db.reader()).await?)
+    Ok(storage::base::program_settings::find_withdrawals(app.db.reader()).await?)
 }
 
 pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<Changed<WithdrawalSettings>, Error> {
     let tx = app.db.begin().await?;
-    let before = storage::program_settings::find_withdrawals(&tx).await?;
-    storage::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
+    let before = storage::base::program_settings::find_withdrawals(&tx).await?;
+    storage::base::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Changed::new(before, settings))
 }

@@ -2,67 +2,17 @@
 //!
 //! Verbs: `find` (maybe), `lock` (for update), `claim`, `list`, `insert`, `save`. What takes a `tx` never commits.
 
-pub mod adapters;
-pub mod affiliates;
-pub mod api_keys;
-pub mod applications;
-pub mod attempts;
-pub mod audit;
-pub mod balances;
-pub mod breakers;
-pub mod bulk;
-pub mod caps;
-pub mod checkpoints;
-pub mod clicks;
-mod connection_check;
-pub mod conversions;
-pub mod coupons;
-pub mod customers;
-pub mod database;
-pub mod deliveries;
-pub mod earnings;
+pub mod base;
+pub mod delivery;
 pub mod entities;
-pub mod events;
-pub mod exceptions;
-pub mod exchange_rates;
-pub mod exchanges;
-pub mod exports;
-pub mod failures;
-pub mod idempotency;
-pub mod inbound_requests;
-pub mod ledger;
-pub mod links;
-pub mod mails;
-pub mod offers;
-pub mod page;
-pub mod partitions;
-pub mod payout_details;
-pub mod payout_methods;
-pub mod postbacks;
-pub mod program_settings;
-pub mod queue;
-pub mod quotas;
+pub mod inbound;
+pub mod money;
+pub mod people;
+pub mod program;
 pub mod reports;
-pub mod schema;
-pub mod sealed_columns;
-pub mod secret_keys;
-pub mod servers;
-pub mod sessions;
-pub mod sources;
-pub mod sqlite_copy;
-mod sums;
-pub mod throttles;
-pub mod time;
-pub mod tokens;
-pub mod upkeep;
-pub mod users;
-pub mod waiting_deliveries;
-pub mod withdrawal_batches;
-pub mod withdrawals;
-pub mod write_probe;
-pub mod writer;
+pub mod tracking;
 
-pub use database::Database;
+pub use base::database::Database;
 
 use sea_orm::DbErr;
 

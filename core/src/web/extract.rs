@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::errors::Problem;
 use super::router::BODY_LIMIT;

@@ -86,12 +86,12 @@ pub async fn healthz() -> &'static str {
 /// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
 /// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    let outdated = match storage::schema::outdated_by(app.db.reader()).await {
+    let outdated = match storage::base::schema::outdated_by(app.db.reader()).await {
         Ok(outdated) => outdated,
         Err(error) => return unavailable(&error),
     };
     if let Some(demand) = outdated {
-        let detail = storage::schema::refusal(&demand);
+        let detail = storage::base::schema::refusal(&demand);
         tracing::error!(detail, "Not ready: this release is too old for the database");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }
@@ -99,7 +99,7 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
         return unavailable(&error);
     }
     let mut body = json!({"status": "ready"});
-    match storage::adapters::count_out_of_service(app.db.reader()).await {
+    match storage::delivery::adapters::count_out_of_service(app.db.reader()).await {
         Ok(0) => {}
         Ok(count) => body["adapters_out_of_service"] = count.into(),
         Err(error) => return unavailable(&error),
@@ -142,9 +142,9 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
 async fn measure(app: &App) {
     let (db, now) = (app.db.lists(), app.clock.now());
     let queues = [
-        ("events", storage::events::backlog(db).await),
-        ("deliveries", storage::deliveries::backlog(db, now).await),
-        ("inbound", storage::inbound_requests::backlog(db, now).await),
+        ("events", storage::tracking::events::backlog(db).await),
+        ("deliveries", storage::delivery::deliveries::backlog(db, now).await),
+        ("inbound", storage::inbound::inbound_requests::backlog(db, now).await),
     ];
     for (queue, backlog) in queues {
         match backlog {
@@ -156,7 +156,7 @@ async fn measure(app: &App) {
             Err(error) => tracing::warn!(%error, queue, "The queue could not be measured"),
         }
     }
-    match storage::adapters::count_out_of_service(db).await {
+    match storage::delivery::adapters::count_out_of_service(db).await {
         Ok(count) => metrics::gauge!("postrider_adapters_out_of_service").set(count as f64),
         Err(error) => tracing::warn!(%error, "The adapters out of service could not be counted"),
     }
@@ -165,7 +165,7 @@ async fn measure(app: &App) {
 
 /// Every state and reason is told each time, so that what is over goes back to zero.
 async fn measure_destinations(db: &impl ConnectionTrait) {
-    match (storage::breakers::count(db).await, storage::waiting_deliveries::count(db, None).await) {
+    match (storage::delivery::breakers::count(db).await, storage::delivery::waiting_deliveries::count(db, None).await) {
         (Ok(breakers), Ok(waiting)) => {
             for state in [BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str) {
                 let of_state = breakers.iter().filter(|(it, _)| it == state).map(|(_, number)| number);

@@ -17,7 +17,7 @@ use crate::domain::inbound::source::mask_addresses;
 use crate::domain::people::actor::Actor;
 use crate::services::Error;
 use crate::storage;
-use crate::storage::idempotency::Known;
+use crate::storage::base::idempotency::Known;
 
 use super::errors::Problem;
 use super::extract;
@@ -63,7 +63,7 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
     let body = extract::whole(body, BODY_LIMIT).await?;
     let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
     let db = app.db.writer();
-    match storage::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
+    match storage::base::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
         Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
             Err(Problem::conflict(
                 "idempotency_key_reused",
@@ -98,10 +98,10 @@ async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: boo
     let db = app.db.writer();
     let kept = if parts.status.is_success() {
         let text = if secret { without_secret(&body) } else { String::from_utf8_lossy(&body).into_owned() };
-        storage::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
+        storage::base::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
     } else {
         // Refused requests changed nothing: the key may be used for the corrected one.
-        storage::idempotency::forget(db, actor, key).await
+        storage::base::idempotency::forget(db, actor, key).await
     };
     if let Err(error) = kept {
         tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");

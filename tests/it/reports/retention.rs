@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postrider::pipeline::jobs::upkeep;
 use postrider::services::reports::needed_from;
-use postrider::storage::upkeep::prune;
+use postrider::storage::base::upkeep::prune;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;

@@ -12,9 +12,9 @@ pub async fn install(app: &App, wasm: Vec<u8>) -> Result<(AdapterVersion, bool),
     let registry = &app.adapters;
     let adapter = registry.compile(wasm.clone(), Origin::Installed).await?;
     let version = registry.describe(&adapter, Origin::Installed);
-    let added = storage::adapters::insert(app.db.writer(), &version, &wasm).await?;
+    let added = storage::delivery::adapters::insert(app.db.writer(), &version, &wasm).await?;
     if !added {
-        let there = storage::adapters::find(app.db.writer(), &version.id, &version.version).await?;
+        let there = storage::delivery::adapters::find(app.db.writer(), &version.id, &version.version).await?;
         let there = there.ok_or_else(|| Error::not_found("adapter", &version.id))?;
         if there.digest != version.digest {
             return Err(Error::AdapterVersionTaken { id: version.id, version: version.version });
@@ -52,11 +52,11 @@ async fn set(
     change: impl FnOnce(&mut AdapterVersion),
 ) -> Result<Changed<AdapterVersion>, Error> {
     let tx = app.db.begin().await?;
-    let found = storage::adapters::find(&tx, id, version).await?;
+    let found = storage::delivery::adapters::find(&tx, id, version).await?;
     let mut found = found.ok_or_else(|| Error::not_found("adapter", format!("{id} {version}")))?;
     let before = found.clone();
     change(&mut found);
-    storage::adapters::save_state(&tx, &found).await?;
+    storage::delivery::adapters::save_state(&tx, &found).await?;
     tx.commit().await?;
     app.adapters.changed(id, version);
     Ok(Changed::new(before, found))

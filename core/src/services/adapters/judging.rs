@@ -48,7 +48,7 @@ async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(),
     let (id, version) = key;
     let db = app.db.writer();
     if streak.faults < FAULTS_IN_A_ROW {
-        return storage::adapters::save_faults(db, id, version, streak.faults).await;
+        return storage::delivery::adapters::save_faults(db, id, version, streak.faults).await;
     }
     let Standing::Ready(adapter) = app.adapters.standing(key).await? else { return Ok(()) };
     let mut failing = Vec::new();
@@ -58,7 +58,7 @@ async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(),
         }
     }
     let case = Case {
-        built_in: storage::adapters::find(app.db.reader(), id, version)
+        built_in: storage::delivery::adapters::find(app.db.reader(), id, version)
             .await?
             .is_none_or(|it| it.origin == Origin::BuiltIn),
         owners_failing: failing.len(),
@@ -86,7 +86,7 @@ async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(),
                     "An adapter fails for one owner; that owner's deliveries wait"
                 );
             }
-            storage::adapters::save_faults(db, id, version, streak.faults).await
+            storage::delivery::adapters::save_faults(db, id, version, streak.faults).await
         }
         Ruling::TakeOut => take_out(&app.adapters, key, streak, app.clock.now()).await,
     }
@@ -112,12 +112,12 @@ async fn keep(app: &App, (id, version): &Key, streak: &Streak, fails_always: boo
             "An adapter failed for some events and works with a sample; it stays in service"
         );
     }
-    storage::adapters::save_faults(app.db.writer(), id, version, 0).await
+    storage::delivery::adapters::save_faults(app.db.writer(), id, version, 0).await
 }
 
 async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now: Timestamp) -> Result<(), DbErr> {
     let reason = format!("{} faults in a row, the last: {}", streak.faults, streak.last);
-    if storage::adapters::take_out(registry.db.writer(), id, version, streak.faults, &reason, now).await? {
+    if storage::delivery::adapters::take_out(registry.db.writer(), id, version, streak.faults, &reason, now).await? {
         metrics::counter!("postrider_adapters_taken_out_total", "adapter" => id.clone(), "version" => version.clone())
             .increment(1);
         tracing::warn!(
@@ -135,8 +135,8 @@ async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now
 /// faults, it stays: else anybody could stop everybody's deliveries.
 async fn others_use(app: &App, (id, version): &Key, owner: Option<AffiliateId>) -> Result<bool, DbErr> {
     let db = app.db.reader();
-    Ok(storage::postbacks::others_use(db, id, version, owner).await?
-        || storage::sources::others_use(db, id, version, owner).await?)
+    Ok(storage::delivery::postbacks::others_use(db, id, version, owner).await?
+        || storage::inbound::sources::others_use(db, id, version, owner).await?)
 }
 
 /// Makes the call that failed once more, with good data. What can't be asked now is not proven to fail.

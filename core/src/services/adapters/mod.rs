@@ -114,8 +114,8 @@ impl Registry {
         self.loaded.insert(adapter.digest().to_owned(), adapter.clone());
         let mut version = self.describe(adapter, Origin::BuiltIn);
         let tx = self.db.begin().await?;
-        match storage::adapters::find(&tx, &version.id, &version.version).await? {
-            None => drop(storage::adapters::insert(&tx, &version, wasm).await?),
+        match storage::delivery::adapters::find(&tx, &version.id, &version.version).await? {
+            None => drop(storage::delivery::adapters::insert(&tx, &version, wasm).await?),
             Some(there) if there.digest == version.digest => {}
             Some(there) => {
                 // What went out of service had other bytes; what a person disabled stays so.
@@ -127,7 +127,7 @@ impl Registry {
                     version = version.version,
                     "This release brings other bytes for a built-in adapter of the same version; they replace the old ones"
                 );
-                storage::adapters::replace(&tx, &version, wasm).await?;
+                storage::delivery::adapters::replace(&tx, &version, wasm).await?;
             }
         }
         tx.commit().await
@@ -161,7 +161,7 @@ impl Registry {
         let version = match self.latest.get(id) {
             Some(version) => version,
             None => {
-                let versions = storage::adapters::list(self.db.reader(), Some(id)).await?;
+                let versions = storage::delivery::adapters::list(self.db.reader(), Some(id)).await?;
                 let active = versions.into_iter().filter(|it| it.state == AdapterState::Active);
                 let version = active.map(|it| it.version).max_by(|left, right| compare_versions(left, right));
                 self.latest.insert(id.to_owned(), version.clone());
@@ -176,7 +176,7 @@ impl Registry {
 
     /// Every version of every adapter, or of one.
     pub async fn list(&self, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
-        let mut versions = storage::adapters::list(self.db.reader(), id).await?;
+        let mut versions = storage::delivery::adapters::list(self.db.reader(), id).await?;
         versions.sort_by(|left, right| {
             left.id.cmp(&right.id).then_with(|| compare_versions(&right.version, &left.version))
         });
@@ -230,7 +230,7 @@ impl Registry {
         if let Some(known) = self.states.get(key) {
             return Ok(known);
         }
-        let found = storage::adapters::find(self.db.reader(), &key.0, &key.1).await?.map(Arc::new);
+        let found = storage::delivery::adapters::find(self.db.reader(), &key.0, &key.1).await?.map(Arc::new);
         self.states.insert(key.clone(), found.clone());
         Ok(found)
     }
@@ -243,7 +243,7 @@ impl Registry {
         if let Some(error) = self.broken.get(&version.digest) {
             return Ok(Err(error));
         }
-        let wasm = storage::adapters::component(self.db.reader(), &version.id, &version.version).await?;
+        let wasm = storage::delivery::adapters::component(self.db.reader(), &version.id, &version.version).await?;
         let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} is gone", version.id)))?;
         let loaded = self.compile(wasm, version.origin).await;
         match &loaded {

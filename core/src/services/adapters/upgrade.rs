@@ -14,7 +14,7 @@ use crate::services::plan::Plan;
 use crate::services::postbacks::{bind_secrets, issues};
 use crate::services::{Error, FieldIssue, wire};
 use crate::storage;
-use crate::storage::page::PageRequest;
+use crate::storage::base::page::PageRequest;
 
 use super::{Batch, Group, Pool, Subject};
 
@@ -74,13 +74,13 @@ pub async fn upgrade(
     let Some(new) = app.adapters.get(id, to).await? else { return Err(unknown_version(app, id, to).await?) };
     let mut behind = match only {
         Some(ids) => {
-            let found = storage::postbacks::find_many(app.db.reader(), ids.iter().copied()).await?;
+            let found = storage::delivery::postbacks::find_many(app.db.reader(), ids.iter().copied()).await?;
             let mut found: Vec<_> = found.into_values().collect();
             found.retain(|it| it.archived_at.is_none() && it.adapter == id && it.adapter_version != to);
             found.sort_by_key(|it| it.id);
             found
         }
-        None => storage::postbacks::list_behind(app.db.reader(), id, to, POSTBACKS + 1).await?,
+        None => storage::delivery::postbacks::list_behind(app.db.reader(), id, to, POSTBACKS + 1).await?,
     };
     let more = behind.len() as u64 > POSTBACKS;
     behind.truncate(POSTBACKS as usize);
@@ -125,10 +125,13 @@ impl Recent {
     async fn events(&mut self, app: &App, postback: &Postback) -> Result<Vec<Arc<Event>>, Error> {
         let wanted = (postback.rule.scope.affiliate_id, postback.rule.action);
         if self.of != Some(wanted) {
-            let filter =
-                storage::events::Filter { affiliate_id: wanted.0, action: Some(wanted.1), ..Default::default() };
+            let filter = storage::tracking::events::Filter {
+                affiliate_id: wanted.0,
+                action: Some(wanted.1),
+                ..Default::default()
+            };
             let page = PageRequest { before: None, limit: LOOK_THROUGH };
-            let found = storage::events::list(app.db.reports(), filter, page).await?;
+            let found = storage::tracking::events::list(app.db.reports(), filter, page).await?;
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);
         }
@@ -262,7 +265,7 @@ async fn move_to(app: &App, new: &Arc<Adapter>, mut postback: Postback) -> Resul
         bind_secrets(app, new, &mut postback, false).await?;
     }
     postback.updated_at = app.clock.now();
-    if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
+    if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
 use crate::services::catalog::Catalog;
 use crate::services::conversions::Report;
-use crate::storage::clicks::End;
+use crate::storage::tracking::clicks::End;
 use crate::storage::{self, Database};
 
 use super::{Attributed, ConversionError};
@@ -60,8 +60,8 @@ impl Known {
         let coupons = reports.clone().filter_map(|report| report.claims.coupon.as_deref()).map(normal_code).collect();
         let mut known = Self {
             now,
-            clicks: storage::clicks::find_many(db, named).await?,
-            coupons: storage::coupons::find_many(db, &coupons).await?,
+            clicks: storage::tracking::clicks::find_many(db, named).await?,
+            coupons: storage::tracking::coupons::find_many(db, &coupons).await?,
             customers: HashMap::new(),
             ends: HashMap::new(),
         };
@@ -85,7 +85,7 @@ impl Known {
         }
         for (keys, end) in [(first, End::First), (last, End::Last)] {
             if !keys.is_empty() {
-                self.customers.extend(storage::conversions::find_clicks_of_customers(db, keys, end).await?);
+                self.customers.extend(storage::tracking::conversions::find_clicks_of_customers(db, keys, end).await?);
             }
         }
         self.read(db, self.customers.values().copied().collect()).await
@@ -111,7 +111,7 @@ impl Known {
         }
         for (spans, end) in [(first, End::First), (last, End::Last)] {
             if !spans.is_empty() {
-                self.ends.extend(storage::clicks::find_ends(db, &spans, end).await?);
+                self.ends.extend(storage::tracking::clicks::find_ends(db, &spans, end).await?);
             }
         }
         self.read(db, self.ends.values().copied().collect()).await
@@ -120,7 +120,7 @@ impl Known {
     async fn read(&mut self, db: &impl ConnectionTrait, clicks: HashSet<ClickId>) -> Result<(), DbErr> {
         let unread: HashSet<_> = clicks.into_iter().filter(|id| !self.clicks.contains_key(id)).collect();
         if !unread.is_empty() {
-            self.clicks.extend(storage::clicks::find_many(db, unread).await?);
+            self.clicks.extend(storage::tracking::clicks::find_many(db, unread).await?);
         }
         Ok(())
     }

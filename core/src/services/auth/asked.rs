@@ -12,7 +12,7 @@ use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::mail::Letter;
 use crate::storage;
-use crate::storage::tokens::Purpose;
+use crate::storage::people::tokens::Purpose;
 
 use super::throttling::{self, Attempt};
 use super::{AuthError, issue, own};
@@ -62,7 +62,7 @@ impl Link {
 
 /// `None`: nobody gets anything, because there is no such account or its mailbox has had enough for now.
 pub async fn draft(app: &App, asked: Asked) -> Result<Option<Draft>, Error> {
-    let known = storage::users::find_by_email(app.db.reader(), asked.email()).await?;
+    let known = storage::people::users::find_by_email(app.db.reader(), asked.email()).await?;
     let nobody = matches!(asked, Asked::NewPassword { .. })
         && known.as_ref().is_none_or(|user| user.status == UserStatus::Disabled);
     if nobody || !mailbox_has_room(app, asked.email()).await? {

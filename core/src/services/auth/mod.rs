@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::domain::people::api_key;
 use crate::domain::people::origin::Origin;
 use crate::storage;
-use crate::storage::tokens::Purpose;
+use crate::storage::people::tokens::Purpose;
 
 use super::Error;
 
@@ -112,7 +112,7 @@ pub(super) async fn issue(
 ) -> Result<String, Error> {
     let now = app.clock.now();
     let token = api_key::token(rand::random());
-    storage::tokens::insert(tx, api_key::hash(&token), purpose, now, now.plus(valid)).await?;
+    storage::people::tokens::insert(tx, api_key::hash(&token), purpose, now, now.plus(valid)).await?;
     Ok(token)
 }
 

@@ -12,7 +12,7 @@ use crate::services::error::is_taken;
 use crate::services::mail::Letter;
 use crate::services::{Error, FieldIssue, outbox};
 use crate::storage;
-use crate::storage::tokens::Purpose;
+use crate::storage::people::tokens::Purpose;
 
 use super::asked::Asked;
 use super::step_up::{self, Given};
@@ -20,11 +20,11 @@ use super::throttling::{self, Attempt};
 use super::{AuthError, Visitor, sessions};
 
 pub(super) async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<User, Error> {
-    storage::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
+    storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
 pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
-    storage::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
+    storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
 /// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in. The attempt
@@ -66,11 +66,11 @@ pub async fn change_password(
     let mut user = lock(&tx, id).await?;
     user.password_hash = Some(hash);
     user.updated_at = now;
-    storage::users::save(&tx, &user).await?;
-    storage::tokens::revoke_of(&tx, id, now).await?;
-    storage::sessions::revoke_all(&tx, id, Some(session), now).await?;
+    storage::people::users::save(&tx, &user).await?;
+    storage::people::tokens::revoke_of(&tx, id, now).await?;
+    storage::people::sessions::revoke_all(&tx, id, Some(session), now).await?;
     if end_keys {
-        storage::api_keys::revoke_of(&tx, id, now).await?;
+        storage::people::api_keys::revoke_of(&tx, id, now).await?;
     }
     outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
     tx.commit().await?;
@@ -87,7 +87,7 @@ pub async fn ask_for_email(app: &App, person: Actor, id: UserId, given: Given, e
 
 /// The address that a link confirms. Asking does not use it up.
 pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
-    match storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+    match storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
         Some(Purpose::ConfirmEmail { email, .. }) => Ok(email),
         _ => Err(AuthError::LinkUsed.into()),
     }
@@ -102,17 +102,17 @@ pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, ch
 pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<User, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let taken = storage::tokens::take(&tx, &api_key::hash(token), now).await?;
+    let taken = storage::people::tokens::take(&tx, &api_key::hash(token), now).await?;
     let Some(Purpose::ConfirmEmail { user: id, email }) = taken else { return Err(AuthError::LinkUsed.into()) };
     let mut user = lock(&tx, id).await?;
     let former = std::mem::replace(&mut user.email, email);
     user.updated_at = now;
-    storage::users::save(&tx, &user).await.map_err(|error| match is_taken(&error) {
+    storage::people::users::save(&tx, &user).await.map_err(|error| match is_taken(&error) {
         true => AuthError::LinkUsed.into(),
         false => Error::from(error),
     })?;
     // A link that went to the former mailbox must not open the account any more.
-    storage::tokens::revoke_of(&tx, id, now).await?;
+    storage::people::tokens::revoke_of(&tx, id, now).await?;
     record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
     outbox::post(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
     tx.commit().await?;

@@ -13,8 +13,9 @@ use crate::services::audit::Change;
 use crate::services::error::is_taken;
 use crate::services::mail::Letter;
 use crate::services::{Error, affiliates, outbox};
-use crate::storage::tokens::Purpose;
-use crate::storage::{self, quotas};
+use crate::storage;
+use crate::storage::people::tokens::Purpose;
+use crate::storage::program::quotas;
 
 use super::asked::Asked;
 use super::throttling::{self, Attempt};
@@ -47,7 +48,7 @@ pub struct Account {
 /// Asking does not use the link up.
 pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
     let (db, now) = (app.db.reader(), app.clock.now());
-    match storage::tokens::find(db, &api_key::hash(token), now).await? {
+    match storage::people::tokens::find(db, &api_key::hash(token), now).await? {
         Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
         Some(Purpose::SetPassword { user, .. }) => {
             let email = own::get(app, user).await?.email;
@@ -76,7 +77,7 @@ pub async fn set_password(
 
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let purpose = storage::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
+    let purpose = storage::people::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
     let link = match &purpose {
         Purpose::Register { .. } => "registration",
         Purpose::SetPassword { invited: true, .. } => "invitation",
@@ -102,7 +103,7 @@ pub async fn set_password(
                 user.affiliate_id = Some(affiliate.id);
                 user.status = UserStatus::Active;
             }
-            storage::users::insert(&tx, &user).await.map_err(|error| match is_taken(&error) {
+            storage::people::users::insert(&tx, &user).await.map_err(|error| match is_taken(&error) {
                 true => AuthError::LinkUsed.into(),
                 false => Error::from(error),
             })?;
@@ -117,11 +118,11 @@ pub async fn set_password(
             }
             user.password_hash = Some(password_hash);
             user.updated_at = now;
-            storage::users::save(&tx, &user).await?;
-            storage::tokens::revoke_of(&tx, id, now).await?;
-            storage::sessions::revoke_all(&tx, id, None, now).await?;
+            storage::people::users::save(&tx, &user).await?;
+            storage::people::tokens::revoke_of(&tx, id, now).await?;
+            storage::people::sessions::revoke_all(&tx, id, None, now).await?;
             if end_keys {
-                storage::api_keys::revoke_of(&tx, id, now).await?;
+                storage::people::api_keys::revoke_of(&tx, id, now).await?;
             }
             if !invited {
                 outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;

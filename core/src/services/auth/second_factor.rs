@@ -18,10 +18,10 @@ pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
     let Some(sealed) = &user.totp_secret else { return Ok(false) };
     let secret = open(app, user.id, sealed)?;
     if let Some(step) = totp::step_of(&secret, typed, app.clock.now()) {
-        return Ok(storage::users::use_step(app.db.writer(), user.id, step).await?);
+        return Ok(storage::people::users::use_step(app.db.writer(), user.id, step).await?);
     }
     let hash = recovery_hash(typed);
-    Ok(storage::users::use_recovery_code(app.db.writer(), user.id, &hash, app.clock.now()).await?)
+    Ok(storage::people::users::use_recovery_code(app.db.writer(), user.id, &hash, app.clock.now()).await?)
 }
 
 /// Recovery codes have 50 random bits and are good once: nobody gets to try more than a few an hour.
@@ -55,7 +55,7 @@ pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, S
     }
     user.totp_pending = Some(app.vault.seal(&secret, &holder(id)));
     user.updated_at = app.clock.now();
-    storage::users::save(&tx, &user).await?;
+    storage::people::users::save(&tx, &user).await?;
     tx.commit().await?;
     let uri = totp::uri(&secret, &user.email);
     Ok((secret, uri))
@@ -72,13 +72,13 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     let sealed = user.totp_pending.take().ok_or(AuthError::NoSecondFactor)?;
     let secret = open(app, id, &sealed)?;
     let step = totp::step_of(&secret, code, now).ok_or(AuthError::WrongCode)?;
-    if !storage::users::use_step(&tx, id, step).await? {
+    if !storage::people::users::use_step(&tx, id, step).await? {
         return Err(AuthError::WrongCode.into());
     }
     let codes = new_recovery_codes(&tx, id).await?;
     user.totp_secret = Some(sealed);
     user.updated_at = now;
-    storage::users::save(&tx, &user).await?;
+    storage::people::users::save(&tx, &user).await?;
     outbox::post(app, &tx, Letter::SecondFactorOn, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::hurry(app);
@@ -90,7 +90,7 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
 async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec<String>, Error> {
     let codes = totp::recovery_codes(rand::random());
     let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
-    storage::users::replace_recovery_codes(tx, id, &hashes).await?;
+    storage::people::users::replace_recovery_codes(tx, id, &hashes).await?;
     Ok(codes)
 }
 
@@ -130,8 +130,8 @@ pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Resu
     user.totp_secret = None;
     user.totp_pending = None;
     user.updated_at = app.clock.now();
-    storage::users::save(&tx, &user).await?;
-    storage::users::replace_recovery_codes(&tx, id, &[]).await?;
+    storage::people::users::save(&tx, &user).await?;
+    storage::people::users::replace_recovery_codes(&tx, id, &[]).await?;
     outbox::post(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::hurry(app);

@@ -66,7 +66,7 @@ pub async fn begin(
     };
     let actor = actor(&session, user).ok_or(super::AuthError::Disabled)?;
     let actor = as_it_stands(tx, actor).await?;
-    storage::sessions::insert(tx, &session).await?;
+    storage::people::sessions::insert(tx, &session).await?;
     Ok((secret, SignedIn { session, actor }))
 }
 
@@ -86,7 +86,7 @@ pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
 /// Read from the table: who is suspended must not act for another five seconds.
 pub async fn as_it_stands(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
     let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
-    let affiliate = storage::affiliates::find(db, affiliate).await?;
+    let affiliate = storage::program::affiliates::find(db, affiliate).await?;
     let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
     Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
 }
@@ -103,14 +103,14 @@ pub async fn still_opens(
         // Of an older release nobody knows; it ends by time.
         None | Some(Opener::Server) => return Ok(true),
         Some(Opener::User(id)) => {
-            let user = storage::users::find(db, id).await?.filter(User::is_active);
+            let user = storage::people::users::find(db, id).await?.filter(User::is_active);
             let proof = Proof::Link { user: Some(id) };
             user.and_then(|user| Actor::new(proof, user.role, user.affiliate_id))
         }
-        Some(Opener::Key(id)) => match storage::api_keys::find(db, id, None).await? {
+        Some(Opener::Key(id)) => match storage::people::api_keys::find(db, id, None).await? {
             Some(key) if key.is_live(now) => {
                 let user = match key.user_id {
-                    Some(id) => storage::users::find(db, id).await?,
+                    Some(id) => storage::people::users::find(db, id).await?,
                     None => None,
                 };
                 key.actor(user.as_ref())
@@ -136,7 +136,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
         let (app, id) = (app.clone(), found.session.id);
         // Nobody waits for this; lost, it makes the session end a minute early.
         tokio::spawn(async move {
-            if let Err(error) = storage::sessions::seen(app.db.writer(), id, now).await {
+            if let Err(error) = storage::people::sessions::seen(app.db.writer(), id, now).await {
                 tracing::warn!(session.id = %id, %error, "The last use of a session could not be noted");
             }
         });
@@ -146,19 +146,19 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
 
 pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>, Error> {
     let now = app.clock.now();
-    let sessions = storage::sessions::list(app.db.reader(), user, now).await?;
+    let sessions = storage::people::sessions::list(app.db.reader(), user, now).await?;
     Ok(sessions.into_iter().filter(|session| session.is_live(now)).collect())
 }
 
 /// Here at once; PostgreSQL tells other processes.
 pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<(), Error> {
-    let ended = storage::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
+    let ended = storage::people::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
     app.catalog.people_changed();
     if ended { Ok(()) } else { Err(Error::not_found("session", id)) }
 }
 
 pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> Result<u64, Error> {
-    let ended = storage::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
+    let ended = storage::people::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
     app.catalog.people_changed();
     Ok(ended)
 }
@@ -167,9 +167,9 @@ pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> R
 pub async fn revoke_of_affiliate(app: &App, id: AffiliateId) -> Result<u64, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    storage::affiliates::find(&tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
-    storage::tokens::revoke_login_links(&tx, id, now).await?;
-    let ended = storage::sessions::revoke_of_affiliate(&tx, id, now).await?;
+    storage::program::affiliates::find(&tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
+    storage::people::tokens::revoke_login_links(&tx, id, now).await?;
+    let ended = storage::people::sessions::revoke_of_affiliate(&tx, id, now).await?;
     tx.commit().await?;
     app.catalog.people_changed();
     Ok(ended)

@@ -14,7 +14,7 @@ use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::audit::{self, Change};
 use crate::storage;
-use crate::storage::tokens::Purpose;
+use crate::storage::people::tokens::Purpose;
 
 use super::sessions::Whose;
 use super::throttling::{self, Attempt};
@@ -76,7 +76,7 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<St
     let email = normal_email(&given.email);
     let attempt = Attempt::of_account(app, &email, visitor);
     throttling::begin(app, &attempt).await?;
-    let user = storage::users::find_by_email(app.db.reader(), &email).await?;
+    let user = storage::people::users::find_by_email(app.db.reader(), &email).await?;
     let matches = match given.evidence {
         Evidence::Password(password) => {
             let hash = user.as_ref().and_then(|user| user.password_hash.clone());
@@ -134,7 +134,7 @@ fn fingerprint(user: &User) -> String {
 
 /// Whether a login link would still work. Asking does not use it up: that is for a browser, not for what looks ahead.
 pub async fn link_works(app: &App, token: &str) -> Result<bool, Error> {
-    let found = storage::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await?;
+    let found = storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await?;
     match found {
         Some(Purpose::SignIn { opened_by, opener, .. }) => {
             link_stands(app, opened_by.as_deref(), opener.as_deref()).await
@@ -156,7 +156,7 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
         return Err(AuthError::LinkUsed.into());
     }
     let tx = app.db.begin().await?;
-    let taken = storage::tokens::take(&tx, &hash, app.clock.now()).await?;
+    let taken = storage::people::tokens::take(&tx, &hash, app.clock.now()).await?;
     let Some(Purpose::SignIn { affiliate, next, opened_by, opener }) = taken else {
         return Err(AuthError::LinkUsed.into());
     };

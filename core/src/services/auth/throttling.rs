@@ -60,13 +60,13 @@ pub async fn begin(app: &App, attempt: &Attempt) -> Result<(), Error> {
         if *kind == Kind::Unnamed && !account.as_ref().is_some_and(Throttle::is_first) {
             continue;
         }
-        let mut throttle = storage::throttles::lock(&tx, subject, now).await?;
+        let mut throttle = storage::people::throttles::lock(&tx, subject, now).await?;
         match throttle.attempt(*kind, now) {
             Ok(()) => {}
             Err(_) if account.as_ref().is_some_and(|it| it.is_let_through(*kind)) => throttle.count(now),
             Err(wait) => return Err(AuthError::TooManyAttempts { wait }.into()),
         }
-        storage::throttles::save(&tx, &throttle).await?;
+        storage::people::throttles::save(&tx, &throttle).await?;
         match kind {
             Kind::Account => account = Some(throttle),
             Kind::Unnamed => notice(app, &throttle),
@@ -94,9 +94,9 @@ pub async fn succeeded(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     for (kind, subject) in &attempt.0 {
-        let mut throttle = storage::throttles::lock(&tx, subject, now).await?;
+        let mut throttle = storage::people::throttles::lock(&tx, subject, now).await?;
         throttle.succeeded(*kind, now);
-        storage::throttles::save(&tx, &throttle).await?;
+        storage::people::throttles::save(&tx, &throttle).await?;
     }
     Ok(tx.commit().await?)
 }

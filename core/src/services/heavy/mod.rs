@@ -56,7 +56,7 @@ impl HeavyReading {
             let _place = place;
             tokio::time::timeout(timeout, work).await.unwrap_or(Err(Error::TookTooLong))
         };
-        self.run("report", bounded).await.unwrap_or(Err(Error::Stopped(crate::storage::writer::Stopped)))
+        self.run("report", bounded).await.unwrap_or(Err(Error::Stopped(crate::storage::base::writer::Stopped)))
     }
 
     /// A place to compute, for work that runs elsewhere. It ends with the place.

@@ -320,7 +320,8 @@ async fn carry_out(app: &App, source: &Source, came: Came<'_>, words: Words, ite
     }
     let db = app.db.writer();
     let fingerprints = [whole, status_only];
-    storage::inbound_requests::insert_report(db, source.id, &fingerprints, conversion.id, app.clock.now()).await?;
+    storage::inbound::inbound_requests::insert_report(db, source.id, &fingerprints, conversion.id, app.clock.now())
+        .await?;
     Ok(())
 }
 
@@ -376,7 +377,7 @@ async fn derived_transaction_id(
     let raw = &came.request.raw;
     let (query, body) = (raw.query.to_lowercase(), String::from_utf8_lossy(&raw.body).to_lowercase());
     let (id, at) = (came.request.id, came.request.received_at);
-    let (first, first_at) = storage::inbound_requests::first_of_its_kind(
+    let (first, first_at) = storage::inbound::inbound_requests::first_of_its_kind(
         app.db.writer(),
         source.id,
         &report::fingerprint(&[&query, &body]),
@@ -442,7 +443,7 @@ fn report_of(
 }
 
 async fn known(app: &App, source: &Source, fingerprint: &str) -> Result<Option<ConversionId>, Error> {
-    Ok(storage::inbound_requests::find_report(app.db.reader(), source.id, fingerprint).await?)
+    Ok(storage::inbound::inbound_requests::find_report(app.db.reader(), source.id, fingerprint).await?)
 }
 
 fn corrected() -> Finding {

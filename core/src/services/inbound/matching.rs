@@ -52,7 +52,7 @@ async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Result<Fou
         Err(issue) => return Ok(Err(issue)),
         Ok(ClickReference::Prefix(first, last)) => (first, last),
         Ok(ClickReference::Whole(id)) => {
-            return Ok(match storage::clicks::find(app.db.reader(), id).await? {
+            return Ok(match storage::tracking::clicks::find(app.db.reader(), id).await? {
                 None => Err(Issue::ClickNotThere(id.to_string())),
                 Some(click) if source.affiliate_id.is_some_and(|own| own != click.affiliate_id) => {
                     Err(Issue::ClickOfAnother(id.to_string()))
@@ -61,8 +61,9 @@ async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Result<Fou
             });
         }
     };
-    let mut clicks =
-        storage::clicks::list_between(app.db.reader(), (first, last), source.affiliate_id, 2).await?.into_iter();
+    let mut clicks = storage::tracking::clicks::list_between(app.db.reader(), (first, last), source.affiliate_id, 2)
+        .await?
+        .into_iter();
     Ok(match (clicks.next(), clicks.next()) {
         (Some(click), None) => Ok(Found::Click { click: Box::new(click), truncated: true }),
         (Some(_), Some(_)) => Err(Issue::ClickIdAmbiguous(text.to_owned())),
@@ -84,8 +85,13 @@ async fn find_by_session(
     let ambiguous = || Issue::SessionAmbiguous { text: text.to_owned(), parameter: parameter.to_owned() };
     let session = text.to_lowercase();
     let list = async |begins_so| {
-        let found =
-            storage::clicks::list_by_session(app.db.reader(), &session, begins_so, source.affiliate_id, SESSION_CLICKS);
+        let found = storage::tracking::clicks::list_by_session(
+            app.db.reader(),
+            &session,
+            begins_so,
+            source.affiliate_id,
+            SESSION_CLICKS,
+        );
         found.await.map(|clicks| Sessions::of(clicks, parameter, text))
     };
     match list(false).await? {
@@ -143,7 +149,7 @@ pub async fn find_conversion(
     transaction_id: &str,
     key: &str,
 ) -> Result<Result<Found, Issue>, DbErr> {
-    let mut found = storage::conversions::list_by_transaction(app.db.reader(), key).await?;
+    let mut found = storage::tracking::conversions::list_by_transaction(app.db.reader(), key).await?;
     if found.len() > 1 {
         found.retain(|it| it.reporter.is_some_and(|reporter| reporter.source_id == source.id));
         if found.len() != 1 {

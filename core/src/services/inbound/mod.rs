@@ -19,8 +19,8 @@ use crate::domain::people::changes::Changed;
 use crate::domain::people::origin::network_of;
 use crate::ids::{InboundRequestId, SourceId};
 use crate::storage;
-use crate::storage::inbound_requests::Filter;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
+use crate::storage::inbound::inbound_requests::Filter;
 
 use super::Error;
 use super::clicks::confine;
@@ -80,7 +80,7 @@ pub async fn is_source(app: &App, key: &str) -> Result<bool, Error> {
 }
 
 async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
-    Ok(storage::sources::find_by_key(app.db.reader(), key).await?.filter(|it| it.archived_at.is_none()))
+    Ok(storage::inbound::sources::find_by_key(app.db.reader(), key).await?.filter(|it| it.archived_at.is_none()))
 }
 
 /// Stores a request to a source, judges it and says what to answer. `None`: there is no such source.
@@ -94,7 +94,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
     }
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
     let lease = app.inboxes.leases.grant(now);
-    storage::inbound_requests::insert(app.db.writer(), &request, Some(lease)).await?;
+    storage::inbound::inbound_requests::insert(app.db.writer(), &request, Some(lease)).await?;
     let (request, reply) = judge(app, &source, Leased { it: request, lease }).await?;
     Ok(Some(Received::of(&source, &request, reply)))
 }
@@ -130,7 +130,7 @@ async fn refuse(app: &App, source: &Source, raw: RawRequest, finding: Finding) -
     request.conclude(Some(finding), Vec::new(), now);
     if stored {
         request.repeats = app.unstored.take(source.id);
-        storage::inbound_requests::insert(app.db.writer(), &request, None).await?;
+        storage::inbound::inbound_requests::insert(app.db.writer(), &request, None).await?;
     } else {
         app.unstored.count(source.id);
         metrics::counter!("postrider_inbound_not_stored_total").increment(1);
@@ -154,7 +154,7 @@ async fn judge(
 }
 
 async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(), DbErr> {
-    if storage::inbound_requests::finish(app.db.writer(), request, lease.claim).await? {
+    if storage::inbound::inbound_requests::finish(app.db.writer(), request, lease.claim).await? {
         metrics::counter!("postrider_inbound_total", "outcome" => request.finding.outcome.as_str()).increment(1);
     }
     Ok(())
@@ -163,14 +163,14 @@ async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(
 /// Takes what waits and is due.
 pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequest>>, DbErr> {
     let lease = app.inboxes.leases.grant(app.clock.now());
-    let due = storage::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
+    let due = storage::inbound::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
     Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
 }
 
 /// Judges one that waited. It stays waiting when something breaks.
 pub async fn judge_again(app: &App, leased: Leased<InboundRequest>) {
     let (mut request, lease) = (leased.it.clone(), leased.lease);
-    let source = storage::sources::find(app.db.reader(), request.source_id).await;
+    let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await;
     let broken = match source {
         Ok(Some(source)) => match judge(app, &source, leased).await {
             Ok(_) => return,
@@ -198,17 +198,17 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
     super::quota::retry(app, actor)?;
     let now = app.clock.now();
     let lease = app.inboxes.leases.grant(now);
-    let claimed = storage::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
+    let claimed = storage::inbound::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = judge(app, &source, Leased { it, lease }).await?;
     Ok(Changed::new(known, Shown::of(app, request, Some(&source))))
 }
 
 pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
-    let found = storage::inbound_requests::find(app.db.reader(), id).await?;
+    let found = storage::inbound::inbound_requests::find(app.db.reader(), id).await?;
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
     let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
-    let source = storage::sources::find(app.db.reader(), request.source_id).await?;
+    let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await?;
     Ok(Shown::of(app, request, source.as_ref()))
 }
 
@@ -216,9 +216,9 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     if !confine(actor, &mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let page = storage::inbound_requests::list(app.db.lists(), filter, page).await?;
+    let page = storage::inbound::inbound_requests::list(app.db.lists(), filter, page).await?;
     let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
-    let sources = storage::sources::find_many(app.db.reader(), ids).await?;
+    let sources = storage::inbound::sources::find_many(app.db.reader(), ids).await?;
     Ok(page.map(|it| {
         let source = sources.get(&it.source_id);
         Shown::of(app, it, source)

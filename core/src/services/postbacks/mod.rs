@@ -20,7 +20,7 @@ use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::adapters::key_of;
 use crate::storage;
-use crate::storage::page::{Page, PageRequest};
+use crate::storage::base::page::{Page, PageRequest};
 
 use super::secrets;
 use super::templates::{self, MadeOf};
@@ -81,7 +81,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     }
     let tx = app.db.begin().await?;
     quota::postback(app, &tx, actor, postback.owner).await?;
-    storage::postbacks::insert(&tx, &postback).await?;
+    storage::delivery::postbacks::insert(&tx, &postback).await?;
     tx.commit().await?;
     app.catalog.postbacks_changed();
     Ok(shown(app, postback))
@@ -163,7 +163,7 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
     // The test took its time: whoever changed or deleted the postback meanwhile has not seen this change.
-    if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
+    if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     if reconfigured {
@@ -225,7 +225,7 @@ pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<Postback
     postback.enabled = false;
     postback.archived_at = Some(now);
     postback.updated_at = now;
-    if !storage::postbacks::save(app.db.writer(), &postback, seen).await? {
+    if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     app.catalog.postbacks_changed();
@@ -238,7 +238,7 @@ pub async fn get(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Er
 }
 
 async fn find(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
-    let found = storage::postbacks::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
+    let found = storage::delivery::postbacks::find(app.db.reader(), id).await?.filter(|it| it.archived_at.is_none());
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.owner == Some(own)));
     visible.ok_or_else(|| Error::not_found("postback", id))
 }
@@ -249,7 +249,7 @@ fn shown(app: &App, mut postback: Postback) -> Postback {
 }
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
-    let page = storage::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
+    let page = storage::delivery::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(page.map(|postback| shown(app, postback)))
 }
 

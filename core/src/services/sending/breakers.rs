@@ -43,7 +43,7 @@ pub async fn settle(app: &App) -> Result<(), Error> {
     if !due.is_empty() {
         // Long enough for a request, and for what comes before and after it.
         let until = now.plus(app.settings.lease());
-        let claimed = storage::breakers::claim_probes(app.db.writer(), &due, now, until).await?;
+        let claimed = storage::delivery::breakers::claim_probes(app.db.writer(), &due, now, until).await?;
         app.destinations.probe(&claimed, now, until);
         if claimed.len() < due.len() {
             app.destinations.refresh_soon();
@@ -59,7 +59,7 @@ async fn note_destinations(app: &App, now: Timestamp) -> Result<(), DbErr> {
     }
     let unique: HashSet<_> = seen.iter().map(|(postback, name)| (*postback, name.to_string())).collect();
     let unique: Vec<_> = unique.into_iter().collect();
-    let noted = storage::breakers::note_destinations(app.db.writer(), &unique, now).await;
+    let noted = storage::delivery::breakers::note_destinations(app.db.writer(), &unique, now).await;
     if noted.is_err() {
         app.destinations.put_back_seen(seen);
     }
@@ -72,17 +72,17 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
     let tx = app.db.begin().await?;
     let ours = match change {
         Change::Opened(breaker) => {
-            let first = storage::breakers::open(&tx, breaker).await?;
+            let first = storage::delivery::breakers::open(&tx, breaker).await?;
             if first && breaker.told_open_at.is_none() {
                 tell(app, &tx, Letter::DestinationPaused, lane).await?;
-                storage::breakers::told_open(&tx, lane, now).await?;
+                storage::delivery::breakers::told_open(&tx, lane, now).await?;
             }
             first
         }
-        Change::Probed(breaker, until) => storage::breakers::save_probe(&tx, breaker, *until).await?,
+        Change::Probed(breaker, until) => storage::delivery::breakers::save_probe(&tx, breaker, *until).await?,
         Change::Closed(_) => {
-            let told = storage::breakers::find(&tx, lane).await?;
-            let first = storage::breakers::close(&tx, lane, now).await?;
+            let told = storage::delivery::breakers::find(&tx, lane).await?;
+            let first = storage::delivery::breakers::close(&tx, lane, now).await?;
             // A relapse without a message closes without one, too.
             if first && told.is_some_and(|it| it.told_day || it.told_open_at.is_some_and(|at| at >= it.opened_at)) {
                 tell(app, &tx, Letter::DestinationResumed, lane).await?;
@@ -90,7 +90,7 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
             first
         }
     };
-    let stored = storage::breakers::find(&tx, lane).await?;
+    let stored = storage::delivery::breakers::find(&tx, lane).await?;
     tx.commit().await?;
     outbox::hurry(app);
     if ours {
@@ -117,12 +117,12 @@ fn log(change: &Change) {
 }
 
 async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
-    let breakers = storage::breakers::list_current(app.db.reader(), now.minus(TOLD_FOR)).await?;
-    let waiting = storage::waiting_deliveries::list_lanes(app.db.reader()).await?;
+    let breakers = storage::delivery::breakers::list_current(app.db.reader(), now.minus(TOLD_FOR)).await?;
+    let waiting = storage::delivery::waiting_deliveries::list_lanes(app.db.reader()).await?;
     for breaker in &breakers {
         if !breaker.is_closed() && !breaker.told_day && breaker.opened_at.plus(DAY) <= now {
             let tx = app.db.begin().await?;
-            if storage::breakers::told_day(&tx, &breaker.lane).await? {
+            if storage::delivery::breakers::told_day(&tx, &breaker.lane).await? {
                 tell(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
             }
             tx.commit().await?;
@@ -136,10 +136,10 @@ async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
 /// Writes to the people of the lane's owner, if a live postback sends there: an affiliate's, or the owners and admins of
 /// the program.
 async fn tell(app: &App, tx: &impl ConnectionTrait, letter: Letter, lane: &LaneId) -> Result<(), Error> {
-    if !storage::breakers::is_in_use(tx, lane).await? {
+    if !storage::delivery::breakers::is_in_use(tx, lane).await? {
         return Ok(());
     }
-    for user in storage::users::list_of_owners(tx, &[lane.owner], TOLD_AT_MOST).await? {
+    for user in storage::people::users::list_of_owners(tx, &[lane.owner], TOLD_AT_MOST).await? {
         outbox::post(app, tx, letter, &user.email, &user.name, &lane.destination).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::domain::delivery::delivery::{Attempt, DeliveryState};
 use crate::services::error::is_outage;
 use crate::storage;
-use crate::storage::deliveries::Finish;
+use crate::storage::delivery::deliveries::Finish;
 
 use super::Sent;
 use super::classify::{Later, classify};
@@ -80,8 +80,8 @@ impl Concluded {
 
 async fn store(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(), DbErr> {
     let tx = app.db.begin().await?;
-    let stored = storage::deliveries::finish(&tx, finished).await?;
-    storage::attempts::insert(&tx, attempts).await?;
+    let stored = storage::delivery::deliveries::finish(&tx, finished).await?;
+    storage::delivery::attempts::insert(&tx, attempts).await?;
     tx.commit().await?;
     for finish in finished.iter().filter(|finish| stored.contains(&finish.id)) {
         metrics::counter!("postrider_deliveries_total", "outcome" => finish.state.as_str()).increment(1);

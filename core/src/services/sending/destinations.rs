@@ -2,7 +2,7 @@
 //! how its breaker stands (`lane.rs`).
 //!
 //! Prepared deliveries queue by lane and leave when there is a place in their lane, for their destination, for their owner and in
-//! all (`domain/delivery/places.rs`). What finds no room here waits in the table (`storage/waiting_deliveries.rs`), so memory is
+//! all (`domain/delivery/places.rs`). What finds no room here waits in the table (`storage/delivery/waiting_deliveries.rs`), so memory is
 //! bounded and nobody stands in front of another. Nothing here speaks to the database: `breakers.rs` stores what changes.
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -16,7 +16,7 @@ use crate::domain::delivery::breaker::{Breaker, BreakerState, Drain, Health, Out
 use crate::domain::delivery::lane::{LaneId, Owner};
 use crate::domain::delivery::places::{InFlight, Liveness, Places, Tally, Window};
 use crate::ids::{DeliveryId, PostbackId};
-use crate::storage::waiting_deliveries::Waiting;
+use crate::storage::delivery::waiting_deliveries::Waiting;
 
 use super::Prepared;
 use super::lane::{Lane, Probe};

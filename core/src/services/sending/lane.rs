@@ -7,7 +7,7 @@ use crate::domain::delivery::lane::LaneId;
 use crate::domain::delivery::places::{Answers, Liveness, Window};
 use crate::ids::{DeliveryId, PostbackId};
 use crate::services::round_robin::RoundRobin;
-use crate::storage::waiting_deliveries::Waiting;
+use crate::storage::delivery::waiting_deliveries::Waiting;
 
 use super::Prepared;
 

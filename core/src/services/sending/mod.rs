@@ -30,7 +30,7 @@ use crate::domain::delivery::lease::Lease;
 use crate::domain::tracking::event::Event;
 use crate::egress::{Answer, EgressError};
 use crate::ids::DeliveryId;
-use crate::storage::waiting_deliveries::{Parked, Waiting};
+use crate::storage::delivery::waiting_deliveries::{Parked, Waiting};
 
 use super::plan::Plan;
 use super::secrets::SecretError;

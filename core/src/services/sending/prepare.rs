@@ -19,8 +19,8 @@ use crate::services::adapters::{Batch, Group, Standing as AdapterStanding, Subje
 use crate::services::plan::Plan;
 use crate::services::routing::{self, Owed};
 use crate::storage;
-use crate::storage::deliveries::Finish;
-use crate::storage::waiting_deliveries::Parked;
+use crate::storage::delivery::deliveries::Finish;
+use crate::storage::delivery::waiting_deliveries::Parked;
 
 use super::late::Late;
 use super::render::{Rendered, ToRender, render};
@@ -64,7 +64,7 @@ impl Preparation {
 
 /// Finds the events of deliveries that were claimed from the table.
 pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> Result<Vec<Leased<Owed>>, DbErr> {
-    let events = storage::events::find_many(app.db.reader(), deliveries.iter().map(|it| it.event_id)).await?;
+    let events = storage::tracking::events::find_many(app.db.reader(), deliveries.iter().map(|it| it.event_id)).await?;
     let events: HashMap<_, _> = events.into_iter().map(|(id, event)| (id, Arc::new(event))).collect();
     let owed = deliveries.into_iter().map(|delivery| {
         let event = events.get(&delivery.event_id).cloned();
@@ -82,7 +82,7 @@ pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> 
 pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
     let now = app.clock.now();
     let postbacks = due.iter().map(|due| due.it.delivery.postback_id).collect::<HashSet<_>>();
-    let postbacks = storage::postbacks::find_many(app.db.reader(), postbacks).await?;
+    let postbacks = storage::delivery::postbacks::find_many(app.db.reader(), postbacks).await?;
     let postbacks: HashMap<_, _> = postbacks.into_iter().map(|(id, postback)| (id, Arc::new(postback))).collect();
     let standing = Standing::load(app, due).await?;
     let plans = plan_all(app, &postbacks).await?;

@@ -12,7 +12,7 @@ use crate::domain::tracking::event::Event;
 use crate::services::adapters::{Call, Faults};
 use crate::services::plan::Plan;
 use crate::services::{routing, wire};
-use crate::storage::deliveries::Finish;
+use crate::storage::delivery::deliveries::Finish;
 
 use super::prepare::{ended, put_off};
 use super::{Prepared, Sent, Trouble, number_of};

@@ -16,7 +16,7 @@ use crate::domain::tracking::event::{Action, Event};
 use crate::ids::{ConversionId, DeliveryId};
 use crate::services::routing::Owed;
 use crate::storage;
-use crate::storage::deliveries::Sibling;
+use crate::storage::delivery::deliveries::Sibling;
 
 /// How long a delivery waits for an older one of its conversion that is being sent right now.
 const WAIT_FOR_ELDER: Duration = Duration::from_secs(1);
@@ -42,15 +42,15 @@ pub(super) enum Standpoint {
 impl Standing {
     pub(super) async fn load(app: &App, due: &[Leased<Owed>]) -> Result<Self, DbErr> {
         let ids: HashSet<_> = due.iter().filter_map(|due| due.it.delivery.conversion_id).collect();
-        let conversions = storage::conversions::find_standing(app.db.reader(), ids).await?;
+        let conversions = storage::tracking::conversions::find_standing(app.db.reader(), ids).await?;
         // A conversion that never changed has no other deliveries to mind.
         let changed: HashSet<_> =
             conversions.iter().filter(|(_, (revision, _))| *revision > 1).map(|(id, _)| *id).collect();
         let mut siblings: HashMap<_, Vec<_>> = HashMap::new();
-        for sibling in storage::deliveries::list_siblings(app.db.reader(), &changed).await? {
+        for sibling in storage::delivery::deliveries::list_siblings(app.db.reader(), &changed).await? {
             siblings.entry(sibling.conversion_id).or_default().push(sibling);
         }
-        let unrouted = storage::events::list_unrouted(app.db.reader(), &changed).await?;
+        let unrouted = storage::tracking::events::list_unrouted(app.db.reader(), &changed).await?;
         Ok(Self { conversions, siblings, unrouted, batch: due.iter().map(|due| due.it.delivery.id).collect() })
     }
 

@@ -10,7 +10,7 @@ use crate::egress::Answer;
 use crate::services::adapters::{Call, Faults};
 use crate::services::plan::Plan;
 use crate::services::wire;
-use crate::storage::deliveries::Finish;
+use crate::storage::delivery::deliveries::Finish;
 
 use super::{BODY_LOG_BYTES, Logged, Sent, Trouble, kept_headers, number_of, text};
 

@@ -13,7 +13,7 @@ use crate::domain::reports::calendar::{QUARTER_MS, quarter};
 use crate::domain::reports::packed::{Columns, Damaged};
 use crate::ids::{ClickId, ConversionId, EventId, LinkId, floor_uuid, time_of};
 
-use super::bulk::{Rows, Type};
+use super::base::bulk::{Rows, Type};
 
 pub use raw::{RawClick, RawConversion, keep_visits, raw_clicks, raw_conversions, row_of_click, row_of_conversion};
 

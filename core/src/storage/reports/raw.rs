@@ -9,7 +9,7 @@ use crate::domain::tracking::click::Agent;
 use crate::domain::tracking::event::Action;
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Money;
-use crate::storage::bulk::{Rows, Type};
+use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::{corrupt, from_json, json};
 
 use super::statement;

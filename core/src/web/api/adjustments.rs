@@ -83,6 +83,6 @@ pub async fn list_adjustments(
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
     let kind = Some(EarningKind::Adjustment);
-    let filter = storage::earnings::Filter { affiliate_id: it.affiliate_id, kind, ..Default::default() };
+    let filter = storage::money::earnings::Filter { affiliate_id: it.affiliate_id, kind, ..Default::default() };
     Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))
 }

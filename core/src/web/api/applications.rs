@@ -12,7 +12,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::{Error, applications};
-use crate::storage::applications::Filter;
+use crate::storage::program::applications::Filter;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};

@@ -11,7 +11,7 @@ use crate::domain::people::audit::{Outcome, Record};
 use crate::domain::people::changes::FieldChange;
 use crate::ids::{AuditId, UserId};
 use crate::services::audit;
-use crate::storage::audit::Filter;
+use crate::storage::people::audit::Filter;
 use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

@@ -93,7 +93,7 @@ pub async fn list_clicks(
     ApiQuery(it): ApiQuery<ClickFilter>,
 ) -> ApiResult<Json<PageOut<ClickOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = storage::clicks::Filter {
+    let filter = storage::tracking::clicks::Filter {
         affiliate_id: it.affiliate_id,
         offer_id: it.offer_id,
         link_id: it.link_id,

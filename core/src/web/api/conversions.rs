@@ -367,7 +367,7 @@ pub async fn list_conversions(
     ApiQuery(it): ApiQuery<ConversionFilter>,
 ) -> ApiResult<Json<PageOut<ConversionOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = storage::conversions::Filter {
+    let filter = storage::tracking::conversions::Filter {
         affiliate_id: it.affiliate_id,
         offer_id: it.offer_id,
         click_id: it.click_id,

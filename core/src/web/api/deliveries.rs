@@ -141,7 +141,7 @@ pub async fn list_deliveries(
     ApiQuery(it): ApiQuery<DeliveryFilter>,
 ) -> ApiResult<Json<PageOut<DeliveryOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = storage::deliveries::Filter {
+    let filter = storage::delivery::deliveries::Filter {
         owner: None,
         postback_id: it.postback_id,
         conversion_id: it.conversion_id,

@@ -87,7 +87,7 @@ pub async fn list_earnings(
     ApiQuery(it): ApiQuery<EarningFilter>,
 ) -> ApiResult<Json<PageOut<EarningOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = storage::earnings::Filter {
+    let filter = storage::money::earnings::Filter {
         affiliate_id: it.affiliate_id,
         conversion_id: it.conversion_id,
         kind: it.kind,

@@ -121,8 +121,11 @@ pub async fn list_events(
     ApiQuery(it): ApiQuery<EventFilter>,
 ) -> ApiResult<Json<PageOut<EventOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter =
-        storage::events::Filter { affiliate_id: it.affiliate_id, conversion_id: it.conversion_id, action: it.action };
+    let filter = storage::tracking::events::Filter {
+        affiliate_id: it.affiliate_id,
+        conversion_id: it.conversion_id,
+        action: it.action,
+    };
     let page = events::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| EventOut::of(actor, it))))
 }

@@ -12,7 +12,7 @@ use crate::domain::money::exchange::{Exchange, ExchangeRate, Rate};
 use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use crate::money::{Currency, Money};
 use crate::services::exchanges;
-use crate::storage::exchanges::Filter;
+use crate::storage::money::exchanges::Filter;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};

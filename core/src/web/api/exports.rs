@@ -19,7 +19,7 @@ use crate::domain::money::csv;
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, OfferId, floor_uuid};
 use crate::services::exports::{self, Export, Rows, Subject};
-use crate::storage::exports::Span;
+use crate::storage::tracking::exports::Span;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiQuery;

@@ -124,7 +124,7 @@ pub async fn list_inbound_requests(
     ApiQuery(it): ApiQuery<InboundRequestFilter>,
 ) -> ApiResult<Json<PageOut<InboundRequestOut>>> {
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
-    let filter = storage::inbound_requests::Filter {
+    let filter = storage::inbound::inbound_requests::Filter {
         affiliate_id: None,
         source_id: it.source_id,
         outcome: it.outcome,

@@ -17,7 +17,7 @@ use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
-use crate::storage::withdrawals::Filter;
+use crate::storage::money::withdrawals::Filter;
 use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

@@ -1,0 +1,9 @@
+//! Queries of users, their sessions, keys and messages, and of the audit log.
+
+pub mod api_keys;
+pub mod audit;
+pub mod mails;
+pub mod sessions;
+pub mod throttles;
+pub mod tokens;
+pub mod users;
