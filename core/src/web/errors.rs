@@ -41,7 +41,7 @@ pub struct Problem {
     errors: Vec<FieldIssue>,
     /// What the destination made of a test request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verification: Option<Box<super::api::postbacks::VerificationOut>>,
+    verification: Option<Box<super::api::delivery::postbacks::VerificationOut>>,
     /// For the header of that name.
     #[serde(skip)]
     retry_after_secs: Option<u32>,

@@ -15,12 +15,15 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 use super::access::{self, Operations};
-use super::api::{
-    adapters, adjustments, affiliates, api_keys, applications, audit, auth, balances, clicks, conversions, customers,
-    deliveries, destinations, earnings, events, exceptions, exchanges, exports, inbound_requests, links, offers,
-    payout_details, payout_methods, postbacks, recruiting, reports, sources, templates, users, warnings,
-    withdrawal_batches, withdrawals,
+use super::api::delivery::{adapters, deliveries, destinations, postbacks, templates};
+use super::api::inbound::{inbound_requests, sources};
+use super::api::money::{
+    adjustments, balances, earnings, exchanges, payout_details, payout_methods, withdrawal_batches, withdrawals,
 };
+use super::api::people::{api_keys, audit, auth, users, warnings};
+use super::api::program::{affiliates, applications, customers, exceptions, offers, recruiting};
+use super::api::reports;
+use super::api::tracking::{clicks, conversions, events, exports, links};
 use super::errors::Problem;
 use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
 use super::{health, idempotency, inbound, openapi, tracking};

@@ -1,38 +1,12 @@
 //! `/api/v1`: one file a noun, `*In` for what comes and `*Out` for what goes.
 
-pub mod adapters;
-pub mod adjustments;
-pub mod affiliates;
-pub mod api_keys;
-pub mod applications;
-pub mod audit;
-pub mod auth;
-pub mod balances;
-pub mod clicks;
-pub mod conversions;
-pub mod customers;
-pub mod deliveries;
-pub mod destinations;
-pub mod earnings;
-pub mod events;
-pub mod exceptions;
-pub mod exchanges;
-pub mod exports;
-pub mod inbound_requests;
-pub mod links;
-pub mod offers;
-pub mod payout_details;
-pub mod payout_methods;
-pub mod postbacks;
-pub mod recruiting;
+pub mod delivery;
+pub mod inbound;
+pub mod money;
+pub mod people;
+pub mod program;
 pub mod reports;
-pub mod sources;
-mod spans;
-pub mod templates;
-pub mod users;
-pub mod warnings;
-pub mod withdrawal_batches;
-pub mod withdrawals;
+pub mod tracking;
 
 use std::collections::BTreeMap;
 
@@ -41,7 +15,7 @@ use crate::services::{Error, FieldIssue};
 
 /// What was wrong with a body, gathered, so that a person is told all of it at once.
 #[derive(Default)]
-struct Issues(Vec<FieldIssue>);
+pub(crate) struct Issues(Vec<FieldIssue>);
 
 impl Issues {
     fn add(&mut self, path: &str, code: &'static str, message: impl Into<String>) {

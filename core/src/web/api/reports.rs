@@ -1,5 +1,7 @@
 //! `/api/v1/reports`
 
+pub(crate) mod spans;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,6 @@ use crate::services::reports::{self, Ask};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiQuery;
-
-use super::spans;
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 10_000;

@@ -22,7 +22,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::{AmountIn, Issues};
+use crate::web::api::{AmountIn, Issues};
 
 /// What a conversion pays: `{"fixed": "12.50"}` or `{"percent": "30"}`.
 #[derive(Deserialize, ToSchema)]
@@ -45,13 +45,13 @@ macro_rules! offer_body {
             /// Who may promote it; public when absent.
             visibility: Option<Visibility>,
             /// What the advertiser pays when its report does not say; null takes it away. Not shown to affiliates.
-            #[serde(default, deserialize_with = "super::some")]
+            #[serde(default, deserialize_with = "crate::web::api::some")]
             #[schema(value_type = Option<PayoutIn>)]
             revenue: Option<Option<PayoutIn>>,
             /// Steps that pay differently.
             goals: Option<Vec<Goal>>,
             /// Where links lead while the offer is paused; null for a page that says that there is nothing.
-            #[serde(default, deserialize_with = "super::some")]
+            #[serde(default, deserialize_with = "crate::web::api::some")]
             #[schema(value_type = Option<String>)]
             fallback_url: Option<Option<String>>,
             /// Other pages than landing_url; a link or the parameter lp asks for one by name.
@@ -61,7 +61,7 @@ macro_rules! offer_body {
             attribution: Option<AttributionTerms>,
             caps: Option<Caps>,
             /// The least that may be withdrawn in the offer's currency by whoever has earned with it; null takes it away.
-            #[serde(default, deserialize_with = "super::some")]
+            #[serde(default, deserialize_with = "crate::web::api::some")]
             #[schema(value_type = Option<Amount>, example = "50.00")]
             minimum_withdrawal: Option<Option<AmountIn>>,
         }
@@ -197,7 +197,7 @@ impl From<Shown> for OfferOut {
     }
 }
 
-pub(super) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Payout> {
+pub(crate) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Payout> {
     let (fixed_path, percent_path) = (format!("{path}/fixed"), format!("{path}/percent"));
     match (it.fixed, it.percent) {
         (Some(fixed), None) => AmountIn::read(Some(fixed), &fixed_path, issues).map(Payout::Fixed),

@@ -25,7 +25,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
 
-use super::{AmountIn, Issues};
+use crate::web::api::{AmountIn, Issues};
 
 /// Conversions in one request.
 const BATCH_MAX: usize = 1_000;
@@ -227,7 +227,7 @@ impl AttributionOut {
 }
 
 impl ConversionOut {
-    pub(super) fn of(actor: Actor, it: Conversion) -> Self {
+    pub(crate) fn of(actor: Actor, it: Conversion) -> Self {
         let (mut name, mut email) = (it.buyer.customer_name, it.buyer.customer_email);
         if !actor.may(Permission::ReadBuyers) {
             name = name.map(|name| mask_name(&name));

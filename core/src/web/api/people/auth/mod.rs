@@ -22,7 +22,7 @@ use crate::web::auth::{self, Caller, From};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;
 
-use super::{Issues, email};
+use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

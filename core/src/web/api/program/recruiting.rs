@@ -16,7 +16,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 /// Commissions for recruiting: shares of the payout, the first for the recruiter, the second for the recruiter's
 /// recruiter, and so on. An empty list switches them off.

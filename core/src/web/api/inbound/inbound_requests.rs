@@ -21,7 +21,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
 
-use super::deliveries::{HeaderOut, headers};
+use crate::web::api::delivery::deliveries::{HeaderOut, headers};
 
 /// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]

@@ -14,11 +14,11 @@ use crate::money::{Currency, Money, SignedAmount};
 use crate::services::adjustments::{self, NewAdjustment};
 use crate::services::earnings;
 use crate::storage;
+use crate::web::api::Issues;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
 
-use super::Issues;
 use super::earnings::EarningOut;
 
 #[derive(Deserialize, ToSchema)]

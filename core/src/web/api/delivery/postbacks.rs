@@ -21,7 +21,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 fn conversion() -> Action {
     Action::Conversion
@@ -84,7 +84,7 @@ pub struct PostbackChanges {
     firing_status: Option<FiringStatus>,
     rejection_reasons: Option<Vec<String>>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     #[schema(value_type = Option<Delay>)]
     delay: Option<Option<Delay>>,
     ordering: Option<Ordering>,
@@ -189,7 +189,7 @@ pub async fn create_postback(
     let mut issues = Issues::default();
     let wanted = Wanted {
         name: issues.text("/name", &body.name, 200),
-        made_of: super::made_of(body.adapter, body.config, body.template, body.fields)?,
+        made_of: crate::web::api::made_of(body.adapter, body.config, body.template, body.fields)?,
         rule: Rule {
             scope: body.scope,
             action: body.action,

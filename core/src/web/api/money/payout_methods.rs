@@ -19,7 +19,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, PageOut};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 fn yes() -> bool {
     true
@@ -64,7 +64,7 @@ pub struct PayoutMethodChanges {
     currencies: Option<BTreeMap<Currency, Terms>>,
     file: Option<FileFormat>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     #[schema(value_type = Option<Payer>)]
     payer: Option<Option<Payer>>,
     enabled: Option<bool>,

@@ -20,6 +20,8 @@ use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, OfferId, floor_uuid};
 use crate::services::exports::{self, Export, Rows, Subject};
 use crate::storage::tracking::exports::Span;
+use crate::web::api::delivery::deliveries::DeliveryOut;
+use crate::web::api::reports::spans;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiQuery;
@@ -27,9 +29,7 @@ use crate::web::streaming;
 
 use super::clicks::ClickOut;
 use super::conversions::ConversionOut;
-use super::deliveries::DeliveryOut;
 use super::events::EventOut;
-use super::spans;
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

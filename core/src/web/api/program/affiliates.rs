@@ -18,7 +18,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::{Issues, email};
+use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +39,7 @@ pub struct AffiliateChanges {
     email: Option<String>,
     status: Option<AffiliateStatus>,
     /// An id or a referral code; null for nobody. For conversions that are approved from now on.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     recruited_by: Option<Option<String>>,
 }
 

@@ -19,7 +19,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 
-use super::auth::{CONFIRM_BY_MAIL, SentOut};
+use crate::web::api::people::auth::{CONFIRM_BY_MAIL, SentOut};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -98,7 +98,7 @@ pub struct DeliveryOut {
 }
 
 impl DeliveryOut {
-    pub(super) fn of(now: Timestamp, it: LoggedDelivery) -> Self {
+    pub(crate) fn of(now: Timestamp, it: LoggedDelivery) -> Self {
         let LoggedDelivery { delivery, attempts } = it;
         let in_flight = delivery.in_flight(now);
         let (reason_code, reason) = delivery.reason.map(|reason| (reason.code, reason.sentence)).unzip();

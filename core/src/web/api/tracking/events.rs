@@ -21,7 +21,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 /// Attributes of one event.
 const ATTRIBUTES_MAX: usize = 20;
@@ -52,7 +52,7 @@ pub struct EventOut {
 }
 
 impl EventOut {
-    pub(super) fn of(actor: Actor, it: Event) -> Self {
+    pub(crate) fn of(actor: Actor, it: Event) -> Self {
         let mut facts = it.facts;
         if let Some(conversion) = &mut facts.conversion {
             if !actor.may(Permission::ReadBuyers) {

@@ -24,7 +24,7 @@ use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 use crate::web::idempotency;
 
-use super::{AmountIn, Issues};
+use crate::web::api::{AmountIn, Issues};
 
 /// Ids in one bulk approval.
 const MOST_AT_ONCE: usize = 1_000;

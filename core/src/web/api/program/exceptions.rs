@@ -12,12 +12,12 @@ use crate::domain::program::exception::Exception;
 use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::services::exceptions;
+use crate::web::api::Issues;
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
 use super::offers::{PayoutIn, payout};
 
 #[derive(Deserialize, ToSchema)]

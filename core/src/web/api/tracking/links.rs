@@ -19,7 +19,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,17 +100,17 @@ fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<Co
 #[serde(deny_unknown_fields)]
 pub struct LinkChanges {
     /// Null takes it away.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     #[schema(value_type = Option<String>)]
     coupon: Option<Option<String>>,
     /// All that it has from now on.
     coupons: Option<Vec<CouponIn>>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     #[schema(value_type = Option<String>)]
     deep_url: Option<Option<String>>,
     /// Null takes it away.
-    #[serde(default, deserialize_with = "super::some")]
+    #[serde(default, deserialize_with = "crate::web::api::some")]
     #[schema(value_type = Option<String>)]
     landing_page: Option<Option<String>>,
     status: Option<LinkStatus>,

@@ -19,7 +19,7 @@ use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 fn yes() -> bool {
     true
@@ -138,7 +138,7 @@ pub async fn create_source(
     let mut issues = Issues::default();
     let wanted = Wanted {
         name: issues.text("/name", &body.name, 200),
-        made_of: super::made_of(body.adapter, body.config, body.template, body.fields)?,
+        made_of: crate::web::api::made_of(body.adapter, body.config, body.template, body.fields)?,
         affiliate_id: body.affiliate_id,
         settings: body.settings,
         enabled: body.enabled,

@@ -19,7 +19,7 @@ use crate::web::auth::{Caller, Person};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 
-use super::Issues;
+use crate::web::api::Issues;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

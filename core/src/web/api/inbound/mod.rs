@@ -1,0 +1,4 @@
+//! Operations on sources and the requests that they received.
+
+pub mod inbound_requests;
+pub mod sources;

@@ -1,0 +1,8 @@
+//! Operations on affiliates, offers, applications and customers.
+
+pub mod affiliates;
+pub mod applications;
+pub mod customers;
+pub mod exceptions;
+pub mod offers;
+pub mod recruiting;
