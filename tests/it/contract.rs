@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use postrider::adapters::{Adapter, AdapterError, Host, Session, wire};
-use postrider::services::cases::Case;
+use postrider::services::delivery::cases::Case;
 use postrider_tests::plugins;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use postrider::domain::people::totp;
-use postrider::services::secrets::Vault;
-use postrider::services::{rotation, secret_keys};
+use postrider::services::delivery::secrets::Vault;
+use postrider::services::delivery::{rotation, secret_keys};
 use postrider::storage::Database as Storage;
 use postrider::storage::base::database::Shares;
 use postrider::storage::delivery::sealed_columns;

@@ -7,7 +7,7 @@ mod secrets;
 use std::collections::BTreeSet;
 
 use postrider::domain::delivery::template::{Direction, Kind};
-use postrider::services::templates;
+use postrider::services::delivery::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use postrider_tests::database::Database;

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::config::Settings;
 use crate::private_files;
 use crate::server;
-use crate::services::secret_keys;
+use crate::services::delivery::secret_keys;
 use crate::storage::base::sqlite_copy;
 
 #[derive(Args)]

@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::services::rotation::{self, Rotated};
-use crate::services::secret_keys;
+use crate::services::delivery::rotation::{self, Rotated};
+use crate::services::delivery::secret_keys;
 use crate::services::timekeeping::Timekeeping;
 use crate::storage::base::database::Shares;
 use crate::storage::{self, Database};

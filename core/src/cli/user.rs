@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::audit::{Ending, Outcome};
 use crate::domain::people::permission::Role;
-use crate::services::audit::{self, Change};
-use crate::services::users::{self, Wanted};
+use crate::services::people::audit::{self, Change};
+use crate::services::people::users::{self, Wanted};
 
 #[derive(Args)]
 pub struct UserArgs {

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::inbound::report::SECOND_TRY;
-use crate::services::{partitions, reports, source_keys};
+use crate::services::inbound::source_keys;
+use crate::services::{partitions, reports};
 use crate::storage;
 
 use super::work;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::delivery::lease::Leased;
-use crate::services::outbox;
+use crate::services::people::outbox;
 use crate::storage::people::mails::StoredMail;
 
 use super::work::{self, Fetched};

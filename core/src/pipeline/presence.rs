@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::services::secret_keys;
+use crate::services::delivery::secret_keys;
 
 /// Every process does so, whatever its role.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::services::releases;
+use crate::services::money::releases;
 use crate::storage;
 
 use super::work::{self, Fetched};

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::delivery::lease::Leased;
 use crate::domain::tracking::event::Event;
+use crate::services::delivery::routing;
 use crate::services::inbox::Taken;
-use crate::services::routing;
 use crate::storage;
 
 use super::work::{self, Fetched};

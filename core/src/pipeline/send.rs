@@ -1,6 +1,6 @@
 //! The worker "send": takes due deliveries, sends them as places allow, and stores what came of it in groups.
 //!
-//! A fetch prepares a batch and queues it by destination (`services/sending/destinations.rs`); a task has a place, and goes
+//! A fetch prepares a batch and queues it by destination (`services/delivery/sending/destinations.rs`); a task has a place, and goes
 //! on with whatever may leave next.
 
 use std::collections::HashMap;
@@ -16,10 +16,10 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::delivery::DeliveryState;
 use crate::domain::delivery::lease::Leased;
+use crate::services::delivery::routing::Owed;
+use crate::services::delivery::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
 use crate::services::error::is_outage;
 use crate::services::inbox::{Item, Taken};
-use crate::services::routing::Owed;
-use crate::services::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
 use crate::storage;
 use crate::storage::base::writer::Writer;
 use crate::storage::delivery::waiting_deliveries::Parked;

@@ -25,8 +25,8 @@ use crate::domain::tracking::event::{Action, Parties};
 use crate::domain::tracking::link::Link;
 use crate::ids::{AffiliateId, KeyId, LinkId, OfferId};
 use crate::money::Currency;
-use crate::services::api_keys::USED_EVERY;
-use crate::services::auth::sessions::{self, SignedIn};
+use crate::services::people::api_keys::USED_EVERY;
+use crate::services::people::auth::sessions::{self, SignedIn};
 use crate::storage::{self, Database};
 
 /// Postbacks that listen for clicks are few and asked for by every click.

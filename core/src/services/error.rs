@@ -15,11 +15,11 @@ use crate::ids::{AffiliateId, OfferId};
 use crate::storage::base::failures::is_statement_timeout;
 use crate::storage::base::writer::Stopped;
 
-use super::attribution::ConversionError;
-use super::auth::AuthError;
-use super::postbacks::Verification;
-use super::quota::QuotaError;
-use super::secrets::SecretError;
+use super::delivery::postbacks::Verification;
+use super::delivery::secrets::SecretError;
+use super::people::auth::AuthError;
+use super::program::quota::QuotaError;
+use super::tracking::attribution::ConversionError;
 
 /// Something wrong with one field of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]

@@ -17,8 +17,8 @@ use crate::domain::delivery::lease::{Lease, Leased};
 use crate::domain::tracking::event::Event;
 use crate::ids::PostbackId;
 
+use super::delivery::routing::Owed;
 use super::round_robin::RoundRobin;
-use super::routing::Owed;
 
 /// Things that wait in memory at most, give or take a group.
 const CAPACITY: usize = 8_192;

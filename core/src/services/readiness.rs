@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::storage::base::write_probe;
 
-use super::secret_keys;
+use super::delivery::secret_keys;
 
 /// How long an answer holds.
 const HOLDS: Duration = Duration::from_secs(1);

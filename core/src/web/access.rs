@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::permission::{Denied, Permission};
 use crate::services::Error;
-use crate::services::auth::AuthError;
+use crate::services::people::auth::AuthError;
 
 use super::auth::Origin;
 use super::errors::Problem;

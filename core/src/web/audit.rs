@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::audit::{Ending, Outcome};
 use crate::domain::people::changes::{self, Changed, FieldChange};
-use crate::services::audit::{self, Change};
+use crate::services::people::audit::{self, Change};
 
 use super::access::{Needs, Operation};
 use super::auth::{self, RequestId};

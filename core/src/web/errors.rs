@@ -13,7 +13,7 @@ use crate::domain::inbound::inbound_request::Finding;
 use crate::domain::inbound::report::Outcome;
 use crate::domain::money::withdrawal_batch::BatchError;
 use crate::domain::people::permission::Denied;
-use crate::services::auth::{self, AuthError};
+use crate::services::people::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 
 /// When a caller may ask again who found no place for a report: most have ended by then.

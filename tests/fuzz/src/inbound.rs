@@ -15,7 +15,7 @@ use postrider::domain::inbound::report::{ClickReference, Issue, Outcome, Words};
 use postrider::domain::inbound::source::SourceSettings;
 use postrider::ids::{InboundRequestId, SourceId};
 use postrider::money::Currency;
-use postrider::services::wire;
+use postrider::services::delivery::wire;
 use postrider_sdk as sdk;
 use serde_json::json;
 

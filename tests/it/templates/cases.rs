@@ -11,7 +11,7 @@ use postrider::domain::delivery::template::{Direction, Template};
 use postrider::domain::inbound::source::SourceSettings;
 use postrider::domain::tracking::event::Action;
 use postrider::ids::PostbackId;
-use postrider::services::{samples, templates, wire};
+use postrider::services::delivery::{samples, templates, wire};
 use postrider_tests::app::START_MS;
 use postrider_tests::client::text;
 use postrider_tests::temp::TempDir;

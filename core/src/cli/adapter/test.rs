@@ -7,12 +7,13 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use crate::adapters::limits::TICK;
+use crate::adapters::{Adapter, Cost, LogLevel, LogLine};
+use crate::services::delivery::cases::{Case, CaseError};
+
 use super::check::read_component;
 use super::project::Project;
 use super::{grouped, host, shown};
-use crate::adapters::limits::TICK;
-use crate::adapters::{Adapter, Cost, LogLevel, LogLine};
-use crate::services::cases::{Case, CaseError};
 
 #[derive(clap::Args)]
 pub struct TestArgs {

@@ -16,11 +16,13 @@ use crate::domain::program::affiliate::AffiliateStatus;
 use crate::domain::tracking::conversion::{Buyer, Reporter, Status, transaction_key};
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Amount;
-use crate::services::adapters::{Call, Line, Subject, User, settle_faults};
-use crate::services::attribution::{Claims, ConversionError};
-use crate::services::conversions::{self, Change, Command, Recorded, Report};
-use crate::services::secrets::SecretError;
-use crate::services::{Error, sources, wire};
+use crate::services::Error;
+use crate::services::delivery::adapters::{Call, Line, Subject, User, settle_faults};
+use crate::services::delivery::secrets::SecretError;
+use crate::services::delivery::wire;
+use crate::services::inbound::sources;
+use crate::services::tracking::attribution::{Claims, ConversionError};
+use crate::services::tracking::conversions::{self, Change, Command, Recorded, Report};
 use crate::storage;
 
 use super::matching::{self, Found};

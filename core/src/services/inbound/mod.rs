@@ -2,6 +2,8 @@
 
 mod judging;
 mod matching;
+pub mod source_keys;
+pub mod sources;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -23,7 +25,7 @@ use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::inbound::inbound_requests::Filter;
 
 use super::Error;
-use super::clicks::confine;
+use super::tracking::clicks::confine;
 
 /// What the network is to be told.
 #[derive(Clone, Debug)]
@@ -194,8 +196,8 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
     if matches!(known.request.finding.outcome, Outcome::Accepted | Outcome::Duplicate) {
         return Ok(Changed::new(known.clone(), known));
     }
-    let source = super::sources::find(app, actor, known.request.source_id).await?;
-    super::quota::retry(app, actor)?;
+    let source = super::inbound::sources::find(app, actor, known.request.source_id).await?;
+    super::program::quota::retry(app, actor)?;
     let now = app.clock.now();
     let lease = app.inboxes.leases.grant(now);
     let claimed = storage::inbound::inbound_requests::claim(app.db.writer(), id, now, lease).await?;

@@ -17,7 +17,7 @@ use crate::ids::{floor_uuid, time_of};
 use crate::storage;
 use crate::storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
 
-/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::services::clicks::LATEST`]),
+/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::services::tracking::clicks::LATEST`]),
 /// and both wait at most as long for a connection.
 const UNDER_WAY: Duration = Duration::from_secs(75);
 /// Events are looked through in steps of this span.

@@ -10,7 +10,7 @@ pub mod tracking;
 
 use std::collections::BTreeMap;
 
-use crate::services::templates::MadeOf;
+use crate::services::delivery::templates::MadeOf;
 use crate::services::{Error, FieldIssue};
 
 /// What was wrong with a body, gathered, so that a person is told all of it at once.

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 
 use crate::app::App;
-use crate::services::payout_details::{self, Proposal};
+use crate::services::money::payout_details::{self, Proposal};
 use crate::web::auth::From;
 
 use super::{Nothing, OwnForm, Page};

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::services::Error;
-use crate::services::auth::{AuthError, Visitor, sign_in};
+use crate::services::people::auth::{AuthError, Visitor, sign_in};
 use crate::web::auth::{self, From, Origin};
 
 use super::Page;

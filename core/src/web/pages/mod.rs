@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::app::App;
 use crate::services::Error;
-use crate::services::auth::AuthError;
+use crate::services::people::auth::AuthError;
 
 use super::auth::{self, Origin};
 use super::errors::Problem;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::domain::people::user::UserStatus;
 use crate::services::Error;
-use crate::services::auth::registration::Account;
-use crate::services::auth::{AuthError, known_device, registration};
+use crate::services::people::auth::registration::Account;
+use crate::services::people::auth::{AuthError, known_device, registration};
 use crate::web::api::valid_email;
 use crate::web::auth::{self, From};
 

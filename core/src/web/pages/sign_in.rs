@@ -11,10 +11,11 @@ use crate::domain::people::actor::{Actor, Proof, Restriction};
 use crate::domain::people::audit::{Ending, Outcome};
 use crate::domain::people::permission::Permission;
 use crate::services::Error;
-use crate::services::audit::{self, Change};
-use crate::services::auth::sign_in::{Credentials, Evidence, Step};
-use crate::services::auth::{AuthError, Visitor, sessions, sign_in};
-use crate::services::{affiliates, users};
+use crate::services::people::audit::{self, Change};
+use crate::services::people::auth::sign_in::{Credentials, Evidence, Step};
+use crate::services::people::auth::{AuthError, Visitor, sessions, sign_in};
+use crate::services::people::users;
+use crate::services::program::affiliates;
 use crate::web::auth::{self, From};
 use crate::web::errors::Problem;
 

@@ -16,7 +16,7 @@ use crate::domain::program::affiliate::normal_code;
 use crate::domain::tracking::click::VALUE_MAX_CHARS;
 use crate::ids::LinkId;
 use crate::services::Error;
-use crate::services::clicks::{self, Visit};
+use crate::services::tracking::clicks::{self, Visit};
 
 use super::errors::Problem;
 use super::pages;

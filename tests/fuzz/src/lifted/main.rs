@@ -11,7 +11,7 @@ mod image;
 use std::sync::{Arc, LazyLock};
 
 use postrider::adapters::{Adapter, AdapterError, Host, Session, limits, wire};
-use postrider::services::{samples, wire as words};
+use postrider::services::delivery::{samples, wire as words};
 use serde_json::Value;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

@@ -15,7 +15,7 @@ use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
 use crate::domain::people::changes::{self, Changed};
 use crate::domain::tracking::event::Action;
 use crate::ids::{EventId, PostbackId};
-use crate::services::adapters::{self, Upgrade};
+use crate::services::delivery::adapters::{self, Upgrade};
 use crate::services::{Error, FieldIssue};
 use crate::web::audit::Told;
 use crate::web::auth::Caller;

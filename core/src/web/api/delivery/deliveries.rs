@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::delivery::{AdapterLine, Attempt, AttemptOutcome, DeliveryState};
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
-use crate::services::deliveries::{self, LoggedDelivery};
+use crate::services::delivery::deliveries::{self, LoggedDelivery};
 use crate::storage;
 use crate::web::audit::Told;
 use crate::web::auth::Caller;

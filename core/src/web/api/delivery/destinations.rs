@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::breaker::BreakerState;
 use crate::domain::people::masking::hide_address;
 use crate::ids::{AffiliateId, PostbackId};
-use crate::services::destinations::{self, Destination};
+use crate::services::delivery::destinations::{self, Destination};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::PageOut;

@@ -15,7 +15,7 @@ use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::domain::people::changes::Changed;
 use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, PostbackId};
-use crate::services::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
+use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

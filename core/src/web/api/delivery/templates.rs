@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::delivery::template::{Direction, Field, Kind, Paste, Template};
-use crate::services::templates::{self, Filter};
+use crate::services::delivery::templates::{self, Filter};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut};

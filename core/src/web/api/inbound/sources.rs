@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::inbound::source::SourceSettings;
 use crate::domain::people::changes::Changed;
 use crate::ids::{AffiliateId, SourceId};
-use crate::services::sources::{self, Changes, Visible, Wanted};
+use crate::services::inbound::sources::{self, Changes, Visible, Wanted};
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

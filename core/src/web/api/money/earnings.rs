@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::money::earning::{Earning, EarningKind, EarningState};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::money::{Currency, Percent, SignedAmount};
-use crate::services::earnings;
+use crate::services::money::earnings;
 use crate::storage;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::money::exchange::{Exchange, ExchangeRate, Rate};
 use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use crate::money::{Currency, Money};
-use crate::services::exchanges;
+use crate::services::money::exchanges;
 use crate::storage::money::exchanges::Filter;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

@@ -14,7 +14,7 @@ use crate::domain::money::payout_method::{Definition, FileFormat, Payer, PayoutM
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::Changed;
 use crate::money::Currency;
-use crate::services::payout_methods::{self, Changes};
+use crate::services::money::payout_methods::{self, Changes};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, PageOut};

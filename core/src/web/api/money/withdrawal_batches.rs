@@ -16,7 +16,7 @@ use crate::domain::money::withdrawal_batch::{Progress, WithdrawalBatch};
 use crate::domain::people::changes::{Changed, of_word};
 use crate::ids::WithdrawalBatchId;
 use crate::money::{Amount, Currency};
-use crate::services::withdrawal_batches::{self, Effect};
+use crate::services::money::withdrawal_batches::{self, Effect};
 use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

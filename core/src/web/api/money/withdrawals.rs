@@ -16,7 +16,7 @@ use crate::domain::people::changes::{Changed, of_word};
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
 use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
-use crate::services::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
+use crate::services::money::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
 use crate::storage::money::withdrawals::Filter;
 use crate::web::audit::Told;
 use crate::web::auth::Caller;

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::people::audit::{Outcome, Record};
 use crate::domain::people::changes::FieldChange;
 use crate::ids::{AuditId, UserId};
-use crate::services::audit;
+use crate::services::people::audit;
 use crate::storage::people::audit::Filter;
 use crate::web::audit::Told;
 use crate::web::auth::Caller;

@@ -12,7 +12,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::people::permission::Role;
 use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
-use crate::services::users::{self, Changes, Wanted};
+use crate::services::people::users::{self, Changes, Wanted};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};

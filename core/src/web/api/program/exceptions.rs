@@ -11,7 +11,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::exception::Exception;
 use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
-use crate::services::exceptions;
+use crate::services::program::exceptions;
 use crate::web::api::Issues;
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;

@@ -17,7 +17,7 @@ use crate::domain::tracking::deep_link::HostPattern;
 use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::OfferId;
 use crate::money::{Amount, Currency, Percent};
-use crate::services::offers::{self, Changes, NewOffer, Shown, TermChanges};
+use crate::services::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};

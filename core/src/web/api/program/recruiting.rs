@@ -11,7 +11,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Percent, SignedAmount};
-use crate::services::recruiting::{self, Recruit};
+use crate::services::program::recruiting::{self, Recruit};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::domain::tracking::click::Click;
 use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
-use crate::services::clicks;
+use crate::services::tracking::clicks;
 use crate::storage;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

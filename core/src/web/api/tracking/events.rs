@@ -15,7 +15,7 @@ use crate::domain::people::masking::{mask_email, mask_name};
 use crate::domain::people::permission::Permission;
 use crate::domain::tracking::event::{Action, Event, Facts};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
-use crate::services::events;
+use crate::services::tracking::events;
 use crate::storage;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::domain::money::csv;
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, OfferId, floor_uuid};
-use crate::services::exports::{self, Export, Rows, Subject};
+use crate::services::tracking::exports::{self, Export, Rows, Subject};
 use crate::storage::tracking::exports::Span;
 use crate::web::api::delivery::deliveries::DeliveryOut;
 use crate::web::api::reports::spans;

@@ -14,7 +14,7 @@ use crate::domain::tracking::coupon::{Active, COUPONS_MAX, Coupon};
 use crate::domain::tracking::link::LinkStatus;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::services::Error;
-use crate::services::links::{self, Changes, Linked, NewCoupon, NewLink};
+use crate::services::tracking::links::{self, Changes, Linked, NewCoupon, NewLink};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};

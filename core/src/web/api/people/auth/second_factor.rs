@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::services::auth::second_factor;
+use crate::services::people::auth::second_factor;
 use crate::web::auth::Person;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;

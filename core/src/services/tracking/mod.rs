@@ -1,0 +1,8 @@
+//! Clicks, links, conversions and what they lead to.
+
+pub mod attribution;
+pub mod clicks;
+pub mod conversions;
+pub mod events;
+pub mod exports;
+pub mod links;
