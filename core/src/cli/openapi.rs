@@ -4,7 +4,7 @@ use std::io::Write;
 
 pub fn run() -> anyhow::Result<()> {
     // By way of a value, whose keys are in order: the committed file differs only where the API does.
-    let description = serde_json::to_value(crate::web::openapi::describe())?;
+    let description = serde_json::to_value(crate::web::router::describe())?;
     writeln!(std::io::stdout(), "{description:#}")?;
     Ok(())
 }

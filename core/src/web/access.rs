@@ -1,102 +1,24 @@
 //! Who may call which operation. The description of the API says what each one needs; it is asked here, before the
 //! handler and before anything is read of the body, so that no handler can forget it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
-use utoipa::openapi::OpenApi;
 
 use crate::app::App;
 use crate::domain::people::actor::Actor;
-use crate::domain::people::permission::{Denied, Permission};
+use crate::domain::people::permission::Denied;
 use crate::services::Error;
 use crate::services::people::auth::AuthError;
 
 use super::auth::Origin;
 use super::errors::Problem;
-use super::router::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::limits::STRANGERS_BODY_LIMIT;
+use super::operations::{Needs, Operations};
 use super::{audit, auth};
-
-/// What an operation needs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Needs {
-    /// `security(())`: it is how one gets in.
-    Nothing,
-    /// `security(("api_key" = []))`: any key or session.
-    SomeCaller,
-    /// `security(("api_key" = ["manage_offers"]))`
-    Permission(Permission),
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Operation {
-    pub id: String,
-    pub needs: Needs,
-    path: String,
-}
-
-impl Operation {
-    /// How large a body may be. Whoever is not known yet has little to say.
-    pub fn body_limit(&self) -> usize {
-        if self.needs == Needs::Nothing { STRANGERS_BODY_LIMIT } else { BODY_LIMIT }
-    }
-
-    /// The id in a path of this operation.
-    pub fn object_in(&self, path: &str) -> Option<String> {
-        let pairs = self.path.split('/').zip(path.split('/'));
-        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, given)| given.to_owned());
-        // What identifies itself by its secret is not written down.
-        ids.next().filter(|_| !self.path.contains("{token}"))
-    }
-}
-
-/// The operations of the API by path and method.
-#[derive(Debug)]
-pub struct Operations(HashMap<String, HashMap<Method, Operation>>);
-
-impl Operations {
-    /// Panics on a scope that is no permission: a program that starts has none.
-    pub fn of(description: &OpenApi) -> Self {
-        let description = serde_json::to_value(description).expect("a description is JSON");
-        let mut paths: HashMap<String, HashMap<Method, Operation>> = HashMap::new();
-        for (path, operations) in description["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in operations.as_object().into_iter().flatten() {
-                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-                let (Ok(method), Some(id)) = (method, operation["operationId"].as_str()) else { continue };
-                let needs = needs(id, &operation["security"]);
-                let operation = Operation { id: id.to_owned(), needs, path: path.clone() };
-                paths.entry(path.clone()).or_default().insert(method, operation);
-            }
-        }
-        Self(paths)
-    }
-
-    fn find(&self, request: &Request) -> Option<&Operation> {
-        let path = request.extensions().get::<MatchedPath>()?;
-        // A HEAD is answered by the GET.
-        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        self.0.get(path.as_str())?.get(method)
-    }
-}
-
-fn needs(operation: &str, security: &Value) -> Needs {
-    let requirements = security.as_array().map_or(&[][..], Vec::as_slice);
-    let scopes = requirements.iter().find_map(|it| it["api_key"].as_array());
-    match scopes.map(Vec::as_slice) {
-        None if requirements.iter().any(|it| it.as_object().is_some_and(serde_json::Map::is_empty)) => Needs::Nothing,
-        None | Some([]) => Needs::SomeCaller,
-        Some([scope]) => {
-            let permission = scope.as_str().and_then(Permission::from_word);
-            Needs::Permission(permission.unwrap_or_else(|| panic!("{operation} needs {scope}, which is no permission")))
-        }
-        Some(_) => panic!("{operation} needs several permissions; give it one"),
-    }
-}
 
 /// Whoever only reads may still sign out.
 fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(), Denied> {

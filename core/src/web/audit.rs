@@ -19,11 +19,11 @@ use crate::domain::people::audit::{Ending, Outcome};
 use crate::domain::people::changes::{self, Changed, FieldChange};
 use crate::services::people::audit::{self, Change};
 
-use super::access::{Needs, Operation};
 use super::auth::{self, RequestId};
 use super::errors::Problem;
+use super::errors::internal_error;
 use super::extract;
-use super::router::internal_error;
+use super::operations::{Needs, Operation};
 
 const REQUEST_ID: &str = "x-request-id";
 

@@ -16,6 +16,8 @@ use crate::domain::people::permission::Denied;
 use crate::services::people::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 
+use super::verification::VerificationOut;
+
 /// When a caller may ask again who found no place for a report: most have ended by then.
 const REPORTS_RETRY: Duration = Duration::from_secs(5);
 
@@ -41,7 +43,7 @@ pub struct Problem {
     errors: Vec<FieldIssue>,
     /// What the destination made of a test request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verification: Option<Box<super::api::delivery::postbacks::VerificationOut>>,
+    verification: Option<Box<VerificationOut>>,
     /// For the header of that name.
     #[serde(skip)]
     retry_after_secs: Option<u32>,
@@ -216,4 +218,10 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// What a panic, or work that did not end, comes to.
+pub fn internal_error() -> Response {
+    let detail = "something broke on our side; send the request again, and tell the operator if it stays";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
 }

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::storage::base::page::{Page, PageRequest};
 
 use super::errors::Problem;
-use super::router::BODY_LIMIT;
+use super::limits::BODY_LIMIT;
 use super::serving::BodyTimeout;
 
 /// A JSON body.

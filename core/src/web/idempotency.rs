@@ -21,7 +21,7 @@ use crate::storage::base::idempotency::Known;
 
 use super::errors::Problem;
 use super::extract;
-use super::router::BODY_LIMIT;
+use super::limits::BODY_LIMIT;
 
 const HEADER: &str = "idempotency-key";
 const KEY_MAX_CHARS: usize = 255;
@@ -87,7 +87,7 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
                 let response = next.run(Request::from_parts(parts, Body::from(body))).await;
                 keep(&app, &actor, &key, response, secret).await
             });
-            Ok(work.await.unwrap_or_else(|_| super::router::internal_error()))
+            Ok(work.await.unwrap_or_else(|_| super::errors::internal_error()))
         }
     }
 }

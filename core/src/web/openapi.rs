@@ -1,14 +1,17 @@
 //! The description of the API, and a page that renders it from embedded assets.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use sha2::{Digest, Sha256};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, SecurityRequirement};
+
+use crate::app::App;
 
 const PAGE: &str = include_str!("../../assets/docs.html");
 /// swagger-ui-dist 5, unmodified; see `assets/README.md`.
@@ -33,16 +36,8 @@ pub fn head() -> OpenApi {
         .build()
 }
 
-/// The whole description.
-pub fn describe() -> OpenApi {
-    super::router::api().split_for_parts().1
-}
-
 /// The description as it is sent, made at the first request.
-static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| {
-    let text = serde_json::to_vec(&describe()).expect("a description is JSON");
-    Asset::new("application/json", text.into(), "no-cache")
-});
+static DOCUMENT: OnceLock<Asset> = OnceLock::new();
 
 /// The assets of the page, by name.
 static ASSETS: LazyLock<[(&str, Asset); 2]> = LazyLock::new(|| {
@@ -79,8 +74,15 @@ impl Asset {
 }
 
 /// `GET /api/openapi.json`
-pub async fn document(headers: HeaderMap) -> Response {
-    DOCUMENT.answer(&headers)
+pub fn document(description: OpenApi) -> MethodRouter<App> {
+    let description = Arc::new(description);
+    get(async move |headers: HeaderMap| {
+        let document = DOCUMENT.get_or_init(|| {
+            let text = serde_json::to_vec(&*description).expect("a description is JSON");
+            Asset::new("application/json", text.into(), "no-cache")
+        });
+        document.answer(&headers)
+    })
 }
 
 /// `GET /api/docs`

@@ -9,12 +9,13 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 
-use super::access::{self, Operations};
+use super::access;
 use super::api::delivery::{adapters, deliveries, destinations, postbacks, templates};
 use super::api::inbound::{inbound_requests, sources};
 use super::api::money::{
@@ -24,14 +25,11 @@ use super::api::people::{api_keys, audit, auth, users, warnings};
 use super::api::program::{affiliates, applications, customers, exceptions, offers, recruiting};
 use super::api::reports;
 use super::api::tracking::{clicks, conversions, events, exports, links};
-use super::errors::Problem;
+use super::errors::{Problem, internal_error};
+use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::operations::Operations;
 use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
 use super::{health, idempotency, inbound, openapi, tracking};
-
-/// The largest body of a request.
-pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
-/// The same without credentials: an address, a password and a code.
-pub const STRANGERS_BODY_LIMIT: usize = 16 * 1024;
 
 /// The API, with its description.
 pub fn api() -> OpenApiRouter<App> {
@@ -143,6 +141,11 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(audit::prune_audit))
 }
 
+/// The description of the API.
+pub fn describe() -> OpenApi {
+    api().split_for_parts().1
+}
+
 /// A component that is too large should be told so by its size, and so must be read.
 fn uploads() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -168,7 +171,7 @@ pub fn router(app: App) -> Router {
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs
         .merge(api)
-        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/openapi.json", openapi::document(description))
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())
@@ -217,9 +220,4 @@ async fn not_found(uri: axum::http::Uri) -> Response {
 async fn method_not_allowed() -> Problem {
     let detail = "this address does not take that method; /api/docs shows which it takes";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-}
-
-pub fn internal_error() -> Response {
-    let detail = "something broke on our side; send the request again, and tell the operator if it stays";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
 }

@@ -39,7 +39,7 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
         Ok(Ok(Some(received))) => reply::of(received),
         Ok(Ok(None)) => reply::no_source(),
         Ok(Err(error)) => reply::of_error(error),
-        Err(_) => super::router::internal_error(),
+        Err(_) => super::errors::internal_error(),
     }
 }
 

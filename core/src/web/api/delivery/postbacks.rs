@@ -15,11 +15,12 @@ use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::domain::people::changes::Changed;
 use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, PostbackId};
-use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Verification, Wanted};
+use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
 use crate::web::audit::Gone;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use crate::web::verification::VerificationOut;
 
 use crate::web::api::Issues;
 
@@ -136,35 +137,6 @@ impl From<Postback> for PostbackOut {
             verified_at: it.verified_at,
             created_at: it.created_at,
             updated_at: it.updated_at,
-        }
-    }
-}
-
-/// What the destination made of a test request with sample values.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct VerificationOut {
-    accepted: bool,
-    method: String,
-    url: String,
-    status: Option<u16>,
-    /// The first 16 KiB of the answer.
-    body: Option<String>,
-    error_code: Option<String>,
-    error: Option<String>,
-    duration_ms: u64,
-}
-
-impl From<Verification> for VerificationOut {
-    fn from(it: Verification) -> Self {
-        Self {
-            accepted: it.accepted,
-            method: it.method,
-            url: it.url,
-            status: it.status,
-            body: it.body,
-            error_code: it.error_code,
-            error: it.error,
-            duration_ms: u64::try_from(it.duration.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
