@@ -17,7 +17,7 @@ use super::cache::Cache;
 use super::engine::{self, Allocation};
 use super::error::AdapterError;
 use super::limits::{self, CompileLimits};
-use super::{load, output};
+use super::{component, output};
 
 /// The command of the program that is the child.
 pub const COMMAND: &str = "compile-adapter";
@@ -157,7 +157,7 @@ fn compile(folder: &Path, allocation: Allocation, limits: CompileLimits) -> Resu
     let mut wasm = Vec::new();
     std::io::stdin().lock().read_to_end(&mut wasm).map_err(|error| unavailable(&error.to_string()))?;
     let engine = engine::for_compiling(allocation)?;
-    load::compile(&engine, &Cache::open(folder), &wasm).map(drop)
+    component::compile(&engine, &Cache::open(folder), &wasm).map(drop)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::cache::Cache;
 use super::compile::Compiler;
+use super::component::{compile, mismatch};
 use super::engine::Allocation;
 use super::error::AdapterError;
 use super::guest::Guest;
@@ -43,13 +44,6 @@ pub(super) fn load(
     v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|error| mismatch(&error))?;
     let instance = linker.instantiate_pre(&component).map_err(|error| mismatch(&error))?;
     v0_1::AdapterPre::new(instance).map_err(|error| mismatch(&error))
-}
-
-/// Compiles a component into the cache. What it imports is judged by whoever loads it.
-pub(super) fn compile(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<Component, AdapterError> {
-    let component = Component::from_binary(engine, wasm).map_err(|error| mismatch(&error))?;
-    cache.save(engine, wasm, &component);
-    Ok(component)
 }
 
 /// Machine code would run with all rights of this process, so it must never get near the engine.
@@ -106,8 +100,4 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), AdapterEr
         }
     }
     Ok(())
-}
-
-fn mismatch(error: &wasmtime::Error) -> AdapterError {
-    AdapterError::ContractMismatch { reason: super::output::clean(&format!("{error:#}"), limits::SENTENCE_CHARS) }
 }

@@ -9,10 +9,12 @@
 mod adapter;
 mod cache;
 pub mod compile;
+mod component;
 mod engine;
 mod error;
 mod guest;
 mod host;
+mod instance;
 pub mod limits;
 mod load;
 mod output;

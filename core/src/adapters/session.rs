@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
+use serde_json::Value;
 
 use super::adapter::Adapter;
 use super::error::AdapterError;
-use super::guest::{Guest, LogFlood, LogLine, OutOfMemory};
-use super::limits::{self, Limits};
-use super::{output, v0_1, wire};
+use super::guest::LogLine;
+use super::instance::{Instance, grant, stopped};
+use super::{limits, output, wire};
 
 /// A conversation with one adapter on behalf of one postback. The instance is made by the first call
 /// and dropped with the session; a call that was stopped drops it at once, and the next one starts afresh.
@@ -32,9 +32,38 @@ pub struct Cost {
     pub elapsed: Duration,
 }
 
-struct Instance {
-    store: Store<Guest>,
-    exports: v0_1::Adapter,
+impl Adapter {
+    /// A conversation with this adapter, for one postback. Nothing runs until the first call.
+    pub fn session(self: &Arc<Self>) -> Session {
+        Session::new(Arc::clone(self))
+    }
+
+    /// Everything wrong with a configuration: what its schema says, and then what the adapter itself
+    /// says, which sees the secrets hidden. Paths are JSON pointers. Messages never quote a value.
+    pub fn check_config(self: &Arc<Self>, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
+        self.check_config_in(&mut self.session(), config)
+    }
+
+    /// The same in a session of the caller, who wants to know what was logged and what it took.
+    pub fn check_config_in(
+        &self,
+        session: &mut Session,
+        config: &Value,
+    ) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
+        let text = config.to_string();
+        if text.len() > limits::CONFIG_BYTES {
+            return Err(AdapterError::ConfigTooLarge { bytes: text.len(), max: limits::CONFIG_BYTES });
+        }
+        let mut issues = self.schema().issues(config)?;
+        let mut own = session.validate(&self.schema().hidden(config).to_string())?;
+        if !issues.is_empty() {
+            // The schema has told already, field by field, why the whole cannot be read.
+            own.retain(|issue| !issue.path.is_empty());
+        }
+        issues.append(&mut own);
+        issues.truncate(limits::CONFIG_ISSUES);
+        Ok(issues)
+    }
 }
 
 impl Session {
@@ -134,15 +163,6 @@ impl Session {
         self.cost
     }
 
-    pub(super) fn describe(
-        component: &v0_1::AdapterPre<Guest>,
-        limits: &Limits,
-    ) -> Result<wire::Descriptor, AdapterError> {
-        let mut instance = Instance::start(component, limits)?;
-        let api = instance.exports.postrider_adapter_adapter_api();
-        api.call_describe(&mut instance.store).map_err(|error| stopped("describe", limits, &error))
-    }
-
     /// Runs one call within its own budget, in an instance that has survived every call before.
     fn call<T>(
         &mut self,
@@ -176,49 +196,6 @@ impl Session {
             }
             Err(error) => Err(stopped(name, limits, &error)),
         }
-    }
-}
-
-impl Instance {
-    fn start(component: &v0_1::AdapterPre<Guest>, limits: &Limits) -> Result<Self, AdapterError> {
-        let mut store = Store::new(component.engine(), Guest::new(limits));
-        store.limiter(|guest| guest);
-        store.set_hostcall_fuel(limits::OUTPUT_BYTES);
-        store.set_max_component_handles(0);
-        grant(&mut store, limits)?;
-        let exports = component.instantiate(&mut store).map_err(|error| stopped("start", limits, &error))?;
-        Ok(Self { store, exports })
-    }
-}
-
-/// The budget of one call. What an earlier call left over does not count.
-fn grant(store: &mut Store<Guest>, limits: &Limits) -> Result<(), AdapterError> {
-    store.data_mut().begin_call();
-    store.set_epoch_deadline(limits.deadline_ticks);
-    store.set_fuel(limits.fuel).map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })
-}
-
-/// Why the engine stopped a call. An adapter's own words do not come in here: they
-/// may quote the event, and this sentence is stored and logged.
-fn stopped(call: &'static str, limits: &Limits, error: &wasmtime::Error) -> AdapterError {
-    if error.is::<PoolConcurrencyLimitError>() {
-        return AdapterError::Busy;
-    }
-    if error.is::<OutOfMemory>() {
-        return AdapterError::OutOfMemory { call, max: limits.memory_bytes };
-    }
-    if error.is::<LogFlood>() {
-        let (max_lines, max_bytes) = (limits::LOG_CALLS, limits::LOG_BYTES);
-        return AdapterError::LogFlood { call, max_lines, max_bytes };
-    }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => AdapterError::OutOfFuel { call, fuel: limits.fuel },
-        Some(Trap::Interrupt) => {
-            let limit_ms = limits::TICK.as_millis() * u128::from(limits.deadline_ticks);
-            AdapterError::Timeout { call, limit_ms }
-        }
-        Some(trap) => AdapterError::Trap { call, reason: trap.to_string() },
-        None => output::unreadable(call, error),
     }
 }
 

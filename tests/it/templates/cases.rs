@@ -9,7 +9,7 @@ use postrider::domain::delivery::postback::{Ordering, Postback};
 use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
 use postrider::domain::delivery::template::{Direction, Template};
 use postrider::domain::inbound::source::SourceSettings;
-use postrider::domain::tracking::event::Action;
+use postrider::domain::tracking::action::Action;
 use postrider::ids::PostbackId;
 use postrider::services::delivery::{samples, templates, wire};
 use postrider_tests::app::START_MS;

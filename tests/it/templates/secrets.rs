@@ -7,7 +7,7 @@ use postrider::clock::Timestamp;
 use postrider::domain::delivery::postback::{Ordering, Postback};
 use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
 use postrider::domain::delivery::template::{Direction, Field, Template};
-use postrider::domain::tracking::event::Action;
+use postrider::domain::tracking::action::Action;
 use postrider::ids::PostbackId;
 use postrider::services::delivery::plan::Plan;
 use postrider::services::delivery::secrets::Vault;

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AffiliateId, OfferId};
 
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::conversion::Status;
-use crate::domain::tracking::event::{Action, Event};
+use crate::domain::tracking::event::Event;
 
 /// Which conversions a postback is fired for. Clicks and impressions have no status and always pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]

@@ -10,6 +10,7 @@ pub mod payout_details;
 pub mod payout_method;
 pub mod postings;
 pub mod release;
+pub mod settlement;
 pub mod statement;
 pub mod withdrawal;
 pub mod withdrawal_batch;

@@ -35,6 +35,15 @@ pub fn retry_at(release_at: Timestamp, now: Timestamp) -> Timestamp {
     now.plus(now.since(release_at).clamp(RETRY_MIN, RETRY_MAX))
 }
 
+impl Earning {
+    /// It can't be released yet, and is tried again later.
+    pub fn put_off(&mut self, at: Timestamp) {
+        self.state = EarningState::Pending;
+        self.released_at = None;
+        self.retry_at = Some(retry_at(self.release_at, at));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{audit, masking};
+use super::{masking, redaction};
 
 /// Fields that one record has at most.
 const FIELDS_MAX: usize = 50;
@@ -144,7 +144,7 @@ fn is_hidden(path: &str, name: &str) -> bool {
     let is_coupon = name == "code" && path.starts_with("coupons");
     // Goals and landing pages are called what the program calls them.
     let is_label = name == "name" && ["goals", "landing_pages"].iter().any(|list| path.starts_with(list));
-    (audit::is_secret(name) && !is_coupon)
+    (redaction::is_secret(name) && !is_coupon)
         || (masking::is_personal(name) && !is_label)
         || (path.is_empty() && ADDRESSES.contains(&name))
 }
@@ -152,14 +152,14 @@ fn is_hidden(path: &str, name: &str) -> bool {
 fn kept(hidden: bool, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,
-        _ if hidden => audit::HIDDEN.into(),
+        _ if hidden => redaction::HIDDEN.into(),
         Value::Array(_) | Value::Object(_) => {
-            let shown = audit::shown(value);
+            let shown = redaction::shown(value);
             let text = shown.to_string();
-            if text.chars().count() <= LIST_MAX_CHARS { shown } else { audit::shortened(&text).into() }
+            if text.chars().count() <= LIST_MAX_CHARS { shown } else { redaction::shortened(&text).into() }
         }
         // By itself a text is no JSON that could be looked through.
-        value => audit::shown(&Value::Array(vec![value.clone()]))[0].take(),
+        value => redaction::shown(&Value::Array(vec![value.clone()]))[0].take(),
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
         let before =
             json!({"email": "a@b.example", "config": {"url": "https://a"}, "note": "x", "details": {"iban": "DE1"}});
         let now = json!({"email": "c@d.example", "config": {"url": "https://b"}, "note": "ask a@b.example", "details": {"iban": "DE2"}});
-        let hidden = || json!(audit::HIDDEN);
+        let hidden = || json!(redaction::HIDDEN);
         let wanted = [
             change("config.url", hidden(), hidden()),
             change("details.iban", hidden(), hidden()),

@@ -9,6 +9,7 @@ pub mod mail;
 pub mod masking;
 pub mod origin;
 pub mod permission;
+pub mod redaction;
 pub mod session;
 pub mod throttle;
 pub mod totp;

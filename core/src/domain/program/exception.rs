@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 
-use super::offer::Payout;
+use super::offer::{Offer, Payout};
 
 #[derive(Clone, Debug)]
 pub struct Exception {
@@ -33,5 +33,14 @@ impl Exceptions {
             return None;
         }
         self.0.get(&(affiliate, goal.map(str::to_owned))).copied()
+    }
+
+    /// What this affiliate earns with this goal. The most particular agreement counts: the affiliate's for the goal,
+    /// the goal's, the affiliate's, the offer's.
+    pub fn payout_for(&self, offer: &Offer, affiliate: AffiliateId, goal: Option<&str>) -> Payout {
+        goal.and_then(|goal| self.find(affiliate, Some(goal)))
+            .or_else(|| offer.goal(goal)?.payout)
+            .or_else(|| self.find(affiliate, None))
+            .unwrap_or(offer.payout)
     }
 }

@@ -13,7 +13,6 @@ use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency, Money, Percent};
 
 use super::cap::{CapScope, Caps};
-use super::exception::Exceptions;
 
 /// The longest hold: two years.
 pub const HOLD_DAYS_MAX: u16 = 730;
@@ -164,15 +163,6 @@ impl Offer {
         at.plus(Duration::from_secs(u64::from(self.hold_days) * 86_400))
     }
 
-    /// What this affiliate earns with this goal. The most particular agreement counts: the affiliate's for the goal,
-    /// the goal's, the affiliate's, the offer's.
-    pub fn payout_for(&self, affiliate: AffiliateId, goal: Option<&str>, exceptions: &Exceptions) -> Payout {
-        goal.and_then(|goal| exceptions.find(affiliate, Some(goal)))
-            .or_else(|| self.goal(goal)?.payout)
-            .or_else(|| exceptions.find(affiliate, None))
-            .unwrap_or(self.payout)
-    }
-
     /// What the advertiser pays for this goal, where that is agreed.
     pub fn revenue_for(&self, goal: Option<&str>) -> Option<Payout> {
         self.goal(goal).and_then(|goal| goal.revenue).or(self.terms.revenue)
@@ -268,7 +258,7 @@ fn names<'a>(issues: &mut Vec<(String, String)>, what: &str, names: impl Iterato
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::program::exception::Exception;
+    use crate::domain::program::exception::{Exception, Exceptions};
     use crate::ids::ExceptionId;
 
     fn fixed(amount: &str) -> Payout {
@@ -322,7 +312,7 @@ mod tests {
             (other, Some("lead"), "2"),
             (other, Some("trial"), "10"),
         ] {
-            assert_eq!(offer.payout_for(affiliate, goal, &exceptions), fixed(wanted), "{goal:?}");
+            assert_eq!(exceptions.payout_for(&offer, affiliate, goal), fixed(wanted), "{goal:?}");
         }
     }
 

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::money::Currency;
 
-use super::packed::{BOT, CLICK, Standing, Status, UNIQUE};
-
-/// Rows of `clicks` by their flags; [`super::packed`] says what those are.
-pub type Flags = [u64; 8];
+use super::packed::{BOT, CLICK, Flags, Standing, Status, UNIQUE};
 
 /// Everything that is counted of one row of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use crate::money::{Currency, Money};
 
-use super::figures::Flags;
 use super::{Dimension, Values};
 
 pub const SEGMENT_ROWS: usize = 32_768;
@@ -24,6 +23,9 @@ const FIRST_DIMENSION: u8 = 2;
 pub const CLICK: u8 = 1;
 pub const UNIQUE: u8 = 2;
 pub const BOT: u8 = 4;
+
+/// Clicks and impressions, counted by their flags.
+pub type Flags = [u64; 8];
 
 /// Codes of a column that are no index into its values.
 pub const NO_VALUE: u16 = 0;

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::domain::reports::Visit;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 
-use super::event::{Action, ClickFacts};
+use super::action::Action;
 
 /// How many sub id slots a link carries: `sub1` to `sub10`.
 pub const SUB_IDS: usize = 10;
@@ -90,23 +90,6 @@ impl Click {
         }
         let mut carried = self.sub_ids.iter().chain(&self.params);
         carried.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    /// What adapters and logs may know of it.
-    pub fn facts(&self) -> ClickFacts {
-        ClickFacts {
-            id: self.id,
-            external_id: self.external_id.clone(),
-            at: self.occurred_at,
-            landing_url: self.landing_url.clone(),
-            referrer: self.referrer.clone(),
-            ip: self.ip.clone(),
-            user_agent: self.user_agent.clone(),
-            country: self.country.clone(),
-            device: self.agent.device.clone(),
-            sub_ids: self.sub_ids.clone(),
-            params: self.params.clone(),
-        }
     }
 
     /// What reports tell its conversions apart by.

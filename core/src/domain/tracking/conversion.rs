@@ -13,7 +13,6 @@ use crate::money::{Amount, Money};
 use super::attribution::{
     AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
 };
-use super::event::ConversionFacts;
 
 /// Where a conversion stands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -263,28 +262,6 @@ impl Conversion {
     pub fn customer_key(&self) -> Option<i64> {
         self.click_id.filter(|_| !self.is_self_reported())?;
         customer_key(self.offer_id, self.buyer.customer_id.as_deref(), self.buyer.customer_email.as_deref())
-    }
-
-    /// What adapters and logs may know of it, as it is now.
-    pub fn facts(&self, previous: Option<Status>) -> ConversionFacts {
-        ConversionFacts {
-            id: self.id,
-            transaction_id: self.transaction_id.clone(),
-            revision: self.revision,
-            goal: self.goal.clone(),
-            status: self.status.clone(),
-            previous,
-            payout: self.payout,
-            revenue: self.revenue,
-            sale: self.sale,
-            customer_name: self.buyer.customer_name.clone(),
-            customer_email: self.buyer.customer_email.clone(),
-            plan_name: self.buyer.plan_name.clone(),
-            plan_price: self.buyer.plan_price,
-            purchase_id: self.buyer.purchase_id.clone(),
-            purchase_date: self.buyer.purchase_date,
-            occurred_at: self.created_at,
-        }
     }
 }
 

@@ -9,20 +9,9 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use crate::money::{Amount, Money};
 
+use super::action::Action;
+use super::click::Click;
 use super::conversion::{Conversion, Status};
-
-/// What kind of thing happened; a postback listens for one of them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    Impression,
-    Click,
-    Conversion,
-    /// Something after the conversion: a renewal, a level reached.
-    Event,
-}
-
-text_enum!(Action { Impression => "impression", Click => "click", Conversion => "conversion", Event => "event" });
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -215,5 +204,48 @@ impl Event {
             .flatten()
             .filter(|text| !text.is_empty())
             .collect()
+    }
+}
+
+impl Click {
+    /// What adapters and logs may know of it.
+    pub fn facts(&self) -> ClickFacts {
+        ClickFacts {
+            id: self.id,
+            external_id: self.external_id.clone(),
+            at: self.occurred_at,
+            landing_url: self.landing_url.clone(),
+            referrer: self.referrer.clone(),
+            ip: self.ip.clone(),
+            user_agent: self.user_agent.clone(),
+            country: self.country.clone(),
+            device: self.agent.device.clone(),
+            sub_ids: self.sub_ids.clone(),
+            params: self.params.clone(),
+        }
+    }
+}
+
+impl Conversion {
+    /// What adapters and logs may know of it, as it is now.
+    pub fn facts(&self, previous: Option<Status>) -> ConversionFacts {
+        ConversionFacts {
+            id: self.id,
+            transaction_id: self.transaction_id.clone(),
+            revision: self.revision,
+            goal: self.goal.clone(),
+            status: self.status.clone(),
+            previous,
+            payout: self.payout,
+            revenue: self.revenue,
+            sale: self.sale,
+            customer_name: self.buyer.customer_name.clone(),
+            customer_email: self.buyer.customer_email.clone(),
+            plan_name: self.buyer.plan_name.clone(),
+            plan_price: self.buyer.plan_price,
+            purchase_id: self.buyer.purchase_id.clone(),
+            purchase_date: self.buyer.purchase_date,
+            occurred_at: self.created_at,
+        }
     }
 }

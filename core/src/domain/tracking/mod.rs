@@ -1,5 +1,6 @@
 //! Clicks and conversions: links, landing pages, coupons, attribution, and the events that follow.
 
+pub mod action;
 pub mod attribution;
 pub mod click;
 pub mod conversion;

@@ -2,8 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::rules::{FiringStatus, Rule, Scope};
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::conversion::Status;
-use crate::domain::tracking::event::{Action, ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
+use crate::domain::tracking::event::{ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId, floor_uuid};
 use crate::money::{Amount, Currency, Money};
 

@@ -7,8 +7,9 @@ use crate::domain::delivery::postback::Postback;
 use crate::domain::inbound::inbound_request::RawRequest;
 use crate::domain::inbound::report::{AmountWords, Words};
 use crate::domain::inbound::source::Source;
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::conversion::Status;
-use crate::domain::tracking::event::{Action, ClickFacts, ConversionFacts, Event, PartyFacts};
+use crate::domain::tracking::event::{ClickFacts, ConversionFacts, Event, PartyFacts};
 use crate::egress;
 use crate::money::Money;
 

@@ -13,8 +13,8 @@ use crate::domain::inbound::source::{self, Source, SourceKey, SourceSettings, ne
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::{Changed, of_secrets};
 use crate::domain::people::permission::Permission;
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click};
-use crate::domain::tracking::event::Action;
 use crate::domain::tracking::landing;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
 use crate::storage;

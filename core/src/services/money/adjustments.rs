@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::domain::money::earning::{self, Earning, EarningKind, EarningState};
 use crate::domain::money::ledger::{Cause, PostingKind};
-use crate::domain::money::{ledger, postings};
+use crate::domain::money::{ledger, postings, settlement};
 use crate::domain::people::actor::Actor;
 use crate::ids::AffiliateId;
 use crate::money::Money;
@@ -49,7 +49,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
         let (key, cause) = (format!("adjustment:{}", earning.id), Cause::Earning(earning.id));
         moved.push(postings::earned(&earning, key, PostingKind::Adjusted, cause, now).noting(reason));
         if hold_days == 0 {
-            moved.extend(earning::release(std::slice::from_mut(&mut earning), &mut balances, now));
+            moved.extend(settlement::release(std::slice::from_mut(&mut earning), &mut balances, now));
         }
     }
     ledger::check_limits(&balances)?;

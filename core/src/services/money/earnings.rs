@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::money::earning::{self, Balances, Earning, EarningKind};
-use crate::domain::money::{ledger, release};
+use crate::domain::money::{ledger, release, settlement};
 use crate::domain::people::actor::Actor;
 use crate::domain::program::affiliate::AffiliateStatus;
 use crate::domain::program::recruiting::Commission;
@@ -77,7 +77,7 @@ pub async fn settle(
     let mut postings = Vec::with_capacity(plan.len());
     for (conversion, owed, release_at, at) in plan {
         let earnings = earnings.entry(conversion.id).or_default();
-        postings.extend(earning::settle(conversion, &owed, earnings, &mut balances, release_at, at));
+        postings.extend(settlement::settle(conversion, &owed, earnings, &mut balances, release_at, at));
     }
     let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
     let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
@@ -93,7 +93,7 @@ pub async fn settle(
         // Rare, so it is undone here instead of holding the balances from before the insert.
         let put_off = release::put_off(&mut new, &balances, now);
         storage::money::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
-        postings.extend(earning::released(&new, &mut balances, now));
+        postings.extend(settlement::released(&new, &mut balances, now));
     }
     ledger::check_limits(&balances)?;
     if storage::money::ledger::post(tx, &postings).await? < postings.len() {

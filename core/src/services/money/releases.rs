@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::money::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
-use crate::domain::money::release;
+use crate::domain::money::{release, settlement};
 use crate::domain::tracking::click::Click;
 use crate::domain::tracking::conversion::Conversion;
 use crate::domain::tracking::event::Event;
@@ -92,7 +92,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
     let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
     let put_off = release::put_off(&mut due, &balances, now);
-    let postings = earning::release(&mut due, &mut balances, now);
+    let postings = settlement::release(&mut due, &mut balances, now);
     storage::money::earnings::save(&tx, &due.iter().chain(&put_off).collect::<Vec<_>>()).await?;
     if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning was posted as released before".into()));

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::people::actor::{Actor, Proof};
 use crate::domain::people::audit::{self, Ending, Outcome, Record};
+use crate::domain::people::redaction;
 use crate::domain::people::user::User;
 use crate::ids::AuditId;
 use crate::services::Error;
@@ -85,7 +86,7 @@ fn asked(app: &App, actor: Actor, change: Change) -> Record {
         role: actor.role.to_string(),
         operation: change.operation,
         object: change.object,
-        fields: audit::asked(&change.body),
+        fields: redaction::asked(&change.body),
         address: change.address,
         request_id: change.request_id,
         ending: None,

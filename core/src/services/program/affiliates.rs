@@ -14,8 +14,6 @@ use crate::services::people::{notices, outbox};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
-use super::recruiting;
-
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
@@ -86,7 +84,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     affiliate.status = changes.status.unwrap_or(affiliate.status);
     if let Some(recruiter) = changes.recruited_by.filter(|it| *it != affiliate.recruited_by) {
         if let Some(recruiter) = recruiter {
-            recruiting::check(&tx, id, recruiter).await?;
+            check_recruiter(&tx, id, recruiter).await?;
         }
         affiliate.recruited_by = recruiter;
         affiliate.recruited_at = recruiter.map(|_| now);
@@ -112,4 +110,27 @@ pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, 
 
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
     Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
+}
+
+/// Refuses a recruiter whom `affiliate` brought itself, by whatever steps. Holds the right to change who recruited
+/// whom until `tx` ends: two changes at once could make a circle that neither sees.
+async fn check_recruiter(
+    tx: &impl ConnectionTrait,
+    affiliate: AffiliateId,
+    recruiter: AffiliateId,
+) -> Result<(), Error> {
+    storage::base::program_settings::lock_recruiting(tx).await?;
+    let refused =
+        |message: &str| Err(Error::Invalid(vec![FieldIssue::new("/recruited_by", "recruiting_cycle", message)]));
+    if affiliate == recruiter {
+        return refused("nobody recruits itself; name another affiliate, or nobody");
+    }
+    let (mut above, mut seen) = (Some(recruiter), HashSet::new());
+    while let Some(id) = above.filter(|id| seen.insert(*id)) {
+        above = storage::program::affiliates::find(tx, id).await?.and_then(|it| it.recruited_by);
+        if above == Some(affiliate) {
+            return refused("that one was recruited by this affiliate, directly or by others; name somebody else");
+        }
+    }
+    Ok(())
 }

@@ -1,9 +1,5 @@
 //! Recruiting: who brought whom, and the shares that the program gives for it.
 
-use std::collections::HashSet;
-
-use sea_orm::ConnectionTrait;
-
 use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::Changed;
@@ -63,23 +59,4 @@ pub async fn named(app: &App, text: &str) -> Result<AffiliateId, Error> {
             format!("no affiliate has the id or referral code \"{}\"", text.chars().take(64).collect::<String>());
         Error::Invalid(vec![FieldIssue::new("/recruited_by", "unknown_recruiter", message)])
     })
-}
-
-/// Refuses a recruiter whom `affiliate` brought itself, by whatever steps. Holds the right to change who recruited
-/// whom until `tx` ends: two changes at once could make a circle that neither sees.
-pub async fn check(tx: &impl ConnectionTrait, affiliate: AffiliateId, recruiter: AffiliateId) -> Result<(), Error> {
-    storage::base::program_settings::lock_recruiting(tx).await?;
-    let refused =
-        |message: &str| Err(Error::Invalid(vec![FieldIssue::new("/recruited_by", "recruiting_cycle", message)]));
-    if affiliate == recruiter {
-        return refused("nobody recruits itself; name another affiliate, or nobody");
-    }
-    let (mut above, mut seen) = (Some(recruiter), HashSet::new());
-    while let Some(id) = above.filter(|id| seen.insert(*id)) {
-        above = storage::program::affiliates::find(tx, id).await?.and_then(|it| it.recruited_by);
-        if above == Some(affiliate) {
-            return refused("that one was recruited by this affiliate, directly or by others; name somebody else");
-        }
-    }
-    Ok(())
 }

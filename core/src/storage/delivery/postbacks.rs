@@ -11,7 +11,8 @@ use sea_orm::{
 use crate::clock::Timestamp;
 use crate::domain::delivery::postback::{Ordering, Postback};
 use crate::domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
-use crate::domain::tracking::event::{Action, Event};
+use crate::domain::tracking::action::Action;
+use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, PostbackId};
 
 use crate::storage::base::page::{self, Page, PageRequest};

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::domain::reports::packed::{BOT, CLICK, Row, Standing, Status, UNIQUE};
 use crate::domain::reports::{Dimension, Scope, Values, Visit, cut};
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::Agent;
-use crate::domain::tracking::event::Action;
 use crate::ids::{ClickId, ConversionId};
 use crate::money::Money;
 use crate::storage::base::bulk::{Rows, Type};

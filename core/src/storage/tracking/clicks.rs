@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click};
-use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 
 use crate::storage::base::bulk::{Rows, Type};

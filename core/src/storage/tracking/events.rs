@@ -6,7 +6,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTra
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::lease::Lease;
-use crate::domain::tracking::event::{Action, Event};
+use crate::domain::tracking::action::Action;
+use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
 
 use crate::storage::base::bulk::{Rows, Type};

@@ -9,8 +9,9 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::connection::{Connection, Phase};
+use super::connection::Connection;
 use super::patience::Patience;
+use super::patience::Phase;
 
 /// A body that came too slowly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -6,20 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::patience::{Patience, Reason};
-
-/// What a connection is at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Phase {
-    /// It is new, or a request has begun.
-    Head = 0,
-    /// Its last request is answered.
-    Idle = 1,
-    /// The body of a request comes in.
-    Body = 2,
-    /// The answer is being made.
-    Answer = 3,
-}
+use super::patience::{Patience, Phase, Reason};
 
 #[derive(Debug)]
 pub struct Connection {

@@ -31,7 +31,7 @@ pub use files::{connections_within, raise_file_limit};
 pub use patience::Patience;
 
 use body::{Answering, TimedBody};
-use connection::{Connection, Phase};
+use connection::Connection;
 use registry::Registry;
 use stream::Watched;
 

@@ -4,7 +4,18 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::connection::Phase;
+/// What a connection is at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// It is new, or a request has begun.
+    Head = 0,
+    /// Its last request is answered.
+    Idle = 1,
+    /// The body of a request comes in.
+    Body = 2,
+    /// The answer is being made.
+    Answer = 3,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Patience {

@@ -16,7 +16,7 @@ use crate::domain::delivery::postback::{Ordering, Postback};
 use crate::domain::delivery::rules::{Delay, FiringStatus, Rule};
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::{Changed, of_secrets};
-use crate::domain::tracking::event::Action;
+use crate::domain::tracking::action::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::delivery::adapters::key_of;
 use crate::services::program::quota;

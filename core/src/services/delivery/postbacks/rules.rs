@@ -9,7 +9,7 @@ use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
 use crate::domain::delivery::postback::Postback;
 use crate::domain::delivery::rules::{FiringStatus, Rule};
-use crate::domain::tracking::event::Action;
+use crate::domain::tracking::action::Action;
 use crate::services::delivery::adapters::config_issues;
 use crate::services::{Error, FieldIssue};
 

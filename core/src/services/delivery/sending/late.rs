@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::services::delivery::adapters::Batch;
 
-use super::prepare::Preparation;
+use super::preparation::Preparation;
 use super::render::Rendered;
 
 /// Filled by tasks of its own, emptied with the next batch. Clones are one.

@@ -24,10 +24,11 @@ use crate::storage;
 use crate::storage::delivery::deliveries::Finish;
 use crate::storage::delivery::waiting_deliveries::Parked;
 
+use super::finish::{ended, put_off};
 use super::late::Late;
+use super::preparation::Preparation;
 use super::render::{Rendered, ToRender, render};
 use super::standing::{Standing, Standpoint};
-use super::{Prepared, Sent};
 
 /// How long a delivery waits for an adapter that is out of service, before it looks again.
 const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
@@ -35,34 +36,6 @@ const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
 const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
 /// Calls that a delivery needs: it is decided, rendered and judged.
 const CALLS: u32 = 3;
-
-/// Claimed deliveries, told apart.
-#[derive(Default)]
-pub struct Preparation {
-    pub ready: Vec<Prepared>,
-    /// To be concluded without a request.
-    pub troubled: Vec<Sent>,
-    /// Ended or put off by the rules.
-    pub finished: Vec<Finish>,
-    /// To wait in the lane in which an older state of their conversion waits.
-    pub parked: Vec<Parked>,
-}
-
-impl Preparation {
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.troubled.is_empty() && self.finished.is_empty()
-    }
-
-    pub(super) fn add(&mut self, rendered: Rendered) {
-        match rendered {
-            Rendered::Ready(prepared) => self.ready.push(*prepared),
-            Rendered::Failed(sent) => self.troubled.push(*sent),
-            Rendered::Settled(finish) => self.finished.push(finish),
-            // Its lease is about to end; whoever claims it next prepares it.
-            Rendered::TooLate => {}
-        }
-    }
-}
 
 /// Finds the events of deliveries that were claimed from the table.
 pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> Result<Vec<Leased<Owed>>, DbErr> {
@@ -203,18 +176,6 @@ fn place_in_line(app: &App, postback: &Postback, earliest: Timestamp, per_second
     app.adapters.place_in_line(postback, earliest, per_second, now)
 }
 
-pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, now: Timestamp) -> Finish {
-    Finish {
-        id: delivery.id,
-        state,
-        reason: Some(reason),
-        due_at: delivery.due_at,
-        attempts: delivery.attempts,
-        settled_at: Some(now),
-        claim,
-    }
-}
-
 fn wait_with_elder(delivery: &Delivery, claim: i64, lane: LaneId, behind: i64) -> Parked {
     let sentence = "waits for an older state of the same conversion, which waits for its destination";
     Parked { id: delivery.id, claim, lane, behind: Some(behind), reason: Reason::new("waits_for_older", sentence) }
@@ -223,19 +184,6 @@ fn wait_with_elder(delivery: &Delivery, claim: i64, lane: LaneId, behind: i64) -
 fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
     let reason = Reason::new("waits_for_older", "waits for an older state of the same conversion");
     put_off(delivery, claim, Some(reason), until)
-}
-
-/// Waiting uses up no attempt.
-pub(super) fn put_off(delivery: &Delivery, claim: i64, reason: Option<Reason>, until: Timestamp) -> Finish {
-    Finish {
-        id: delivery.id,
-        state: DeliveryState::Pending,
-        reason,
-        due_at: until,
-        attempts: delivery.attempts,
-        settled_at: None,
-        claim,
-    }
 }
 
 #[cfg(test)]

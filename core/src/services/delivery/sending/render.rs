@@ -14,7 +14,7 @@ use crate::services::delivery::plan::Plan;
 use crate::services::delivery::{routing, wire};
 use crate::storage::delivery::deliveries::Finish;
 
-use super::prepare::{ended, put_off};
+use super::finish::{ended, put_off};
 use super::{Prepared, Sent, Trouble, number_of};
 
 /// What the rules let through.

@@ -159,7 +159,7 @@ impl Attributed {
             _ if known.is_unpaid() => known.payout,
             Some(payout) => Some(payout.of(currency)),
             None if sale != known.sale => {
-                let agreed = offer.payout_for(known.affiliate_id, goal, &self.exceptions);
+                let agreed = self.exceptions.payout_for(offer, known.affiliate_id, goal);
                 agreed.corrected(known.sale, known.payout, sale)?
             }
             None => known.payout,
@@ -196,7 +196,7 @@ impl Attributed {
         let payout = match report.payout {
             Some(payout) => payout.of(currency),
             None => {
-                let payout = offer.payout_for(self.affiliate.id, goal, &self.exceptions);
+                let payout = self.exceptions.payout_for(offer, self.affiliate.id, goal);
                 payout.of(offer.currency, sale).ok_or(ConversionError::AmountMissing)?
             }
         };

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
 use crate::domain::people::changes::{self, Changed};
-use crate::domain::tracking::event::Action;
+use crate::domain::tracking::action::Action;
 use crate::ids::{EventId, PostbackId};
 use crate::services::delivery::adapters::{self, Upgrade};
 use crate::services::{Error, FieldIssue};

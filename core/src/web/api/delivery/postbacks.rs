@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::postback::{Ordering, Postback};
 use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::domain::people::changes::Changed;
-use crate::domain::tracking::event::Action;
+use crate::domain::tracking::action::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
 use crate::web::audit::Gone;

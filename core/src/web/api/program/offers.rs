@@ -160,7 +160,7 @@ impl From<Shown> for OfferOut {
         let Shown { mut offer, standing } = it;
         let application = standing.as_ref().and_then(|it| it.application);
         if let Some(own) = standing {
-            let payout = |goal| offer.payout_for(own.affiliate_id, goal, &own.exceptions);
+            let payout = |goal| own.exceptions.payout_for(&offer, own.affiliate_id, goal);
             let goals = offer.terms.goals.iter().map(|goal| Goal {
                 name: goal.name.clone(),
                 payout: Some(payout(Some(&goal.name))),

@@ -9,8 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::Click;
-use crate::domain::tracking::event::Action;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use crate::services::tracking::clicks;
 use crate::storage;

@@ -12,6 +12,7 @@ use crate::domain::tracking::conversion::samples;
 use crate::ids::WithdrawalId;
 
 use super::*;
+use crate::domain::money::earning::*;
 
 const AFFILIATES: usize = 4;
 const DAY: i64 = 86_400_000;
