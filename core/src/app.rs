@@ -10,28 +10,32 @@ use tokio::task::JoinHandle;
 use crate::adapters;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::domain::delivery::delivery::Owed;
+use crate::domain::people::api_key;
 use crate::domain::tracking::event::Event;
 use crate::egress::Egress;
 use crate::private_files;
 use crate::services::catalog::Catalog;
 use crate::services::delivery::adapters::Registry;
-use crate::services::delivery::routing::Owed;
+use crate::services::delivery::lanes::Destinations;
 use crate::services::delivery::secret_keys;
 use crate::services::delivery::secrets::Vault;
-use crate::services::delivery::sending::Destinations;
 use crate::services::geoip::GeoIp;
 use crate::services::heavy::HeavyReading;
-use crate::services::inbound::Unstored;
+use crate::services::inbound::unstored::Unstored;
 use crate::services::inbox::{Inbox, Leases};
-use crate::services::money::releases::PutOff;
+use crate::services::money::put_off::PutOff;
+use crate::services::partitions;
 use crate::services::people::mail::Mailer;
 use crate::services::people::passwords::Passwords;
 use crate::services::rates::Rates;
 use crate::services::readiness::Readiness;
-use crate::services::reports::Reports;
+use crate::services::reports::memory::Reports;
 use crate::services::timekeeping::Timekeeping;
-use crate::services::tracking::clicks::{self, ClickWriter};
-use crate::services::tracking::conversions::{self, ConversionWriter};
+use crate::services::tracking::record_clicks;
+use crate::services::tracking::record_clicks::ClickWriter;
+use crate::services::tracking::record_conversions;
+use crate::services::tracking::record_conversions::ConversionWriter;
 use crate::services::warnings::Warnings;
 use crate::storage::{self, Database};
 
@@ -123,7 +127,7 @@ impl App {
         let timekeeping = Timekeeping::default();
         timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;
-        crate::services::partitions::prepare(&db, clock.now()).await?;
+        partitions::prepare(&db, clock.now()).await?;
         let server_id = rand::random();
         let vault = secret_keys::open(&db, &settings, server_id, clock.now()).await?;
 
@@ -133,7 +137,7 @@ impl App {
             adapters::Host::start_with_compiler(&cache_dir, compiler, adapters::limits::CompileLimits::default())
         };
         let host = tokio::task::spawn_blocking(start).await??;
-        crate::services::money::payout_methods::seed(db.writer(), clock.now()).await?;
+        crate::storage::money::payout_methods::seed(db.writer(), clock.now()).await?;
         let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
@@ -141,11 +145,11 @@ impl App {
         let inboxes = Inboxes::new(settings.lease());
         let wake = inboxes.deliveries.wake().clone();
         let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
-        let bootstrap_key_hash = crate::domain::people::api_key::hash(&bootstrap_key(&settings)?);
+        let bootstrap_key_hash = api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
-            clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+            record_clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) =
-            conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+            record_conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
         let mailer = Mailer::new(&settings, &public_url)?;
         let heavy = HeavyReading::new(&settings);
         let app = Self(Arc::new(Parts {
@@ -205,7 +209,7 @@ fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
     match &settings.admin_api_key {
         Some(key) => Ok(key.clone()),
         None => kept_key(settings, "admin-api-key", "an admin API key; read it from this file", || {
-            crate::domain::people::api_key::secret(rand::random())
+            api_key::secret(rand::random())
         }),
     }
 }

@@ -50,6 +50,7 @@ mod sealing;
 mod second_factor;
 mod secret_keys;
 mod sign_in;
+mod structure;
 mod templates;
 mod tracking;
 mod users;

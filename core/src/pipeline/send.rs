@@ -1,6 +1,6 @@
 //! The worker "send": takes due deliveries, sends them as places allow, and stores what came of it in groups.
 //!
-//! A fetch prepares a batch and queues it by destination (`services/delivery/sending/destinations.rs`); a task has a place, and goes
+//! A fetch prepares a batch and queues it by destination (`services/delivery/lanes.rs`); a task has a place, and goes
 //! on with whatever may leave next.
 
 use std::collections::HashMap;
@@ -15,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::delivery::DeliveryState;
+use crate::domain::delivery::delivery::Owed;
 use crate::domain::delivery::lease::Leased;
-use crate::services::delivery::routing::Owed;
-use crate::services::delivery::sending::{self, Admission, Concluded, Late, Later, Placed, Sent};
+use crate::services::delivery::lanes::{Admission, Placed};
+use crate::services::delivery::prepared;
+use crate::services::delivery::sending::{self, Concluded, Late, Later, Sent};
 use crate::services::error::is_outage;
 use crate::services::inbox::{Item, Taken};
 use crate::storage;
@@ -166,7 +168,7 @@ async fn take_from_table(app: &App, now: Timestamp, taken: &mut Due) -> Result<(
             match admissions.admit_claimed(delivery.postback_id) {
                 Admission::Take => admitted.push(delivery),
                 Admission::Busy(waiting) | Admission::Paused(waiting) => {
-                    taken.parked.push(sending::parked(delivery.id, lease, waiting.clone()));
+                    taken.parked.push(prepared::parked(delivery.id, lease, waiting.clone()));
                     crowds.insert(delivery.postback_id, waiting);
                 }
             }
@@ -226,7 +228,7 @@ impl Due {
         match admission {
             Admission::Take => self.due.push(item),
             Admission::Busy(waiting) | Admission::Paused(waiting) => {
-                self.parked.push(sending::parked(item.it.delivery.id, item.lease, waiting));
+                self.parked.push(prepared::parked(item.it.delivery.id, item.lease, waiting));
             }
         }
     }
@@ -258,7 +260,7 @@ async fn send(
     let mut next = Some(placed);
     while let Some(Placed { prepared, place }) = next {
         // Else it waited too long for its turn: somebody else may hold it by the time it would be answered.
-        if prepared.can_be_sent(&app) {
+        if prepared.is_ours_until(app.clock.now().plus(app.settings.request_timeout())) {
             let sent = sending::send(&app, prepared).await;
             let now = app.clock.now();
             app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);

@@ -17,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::rules::Rule;
 use crate::domain::inbound::source::{AFFRANK_SESSION, Source};
 use crate::domain::people::actor::Actor;
+use crate::domain::people::api_key::USED_EVERY;
 use crate::domain::program::affiliate::Affiliate;
 use crate::domain::program::exception::Exceptions;
 use crate::domain::program::offer::{Offer, Visibility};
@@ -26,8 +27,8 @@ use crate::domain::tracking::event::Parties;
 use crate::domain::tracking::link::Link;
 use crate::ids::{AffiliateId, KeyId, LinkId, OfferId};
 use crate::money::Currency;
-use crate::services::people::api_keys::USED_EVERY;
-use crate::services::people::auth::sessions::{self, SignedIn};
+use crate::services::people::signed_in;
+use crate::services::people::signed_in::SignedIn;
 use crate::storage::{self, Database};
 
 /// Postbacks that listen for clicks are few and asked for by every click.
@@ -297,7 +298,7 @@ impl Catalog {
         let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
         let found = Holder {
             key: key.id,
-            actor: sessions::as_it_stands(self.db.reader(), actor).await?,
+            actor: signed_in::as_it_stands(self.db.reader(), actor).await?,
             expires_at: key.expires_at,
         };
         self.key_holders.insert(hash.to_owned(), found);
@@ -329,12 +330,12 @@ impl Catalog {
             Some(id) => storage::people::users::find(self.db.reader(), id).await?,
             None => None,
         };
-        let Some(actor) = sessions::actor(&session, user.as_ref()) else { return Ok(None) };
+        let Some(actor) = signed_in::actor(&session, user.as_ref()) else { return Ok(None) };
         let full = session.opened_by.is_none();
-        if !sessions::still_opens(self.db.reader(), session.opener, full, now).await? {
+        if !signed_in::still_opens(self.db.reader(), session.opener, full, now).await? {
             return Ok(None);
         }
-        let actor = sessions::as_it_stands(self.db.reader(), actor).await?;
+        let actor = signed_in::as_it_stands(self.db.reader(), actor).await?;
         let found = Arc::new(SignedIn { session, actor });
         self.sessions.insert(hash.to_owned(), found.clone());
         if self.people_changes.load(Ordering::SeqCst) != changes {

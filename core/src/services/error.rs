@@ -6,20 +6,20 @@ use sea_orm::{DbErr, RuntimeErr};
 
 use crate::adapters::AdapterError;
 use crate::domain::delivery::delivery::{NotRetryable, Reason};
+use crate::domain::delivery::verification::Verification;
 use crate::domain::money::ledger::{BalanceLimit, Insufficient};
 use crate::domain::money::withdrawal::{StepError, WithdrawalError};
 use crate::domain::money::withdrawal_batch::BatchError;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::permission::Denied;
+use crate::domain::program::quota::QuotaError;
 use crate::domain::tracking::conversion::IllegalMove;
+use crate::domain::tracking::conversion_error::ConversionError;
 use crate::ids::{AffiliateId, OfferId};
 use crate::storage::base::failures::is_statement_timeout;
 use crate::storage::base::writer::Stopped;
 
-use super::delivery::postbacks::Verification;
 use super::delivery::secrets::SecretError;
-use super::people::auth::AuthError;
-use super::program::quota::QuotaError;
-use super::tracking::attribution::ConversionError;
 
 /// Something wrong with one field of what was sent.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]

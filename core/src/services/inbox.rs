@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
+use crate::domain::delivery::delivery::Owed;
 use crate::domain::delivery::lease::{Lease, Leased};
 use crate::domain::tracking::event::Event;
 use crate::ids::PostbackId;
 
-use super::delivery::routing::Owed;
 use super::round_robin::RoundRobin;
 
 /// Things that wait in memory at most, give or take a group.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use crate::app::App;
+use crate::clock::Timestamp;
+use crate::storage::Database;
+use crate::storage::base::servers::Server;
 use crate::storage::base::write_probe;
-
-use super::delivery::secret_keys;
 
 /// How long an answer holds.
 const HOLDS: Duration = Duration::from_secs(1);
@@ -17,16 +17,17 @@ const HOLDS: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
 
-/// Whether the database stores something, or why not.
-pub async fn stores(app: &App) -> Result<(), String> {
-    let mut last = app.readiness.0.lock().await;
-    if let Some((tried, found)) = &*last
-        && tried.elapsed() < HOLDS
-    {
-        return found.clone();
+impl Readiness {
+    /// Whether the database stores something for this server, or why not.
+    pub async fn stores(&self, db: &Database, server: &Server, now: Timestamp) -> Result<(), String> {
+        let mut last = self.0.lock().await;
+        if let Some((tried, found)) = &*last
+            && tried.elapsed() < HOLDS
+        {
+            return found.clone();
+        }
+        let found = write_probe::write(db, server, now).await.map_err(|error| error.to_string());
+        *last = Some((Instant::now(), found.clone()));
+        found
     }
-    let server = secret_keys::server(&app.vault, app.server_id);
-    let found = write_probe::write(&app.db, &server, app.clock.now()).await.map_err(|error| error.to_string());
-    *last = Some((Instant::now(), found.clone()));
-    found
 }

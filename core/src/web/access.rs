@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::domain::people::actor::Actor;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::permission::Denied;
 use crate::services::Error;
-use crate::services::people::auth::AuthError;
 
 use super::auth::Origin;
 use super::errors::Problem;

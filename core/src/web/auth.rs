@@ -12,12 +12,13 @@ use axum::response::AppendHeaders;
 
 use crate::app::App;
 use crate::domain::people::actor::{Actor, Proof};
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::session;
 use crate::ids::{SessionId, UserId};
 use crate::services::Error;
 use crate::services::people::api_keys;
 use crate::services::people::auth::sign_in::Entered;
-use crate::services::people::auth::{AuthError, Visitor, known_device, sessions};
+use crate::services::people::auth::{Visitor, known_device, sessions};
 
 use super::errors::Problem;
 use super::tracking::client;

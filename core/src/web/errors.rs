@@ -12,8 +12,9 @@ use crate::domain::delivery::adapter::WAITING;
 use crate::domain::inbound::inbound_request::Finding;
 use crate::domain::inbound::report::Outcome;
 use crate::domain::money::withdrawal_batch::BatchError;
+use crate::domain::people::auth_error;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::permission::Denied;
-use crate::services::people::auth::{self, AuthError};
 use crate::services::{Error, FieldIssue};
 
 use super::verification::VerificationOut;
@@ -143,7 +144,7 @@ impl From<Error> for Problem {
             Error::TooManyReports => Some(REPORTS_RETRY),
             _ => None,
         };
-        problem.retry_after_secs = wait.map(auth::whole_seconds);
+        problem.retry_after_secs = wait.map(auth_error::whole_seconds);
         match error {
             Error::Invalid(issues) => problem.errors = issues,
             Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::services::error;
 use crate::storage::base::page::{Page, PageRequest};
 
 use super::errors::Problem;
@@ -123,7 +124,7 @@ fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// JSON as a `T`, or which field is not one.
 pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    crate::services::error::read(value, "").map_err(Problem::from)
+    error::read(value, "").map_err(Problem::from)
 }
 
 /// The id in the path.

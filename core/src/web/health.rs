@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::domain::delivery::breaker::{self, BreakerState};
-use crate::services::readiness;
+use crate::services::delivery::secret_keys;
 use crate::storage;
 
 /// Seconds, from the time of one adapter call to that of a slow destination.
@@ -95,7 +95,9 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
         tracing::error!(detail, "Not ready: this release is too old for the database");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }
-    if let Err(error) = readiness::stores(&app).await {
+    if let Err(error) =
+        app.readiness.stores(&app.db, &secret_keys::server(&app.vault, app.server_id), app.clock.now()).await
+    {
         return unavailable(&error);
     }
     let mut body = json!({"status": "ready"});

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::services::delivery::postbacks::Verification;
+use crate::domain::delivery::verification::Verification;
 
 /// What the destination made of a test request with sample values.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -10,6 +10,7 @@ use serde_json::json;
 use url::Url;
 
 use crate::cli::api::text;
+use crate::domain::delivery::retry::SCHEDULE;
 
 use super::in_debug;
 use super::narrator::Narrator;
@@ -21,7 +22,7 @@ use super::tracker::{GONE, STUMBLING};
 const BREATH: Duration = Duration::from_millis(150);
 
 /// The first wait of the retry schedule.
-const RETRY_SECS: u64 = crate::domain::delivery::retry::SCHEDULE[0].as_secs();
+const RETRY_SECS: u64 = SCHEDULE[0].as_secs();
 
 /// What the shop sells costs this, in its offer's currency.
 const PRICE: &str = "49.00";

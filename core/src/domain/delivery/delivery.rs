@@ -1,8 +1,11 @@
 //! Deliveries: one event owed to one postback. Terminal or scheduled at any time, and never neither.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 
 /// Where a delivery stands; all but `Pending` are terminal.
@@ -86,12 +89,7 @@ impl NotRetryable {
 
 impl Delivery {
     /// A new one, due at `due_at`.
-    pub fn owed(
-        event: &crate::domain::tracking::event::Event,
-        postback_id: PostbackId,
-        due_at: Timestamp,
-        now: Timestamp,
-    ) -> Self {
+    pub fn owed(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id: DeliveryId::of(event.id, postback_id),
             event_id: event.id,
@@ -198,4 +196,12 @@ impl Attempt {
             + texts.map(String::len).sum::<usize>()
             + self.adapter_log.iter().map(|line| line.message.len()).sum::<usize>()
     }
+}
+
+/// A delivery and the event that it tells of.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    pub delivery: Delivery,
+    /// `None`: it is older than the retention and was deleted.
+    pub event: Option<Arc<Event>>,
 }

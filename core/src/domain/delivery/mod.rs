@@ -16,3 +16,4 @@ pub mod return_line;
 pub mod rules;
 pub mod schema_budget;
 pub mod template;
+pub mod verification;

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::ids::AffiliateId;
 use crate::money::Currency;
 
-use super::earning::{Balances, Earning};
+use super::earning::{Balances, Earning, EarningState};
 
 /// The first release that is put off is tried again after this.
 pub const RETRY_MIN: Duration = Duration::from_secs(60);

@@ -100,6 +100,18 @@ impl Actor {
         self.vouches_for_keys
     }
 
+    /// Narrows a filter to what the actor may see; `false` when nothing is left.
+    pub fn confine(self, affiliate_id: &mut Option<AffiliateId>) -> bool {
+        match (self.confined_to(), *affiliate_id) {
+            (Some(own), Some(asked)) if own != asked => false,
+            (Some(own), _) => {
+                *affiliate_id = Some(own);
+                true
+            }
+            (None, _) => true,
+        }
+    }
+
     /// Whether its login links open full sessions, see [`super::grant::session_access`].
     pub fn vouches(self) -> bool {
         self.vouches

@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod api_key;
 pub mod audit;
+pub mod auth_error;
 pub mod changes;
 pub mod grant;
 pub mod mail;

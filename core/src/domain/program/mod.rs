@@ -6,5 +6,6 @@ pub mod cap;
 pub mod customer;
 pub mod exception;
 pub mod offer;
+pub mod quota;
 pub mod rate;
 pub mod recruiting;

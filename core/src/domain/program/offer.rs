@@ -9,7 +9,7 @@ use crate::domain::tracking::attribution::{AttributionTerms, ClickModel, WINDOW_
 use crate::domain::tracking::deep_link::HostPattern;
 use crate::domain::tracking::event::PartyFacts;
 use crate::domain::tracking::landing::LandingUrl;
-use crate::ids::{AffiliateId, OfferId};
+use crate::ids::OfferId;
 use crate::money::{Amount, Currency, Money, Percent};
 
 use super::cap::{CapScope, Caps};
@@ -168,7 +168,7 @@ impl Offer {
         self.goal(goal).and_then(|goal| goal.revenue).or(self.terms.revenue)
     }
 
-    fn goal(&self, name: Option<&str>) -> Option<&Goal> {
+    pub(super) fn goal(&self, name: Option<&str>) -> Option<&Goal> {
         self.terms.goals.iter().find(|goal| Some(goal.name.as_str()) == name)
     }
 
@@ -259,7 +259,7 @@ fn names<'a>(issues: &mut Vec<(String, String)>, what: &str, names: impl Iterato
 mod tests {
     use super::*;
     use crate::domain::program::exception::{Exception, Exceptions};
-    use crate::ids::ExceptionId;
+    use crate::ids::{AffiliateId, ExceptionId};
 
     fn fixed(amount: &str) -> Payout {
         Payout::Fixed(amount.parse().unwrap())

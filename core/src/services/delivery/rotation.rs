@@ -9,18 +9,15 @@ use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{MailId, PayoutDetailsId, PostbackId, SourceId, UserId, WithdrawalId};
 use crate::services::Error;
-use crate::services::inbound::sources;
-use crate::services::people::auth::second_factor;
-use crate::services::people::outbox;
 use crate::storage::Database;
 use crate::storage::base::servers;
-use crate::storage::delivery::sealed_columns::{self, SealedColumn, Stored};
+use crate::storage::delivery::sealed_columns::{self, SealedColumn};
 use crate::storage::delivery::secret_keys;
 
+use super::sealed::{holder_id, reseal};
 use super::secret_keys as keys;
-use super::secrets::{Resealed, Vault};
+use super::secrets::Vault;
 
 /// Values that are replaced in one transaction: few, so that clicks need not wait.
 const CHUNK: u64 = 50;
@@ -96,44 +93,6 @@ async fn pass(
         }
         tx.commit().await?;
         *rotated.resealed.entry(column.table).or_default() += replaced;
-    }
-}
-
-/// A value sealed with the current key, as far as it can be opened.
-pub(crate) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Resealed<String> {
-    let holder = holder(column, stored.id);
-    if !column.is_json {
-        return Resealed::of_whole(vault.reseal(&stored.text, &holder));
-    }
-    match serde_json::from_str(&stored.text) {
-        Ok(value) => {
-            let Resealed { new, opened, unreadable } = vault.reseal_parts(&value, &holder);
-            Resealed { new: new.map(|value| value.to_string()), opened, unreadable }
-        }
-        Err(_) => Resealed { new: None, opened: false, unreadable: true },
-    }
-}
-
-/// Whom a value is sealed for.
-fn holder(column: SealedColumn, id: Uuid) -> String {
-    match (column.table, column.column) {
-        ("users", _) => second_factor::holder(UserId(id)),
-        ("mails", _) => outbox::holder(MailId(id)),
-        ("sources", "key_sealed") => sources::key_holder(SourceId(id)),
-        _ => holder_id(column, id),
-    }
-}
-
-/// How people write the id of a row.
-pub(crate) fn holder_id(column: SealedColumn, id: Uuid) -> String {
-    match column.table {
-        "postbacks" => PostbackId(id).to_string(),
-        "sources" => SourceId(id).to_string(),
-        "payout_details" => PayoutDetailsId(id).to_string(),
-        "withdrawals" => WithdrawalId(id).to_string(),
-        "users" => UserId(id).to_string(),
-        "mails" => MailId(id).to_string(),
-        table => unreachable!("{table} has no sealed column"),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::adapters::{Session, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::adapter::ADAPTER_BUSY;
+use crate::domain::delivery::delivery::Owed;
 use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::delivery::fair_queue::Urgency;
 use crate::domain::delivery::lease::Leased;
@@ -17,18 +18,11 @@ use crate::services::Error;
 use crate::services::inbox::Item;
 use crate::storage;
 
-use super::adapters::{Batch, Call, Faults, Group, Speed, Standing, Subject, key_of, settle_faults_soon};
+use super::adapter_faults::settle_faults_soon;
+use super::adapters::{Batch, Call, Faults, Group, Speed, Standing, Subject, key_of};
 use super::plan::Plan;
 use super::secrets::Vault;
 use super::wire;
-
-/// A delivery and the event that it tells of.
-#[derive(Clone, Debug)]
-pub struct Owed {
-    pub delivery: Delivery,
-    /// `None`: it is older than the retention and was deleted.
-    pub event: Option<Arc<Event>>,
-}
 
 /// Turns leased events into deliveries. Routing an event twice adds nothing.
 pub async fn route(app: &App, events: Vec<Leased<Event>>) -> Result<(), Error> {

@@ -138,7 +138,7 @@ async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postb
     let template = template.filter(|it| it.adapter == postback.adapter);
     let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return true };
     let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return false };
-    let Ok(issues) = config_issues(app, postback.owner, adapter, &plain).await else { return false };
+    let Ok(issues) = config_issues(app.adapters.pool(), postback.owner, adapter, &plain).await else { return false };
     if issues.is_empty() {
         postback.config = apart;
     }

@@ -12,12 +12,12 @@ use sea_orm::{ConnectionTrait, DbErr};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 use crate::private_files;
+use crate::services::delivery::sealed;
 use crate::storage::Database;
 use crate::storage::base::servers::{self, Server};
 use crate::storage::delivery::sealed_columns::{self, SealedColumn};
 use crate::storage::delivery::secret_keys::{self, KnownKey};
 
-use super::rotation;
 use super::secrets::{KeyId, Vault, parse_key};
 
 /// What a canary says.
@@ -182,7 +182,7 @@ async fn opens_what_is_stored(tx: &impl ConnectionTrait, vault: &Vault, settings
     let (mut opened, mut closed) = (0, Vec::new());
     for column in sealed_columns::ALL {
         for stored in column.list(tx, NO_MARK, uuid::Uuid::nil(), TRIED).await? {
-            let found = rotation::reseal(vault, column, &stored);
+            let found = sealed::reseal(vault, column, &stored);
             if found.unreadable {
                 closed.push(name(column, stored.id));
             }
@@ -200,7 +200,7 @@ async fn opens_what_is_stored(tx: &impl ConnectionTrait, vault: &Vault, settings
 }
 
 fn name(column: SealedColumn, id: uuid::Uuid) -> String {
-    format!("{}.{} of {}", column.table, column.column, rotation::holder_id(column, id))
+    format!("{}.{} of {}", column.table, column.column, sealed::holder_id(column, id))
 }
 
 /// The keys of the settings or of the file in the data folder; `None`: there is neither.

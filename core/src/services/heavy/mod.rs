@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::domain::people::actor::Actor;
+use crate::storage::base::writer::Stopped;
 
 use super::Error;
 pub use places::Place;
@@ -56,7 +57,7 @@ impl HeavyReading {
             let _place = place;
             tokio::time::timeout(timeout, work).await.unwrap_or(Err(Error::TookTooLong))
         };
-        self.run("report", bounded).await.unwrap_or(Err(Error::Stopped(crate::storage::base::writer::Stopped)))
+        self.run("report", bounded).await.unwrap_or(Err(Error::Stopped(Stopped)))
     }
 
     /// A place to compute, for work that runs elsewhere. It ends with the place.

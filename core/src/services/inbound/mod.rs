@@ -4,9 +4,9 @@ mod judging;
 mod matching;
 pub mod source_keys;
 pub mod sources;
+pub(crate) mod unstored;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::collections::BTreeSet;
 
 use sea_orm::DbErr;
 
@@ -19,13 +19,12 @@ use crate::domain::inbound::source::{Reply, Source, UnknownReply};
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::Changed;
 use crate::domain::people::origin::network_of;
-use crate::ids::{InboundRequestId, SourceId};
+use crate::ids::InboundRequestId;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::inbound::inbound_requests::Filter;
 
 use super::Error;
-use super::tracking::clicks::confine;
 
 /// What the network is to be told.
 #[derive(Clone, Debug)]
@@ -104,20 +103,6 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
 /// Refused requests of one peer to one source that are stored in a minute, and those of all its peers.
 const STORED_PER_PEER: u32 = 30;
 const STORED_PER_SOURCE: u32 = 120;
-
-/// How many refused requests of each source were only counted since one was stored.
-#[derive(Debug, Default)]
-pub struct Unstored(Mutex<HashMap<SourceId, i64>>);
-
-impl Unstored {
-    fn count(&self, source: SourceId) {
-        *self.0.lock().expect("nothing panics while it is held").entry(source).or_default() += 1;
-    }
-
-    fn take(&self, source: SourceId) -> i64 {
-        self.0.lock().expect("nothing panics while it is held").remove(&source).unwrap_or_default()
-    }
-}
 
 /// What a guard refuses anybody may send, as often and as much as they like: little of it is kept, and of many only
 /// their number.
@@ -215,7 +200,7 @@ pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown,
 }
 
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let page = storage::inbound::inbound_requests::list(app.db.lists(), filter, page).await?;

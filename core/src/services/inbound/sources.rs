@@ -17,11 +17,14 @@ use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click};
 use crate::domain::tracking::landing;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
+use crate::services::delivery::sealed;
+use crate::services::error;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
 use crate::services::catalog::ForClicks;
-use crate::services::delivery::adapters::{Call, Line, Standing, Subject, User, config_issues, settle_faults};
+use crate::services::delivery::adapter_faults::settle_faults;
+use crate::services::delivery::adapters::{Call, Line, Standing, Subject, User, config_issues};
 use crate::services::delivery::secrets::SecretError;
 use crate::services::delivery::templates::{self, MadeOf};
 use crate::services::delivery::{postbacks, wire};
@@ -195,18 +198,15 @@ fn shown(app: &App, actor: Actor, mut source: Source) -> Visible {
     let reads =
         actor.may(Permission::ManageSources) && source.affiliate_id.is_some_and(|it| actor.confined_to() == Some(it));
     let sealed = source.key.sealed.as_ref().filter(|_| reads);
-    let key = sealed.and_then(|sealed| app.vault.open(sealed, &key_holder(source.id)).ok());
+    let key = sealed.and_then(|sealed| app.vault.open(sealed, &sealed::source_key(source.id)).ok());
     Visible { source, key }
 }
 
 /// Sealed for one source: copied to another row, it does not open.
-pub(crate) fn key_holder(id: SourceId) -> String {
-    format!("source-key/{id}")
-}
 
 /// A key as it is stored: a hash, and for an affiliate's source a sealed copy.
 pub(crate) fn stored_key(app: &App, id: SourceId, owner: Option<AffiliateId>, key: &str) -> SourceKey {
-    SourceKey::new(key, owner.map(|_| app.vault.seal(key, &key_holder(id))))
+    SourceKey::new(key, owner.map(|_| app.vault.seal(key, &sealed::source_key(id))))
 }
 
 /// A source as it is stored.
@@ -224,7 +224,7 @@ pub async fn list(
     page: PageRequest,
 ) -> Result<Page<Visible>, Error> {
     let mut owner = affiliate_id;
-    if !crate::services::tracking::clicks::confine(actor, &mut owner) {
+    if !actor.confine(&mut owner) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     if let Some(id) = owner
@@ -304,7 +304,7 @@ async fn reader(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
 fn patched(stored: &SourceSettings, patch: Value) -> Result<SourceSettings, Error> {
     let mut merged = serde_json::to_value(stored).expect("settings are JSON");
     source::merge_settings(&mut merged, patch);
-    let mut settings: SourceSettings = crate::services::error::read(merged, "/settings")?;
+    let mut settings: SourceSettings = error::read(merged, "/settings")?;
     settings.guards.unmask(&stored.guards);
     refuse_sealed_guards(&settings.guards, &stored.guards)?;
     Ok(settings)
@@ -339,7 +339,7 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     let Some(adapter) = adapter else { return Ok(()) };
     source.adapter_version = adapter.descriptor().version.clone();
     let plain = app.vault.open_config(&source.config, &holder)?;
-    let issues = config_issues(app, source.affiliate_id, &adapter, &plain).await?;
+    let issues = config_issues(app.adapters.pool(), source.affiliate_id, &adapter, &plain).await?;
     if !issues.is_empty() {
         return Err(Error::Invalid(issues));
     }

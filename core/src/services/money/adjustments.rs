@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::domain::money::earning::{self, Earning, EarningKind, EarningState};
+use crate::domain::money::earning::{Earning, EarningKind, EarningState};
 use crate::domain::money::ledger::{Cause, PostingKind};
 use crate::domain::money::{ledger, postings, settlement};
 use crate::domain::people::actor::Actor;
 use crate::ids::AffiliateId;
 use crate::money::Money;
+use crate::services::program::affiliates;
 use crate::storage;
 
 use crate::services::Error;
@@ -26,7 +27,7 @@ pub struct NewAdjustment {
 
 pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earning, Error> {
     let now = app.clock.now();
-    crate::services::program::affiliates::get(app, actor, new.affiliate_id).await?;
+    affiliates::get(app, actor, new.affiliate_id).await?;
     let NewAdjustment { affiliate_id, money, reason, hold_days } = new;
     let release_at = now.plus(Duration::from_secs(u64::from(hold_days) * 86_400));
     let mut earning = Earning {

@@ -13,11 +13,11 @@ use crate::domain::money::statement::{Line, Standing};
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, floor_uuid};
 use crate::money::Currency;
+use crate::services::program::affiliates;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
 use crate::services::Error;
-use crate::services::tracking::clicks::confine;
 
 #[derive(Clone, Debug)]
 pub struct AffiliateBalance {
@@ -36,7 +36,7 @@ pub async fn list(
     shown_in: Option<Currency>,
     page: PageRequest,
 ) -> Result<Page<AffiliateBalance>, Error> {
-    if !confine(actor, &mut affiliate_id) {
+    if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, page).await?;
@@ -80,7 +80,7 @@ pub struct Statement {
 }
 
 pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statement, Error> {
-    crate::services::program::affiliates::get(app, actor, asked.affiliate_id).await?;
+    affiliates::get(app, actor, asked.affiliate_id).await?;
     if asked.to < asked.from {
         return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
     }

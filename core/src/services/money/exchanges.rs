@@ -8,11 +8,11 @@ use crate::domain::money::{ledger, postings};
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, ExchangeId};
 use crate::money::{Currency, Money};
+use crate::services::program::affiliates;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::money::exchanges::Filter;
 
-use crate::services::tracking::clicks::confine;
 use crate::services::{Error, FieldIssue};
 
 /// Adds a rate; one of the same pair and moment stays as it is.
@@ -37,7 +37,7 @@ pub async fn exchange(
     to: Currency,
 ) -> Result<Exchange, Error> {
     let now = app.clock.now();
-    crate::services::program::affiliates::get(app, actor, affiliate_id).await?;
+    affiliates::get(app, actor, affiliate_id).await?;
     let rate = storage::money::exchange_rates::find(app.db.reader(), taken.currency, to, now).await?;
     let rate = rate.ok_or_else(|| {
         let message =
@@ -62,7 +62,7 @@ pub async fn get(app: &App, actor: Actor, id: ExchangeId) -> Result<Exchange, Er
 }
 
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Exchange>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     Ok(storage::money::exchanges::list(app.db.lists(), filter, page).await?)

@@ -6,10 +6,12 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use crate::app::App;
+use crate::domain::money::payout_details::Issue;
 use crate::domain::money::payout_details::{Fields, PayoutDetails, Schema};
 use crate::domain::money::payout_method::PayoutMethod;
 use crate::domain::people::actor::{Actor, Proof};
 use crate::domain::people::api_key;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::changes::{Changed, of_secrets};
 use crate::domain::people::permission::{Denied, Role};
 use crate::domain::people::user::normal_email;
@@ -19,10 +21,9 @@ use crate::services::delivery::secrets::{SecretError, Vault};
 use crate::services::people::audit::{self, Change};
 use crate::services::people::auth::step_up::{self, Given, Proven};
 use crate::services::people::auth::throttling::{self, Attempt};
-use crate::services::people::auth::{self, AuthError, Visitor};
+use crate::services::people::auth::{self, Visitor};
 use crate::services::people::mail::Letter;
 use crate::services::people::{notices, outbox};
-use crate::services::tracking::clicks::confine;
 use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
@@ -188,9 +189,7 @@ async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Aff
 async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
     let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
-        let issue = |it: crate::domain::money::payout_details::Issue| {
-            FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message)
-        };
+        let issue = |it: Issue| FieldIssue::new(format!("/details{}", it.path), "invalid_details", it.message);
         Error::Invalid(issues.into_iter().map(issue).collect())
     })?;
     Ok((method, fields))
@@ -247,7 +246,7 @@ pub async fn list(
     mut affiliate_id: Option<AffiliateId>,
     page: PageRequest,
 ) -> Result<Page<PayoutDetails>, Error> {
-    if !confine(actor, &mut affiliate_id) {
+    if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     Ok(storage::money::payout_details::list(app.db.lists(), affiliate_id, page).await?)

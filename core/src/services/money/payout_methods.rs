@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::ConnectionTrait;
 
 use crate::app::App;
-use crate::clock::Timestamp;
 use crate::domain::money::payout_method::{
-    Definition, FileFormat, Payer, PayoutMethod, Terms, built_in, is_id, minor_unit_micros,
+    Definition, FileFormat, Payer, PayoutMethod, Terms, is_id, minor_unit_micros,
 };
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::Changed;
@@ -16,15 +15,6 @@ use crate::storage;
 
 use crate::services::error::is_taken;
 use crate::services::{Error, FieldIssue};
-
-/// Stores the built-in methods that are not there yet, at each start. Of those that are, only the schema of the
-/// details belongs to the program; the rest is what finance made of it.
-pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
-    for definition in built_in() {
-        storage::money::payout_methods::insert_or_refresh(db, &definition.into_method(true, now)).await?;
-    }
-    Ok(())
-}
 
 pub async fn create(
     app: &App,

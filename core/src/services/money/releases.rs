@@ -1,48 +1,23 @@
 //! Releases: earnings whose hold is over become available, and what settles a debt first. Several processes may release
 //! at once; each earning is released by one of them, once, or stays pending. What a balance has no room for is put off.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
+use std::collections::BTreeSet;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 use crate::app::App;
-use crate::clock::Timestamp;
-use crate::domain::money::earning::{self, AVAILABLE_TO_PAY, Earning, EarningKind};
+use crate::domain::money::earning::Earning;
 use crate::domain::money::{release, settlement};
-use crate::domain::tracking::click::Click;
-use crate::domain::tracking::conversion::Conversion;
-use crate::domain::tracking::event::Event;
-use crate::ids::{AffiliateId, ClickId, ConversionId, EventId};
-use crate::money::{ACCOUNT_MAX, Currency, Money, SignedAmount};
+use crate::ids::AffiliateId;
+use crate::money::{ACCOUNT_MAX, SignedAmount};
 use crate::storage;
 
-use crate::services::catalog::Catalog;
 use crate::services::error::is_outage;
+
+use super::release_events;
 
 /// Earnings that are released in one transaction at most.
 pub const CHUNK: usize = 500;
-
-/// Whose earnings are put off, so that each trouble is logged once and not at every try.
-#[derive(Debug, Default)]
-pub struct PutOff(Mutex<HashSet<(AffiliateId, Option<Currency>)>>);
-
-impl PutOff {
-    /// Whether this is news.
-    fn begins(&self, affiliate: AffiliateId, currency: Option<Currency>) -> bool {
-        self.0.lock().expect("nothing panics while it is held").insert((affiliate, currency))
-    }
-
-    fn ended(&self, released: &[Earning]) {
-        let mut known = self.0.lock().expect("nothing panics while it is held");
-        if !known.is_empty() {
-            for it in released {
-                known.remove(&(it.affiliate_id, Some(it.earned.currency)));
-                known.remove(&(it.affiliate_id, None));
-            }
-        }
-    }
-}
 
 /// Releases what is due, up to a chunk; returns how many that were, with those that had to be put off. If they fail as a
 /// whole, each affiliate's are tried alone, so that one affiliate's trouble stops nobody else's money.
@@ -97,7 +72,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning was posted as released before".into()));
     }
-    let events = events(&tx, &app.catalog, &due, now).await?;
+    let events = release_events::events(&tx, &app.catalog, &due, now).await?;
     let inbox = &app.inboxes.events;
     let lease = inbox.lease(now);
     storage::tracking::events::append(&tx, &events, lease).await?;
@@ -105,7 +80,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     if !events.is_empty() {
         inbox.put(lease, events);
     }
-    count(due.len());
+    release_events::count(due.len());
     app.put_off.ended(&due);
     tell_put_off(app, &put_off);
     Ok(found)
@@ -129,55 +104,4 @@ fn count_put_off(earnings: u64) {
     if earnings > 0 {
         metrics::counter!("postrider_releases_put_off_total").increment(earnings);
     }
-}
-
-pub(crate) fn count(released: usize) {
-    metrics::counter!("postrider_earnings_released_total").increment(released as u64);
-}
-
-/// One for each released payout that a live postback could listen for.
-pub(crate) async fn events(
-    tx: &impl ConnectionTrait,
-    catalog: &Catalog,
-    released: &[Earning],
-    now: Timestamp,
-) -> Result<Vec<Event>, DbErr> {
-    if released.is_empty() {
-        return Ok(Vec::new());
-    }
-    let listeners = catalog.event_listeners().await?;
-    if listeners.is_empty() {
-        return Ok(Vec::new());
-    }
-    let payouts = || released.iter().filter(|it| it.kind == EarningKind::Payout);
-    let ids: BTreeSet<ConversionId> = payouts().filter_map(|it| it.conversion_id).collect();
-    let conversions = storage::tracking::conversions::find_many(tx, &ids).await?;
-    let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
-    let heard = |it: &&Earning| {
-        let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
-        listeners.iter().any(|rule| {
-            rule.scope.affiliate_id.is_none_or(|id| id == it.affiliate_id)
-                && rule.scope.offer_id.is_none_or(|id| Some(id) == offer)
-        })
-    };
-    let heard: Vec<_> = payouts().filter(heard).collect();
-    let clicks: HashSet<ClickId> =
-        heard.iter().filter_map(|it| conversions.get(&it.conversion_id?)?.click_id).collect();
-    let clicks = storage::tracking::clicks::find_many(tx, clicks).await?;
-    let mut events = Vec::with_capacity(heard.len());
-    for earning in heard {
-        let Some(conversion) = earning.conversion_id.and_then(|id| conversions.get(&id)) else { continue };
-        let click = conversion.click_id.and_then(|id| clicks.get(&id)).map(Click::facts);
-        let parties = catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;
-        let money = Money { micros: earning.left, currency: earning.earned.currency };
-        let attributes = vec![
-            ("earning_id".to_owned(), earning.id.to_string()),
-            ("available".to_owned(), money.amount().to_string()),
-            ("currency".to_owned(), money.currency.to_string()),
-        ];
-        let name = AVAILABLE_TO_PAY.to_owned();
-        let event = Event::after_conversion(conversion, name, attributes, click, parties, now);
-        events.push(Event { id: EventId::of_release(earning.id, earning.release_at), ..event });
-    }
-    Ok(events)
 }

@@ -17,7 +17,6 @@ use crate::domain::program::affiliate::AffiliateStatus;
 use crate::ids::{AffiliateId, WithdrawalId};
 use crate::money::{Currency, Money};
 use crate::services::Error;
-use crate::services::tracking::clicks::confine;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::money::withdrawals::Filter;
@@ -263,7 +262,7 @@ pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Shown, Err
 }
 
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let page = storage::money::withdrawals::list(app.db.lists(), filter, page).await?;

@@ -1,12 +1,11 @@
 //! API keys: made once, shown once, recognised by their hash. People make their own; the program's and affiliates'
 //! are made by whoever may manage keys.
 
-use std::time::Duration;
-
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::api_key::{self, ApiKey};
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::changes::Changed;
 use crate::domain::people::grant::{self, Power};
 use crate::domain::people::permission::{Permission, Permissions, Role};
@@ -16,12 +15,8 @@ use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
-use super::auth::AuthError;
 use super::auth::step_up::{self, Given, Proven};
 use super::{notices, outbox};
-
-/// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
-pub const USED_EVERY: Duration = Duration::from_secs(60);
 
 /// A key about to be made.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::people::actor::{Actor, Proof};
-use crate::domain::people::audit::{self, Ending, Outcome, Record};
+use crate::domain::people::audit::{Ending, Outcome, Record};
 use crate::domain::people::redaction;
 use crate::domain::people::user::User;
 use crate::ids::AuditId;

@@ -7,4 +7,5 @@ pub mod mail;
 pub mod notices;
 pub mod outbox;
 pub mod passwords;
+pub(crate) mod signed_in;
 pub mod users;

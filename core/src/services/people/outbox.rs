@@ -14,6 +14,7 @@ use crate::domain::delivery::lease::{Lease, Leased};
 use crate::domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
 use crate::ids::MailId;
 use crate::services::Error;
+use crate::services::delivery::sealed;
 use crate::storage;
 use crate::storage::people::mails::StoredMail;
 
@@ -69,16 +70,14 @@ async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), 
 }
 
 /// Sealed for one row: copied to another, it does not open.
-pub(crate) fn holder(id: MailId) -> String {
-    format!("mail/{id}")
-}
 
 fn seal(app: &App, id: MailId, mail: &Mail) -> String {
-    app.vault.seal(&serde_json::to_string(mail).expect("words and text are JSON"), &holder(id))
+    app.vault.seal(&serde_json::to_string(mail).expect("words and text are JSON"), &sealed::mail(id))
 }
 
 fn open(app: &App, stored: &StoredMail) -> Result<Mail, NotSent> {
-    let text = app.vault.open(&stored.sealed, &holder(stored.id)).map_err(|error| NotSent::Yet(error.to_string()))?;
+    let text =
+        app.vault.open(&stored.sealed, &sealed::mail(stored.id)).map_err(|error| NotSent::Yet(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| NotSent::Ever(format!("it can't be read: {error}")))
 }
 

@@ -9,7 +9,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
-use super::auth::AuthError;
+use crate::domain::people::auth_error::AuthError;
 
 /// OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;

@@ -5,6 +5,7 @@ use sea_orm::DatabaseTransaction;
 
 use crate::app::App;
 use crate::domain::people::actor::Actor;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::changes::Changed;
 use crate::domain::people::grant::{self, Power};
 use crate::domain::people::permission::{Permission, Role};
@@ -17,7 +18,7 @@ use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::people::tokens::Purpose;
 
-use super::auth::{AuthError, issue, password_page, registration};
+use super::auth::{issue, password_page, registration};
 use super::mail::Letter;
 use super::outbox;
 

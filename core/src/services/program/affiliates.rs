@@ -1,5 +1,8 @@
 //! Affiliates: signing up, changing, finding.
 
+use sea_orm::ConnectionTrait;
+use std::collections::HashSet;
+
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use crate::app::App;
@@ -8,6 +11,7 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use crate::ids::AffiliateId;
 use crate::services::Error;
+use crate::services::FieldIssue;
 use crate::services::error::is_taken;
 use crate::services::inbound::sources;
 use crate::services::people::{notices, outbox};

@@ -12,7 +12,6 @@ use crate::storage::program::applications::Filter;
 
 use crate::services::Error;
 use crate::services::error::is_taken;
-use crate::services::tracking::clicks::confine;
 
 /// An affiliate asks for itself; whoever runs the program invites, which needs no decision. Asking again changes nothing.
 pub async fn create(
@@ -114,7 +113,7 @@ pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Applicati
 }
 
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Application>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     Ok(storage::program::applications::list(app.db.lists(), filter, page).await?)

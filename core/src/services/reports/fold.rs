@@ -12,40 +12,17 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::reports::Scope;
 use crate::domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
+use crate::domain::reports::packed::Columns;
 use crate::domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
 use crate::ids::{floor_uuid, time_of};
 use crate::storage;
 use crate::storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
 
-/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::services::tracking::clicks::LATEST`]),
+/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::services::tracking::record_clicks::LATEST`]),
 /// and both wait at most as long for a connection.
 const UNDER_WAY: Duration = Duration::from_secs(75);
 /// Events are looked through in steps of this span.
 const STEP: Duration = Duration::from_secs(24 * 3_600);
-/// Moments that are remembered until the transactions of before have ended.
-const MOMENTS: usize = 100;
-
-/// Moments, and a number that is greater than those of all transactions that had one then.
-#[derive(Debug, Default)]
-pub struct Transactions(Vec<(Timestamp, i64)>);
-
-impl Transactions {
-    /// The latest known moment whose transactions have all ended.
-    fn settled(&mut self, now: Timestamp, oldest_open: i64, next: i64) -> Option<Timestamp> {
-        self.0.push((now, next));
-        let settled = self.0.iter().filter(|(_, next)| *next <= oldest_open).map(|(at, _)| *at).max();
-        self.0.retain(|(at, _)| settled.is_none_or(|settled| *at >= settled));
-        if self.0.len() > MOMENTS {
-            // Thinned out evenly: some transaction has been open for long.
-            let mut keep = false;
-            self.0.retain(|_| {
-                keep = !keep;
-                keep
-            });
-        }
-        settled
-    }
-}
 
 /// Every row of before is in the table.
 async fn horizon(app: &App) -> Result<Option<Timestamp>, DbErr> {
@@ -130,7 +107,7 @@ async fn store_clicks(app: &App, seen: Progress, until: Timestamp, raw: Vec<RawC
     tx.commit().await
 }
 
-type Segments = Vec<(Timestamp, i64, crate::domain::reports::packed::Columns)>;
+type Segments = Vec<(Timestamp, i64, Columns)>;
 
 /// Segments by quarter. A segment has the moment of its quarter's beginning, or `from`, and a millisecond more for each
 /// that follows in the same quarter.
@@ -266,20 +243,4 @@ async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
 
 fn plus_one(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis() + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_settled_when_its_transactions_have_ended() {
-        let at = Timestamp::from_millis;
-        let mut transactions = Transactions::default();
-        assert_eq!(transactions.settled(at(1), 100, 100), Some(at(1)), "none is open");
-        assert_eq!(transactions.settled(at(2), 100, 105), Some(at(1)), "number 100 is open");
-        assert_eq!(transactions.settled(at(3), 100, 110), Some(at(1)));
-        assert_eq!(transactions.settled(at(4), 105, 120), Some(at(2)), "number 105 was begun after the second moment");
-        assert_eq!(transactions.settled(at(5), 120, 121), Some(at(4)));
-    }
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod fold;
+pub(crate) mod memory;
 mod scopes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,13 +34,6 @@ use super::heavy::thread;
 pub use audit::audit;
 pub use fold::{fold, needed_from, packed_until, rebuild};
 use scopes::Scopes;
-
-/// What one process remembers for its reports.
-#[derive(Debug, Default)]
-pub struct Reports {
-    scopes: tokio::sync::Mutex<Scopes>,
-    transactions: std::sync::Mutex<fold::Transactions>,
-}
 
 /// Segments are read by days, and by less where a day has more than [`WINDOW_BYTES`]: that is what a report needs of memory.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;

@@ -1,42 +1,26 @@
 //! Clicks: recorded first, then sent on their way.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sea_orm::DbErr;
-use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::domain::people::actor::Actor;
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::domain::program::offer::{Offer, OfferStatus};
 use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click, SUB_IDS, VALUE_MAX_CHARS, person, visitor};
 use crate::domain::tracking::deep_link::deep_url;
-use crate::domain::tracking::event::Event;
 use crate::domain::tracking::landing::LandingUrl;
 use crate::domain::tracking::link::{Link, LinkStatus};
-use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use crate::ids::{ClickId, LinkId, OfferId};
 use crate::storage::base::page::{self, PageRequest};
-use crate::storage::base::writer::{Groups, Lanes};
-use crate::storage::{self, Database};
+use crate::storage::{self};
 
 use crate::services::Error;
 use crate::services::catalog::Catalog;
-use crate::services::error::is_outage;
 use crate::services::inbound::sources;
-use crate::services::inbox::Inbox;
-
-/// Clicks wait for each other for no longer than one commit.
-pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
-
-/// A group of clicks takes few statements: no lane waits for another.
-const GROUPS: Groups = Groups { largest: 512, worth_a_commit: 1 };
-/// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
-/// the table soon after they are made (`services/reports/fold.rs`).
-pub const LATEST: Duration = Duration::from_secs(30);
 
 /// What a browser sent along.
 #[derive(Clone, Debug, Default)]
@@ -254,112 +238,6 @@ fn is_sub_id(name: &str) -> bool {
     })
 }
 
-/// Starts the tasks that commit clicks in groups.
-pub fn spawn_writer(
-    db: Database,
-    catalog: Catalog,
-    inbox: Inbox<Event>,
-    clock: Clock,
-) -> (ClickWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), GROUPS, || {
-        let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
-        move |clicks| {
-            let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));
-            async move { commit_timely(&db, &catalog, &inbox, clicks, oldest).await }
-        }
-    })
-}
-
-/// Stores what did not wait too long.
-async fn commit_timely(
-    db: &Database,
-    catalog: &Catalog,
-    inbox: &Inbox<Event>,
-    clicks: Vec<Click>,
-    oldest: Timestamp,
-) -> Vec<Result<(), Arc<DbErr>>> {
-    if clicks.iter().all(|click| click.occurred_at >= oldest) {
-        return commit_all(db, catalog, inbox, clicks).await;
-    }
-    let late: Vec<bool> = clicks.iter().map(|click| click.occurred_at < oldest).collect();
-    tracing::error!(clicks = late.iter().filter(|late| **late).count(), "Clicks waited too long to be stored");
-    let timely = clicks.into_iter().filter(|click| click.occurred_at >= oldest).collect();
-    let mut answers = commit_all(db, catalog, inbox, timely).await.into_iter();
-    let refused = || Err(Arc::new(DbErr::Custom("the click waited too long".into())));
-    late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
-}
-
-/// Answers every click. If the group fails for one of them, each is tried alone.
-async fn commit_all(
-    db: &Database,
-    catalog: &Catalog,
-    inbox: &Inbox<Event>,
-    mut clicks: Vec<Click>,
-) -> Vec<Result<(), Arc<DbErr>>> {
-    let error = match commit(db, catalog, inbox, &mut clicks).await {
-        Ok(()) => return vec![Ok(()); clicks.len()],
-        Err(error) => error,
-    };
-    tracing::error!(%error, clicks = clicks.len(), "Clicks could not be stored");
-    if clicks.len() == 1 || is_outage(&error) {
-        let error = Arc::new(error);
-        return clicks.iter().map(|_| Err(error.clone())).collect();
-    }
-    let mut answers = Vec::with_capacity(clicks.len());
-    for click in &mut clicks {
-        answers.push(commit(db, catalog, inbox, std::slice::from_mut(click)).await.map_err(Arc::new));
-    }
-    answers
-}
-
-/// One transaction for a group: the clicks, and the events that somebody listens for.
-async fn commit(db: &Database, catalog: &Catalog, inbox: &Inbox<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
-    mark_first(clicks);
-    let events = events(catalog, clicks).await?;
-    let Some(newest) = events.last() else {
-        return insert(db, clicks).await;
-    };
-    let lease = inbox.lease(newest.occurred_at);
-    let tx = db.begin().await?;
-    storage::tracking::clicks::insert(&tx, clicks).await?;
-    storage::tracking::events::append(&tx, &events, lease).await?;
-    tx.commit().await?;
-    inbox.put(lease, events);
-    Ok(())
-}
-
-/// Clicks alone are one statement on PostgreSQL, and that is a transaction by itself.
-async fn insert(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
-    if db.is_postgres() {
-        return storage::tracking::clicks::insert(db.writer(), clicks).await;
-    }
-    let tx = db.begin().await?;
-    storage::tracking::clicks::insert(&tx, clicks).await?;
-    tx.commit().await
-}
-
-async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr> {
-    let listeners = catalog.listeners().await?;
-    let mut events = Vec::new();
-    if !listeners.is_empty() {
-        for click in clicks {
-            let event = Event::clicked(click, catalog.parties(click.affiliate_id, click.offer_id).await?);
-            if listeners.iter().any(|rule| rule.admits(&event, None)) {
-                events.push(event);
-            }
-        }
-    }
-    Ok(events)
-}
-
-/// Whether a visitor has been seen before this group, the database knows.
-fn mark_first(clicks: &mut [Click]) {
-    let mut seen = HashSet::with_capacity(clicks.len());
-    for click in clicks {
-        click.unique = seen.insert(click.visitor);
-    }
-}
-
 pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
     let found = storage::tracking::clicks::find(app.db.reader(), id).await?;
     found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
@@ -371,22 +249,10 @@ pub async fn list(
     mut filter: storage::tracking::clicks::Filter,
     page: PageRequest,
 ) -> Result<page::Page<Click>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(page::Page { items: Vec::new(), next: None });
     }
     Ok(storage::tracking::clicks::list(app.db.lists(), filter, page).await?)
-}
-
-/// Narrows a filter to what the actor may see; `false` when nothing is left.
-pub fn confine(actor: Actor, affiliate_id: &mut Option<AffiliateId>) -> bool {
-    match (actor.confined_to(), *affiliate_id) {
-        (Some(own), Some(asked)) if own != asked => false,
-        (Some(own), _) => {
-            *affiliate_id = Some(own);
-            true
-        }
-        (None, _) => true,
-    }
 }
 
 #[cfg(test)]

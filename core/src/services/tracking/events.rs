@@ -9,8 +9,6 @@ use crate::services::Error;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
-use super::clicks::confine;
-
 /// Records that something happened after a conversion: a renewal, a level reached.
 pub async fn record(
     app: &App,
@@ -48,7 +46,7 @@ pub async fn list(
     mut filter: storage::tracking::events::Filter,
     page: PageRequest,
 ) -> Result<Page<Event>, Error> {
-    if !confine(actor, &mut filter.affiliate_id) {
+    if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     Ok(storage::tracking::events::list(app.db.lists(), filter, page).await?)

@@ -10,8 +10,6 @@ use crate::services::delivery::deliveries::{LoggedDelivery, with_attempts};
 use crate::storage;
 use crate::storage::tracking::exports::Span;
 
-use super::clicks::confine;
-
 /// Deliveries on a page: each comes with its attempts and what was sent and answered.
 const DELIVERIES: u64 = 50;
 
@@ -47,7 +45,7 @@ pub struct Export {
 
 /// Begins an export of what the actor may see.
 pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: Span) -> Result<Export, Error> {
-    if let (false, Some(asked)) = (confine(actor, &mut span.affiliate_id), span.affiliate_id) {
+    if let (false, Some(asked)) = (actor.confine(&mut span.affiliate_id), span.affiliate_id) {
         return Err(Error::not_found("affiliate", asked));
     }
     if subject == Subject::Deliveries {

@@ -18,8 +18,6 @@ use crate::services::program::quota;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 
-use super::clicks::confine;
-
 /// A link with the coupons that it has.
 #[derive(Clone, Debug)]
 pub struct Linked {
@@ -186,7 +184,7 @@ pub async fn list(
     offer_id: Option<OfferId>,
     page: PageRequest,
 ) -> Result<Page<Linked>, Error> {
-    if !confine(actor, &mut affiliate_id) {
+    if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let page = storage::tracking::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;

@@ -207,7 +207,7 @@ pub async fn forget_closed_before(db: &impl ConnectionTrait, before: Timestamp) 
 }
 
 /// Notes where postbacks were seen to go. One that goes to many destinations is kept with the first few: see
-/// `services/delivery/sending/destinations.rs`.
+/// `services/delivery/lanes.rs`.
 pub async fn note_destinations(
     db: &impl ConnectionTrait,
     seen: &[(PostbackId, String)],

@@ -6,7 +6,8 @@ use sea_orm::{
     QuerySelect,
 };
 
-use crate::domain::money::payout_method::{FileFormat, PayoutMethod};
+use crate::clock::Timestamp;
+use crate::domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
 
 use crate::storage::entities::payout_methods::{Column, Entity, Model};
 use crate::storage::{corrupt, from_json, json};
@@ -53,6 +54,15 @@ impl From<&PayoutMethod> for Model {
 
 pub async fn insert(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
     Entity::insert(Model::from(method).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Stores the built-in methods that are not there yet, at each start. Of those that are, only the schema of the
+/// details belongs to the program; the rest is what finance made of it.
+pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+    for definition in built_in() {
+        insert_or_refresh(db, &definition.into_method(true, now)).await?;
+    }
+    Ok(())
 }
 
 /// Adds it unless there is one of that id already, which keeps everything but its schema.

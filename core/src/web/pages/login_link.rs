@@ -6,8 +6,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
+use crate::domain::people::auth_error::AuthError;
 use crate::services::Error;
-use crate::services::people::auth::{AuthError, Visitor, sign_in};
+use crate::services::people::auth::{Visitor, sign_in};
 use crate::web::auth::{self, From, Origin};
 
 use super::Page;

@@ -19,8 +19,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::domain::people::auth_error::AuthError;
 use crate::services::Error;
-use crate::services::people::auth::AuthError;
 
 use super::auth::{self, Origin};
 use super::errors::Problem;

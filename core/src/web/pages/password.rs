@@ -6,10 +6,11 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use crate::app::App;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::user::UserStatus;
 use crate::services::Error;
 use crate::services::people::auth::registration::Account;
-use crate::services::people::auth::{AuthError, known_device, registration};
+use crate::services::people::auth::{known_device, registration};
 use crate::web::api::valid_email;
 use crate::web::auth::{self, From};
 

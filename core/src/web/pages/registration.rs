@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::config::Registration;
+use crate::domain::people::auth_error::AuthError;
 use crate::services::Error;
-use crate::services::people::auth::{AuthError, own, registration};
+use crate::services::people::auth::{own, registration};
 use crate::web::api::{valid_email, valid_name};
 use crate::web::auth::From;
 

@@ -32,6 +32,7 @@ pub use patience::Patience;
 
 use body::{Answering, TimedBody};
 use connection::Connection;
+use patience::Phase;
 use registry::Registry;
 use stream::Watched;
 

@@ -1,3 +1,4 @@
+use crate::domain::money::csv;
 use crate::domain::money::payout_method::{Payer, built_in};
 use crate::ids::WithdrawalBatchId;
 use crate::money::Amount;
@@ -136,7 +137,7 @@ fn nothing_in_a_table_is_a_formula() {
     let details = [("account_holder", "@SUM(1+1)"), ("email", "ada@example.com")];
     let payments = [payment(1, "12.50", "USD", &details)];
     let file = write(&batch("USD"), &method("wise"), FileFormat::Csv, &payments, at()).unwrap();
-    let records = crate::domain::money::csv::read(&file.text).unwrap();
+    let records = csv::read(&file.text).unwrap();
     assert_eq!(
         records[0].cells,
         ["withdrawal_id", "affiliate_id", "affiliate_name", "amount", "currency", "account_holder", "email"]

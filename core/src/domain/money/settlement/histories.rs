@@ -8,8 +8,11 @@ use rand::{Rng, SeedableRng};
 
 use crate::domain::money::ledger::Account;
 use crate::domain::program::recruiting::{PaidFrom, Recruiting};
+use crate::domain::tracking::conversion;
+use crate::domain::tracking::conversion::Applied;
+use crate::domain::tracking::conversion::Figures;
 use crate::domain::tracking::conversion::samples;
-use crate::ids::WithdrawalId;
+use crate::ids::{ConversionId, WithdrawalId};
 
 use super::*;
 use crate::domain::money::earning::*;
@@ -281,7 +284,7 @@ impl World {
                     payout.currency = conversion.payout.unwrap().currency;
                 }
                 let (status, figures) = (conversion.status.clone(), conversion.figures());
-                let figures = crate::domain::tracking::conversion::Figures { payout: Some(payout), ..figures };
+                let figures = Figures { payout: Some(payout), ..figures };
                 if conversion.report(&status, figures, at).is_ok_and(moved) {
                     self.changed(index);
                 }
@@ -432,8 +435,8 @@ impl World {
     }
 }
 
-fn moved(applied: crate::domain::tracking::conversion::Applied) -> bool {
-    applied != crate::domain::tracking::conversion::Applied::Already
+fn moved(applied: Applied) -> bool {
+    applied != conversion::Applied::Already
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl<'a> From<&'a Arc<Postback>> for User<'a> {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Streak {
+pub(crate) struct Streak {
     pub faults: u32,
     /// Whose postbacks and sources they were, with the one that failed last.
     pub owners: HashMap<Option<AffiliateId>, Subject>,
@@ -197,17 +197,17 @@ impl Faults {
     }
 
     /// Whether the table should hear of anything.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.0.any.load(Ordering::Relaxed)
     }
 
     /// Held by whoever takes what is unsaved until it is saved.
-    pub(super) async fn settling(&self) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(crate) async fn settling(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.settling.lock().await
     }
 
     /// What changed since the last time. The owners of streaks that are to be judged wait for that.
-    pub(super) fn take_unsaved(&self, now: Timestamp) -> Vec<((Key, Call), Streak)> {
+    pub(crate) fn take_unsaved(&self, now: Timestamp) -> Vec<((Key, Call), Streak)> {
         if !self.any() {
             return Vec::new();
         }
@@ -227,7 +227,7 @@ impl Faults {
     }
 
     /// An owner's deliveries wait: the first time for a minute, each time in a row for twice as long. Says for how long.
-    pub(super) fn suspend_owner(&self, key: &Key, owner: Option<AffiliateId>, now: Timestamp) -> Duration {
+    pub(crate) fn suspend_owner(&self, key: &Key, owner: Option<AffiliateId>, now: Timestamp) -> Duration {
         let mut span = Duration::ZERO;
         self.suspend(key, owner, |times| {
             span = suspended_for(times + 1);

@@ -3,10 +3,10 @@
 //! Routing and sending ask it for every version of a batch before they compute. It answers from memory; what another node
 //! installed or disabled is seen within [`FRESH`].
 
-mod faults;
+mod config;
+pub(super) mod faults;
 mod install;
-mod judging;
-mod pool;
+pub(super) mod pool;
 mod upgrade;
 
 use std::collections::{HashMap, HashSet};
@@ -16,10 +16,8 @@ use std::time::Duration;
 use anyhow::Context;
 use moka::sync::Cache;
 use sea_orm::DbErr;
-use serde_json::Value;
 
 use crate::adapters::{Adapter, AdapterError, BuiltIn, Host};
-use crate::app::App;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
 use crate::domain::delivery::delivery::Reason;
@@ -28,11 +26,11 @@ use crate::domain::delivery::return_line::ReturnLines;
 use crate::ids::AffiliateId;
 use crate::storage::{self, Database};
 
-use crate::services::{Error, FieldIssue};
+use crate::services::Error;
 
+pub use config::config_issues;
 pub use faults::{Call, Faults, Subject, User};
 pub use install::{disable, enable, install};
-pub use judging::{settle_faults, settle_faults_soon};
 pub use pool::{Batch, Group, Line, Pool, Speed};
 pub use upgrade::{Difference, Judged, Upgrade, upgrade};
 
@@ -50,7 +48,7 @@ pub type Key = (String, String);
 #[derive(Clone)]
 pub struct Registry {
     host: Host,
-    db: Database,
+    pub(super) db: Database,
     clock: Clock,
     states: Cache<Key, Option<Arc<AdapterVersion>>>,
     latest: Cache<String, Option<String>>,
@@ -266,7 +264,7 @@ impl Registry {
     }
 
     /// Forgets what it knew of a version's state.
-    fn changed(&self, id: &str, version: &str) {
+    pub(super) fn changed(&self, id: &str, version: &str) {
         self.states.invalidate(&(id.to_owned(), version.to_owned()));
         self.latest.invalidate(id);
     }
@@ -297,17 +295,4 @@ impl Registry {
 /// Compiling takes a while, and its thread may sleep.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
-}
-
-/// Everything wrong with a configuration of this owner, at its place in what was sent.
-pub async fn config_issues(
-    app: &App,
-    owner: Option<AffiliateId>,
-    adapter: &Arc<Adapter>,
-    config: &Value,
-) -> Result<Vec<FieldIssue>, AdapterError> {
-    let (line, adapter, config) = (Line::of(owner, adapter), adapter.clone(), config.clone());
-    let issues = app.adapters.pool().ask(line, move || adapter.check_config(&config)).await??;
-    let at = |path: String| format!("/config{path}");
-    Ok(issues.into_iter().map(|it| FieldIssue::new(at(it.path), "invalid_config", it.message)).collect())
 }

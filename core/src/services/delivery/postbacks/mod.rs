@@ -13,7 +13,9 @@ use crate::app::App;
 use crate::domain::delivery::adapter::AdapterVersion;
 use crate::domain::delivery::pasted::{self, Pasted};
 use crate::domain::delivery::postback::{Ordering, Postback};
+use crate::domain::delivery::rules::Scope;
 use crate::domain::delivery::rules::{Delay, FiringStatus, Rule};
+use crate::domain::delivery::verification::Verification;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::{Changed, of_secrets};
 use crate::domain::tracking::action::Action;
@@ -28,7 +30,6 @@ use super::destinations;
 use super::secrets;
 use super::templates::{self, MadeOf};
 pub(crate) use rules::issues;
-pub use trial::Verification;
 pub(crate) use trial::bind_secrets;
 use trial::{refuse_unbound, require_accepted, trial, verify};
 
@@ -102,7 +103,7 @@ pub struct Changes {
 #[derive(Clone, Debug, Default)]
 pub struct RuleChanges {
     pub action: Option<Action>,
-    pub scope: Option<crate::domain::delivery::rules::Scope>,
+    pub scope: Option<Scope>,
     pub firing_status: Option<FiringStatus>,
     pub rejection_reasons: Option<Vec<String>>,
     pub delay: Option<Option<Delay>>,

@@ -33,7 +33,7 @@ pub async fn issues(
     if !issues.is_empty() {
         return Ok(issues);
     }
-    Ok(config_issues(app, postback.owner, adapter, config).await?)
+    Ok(config_issues(app.adapters.pool(), postback.owner, adapter, config).await?)
 }
 
 fn invalid_rule(path: &str, message: impl Into<String>) -> FieldIssue {

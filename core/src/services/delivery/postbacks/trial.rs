@@ -8,8 +8,8 @@ use url::Url;
 use crate::adapters::{Adapter, wire as contract};
 use crate::app::App;
 use crate::domain::delivery::postback::Postback;
+use crate::domain::delivery::verification::Verification;
 use crate::domain::people::actor::Actor;
-use crate::domain::people::masking::hide_address;
 use crate::services::Error;
 use crate::services::delivery::adapters::Line;
 use crate::services::delivery::plan::Plan;
@@ -17,49 +17,6 @@ use crate::services::delivery::secrets::SecretError;
 use crate::services::delivery::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
 use crate::services::delivery::{samples, wire};
 use crate::services::program::quota;
-
-/// What the destination made of a test request.
-#[derive(Clone, Debug)]
-pub struct Verification {
-    pub accepted: bool,
-    pub method: String,
-    pub url: String,
-    pub status: Option<u16>,
-    /// The first 16 KiB of the answer.
-    pub body: Option<String>,
-    pub error_code: Option<String>,
-    pub error: Option<String>,
-    pub duration: Duration,
-}
-
-impl Verification {
-    /// Which inside address a name has is nobody's business but the operator's.
-    pub(super) fn shown_to(mut self, actor: Actor) -> Self {
-        if !actor.is_staff() {
-            self.error = hide_address(self.error_code.as_deref(), self.error.take());
-        }
-        self
-    }
-
-    pub fn sentence(&self) -> String {
-        let what = match (self.status, &self.error) {
-            // An answer may be a 200 and say in its body that it is none.
-            (Some(status), Some(error)) if (200..300).contains(&status) => format!("{error} (it answered {status})"),
-            (Some(status), _) => {
-                let body = self.body.as_deref().unwrap_or_default().trim();
-                let quote: String = body.chars().take(200).collect();
-                if quote.is_empty() {
-                    format!("it answered {status}")
-                } else {
-                    format!("it answered {status}: {quote}")
-                }
-            }
-            (None, Some(error)) => error.clone(),
-            (None, None) => "it did not answer".to_owned(),
-        };
-        format!("the destination did not accept a test request, so the postback was not saved: {what}")
-    }
-}
 
 /// The test request of a postback, rendered and not yet sent.
 pub(super) struct Trial {

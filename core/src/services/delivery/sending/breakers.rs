@@ -15,7 +15,7 @@ use crate::services::people::mail::Letter;
 use crate::services::people::outbox;
 use crate::storage;
 
-use super::destinations::Change;
+use crate::services::delivery::lanes::Change;
 
 /// How old the knowledge of what other nodes stored may be.
 const REFRESH: Duration = Duration::from_secs(5);

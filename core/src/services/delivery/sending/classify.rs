@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::domain::delivery::fair_queue::Urgency;
-use crate::services::delivery::adapters::{Batch, Group, Subject, settle_faults_soon};
+use crate::services::delivery::adapter_faults::settle_faults_soon;
+use crate::services::delivery::adapters::{Batch, Group, Subject};
 use crate::services::delivery::plan::Plan;
 
 use super::{Sent, Verdict};

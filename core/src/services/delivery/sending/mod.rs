@@ -8,9 +8,7 @@
 mod breakers;
 mod classify;
 mod conclude;
-mod destinations;
 mod finish;
-mod lane;
 mod late;
 mod log;
 mod preparation;
@@ -27,34 +25,21 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::breaker::{self, Failure, Outcome};
 use crate::domain::delivery::delivery::{AdapterLine, Delivery, Reason};
-use crate::domain::delivery::lane::{LaneId, destination_of};
-use crate::domain::delivery::lease::Lease;
 use crate::domain::tracking::event::Event;
 use crate::egress::{Answer, EgressError};
 use crate::ids::DeliveryId;
-use crate::storage::delivery::waiting_deliveries::{Parked, Waiting};
 
 use super::plan::Plan;
+use super::prepared::Prepared;
 use super::secrets::SecretError;
 
 pub use breakers::settle as settle_breakers;
 pub use classify::Later;
 pub use conclude::{Concluded, conclude};
-pub use destinations::{Admission, Destinations, Drainable, Placed};
 pub use late::Late;
 pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
 pub use prepare::{prepare, with_events};
 pub use verdict::Verdict;
-
-/// Ready to be sent.
-pub struct Prepared {
-    delivery: Delivery,
-    lease: Lease,
-    event: Arc<Event>,
-    plan: Arc<Plan>,
-    request: contract::Request,
-    log: Vec<AdapterLine>,
-}
 
 /// Sent, with what came back. An adapter that could not render has no request.
 pub struct Sent {
@@ -77,29 +62,6 @@ enum Trouble {
     Adapter(AdapterError),
     Secret(SecretError),
     Egress(EgressError),
-}
-
-impl Prepared {
-    /// Whether its answer would come while it is still ours. Somebody else may send it after that.
-    pub fn can_be_sent(&self, app: &App) -> bool {
-        app.clock.now().plus(app.settings.request_timeout()) <= self.lease.until
-    }
-
-    /// Where it goes, and whose it is. A request that goes nowhere is a destination of its own, which never fails.
-    fn lane(&self) -> LaneId {
-        let destination = destination_of(&self.request.url);
-        LaneId::new(destination.as_deref().unwrap_or("nowhere"), self.plan.postback.owner)
-    }
-
-    /// It waits for its destination instead.
-    pub fn park(self, waiting: Waiting) -> Parked {
-        parked(self.delivery.id, self.lease, waiting)
-    }
-}
-
-/// A claimed delivery waits for its destination.
-pub fn parked(id: DeliveryId, lease: Lease, waiting: Waiting) -> Parked {
-    Parked { id, claim: lease.claim, lane: waiting.lane, behind: None, reason: waiting.reason }
 }
 
 impl Sent {

@@ -1,10 +1,11 @@
 //! What comes of preparing deliveries.
 
+use crate::services::delivery::prepared::Prepared;
 use crate::storage::delivery::deliveries::Finish;
 use crate::storage::delivery::waiting_deliveries::Parked;
 
+use super::Sent;
 use super::render::Rendered;
-use super::{Prepared, Sent};
 
 /// Claimed deliveries, told apart.
 #[derive(Default)]

@@ -8,6 +8,7 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::delivery::delivery::Owed;
 use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::delivery::fair_queue::Urgency;
 use crate::domain::delivery::lane::LaneId;
@@ -15,11 +16,10 @@ use crate::domain::delivery::lease::{Lease, Leased};
 use crate::domain::delivery::postback::Postback;
 use crate::domain::delivery::return_line::RETURNS_PER_SECOND;
 use crate::ids::PostbackId;
-use crate::services::delivery::adapters::{
-    Batch, Group, Standing as AdapterStanding, Subject, key_of, settle_faults_soon,
-};
+use crate::services::delivery::adapter_faults::settle_faults_soon;
+use crate::services::delivery::adapters::{Batch, Group, Standing as AdapterStanding, Subject, key_of};
 use crate::services::delivery::plan::Plan;
-use crate::services::delivery::routing::{self, Owed};
+use crate::services::delivery::routing;
 use crate::storage;
 use crate::storage::delivery::deliveries::Finish;
 use crate::storage::delivery::waiting_deliveries::Parked;
@@ -27,7 +27,7 @@ use crate::storage::delivery::waiting_deliveries::Parked;
 use super::finish::{ended, put_off};
 use super::late::Late;
 use super::preparation::Preparation;
-use super::render::{Rendered, ToRender, render};
+use super::render::{ToRender, render};
 use super::standing::{Standing, Standpoint};
 
 /// How long a delivery waits for an adapter that is out of service, before it looks again.

@@ -11,11 +11,12 @@ use crate::domain::delivery::lease::Lease;
 use crate::domain::tracking::event::Event;
 use crate::services::delivery::adapters::{Call, Faults};
 use crate::services::delivery::plan::Plan;
+use crate::services::delivery::prepared::Prepared;
 use crate::services::delivery::{routing, wire};
 use crate::storage::delivery::deliveries::Finish;
 
 use super::finish::{ended, put_off};
-use super::{Prepared, Sent, Trouble, number_of};
+use super::{Sent, Trouble, number_of};
 
 /// What the rules let through.
 pub(super) struct ToRender {

@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::clock::Timestamp;
+use crate::domain::delivery::delivery::Owed;
 use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::delivery::lane::LaneId;
 use crate::domain::delivery::lease::Leased;
@@ -15,7 +16,6 @@ use crate::domain::tracking::action::Action;
 use crate::domain::tracking::conversion::Status;
 use crate::domain::tracking::event::Event;
 use crate::ids::{ConversionId, DeliveryId};
-use crate::services::delivery::routing::Owed;
 use crate::storage;
 use crate::storage::delivery::deliveries::Sibling;
 

@@ -7,15 +7,17 @@ use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::user::{User, UserStatus};
 use crate::ids::UserId;
 use crate::services::Error;
+use crate::services::people::auth::account;
 use crate::services::people::mail::Letter;
 use crate::storage;
 use crate::storage::people::tokens::Purpose;
 
+use super::issue;
 use super::throttling::{self, Attempt};
-use super::{AuthError, issue, own};
 
 const REGISTER: Duration = Duration::from_secs(24 * 3_600);
 const RESET: Duration = Duration::from_secs(3_600);
@@ -77,7 +79,7 @@ pub async fn draft(app: &App, asked: Asked) -> Result<Option<Draft>, Error> {
             Some(Draft { letter: Letter::Register, to: email, name, link: Some(link) })
         }
         (Asked::NewEmail { user, email }, None) => {
-            let name = own::get(app, user).await?.name;
+            let name = account::get(app, user).await?.name;
             let purpose = Purpose::ConfirmEmail { user, email: email.clone() };
             let link = Link { purpose, valid: CONFIRM_EMAIL, page: "confirm-email" };
             Some(Draft { letter: Letter::ConfirmEmail, to: email, name, link: Some(link) })

@@ -5,7 +5,8 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::api_key;
-use crate::domain::people::user::{PASSWORD_BYTES_MAX, User, normal_email, password_fault};
+use crate::domain::people::auth_error::AuthError;
+use crate::domain::people::user::{User, normal_email, password_fault};
 use crate::ids::{SessionId, UserId};
 use crate::services::error::is_taken;
 use crate::services::people::audit::{self, Change};
@@ -15,31 +16,10 @@ use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::people::tokens::Purpose;
 
+use super::account::{get, lock};
 use super::asked::Asked;
 use super::step_up::{self, Given};
-use super::throttling::{self, Attempt};
-use super::{AuthError, Visitor, sessions};
-
-pub(super) async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<User, Error> {
-    storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
-}
-
-pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
-    storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
-}
-
-/// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in. The attempt
-/// has not succeeded yet: where there is a second factor, only a right code gives it back.
-pub(super) async fn check_password_of(app: &App, id: UserId, password: String) -> Result<(User, Attempt), Error> {
-    let user = get(app, id).await?;
-    let attempt = Attempt::of_own_password(&user.email);
-    throttling::begin(app, &attempt).await?;
-    let password = if password.len() > PASSWORD_BYTES_MAX { String::new() } else { password };
-    if !app.passwords.verify(password, user.password_hash.clone()).await? {
-        return Err(AuthError::WrongPassword.into());
-    }
-    Ok((user, attempt))
-}
+use super::{Visitor, sessions};
 
 pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {
     match password_fault(password, email) {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::people::api_key;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::permission::Role;
 use crate::domain::people::user::{User, UserStatus, normal_email};
 use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::error::is_taken;
 use crate::services::people::audit::Change;
+use crate::services::people::auth::account;
 use crate::services::people::mail::Letter;
 use crate::services::people::outbox;
 use crate::services::program::affiliates;
@@ -21,7 +23,7 @@ use crate::storage::program::quotas;
 
 use super::asked::Asked;
 use super::throttling::{self, Attempt};
-use super::{AuthError, Visitor, own};
+use super::{Visitor, own};
 
 pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -53,7 +55,7 @@ pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
     match storage::people::tokens::find(db, &api_key::hash(token), now).await? {
         Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
         Some(Purpose::SetPassword { user, .. }) => {
-            let email = own::get(app, user).await?.email;
+            let email = account::get(app, user).await?.email;
             Ok(Account { email, has_keys: quotas::api_keys(db, quotas::Holder::User(user), now).await? > 0 })
         }
         _ => Err(AuthError::LinkUsed.into()),
@@ -112,7 +114,7 @@ pub async fn set_password(
             user
         }
         Purpose::SetPassword { user: id, invited } => {
-            let mut user = own::lock(&tx, id).await?;
+            let mut user = account::lock(&tx, id).await?;
             match user.status {
                 UserStatus::Disabled => return Err(AuthError::Disabled.into()),
                 UserStatus::Invited => user.status = UserStatus::Active,

@@ -3,16 +3,19 @@
 use sea_orm::ConnectionTrait;
 
 use crate::app::App;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::user::User;
 use crate::domain::people::{api_key, totp};
 use crate::ids::UserId;
 use crate::services::Error;
+use crate::services::delivery::sealed;
+use crate::services::delivery::secrets;
+use crate::services::people::auth::account;
 use crate::services::people::mail::Letter;
 use crate::services::people::outbox;
 use crate::storage;
 
 use super::throttling::{self, Attempt};
-use super::{AuthError, own};
 
 /// Whether this is a code of the app or a recovery code, used for the first time.
 pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
@@ -31,30 +34,27 @@ fn recovery_hash(typed: &str) -> String {
 }
 
 /// Sealed for one user: copied to another row, it does not open.
-pub(in crate::services) fn holder(id: UserId) -> String {
-    format!("totp/{id}")
-}
 
 fn open(app: &App, id: UserId, sealed: &str) -> Result<Vec<u8>, Error> {
-    let text = app.vault.open(sealed, &holder(id))?;
-    totp::decode(&text).ok_or_else(|| crate::services::delivery::secrets::SecretError::Unreadable.into())
+    let text = app.vault.open(sealed, &sealed::second_factor(id))?;
+    totp::decode(&text).ok_or_else(|| secrets::SecretError::Unreadable.into())
 }
 
 /// Makes a secret that counts once [`confirm`] has seen a code of it. Returns it and what an app scans.
 pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, String), Error> {
     // First: a right password alone must not give attempts back to somebody who guesses at the code.
-    if own::get(app, id).await?.has_second_factor() {
+    if account::get(app, id).await?.has_second_factor() {
         return Err(AuthError::HasSecondFactor.into());
     }
-    let (_, attempt) = own::check_password_of(app, id, password).await?;
+    let (_, attempt) = account::check_password_of(app, id, password).await?;
     throttling::succeeded(app, &attempt).await?;
     let secret = totp::encode(&rand::random::<[u8; totp::SECRET_BYTES]>());
     let tx = app.db.begin().await?;
-    let mut user = own::lock(&tx, id).await?;
+    let mut user = account::lock(&tx, id).await?;
     if user.has_second_factor() {
         return Err(AuthError::HasSecondFactor.into());
     }
-    user.totp_pending = Some(app.vault.seal(&secret, &holder(id)));
+    user.totp_pending = Some(app.vault.seal(&secret, &sealed::second_factor(id)));
     user.updated_at = app.clock.now();
     storage::people::users::save(&tx, &user).await?;
     tx.commit().await?;
@@ -66,10 +66,10 @@ pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, S
 pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, Error> {
     let now = app.clock.now();
     // Who has a stolen session must not guess the first code: its answer shows the recovery codes.
-    let attempt = Attempt::of_own_password(&own::get(app, id).await?.email);
+    let attempt = Attempt::of_own_password(&account::get(app, id).await?.email);
     throttling::begin(app, &attempt).await?;
     let tx = app.db.begin().await?;
-    let mut user = own::lock(&tx, id).await?;
+    let mut user = account::lock(&tx, id).await?;
     let sealed = user.totp_pending.take().ok_or(AuthError::NoSecondFactor)?;
     let secret = open(app, id, &sealed)?;
     let step = totp::step_of(&secret, code, now).ok_or(AuthError::WrongCode)?;
@@ -100,7 +100,7 @@ async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec
 pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code: &str) -> Result<Vec<String>, Error> {
     with_both(app, id, password, code).await?;
     let tx = app.db.begin().await?;
-    let user = own::lock(&tx, id).await?;
+    let user = account::lock(&tx, id).await?;
     if !user.has_second_factor() {
         return Err(AuthError::NoSecondFactor.into());
     }
@@ -113,7 +113,7 @@ pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code:
 
 /// A right password gives no attempt back while the code is still to be guessed.
 async fn with_both(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
-    let (user, attempt) = own::check_password_of(app, id, password).await?;
+    let (user, attempt) = account::check_password_of(app, id, password).await?;
     if !user.has_second_factor() {
         return Err(AuthError::NoSecondFactor.into());
     }
@@ -127,7 +127,7 @@ async fn with_both(app: &App, id: UserId, password: String, code: &str) -> Resul
 pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
     with_both(app, id, password, code).await?;
     let tx = app.db.begin().await?;
-    let mut user = own::lock(&tx, id).await?;
+    let mut user = account::lock(&tx, id).await?;
     user.totp_secret = None;
     user.totp_pending = None;
     user.updated_at = app.clock.now();

@@ -8,17 +8,19 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::people::actor::Actor;
 use crate::domain::people::api_key;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::session::Opener;
 use crate::domain::people::user::{PASSWORD_BYTES_MAX, User, UserStatus, normal_email};
 use crate::ids::UserId;
 use crate::services::Error;
 use crate::services::people::audit::{self, Change};
+use crate::services::people::signed_in;
 use crate::storage;
 use crate::storage::people::tokens::Purpose;
 
 use super::sessions::Whose;
 use super::throttling::{self, Attempt};
-use super::{AuthError, Visitor, known_device, second_factor, sessions};
+use super::{Visitor, known_device, second_factor, sessions};
 
 /// How long the second step may take.
 const SECOND_STEP: Duration = Duration::from_secs(300);
@@ -146,7 +148,7 @@ pub async fn link_works(app: &App, token: &str) -> Result<bool, Error> {
 /// Whether who made a login link may still open what it opens.
 async fn link_stands(app: &App, opened_by: Option<&str>, opener: Option<&str>) -> Result<bool, Error> {
     let opener = opener.or(opened_by).and_then(Opener::from_name);
-    Ok(sessions::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
+    Ok(signed_in::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
 }
 
 /// Uses a login link up. Returns the cookie's secret and where to go.

@@ -2,9 +2,11 @@
 
 use crate::app::App;
 use crate::domain::people::actor::{Actor, Proof};
+use crate::domain::people::auth_error::AuthError;
 use crate::services::Error;
+use crate::services::people::auth::account;
 
-use super::{AuthError, own, second_factor, throttling};
+use super::{second_factor, throttling};
 
 /// What came with the request.
 #[derive(Default)]
@@ -30,7 +32,7 @@ pub async fn prove(app: &App, actor: Actor, given: Given) -> Result<Proven, Erro
         Proof::Bootstrap | Proof::Key { .. } | Proof::CommandLine | Proof::Link { .. } => return Ok(Proven::Now),
     };
     let password = given.password.ok_or(AuthError::PasswordNeeded)?;
-    let (user, attempt) = own::check_password_of(app, user, password).await?;
+    let (user, attempt) = account::check_password_of(app, user, password).await?;
     if user.has_second_factor() {
         let code = given.code.filter(|code| !code.trim().is_empty()).ok_or(AuthError::SecondFactorNeeded)?;
         if !second_factor::check(app, &user, &code).await? {

@@ -2,12 +2,13 @@
 
 use crate::app::App;
 use crate::domain::people::api_key;
+use crate::domain::people::auth_error::AuthError;
 use crate::domain::people::origin::{Origin, UNLISTED_PROXY};
 use crate::domain::people::throttle::{Kind, Throttle};
 use crate::services::Error;
 use crate::storage;
 
-use super::{AuthError, Visitor, known_device};
+use super::{Visitor, known_device};
 
 /// What an attempt counts for.
 #[derive(Clone, Debug)]

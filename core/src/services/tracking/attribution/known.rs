@@ -15,14 +15,15 @@ use crate::domain::program::offer::Offer;
 use crate::domain::tracking::action::Action;
 use crate::domain::tracking::attribution::{ClickModel, Considered, Evidence, Verdict, customer_key, time_of_purchase};
 use crate::domain::tracking::click::Click;
+use crate::domain::tracking::conversion_error::ConversionError;
+use crate::domain::tracking::conversion_report::Report;
 use crate::domain::tracking::coupon::Coupon;
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId, floor_uuid};
 use crate::services::catalog::Catalog;
-use crate::services::tracking::conversions::Report;
 use crate::storage::tracking::clicks::End;
 use crate::storage::{self, Database};
 
-use super::{Attributed, ConversionError};
+use super::Attributed;
 
 /// What one piece of evidence leads to.
 struct Found {

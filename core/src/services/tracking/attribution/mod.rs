@@ -9,115 +9,16 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::domain::program::affiliate::Affiliate;
 use crate::domain::program::exception::Exceptions;
-use crate::domain::program::offer::{Offer, Payout, ShareTooLarge};
+use crate::domain::program::offer::{Offer, Payout};
 use crate::domain::tracking::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
 use crate::domain::tracking::click::Click;
 use crate::domain::tracking::conversion::{Conversion, Figures, Status};
-use crate::ids::{ClickId, ConversionId, LinkId, OfferId};
+use crate::domain::tracking::conversion_error::ConversionError;
+use crate::ids::{ClickId, ConversionId, LinkId};
 
-use super::conversions::Report;
+use crate::domain::tracking::conversion_report::Report;
 
 pub use known::Known;
-
-/// What a report says of whose conversion it is. The buyer may say it too: see [`Evidence::Customer`].
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Claims {
-    pub click: Option<ClickId>,
-    pub referral_code: Option<String>,
-    pub coupon: Option<String>,
-}
-
-impl Claims {
-    pub fn click(id: ClickId) -> Self {
-        Self { click: Some(id), ..Self::default() }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// What was given, strongest first.
-    fn given(&self) -> Vec<Evidence> {
-        let mut given = Vec::with_capacity(1);
-        given.extend(self.click.is_some().then_some(Evidence::Click));
-        given.extend(self.referral_code.is_some().then_some(Evidence::ReferralCode));
-        given.extend(self.coupon.is_some().then_some(Evidence::Coupon));
-        // Who names nobody may still have bought before.
-        if given.is_empty() {
-            given.push(Evidence::Customer);
-        }
-        given
-    }
-
-    fn value(&self, evidence: Evidence) -> Option<String> {
-        match evidence {
-            Evidence::Click => self.click.map(|id| id.to_string()),
-            Evidence::ReferralCode => self.referral_code.clone(),
-            Evidence::Coupon => self.coupon.clone(),
-            Evidence::Customer => None,
-        }
-    }
-}
-
-/// Why a report can't be taken.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ConversionError {
-    #[error("there is no click {0}; send the click id that the landing page got in {{click_id}}, unshortened")]
-    UnknownClick(String),
-    #[error("\"{0}\" is an impression, and impressions do not convert; send a click id")]
-    NotAClick(ClickId),
-    #[error("no affiliate has the referral code \"{0}\"")]
-    UnknownReferralCode(String),
-    #[error("no link has the coupon \"{0}\"")]
-    UnknownCoupon(String),
-    #[error("no earlier conversion of this customer came from a click; send click_id, referral_code or coupon")]
-    UnknownCustomer,
-    #[error(
-        "click {click} is of {at}, and this offer counts purchases up to {days} × 24 hours after the click; if the purchase was in time, send purchase_date"
-    )]
-    OutsideWindow { click: ClickId, at: Timestamp, days: u32 },
-    #[error("the coupon \"{0}\" was not active at the time of the purchase; change its dates, or send purchase_date")]
-    CouponNotActive(String),
-    #[error("the affiliate of this referral code may not promote offer {0}; approve its application first")]
-    NotAdmitted(OfferId),
-    #[error("there is no offer {0}")]
-    UnknownOffer(OfferId),
-    #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
-    OfferMissing,
-    #[error(
-        "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
-    )]
-    OfferMismatch { evidence: String, found: OfferId, given: OfferId },
-    #[error(
-        "the transaction id \"{transaction_id}\" belongs to the conversion {conversion} of another click; give each sale an id of its own, or send the click id of that conversion, or none, to change it. Two networks may count alike: have this one send an id of its own, or none"
-    )]
-    TransactionOfAnother { transaction_id: String, conversion: ConversionId },
-    #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
-    AmountMissing,
-    #[error("{0}")]
-    ShareTooLarge(#[from] ShareTooLarge),
-}
-
-impl ConversionError {
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownClick(_) => "unknown_click",
-            Self::NotAClick(_) => "not_a_click",
-            Self::UnknownReferralCode(_) => "unknown_referral_code",
-            Self::UnknownCoupon(_) => "unknown_coupon",
-            Self::UnknownCustomer => "unknown_customer",
-            Self::OutsideWindow { .. } => "outside_window",
-            Self::CouponNotActive(_) => "coupon_not_active",
-            Self::NotAdmitted(_) => "not_admitted",
-            Self::UnknownOffer(_) => "unknown_offer",
-            Self::OfferMissing => "offer_missing",
-            Self::OfferMismatch { .. } => "offer_mismatch",
-            Self::TransactionOfAnother { .. } => "transaction_of_another_click",
-            Self::AmountMissing => "amount_missing",
-            Self::ShareTooLarge(_) => "share_too_large",
-        }
-    }
-}
 
 /// A report whose evidence was found to lead somewhere.
 pub struct Attributed {

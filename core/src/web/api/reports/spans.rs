@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 
 use crate::clock::Timestamp;
 use crate::domain::reports::calendar::{end_of_day, start_of_day};
+use crate::domain::reports::zone::InvalidZone;
 use crate::domain::reports::zone::Zone;
 use crate::web::errors::Problem;
 
@@ -13,8 +14,7 @@ fn invalid(detail: String) -> Problem {
 
 pub fn zone(text: Option<&str>) -> Result<Zone, Problem> {
     let zone = text.filter(|text| !text.is_empty()).map(str::parse).transpose();
-    zone.map(Option::unwrap_or_default)
-        .map_err(|error: crate::domain::reports::zone::InvalidZone| invalid(format!("time_zone: {error}")))
+    zone.map(Option::unwrap_or_default).map_err(|error: InvalidZone| invalid(format!("time_zone: {error}")))
 }
 
 /// A date is its first moment in `zone`; a time is itself.

@@ -180,7 +180,7 @@ impl Pool {
     }
 
     /// Goes before all that waits in the line: the host itself wants to know.
-    pub(super) async fn probe<T: Send + 'static>(
+    pub(crate) async fn probe<T: Send + 'static>(
         &self,
         line: Line,
         call: impl FnOnce() -> T + Send + 'static,

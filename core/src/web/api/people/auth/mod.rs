@@ -18,6 +18,7 @@ use crate::ids::{AffiliateId, UserId};
 use crate::services::money::payout_details;
 use crate::services::people::auth::sign_in::{Credentials, Evidence};
 use crate::services::people::auth::{known_device, registration, sessions, sign_in};
+use crate::services::people::users;
 use crate::web::auth::{self, Caller, From};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;
@@ -203,7 +204,7 @@ pub async fn logout(State(app): State<App>, Caller(actor): Caller) -> ApiResult<
     responses((status = 200, body = MeOut), (status = "default", body = Problem)))]
 pub async fn get_me(State(app): State<App>, Caller(actor): Caller) -> ApiResult<Json<MeOut>> {
     let user = match actor.user() {
-        Some(id) => Some(crate::services::people::users::get(&app, id).await?),
+        Some(id) => Some(users::get(&app, id).await?),
         None => None,
     };
     Ok(Json(MeOut::of(actor, user)))

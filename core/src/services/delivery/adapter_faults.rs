@@ -15,9 +15,9 @@ use crate::services::delivery::plan::Plan;
 use crate::services::delivery::{samples, wire};
 use crate::storage;
 
-use super::faults::{Call, Streak, Subject};
-use super::pool::{Line, Stopwatch};
-use super::{Key, Registry, Standing};
+use super::adapters::faults::{Call, Streak, Subject};
+use super::adapters::pool::{Line, Stopwatch};
+use super::adapters::{Key, Registry, Standing};
 
 /// Owners that are asked about. Two that fail are as good as a hundred.
 const OWNERS: usize = 5;

@@ -5,6 +5,8 @@
 //! all (`domain/delivery/places.rs`). What finds no room here waits in the table (`storage/delivery/waiting_deliveries.rs`), so memory is
 //! bounded and nobody stands in front of another. Nothing here speaks to the database: `breakers.rs` stores what changes.
 
+pub(crate) mod lane;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +20,8 @@ use crate::domain::delivery::places::{InFlight, Liveness, Places, Tally, Window}
 use crate::ids::{DeliveryId, PostbackId};
 use crate::storage::delivery::waiting_deliveries::Waiting;
 
-use super::Prepared;
-use super::lane::{Lane, Probe};
+use super::lanes::lane::{Lane, Probe};
+use super::prepared::Prepared;
 
 /// Deliveries of a postback whose destination is not known yet that are prepared together.
 const UNKNOWN_AT_ONCE: usize = 16;

@@ -9,18 +9,18 @@ use crate::ids::{DeliveryId, PostbackId};
 use crate::services::round_robin::RoundRobin;
 use crate::storage::delivery::waiting_deliveries::Waiting;
 
-use super::Prepared;
+use crate::services::delivery::prepared::Prepared;
 
 /// Prepared deliveries that wait in memory for one lane.
 const QUEUE_OF_ONE: usize = 128;
 /// Those of one that is silent: each would wait a whole deadline for its turn.
 const QUEUE_OF_SILENT: usize = 2;
 /// Prepared deliveries that wait in memory for all lanes together, but for the lanes with nothing to do.
-pub(super) const QUEUE_OF_ALL: usize = 1_024;
+pub(crate) const QUEUE_OF_ALL: usize = 1_024;
 /// Deliveries that are claimed for one probe and can't be sent now, before it is given up.
 const PROBE_TRIES: u32 = 3;
 
-pub(super) struct Lane {
+pub(crate) struct Lane {
     pub in_flight: usize,
     pub window: Window,
     pub answers: Answers,
@@ -37,7 +37,7 @@ pub(super) struct Lane {
 }
 
 /// The right to a probe, and what is to be sent as one.
-pub(super) struct Probe {
+pub(crate) struct Probe {
     pub until: Timestamp,
     /// Claimed for it, and neither sent nor given back yet: it may still be with its adapter.
     pub claimed: Option<DeliveryId>,

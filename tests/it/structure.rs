@@ -1,0 +1,276 @@
+//! The structure of the program, held by tests: which layer may use which, no circles between files, areas as folders. ARCHITECTURE.md
+//! has the map.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+/// A module by its path in the crate.
+type Module = Vec<String>;
+
+/// From the lowest layer to the highest. A module uses those of its own row and of the rows above it.
+const LAYERS: [&[&str]; 7] = [
+    &["text_enum", "ids", "money", "clock", "private_files"],
+    &["domain"],
+    &["storage", "adapters", "egress", "config"],
+    &["services", "app"],
+    &["pipeline", "web"],
+    &["server"],
+    &["cli"],
+];
+
+const AREAS: [&str; 7] = ["tracking", "program", "delivery", "inbound", "money", "people", "reports"];
+
+/// Layers whose folders are areas, with the folders that are none, and why.
+const WITH_AREAS: [(&str, &[&str]); 4] = [
+    ("domain", &[]),
+    // What all queries stand on; the tables' rows.
+    ("storage", &["base", "entities"]),
+    // The places and threads of heavy reading, of all areas.
+    ("services", &["heavy"]),
+    ("web/api", &[]),
+];
+
+/// Files and folders that one folder may list.
+const LISTED_AT_MOST: usize = 18;
+
+/// Folders that list more.
+const LONG: [&str; 2] = ["core/src/storage/entities", "core/src/services/delivery"];
+
+#[test]
+fn no_module_uses_a_higher_layer() {
+    let level = |module: &Module| {
+        let first = module.first()?;
+        LAYERS.iter().position(|row| row.contains(&first.as_str()))
+    };
+    let mut upward = Vec::new();
+    for (user, used) in Program::read().uses() {
+        if level(&user) < level(&used) {
+            upward.push(format!("{} uses {}", user.join("::"), used.join("::")));
+        }
+    }
+    assert!(upward.is_empty(), "{}", upward.join("\n"));
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let mut uses: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
+    for (user, used) in Program::read().uses() {
+        // A module and those within it are one thing.
+        if !user.starts_with(&used) && !used.starts_with(&user) {
+            uses.entry(user).or_default().insert(used);
+        }
+    }
+    let circles: Vec<_> = uses.keys().filter_map(|module| circle_from(module, &uses)).collect();
+    let told: BTreeSet<_> =
+        circles.iter().map(|circle| circle.iter().map(|it| it.join("::")).collect::<Vec<_>>().join(" → ")).collect();
+    assert!(told.is_empty(), "{}", told.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn folders_are_areas_and_none_is_too_long() {
+    for (layer, others) in WITH_AREAS {
+        for entry in entries(&source().join(layer)).into_iter().filter(|it| it.is_dir()) {
+            let name = name(&entry);
+            let is_known = AREAS.contains(&name.as_str()) || others.contains(&name.as_str());
+            assert!(is_known, "{} is no area; these are: {}", entry.display(), AREAS.join(", "));
+        }
+    }
+    let mut folders = vec![source()];
+    while let Some(folder) = folders.pop() {
+        let listed = entries(&folder);
+        let is_long = LONG.iter().any(|it| folder.ends_with(it));
+        assert!(is_long || listed.len() <= LISTED_AT_MOST, "{} lists {}", folder.display(), listed.len());
+        folders.extend(listed.into_iter().filter(|it| it.is_dir()));
+    }
+}
+
+/// The shortest way from a module back to itself.
+fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
+    let mut came_from: BTreeMap<&Module, &Module> = BTreeMap::new();
+    let mut next = vec![start];
+    while !next.is_empty() {
+        let mut found = Vec::new();
+        for user in next {
+            for used in uses.get(user).into_iter().flatten() {
+                if used == start {
+                    let mut circle = vec![start.clone()];
+                    let mut at = user;
+                    while at != start {
+                        circle.push(at.clone());
+                        at = came_from[at];
+                    }
+                    circle.push(start.clone());
+                    circle.reverse();
+                    return Some(circle);
+                }
+                if used != start && !came_from.contains_key(used) {
+                    came_from.insert(used, user);
+                    found.push(used);
+                }
+            }
+        }
+        next = found;
+    }
+    None
+}
+
+/// The files of the program, parsed.
+struct Program(BTreeMap<Module, syn::File>);
+
+impl Program {
+    fn read() -> Self {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![source()];
+        while let Some(folder) = folders.pop() {
+            for entry in entries(&folder) {
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else if entry.extension().is_some_and(|it| it == "rs") {
+                    let text = std::fs::read_to_string(&entry).expect("a source file");
+                    let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+                    files.insert(module_of(&entry), parsed);
+                }
+            }
+        }
+        Self(files)
+    }
+
+    /// Which module uses which, but for tests.
+    fn uses(&self) -> BTreeSet<(Module, Module)> {
+        let mut uses = BTreeSet::new();
+        let tests = self.tests();
+        for (module, file) in self.0.iter().filter(|(it, _)| !tests.iter().any(|test| it.starts_with(test))) {
+            let mut reader = Reader { program: self, module, names: HashMap::new(), paths: Vec::new() };
+            // Names first: a path may stand above the import that it needs.
+            reader.visit_file(file);
+            reader.paths.clear();
+            reader.visit_file(file);
+            for path in reader.paths {
+                let used = (0..=path.len()).rev().map(|end| &path[..end]).find(|it| self.0.contains_key(*it));
+                if let Some(used) = used.filter(|used| *used != module.as_slice() && !used.is_empty()) {
+                    uses.insert((module.clone(), used.to_vec()));
+                }
+            }
+        }
+        uses
+    }
+}
+
+impl Program {
+    /// Modules that are compiled for tests only.
+    fn tests(&self) -> BTreeSet<Module> {
+        let mut tests = BTreeSet::new();
+        for (module, file) in &self.0 {
+            for item in &file.items {
+                if let syn::Item::Mod(it) = item
+                    && it.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"))
+                {
+                    tests.insert([module.as_slice(), &[it.ident.to_string()]].concat());
+                }
+            }
+        }
+        tests
+    }
+}
+
+/// Collects the paths of one file, as they are seen from the crate.
+struct Reader<'a> {
+    program: &'a Program,
+    module: &'a Module,
+    /// Modules that the file calls by a name of their own.
+    names: HashMap<String, Module>,
+    paths: Vec<Module>,
+}
+
+impl Reader<'_> {
+    fn absolute(&self, path: &[String]) -> Option<Module> {
+        let (first, rest) = path.split_first()?;
+        let mut from = match first.as_str() {
+            "crate" => Module::new(),
+            "self" => self.module.clone(),
+            "super" => self.module[..self.module.len().checked_sub(1)?].to_vec(),
+            name => match self.names.get(name) {
+                Some(module) => module.clone(),
+                None => {
+                    let child = [self.module.as_slice(), &[name.to_owned()]].concat();
+                    self.program.0.contains_key(&child).then_some(child)?
+                }
+            },
+        };
+        for segment in rest {
+            if segment == "super" {
+                from.pop()?;
+            } else if segment != "self" {
+                from.push(segment.clone());
+            }
+        }
+        Some(from)
+    }
+
+    fn import(&mut self, before: &[String], tree: &syn::UseTree) {
+        let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+        match tree {
+            syn::UseTree::Path(path) => self.import(&with(&path.ident), &path.tree),
+            syn::UseTree::Name(it) => self.import_one(with(&it.ident), None),
+            syn::UseTree::Rename(it) => self.import_one(with(&it.ident), Some(it.rename.to_string())),
+            syn::UseTree::Glob(_) => self.import_one(before.to_vec(), Some(String::new())),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|it| self.import(before, it)),
+        }
+    }
+
+    fn import_one(&mut self, path: Vec<String>, renamed: Option<String>) {
+        let Some(path) = self.absolute(&path) else { return };
+        let name = renamed.or_else(|| path.last().cloned());
+        if let Some(name) = name.filter(|_| self.program.0.contains_key(&path)) {
+            self.names.insert(name, path.clone());
+        }
+        self.paths.push(path);
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item_use(&mut self, it: &'ast syn::ItemUse) {
+        self.import(&[], &it.tree);
+    }
+
+    fn visit_item_mod(&mut self, it: &'ast syn::ItemMod) {
+        // Tests, and samples for tests.
+        if it.content.is_none() {
+            visit::visit_item_mod(self, it);
+        }
+    }
+
+    fn visit_path(&mut self, it: &'ast syn::Path) {
+        let segments: Vec<_> = it.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if segments.len() > 1 {
+            self.paths.extend(self.absolute(&segments));
+        }
+        visit::visit_path(self, it);
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src").canonicalize().expect("core has sources")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<_> = read.map(|entry| entry.expect("a folder can be read").path()).collect();
+    found.sort();
+    found
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().expect("it has a name").to_string_lossy().into_owned()
+}
+
+fn module_of(file: &Path) -> Module {
+    let relative = file.strip_prefix(source()).expect("it is a source of core").with_extension("");
+    let mut module: Module = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        module.pop();
+    }
+    module
+}
