@@ -37,6 +37,7 @@ use crate::services::tracking::record_clicks::ClickWriter;
 use crate::services::tracking::record_conversions;
 use crate::services::tracking::record_conversions::ConversionWriter;
 use crate::services::warnings::Warnings;
+use crate::storage::money::payout_methods;
 use crate::storage::{self, Database};
 
 /// Cheap to clone; all clones are one application.
@@ -137,7 +138,7 @@ impl App {
             adapters::Host::start_with_compiler(&cache_dir, compiler, adapters::limits::CompileLimits::default())
         };
         let host = tokio::task::spawn_blocking(start).await??;
-        crate::storage::money::payout_methods::seed(db.writer(), clock.now()).await?;
+        payout_methods::seed(db.writer(), clock.now()).await?;
         let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::delivery::places::Places;
-use crate::services::delivery::secrets::parse_key;
+use crate::domain::delivery::secret_key::parse_key;
 use crate::storage::base::database::Shares;
 
 /// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of

@@ -2,6 +2,7 @@
 //!
 //! Layers, each using only those to its right:
 //! `web, cli, pipeline → services → storage, adapters, egress → domain → ids, money, clock`.
+//! Folders within them are areas: tracking, program, delivery, inbound, money, people and reports.
 //! ARCHITECTURE.md has the map and the walkthroughs.
 
 #[macro_use]

@@ -81,7 +81,7 @@ mod tests {
 
     async fn received(pages: Vec<Result<Bytes, Error>>) -> (usize, bool) {
         let (sender, mut receiver) = mpsc::channel(1);
-        let place = crate::services::heavy::Place::of_nobody();
+        let place = Place::of_nobody();
         let sending = tokio::spawn(send_all(stream::iter(pages).boxed(), sender, place));
         let (mut number, mut whole) = (0, false);
         while let Some(made) = receiver.recv().await {

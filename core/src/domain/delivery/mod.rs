@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod adapter_faults;
 pub mod breaker;
+#[expect(clippy::module_inception, reason = "the noun of the area")]
 pub mod delivery;
 pub mod fair_queue;
 pub mod lane;
@@ -15,5 +16,6 @@ pub mod retry;
 pub mod return_line;
 pub mod rules;
 pub mod schema_budget;
+pub mod secret_key;
 pub mod template;
 pub mod verification;

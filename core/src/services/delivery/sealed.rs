@@ -1,4 +1,5 @@
-//! Sealed values: for whom each of them is sealed, and how it is sealed again.
+//! Sealed values: for what each of them is sealed, and how it is sealed again. Each is sealed for one row: copied to another, it does
+//! not open.
 
 use uuid::Uuid;
 
@@ -7,14 +8,17 @@ use crate::storage::delivery::sealed_columns::{SealedColumn, Stored};
 
 use super::secrets::{Resealed, Vault};
 
+/// For the key of a source.
 pub(crate) fn source_key(id: SourceId) -> String {
     format!("source-key/{id}")
 }
 
+/// For the second factor of a user.
 pub(crate) fn second_factor(id: UserId) -> String {
     format!("totp/{id}")
 }
 
+/// For a message.
 pub(crate) fn mail(id: MailId) -> String {
     format!("mail/{id}")
 }

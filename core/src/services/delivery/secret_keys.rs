@@ -11,6 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::clock::Timestamp;
 use crate::config::Settings;
+use crate::domain::delivery::secret_key::parse_key;
 use crate::private_files;
 use crate::services::delivery::sealed;
 use crate::storage::Database;
@@ -18,7 +19,7 @@ use crate::storage::base::servers::{self, Server};
 use crate::storage::delivery::sealed_columns::{self, SealedColumn};
 use crate::storage::delivery::secret_keys::{self, KnownKey};
 
-use super::secrets::{KeyId, Vault, parse_key};
+use super::secrets::{KeyId, Vault};
 
 /// What a canary says.
 const WORD: &str = "canary";

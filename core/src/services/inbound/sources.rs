@@ -202,8 +202,6 @@ fn shown(app: &App, actor: Actor, mut source: Source) -> Visible {
     Visible { source, key }
 }
 
-/// Sealed for one source: copied to another row, it does not open.
-
 /// A key as it is stored: a hash, and for an affiliate's source a sealed copy.
 pub(crate) fn stored_key(app: &App, id: SourceId, owner: Option<AffiliateId>, key: &str) -> SourceKey {
     SourceKey::new(key, owner.map(|_| app.vault.seal(key, &sealed::source_key(id))))

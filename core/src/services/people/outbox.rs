@@ -69,8 +69,6 @@ async fn store(app: &App, tx: &impl ConnectionTrait, mail: &Mail) -> Result<(), 
     Ok(storage::people::mails::insert(tx, &stored, now).await?)
 }
 
-/// Sealed for one row: copied to another, it does not open.
-
 fn seal(app: &App, id: MailId, mail: &Mail) -> String {
     app.vault.seal(&serde_json::to_string(mail).expect("words and text are JSON"), &sealed::mail(id))
 }

@@ -9,7 +9,7 @@ use crate::ids::DeliveryId;
 
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::entities::attempts::{Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, model};
 
 impl TryFrom<Model> for Attempt {
     type Error = DbErr;
@@ -90,7 +90,7 @@ pub async fn list(
         .await?;
     let mut attempts: HashMap<DeliveryId, Vec<Attempt>> = HashMap::new();
     for row in &found {
-        let attempt = Attempt::try_from(crate::storage::model::<Entity>(row)?)?;
+        let attempt = Attempt::try_from(model::<Entity>(row)?)?;
         attempts.entry(attempt.delivery_id).or_default().push(attempt);
     }
     Ok(attempts)

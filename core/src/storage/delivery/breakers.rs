@@ -10,7 +10,7 @@ use crate::domain::delivery::lane::{LaneId, Owner};
 use crate::ids::{AffiliateId, PostbackId};
 
 use crate::storage::base::bulk::{Rows, Type};
-use crate::storage::corrupt;
+use crate::storage::{corrupt, readable};
 
 /// Breakers that are read at once; a lane without a row is closed.
 const PAGE: usize = 1_000;
@@ -153,7 +153,7 @@ pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) ->
     let (mut found, mut last) = (Vec::new(), String::new());
     loop {
         let rows = query(db, &sql, vec![last.into(), closed_after.into()]).await?;
-        found.extend(crate::storage::readable("breakers", &rows, read));
+        found.extend(readable("breakers", &rows, read));
         match rows.last() {
             Some(row) if rows.len() == PAGE => last = row.try_get("", "destination")?,
             _ => return Ok(found),
@@ -171,7 +171,7 @@ pub async fn list(db: &impl ConnectionTrait, owner: Option<AffiliateId>, limit: 
         "SELECT * FROM breakers {own} ORDER BY CASE WHEN state = 'closed' THEN 1 ELSE 0 END, destination LIMIT {limit}"
     );
     let rows = query(db, &sql, values).await?;
-    Ok(crate::storage::readable("breakers", &rows, read))
+    Ok(readable("breakers", &rows, read))
 }
 
 pub async fn find(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Option<Breaker>, DbErr> {

@@ -17,9 +17,9 @@ use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::for_update;
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::queue::Queue;
-use crate::storage::corrupt;
 use crate::storage::entities::deliveries::{Column, Entity, Model};
 use crate::storage::entities::postbacks;
+use crate::storage::{corrupt, model, readable};
 
 impl TryFrom<Model> for Delivery {
     type Error = DbErr;
@@ -96,8 +96,7 @@ pub async fn claim(
     lease: Lease,
 ) -> Result<Vec<Delivery>, DbErr> {
     let rows = QUEUE.take(db, limit, now, lease).await?;
-    let mut claimed: Vec<Delivery> =
-        crate::storage::readable("deliveries", &rows, |row| crate::storage::model::<Entity>(row)?.try_into());
+    let mut claimed: Vec<Delivery> = readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|delivery| delivery.due_at);
     Ok(claimed)
 }
@@ -178,7 +177,7 @@ pub async fn list_siblings(
         .await?;
     let mut siblings = Vec::with_capacity(found.len());
     for row in &found {
-        let row = crate::storage::model::<Entity>(row)?;
+        let row = model::<Entity>(row)?;
         let waits_in =
             row.waiting_for.as_deref().map(|lane| (LaneId::read(lane), row.waiting_rank.unwrap_or_default()));
         let delivery = Delivery::try_from(row)?;
@@ -217,7 +216,7 @@ pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, 
 pub async fn lock(tx: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<Delivery>, DbErr> {
     let sql = format!("SELECT * FROM deliveries WHERE id = $1{}", for_update(tx));
     let found = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.into()])).await?;
-    found.map(|row| crate::storage::model::<Entity>(&row)?.try_into()).transpose()
+    found.map(|row| model::<Entity>(&row)?.try_into()).transpose()
 }
 
 /// Saves a manual retry; whoever holds a lease on it keeps it.

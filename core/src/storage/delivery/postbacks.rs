@@ -17,7 +17,7 @@ use crate::ids::{AffiliateId, PostbackId};
 
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::postbacks::{Column, Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, readable};
 
 impl TryFrom<Model> for Postback {
     type Error = DbErr;
@@ -111,7 +111,7 @@ pub async fn find_many(
     ids: impl IntoIterator<Item = PostbackId>,
 ) -> Result<HashMap<PostbackId, Postback>, DbErr> {
     let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
-    Ok(crate::storage::readable("postbacks", rows, Postback::try_from).into_iter().map(|it| (it.id, it)).collect())
+    Ok(readable("postbacks", rows, Postback::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
 fn live() -> Select<Entity> {
@@ -125,7 +125,7 @@ pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -
     let select = live()
         .filter(Column::Action.is_in(actions))
         .filter(Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)));
-    Ok(crate::storage::readable("postbacks", select.all(db).await?, Postback::try_from))
+    Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 
 /// Whether a live postback of anybody but `owner` pins this adapter version.
@@ -156,13 +156,13 @@ pub async fn list_behind(
         .filter(Column::AdapterVersion.ne(version))
         .order_by_asc(Column::Id)
         .limit(limit);
-    Ok(crate::storage::readable("postbacks", select.all(db).await?, Postback::try_from))
+    Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 
 /// Who listens for clicks and impressions.
 pub async fn list_listeners(db: &impl ConnectionTrait, actions: &[Action]) -> Result<Vec<Rule>, DbErr> {
     let select = live().filter(Column::Action.is_in(actions.iter().map(|action| action.as_str())));
-    let listeners = crate::storage::readable("postbacks", select.all(db).await?, Postback::try_from);
+    let listeners = readable("postbacks", select.all(db).await?, Postback::try_from);
     Ok(listeners.into_iter().map(|it| it.rule).collect())
 }
 
@@ -183,5 +183,5 @@ pub async fn list(
 /// All that are stored, also archived ones. One that can't be read is left out.
 pub async fn list_stored(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Postback>, DbErr> {
     let page = page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?;
-    Ok(Page { items: crate::storage::readable("postbacks", page.items, Postback::try_from), next: page.next })
+    Ok(Page { items: readable("postbacks", page.items, Postback::try_from), next: page.next })
 }

@@ -17,6 +17,7 @@ use crate::ids::{AffiliateId, DeliveryId, PostbackId};
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::{is_one_of, skip_locked};
 use crate::storage::entities::deliveries::Entity;
+use crate::storage::{model, readable};
 
 /// When a waiting delivery is looked at again whatever happens.
 const AT_THE_LATEST: Duration = Duration::from_secs(3_600);
@@ -144,7 +145,7 @@ pub async fn claim(
         but.map_or(uuid::Uuid::nil(), |it| it.0).into(),
     ];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    Ok(crate::storage::readable("deliveries", &rows, |row| crate::storage::model::<Entity>(row)?.try_into()))
+    Ok(readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 
 /// Saves a manual retry of a delivery whose destination is paused: it is the next to be sent there.

@@ -16,7 +16,7 @@ use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::queue::Queue;
 use crate::storage::entities::inbound_requests::{Column, Entity, Model};
 use crate::storage::entities::{inbound_firsts, inbound_reports};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, model, readable};
 
 pub const QUEUE: Queue =
     Queue { table: "inbound_requests", owed: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
@@ -116,7 +116,7 @@ pub async fn claim_due(
     lease: Lease,
 ) -> Result<Vec<InboundRequest>, DbErr> {
     let rows = QUEUE.take(db, limit, now, lease).await?;
-    Ok(crate::storage::readable("inbound_requests", &rows, |row| crate::storage::model::<Entity>(row)?.try_into()))
+    Ok(readable("inbound_requests", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 
 /// Takes this one, whatever became of it. `None`: somebody is at it.
@@ -130,7 +130,7 @@ pub async fn claim(
                WHERE id = $3 AND (lease_until IS NULL OR lease_until <= $4) RETURNING *";
     let values = [lease.until.into(), lease.claim.into(), id.into(), now.into()];
     let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
-    row.map(|row| crate::storage::model::<Entity>(&row)?.try_into()).transpose()
+    row.map(|row| model::<Entity>(&row)?.try_into()).transpose()
 }
 
 /// Makes all that waits at a source due now; says how much that is.

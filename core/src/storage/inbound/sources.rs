@@ -15,7 +15,7 @@ use crate::ids::{AffiliateId, SourceId};
 
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::sources::{ActiveModel, Column, Entity, Model};
-use crate::storage::{from_json, json};
+use crate::storage::{from_json, json, readable};
 
 impl TryFrom<Model> for Source {
     type Error = DbErr;
@@ -117,7 +117,7 @@ pub async fn find_many(
     ids: impl IntoIterator<Item = SourceId>,
 ) -> Result<HashMap<SourceId, Source>, DbErr> {
     let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
-    Ok(crate::storage::readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
+    Ok(readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
 /// By its hash. While an older release may still read and rotate keys, the older column decides.
@@ -177,7 +177,7 @@ pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, D
         .filter(Column::Decorates.eq(true))
         .filter(Column::Enabled.eq(true))
         .filter(Column::ArchivedAt.is_null());
-    Ok(crate::storage::readable("sources", select.all(db).await?, Source::try_from))
+    Ok(readable("sources", select.all(db).await?, Source::try_from))
 }
 
 /// Under which names sources find sessions in links, besides AffRank's own.
@@ -219,7 +219,7 @@ pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Re
     let changed =
         Condition::any().add(Column::Config.ne(json(&first.config))).add(Column::Settings.ne(json(&first.settings)));
     let page = page::fetch(db, Entity::find().filter(changed), Column::Id, |row| row.id.0, page).await?;
-    Ok(Page { items: crate::storage::readable("sources", page.items, Source::try_from), next: page.next })
+    Ok(Page { items: readable("sources", page.items, Source::try_from), next: page.next })
 }
 
 /// Every source that an affiliate ever had.

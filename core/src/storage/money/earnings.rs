@@ -16,8 +16,8 @@ use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::{for_update, skip_locked};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::sums;
-use crate::storage::corrupt;
 use crate::storage::entities::earnings::{Column, Entity, Model};
+use crate::storage::{corrupt, model};
 
 impl TryFrom<Model> for Earning {
     type Error = DbErr;
@@ -150,7 +150,7 @@ pub async fn lock_of_conversions(
     );
     let mut found = HashMap::<_, Vec<Earning>>::new();
     for row in Rows::ids(conversions.iter().copied()).query(tx, &sql, vec![]).await? {
-        let earning: Earning = crate::storage::model::<Entity>(&row)?.try_into()?;
+        let earning: Earning = model::<Entity>(&row)?.try_into()?;
         if let Some(conversion) = earning.conversion_id {
             found.entry(conversion).or_default().push(earning);
         }
@@ -175,7 +175,7 @@ pub async fn lock_due(
     );
     let values = [now.into(), (limit as i64).into()].into_iter().chain(affiliate.map(Into::into));
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
-    tx.query_all_raw(statement).await?.iter().map(|row| crate::storage::model::<Entity>(row)?.try_into()).collect()
+    tx.query_all_raw(statement).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 /// Whose earnings are among the first that are to be released by now.

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
 
 use crate::storage::entities::payout_methods::{Column, Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, readable};
 
 const TABLE: &str = "payout_methods";
 
@@ -93,5 +93,5 @@ pub async fn list(db: &impl ConnectionTrait, only_enabled: bool) -> Result<Vec<P
     if only_enabled {
         select = select.filter(Column::Enabled.eq(true));
     }
-    Ok(crate::storage::readable(TABLE, select.all(db).await?, PayoutMethod::try_from))
+    Ok(readable(TABLE, select.all(db).await?, PayoutMethod::try_from))
 }

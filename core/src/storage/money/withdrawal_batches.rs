@@ -6,6 +6,7 @@ use crate::domain::money::withdrawal_batch::WithdrawalBatch;
 use crate::ids::WithdrawalBatchId;
 
 use crate::storage::base::page::{self, Page, PageRequest};
+use crate::storage::corrupt;
 use crate::storage::entities::withdrawal_batches::{Column, Entity, Model};
 
 impl TryFrom<Model> for WithdrawalBatch {
@@ -13,9 +14,10 @@ impl TryFrom<Model> for WithdrawalBatch {
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         Ok(Self {
-            currency: row.currency.parse().map_err(|_| {
-                crate::storage::corrupt("withdrawal_batches", format_args!("currency {}", row.currency))
-            })?,
+            currency: row
+                .currency
+                .parse()
+                .map_err(|_| corrupt("withdrawal_batches", format_args!("currency {}", row.currency)))?,
             id: row.id,
             method: row.method,
             count: row.count,

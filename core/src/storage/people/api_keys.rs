@@ -10,15 +10,15 @@ use crate::ids::{KeyId, UserId};
 
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::api_keys::{Column, Entity, Model};
+use crate::storage::{corrupt, from_json, json};
 
 impl TryFrom<Model> for ApiKey {
     type Error = DbErr;
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         Ok(Self {
-            role: Role::from_word(&row.role)
-                .ok_or_else(|| crate::storage::corrupt("api_keys", format_args!("role {}", row.role)))?,
-            scopes: row.scopes.map(|text| crate::storage::from_json("api_keys", &text)).transpose()?,
+            role: Role::from_word(&row.role).ok_or_else(|| corrupt("api_keys", format_args!("role {}", row.role)))?,
+            scopes: row.scopes.map(|text| from_json("api_keys", &text)).transpose()?,
             id: row.id,
             name: row.name,
             user_id: row.user_id,
@@ -45,7 +45,7 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
         created_at: key.created_at,
         revoked_at: key.revoked_at,
         user_id: key.user_id,
-        scopes: key.scopes.as_ref().map(crate::storage::json),
+        scopes: key.scopes.as_ref().map(json),
         expires_at: key.expires_at,
         last_used_at: key.last_used_at,
         vouches: key.vouches,

@@ -15,6 +15,7 @@ use crate::ids::{AuditId, UserId, floor_uuid};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::audit::{Column, Entity, Model};
 use crate::storage::entities::{audit_outcomes, audit_prunings};
+use crate::storage::{corrupt, from_json, json};
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -33,7 +34,7 @@ impl TryFrom<Model> for Record {
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
         Ok(Self {
-            fields: crate::storage::from_json("audit", &row.fields)?,
+            fields: from_json("audit", &row.fields)?,
             id: row.id,
             at: row.at,
             actor: row.actor,
@@ -72,7 +73,7 @@ pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending
         outcome: ending.outcome.to_string(),
         status: ending.status.map(i32::from),
         object: ending.object.clone(),
-        changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(crate::storage::json),
+        changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(json),
     };
     audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
@@ -145,12 +146,12 @@ impl TryFrom<audit_outcomes::Model> for Ending {
     fn try_from(row: audit_outcomes::Model) -> Result<Self, DbErr> {
         Ok(Self {
             outcome: Outcome::from_word(&row.outcome)
-                .ok_or_else(|| crate::storage::corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,
+                .ok_or_else(|| corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,
             at: row.at,
             status: row.status.map(|status| status as u16),
             object: row.object,
             changes: match &row.changes {
-                Some(text) => crate::storage::from_json("audit_outcomes", text)?,
+                Some(text) => from_json("audit_outcomes", text)?,
                 None => Vec::new(),
             },
         })

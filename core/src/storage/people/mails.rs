@@ -9,6 +9,7 @@ use crate::ids::MailId;
 
 use crate::storage::base::queue::Queue;
 use crate::storage::entities::mails::{Column, Entity, Model};
+use crate::storage::{model, readable};
 
 /// Every row is owed.
 pub const QUEUE: Queue = Queue { table: "mails", owed: "true", due: "AND due_at <= $3", order: "due_at" };
@@ -44,12 +45,12 @@ pub async fn claim(
 ) -> Result<Vec<Leased<StoredMail>>, DbErr> {
     let rows = QUEUE.take(db, limit, now, lease).await?;
     let read = |row| {
-        let row = crate::storage::model::<Entity>(row)?;
+        let row = model::<Entity>(row)?;
         let it =
             StoredMail { id: row.id, sealed: row.sealed, attempts: row.attempts as u32, give_up_at: row.give_up_at };
         Ok(Leased { it, lease })
     };
-    Ok(crate::storage::readable("mails", &rows, read))
+    Ok(readable("mails", &rows, read))
 }
 
 /// Puts the written letter in the place of what asked for it. `false`: the lease was lost.

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, PayoutDetailsId, UserId};
 
 use crate::storage::entities::tokens::{Column, Entity, Model};
+use crate::storage::{from_json, json};
 
 /// What a one-time link does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub async fn insert(
         purpose: purpose.word().to_owned(),
         user_id: purpose.user(),
         affiliate_id: purpose.affiliate(),
-        data: crate::storage::json(purpose),
+        data: json(purpose),
         created_at: now,
         expires_at,
         used_at: None,
@@ -100,7 +101,7 @@ pub async fn insert(
 }
 
 fn read(row: Model) -> Result<Purpose, DbErr> {
-    crate::storage::from_json("tokens", &row.data)
+    from_json("tokens", &row.data)
 }
 
 /// What a link would do that may still be used.

@@ -14,12 +14,13 @@ use crate::ids::{AffiliateId, UserId};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::recovery_codes;
 use crate::storage::entities::users::{Column, Entity, Model};
+use crate::storage::{corrupt, readable};
 
 impl TryFrom<Model> for User {
     type Error = DbErr;
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
-        let unknown = |what: &str, word: &str| crate::storage::corrupt("users", format_args!("{what} {word}"));
+        let unknown = |what: &str, word: &str| corrupt("users", format_args!("{what} {word}"));
         Ok(Self {
             id: row.id,
             email: row.email,
@@ -162,5 +163,5 @@ pub async fn list_of_owners(
     }
     let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
     let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
-    Ok(crate::storage::readable("users", rows, User::try_from))
+    Ok(readable("users", rows, User::try_from))
 }

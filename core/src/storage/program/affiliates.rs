@@ -10,6 +10,7 @@ use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 
 use crate::storage::base::page::{self, Page, PageRequest};
+use crate::storage::corrupt;
 use crate::storage::entities::affiliates::{Column, Entity, Model};
 
 impl TryFrom<Model> for Affiliate {
@@ -22,7 +23,7 @@ impl TryFrom<Model> for Affiliate {
             email: row.email,
             referral_code: row.referral_code,
             status: AffiliateStatus::from_word(&row.status)
-                .ok_or_else(|| crate::storage::corrupt("affiliates", format_args!("status {}", row.status)))?,
+                .ok_or_else(|| corrupt("affiliates", format_args!("status {}", row.status)))?,
             recruited_by: row.recruited_by,
             recruited_at: row.recruited_at,
             created_at: row.created_at,

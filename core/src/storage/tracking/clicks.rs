@@ -11,7 +11,7 @@ use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::clicks::{Column, Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, model};
 
 impl TryFrom<Model> for Click {
     type Error = DbErr;
@@ -111,10 +111,7 @@ pub async fn find_many(
             vec![],
         )
         .await?;
-    found
-        .iter()
-        .map(|row| Click::try_from(crate::storage::model::<Entity>(row)?).map(|click| (click.id, click)))
-        .collect()
+    found.iter().map(|row| Click::try_from(model::<Entity>(row)?).map(|click| (click.id, click))).collect()
 }
 
 /// The first or the last click of each person (their number, not before, not after), where there is one.

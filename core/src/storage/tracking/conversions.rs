@@ -12,7 +12,7 @@ use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::for_update;
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::conversions::{Column, Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, model};
 
 use super::clicks::End;
 
@@ -83,7 +83,7 @@ pub async fn lock_by_transaction(
          ON conversions.offer_id = wanted.offer_id AND conversions.transaction_id = wanted.transaction_id{}",
         of_conversions(tx)
     );
-    rows.query(tx, &sql, vec![]).await?.iter().map(|row| crate::storage::model::<Entity>(row)?.try_into()).collect()
+    rows.query(tx, &sql, vec![]).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 /// Those of `ids` that exist, held until `tx` ends.
@@ -94,7 +94,7 @@ pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) 
         of_conversions(tx)
     );
     let found = Rows::ids(ids.iter().copied()).query(tx, &sql, vec![]).await?;
-    found.iter().map(|row| crate::storage::model::<Entity>(row)?.try_into()).collect()
+    found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 /// Those of `ids` that exist.
@@ -102,7 +102,7 @@ pub async fn find_many(db: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) 
     let sql = "WITH wanted (id) AS ({rows})
          SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id";
     let found = Rows::ids(ids.iter().copied()).query(db, sql, vec![]).await?;
-    found.iter().map(|row| crate::storage::model::<Entity>(row)?.try_into()).collect()
+    found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
 fn of_conversions(tx: &impl ConnectionTrait) -> String {

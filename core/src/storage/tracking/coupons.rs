@@ -9,6 +9,7 @@ use crate::ids::LinkId;
 
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::entities::coupons::{Column, Entity, Model};
+use crate::storage::model;
 
 impl From<Model> for Coupon {
     fn from(row: Model) -> Self {
@@ -55,7 +56,7 @@ pub async fn find_many(db: &impl ConnectionTrait, codes: &BTreeSet<String>) -> R
     }
     let sql = "WITH wanted (code) AS ({rows}) SELECT coupons.* FROM wanted JOIN coupons ON coupons.code = wanted.code";
     let found = rows.query(db, sql, vec![]).await?;
-    let coupon = |row| crate::storage::model::<Entity>(row).map(Coupon::from).map(|it| (it.code.clone(), it));
+    let coupon = |row| model::<Entity>(row).map(Coupon::from).map(|it| (it.code.clone(), it));
     found.iter().map(coupon).collect()
 }
 

@@ -14,7 +14,7 @@ use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::queue::Queue;
 use crate::storage::entities::events::{Column, Entity, Model};
-use crate::storage::{corrupt, from_json, json};
+use crate::storage::{corrupt, from_json, json, model, readable};
 
 impl TryFrom<Model> for Event {
     type Error = DbErr;
@@ -140,8 +140,7 @@ pub async fn find_many(
             vec![],
         )
         .await?;
-    let events: Vec<Event> =
-        crate::storage::readable("events", &found, |row| crate::storage::model::<Entity>(row)?.try_into());
+    let events: Vec<Event> = readable("events", &found, |row| model::<Entity>(row)?.try_into());
     Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 

@@ -10,6 +10,7 @@ use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 
 use crate::storage::base::page::{self, Page, PageRequest};
+use crate::storage::corrupt;
 use crate::storage::entities::links::{Column, Entity, Model};
 
 impl TryFrom<Model> for Link {
@@ -21,7 +22,7 @@ impl TryFrom<Model> for Link {
             affiliate_id: row.affiliate_id,
             offer_id: row.offer_id,
             status: LinkStatus::from_word(&row.status)
-                .ok_or_else(|| crate::storage::corrupt("links", format_args!("status {}", row.status)))?,
+                .ok_or_else(|| corrupt("links", format_args!("status {}", row.status)))?,
             deep_url: row.deep_url,
             landing_page: row.landing_page,
             created_at: row.created_at,

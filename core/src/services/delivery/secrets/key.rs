@@ -99,16 +99,3 @@ fn finish(mac: &Hmac<Sha256>, first: &str, second: &str) -> [u8; 32] {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-/// 32 bytes as 64 hexadecimal digits or in base64.
-pub fn parse_key(text: &str) -> Option<[u8; 32]> {
-    let text = text.trim();
-    if text.len() == 64 && text.is_ascii() {
-        let mut key = [0; 32];
-        for (index, byte) in key.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-        }
-        return Some(key);
-    }
-    BASE64.decode(text).ok()?.try_into().ok()
-}

@@ -19,7 +19,7 @@ use crate::domain::people::api_key;
 use crate::services::FieldIssue;
 pub use disguise::{Destinations, Disguise};
 use key::Key;
-pub use key::{KeyId, parse_key};
+pub use key::KeyId;
 
 /// A sealed secret is an object with this one member.
 const SEALED: &str = "$sealed";

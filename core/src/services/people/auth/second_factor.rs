@@ -33,8 +33,6 @@ fn recovery_hash(typed: &str) -> String {
     api_key::hash(&totp::normal_recovery_code(typed))
 }
 
-/// Sealed for one user: copied to another row, it does not open.
-
 fn open(app: &App, id: UserId, sealed: &str) -> Result<Vec<u8>, Error> {
     let text = app.vault.open(sealed, &sealed::second_factor(id))?;
     totp::decode(&text).ok_or_else(|| secrets::SecretError::Unreadable.into())
