@@ -279,7 +279,7 @@ impl Catalog {
         if let Some(found) = self.recruiting.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::base::program_settings::find_recruiting(self.db.reader()).await?);
+        let found = Arc::new(storage::program::program_settings::find_recruiting(self.db.reader()).await?);
         self.recruiting.insert((), found.clone());
         Ok(found)
     }

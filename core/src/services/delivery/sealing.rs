@@ -29,12 +29,12 @@ struct Found {
 /// Looks at every postback and source, also at archived ones, unless a pass by the same rules found nothing to do.
 pub async fn seal_stored(app: &App) -> Result<(), Error> {
     let rules = rules(app).await?;
-    if storage::base::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
+    if storage::program::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
         return Ok(());
     }
     let Found { sealed, left } = look_at_all(app).await?;
     if sealed == 0 && left == 0 {
-        storage::base::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
+        storage::program::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
     } else {
         tracing::info!(sealed, left, "Sealed secrets that were stored in the clear");
     }

@@ -55,7 +55,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     let tx = app.db.begin().await?;
     let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &wanted.method).await?;
-    let program = storage::base::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
+    let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
     // Requests of one affiliate and currency stand in line here; each sees what the one before left.
     let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
     let now = app.clock.now();
@@ -292,13 +292,13 @@ pub async fn debts_of(
 }
 
 pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
-    Ok(storage::base::program_settings::find_withdrawals(app.db.reader()).await?)
+    Ok(storage::program::program_settings::find_withdrawals(app.db.reader()).await?)
 }
 
 pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<Changed<WithdrawalSettings>, Error> {
     let tx = app.db.begin().await?;
-    let before = storage::base::program_settings::find_withdrawals(&tx).await?;
-    storage::base::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
+    let before = storage::program::program_settings::find_withdrawals(&tx).await?;
+    storage::program::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Changed::new(before, settings))
 }

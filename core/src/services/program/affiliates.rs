@@ -123,7 +123,7 @@ async fn check_recruiter(
     affiliate: AffiliateId,
     recruiter: AffiliateId,
 ) -> Result<(), Error> {
-    storage::base::program_settings::lock_recruiting(tx).await?;
+    storage::program::program_settings::lock_recruiting(tx).await?;
     let refused =
         |message: &str| Err(Error::Invalid(vec![FieldIssue::new("/recruited_by", "recruiting_cycle", message)]));
     if affiliate == recruiter {

@@ -13,14 +13,14 @@ use crate::storage::base::page::{Page, PageRequest};
 use crate::services::{Error, FieldIssue};
 
 pub async fn get(app: &App) -> Result<Recruiting, Error> {
-    Ok(storage::base::program_settings::find_recruiting(app.db.reader()).await?)
+    Ok(storage::program::program_settings::find_recruiting(app.db.reader()).await?)
 }
 
 /// For conversions that are approved from now on; what was agreed stays.
 pub async fn change(app: &App, recruiting: Recruiting) -> Result<Changed<Recruiting>, Error> {
     let tx = app.db.begin().await?;
-    let before = storage::base::program_settings::lock_recruiting(&tx).await?;
-    storage::base::program_settings::save_recruiting(&tx, &recruiting, app.clock.now()).await?;
+    let before = storage::program::program_settings::lock_recruiting(&tx).await?;
+    storage::program::program_settings::save_recruiting(&tx, &recruiting, app.clock.now()).await?;
     tx.commit().await?;
     app.catalog.recruiting_changed();
     Ok(Changed::new(before, recruiting))

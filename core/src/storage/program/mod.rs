@@ -6,4 +6,5 @@ pub mod caps;
 pub mod customers;
 pub mod exceptions;
 pub mod offers;
+pub mod program_settings;
 pub mod quotas;

@@ -9,7 +9,7 @@ use crate::domain::money::withdrawal::WithdrawalSettings;
 use crate::domain::program::recruiting::Recruiting;
 use crate::storage::{from_json, json};
 
-use super::database::for_update;
+use crate::storage::base::database::for_update;
 
 const RECRUITING: &str = "recruiting";
 const WITHDRAWALS: &str = "withdrawals";
