@@ -5,90 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use sea_orm::DeriveValueType;
 use tokio::sync::Notify;
 
-/// Unix milliseconds, UTC. RFC 3339 at the API.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, DeriveValueType)]
-pub struct Timestamp(i64);
-
-impl Timestamp {
-    pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
-    }
-
-    pub const fn millis(self) -> i64 {
-        self.0
-    }
-
-    /// Whole days since the epoch, UTC.
-    pub const fn day(self) -> i64 {
-        self.0.div_euclid(86_400_000)
-    }
-
-    pub fn plus(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
-    }
-
-    pub fn minus(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
-    }
-
-    /// Zero when `earlier` is later.
-    pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
-    }
-
-    /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC. What is read can be
-    /// written and read again: years have four digits, also in UTC.
-    pub fn parse(text: &str) -> Option<Self> {
-        const YEAR_0: i64 = -62_167_219_200_000;
-        const YEAR_10000: i64 = 253_402_300_800_000;
-        let millis = match chrono::DateTime::parse_from_rfc3339(text) {
-            Ok(time) => time.timestamp_millis(),
-            Err(_) => {
-                let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-                date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()
-            }
-        };
-        (YEAR_0..YEAR_10000).contains(&millis).then_some(Self(millis))
-    }
-}
-
-impl std::fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match chrono::DateTime::from_timestamp_millis(self.0) {
-            Some(time) => f.write_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
-            None => write!(f, "{} ms", self.0),
-        }
-    }
-}
-
-impl serde::Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        Self::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom(format!("\"{text}\" is not a time; write 2026-11-20T14:05:00Z")))
-    }
-}
-
-impl utoipa::PartialSchema for Timestamp {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        utoipa::openapi::ObjectBuilder::new()
-            .schema_type(utoipa::openapi::schema::Type::String)
-            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
-            .examples(["2026-11-20T14:05:00.000Z"])
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for Timestamp {}
+pub use postrider_domain::timestamp::Timestamp;
 
 /// A moment of this machine, to measure spans by: no step of its clock changes them, and a span in which the machine was
 /// suspended counts, unlike with [`std::time::Instant`].
@@ -177,7 +96,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Kind::System(system) => system.now(),
-            Kind::Manual(manual) => Timestamp(manual.millis.load(Ordering::SeqCst)),
+            Kind::Manual(manual) => Timestamp::from_millis(manual.millis.load(Ordering::SeqCst)),
         }
     }
 
@@ -223,19 +142,19 @@ impl System {
         };
         let told = self.told.fetch_max(now, Ordering::SeqCst);
         if now >= told {
-            return Timestamp(now);
+            return Timestamp::from_millis(now);
         }
         if told - now <= WAITED_FOR_MS {
-            return Timestamp(told);
+            return Timestamp::from_millis(told);
         }
         self.told.store(now, Ordering::SeqCst);
-        Timestamp(now)
+        Timestamp::from_millis(now)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     fn of_machine(&self) -> Timestamp {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Timestamp(since_epoch.map_or(0, millis) + self.ahead_ms)
+        Timestamp::from_millis(since_epoch.map_or(0, millis) + self.ahead_ms)
     }
 
     fn follow(&self, sample: &Sample) {
@@ -279,22 +198,10 @@ impl Sample {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_read_can_be_written_and_read_again() {
-        for text in ["2026-11-20T14:05:00Z", "2026-11-20T14:05:00.250+02:00", "2026-11-20", "0000-01-01", "9999-12-31"]
-        {
-            let time = Timestamp::parse(text).unwrap();
-            assert_eq!(Timestamp::parse(&time.to_string()), Some(time), "{text}");
-        }
-        for text in ["+12345-01-01", "9999-12-31T23:59:59-01:00", "-0001-12-31", "20.11.2026", ""] {
-            assert_eq!(Timestamp::parse(text), None, "{text}");
-        }
-    }
-
     fn sample(clock: &Clock, shown: i64, took_ms: u64) -> Sample {
         let Kind::System(system) = &clock.0 else { panic!("a clock of a system") };
         // As if it had been asked when the clock was made, so that no time has passed.
-        Sample { shown: Timestamp(shown), asked: system.started, took: Duration::from_millis(took_ms) }
+        Sample { shown: Timestamp::from_millis(shown), asked: system.started, took: Duration::from_millis(took_ms) }
     }
 
     /// The reference's time when the clock was made, as it is understood.
@@ -345,7 +252,7 @@ mod tests {
     #[test]
     fn a_manual_clock_follows_nobody() {
         let clock = Clock::manual(5);
-        clock.follow(&Sample { shown: Timestamp(9), asked: Moment::now(), took: Duration::ZERO });
-        assert_eq!((clock.now(), clock.of_machine()), (Timestamp(5), None));
+        clock.follow(&Sample { shown: Timestamp::from_millis(9), asked: Moment::now(), took: Duration::ZERO });
+        assert_eq!((clock.now(), clock.of_machine()), (Timestamp::from_millis(5), None));
     }
 }

@@ -11,8 +11,8 @@ type Module = Vec<String>;
 
 /// From the lowest layer to the highest. A module uses those of its own row and of the rows above it.
 const LAYERS: [&[&str]; 7] = [
-    &["text_enum", "ids", "money", "clock", "private_files"],
     &["domain"],
+    &["clock", "private_files"],
     &["storage", "adapters", "egress", "config"],
     &["services", "app"],
     &["pipeline", "web"],
@@ -24,19 +24,22 @@ const AREAS: [&str; 7] = ["tracking", "program", "delivery", "inbound", "money",
 
 /// Layers whose folders are areas, with the folders that are none, and why.
 const WITH_AREAS: [(&str, &[&str]); 4] = [
-    ("domain", &[]),
+    ("domain/src", &[]),
     // What all queries stand on; the tables' rows.
-    ("storage", &["base", "entities"]),
+    ("src/storage", &["base", "entities"]),
     // The places and threads of heavy reading, of all areas.
-    ("services", &["heavy"]),
-    ("web/api", &[]),
+    ("src/services", &["heavy"]),
+    ("src/web/api", &[]),
 ];
+
+/// The crates of the program, and what they are called within it.
+const CRATES: [(&str, Option<&str>); 2] = [("src", None), ("domain/src", Some("domain"))];
 
 /// Files that one folder may list.
 const LISTED_AT_MOST: usize = 18;
 
 /// The rows of tables, a file each.
-const LONG: &str = "core/src/storage/entities";
+const LONG: &str = "src/storage/entities";
 
 #[test]
 fn no_module_uses_a_higher_layer() {
@@ -71,13 +74,13 @@ fn no_files_use_each_other_in_a_circle() {
 #[test]
 fn folders_are_areas_and_none_is_too_long() {
     for (layer, others) in WITH_AREAS {
-        for entry in entries(&source().join(layer)).into_iter().filter(|it| it.is_dir()) {
+        for entry in entries(&core().join(layer)).into_iter().filter(|it| it.is_dir()) {
             let name = name(&entry);
             let is_known = AREAS.contains(&name.as_str()) || others.contains(&name.as_str());
             assert!(is_known, "{} is no area; these are: {}", entry.display(), AREAS.join(", "));
         }
     }
-    let mut folders = vec![source()];
+    let mut folders: Vec<_> = CRATES.iter().map(|(folder, _)| core().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         let (within, files): (Vec<_>, Vec<_>) = entries(&folder).into_iter().partition(|it| it.is_dir());
         let is_short = files.len() <= LISTED_AT_MOST || folder.ends_with(LONG);
@@ -116,21 +119,25 @@ fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Opt
     None
 }
 
-/// The files of the program, parsed.
+/// The files of the program, parsed. A crate of its own is the module that it is to the others.
 struct Program(BTreeMap<Module, syn::File>);
 
 impl Program {
     fn read() -> Self {
         let mut files = BTreeMap::new();
-        let mut folders = vec![source()];
-        while let Some(folder) = folders.pop() {
-            for entry in entries(&folder) {
-                if entry.is_dir() {
-                    folders.push(entry);
-                } else if entry.extension().is_some_and(|it| it == "rs") {
-                    let text = std::fs::read_to_string(&entry).expect("a source file");
-                    let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
-                    files.insert(module_of(&entry), parsed);
+        for (root, name) in CRATES {
+            let root = core().join(root);
+            let mut folders = vec![root.clone()];
+            while let Some(folder) = folders.pop() {
+                for entry in entries(&folder) {
+                    if entry.is_dir() {
+                        folders.push(entry);
+                    } else if entry.extension().is_some_and(|it| it == "rs") {
+                        let text = std::fs::read_to_string(&entry).expect("a source file");
+                        let parsed =
+                            syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", entry.display()));
+                        files.insert(module_of(&root, name, &entry), parsed);
+                    }
                 }
             }
         }
@@ -185,10 +192,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn own_crate(&self) -> Module {
+        let named = CRATES.iter().filter_map(|(_, name)| *name);
+        named.filter(|name| self.module.first().is_some_and(|it| it == name)).map(str::to_owned).collect()
+    }
+
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         let mut from = match first.as_str() {
-            "crate" => Module::new(),
+            "crate" => self.own_crate(),
             "self" => self.module.clone(),
             "super" => self.module[..self.module.len().checked_sub(1)?].to_vec(),
             name => match self.names.get(name) {
@@ -251,8 +263,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src").canonicalize().expect("core has sources")
+fn core() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core").canonicalize().expect("the program has sources")
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -266,9 +278,10 @@ fn name(path: &Path) -> String {
     path.file_name().expect("it has a name").to_string_lossy().into_owned()
 }
 
-fn module_of(file: &Path) -> Module {
-    let relative = file.strip_prefix(source()).expect("it is a source of core").with_extension("");
-    let mut module: Module = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+fn module_of(root: &Path, name: Option<&str>, file: &Path) -> Module {
+    let relative = file.strip_prefix(root).expect("it is a source of the crate").with_extension("");
+    let parts = relative.iter().map(|part| part.to_string_lossy().into_owned());
+    let mut module: Module = name.map(str::to_owned).into_iter().chain(parts).collect();
     if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
         module.pop();
     }

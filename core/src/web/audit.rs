@@ -52,9 +52,11 @@ impl Told {
 }
 
 /// Shows a thing as it is now, and tells the log what it was.
-impl<T: Serialize> IntoResponse for Changed<T> {
+pub struct Audited<T>(pub Changed<T>);
+
+impl<T: Serialize> IntoResponse for Audited<T> {
     fn into_response(self) -> Response {
-        (Extension(Told(self.fields())), Json(self.now)).into_response()
+        (Extension(Told(self.0.fields())), Json(self.0.now)).into_response()
     }
 }
 

@@ -12,12 +12,12 @@ use crate::adapters::{Adapter, AdapterError, limits, wire as contract};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
-use crate::domain::people::changes::{self, Changed};
+use crate::domain::people::changes;
 use crate::domain::tracking::action::Action;
 use crate::ids::{EventId, PostbackId};
 use crate::services::delivery::adapters::{self, Upgrade};
 use crate::services::{Error, FieldIssue};
-use crate::web::audit::Told;
+use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageOut, body_problem};
@@ -245,8 +245,8 @@ pub async fn disable_adapter(
     State(app): State<App>,
     _: Caller,
     Path((id, version)): Path<(String, String)>,
-) -> ApiResult<Changed<AdapterVersionOut>> {
-    Ok(adapters::disable(&app, &id, &version).await?.map(Into::into))
+) -> ApiResult<Audited<AdapterVersionOut>> {
+    Ok(Audited(adapters::disable(&app, &id, &version).await?.map(Into::into)))
 }
 
 /// Put a version back into service, whoever or whatever took it out.
@@ -258,8 +258,8 @@ pub async fn enable_adapter(
     State(app): State<App>,
     _: Caller,
     Path((id, version)): Path<(String, String)>,
-) -> ApiResult<Changed<AdapterVersionOut>> {
-    Ok(adapters::enable(&app, &id, &version).await?.map(Into::into))
+) -> ApiResult<Audited<AdapterVersionOut>> {
+    Ok(Audited(adapters::enable(&app, &id, &version).await?.map(Into::into)))
 }
 
 fn yes() -> bool {

@@ -12,11 +12,10 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::delivery::postback::{Ordering, Postback};
 use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
-use crate::domain::people::changes::Changed;
 use crate::domain::tracking::action::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
-use crate::web::audit::Gone;
+use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -211,7 +210,7 @@ pub async fn change_postback(
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
     ApiJson(body): ApiJson<PostbackChanges>,
-) -> ApiResult<Changed<PostbackOut>> {
+) -> ApiResult<Audited<PostbackOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -227,7 +226,7 @@ pub async fn change_postback(
         enabled: body.enabled,
     };
     issues.result()?;
-    Ok(postbacks::change(&app, actor, id, changes).await?.map(Into::into))
+    Ok(Audited(postbacks::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
 /// Take a postback away. Its log stays; what it was still owed is cancelled.

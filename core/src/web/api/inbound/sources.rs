@@ -11,10 +11,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::inbound::source::SourceSettings;
-use crate::domain::people::changes::Changed;
 use crate::ids::{AffiliateId, SourceId};
 use crate::services::inbound::sources::{self, Changes, Visible, Wanted};
-use crate::web::audit::Gone;
+use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -193,7 +192,7 @@ pub async fn change_source(
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
     ApiJson(body): ApiJson<SourceChanges>,
-) -> ApiResult<Changed<SourceOut>> {
+) -> ApiResult<Audited<SourceOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -203,7 +202,7 @@ pub async fn change_source(
     };
     issues.result()?;
     let changed = sources::change(&app, actor, id, changes).await?;
-    Ok(changed.map(|it| SourceOut::of(&app, it)))
+    Ok(Audited(changed.map(|it| SourceOut::of(&app, it))))
 }
 
 /// Take a source away. Its log stays; its address leads nowhere.
@@ -226,7 +225,7 @@ pub async fn rotate_source_key(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
-) -> ApiResult<Changed<SourceOut>> {
+) -> ApiResult<Audited<SourceOut>> {
     let changed = sources::rotate_key(&app, actor, id).await?;
-    Ok(changed.map(|it| SourceOut::of(&app, it)))
+    Ok(Audited(changed.map(|it| SourceOut::of(&app, it))))
 }

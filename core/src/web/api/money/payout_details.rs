@@ -15,7 +15,7 @@ use crate::services::Error;
 use crate::services::money::payout_details;
 use crate::services::money::payout_details::Asked;
 use crate::services::people::auth::step_up::Given;
-use crate::web::audit::Gone;
+use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
@@ -85,7 +85,7 @@ pub async fn set_payout_details(
     let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose details they are"))?;
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::set(&app, actor, given, affiliate_id, &body.method, &body.details).await? {
-        Asked::Done(changed) => changed.map(PayoutDetailsOut::from).into_response(),
+        Asked::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
         Asked::Mailed => mailed(),
     })
 }

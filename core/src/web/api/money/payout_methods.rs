@@ -12,9 +12,9 @@ use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
 use crate::domain::people::actor::Actor;
-use crate::domain::people::changes::Changed;
 use crate::money::Currency;
 use crate::services::money::payout_methods::{self, Changes};
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, PageOut};
@@ -166,7 +166,7 @@ pub async fn change_payout_method(
     Caller(actor): Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<PayoutMethodChanges>,
-) -> ApiResult<Changed<PayoutMethodOut>> {
+) -> ApiResult<Audited<PayoutMethodOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|it| issues.text("/name", &it, 100)),
@@ -178,5 +178,5 @@ pub async fn change_payout_method(
         enabled: body.enabled,
     };
     issues.result()?;
-    Ok(payout_methods::change(&app, &id, changes).await?.map(|it| PayoutMethodOut::of(actor, it)))
+    Ok(Audited(payout_methods::change(&app, &id, changes).await?.map(|it| PayoutMethodOut::of(actor, it))))
 }

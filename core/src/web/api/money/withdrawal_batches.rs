@@ -17,7 +17,7 @@ use crate::domain::people::changes::{Changed, of_word};
 use crate::ids::WithdrawalBatchId;
 use crate::money::{Amount, Currency};
 use crate::services::money::withdrawal_batches::{self, Effect};
-use crate::web::audit::Told;
+use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
@@ -146,8 +146,8 @@ pub async fn dissolve_withdrawal_batch(
     State(app): State<App>,
     PathId(id): PathId<WithdrawalBatchId>,
     OptionalJson(body): OptionalJson<DissolutionIn>,
-) -> ApiResult<Changed<WithdrawalBatchOut>> {
-    Ok(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of))
+) -> ApiResult<Audited<WithdrawalBatchOut>> {
+    Ok(Audited(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of)))
 }
 
 /// What one line of the file did.

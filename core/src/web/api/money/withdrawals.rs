@@ -18,7 +18,7 @@ use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::money::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
 use crate::storage::money::withdrawals::Filter;
-use crate::web::audit::Told;
+use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
@@ -240,8 +240,8 @@ pub struct WithdrawalReasonIn {
     reason: String,
 }
 
-async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Changed<WithdrawalOut>> {
-    Ok(withdrawals::advance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it)))
+async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Audited<WithdrawalOut>> {
+    Ok(Audited(withdrawals::advance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 fn note(path: &str, text: &str) -> Result<String, Error> {
@@ -260,9 +260,9 @@ pub async fn approve_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     OptionalJson(body): OptionalJson<ApprovalIn>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     let changed = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
-    Ok(changed.map(|it| WithdrawalOut::of(actor, it)))
+    Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 /// Refuse a withdrawal that was requested, with a reason. The money goes back to the balance.
@@ -274,7 +274,7 @@ pub async fn refuse_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Refused { reason }).await
 }
@@ -288,10 +288,10 @@ pub async fn pay_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<PaymentIn>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
     let changed = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
-    Ok(changed.map(|it| WithdrawalOut::of(actor, it)))
+    Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 /// Record that the payment of an approved withdrawal failed, with a reason. The money goes back to the balance.
@@ -303,7 +303,7 @@ pub async fn fail_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Failed { reason }).await
 }
@@ -317,7 +317,7 @@ pub async fn return_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
     advance(&app, actor, id, Status::Returned { reason }).await
 }
@@ -330,7 +330,7 @@ pub async fn cancel_withdrawal(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
-) -> ApiResult<Changed<WithdrawalOut>> {
+) -> ApiResult<Audited<WithdrawalOut>> {
     advance(&app, actor, id, Status::Cancelled).await
 }
 
@@ -408,6 +408,6 @@ pub async fn get_withdrawal_settings(State(app): State<App>) -> ApiResult<Json<W
 pub async fn set_withdrawal_settings(
     State(app): State<App>,
     ApiJson(body): ApiJson<WithdrawalSettings>,
-) -> ApiResult<Changed<WithdrawalSettings>> {
-    Ok(withdrawals::change_settings(&app, body).await?)
+) -> ApiResult<Audited<WithdrawalSettings>> {
+    Ok(Audited(withdrawals::change_settings(&app, body).await?))
 }

@@ -8,11 +8,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::people::permission::Role;
 use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 use crate::services::people::users::{self, Changes, Wanted};
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -138,18 +138,18 @@ pub async fn change_user(
     Caller(actor): Caller,
     PathId(id): PathId<UserId>,
     ApiJson(body): ApiJson<UserChanges>,
-) -> ApiResult<Changed<UserOut>> {
+) -> ApiResult<Audited<UserOut>> {
     let mut issues = Issues::default();
     let name = body.name.map(|name| issues.text("/name", &name, 200));
     issues.result()?;
     let changes = Changes { name, role: body.role, status: body.status };
-    Ok(users::change(&app, actor, id, changes).await?.map(Into::into))
+    Ok(Audited(users::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
 /// Approve a registration: its affiliate is made.
 #[utoipa::path(post, path = "/api/v1/users/{id}/approve", tag = "users", params(("id" = UserId, Path)),
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = UserOut), (status = "default", body = Problem)))]
-pub async fn approve_user(State(app): State<App>, PathId(id): PathId<UserId>) -> ApiResult<Changed<UserOut>> {
-    Ok(users::approve(&app, id).await?.map(Into::into))
+pub async fn approve_user(State(app): State<App>, PathId(id): PathId<UserId>) -> ApiResult<Audited<UserOut>> {
+    Ok(Audited(users::approve(&app, id).await?.map(Into::into)))
 }

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
 use crate::services::people::auth::sessions;
 use crate::services::program::affiliates::{self, Changes};
 use crate::services::program::recruiting;
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -131,7 +131,7 @@ pub async fn change_affiliate(
     _: Caller,
     PathId(id): PathId<AffiliateId>,
     ApiJson(body): ApiJson<AffiliateChanges>,
-) -> ApiResult<Changed<AffiliateOut>> {
+) -> ApiResult<Audited<AffiliateOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),
@@ -145,7 +145,7 @@ pub async fn change_affiliate(
     };
     issues.result()?;
     let changed = affiliates::change(&app, id, changes).await?;
-    Ok(changed.map(|it| AffiliateOut::of(&app, it)))
+    Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -8,12 +8,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::Error;
 use crate::services::program::applications;
 use crate::storage::program::applications::Filter;
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -125,8 +125,8 @@ pub async fn approve_application(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<ApplicationId>,
-) -> ApiResult<Changed<ApplicationOut>> {
-    Ok(applications::approve(&app, id).await?.map(Into::into))
+) -> ApiResult<Audited<ApplicationOut>> {
+    Ok(Audited(applications::approve(&app, id).await?.map(Into::into)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -146,9 +146,9 @@ pub async fn refuse_application(
     _: Caller,
     PathId(id): PathId<ApplicationId>,
     ApiJson(body): ApiJson<RefusalIn>,
-) -> ApiResult<Changed<ApplicationOut>> {
+) -> ApiResult<Audited<ApplicationOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 500);
     issues.result()?;
-    Ok(applications::refuse(&app, id, reason).await?.map(Into::into))
+    Ok(Audited(applications::refuse(&app, id, reason).await?.map(Into::into)))
 }

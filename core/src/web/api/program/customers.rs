@@ -16,7 +16,7 @@ use crate::domain::program::customer::Customer;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::services::program::affiliates;
 use crate::services::program::customers::{self, Changes, Done, LoginLink, Wanted};
-use crate::web::audit::Told;
+use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -104,9 +104,9 @@ impl CustomerOut {
         Ok(Self::with(app, &affiliate, it))
     }
 
-    async fn changed(app: &App, actor: Actor, it: Changed<Customer>) -> ApiResult<Changed<Self>> {
+    async fn changed(app: &App, actor: Actor, it: Changed<Customer>) -> ApiResult<Audited<Self>> {
         let affiliate = affiliates::get(app, actor, it.now.affiliate_id).await?;
-        Ok(it.map(|it| Self::with(app, &affiliate, it)))
+        Ok(Audited(it.map(|it| Self::with(app, &affiliate, it))))
     }
 
     fn with(app: &App, affiliate: &Affiliate, it: Customer) -> Self {
@@ -147,7 +147,7 @@ pub async fn create_customer(
     issues.result()?;
     let (customer, result) = customers::create(&app, wanted).await?;
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
-    let changed = CustomerOut::changed(&app, actor, customer).await?;
+    let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
     let told = if result == Done::Created { Vec::new() } else { changed.fields() };
     Ok((status, Told::many(told), Json(CustomerDoneOut { about: changed.now, result })))
 }
@@ -193,7 +193,7 @@ pub async fn change_customer(
     Caller(actor): Caller,
     PathId(id): PathId<CustomerId>,
     ApiJson(body): ApiJson<CustomerChanges>,
-) -> ApiResult<Changed<CustomerOut>> {
+) -> ApiResult<Audited<CustomerOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         name: body.name.map(|name| issues.text("/name", &name, 200)),

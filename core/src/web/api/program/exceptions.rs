@@ -7,13 +7,12 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::exception::Exception;
 use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
 use crate::services::program::exceptions;
 use crate::web::api::Issues;
-use crate::web::audit::Gone;
+use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -65,13 +64,13 @@ pub async fn set_exception(
     _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(body): ApiJson<ExceptionIn>,
-) -> ApiResult<Changed<ExceptionOut>> {
+) -> ApiResult<Audited<ExceptionOut>> {
     let mut issues = Issues::default();
     let goal = issues.optional_text("/goal", body.goal, 100);
     let payout = payout(&mut issues, "/payout", body.payout);
     issues.result()?;
     let payout = payout.expect("what is missing was an issue");
-    Ok(exceptions::set(&app, id, body.affiliate_id, goal, payout).await?.map(Into::into))
+    Ok(Audited(exceptions::set(&app, id, body.affiliate_id, goal, payout).await?.map(Into::into)))
 }
 
 /// List an offer's exceptions, newest first.

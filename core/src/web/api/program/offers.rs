@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::application::ApplicationStatus;
 use crate::domain::program::cap::Caps;
 use crate::domain::program::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
@@ -18,6 +17,7 @@ use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::OfferId;
 use crate::money::{Amount, Currency, Percent};
 use crate::services::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -297,7 +297,7 @@ pub async fn change_offer(
     _: Caller,
     PathId(id): PathId<OfferId>,
     ApiJson(mut body): ApiJson<OfferChanges>,
-) -> ApiResult<Changed<OfferOut>> {
+) -> ApiResult<Audited<OfferOut>> {
     let mut issues = Issues::default();
     let terms = body.terms(&mut issues);
     let minimum_withdrawal = body.minimum_withdrawal(&mut issues);
@@ -313,5 +313,5 @@ pub async fn change_offer(
         minimum_withdrawal,
     };
     issues.result()?;
-    Ok(offers::change(&app, id, changes).await?.map(|it| Shown::whole(it).into()))
+    Ok(Audited(offers::change(&app, id, changes).await?.map(|it| Shown::whole(it).into())))
 }

@@ -7,11 +7,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Percent, SignedAmount};
 use crate::services::program::recruiting::{self, Recruit};
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
@@ -52,7 +52,7 @@ pub async fn change_recruiting(
     State(app): State<App>,
     _: Caller,
     ApiJson(body): ApiJson<RecruitingBody>,
-) -> ApiResult<Changed<RecruitingBody>> {
+) -> ApiResult<Audited<RecruitingBody>> {
     let mut issues = Issues::default();
     let sum: i64 = body.tiers.iter().take(LEVELS_MAX).map(|tier| tier.micros()).fold(0, i64::saturating_add);
     if body.tiers.len() > LEVELS_MAX {
@@ -67,7 +67,7 @@ pub async fn change_recruiting(
     }
     issues.result()?;
     let changed = recruiting::change(&app, Recruiting { tiers: body.tiers, paid_from: body.paid_from }).await?;
-    Ok(changed.map(Into::into))
+    Ok(Audited(changed.map(Into::into)))
 }
 
 #[derive(Serialize, ToSchema)]

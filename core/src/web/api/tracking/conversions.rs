@@ -10,7 +10,6 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::clock::Timestamp;
 use crate::domain::people::actor::Actor;
-use crate::domain::people::changes::Changed;
 use crate::domain::people::masking::{mask_email, mask_name};
 use crate::domain::people::permission::Permission;
 use crate::domain::tracking::attribution::{Considered, Evidence, Ruling, Trace, Verdict};
@@ -23,6 +22,7 @@ use crate::services::Error;
 use crate::services::tracking::conversions;
 use crate::services::tracking::record_conversions::Change;
 use crate::storage;
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
@@ -404,8 +404,8 @@ pub async fn approve_conversion(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
-) -> ApiResult<Changed<ConversionOut>> {
-    Ok(conversions::approve(&app, id).await?.map(|it| ConversionOut::of(actor, it)))
+) -> ApiResult<Audited<ConversionOut>> {
+    Ok(Audited(conversions::approve(&app, id).await?.map(|it| ConversionOut::of(actor, it))))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -425,9 +425,9 @@ pub async fn reject_conversion(
     Caller(actor): Caller,
     PathId(id): PathId<ConversionId>,
     ApiJson(body): ApiJson<RejectionIn>,
-) -> ApiResult<Changed<ConversionOut>> {
+) -> ApiResult<Audited<ConversionOut>> {
     let mut issues = Issues::default();
     let reason = issues.text("/reason", &body.reason, 100);
     issues.result()?;
-    Ok(conversions::reject(&app, id, reason).await?.map(|it| ConversionOut::of(actor, it)))
+    Ok(Audited(conversions::reject(&app, id, reason).await?.map(|it| ConversionOut::of(actor, it))))
 }

@@ -8,13 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::clock::Timestamp;
-use crate::domain::people::changes::Changed;
 use crate::domain::program::affiliate::normal_code;
 use crate::domain::tracking::coupon::{Active, COUPONS_MAX, Coupon};
 use crate::domain::tracking::link::LinkStatus;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::services::Error;
 use crate::services::tracking::links::{self, Changes, Linked, NewCoupon, NewLink};
+use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -226,7 +226,7 @@ pub async fn change_link(
     Caller(actor): Caller,
     PathId(id): PathId<LinkId>,
     ApiJson(body): ApiJson<LinkChanges>,
-) -> ApiResult<Changed<LinkOut>> {
+) -> ApiResult<Audited<LinkOut>> {
     let mut issues = Issues::default();
     let changes = Changes {
         coupons: coupons(&mut issues, body.coupon, body.coupons),
@@ -236,5 +236,5 @@ pub async fn change_link(
     };
     issues.result()?;
     let changed = links::change(&app, actor, id, changes).await?;
-    Ok(changed.map(|it| LinkOut::of(&app, it)))
+    Ok(Audited(changed.map(|it| LinkOut::of(&app, it))))
 }

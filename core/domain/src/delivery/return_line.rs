@@ -1,0 +1,83 @@
+//! How deliveries that wait for the same thing come back: one after another at a bounded rate, not all at one moment. Pure.
+//!
+//! A delivery that is put off gets a place in the line of its owner and adapter version. The line is kept by the due times alone:
+//! while the adapter stays away, those that fall due join the line again, so that looking again is bounded as well.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::timestamp::Timestamp;
+
+/// Deliveries of one line that are due in the same second, at most.
+pub const RETURNS_PER_SECOND: u32 = 100;
+
+/// Lines that are kept although they ended.
+const MANY: usize = 1_024;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The lines of this process.
+#[derive(Debug)]
+pub struct ReturnLines<K>(HashMap<K, End>);
+
+/// The last second of a line that has places, and how many are taken.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Timestamp,
+    taken: u32,
+}
+
+impl<K> Default for ReturnLines<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> ReturnLines<K> {
+    /// When the next delivery of a line is due: not before `earliest`, and with no more than `per_second` others.
+    pub fn place(&mut self, key: K, earliest: Timestamp, per_second: u32) -> Timestamp {
+        let end = self.0.entry(key).or_insert(End { at: earliest, taken: 0 });
+        if end.at < earliest {
+            *end = End { at: earliest, taken: 0 };
+        }
+        if end.taken >= per_second.max(1) {
+            *end = End { at: end.at.plus(SECOND), taken: 0 };
+        }
+        end.taken += 1;
+        end.at
+    }
+
+    /// Forgets the lines that ended before `now`, once there are many.
+    pub fn forget_ended(&mut self, now: Timestamp) {
+        if self.0.len() > MANY {
+            self.0.retain(|_, end| end.at >= now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_millis(secs * 1_000)
+    }
+
+    #[test]
+    fn no_second_has_more_than_its_places() {
+        let mut lines = ReturnLines::default();
+        let due: Vec<_> = (0..250).map(|_| lines.place("a", at(60), 100)).collect();
+        let count = |secs: i64| due.iter().filter(|it| **it == at(secs)).count();
+        assert_eq!([60, 61, 62, 63].map(count), [100, 100, 50, 0]);
+        assert_eq!(lines.place("b", at(60), 100), at(60), "another line");
+    }
+
+    #[test]
+    fn a_line_goes_on_where_it_ends() {
+        let mut lines = ReturnLines::default();
+        for (earliest, expected) in [(60, 60), (60, 60), (60, 61), (10, 61), (70, 70), (70, 70), (65, 71)] {
+            assert_eq!(lines.place("a", at(earliest), 2), at(expected), "{earliest}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Identifiers: UUIDv7, written as 26 characters of lower-case Crockford base32.
+//!
+//! Time order makes range partitions and cursors free. Base32 has no case and no look-alikes, because
+//! networks truncate and re-case what passes through them. A prefix says what a person is looking at
+//! (`cnv_…`); click ids go bare, since they travel in other people's URLs.
+
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use sea_orm::DeriveValueType;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::timestamp::Timestamp;
+
+/// Text that is not an identifier of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{given}\" is not {kind}; it should look like {example}")]
+pub struct InvalidId {
+    pub given: String,
+    pub kind: &'static str,
+    pub example: String,
+}
+
+/// A UUIDv7 at `at`. Those of this process keep the order in which they were made, also within a millisecond: lists and
+/// statements are read in it. 34 bits tell it, and begin anew after 17 billion; 40 are drawn.
+pub fn new_uuid(at: Timestamp) -> Uuid {
+    static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+    let mut random: [u8; 10] = rand::random();
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+    // The first four bits give way to the version, and two in the third byte to the variant.
+    let parts = [sequence >> 30, sequence >> 22, sequence >> 16 & 0x3f, sequence >> 8, sequence];
+    for (byte, part) in random.iter_mut().zip(parts) {
+        *byte = part as u8;
+    }
+    uuid_at(at, random)
+}
+
+/// A UUIDv7 for what may be cut off on its way through other people's systems: those of one millisecond differ early, in
+/// the 12 bits that count them. Where these begin anew, the later is the lower.
+fn new_early_uuid(at: Timestamp) -> Uuid {
+    static SEQUENCE: AtomicU16 = AtomicU16::new(0);
+    let mut random: [u8; 10] = rand::random();
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    random[0] = sequence[0];
+    random[1] = sequence[1];
+    uuid_at(at, random)
+}
+
+/// The lowest UUIDv7 of a moment: the bound of a range partition or of a search by time.
+pub fn floor_uuid(at: Timestamp) -> Uuid {
+    uuid_at(at, [0; 10])
+}
+
+/// A UUIDv7 of a moment, of which version and variant take six bits of `rest`.
+fn uuid_at(at: Timestamp, rest: [u8; 10]) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &rest).into_uuid()
+}
+
+/// When a UUIDv7 was made.
+pub fn time_of(id: Uuid) -> Timestamp {
+    Timestamp::from_millis((id.as_u128() >> 80) as i64)
+}
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const LENGTH: usize = 26;
+
+/// 26 characters of lower-case Crockford base32.
+pub fn encode(id: Uuid) -> String {
+    written(&digits(id)).to_owned()
+}
+
+fn digits(id: Uuid) -> [u8; LENGTH] {
+    let bits = id.as_u128();
+    std::array::from_fn(|i| ALPHABET[(bits >> (5 * (LENGTH - 1 - i))) as usize & 31])
+}
+
+fn written(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).expect("digits are ASCII")
+}
+
+/// Reads what [`encode`] wrote, in either case, and forgives the look-alikes o, i and l.
+pub fn decode(text: &str) -> Option<Uuid> {
+    if text.len() != LENGTH {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        let byte = match byte.to_ascii_lowercase() {
+            b'o' => b'0',
+            b'i' | b'l' => b'1',
+            other => other,
+        };
+        let digit = ALPHABET.iter().position(|letter| *letter == byte)? as u128;
+        if i == 0 && digit > 7 {
+            return None; // 26 × 5 = 130 bits; the top two must be zero.
+        }
+        bits = bits << 5 | digit;
+    }
+    Some(Uuid::from_u128(bits))
+}
+
+/// The first and the last id that begin with these characters of [`encode`]; `None` for what no id begins with.
+pub fn range_of_prefix(text: &str) -> Option<(Uuid, Uuid)> {
+    let padded = |with: char| decode(&format!("{text}{}", String::from(with).repeat(LENGTH.checked_sub(text.len())?)));
+    Some((padded('0')?, padded('z')?)).filter(|_| !text.is_empty())
+}
+
+/// The id that everybody derives from the same two ids, in the same millisecond as the first.
+/// Deriving instead of drawing makes "one row per pair" hold by primary key, on partitioned tables too.
+fn derive(first: Uuid, second: Uuid) -> Uuid {
+    let digest = Sha256::new().chain_update(first.as_bytes()).chain_update(second.as_bytes()).finalize();
+    let mut random = [0; 10];
+    random.copy_from_slice(&digest[..10]);
+    uuid_at(time_of(first), random)
+}
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal) => {
+        id!($(#[$doc])* $name, $prefix, $kind, new_uuid);
+    };
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal, $draw:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            pub const PREFIX: &'static str = $prefix;
+
+            pub fn new(at: Timestamp) -> Self {
+                Self($draw(at))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($prefix)?;
+                f.write_str(written(&digits(self.0)))
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+
+            /// The prefix may be left out.
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let bare = match text.get(..$prefix.len()) {
+                    Some(start) if start.eq_ignore_ascii_case($prefix) => &text[$prefix.len()..],
+                    _ => text,
+                };
+                decode(bare).map(Self).ok_or_else(|| InvalidId {
+                    given: text.chars().take(64).collect(),
+                    kind: $kind,
+                    example: format!("{}06a5xk2m7q8r9stvwxyz012345", $prefix),
+                })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some(concat!("The id of ", $kind, ".")))
+                    .examples([format!("{}06a5xk2m7q8r9stvwxyz012345", $prefix)])
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
+        impl sea_orm::TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+                Err(sea_orm::DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+    };
+}
+
+id!(AffiliateId, "aff_", "an affiliate");
+id!(OfferId, "ofr_", "an offer");
+id!(LinkId, "lnk_", "a link");
+id!(
+    /// Goes bare into other people's URLs; also the session id.
+    ClickId, "", "a click", new_early_uuid
+);
+id!(ConversionId, "cnv_", "a conversion");
+id!(EventId, "evt_", "an event");
+id!(PostbackId, "pbk_", "a postback");
+id!(DeliveryId, "dlv_", "a delivery");
+id!(KeyId, "key_", "an API key");
+id!(SourceId, "src_", "a source");
+id!(InboundRequestId, "inr_", "an inbound request");
+id!(ExceptionId, "exc_", "an exception");
+id!(ApplicationId, "app_", "an application");
+id!(UserId, "usr_", "a user");
+id!(CustomerId, "cus_", "a customer");
+id!(AuditId, "aud_", "an audit record");
+id!(MailId, "mai_", "a message");
+id!(SessionId, "ses_", "a session");
+id!(PostingId, "pst_", "a posting");
+id!(EarningId, "ern_", "an earning");
+id!(WithdrawalId, "wdr_", "a withdrawal");
+id!(WithdrawalBatchId, "wdb_", "a withdrawal batch");
+id!(PayoutDetailsId, "pdt_", "payout details");
+id!(ExchangeRateId, "rat_", "an exchange rate");
+id!(ExchangeId, "exg_", "an exchange");
+
+impl LinkId {
+    /// Without prefix, as in `/c/{link}`.
+    pub fn bare(self) -> String {
+        encode(self.0)
+    }
+}
+
+impl DeliveryId {
+    /// One event is owed to one postback once: the pair decides the id, so routing twice adds nothing.
+    pub fn of(event: EventId, postback: PostbackId) -> Self {
+        Self(derive(event.0, postback.0))
+    }
+}
+
+impl EventId {
+    /// An earning is released once, so it decides the id: a release that a crash of the database took back tells of it again
+    /// under the same one. Its time is that of the release, so that it lies in a month that is kept.
+    pub fn of_release(earning: EarningId, release_at: Timestamp) -> Self {
+        Self(derive(floor_uuid(release_at), earning.0))
+    }
+}
+
+impl SourceId {
+    /// The source that an affiliate has from the start: whoever makes it makes the same.
+    pub fn first_of(affiliate: AffiliateId) -> Self {
+        Self(derive(affiliate.0, affiliate.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_the_round_trip_in_any_case() {
+        let id = ClickId::new(Timestamp::from_millis(1_763_647_000_123));
+        let text = id.to_string();
+        assert_eq!(text.len(), 26);
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
+        assert_eq!(time_of(id.0).millis(), 1_763_647_000_123);
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_by_sequence() {
+        let at = |ms| ClickId::new(Timestamp::from_millis(ms));
+        assert!(at(1) < at(2));
+        assert!(at(5).to_string() < at(6).to_string());
+    }
+
+    #[test]
+    fn a_truncated_or_foreign_id_is_refused() {
+        for text in ["", "aff_", "06a5", "zzzzzzzzzzzzzzzzzzzzzzzzzz", "06a5xk2m7q8r9stvwxyz01234!"] {
+            assert!(text.parse::<AffiliateId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_keep_their_order() {
+        let at = Timestamp::from_millis(1_763_647_000_123);
+        let ids: Vec<_> = (0..100_000).map(|_| PostingId::new(at)).collect();
+        assert!(ids.is_sorted_by(|before, after| before.0 < after.0));
+        assert_eq!((ids[0].0.get_version_num(), time_of(ids[99_999].0)), (7, at));
+    }
+
+    #[test]
+    fn an_earning_is_told_of_under_one_id() {
+        let (at, due) = (Timestamp::from_millis(1_763_647_000_123), Timestamp::from_millis(1_766_239_000_123));
+        let (earning, other) = (EarningId::new(at), EarningId::new(at));
+        assert_eq!(EventId::of_release(earning, due), EventId::of_release(earning, due));
+        assert_ne!(EventId::of_release(earning, due), EventId::of_release(other, due));
+        assert_eq!(time_of(EventId::of_release(earning, due).0), due);
+    }
+
+    #[test]
+    fn a_delivery_id_belongs_to_its_pair() {
+        let at = Timestamp::from_millis(1_763_647_000_123);
+        let (event, other, postback) = (EventId::new(at), EventId::new(at), PostbackId::new(at));
+        assert_eq!(DeliveryId::of(event, postback), DeliveryId::of(event, postback));
+        assert_ne!(DeliveryId::of(event, postback), DeliveryId::of(other, postback));
+        assert_eq!(time_of(DeliveryId::of(event, postback).0), at);
+    }
+}

@@ -1,0 +1,400 @@
+//! Inbound requests: what came to a source, as it came, and what became of each report in it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::adapter;
+use crate::delivery::delivery::AdapterLine;
+use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId};
+use crate::people::masking;
+use crate::timestamp::Timestamp;
+
+use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
+
+/// The code of a request that nobody has judged yet.
+pub const NOT_JUDGED: &str = "not_judged";
+
+/// A request to a source, as it is stored.
+#[derive(Clone, Debug)]
+pub struct InboundRequest {
+    pub id: InboundRequestId,
+    pub source_id: SourceId,
+    /// Of the source.
+    pub affiliate_id: Option<AffiliateId>,
+    pub received_at: Timestamp,
+    pub raw: RawRequest,
+    pub finding: Finding,
+    /// One for each report that the adapter found.
+    pub items: Vec<Item>,
+    /// What its adapter logged when it last read the request.
+    pub adapter_log: Vec<AdapterLine>,
+    pub tries: u32,
+    /// When it is judged again; none when it is settled.
+    pub due_at: Option<Timestamp>,
+    pub settled_at: Option<Timestamp>,
+    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    pub repeats: i64,
+}
+
+/// What came, without cookies and authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawRequest {
+    pub method: String,
+    pub path: String,
+    /// As it was written.
+    pub query: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The body was longer.
+    pub truncated: bool,
+    pub remote_ip: Option<IpAddr>,
+}
+
+/// What is kept of a request that was refused before anything of it was believed: enough to read what it was, and all of
+/// most networks' requests, so that they can be judged again after the guard is put right.
+pub const REFUSED_BYTES: usize = 4 * 1024;
+
+const MASK: &str = "***";
+
+/// Whether a text is written so that it holds the key once or twice decoded.
+fn holds_encoded(text: &str, key: &str) -> bool {
+    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().to_ascii_lowercase();
+    let once = decode(text);
+    once.contains(key) || decode(&once).contains(key)
+}
+
+impl RawRequest {
+    /// No more than [`REFUSED_BYTES`], of the path and query first, then of the headers and the body.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        let mut left = REFUSED_BYTES;
+        let mut cut = false;
+        for text in [&mut self.path, &mut self.query] {
+            let end = text.floor_char_boundary(left);
+            cut |= end < text.len();
+            text.truncate(end);
+            left -= end;
+        }
+        self.headers.retain(|(name, value)| {
+            let bytes = name.len() + value.len();
+            let fits = bytes <= left;
+            left -= if fits { bytes } else { 0 };
+            cut |= !fits;
+            fits
+        });
+        cut |= self.body.len() > left;
+        self.body.truncate(left);
+        self.truncated |= cut;
+        self
+    }
+
+    /// The same without the key of its source, wherever a network repeats it: with the key anybody may report. What is
+    /// signed stays as it is, because its signature is checked each time that it is judged, and without the signature's
+    /// secret the key alone reports nothing.
+    #[must_use]
+    pub fn without_key(mut self, key: &str, is_signed: bool) -> Self {
+        let parameter = |text: &str| match masking::mask(text, &[key]) {
+            masked if masked.contains('%') && holds_encoded(&masked, key) => {
+                masked.split_once('=').map_or_else(|| MASK.to_owned(), |(name, _)| format!("{name}={MASK}"))
+            }
+            masked => masked,
+        };
+        let parameters = |text: &str| text.split('&').map(parameter).collect::<Vec<_>>().join("&");
+        for (_, value) in &mut self.headers {
+            *value = parameters(value);
+        }
+        if is_signed {
+            return self;
+        }
+        self.query = parameters(&self.query);
+        // A body that is no text can't be read by anybody, and stays as it is.
+        if let Ok(body) = std::str::from_utf8(&self.body) {
+            self.body = parameters(body).into_bytes();
+        }
+        self
+    }
+
+    fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
+        let body = String::from_utf8_lossy(&self.body).into_owned();
+        // Older rows have the key of their source in it.
+        self.path = super::source::mask_addresses(&self.path);
+        self.query = hide(&self.query);
+        self.body = hide(&body).into_bytes();
+        for (_, value) in &mut self.headers {
+            *value = hide(value);
+        }
+        self
+    }
+}
+
+/// An outcome with its stable code and its sentence; what was accepted needs neither.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Finding {
+    pub outcome: Outcome,
+    pub code: Option<String>,
+    pub sentence: Option<String>,
+}
+
+impl Finding {
+    pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
+    }
+
+    pub fn accepted() -> Self {
+        Self { outcome: Outcome::Accepted, code: None, sentence: None }
+    }
+
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+impl From<Issue> for Finding {
+    fn from(issue: Issue) -> Self {
+        Self::new(issue.outcome(), issue.code(), issue.to_string())
+    }
+}
+
+/// What became of one report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Item {
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// truncated_id: the click was found by the beginning of its id.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    #[serde(default)]
+    pub transaction_id: Option<String>,
+    /// The network's own status word.
+    #[serde(default)]
+    pub status: Option<String>,
+    #[serde(default)]
+    pub click_id: Option<ClickId>,
+    #[serde(default)]
+    pub conversion_id: Option<ConversionId>,
+}
+
+impl InboundRequest {
+    /// Stored before anything judges it. Should nobody come to do so, it is due again after `lease`.
+    pub fn arrived(
+        id: InboundRequestId,
+        source_id: SourceId,
+        affiliate_id: Option<AffiliateId>,
+        raw: RawRequest,
+        at: Timestamp,
+    ) -> Self {
+        let sentence = "the request is stored and will be judged";
+        Self {
+            id,
+            source_id,
+            affiliate_id,
+            received_at: at,
+            raw,
+            finding: Finding::new(Outcome::Waiting, NOT_JUDGED, sentence),
+            items: Vec::new(),
+            adapter_log: Vec::new(),
+            tries: 0,
+            due_at: Some(at),
+            settled_at: None,
+            repeats: 0,
+        }
+    }
+
+    /// Notes what became of the whole of it and decides whether and when it is judged again.
+    pub fn conclude(&mut self, whole: Option<Finding>, items: Vec<Item>, now: Timestamp) {
+        self.tries += 1;
+        self.items = items;
+        for item in &mut self.items {
+            give_up(&mut item.finding, self.received_at, now);
+        }
+        self.finding = whole.unwrap_or_else(|| of_items(&self.items));
+        give_up(&mut self.finding, self.received_at, now);
+        if self.finding.outcome == Outcome::Waiting {
+            self.settled_at = None;
+            self.due_at = Some(self.next_try(now));
+        } else {
+            self.settled_at = Some(now);
+            self.due_at = None;
+        }
+    }
+
+    /// A click may come any moment; a meaning comes from people, and they make what waits for it due themselves.
+    fn next_try(&self, now: Timestamp) -> Timestamp {
+        let waiting: Vec<_> = self.items.iter().filter(|it| it.finding.outcome == Outcome::Waiting).collect();
+        let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.finding));
+        let patient = for_people || waits_for_adapter(&self.finding);
+        let end = self.received_at.plus(if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE });
+        if for_people { end } else { now.plus(next_try(self.tries)).min(end) }
+    }
+
+    /// What a repetition of the work need not do again.
+    pub fn settled_items(&self) -> Vec<Option<Item>> {
+        let done = |it: &Item| matches!(it.finding.outcome, Outcome::Accepted | Outcome::Duplicate);
+        self.items.iter().map(|it| done(it).then(|| it.clone())).collect()
+    }
+
+    /// For somebody to read: without secrets and, for those who may not see buyers, without people. Its adapter may have
+    /// logged what the request says.
+    pub fn shown(mut self, secrets: &[String], hides_people: bool) -> Self {
+        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
+        let hide = |text: &str| {
+            let text = masking::mask(text, &secrets);
+            if hides_people { masking::hide_people(&text) } else { text }
+        };
+        self.raw = self.raw.shown(hide);
+        for line in &mut self.adapter_log {
+            line.message = hide(&line.message);
+        }
+        self
+    }
+
+    pub fn conversion_ids(&self) -> Vec<ConversionId> {
+        self.items.iter().filter_map(|it| it.conversion_id).collect()
+    }
+
+    pub fn flags(&self) -> Vec<String> {
+        let mut flags: Vec<_> = self.items.iter().flat_map(|it| it.flags.clone()).collect();
+        flags.sort();
+        flags.dedup();
+        flags
+    }
+}
+
+fn of_items(items: &[Item]) -> Finding {
+    let outcome = Outcome::of_all(items.iter().map(|it| it.finding.outcome));
+    let first = items.iter().map(|it| &it.finding).find(|finding| Some(finding.outcome) == outcome);
+    first.cloned().unwrap_or_else(|| Issue::NothingReported("it holds no report".into()).into())
+}
+
+fn is_for_people(finding: &Finding) -> bool {
+    finding.is(Issue::StatusUnknown(String::new()).code())
+}
+
+/// People put an adapter or a key back, and tell nobody.
+fn waits_for_adapter(finding: &Finding) -> bool {
+    finding.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
+}
+
+/// Waiting ends some day.
+fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
+    let patient = is_for_people(finding) || waits_for_adapter(finding);
+    let patience = if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE };
+    if finding.outcome == Outcome::Waiting && now >= since.plus(patience) {
+        let hours = patience.as_secs() / Duration::from_secs(3_600).as_secs();
+        *finding = Issue::GivenUp { hours, last: finding.sentence.clone().unwrap_or_default() }.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_is_kept_of_what_is_refused() {
+        let raw = |query: usize, header: usize, body: usize| RawRequest {
+            method: "POST".into(),
+            path: "/in/key".into(),
+            query: "ä".repeat(query / 2),
+            headers: vec![("x".into(), "h".repeat(header)), ("y".into(), "1".into())],
+            body: vec![b'b'; body],
+            truncated: false,
+            remote_ip: None,
+        };
+        let room = REFUSED_BYTES - "/in/key".len();
+        for (given, kept) in [
+            ((0, 9, 9), (0, 2, 9, false)),
+            ((100, 900, room - 100 - 901 - 2), (100, 2, room - 100 - 901 - 2, false)),
+            ((100, 900, room), (100, 2, room - 100 - 901 - 2, true)),
+            ((0, 9_000, 9), (0, 1, 9, true)),
+            ((9_000, 9, 9), (room - 1, 0, 1, true)),
+        ] {
+            let cut = raw(given.0, given.1, given.2).cut();
+            assert_eq!((cut.query.len(), cut.headers.len(), cut.body.len(), cut.truncated), kept, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_hidden_wherever_a_network_repeats_it() {
+        let key = "0123456789abcdefghjkmnpqrs";
+        let raw = RawRequest {
+            query: format!("a=1&back=https%3A%2F%2Fh%2Fin%2F{key}&odd=0%31{}&b=2", &key[2..]),
+            headers: vec![
+                ("referer".into(), format!("https://h.example/in/{}", key.to_uppercase())),
+                ("x-key".into(), key.into()),
+            ],
+            body: format!("{{\"u\":\"https://h/in/{key}\",\"v\":5}}").into_bytes(),
+            ..request().raw
+        };
+        let hidden = raw.clone().without_key(key, false);
+        assert_eq!(hidden.query, "a=1&back=https%3A%2F%2Fh%2Fin%2F***&odd=***&b=2");
+        assert_eq!(hidden.headers[0].1, "https://h.example/in/***");
+        assert_eq!(hidden.headers[1].1, "***");
+        assert_eq!(hidden.body, br#"{"u":"https://h/in/***","v":5}"#);
+        // What is signed is judged by its signature again.
+        let signed = raw.clone().without_key(key, true);
+        assert_eq!((&signed.query, &signed.body, &signed.headers), (&raw.query, &raw.body, &hidden.headers));
+    }
+
+    const START: Timestamp = Timestamp::from_millis(1_773_144_000_000);
+
+    fn request() -> InboundRequest {
+        let raw = RawRequest {
+            method: "GET".into(),
+            path: "/in/key".into(),
+            query: String::new(),
+            headers: vec![],
+            body: vec![],
+            truncated: false,
+            remote_ip: None,
+        };
+        InboundRequest::arrived(InboundRequestId::new(START), SourceId::new(START), None, raw, START)
+    }
+
+    fn item(finding: impl Into<Finding>) -> Item {
+        let finding = finding.into();
+        Item { finding, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
+    }
+
+    #[test]
+    fn what_waits_for_a_click_is_tried_less_and_less_often_and_given_up_after_a_day() {
+        let (mut it, mut now, mut gaps) = (request(), START, Vec::new());
+        while it.finding.outcome == Outcome::Waiting {
+            it.conclude(None, vec![item(Issue::ClickNotThere("06a5".into()))], now);
+            if let Some(due) = it.due_at {
+                gaps.push(due.since(now).as_secs());
+                now = due;
+            }
+        }
+        assert_eq!(gaps[..4], [2, 4, 8, 16]);
+        assert!(gaps.iter().all(|gap| *gap <= 900));
+        assert_eq!(now, START.plus(PATIENCE));
+        assert_eq!((it.finding.code.as_deref(), it.items[0].finding.outcome), (Some("given_up"), Outcome::Failed));
+        assert!(it.finding.sentence.as_ref().is_some_and(|text| text.contains("no click 06a5")));
+        assert_eq!((it.due_at, it.settled_at), (None, Some(now)));
+    }
+
+    #[test]
+    fn what_waits_for_a_meaning_waits_for_people() {
+        let mut it = request();
+        it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START);
+        assert_eq!(it.due_at, Some(START.plus(PATIENCE_FOR_PEOPLE)));
+        it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE));
+        assert_eq!(it.finding.outcome, Outcome::Waiting);
+        it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE_FOR_PEOPLE));
+        assert_eq!(it.finding.outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn of_several_reports_the_one_that_asks_for_attention_speaks_for_all() {
+        let mut it = request();
+        let items = vec![item(Finding::accepted()), item(Issue::ForeignClickId("x".into()))];
+        it.conclude(None, items, START);
+        assert_eq!((it.finding.outcome, it.finding.code.as_deref()), (Outcome::Refused, Some("foreign_click_id")));
+        assert_eq!(it.settled_items().iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
+        it.conclude(None, vec![], START);
+        assert!(it.finding.is("nothing_reported"));
+    }
+}

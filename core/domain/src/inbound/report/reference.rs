@@ -1,0 +1,73 @@
+//! Click ids as networks send them back.
+
+use crate::ids::{self, ClickId};
+use crate::timestamp::Timestamp;
+
+use super::{Issue, PREFIX_MIN_CHARS};
+
+/// Which click a report is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClickReference {
+    Whole(ClickId),
+    /// Of the clicks from the first to the second.
+    Prefix(ClickId, ClickId),
+}
+
+impl ClickReference {
+    /// Reads what the network sent back. What can't have been a click id of ours by now is foreign.
+    pub fn read(text: &str, now: Timestamp) -> Result<Self, Issue> {
+        let foreign = || Issue::ForeignClickId(text.chars().take(64).collect());
+        if let Ok(id) = text.parse::<ClickId>() {
+            // Others make 26 characters of base32, too; a UUIDv7 has its version and its time in it.
+            let ours = id.0.get_version_num() == 7 && is_plausible(id, id, now);
+            return if ours { Ok(Self::Whole(id)) } else { Err(foreign()) };
+        }
+        let (first, last) = ids::range_of_prefix(text).ok_or_else(foreign)?;
+        let (first, last) = (ClickId(first), ClickId(last));
+        if !is_plausible(first, last, now) {
+            return Err(foreign());
+        }
+        let kept = text.chars().count();
+        if kept < PREFIX_MIN_CHARS {
+            // One or two characters are a number of the network's more often than a piece of ours.
+            return Err(if kept < 4 { foreign() } else { Issue::ClickIdTooShort { text: text.to_owned(), kept } });
+        }
+        Ok(Self::Prefix(first, last))
+    }
+}
+
+/// Whether a click of ours can be in this range: since 2020 and, as clocks differ, ten minutes ahead.
+fn is_plausible(first: ClickId, last: ClickId, now: Timestamp) -> bool {
+    const SINCE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
+    ids::time_of(first.0) <= now.plus(std::time::Duration::from_secs(600)) && ids::time_of(last.0) >= SINCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbound::report::PATIENCE;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
+
+    #[test]
+    fn a_click_id_is_whole_cut_off_or_not_ours() {
+        let id = ClickId::new(NOW);
+        let text = id.to_string();
+        let read = |text: &str| ClickReference::read(text, NOW);
+        assert_eq!(read(&text), Ok(ClickReference::Whole(id)));
+        assert_eq!(read(&text.to_uppercase()), Ok(ClickReference::Whole(id)));
+        for kept in 10..26 {
+            match read(&text[..kept].to_uppercase()) {
+                Ok(ClickReference::Prefix(first, last)) => assert!(first <= id && id <= last, "{kept}"),
+                other => panic!("{kept}: {other:?}"),
+            }
+        }
+        assert_eq!(read(&text[..9]).unwrap_err().code(), "click_id_too_short");
+        let tomorrow = ClickId::new(NOW.plus(PATIENCE)).to_string();
+        // A ULID of the same moment, which is base32 as well, but no UUIDv7.
+        let ulid = ids::encode(uuid::Uuid::from_u128(id.0.as_u128() & !(0xf << 76)));
+        for foreign in ["abc123", "12345", "0", "48151623421", &format!("{text}x"), &tomorrow, &ulid, "a@b.example"] {
+            assert_eq!(read(foreign).unwrap_err().code(), "foreign_click_id", "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The rules of affiliate tracking. PURE: no async, no I/O, no clock; time and chance are passed in.
+
+#[macro_use]
+mod text_enum;
+
+pub mod amounts;
+pub mod delivery;
+pub mod ids;
+pub mod inbound;
+pub mod money;
+pub mod people;
+pub mod program;
+pub mod reports;
+pub mod timestamp;
+pub mod tracking;

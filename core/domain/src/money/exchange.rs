@@ -1,0 +1,111 @@
+//! Exchange between currencies, at a rate that somebody entered with its date. Nothing is ever added up across
+//! currencies without one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::amounts::{ACCOUNT_MAX, Currency, Money};
+use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
+use crate::timestamp::Timestamp;
+
+use super::ledger::BalanceLimit;
+
+const DIGITS: usize = 12;
+const UNIT: u64 = 10_u64.pow(DIGITS as u32);
+
+/// How many units of one currency another one's unit is worth: at most twelve decimals, more than zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate(u64);
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "\"{0}\" is not a rate; write a number above 0 and below 1,000,000 with at most 12 decimals, such as \"1.0842\""
+)]
+pub struct InvalidRate(String);
+
+impl Rate {
+    /// Micros of one currency in the other, rounded half up. The whole units are converted apart: a sum times a rate
+    /// may be more than an `i128` holds.
+    pub fn convert(self, micros: i128) -> i128 {
+        let (unit, rate) = (i128::from(UNIT), i128::from(self.0));
+        let (whole, rest) = (micros.div_euclid(unit), micros.rem_euclid(unit));
+        whole * rate + (rest * rate + unit / 2).div_euclid(unit)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let invalid = || InvalidRate(text.chars().take(40).collect());
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str, most: usize| {
+            (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !digits(whole, 6) || !digits(fraction, DIGITS) {
+            return Err(invalid());
+        }
+        let whole: u64 = whole.parse().map_err(|_| invalid())?;
+        let fraction: u64 = format!("{fraction:0<DIGITS$}").parse().map_err(|_| invalid())?;
+        Some(whole * UNIT + fraction).filter(|rate| *rate > 0).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:0DIGITS$}", self.0 / UNIT, self.0 % UNIT);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// A rate from its date on, until a later one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExchangeRate {
+    pub id: ExchangeRateId,
+    pub from: Currency,
+    pub to: Currency,
+    pub rate: Rate,
+    pub valid_from: Timestamp,
+    pub created_at: Timestamp,
+}
+
+/// What was available in one currency became another, at the rate of its moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exchange {
+    pub id: ExchangeId,
+    pub affiliate_id: AffiliateId,
+    pub taken: Money,
+    pub given: Money,
+    pub rate: ExchangeRate,
+    pub at: Timestamp,
+}
+
+impl Exchange {
+    /// An error: no account holds as much as it would give.
+    pub fn new(affiliate: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Result<Self, BalanceLimit> {
+        let wanted = rate.rate.convert(taken.micros.into());
+        let fits = i64::try_from(wanted).ok().filter(|micros| *micros <= ACCOUNT_MAX);
+        let micros = fits.ok_or_else(|| BalanceLimit::of(affiliate, "available", wanted, rate.to))?;
+        let given = Money { micros, currency: rate.to };
+        Ok(Self { id: ExchangeId::new(at), affiliate_id: affiliate, taken, given, rate, at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_converts_exactly_and_rounds_half_up() {
+        let converted = |rate: &str, micros| rate.parse::<Rate>().unwrap().convert(micros);
+        assert_eq!(converted("0.9", 10_000_000), 9_000_000);
+        assert_eq!(converted("1.000000000001", 1_000_000_000_000), 1_000_000_000_001);
+        assert_eq!(converted("0.5", 1), 1, "half up");
+        assert_eq!(converted("0.499999999999", 1), 0);
+        assert_eq!("1.0842".parse::<Rate>().unwrap().to_string(), "1.0842");
+        assert_eq!("150".parse::<Rate>().unwrap().to_string(), "150");
+        for text in ["0", "-1", "1e3", "", ".5", "1.", "1000000", "0.0000000000001", "x"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Every way in which money moves, one function each. What takes a balance changes it as the posting will.
+
+use crate::amounts::{Currency, Money};
+use crate::ids::{AffiliateId, EarningId, WithdrawalId};
+use crate::timestamp::Timestamp;
+
+use super::earning::{Balances, Earning};
+use super::exchange::Exchange;
+use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
+use super::withdrawal::{Status, Withdrawal};
+
+/// An earning came to be; its hold begins.
+pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, at: Timestamp) -> Posting {
+    let micros = earning.earned.micros;
+    let sides = [(Account::Program, -micros), (Account::Pending(earning.affiliate_id), micros)];
+    Posting::new(key, kind, cause, earning.earned.currency, sides, at)
+}
+
+/// What was taken back from earnings of one affiliate in one currency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TakenBack {
+    pub pending: i64,
+    /// Was past its hold: comes out of the balance, or becomes a debt.
+    pub released: i64,
+}
+
+pub fn taken_back(
+    affiliate: AffiliateId,
+    currency: Currency,
+    taken: TakenBack,
+    balance: &mut Balance,
+    (key, kind, cause): (String, PostingKind, Cause),
+    at: Timestamp,
+) -> Posting {
+    let [available, debt] = balance.debit(affiliate, taken.released);
+    let sides = [
+        (Account::Pending(affiliate), -taken.pending),
+        available,
+        debt,
+        (Account::Program, taken.pending + taken.released),
+    ];
+    Posting::new(key, kind, cause, currency, sides, at)
+}
+
+/// Earnings of one affiliate in one currency are past their hold. They are released once, so the first of them names
+/// the posting for all.
+pub fn released(
+    affiliate: AffiliateId,
+    money: Money,
+    (first, count): (EarningId, usize),
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    let [debt, available] = balance.credit(affiliate, money.micros);
+    let sides = [(Account::Pending(affiliate), -money.micros), debt, available];
+    let key = format!("earning:{first}:released");
+    Posting::new(key, PostingKind::Released, Cause::Earning(first), money.currency, sides, at).noting(count.to_string())
+}
+
+/// Finance takes something away, down to a debt. What it gives is an earning.
+pub fn deducted(
+    affiliate: AffiliateId,
+    adjustment: EarningId,
+    money: Money,
+    reason: &str,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    let [available, debt] = balance.debit(affiliate, money.micros);
+    let sides = [available, debt, (Account::Program, money.micros)];
+    let key = format!("adjustment:{adjustment}");
+    Posting::new(key, PostingKind::Adjusted, Cause::Earning(adjustment), money.currency, sides, at).noting(reason)
+}
+
+/// Money is reserved for a withdrawal.
+pub fn withdrawal_requested(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Result<Posting, Insufficient> {
+    if money.micros > balance.available {
+        let available = Money { micros: balance.available, currency: money.currency };
+        return Err(Insufficient { available, requested: money });
+    }
+    balance.available -= money.micros;
+    balance.withdrawing += money.micros;
+    let sides = [(Account::Available(affiliate), -money.micros), (Account::Withdrawing(affiliate), money.micros)];
+    Ok(of_withdrawal(withdrawal, PostingKind::WithdrawalRequested, "requested", money.currency, sides, at))
+}
+
+/// Reserved money was paid.
+pub fn withdrawal_paid(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= money.micros;
+    balance.paid += money.micros;
+    let sides = [(Account::Withdrawing(affiliate), -money.micros), (Account::Paid(affiliate), money.micros)];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalPaid, "paid", money.currency, sides, at)
+}
+
+/// A withdrawal was refused, failed or was cancelled: what was reserved is back, a debt first.
+pub fn withdrawal_returned(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    money: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= money.micros;
+    let [debt, available] = balance.credit(affiliate, money.micros);
+    let sides = [(Account::Withdrawing(affiliate), -money.micros), debt, available];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides, at)
+}
+
+/// The program keeps a part of what was reserved, for paying the rest.
+pub fn withdrawal_fee(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    fee: Money,
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.withdrawing -= fee.micros;
+    let sides = [(Account::Withdrawing(affiliate), -fee.micros), (Account::Program, fee.micros)];
+    of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides, at)
+}
+
+/// The bank sent a payment back. All that was requested is there again, the fee too: nothing arrived.
+pub fn payment_returned(
+    affiliate: AffiliateId,
+    withdrawal: WithdrawalId,
+    (net, fee): (Money, Money),
+    balance: &mut Balance,
+    at: Timestamp,
+) -> Posting {
+    balance.paid -= net.micros;
+    let [debt, available] = balance.credit(affiliate, net.micros + fee.micros);
+    let sides = [(Account::Paid(affiliate), -net.micros), (Account::Program, -fee.micros), debt, available];
+    of_withdrawal(withdrawal, PostingKind::PaymentReturned, "sent-back", net.currency, sides, at)
+}
+
+/// What the last step of a withdrawal does to the books.
+pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp) -> Vec<Posting> {
+    let (affiliate, id) = (it.affiliate_id, it.id);
+    let noted = |posting: Posting| match it.status.note() {
+        Some(note) => posting.noting(note),
+        None => posting,
+    };
+    match it.status {
+        Status::Requested | Status::Approved => Vec::new(),
+        Status::Paid { .. } => {
+            let paid = noted(withdrawal_paid(affiliate, id, it.net(), balance, at));
+            let fee = (it.fee.micros > 0).then(|| withdrawal_fee(affiliate, id, it.fee, balance, at));
+            [paid].into_iter().chain(fee).collect()
+        }
+        Status::Refused { .. } | Status::Failed { .. } | Status::Cancelled => {
+            vec![noted(withdrawal_returned(affiliate, id, it.amount, balance, at))]
+        }
+        Status::Returned { .. } => vec![noted(payment_returned(affiliate, id, (it.net(), it.fee), balance, at))],
+    }
+}
+
+fn of_withdrawal<const N: usize>(
+    withdrawal: WithdrawalId,
+    kind: PostingKind,
+    what: &str,
+    currency: Currency,
+    sides: [(Account, i64); N],
+    at: Timestamp,
+) -> Posting {
+    Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides, at)
+}
+
+/// What is available in one currency becomes another; the program keeps the one and gives the other.
+pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2], Insufficient> {
+    let affiliate = it.affiliate_id;
+    let mut balance = |currency: Currency| *balances.entry((affiliate, currency)).or_default();
+    let (mut from, mut to) = (balance(it.taken.currency), balance(it.given.currency));
+    if it.taken.micros > from.available {
+        let available = Money { micros: from.available, ..it.taken };
+        return Err(Insufficient { available, requested: it.taken });
+    }
+    let [available, debt] = from.debit(affiliate, it.taken.micros);
+    let taken = [available, debt, (Account::Program, it.taken.micros)];
+    let [debt, available] = to.credit(affiliate, it.given.micros);
+    let given = [debt, available, (Account::Program, -it.given.micros)];
+    balances.insert((affiliate, it.taken.currency), from);
+    balances.insert((affiliate, it.given.currency), to);
+    let note = format!("{} to {} at {}", it.taken, it.given, it.rate.rate);
+    let half = |what: &str, currency: Currency, sides: [(Account, i64); 3]| {
+        let (key, cause) = (format!("exchange:{}:{what}", it.id), Cause::Exchange(it.id));
+        Posting::new(key, PostingKind::Exchanged, cause, currency, sides, it.at).noting(note.as_str())
+    };
+    Ok([half("taken", it.taken.currency, taken), half("given", it.given.currency, given)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::withdrawal::samples::withdrawal;
+
+    #[test]
+    fn a_settled_withdrawal_leaves_nothing_reserved() {
+        let at = Timestamp::from_millis(1);
+        let reserved = |debt| Balance { available: 0, withdrawing: 100_000_000, paid: 0, debt };
+        let settled = |status: Status, debt| {
+            let mut balance = reserved(debt);
+            let postings = withdrawal_settled(&Withdrawal { status, ..withdrawal() }, &mut balance, at);
+            (postings.len(), balance)
+        };
+        let paid = settled(Status::Paid { reference: "TX".into() }, 0);
+        assert_eq!(paid, (2, Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 0 }), "the fee is kept");
+        let back = settled(Status::Cancelled, 30_000_000);
+        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        assert_eq!(back, (1, wanted), "what comes back settles a debt first");
+        assert_eq!(settled(Status::Approved, 0), (0, reserved(0)));
+
+        let mut balance = Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 30_000_000 };
+        let returned = Withdrawal { status: Status::Returned { reason: "closed".into() }, ..withdrawal() };
+        let postings = withdrawal_settled(&returned, &mut balance, at);
+        let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
+        assert_eq!((postings.len(), balance), (1, wanted), "what a bank sends back comes with its fee, a debt first");
+    }
+}

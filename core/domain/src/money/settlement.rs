@@ -1,0 +1,154 @@
+//! Settlement: brings what a conversion has earned to what it owes, and ends holds. It changes earnings, and says what moves in the
+//! books.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::amounts::{Currency, Money};
+use crate::ids::{AffiliateId, EarningId};
+use crate::program::recruiting::Commission;
+use crate::timestamp::Timestamp;
+use crate::tracking::conversion::{Conversion, Status};
+
+use super::earning::{Balances, Earning, EarningKind, EarningState, Owed};
+use super::ledger::{Cause, Posting, PostingKind};
+use super::postings::{self, TakenBack};
+
+/// Brings what a conversion has earned to what it owes. Less: what is pending goes first, then what is available, then
+/// the rest is a debt. More: a new part begins a hold of its own.
+pub fn settle(
+    conversion: &Conversion,
+    owed: &Owed,
+    earnings: &mut Vec<Earning>,
+    balances: &mut Balances,
+    release_at: Timestamp,
+    at: Timestamp,
+) -> Vec<Posting> {
+    let what = What::of(conversion, earnings.is_empty());
+    let mut postings = Vec::new();
+    // (level, affiliate, currency): what there is and what there should be; a payout is level 0.
+    let mut wanted: BTreeMap<(i32, AffiliateId, Currency), i64> =
+        earnings.iter().map(|it| ((level(it.commission), it.affiliate_id, it.earned.currency), 0)).collect();
+    for due in &owed.0 {
+        *wanted.entry((level(due.commission), due.affiliate_id, due.money.currency)).or_default() += due.money.micros;
+    }
+    let sole = wanted.keys().map(|(level, ..)| level).collect::<BTreeSet<_>>().len() == wanted.len();
+    for (line, wanted) in wanted {
+        let (level, affiliate, currency) = line;
+        let key = what.key(conversion, level, (!sole).then_some(currency));
+        let cause = Cause::Conversion(conversion.id);
+        let there: i64 = earnings.iter().filter(|it| line_of(it) == line).map(|it| it.left).sum();
+        if wanted > there {
+            let money = Money { micros: wanted - there, currency };
+            let due = owed.0.iter().find(|due| (self::level(due.commission), due.affiliate_id) == (level, affiliate));
+            let commission = due.and_then(|due| due.commission);
+            let kind = if commission.is_some() { EarningKind::Commission } else { EarningKind::Payout };
+            let part = Earning::new(affiliate, kind, money, release_at, at);
+            let recruit_id = commission.map(|_| conversion.affiliate_id);
+            let part = Earning { conversion_id: Some(conversion.id), recruit_id, commission, ..part };
+            postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
+            earnings.push(part);
+        } else if wanted < there {
+            let taken = take_back(earnings, line, there - wanted, at);
+            let balance = balances.entry((affiliate, currency)).or_default();
+            let kind = what.kind(EarningKind::Payout);
+            postings.push(postings::taken_back(affiliate, currency, taken, balance, (key, kind, cause), at));
+        }
+    }
+    postings
+}
+
+/// Ends the hold of these: one posting for each affiliate and currency.
+pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+    due.iter_mut().for_each(|earning| earning.release(now));
+    released(due, balances, now)
+}
+
+/// What moves when the hold of these ends.
+pub fn released(earnings: &[Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
+    let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
+    for earning in earnings {
+        let (micros, count, _) =
+            sums.entry((earning.affiliate_id, earning.earned.currency)).or_insert((0, 0, earning.id));
+        *micros += earning.left;
+        *count += 1;
+    }
+    let posting = |((affiliate, currency), (micros, count, first))| {
+        let balance = balances.entry((affiliate, currency)).or_default();
+        postings::released(affiliate, Money { micros, currency }, (first, count), balance, now)
+    };
+    sums.into_iter().map(posting).collect()
+}
+
+fn level(commission: Option<Commission>) -> i32 {
+    commission.map_or(0, |it| it.level)
+}
+
+fn line_of(earning: &Earning) -> (i32, AffiliateId, Currency) {
+    (level(earning.commission), earning.affiliate_id, earning.earned.currency)
+}
+
+fn take_back(
+    earnings: &mut [Earning],
+    line: (i32, AffiliateId, Currency),
+    mut micros: i64,
+    at: Timestamp,
+) -> TakenBack {
+    let mut taken = TakenBack::default();
+    // The newest part first: it is the one that the correction before added.
+    for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Pending) {
+        let part = earning.take_back(micros, at);
+        taken.pending += part;
+        micros -= part;
+    }
+    for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Available) {
+        let part = earning.take_back(micros, at);
+        taken.released += part;
+        micros -= part;
+    }
+    debug_assert_eq!(micros, 0, "no more is taken back than is there");
+    taken
+}
+
+/// Which of the three a settlement is: it names the postings.
+enum What {
+    Approved,
+    Reversed,
+    Corrected,
+}
+
+impl What {
+    fn of(conversion: &Conversion, first: bool) -> Self {
+        match conversion.status {
+            Status::Approved if first => Self::Approved,
+            Status::Approved => Self::Corrected,
+            _ => Self::Reversed,
+        }
+    }
+
+    fn key(&self, conversion: &Conversion, level: i32, currency: Option<Currency>) -> String {
+        let mut key = match self {
+            Self::Approved => format!("conversion:{}:approved", conversion.id),
+            Self::Reversed => format!("conversion:{}:reversed", conversion.id),
+            Self::Corrected => format!("conversion:{}:corrected:{}", conversion.id, conversion.revision),
+        };
+        if level > 0 {
+            key += &format!(":level-{level}");
+        }
+        if let Some(currency) = currency {
+            key += &format!(":{currency}");
+        }
+        key
+    }
+
+    fn kind(&self, earning: EarningKind) -> PostingKind {
+        match (self, earning) {
+            (Self::Approved, EarningKind::Commission) => PostingKind::Commission,
+            (Self::Approved, _) => PostingKind::Earned,
+            (Self::Reversed, _) => PostingKind::Reversed,
+            (Self::Corrected, _) => PostingKind::Corrected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod histories;

@@ -1,0 +1,333 @@
+//! Withdrawals: an affiliate asks for its money, and each step until it arrives or comes back.
+//!
+//! ```text
+//! requested -> approved -> paid -> returned
+//!     |  |         +-----> failed
+//!     |  +---------------> refused
+//!     +------------------> cancelled
+//! ```
+
+pub mod debt;
+pub mod request;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::amounts::Money;
+use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
+use crate::timestamp::Timestamp;
+
+use super::payout_details::Fields;
+pub use debt::StepError;
+pub use request::{Asked, Minimum, WithdrawalError, WithdrawalSettings, price};
+
+/// A second request like the last one within this time is the same click.
+pub const SAME_CLICK: Duration = Duration::from_secs(10);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Status {
+    Requested,
+    Approved,
+    /// With what the bank or PayPal calls the payment.
+    Paid {
+        reference: String,
+    },
+    Refused {
+        reason: String,
+    },
+    Failed {
+        reason: String,
+    },
+    /// It was paid, and the bank sent it back.
+    Returned {
+        reason: String,
+    },
+    Cancelled,
+}
+
+impl Status {
+    pub const WORDS: [&'static str; 7] =
+        ["requested", "approved", "paid", "refused", "failed", "returned", "cancelled"];
+
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Paid { .. } => "paid",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+            Self::Returned { .. } => "returned",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The reference of a payment, or the reason why there is none.
+    pub fn note(&self) -> Option<&str> {
+        match self {
+            Self::Paid { reference } => Some(reference),
+            Self::Refused { reason } | Self::Failed { reason } | Self::Returned { reason } => Some(reason),
+            Self::Requested | Self::Approved | Self::Cancelled => None,
+        }
+    }
+
+    /// From two columns; `None` for an unknown word.
+    pub fn from_parts(word: &str, note: Option<String>) -> Option<Self> {
+        let note = note.unwrap_or_default();
+        Some(match word {
+            "requested" => Self::Requested,
+            "approved" => Self::Approved,
+            "paid" => Self::Paid { reference: note },
+            "refused" => Self::Refused { reason: note },
+            "failed" => Self::Failed { reason: note },
+            "returned" => Self::Returned { reason: note },
+            "cancelled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+
+    /// Whether nothing is reserved any more: the money is paid or back.
+    pub fn settles(&self) -> bool {
+        !matches!(self, Self::Requested | Self::Approved)
+    }
+}
+
+/// One step of a withdrawal: what happened when, and who did it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    pub status: String,
+    pub at: Timestamp,
+    /// The caller's name, as the log of keys knows it.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Withdrawal {
+    pub id: WithdrawalId,
+    pub affiliate_id: AffiliateId,
+    pub method: String,
+    /// What leaves the balance.
+    pub amount: Money,
+    /// The part of it that the program keeps.
+    pub fee: Money,
+    /// Whether the whole balance was asked for.
+    pub asked_all: bool,
+    pub status: Status,
+    pub history: Vec<Step>,
+    /// The details at the time of the request, sealed for this withdrawal: a later change redirects nothing.
+    pub sealed_details: String,
+    pub masked_details: Fields,
+    pub details_changed_at: Timestamp,
+    pub batch_id: Option<WithdrawalBatchId>,
+    /// It goes on while its affiliate owes no more than this: finance said so.
+    pub accepted_debt: Money,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A step that the state machine does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("withdrawal {id} is {current}{} and can't become {wanted}; {}", described(note), hint(current, wanted))]
+pub struct IllegalStep {
+    pub id: WithdrawalId,
+    pub current: &'static str,
+    pub note: Option<String>,
+    pub wanted: &'static str,
+}
+
+fn described(note: &Option<String>) -> String {
+    note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default()
+}
+
+fn hint(current: &str, wanted: &str) -> &'static str {
+    match (current, wanted) {
+        ("requested", "paid" | "failed") => "approve it first, or refuse it",
+        ("approved", "refused" | "cancelled") => {
+            "its payment may be under way; report it as failed if it did not arrive"
+        }
+        ("requested" | "approved", "returned") => "it was not paid yet; refuse it, or report it as failed",
+        ("paid", _) => "if the bank sent the money back, report it as returned",
+        ("returned", _) => "its money is available again, and can be requested anew",
+        _ => "its money went back to the balance, from where it can be requested again",
+    }
+}
+
+/// Whether a step changed anything. Repeating one is harmless.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    Now,
+    Already,
+}
+
+impl Withdrawal {
+    /// What arrives.
+    pub fn net(&self) -> Money {
+        Money { micros: self.amount.micros - self.fee.micros, currency: self.amount.currency }
+    }
+
+    /// Takes the next step, if the state machine has it.
+    pub fn advance(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
+        use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
+        match (&self.status, &wanted) {
+            (current, wanted) if current == wanted => return Ok(Applied::Already),
+            (Requested, Approved | Refused { .. } | Cancelled)
+            | (Approved, Paid { .. } | Failed { .. })
+            | (Paid { .. }, Returned { .. }) => {}
+            (current, wanted) => {
+                let note = current.note().map(str::to_owned);
+                return Err(IllegalStep { id: self.id, current: current.word(), note, wanted: wanted.word() });
+            }
+        }
+        self.history.push(step(&wanted, by, at));
+        self.status = wanted;
+        self.updated_at = at;
+        Ok(Applied::Now)
+    }
+
+    /// What a bank's word means for this one: what it sent back before it was recorded as paid has failed.
+    pub fn told(&self, word: Status) -> Status {
+        match (&self.status, word) {
+            (Status::Approved | Status::Failed { .. }, Status::Returned { reason }) => Status::Failed { reason },
+            (_, word) => word,
+        }
+    }
+
+    /// Whether a request with these words, made at `now`, is the click that made this one.
+    pub fn is_same_click(&self, asked: Asked, now: Timestamp) -> bool {
+        let same = match asked {
+            Asked::All => self.asked_all,
+            Asked::This(amount) => !self.asked_all && amount == self.amount.amount(),
+        };
+        same && self.status == Status::Requested && now.since(self.created_at) < SAME_CLICK
+    }
+}
+
+/// The first step, and each that follows.
+pub fn step(status: &Status, by: &str, at: Timestamp) -> Step {
+    Step { status: status.word().to_owned(), at, by: by.to_owned(), note: status.note().map(str::to_owned) }
+}
+
+#[cfg(test)]
+pub mod samples {
+    use super::*;
+
+    /// A request of 100.00 EUR by SEPA.
+    pub fn withdrawal() -> Withdrawal {
+        let at = Timestamp::from_millis(1_763_647_000_000);
+        let money = |text: &str| text.parse::<crate::amounts::Amount>().unwrap().of("EUR".parse().unwrap());
+        Withdrawal {
+            id: WithdrawalId::new(at),
+            affiliate_id: AffiliateId::new(at),
+            method: "sepa".into(),
+            amount: money("100.00"),
+            fee: money("1.00"),
+            asked_all: false,
+            status: Status::Requested,
+            history: vec![step(&Status::Requested, "affiliate", at)],
+            sealed_details: String::new(),
+            masked_details: Fields::new(),
+            details_changed_at: at,
+            batch_id: None,
+            accepted_debt: money("0"),
+            created_at: at,
+            updated_at: at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paid(reference: &str) -> Status {
+        Status::Paid { reference: reference.into() }
+    }
+
+    fn refused(reason: &str) -> Status {
+        Status::Refused { reason: reason.into() }
+    }
+
+    fn failed(reason: &str) -> Status {
+        Status::Failed { reason: reason.into() }
+    }
+
+    fn returned(reason: &str) -> Status {
+        Status::Returned { reason: reason.into() }
+    }
+
+    #[test]
+    fn every_step_is_taken_repeated_or_refused() {
+        use Status::{Approved, Cancelled, Requested};
+        let all = [
+            Requested,
+            Approved,
+            paid("1"),
+            paid("2"),
+            refused("a"),
+            refused("b"),
+            failed("a"),
+            failed("b"),
+            returned("a"),
+            returned("b"),
+            Cancelled,
+        ];
+        let steps = [
+            (Requested, Approved),
+            (Requested, refused("a")),
+            (Requested, refused("b")),
+            (Requested, Cancelled),
+            (Approved, paid("1")),
+            (Approved, paid("2")),
+            (Approved, failed("a")),
+            (Approved, failed("b")),
+            (paid("1"), returned("a")),
+            (paid("1"), returned("b")),
+            (paid("2"), returned("a")),
+            (paid("2"), returned("b")),
+        ];
+        for from in &all {
+            for to in &all {
+                let before = Withdrawal { status: from.clone(), ..samples::withdrawal() };
+                let mut it = before.clone();
+                let result = it.advance(to.clone(), "key", Timestamp::from_millis(7));
+                if from == to {
+                    assert_eq!((result, it.history.len()), (Ok(Applied::Already), 1), "{from:?}");
+                } else if steps.contains(&(from.clone(), to.clone())) {
+                    assert_eq!((result, &it.status, it.history.len()), (Ok(Applied::Now), to, 2));
+                    let step = it.history.last().unwrap();
+                    assert_eq!((step.status.as_str(), step.note.as_deref()), (to.word(), to.note()));
+                    assert_eq!(Status::from_parts(to.word(), to.note().map(str::to_owned)), Some(to.clone()));
+                } else {
+                    let error = result.expect_err("there is no such step").to_string();
+                    assert!(error.contains(from.word()) && error.contains("; "), "{error}");
+                    assert_eq!((&it.status, it.history.len()), (from, 1), "{from:?} -> {to:?}");
+                }
+            }
+        }
+        assert!(all.iter().all(|it| Status::WORDS.contains(&it.word())));
+    }
+
+    #[test]
+    fn what_a_bank_sends_back_before_it_was_recorded_as_paid_has_failed() {
+        let with = |status| Withdrawal { status, ..samples::withdrawal() };
+        assert_eq!(with(Status::Approved).told(returned("closed")), failed("closed"));
+        assert_eq!(with(failed("closed")).told(returned("closed")), failed("closed"), "the same file again");
+        assert_eq!(with(paid("1")).told(returned("closed")), returned("closed"));
+        assert_eq!(with(Status::Approved).told(paid("1")), paid("1"));
+    }
+
+    #[test]
+    fn the_same_click_is_the_same_words_within_seconds() {
+        let it = samples::withdrawal();
+        let at = |ms: u64| it.created_at.plus(Duration::from_millis(ms));
+        let same = |text: &str| Asked::This(text.parse().unwrap());
+        assert!(it.is_same_click(same("100"), at(9_999)));
+        assert!(!it.is_same_click(same("100"), at(10_000)));
+        assert!(!it.is_same_click(same("100.01"), at(1)));
+        assert!(!it.is_same_click(Asked::All, at(1)));
+        let approved = Withdrawal { status: Status::Approved, ..it.clone() };
+        assert!(!approved.is_same_click(same("100"), at(1)));
+    }
+}

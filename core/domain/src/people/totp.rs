@@ -1,0 +1,124 @@
+//! Codes of an authenticator app: RFC 6238 with what every app takes, SHA-1, six digits, thirty seconds.
+
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+
+use crate::timestamp::Timestamp;
+
+const STEP_MS: i64 = 30_000;
+const DIGITS: u32 = 6;
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// RFC 4226 recommends 160 bits.
+pub const SECRET_BYTES: usize = 20;
+
+/// Base32 without padding, as authenticator apps read it.
+pub fn encode(secret: &[u8]) -> String {
+    let (mut text, mut bits, mut held) = (String::new(), 0_u32, 0);
+    for byte in secret {
+        bits = bits << 8 | u32::from(*byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            text.push(BASE32[(bits >> held & 31) as usize] as char);
+        }
+    }
+    if held > 0 {
+        text.push(BASE32[(bits << (5 - held) & 31) as usize] as char);
+    }
+    text
+}
+
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
+    for letter in text.bytes() {
+        let value = BASE32.iter().position(|it| *it == letter)? as u32;
+        bits = (bits << 5 | value) & 0xffff;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+/// What an app scans.
+pub fn uri(secret: &str, email: &str) -> String {
+    let label = percent_encoding::utf8_percent_encode(email, percent_encoding::NON_ALPHANUMERIC);
+    format!("otpauth://totp/Postrider:{label}?secret={secret}&issuer=Postrider")
+}
+
+/// The code of a step.
+pub fn code(secret: &[u8], step: i64) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(&step.to_be_bytes());
+    let digest = mac.finalize().into_bytes();
+    let at = usize::from(digest[19] & 15);
+    let number = u32::from_be_bytes([digest[at] & 0x7f, digest[at + 1], digest[at + 2], digest[at + 3]]);
+    format!("{:0width$}", number % 10_u32.pow(DIGITS), width = DIGITS as usize)
+}
+
+/// The step whose code this is: the present one, or its neighbour, since clocks differ and people type slowly.
+pub fn step_of(secret: &[u8], typed: &str, now: Timestamp) -> Option<i64> {
+    let typed: String = typed.chars().filter(|it| !it.is_whitespace()).collect();
+    let present = now.millis().div_euclid(STEP_MS);
+    // Six digits that change are compared a few times a minute: how long it takes tells nothing of use.
+    [present, present - 1, present + 1].into_iter().find(|step| code(secret, *step) == typed)
+}
+
+/// Ten codes of 50 bits for the day when the app is gone.
+pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
+    let letters = b"abcdefghjkmnpqrstvwxyz23456789wz";
+    let code = |bytes: [u8; 10]| {
+        let text: String = bytes.iter().map(|byte| letters[usize::from(byte & 31)] as char).collect();
+        format!("{}-{}", &text[..5], &text[5..])
+    };
+    random.into_iter().map(code).collect()
+}
+
+/// As it is hashed, however it was typed.
+pub fn normal_recovery_code(typed: &str) -> String {
+    typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6238, appendix B; its eight digits end in our six.
+    #[test]
+    fn codes_are_those_of_the_standard() {
+        let secret = b"12345678901234567890";
+        for (seconds, wanted) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
+        {
+            let now = Timestamp::from_millis(seconds * 1_000);
+            assert_eq!(step_of(secret, wanted, now), Some(seconds / 30));
+        }
+    }
+
+    #[test]
+    fn a_code_lives_for_its_step_and_the_neighbours() {
+        let secret = b"12345678901234567890";
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        for (seconds, taken) in [(0, true), (30, true), (89, true), (90, false)] {
+            assert_eq!(step_of(secret, " 287 082 ", at(seconds)).is_some(), taken, "{seconds}");
+        }
+        assert_eq!(step_of(secret, "", at(59)), None);
+    }
+
+    #[test]
+    fn secrets_survive_the_round_trip() {
+        assert_eq!(encode(b"foobar"), "MZXW6YTBOI");
+        assert_eq!(decode("MZXW6YTBOI").as_deref(), Some(&b"foobar"[..]));
+        let secret: Vec<u8> = (0..SECRET_BYTES as u8).collect();
+        assert_eq!(decode(&encode(&secret)), Some(secret));
+    }
+
+    #[test]
+    fn a_recovery_code_may_be_typed_in_any_way() {
+        let codes = recovery_codes(std::array::from_fn(|n| [n as u8; 10]));
+        assert_eq!(codes.len(), 10);
+        assert_eq!(normal_recovery_code(&codes[0].to_uppercase().replace('-', " ")), codes[0].replace('-', ""));
+    }
+}

@@ -1,0 +1,175 @@
+//! The figures of a row: counts, and money that is never mixed across currencies.
+
+use std::collections::BTreeMap;
+
+use crate::amounts::Currency;
+
+use super::packed::{BOT, CLICK, Flags, Standing, Status, UNIQUE};
+
+/// Everything that is counted of one row of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub flags: Flags,
+    pub pending: u64,
+    pub approved: u64,
+    pub rejected: u64,
+    /// Of these, those that affiliates' own sources reported.
+    pub self_reported: u64,
+    pub money: BTreeMap<Currency, Sums>,
+}
+
+/// Sums of one currency, in micros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Owed or paid for approved conversions.
+    pub payout: i128,
+    /// Of conversions that wait for a decision.
+    pub payout_pending: i128,
+    /// What advertisers pay for approved conversions.
+    pub revenue: i128,
+    /// What affiliates' own networks pay them for approved conversions; the program owes nothing of it.
+    pub self_reported: i128,
+}
+
+impl Sums {
+    /// By affiliates, whoever pays them.
+    pub fn earned(&self) -> i128 {
+        self.payout + self.self_reported
+    }
+
+    pub fn profit(&self) -> i128 {
+        self.revenue - self.payout
+    }
+}
+
+impl Figures {
+    fn count(&self, wanted: u8, among: u8) -> u64 {
+        let of = |(flags, count): (usize, &u64)| if flags as u8 & among == wanted { *count } else { 0 };
+        self.flags.iter().enumerate().map(of).sum()
+    }
+
+    /// People's; bots are counted apart.
+    pub fn impressions(&self) -> u64 {
+        self.count(0, CLICK | BOT)
+    }
+
+    pub fn clicks(&self) -> u64 {
+        self.count(CLICK, CLICK | BOT)
+    }
+
+    /// The first of each visitor on each link and day (UTC).
+    pub fn unique_clicks(&self) -> u64 {
+        self.count(CLICK | UNIQUE, CLICK | UNIQUE | BOT)
+    }
+
+    pub fn bot_impressions(&self) -> u64 {
+        self.count(BOT, CLICK | BOT)
+    }
+
+    pub fn bot_clicks(&self) -> u64 {
+        self.count(CLICK | BOT, CLICK | BOT)
+    }
+
+    pub fn conversions(&self) -> u64 {
+        self.pending + self.approved + self.rejected
+    }
+
+    /// Conversions that are not rejected per click, in millionths.
+    pub fn conversion_rate(&self) -> Option<i128> {
+        per(i128::from(self.pending + self.approved) * 1_000_000, self.clicks())
+    }
+
+    /// What approved conversions earn affiliates per click, in micros.
+    pub fn epc(&self, currency: Currency) -> Option<i128> {
+        let sums = self.money.get(&currency)?;
+        per(sums.earned(), self.clicks())
+    }
+
+    pub fn add_conversion(&mut self, it: &Standing) {
+        match it.status {
+            Status::Pending => self.pending += 1,
+            Status::Approved => self.approved += 1,
+            Status::Rejected => self.rejected += 1,
+        }
+        self.self_reported += u64::from(it.self_reported);
+        if let Some(money) = it.payout {
+            let sums = self.money.entry(money.currency).or_default();
+            match it.status {
+                Status::Approved if it.self_reported => sums.self_reported += i128::from(money.micros),
+                Status::Approved => sums.payout += i128::from(money.micros),
+                Status::Pending if !it.self_reported => sums.payout_pending += i128::from(money.micros),
+                Status::Pending | Status::Rejected => {}
+            }
+        }
+        // No advertiser of the program pays for what affiliates report to themselves.
+        if let Some(money) = it.revenue.filter(|_| it.status == Status::Approved && !it.self_reported) {
+            self.money.entry(money.currency).or_default().revenue += i128::from(money.micros);
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (sum, count) in self.flags.iter_mut().zip(other.flags) {
+            *sum += count;
+        }
+        self.pending += other.pending;
+        self.approved += other.approved;
+        self.rejected += other.rejected;
+        self.self_reported += other.self_reported;
+        for (currency, sums) in &other.money {
+            let mine = self.money.entry(*currency).or_default();
+            mine.payout += sums.payout;
+            mine.payout_pending += sums.payout_pending;
+            mine.revenue += sums.revenue;
+            mine.self_reported += sums.self_reported;
+        }
+    }
+}
+
+/// Millionths as text: at least two decimals, no more than needed.
+pub fn decimal(micros: i128) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let digits = format!("{:06}", micros.unsigned_abs() % 1_000_000);
+    let kept = digits.trim_end_matches('0').len().max(2);
+    format!("{sign}{}.{}", micros.unsigned_abs() / 1_000_000, &digits[..kept])
+}
+
+/// Rounded half up; nothing for nothing.
+fn per(sum: i128, count: u64) -> Option<i128> {
+    let count = i128::from(count);
+    (count > 0).then(|| (2 * sum + count).div_euclid(2 * count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amounts::Money;
+
+    #[test]
+    fn what_affiliates_report_themselves_is_no_revenue() {
+        let usd: Currency = "USD".parse().unwrap();
+        let money = |micros| Some(Money { micros, currency: usd });
+        let mut it = Figures::default();
+        for self_reported in [false, true] {
+            let standing = Standing { status: Status::Approved, self_reported, payout: money(3), revenue: money(20) };
+            it.add_conversion(&standing);
+        }
+        let sums = it.money[&usd];
+        assert_eq!((sums.payout, sums.self_reported, sums.revenue, sums.profit()), (3, 3, 20, 17));
+    }
+
+    #[test]
+    fn rates_are_rounded_and_nothing_is_divided_by_nothing() {
+        let usd: Currency = "USD".parse().unwrap();
+        let mut it = Figures { approved: 2, pending: 1, rejected: 4, ..Figures::default() };
+        it.money
+            .insert(usd, Sums { payout: 10_000_000, self_reported: 2_500_000, revenue: 8_000_000, ..Sums::default() });
+        assert_eq!((it.conversion_rate(), it.epc(usd)), (None, None));
+        it.flags[usize::from(CLICK | UNIQUE)] = 5;
+        it.flags[usize::from(CLICK)] = 2;
+        it.flags[usize::from(CLICK | BOT)] = 100;
+        assert_eq!((it.clicks(), it.unique_clicks(), it.bot_clicks(), it.impressions()), (7, 5, 100, 0));
+        assert_eq!(it.conversion_rate().map(decimal).as_deref(), Some("0.428571"));
+        assert_eq!(it.epc(usd).map(decimal).as_deref(), Some("1.785714"));
+        assert_eq!(decimal(it.money[&usd].profit()), "-2.00");
+    }
+}

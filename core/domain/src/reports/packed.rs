@@ -1,0 +1,428 @@
+//! Clicks and conversions, packed column by column: what the database keeps of them for reports.
+//!
+//! A segment holds some [`SEGMENT_ROWS`] rows at most, of one quarter of an hour, sorted by scope. Column 0 has the scopes and how many
+//! rows each has; column 1 what is measured; the others one dimension each, as codes into a list of its values.
+//! A report reads only the columns that it asks for. A dimension that no row has has no column.
+
+use std::collections::HashMap;
+
+use crate::amounts::{Currency, Money};
+
+use super::{Dimension, Values};
+
+pub const SEGMENT_ROWS: usize = 32_768;
+/// Values of one dimension and scope that a segment tells apart; more are counted together, as "other". It bounds
+/// what a sub id costs that is different for every click.
+pub const VALUES_MAX: usize = 1_000;
+
+pub const SCOPES: u8 = 0;
+pub const MEASURES: u8 = 1;
+const FIRST_DIMENSION: u8 = 2;
+
+/// Flags of a click: without `CLICK` it is an impression.
+pub const CLICK: u8 = 1;
+pub const UNIQUE: u8 = 2;
+pub const BOT: u8 = 4;
+
+/// Clicks and impressions, counted by their flags.
+pub type Flags = [u64; 8];
+
+/// Codes of a column that are no index into its values.
+pub const NO_VALUE: u16 = 0;
+pub const OTHER: u16 = 1;
+const FIRST_VALUE: u16 = 2;
+
+/// The column of a dimension.
+pub fn column_of(dimension: Dimension) -> u8 {
+    FIRST_DIMENSION + dimension as u8
+}
+
+/// One row to be packed.
+#[derive(Clone, Debug)]
+pub struct Row<M> {
+    pub scope: u32,
+    pub measure: M,
+    pub values: Values,
+}
+
+/// What a conversion counts for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    pub status: Status,
+    pub self_reported: bool,
+    pub payout: Option<Money>,
+    pub revenue: Option<Money>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    Pending,
+    Approved,
+    Rejected,
+}
+
+text_enum!(Status { Pending => "pending", Approved => "approved", Rejected => "rejected" });
+
+/// Columns by their numbers.
+pub type Columns = Vec<(u8, Vec<u8>)>;
+
+pub fn pack_clicks(mut rows: Vec<Row<u8>>) -> Columns {
+    rows.sort_by_key(|row| row.scope);
+    let mut scopes = Vec::new();
+    for run in rows.chunk_by(|a, b| a.scope == b.scope) {
+        let mut flags = Flags::default();
+        for row in run {
+            flags[usize::from(row.measure & 7)] += 1;
+        }
+        let present = flags.iter().enumerate().fold(0_u8, |mask, (bit, count)| mask | (u8::from(*count > 0) << bit));
+        put(&mut scopes, u64::from(run[0].scope));
+        scopes.push(present);
+        flags.iter().filter(|count| **count > 0).for_each(|count| put(&mut scopes, *count));
+    }
+    let measures = rows.iter().map(|row| row.measure & 7).collect();
+    with_dimensions(&rows, vec![(SCOPES, scopes), (MEASURES, measures)])
+}
+
+pub fn pack_conversions(mut rows: Vec<Row<Standing>>) -> Columns {
+    rows.sort_by_key(|row| row.scope);
+    let (mut scopes, mut measures) = (Vec::new(), Vec::new());
+    for run in rows.chunk_by(|a, b| a.scope == b.scope) {
+        put(&mut scopes, u64::from(run[0].scope));
+        put(&mut scopes, run.len() as u64);
+    }
+    for Row { measure: it, .. } in &rows {
+        let flags = it.status as u8
+            | u8::from(it.self_reported) << 2
+            | u8::from(it.payout.is_some()) << 3
+            | u8::from(it.revenue.is_some()) << 4;
+        measures.push(flags);
+        for money in [it.payout, it.revenue].into_iter().flatten() {
+            measures.extend_from_slice(money.currency.code().as_bytes());
+            put(&mut measures, money.micros.max(0).cast_unsigned());
+        }
+    }
+    with_dimensions(&rows, vec![(SCOPES, scopes), (MEASURES, measures)])
+}
+
+fn with_dimensions<M>(rows: &[Row<M>], mut columns: Columns) -> Columns {
+    let mut dimensions: HashMap<Dimension, Column> = HashMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        for (dimension, value) in &row.values {
+            let column = dimensions.entry(*dimension).or_insert_with(|| Column::new(rows.len()));
+            column.codes[index] = column.code(row.scope, value);
+        }
+    }
+    columns.extend(dimensions.into_iter().map(|(dimension, column)| (column_of(dimension), column.write())));
+    columns.sort_by_key(|(number, _)| *number);
+    columns
+}
+
+/// A dimension while it is packed.
+struct Column<'a> {
+    codes: Vec<u16>,
+    known: HashMap<&'a str, u16>,
+    values: Vec<&'a str>,
+    /// The scope at hand and how many values it brought.
+    bound: (u32, usize),
+}
+
+impl<'a> Column<'a> {
+    fn new(rows: usize) -> Self {
+        Self { codes: vec![NO_VALUE; rows], known: HashMap::new(), values: Vec::new(), bound: (u32::MAX, 0) }
+    }
+
+    fn code(&mut self, scope: u32, value: &'a str) -> u16 {
+        if let Some(code) = self.known.get(value) {
+            return *code;
+        }
+        if self.bound.0 != scope {
+            self.bound = (scope, 0);
+        }
+        if self.bound.1 >= VALUES_MAX || self.values.len() >= usize::from(u16::MAX - FIRST_VALUE) {
+            return OTHER;
+        }
+        self.bound.1 += 1;
+        let code = FIRST_VALUE + u16::try_from(self.values.len()).expect("there are fewer values than codes");
+        self.values.push(value);
+        self.known.insert(value, code);
+        code
+    }
+
+    fn write(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put(&mut bytes, self.values.len() as u64);
+        for value in &self.values {
+            put(&mut bytes, value.len() as u64);
+            bytes.extend_from_slice(value.as_bytes());
+        }
+        if is_narrow(self.values.len()) {
+            bytes.extend(self.codes.iter().map(|code| *code as u8));
+        } else {
+            self.codes.iter().for_each(|code| bytes.extend_from_slice(&code.to_le_bytes()));
+        }
+        bytes
+    }
+}
+
+/// Whether a code of that many values fits a byte.
+fn is_narrow(values: usize) -> bool {
+    values + usize::from(FIRST_VALUE) <= 256
+}
+
+/// Rows of one scope that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub scope: u32,
+    pub rows: usize,
+}
+
+/// Bytes that this release can't have packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a packed column can't be read; run `postrider reports rebuild`")]
+pub struct Damaged;
+
+pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
+    let mut runs = Vec::new();
+    flags_of_clicks(bytes, |scope, flags| {
+        let rows = usize::try_from(flags.iter().sum::<u64>()).map_err(|_| Damaged)?;
+        runs.push(Run { scope, rows });
+        Ok(())
+    })?;
+    Ok(runs)
+}
+
+/// Calls with each scope and its clicks by their flags.
+#[inline]
+pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>) -> Result<(), Damaged> {
+    let mut bytes = Bytes(bytes);
+    while !bytes.0.is_empty() {
+        let scope = bytes.scope()?;
+        let mut present = bytes.byte()?;
+        let mut flags = Flags::default();
+        while present != 0 {
+            flags[present.trailing_zeros() as usize] = bytes.number()?;
+            present &= present - 1;
+        }
+        each(scope, &flags)?;
+    }
+    Ok(())
+}
+
+pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
+    let mut bytes = Bytes(bytes);
+    let mut runs = Vec::new();
+    while !bytes.0.is_empty() {
+        let scope = bytes.scope()?;
+        let rows = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
+        runs.push(Run { scope, rows });
+    }
+    Ok(runs)
+}
+
+pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
+    let mut bytes = Bytes(bytes);
+    let mut standings = Vec::new();
+    while !bytes.0.is_empty() {
+        let flags = bytes.byte()?;
+        let status = match flags & 3 {
+            0 => Status::Pending,
+            1 => Status::Approved,
+            2 => Status::Rejected,
+            _ => return Err(Damaged),
+        };
+        let payout = if flags & 8 != 0 { Some(bytes.money()?) } else { None };
+        let revenue = if flags & 16 != 0 { Some(bytes.money()?) } else { None };
+        standings.push(Standing { status, self_reported: flags & 4 != 0, payout, revenue });
+    }
+    Ok(standings)
+}
+
+/// The values of a column, and each row's code.
+#[derive(Clone, Debug)]
+pub struct Coded<'a> {
+    pub values: Vec<&'a str>,
+    codes: &'a [u8],
+    narrow: bool,
+}
+
+impl<'a> Coded<'a> {
+    pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
+        let mut bytes = Bytes(bytes);
+        let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
+        let mut values = Vec::with_capacity(count.min(SEGMENT_ROWS));
+        for _ in 0..count {
+            let length = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
+            let (value, rest) = bytes.0.split_at_checked(length).ok_or(Damaged)?;
+            values.push(std::str::from_utf8(value).map_err(|_| Damaged)?);
+            bytes.0 = rest;
+        }
+        let narrow = is_narrow(count);
+        if bytes.0.len() != if narrow { rows } else { 2 * rows } {
+            return Err(Damaged);
+        }
+        Ok(Self { values, codes: bytes.0, narrow })
+    }
+
+    /// How many codes there may be.
+    pub fn width(&self) -> usize {
+        self.values.len() + usize::from(FIRST_VALUE)
+    }
+
+    /// Calls with each row and its code.
+    #[inline]
+    pub fn each(&self, mut it: impl FnMut(usize, u16)) {
+        if self.narrow {
+            self.codes.iter().enumerate().for_each(|(row, code)| it(row, u16::from(*code)));
+        } else {
+            let (codes, _) = self.codes.as_chunks();
+            codes.iter().enumerate().for_each(|(row, code)| it(row, u16::from_le_bytes(*code)));
+        }
+    }
+
+    /// None for the two codes that are no value.
+    pub fn value(&self, code: u16) -> Option<&'a str> {
+        self.values.get(usize::from(code.checked_sub(FIRST_VALUE)?)).copied()
+    }
+
+    pub fn code_of(&self, value: &str) -> Option<u16> {
+        let index = self.values.iter().position(|known| *known == value)?;
+        u16::try_from(index).ok().map(|index| index + FIRST_VALUE)
+    }
+}
+
+/// LEB128: seven bits a byte, the lowest first.
+fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Damaged> {
+        let (first, rest) = self.0.split_first().ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<u64, Damaged> {
+        match self.byte()? {
+            small @ 0..0x80 => Ok(u64::from(small)),
+            first => self.rest_of_number(u64::from(first & 0x7f)),
+        }
+    }
+
+    fn rest_of_number(&mut self, mut number: u64) -> Result<u64, Damaged> {
+        for shift in (7..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(Damaged)
+    }
+
+    fn scope(&mut self) -> Result<u32, Damaged> {
+        u32::try_from(self.number()?).map_err(|_| Damaged)
+    }
+
+    fn money(&mut self) -> Result<Money, Damaged> {
+        let (code, rest) = self.0.split_at_checked(3).ok_or(Damaged)?;
+        let currency: Currency = std::str::from_utf8(code).ok().and_then(|it| it.parse().ok()).ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(Money { micros: i64::try_from(self.number()?).map_err(|_| Damaged)?, currency })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn column(columns: &Columns, number: u8) -> Option<&[u8]> {
+        columns.iter().find(|(known, _)| *known == number).map(|(_, bytes)| &bytes[..])
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Row<u8>>> {
+        let row = (0_u32..5, 0_u8..8, prop::option::of("[a-zä€]{0,3}"), prop::option::of("[ab]"));
+        prop::collection::vec(row, 0..600).prop_map(|rows| {
+            let row = |(scope, measure, keyword, device): (u32, u8, Option<String>, Option<String>)| {
+                let keyword = keyword.map(|value| (Dimension::Keyword, value));
+                let values = keyword.into_iter().chain(device.map(|value| (Dimension::Device, value))).collect();
+                Row { scope, measure, values }
+            };
+            rows.into_iter().map(row).collect()
+        })
+    }
+
+    fn codes(coded: &Coded) -> Vec<u16> {
+        let mut codes = Vec::new();
+        coded.each(|row, code| {
+            assert_eq!(row, codes.len());
+            codes.push(code);
+        });
+        codes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_out_again(rows in rows()) {
+            let mut sorted = rows.clone();
+            sorted.sort_by_key(|row| row.scope);
+            let columns = pack_clicks(rows);
+            let runs = runs_of_clicks(column(&columns, SCOPES).unwrap()).unwrap();
+            let scopes = runs.iter().flat_map(|run| std::iter::repeat_n(run.scope, run.rows));
+            prop_assert!(scopes.eq(sorted.iter().map(|row| row.scope)));
+            let flags = column(&columns, MEASURES).unwrap();
+            for dimension in [Dimension::Keyword, Dimension::Device, Dimension::Sub1] {
+                let coded = column(&columns, column_of(dimension)).map(|it| Coded::read(it, sorted.len()).unwrap());
+                let codes = coded.as_ref().map(codes);
+                for (index, row) in sorted.iter().enumerate() {
+                    let wanted = row.values.iter().find(|(known, _)| *known == dimension).map(|(_, value)| value.as_str());
+                    let found = coded.as_ref().zip(codes.as_ref()).and_then(|(it, codes)| it.value(codes[index]));
+                    prop_assert_eq!(found, wanted);
+                    prop_assert_eq!(flags[index], row.measure);
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_break_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..64), rows in 0_usize..40) {
+            let _ = runs_of_clicks(&bytes);
+            let _ = runs_of_conversions(&bytes);
+            let _ = standings(&bytes);
+            let _ = Coded::read(&bytes, rows);
+        }
+    }
+
+    #[test]
+    fn a_value_for_every_click_is_bounded() {
+        let row = |n: usize| Row { scope: 1, measure: CLICK, values: vec![(Dimension::Sub1, n.to_string())] };
+        let columns = pack_clicks((0..VALUES_MAX + 10).map(row).collect());
+        let coded = Coded::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
+        let others = codes(&coded).into_iter().filter(|code| *code == OTHER).count();
+        assert_eq!((coded.values.len(), others), (VALUES_MAX, 10));
+    }
+
+    #[test]
+    fn conversions_keep_status_and_money() {
+        let usd: Currency = "USD".parse().unwrap();
+        let money = |micros| Some(Money { micros, currency: usd });
+        let all = [Status::Pending, Status::Approved, Status::Rejected].map(|status| Standing {
+            status,
+            self_reported: status == Status::Rejected,
+            payout: money(12_500_000),
+            revenue: if status == Status::Approved { money(1) } else { None },
+        });
+        let rows = all.iter().map(|it| Row { scope: 7, measure: *it, values: vec![] }).collect();
+        let columns = pack_conversions(rows);
+        assert_eq!(standings(column(&columns, MEASURES).unwrap()).unwrap(), all);
+        assert_eq!(runs_of_conversions(column(&columns, SCOPES).unwrap()).unwrap()[0].rows, 3);
+    }
+}

@@ -1,0 +1,94 @@
+//! The order of a report's rows, and which of them are shown.
+
+use crate::amounts::Currency;
+use crate::timestamp::Timestamp;
+
+use super::Group;
+use super::calendar::{Unit, start_of_hour};
+use super::figures::Figures;
+use super::keys::Key;
+
+/// What rows are ordered by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sort {
+    /// By what they stand for; time runs forward.
+    Key,
+    Impressions,
+    Clicks,
+    UniqueClicks,
+    Conversions,
+    Approved,
+    ConversionRate,
+    Payout,
+    Revenue,
+    Profit,
+    Epc,
+}
+
+text_enum!(Sort {
+    Key => "key", Impressions => "impressions", Clicks => "clicks", UniqueClicks => "unique_clicks",
+    Conversions => "conversions", Approved => "approved", ConversionRate => "conversion_rate", Payout => "payout",
+    Revenue => "revenue", Profit => "profit", Epc => "epc",
+});
+
+impl Sort {
+    pub fn is_of_money(self) -> bool {
+        matches!(self, Self::Payout | Self::Revenue | Self::Profit | Self::Epc)
+    }
+
+    fn value(self, it: &Figures, currency: Option<Currency>) -> i128 {
+        let sums = currency.and_then(|currency| it.money.get(&currency)).copied().unwrap_or_default();
+        match self {
+            Self::Key => 0,
+            Self::Impressions => it.impressions().into(),
+            Self::Clicks => it.clicks().into(),
+            Self::UniqueClicks => it.unique_clicks().into(),
+            Self::Conversions => it.conversions().into(),
+            Self::Approved => it.approved.into(),
+            Self::ConversionRate => it.conversion_rate().unwrap_or(-1),
+            Self::Payout => sums.earned(),
+            Self::Revenue => sums.revenue,
+            Self::Profit => sums.profit(),
+            Self::Epc => currency.and_then(|currency| it.epc(currency)).unwrap_or(-1),
+        }
+    }
+}
+
+/// The first rows of an order, and what all the others add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranked {
+    pub rows: Vec<(Vec<Key>, Figures)>,
+    pub rest: Figures,
+    pub rest_rows: usize,
+    pub totals: Figures,
+}
+
+/// Largest first, or by key, smallest first. Equal rows are in the order of their keys.
+pub fn rank(
+    mut rows: Vec<(Vec<Key>, Figures)>,
+    groups: &[Group],
+    (sort, currency): (Sort, Option<Currency>),
+    limit: usize,
+) -> Ranked {
+    let mut ranked = Ranked::default();
+    for (_, figures) in &rows {
+        ranked.totals.add(figures);
+    }
+    rows.sort_by_cached_key(|(keys, figures)| (std::cmp::Reverse(sort.value(figures, currency)), place(groups, keys)));
+    let rest = rows.split_off(limit.min(rows.len()));
+    ranked.rest_rows = rest.len();
+    for (_, figures) in &rest {
+        ranked.rest.add(figures);
+    }
+    ranked.rows = rows;
+    ranked
+}
+
+/// Where a row stands among others by its keys: hours by when they were, all else as it is written.
+fn place(groups: &[Group], keys: &[Key]) -> Vec<(Option<Timestamp>, Key)> {
+    let at = |(group, key): (&Group, &Key)| match (group, key) {
+        (Group::Time(Unit::Hour), Key::Text(label)) => start_of_hour(label),
+        _ => None,
+    };
+    groups.iter().zip(keys).map(|it| (at(it), it.1.clone())).collect()
+}

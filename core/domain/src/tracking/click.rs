@@ -1,0 +1,131 @@
+//! Clicks: who came over which link, from where and with what.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use crate::reports::Visit;
+use crate::timestamp::Timestamp;
+
+use super::action::Action;
+
+/// How many sub id slots a link carries: `sub1` to `sub10`.
+pub const SUB_IDS: usize = 10;
+/// Longer query values, referrers and user agents are cut here: nobody's report needs more.
+pub const VALUE_MAX_CHARS: usize = 512;
+
+/// A click or an impression, as it is stored.
+#[derive(Clone, Debug)]
+pub struct Click {
+    pub id: ClickId,
+    pub action: Action,
+    pub link_id: Option<LinkId>,
+    pub affiliate_id: AffiliateId,
+    pub offer_id: OfferId,
+    pub occurred_at: Timestamp,
+    /// The tracker's own id, given as `click_id`.
+    pub external_id: Option<String>,
+    /// `("sub1", "…")`, in order.
+    pub sub_ids: Vec<(String, String)>,
+    /// Every other parameter of the link: keyword, page and whatever was unknown.
+    pub params: Vec<(String, String)>,
+    /// A tracker's own id of this visit that a network may report in place of ours; in lower case, to be found by.
+    pub session: Option<String>,
+    pub landing_url: String,
+    pub referrer: Option<String>,
+    pub ip: Option<String>,
+    pub user_agent: Option<String>,
+    /// ISO 3166-1, two letters, by the address; none without a database of countries.
+    pub country: Option<String>,
+    pub agent: Agent,
+    pub visitor: i64,
+    /// The first of this visitor on this link today.
+    pub unique: bool,
+    /// Who it is on the whole offer, where the offer counts first or last clicks.
+    pub person: Option<i64>,
+}
+
+/// Half the shortest retention: what is younger stays while its conversion is recorded, even if clocks are hours apart.
+const YOUNG: Duration = Duration::from_secs(12 * 3_600);
+
+/// What a user agent string gives away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    pub device: Option<String>,
+    pub browser: Option<String>,
+    pub os: Option<String>,
+    pub likely_bot: bool,
+}
+
+/// One number per link, visitor and day. The day comes first, so that an index of them grows at its end.
+pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(scope.as_bytes())
+        .chain_update(ip.unwrap_or_default())
+        .chain_update([0])
+        .chain_update(user_agent.unwrap_or_default())
+        .finalize();
+    let tail = u64::from_be_bytes(digest[..8].try_into().expect("eight bytes of thirty-two"));
+    (at.day() << 40) | (tail & 0xff_ffff_ffff) as i64
+}
+
+/// One number per offer and visitor, on whatever day and over whoever's link.
+pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(offer.0.as_bytes())
+        .chain_update(ip.unwrap_or_default())
+        .chain_update([0])
+        .chain_update(user_agent.unwrap_or_default())
+        .finalize();
+    i64::from_be_bytes(digest[..8].try_into().expect("eight bytes of thirty-two"))
+}
+
+impl Click {
+    /// What its link carried under this name.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        if name == "click_id" {
+            return self.external_id.as_deref();
+        }
+        let mut carried = self.sub_ids.iter().chain(&self.params);
+        carried.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What reports tell its conversions apart by.
+    pub fn visit(&self) -> Visit {
+        Visit {
+            sub_ids: self.sub_ids.clone(),
+            params: self.params.clone(),
+            referrer: self.referrer.clone(),
+            country: self.country.clone(),
+            device: self.agent.device.clone(),
+            browser: self.agent.browser.clone(),
+            os: self.agent.os.clone(),
+        }
+    }
+
+    /// Whether it could be out of retention, which is a day at least, before a conversion of `now` is on the disk.
+    pub fn may_leave(&self, now: Timestamp) -> bool {
+        self.occurred_at < now.minus(YOUNG)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visitor_is_the_same_all_day_on_one_link_only() {
+        let (link, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
+        let at = Timestamp::from_millis(1_763_596_800_000);
+        let later = at.plus(std::time::Duration::from_secs(86_399));
+        let tomorrow = at.plus(std::time::Duration::from_secs(86_400));
+        let of = |link, at| visitor(link, at, Some("203.0.113.7"), Some("Firefox"));
+        assert_eq!(of(link, at), of(link, later));
+        assert_ne!(of(link, at), of(link, tomorrow));
+        assert_ne!(of(link, at), of(other, at));
+        assert_ne!(of(link, at), visitor(link, at, Some("203.0.113.8"), Some("Firefox")));
+        assert!(of(link, at) < of(link, tomorrow), "an index of visitors grows at its end");
+    }
+}

@@ -1,0 +1,49 @@
+//! Coupons: codes that customers type at checkout, each of one link.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::LinkId;
+use crate::timestamp::Timestamp;
+
+/// A link has no more of them.
+pub const COUPONS_MAX: usize = 50;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Coupon {
+    /// Upper case; nobody else's.
+    pub code: String,
+    pub link_id: LinkId,
+    pub active: Active,
+}
+
+/// When a coupon counts: from its start up to, and not including, its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Active {
+    pub starts_at: Option<Timestamp>,
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Active {
+    pub fn at(self, time: Timestamp) -> bool {
+        self.starts_at.is_none_or(|start| start <= time) && self.ends_at.is_none_or(|end| time < end)
+    }
+
+    /// A coupon that ends before it starts is a mistake.
+    pub fn is_empty(self) -> bool {
+        matches!((self.starts_at, self.ends_at), (Some(start), Some(end)) if end <= start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coupon_counts_from_its_start_to_before_its_end() {
+        let at = Timestamp::from_millis;
+        let active = Active { starts_at: Some(at(10)), ends_at: Some(at(20)) };
+        assert_eq!([9, 10, 19, 20].map(|ms| active.at(at(ms))), [false, true, true, false]);
+        assert!(Active::default().at(at(0)));
+        assert!(Active { starts_at: Some(at(10)), ends_at: Some(at(10)) }.is_empty());
+    }
+}
