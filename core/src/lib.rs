@@ -7,13 +7,13 @@
 
 #[macro_use(text_enum)]
 pub extern crate postrider_domain as domain;
+pub extern crate postrider_egress as egress;
+pub extern crate postrider_host as adapters;
 
-pub mod adapters;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod egress;
 pub mod pipeline;
 mod private_files;
 pub mod server;

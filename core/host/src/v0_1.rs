@@ -2,7 +2,7 @@
 //! so that an adapter which works keeps working.
 
 wasmtime::component::bindgen!({
-    path: "../sdk/wit",
+    path: "../../sdk/wit",
     world: "adapter",
     imports: { default: trappable },
     additional_derives: [PartialEq],
