@@ -141,15 +141,16 @@ async fn killed_after_the_claim_it_is_claimed_again(db: Database) {
 }
 
 async fn killed_after_the_request_it_is_sent_again(db: Database) {
-    let installation = installation(db);
+    // Nothing is to time out before the kill, however slow the machine is.
+    let installation =
+        Installation::new(db).with("POSTRIDER_LEASE_SECS", "21").with("POSTRIDER_REQUEST_TIMEOUT_MS", "20000");
     let receiver = Receiver::start().await;
     let process = installation.start().await;
     let program = program(&process.client, &receiver).await;
     receiver.always("/p", Reply::Held);
     let wanted: Vec<String> = (0..20).map(|n| format!("T-{n}")).collect();
-    for transaction in &wanted {
-        process.client.post("/api/v1/conversions", &report(&program, transaction)).await.expect(201);
-    }
+    let batch: Vec<_> = wanted.iter().map(|transaction| report(&program, transaction)).collect();
+    process.client.post("/api/v1/conversions", &json!(batch)).await.expect(200);
     // As many requests as a new destination has places are out there, and the sender dies before any is answered.
     eventually("all places to be taken", async || (transactions(&receiver).len() == FIRST_PLACES).then_some(())).await;
     process.kill_9();
