@@ -33,12 +33,8 @@ const WITH_AREAS: [(&str, &[&str]); 4] = [
 ];
 
 /// The crates of the program, and what they are called within it.
-const CRATES: [(&str, Option<&str>); 4] = [
-    ("src", None),
-    ("domain/src", Some("domain")),
-    ("egress/src", Some("egress")),
-    ("host/src", Some("adapters")),
-];
+const CRATES: [(&str, Option<&str>); 4] =
+    [("src", None), ("domain/src", Some("domain")), ("egress/src", Some("egress")), ("host/src", Some("adapters"))];
 
 /// Files that one folder may list.
 const LISTED_AT_MOST: usize = 18;
