@@ -17,6 +17,9 @@ pub const WAL_BYTES: u64 = 16 << 20;
 /// How often its size is looked at.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// How long it is left alone when it could not be moved: a disk stays full for longer than a moment.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
+
 /// So many pages the writer moves within its turn; more are left to the other connection.
 const LITTLE: i64 = 2_000;
 
@@ -37,6 +40,7 @@ impl Checkpoints {
             }
             if let Err(error) = self.once().await {
                 tracing::warn!(%error, "The WAL can't be moved into the database's file now; it is tried again");
+                let _ = ended.run_until_cancelled(tokio::time::sleep(AFTER_FAILURE)).await;
             }
         }
     }
