@@ -15,12 +15,7 @@ const LISTS: [&str; 8] =
 
 /// Runs a command to its end: whether it succeeded and what it said.
 async fn run(installation: &Installation, arguments: &[&str]) -> (bool, String) {
-    let mut command = installation.command(arguments);
-    command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("postrider runs");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    installation.output(arguments, &[]).await
 }
 
 #[track_caller]

@@ -389,15 +389,7 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     let mut first = installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(1))]).await;
     first.client.post("/api/v1/postbacks", &postback_with_secret("p")).await.expect(201);
     let keys = [("POSTRIDER_SECRET_KEY", hex(2)), ("POSTRIDER_PREVIOUS_SECRET_KEYS", hex(1))];
-    let run = async |arguments: &[&str], keys: &[(&str, String)]| {
-        let mut command = installation.command(arguments);
-        command.env("POSTRIDER_LISTEN", "127.0.0.1:0");
-        command.envs(keys.iter().map(|(name, key)| (*name, key.as_str())));
-        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("postrider runs");
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
-    };
+    let run = async |arguments: &[&str], keys: &[(&str, String)]| installation.output(arguments, keys).await;
     // The server could not open what this would seal.
     let (done, told) = run(&["secrets", "rotate"], &keys).await;
     assert!(!done && told.contains("no server has used the secret key"), "{told}");

@@ -111,6 +111,17 @@ impl Installation {
         Process { child, url: String::new(), client }.wait().await
     }
 
+    /// Runs the program to its end, with these variables too: whether it succeeded, and what it said.
+    pub async fn output(&self, arguments: &[&str], with: &[(&str, String)]) -> (bool, String) {
+        let mut command = self.command(arguments);
+        command.envs(with.iter().map(|(name, value)| (*name, value.as_str())));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        let output = output.expect("it does not panic").expect("postrider runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// Everything that the program has printed and logged so far, in all its runs.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()

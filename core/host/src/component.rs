@@ -7,7 +7,7 @@ use super::cache::Cache;
 use super::error::AdapterError;
 use super::{limits, output};
 
-/// Compiles a component into the cache. What it imports is judged by whoever loads it.
+/// Compiles a component into the cache. The loader judges what it imports.
 pub(super) fn compile(engine: &Engine, cache: &Cache, wasm: &[u8]) -> Result<Component, AdapterError> {
     let component = Component::from_binary(engine, wasm).map_err(|error| mismatch(&error))?;
     cache.save(engine, wasm, &component);

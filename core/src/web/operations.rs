@@ -30,7 +30,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// How large a body may be. Whoever is not known yet has little to say.
+    /// How large a body may be. Callers without credentials send little.
     pub fn body_limit(&self) -> usize {
         if self.needs == Needs::Nothing { STRANGERS_BODY_LIMIT } else { BODY_LIMIT }
     }

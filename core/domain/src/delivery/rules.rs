@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AffiliateId, OfferId};
-
 use crate::tracking::action::Action;
 use crate::tracking::conversion::Status;
 use crate::tracking::event::Event;

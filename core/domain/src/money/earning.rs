@@ -1,7 +1,7 @@
 //! Earnings: what an affiliate is owed for one thing, and how far it has come: pending during its hold, then available;
 //! or reversed.
 //!
-//! A conversion earns its payout, and commissions for whoever recruited its affiliate. [`super::settlement::settle`] brings these to what
+//! A conversion earns its payout, and commissions for those who recruited its affiliate. [`super::settlement::settle`] brings these to what
 //! they should be: it is approval, reversal and correction in one.
 
 use std::collections::BTreeMap;

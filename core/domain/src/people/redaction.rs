@@ -183,7 +183,7 @@ pub fn shortened(text: &str) -> String {
     text.chars().take(TEXT_MAX_CHARS).chain(['…']).collect()
 }
 
-/// Configurations and details are in the hands of whoever wrote their schema: nothing is known to be harmless there.
+/// The author of a schema names the fields of configurations and details: nothing is known to be harmless there.
 pub fn is_secret(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "password", "secret", "token", "key", "code", "config", "fields", "guards", "details", "header", "current",

@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::AffiliateId;
-use crate::timestamp::Timestamp;
-
 use crate::people::user::normal_email;
+use crate::timestamp::Timestamp;
 use crate::tracking::event::PartyFacts;
 
 #[derive(Clone, Debug)]

@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::amounts::{Amount, Currency, Money};
 use crate::ids::{AffiliateId, OfferId};
-use crate::timestamp::Timestamp;
-
 use crate::reports::zone::Zone;
+use crate::timestamp::Timestamp;
 
 /// The caps of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]

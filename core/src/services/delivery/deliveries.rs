@@ -12,11 +12,10 @@ use crate::domain::people::changes::Changed;
 use crate::domain::people::masking::{hide_address, mask};
 use crate::domain::people::permission::Permission;
 use crate::ids::DeliveryId;
-use crate::storage;
-use crate::storage::base::page::{PAGE_BYTES, Page, PageRequest};
-
 use crate::services::Error;
 use crate::services::program::quota;
+use crate::storage;
+use crate::storage::base::page::{PAGE_BYTES, Page, PageRequest};
 
 /// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
 const READ_AT_ONCE: usize = 20;

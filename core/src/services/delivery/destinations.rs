@@ -7,9 +7,8 @@ use crate::domain::delivery::breaker::{Breaker, BreakerState};
 use crate::domain::delivery::lane::LaneId;
 use crate::domain::people::actor::Actor;
 use crate::ids::PostbackId;
-use crate::storage;
-
 use crate::services::Error;
+use crate::storage;
 
 /// Destinations that are shown at once. Those that are paused come first.
 const SHOWN: usize = 500;

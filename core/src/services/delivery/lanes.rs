@@ -20,7 +20,7 @@ use crate::domain::delivery::places::{InFlight, Liveness, Places, Tally, Window}
 use crate::ids::{DeliveryId, PostbackId};
 use crate::storage::delivery::waiting_deliveries::Waiting;
 
-use super::lanes::lane::{Lane, Probe};
+use self::lane::{Lane, Probe};
 use super::prepared::Prepared;
 
 /// Deliveries of a postback whose destination is not known yet that are prepared together.
@@ -31,7 +31,7 @@ const STEADY: u32 = 32;
 const NOTED_OF_ONE: usize = 8;
 /// How long it is taken for granted that a postback leads to a paused destination: another node may know of a change.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// A lane without requests for this long is started anew with few places.
+/// After so long without requests a lane begins again with few places.
 const REST: Duration = Duration::from_secs(10);
 /// Lanes and postbacks that are remembered; beyond these the idle ones are forgotten, from time to time.
 const REMEMBERED: usize = 10_000;
@@ -277,7 +277,7 @@ impl Destinations {
         for prepared in ready {
             let (id, delivery, postback) = (prepared.lane(), prepared.delivery.id, prepared.delivery.postback_id);
             state.learn(postback, &id, now);
-            // A probe that leads elsewhere by now is none.
+            // A delivery that leads to another lane is no probe of this one.
             if state.probes.get(&delivery).is_some_and(|of| *of != id) {
                 state.probe_unsent(delivery, false);
             }
@@ -380,7 +380,7 @@ impl Destinations {
             lane.waiting_in_inbox = false;
             self.0.wake.notify_one();
         }
-        // A probe that was sent has ended by now.
+        // If it was a probe, the probe has ended.
         state.probe_unsent(place.delivery, true);
     }
 

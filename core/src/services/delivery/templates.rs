@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::adapters;
 use crate::domain::delivery::template::{Direction, FieldProblem, Filled, Kind, Template};
-
 use crate::services::{Error, FieldIssue};
 
 const FILES: [&str; 4] = [

@@ -17,19 +17,18 @@ use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click};
 use crate::domain::tracking::landing;
 use crate::ids::{AffiliateId, ClickId, OfferId, SourceId};
-use crate::services::delivery::sealed;
-use crate::services::error;
-use crate::storage;
-use crate::storage::base::page::{Page, PageRequest};
-
 use crate::services::catalog::ForClicks;
 use crate::services::delivery::adapter_faults::settle_faults;
 use crate::services::delivery::adapters::{Call, Line, Standing, Subject, User, config_issues};
+use crate::services::delivery::sealed;
 use crate::services::delivery::secrets::SecretError;
 use crate::services::delivery::templates::{self, MadeOf};
 use crate::services::delivery::{postbacks, wire};
+use crate::services::error;
 use crate::services::program::quota;
 use crate::services::{Error, FieldIssue};
+use crate::storage;
+use crate::storage::base::page::{Page, PageRequest};
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]

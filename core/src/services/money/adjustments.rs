@@ -10,10 +10,9 @@ use crate::domain::money::{ledger, postings, settlement};
 use crate::domain::people::actor::Actor;
 use crate::ids::AffiliateId;
 use crate::money::Money;
+use crate::services::Error;
 use crate::services::program::affiliates;
 use crate::storage;
-
-use crate::services::Error;
 
 #[derive(Clone, Debug)]
 pub struct NewAdjustment {

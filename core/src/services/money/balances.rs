@@ -13,11 +13,10 @@ use crate::domain::money::statement::{Line, Standing};
 use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, floor_uuid};
 use crate::money::Currency;
+use crate::services::Error;
 use crate::services::program::affiliates;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
-
-use crate::services::Error;
 
 #[derive(Clone, Debug)]
 pub struct AffiliateBalance {

@@ -4,10 +4,9 @@ use crate::app::App;
 use crate::domain::money::earning::{Earning, EarningKind};
 use crate::domain::people::actor::Actor;
 use crate::ids::EarningId;
+use crate::services::Error;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
-
-use crate::services::Error;
 
 pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
     let found = storage::money::earnings::find(app.db.reader(), id).await?;

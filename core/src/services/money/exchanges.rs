@@ -9,11 +9,10 @@ use crate::domain::people::actor::Actor;
 use crate::ids::{AffiliateId, ExchangeId};
 use crate::money::{Currency, Money};
 use crate::services::program::affiliates;
+use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::money::exchanges::Filter;
-
-use crate::services::{Error, FieldIssue};
 
 /// Adds a rate; one of the same pair and moment stays as it is.
 pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Error> {

@@ -11,10 +11,9 @@ use crate::domain::money::payout_method::{
 use crate::domain::people::actor::Actor;
 use crate::domain::people::changes::Changed;
 use crate::money::Currency;
-use crate::storage;
-
 use crate::services::error::is_taken;
 use crate::services::{Error, FieldIssue};
+use crate::storage;
 
 pub async fn create(
     app: &App,

@@ -10,9 +10,8 @@ use crate::domain::money::earning::Earning;
 use crate::domain::money::{release, settlement};
 use crate::ids::AffiliateId;
 use crate::money::{ACCOUNT_MAX, SignedAmount};
-use crate::storage;
-
 use crate::services::error::is_outage;
+use crate::storage;
 
 use super::release_events;
 

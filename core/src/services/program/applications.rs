@@ -6,12 +6,11 @@ use crate::domain::people::changes::{Changed, of_word};
 use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::domain::program::offer::Visibility;
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
+use crate::services::Error;
+use crate::services::error::is_taken;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::program::applications::Filter;
-
-use crate::services::Error;
-use crate::services::error::is_taken;
 
 /// An affiliate asks for itself; whoever runs the program invites, which needs no decision. Asking again changes nothing.
 pub async fn create(

@@ -5,10 +5,9 @@ use crate::domain::people::changes::Changed;
 use crate::domain::program::exception::Exception;
 use crate::domain::program::offer::Payout;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
+use crate::services::Error;
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
-
-use crate::services::Error;
 
 /// Agrees on a payout; one for the same affiliate and goal is changed.
 pub async fn set(

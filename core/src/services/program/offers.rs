@@ -14,10 +14,9 @@ use crate::domain::tracking::deep_link::HostPattern;
 use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency};
+use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
-
-use crate::services::{Error, FieldIssue};
 
 #[derive(Clone, Debug)]
 pub struct NewOffer {

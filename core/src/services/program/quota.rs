@@ -6,9 +6,8 @@ use crate::app::App;
 use crate::domain::people::actor::Actor;
 use crate::domain::program::quota::QuotaError;
 use crate::ids::{AffiliateId, UserId};
-use crate::storage::program::quotas::{self, Holder};
-
 use crate::services::Error;
+use crate::storage::program::quotas::{self, Holder};
 
 /// Staff test for many.
 const STAFF_TESTS: u32 = 10;

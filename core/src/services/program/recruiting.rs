@@ -7,10 +7,9 @@ use crate::domain::program::affiliate::{Affiliate, normal_code};
 use crate::domain::program::recruiting::Recruiting;
 use crate::ids::AffiliateId;
 use crate::money::Currency;
+use crate::services::{Error, FieldIssue};
 use crate::storage;
 use crate::storage::base::page::{Page, PageRequest};
-
-use crate::services::{Error, FieldIssue};
 
 pub async fn get(app: &App) -> Result<Recruiting, Error> {
     Ok(storage::program::program_settings::find_recruiting(app.db.reader()).await?)

@@ -15,12 +15,11 @@ use crate::domain::tracking::deep_link::deep_url;
 use crate::domain::tracking::landing::LandingUrl;
 use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{ClickId, LinkId, OfferId};
-use crate::storage::base::page::{self, PageRequest};
-use crate::storage::{self};
-
 use crate::services::Error;
 use crate::services::catalog::Catalog;
 use crate::services::inbound::sources;
+use crate::storage::base::page::{self, PageRequest};
+use crate::storage::{self};
 
 /// What a browser sent along.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,6 @@ use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::clock::Timestamp;
-
 use crate::storage::entities::idempotency_keys::{Column, Entity, Model};
 
 /// What is known of a key.

@@ -1,7 +1,6 @@
 //! The time of the database's own clock.
 
 use crate::clock::{Moment, Sample, Timestamp};
-
 use crate::storage::Database;
 
 /// Reads it once. `None` on SQLite, which is used by one process and has no clock of its own.

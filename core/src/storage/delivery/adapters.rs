@@ -4,7 +4,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, 
 
 use crate::clock::Timestamp;
 use crate::domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
-
 use crate::storage::corrupt;
 use crate::storage::entities::adapters::{Column, Entity, Model};
 

@@ -6,7 +6,6 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::domain::delivery::delivery::{Attempt, AttemptOutcome};
 use crate::ids::DeliveryId;
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::entities::attempts::{Entity, Model};
 use crate::storage::{corrupt, from_json, json, model};

@@ -8,7 +8,6 @@ use crate::domain::delivery::breaker::{Breaker, BreakerState};
 use crate::domain::delivery::delivery::Reason;
 use crate::domain::delivery::lane::{LaneId, Owner};
 use crate::ids::{AffiliateId, PostbackId};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::{corrupt, readable};
 

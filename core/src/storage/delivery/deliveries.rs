@@ -12,7 +12,6 @@ use crate::domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use crate::domain::delivery::lane::LaneId;
 use crate::domain::delivery::lease::Lease;
 use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::for_update;
 use crate::storage::base::page::{self, Page, PageRequest};

@@ -14,7 +14,6 @@ use crate::domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope
 use crate::domain::tracking::action::Action;
 use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, PostbackId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::postbacks::{Column, Entity, Model};
 use crate::storage::{corrupt, from_json, json, readable};

@@ -13,7 +13,6 @@ use crate::domain::delivery::delivery::{Delivery, Reason};
 use crate::domain::delivery::lane::LaneId;
 use crate::domain::delivery::lease::Lease;
 use crate::ids::{AffiliateId, DeliveryId, PostbackId};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::{is_one_of, skip_locked};
 use crate::storage::entities::deliveries::Entity;

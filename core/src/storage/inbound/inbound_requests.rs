@@ -11,7 +11,6 @@ use crate::domain::delivery::lease::Lease;
 use crate::domain::inbound::inbound_request::{Finding, InboundRequest, RawRequest};
 use crate::domain::inbound::report::Outcome;
 use crate::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::queue::Queue;
 use crate::storage::entities::inbound_requests::{Column, Entity, Model};

@@ -12,7 +12,6 @@ use crate::clock::Timestamp;
 use crate::domain::inbound::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
 use crate::domain::people::api_key;
 use crate::ids::{AffiliateId, SourceId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::sources::{ActiveModel, Column, Entity, Model};
 use crate::storage::{from_json, json, readable};

@@ -11,7 +11,6 @@ use crate::domain::money::statement::{ConversionLine, Line, Standing};
 use crate::domain::tracking::conversion::transaction_id_in;
 use crate::ids::{AffiliateId, PostingId, floor_uuid};
 use crate::money::Currency;
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::sums;
 use crate::storage::corrupt;

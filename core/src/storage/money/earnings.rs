@@ -11,7 +11,6 @@ use crate::domain::money::release;
 use crate::domain::program::recruiting::Commission;
 use crate::ids::{AffiliateId, ConversionId, EarningId};
 use crate::money::{Currency, Money};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::database::{for_update, skip_locked};
 use crate::storage::base::page::{self, Page, PageRequest};

@@ -9,7 +9,6 @@ use crate::clock::Timestamp;
 use crate::domain::money::exchange::ExchangeRate;
 use crate::ids::ExchangeRateId;
 use crate::money::Currency;
-
 use crate::storage::base::bulk::Rows;
 use crate::storage::base::page::{Page, PageRequest};
 use crate::storage::corrupt;

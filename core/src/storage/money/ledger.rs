@@ -8,7 +8,6 @@ use crate::domain::money::earning::Balances;
 use crate::domain::money::ledger::{Account, Balance, Cause, Posting};
 use crate::ids::{AffiliateId, PostingId};
 use crate::money::Currency;
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::corrupt;
 

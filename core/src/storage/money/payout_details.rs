@@ -4,7 +4,6 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 
 use crate::domain::money::payout_details::PayoutDetails;
 use crate::ids::{AffiliateId, PayoutDetailsId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::payout_details::{Column, Entity, Model};
 use crate::storage::{from_json, json};

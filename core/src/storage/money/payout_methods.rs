@@ -8,7 +8,6 @@ use sea_orm::{
 
 use crate::clock::Timestamp;
 use crate::domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
-
 use crate::storage::entities::payout_methods::{Column, Entity, Model};
 use crate::storage::{corrupt, from_json, json, readable};
 

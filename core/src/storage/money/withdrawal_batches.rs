@@ -4,7 +4,6 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveM
 
 use crate::domain::money::withdrawal_batch::WithdrawalBatch;
 use crate::ids::WithdrawalBatchId;
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::corrupt;
 use crate::storage::entities::withdrawal_batches::{Column, Entity, Model};

@@ -12,7 +12,6 @@ use crate::domain::money::withdrawal::{Status, Withdrawal};
 use crate::domain::money::withdrawal_batch::Progress;
 use crate::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
 use crate::money::{Currency, Money};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::withdrawals::{Column, Entity, Model};

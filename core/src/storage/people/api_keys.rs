@@ -7,7 +7,6 @@ use crate::clock::Timestamp;
 use crate::domain::people::api_key::ApiKey;
 use crate::domain::people::permission::Role;
 use crate::ids::{KeyId, UserId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::api_keys::{Column, Entity, Model};
 use crate::storage::{corrupt, from_json, json};

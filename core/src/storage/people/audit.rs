@@ -11,7 +11,6 @@ use sea_orm::{
 use crate::clock::Timestamp;
 use crate::domain::people::audit::{Ending, Outcome, Record};
 use crate::ids::{AuditId, UserId, floor_uuid};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::audit::{Column, Entity, Model};
 use crate::storage::entities::{audit_outcomes, audit_prunings};

@@ -6,7 +6,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTra
 use crate::clock::Timestamp;
 use crate::domain::delivery::lease::{Lease, Leased};
 use crate::ids::MailId;
-
 use crate::storage::base::queue::Queue;
 use crate::storage::entities::mails::{Column, Entity, Model};
 use crate::storage::{model, readable};

@@ -8,7 +8,6 @@ use sea_orm::{
 use crate::clock::Timestamp;
 use crate::domain::people::session::{Opener, Session};
 use crate::ids::{AffiliateId, SessionId, UserId};
-
 use crate::storage::entities::sessions::{Column, Entity, Model};
 use crate::storage::entities::users;
 

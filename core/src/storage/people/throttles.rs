@@ -7,7 +7,6 @@ use sea_orm::{
 
 use crate::clock::Timestamp;
 use crate::domain::people::throttle::Throttle;
-
 use crate::storage::entities::throttles::{Column, Entity, Model};
 
 /// The throttle of a subject, made if there is none, held until `tx` ends.

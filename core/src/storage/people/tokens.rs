@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, PayoutDetailsId, UserId};
-
 use crate::storage::entities::tokens::{Column, Entity, Model};
 use crate::storage::{from_json, json};
 

@@ -10,7 +10,6 @@ use crate::clock::Timestamp;
 use crate::domain::people::permission::Role;
 use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::recovery_codes;
 use crate::storage::entities::users::{Column, Entity, Model};

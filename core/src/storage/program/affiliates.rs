@@ -8,7 +8,6 @@ use sea_orm::{
 
 use crate::domain::program::affiliate::{Affiliate, AffiliateStatus};
 use crate::ids::AffiliateId;
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::corrupt;
 use crate::storage::entities::affiliates::{Column, Entity, Model};

@@ -6,7 +6,6 @@ use sea_orm::{
 
 use crate::domain::program::application::{Application, ApplicationStatus};
 use crate::ids::{AffiliateId, ApplicationId, OfferId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::corrupt;
 use crate::storage::entities::applications::{Column, Entity, Model};

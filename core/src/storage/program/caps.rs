@@ -10,7 +10,6 @@ use crate::clock::Timestamp;
 use crate::domain::program::cap::{Count, Counter};
 use crate::ids::AffiliateId;
 use crate::money::ACCOUNT_MAX;
-
 use crate::storage::base::bulk::{Rows, Type};
 
 /// Adds to counters, and comes back with what they hold then. A sum of payouts stays at [`ACCOUNT_MAX`] from there on:

@@ -6,7 +6,6 @@ use sea_orm::{
 
 use crate::domain::program::customer::Customer;
 use crate::ids::CustomerId;
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::customers::{Column, Entity, Model};
 

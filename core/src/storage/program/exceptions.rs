@@ -5,7 +5,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel,
 
 use crate::domain::program::exception::Exception;
 use crate::ids::{AffiliateId, ExceptionId, OfferId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::exceptions::{Column, Entity, Model};
 use crate::storage::{from_json, json};

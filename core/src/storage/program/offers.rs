@@ -14,7 +14,6 @@ use crate::domain::program::offer::{Offer, OfferStatus, Payout, Visibility};
 use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::{AffiliateId, OfferId};
 use crate::money::{Amount, Currency};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::applications;
 use crate::storage::entities::offers::{Column, Entity, Model};

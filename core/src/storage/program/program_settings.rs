@@ -7,9 +7,8 @@ use serde::de::DeserializeOwned;
 use crate::clock::Timestamp;
 use crate::domain::money::withdrawal::WithdrawalSettings;
 use crate::domain::program::recruiting::Recruiting;
-use crate::storage::{from_json, json};
-
 use crate::storage::base::database::for_update;
+use crate::storage::{from_json, json};
 
 const RECRUITING: &str = "recruiting";
 const WITHDRAWALS: &str = "withdrawals";

@@ -5,7 +5,6 @@ use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
 use crate::clock::Timestamp;
 use crate::ids::{AffiliateId, UserId};
-
 use crate::storage::base::database::for_update;
 
 pub async fn postbacks(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {

@@ -7,7 +7,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use crate::domain::tracking::action::Action;
 use crate::domain::tracking::click::{Agent, Click};
 use crate::ids::{AffiliateId, ClickId, LinkId, OfferId};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::entities::clicks::{Column, Entity, Model};

@@ -6,7 +6,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 use crate::domain::tracking::coupon::{Active, Coupon};
 use crate::ids::LinkId;
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::entities::coupons::{Column, Entity, Model};
 use crate::storage::model;

@@ -9,7 +9,6 @@ use crate::domain::delivery::lease::Lease;
 use crate::domain::tracking::action::Action;
 use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, ConversionId, EventId, time_of};
-
 use crate::storage::base::bulk::{Rows, Type};
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::base::queue::Queue;

@@ -11,7 +11,6 @@ use crate::domain::tracking::click::Click;
 use crate::domain::tracking::conversion::Conversion;
 use crate::domain::tracking::event::Event;
 use crate::ids::{AffiliateId, OfferId};
-
 use crate::storage::entities::{clicks, conversions, deliveries, events, postbacks};
 use crate::storage::readable;
 use crate::storage::reports::before;

@@ -8,7 +8,6 @@ use sea_orm::{
 use crate::clock::Timestamp;
 use crate::domain::tracking::link::{Link, LinkStatus};
 use crate::ids::{AffiliateId, LinkId, OfferId};
-
 use crate::storage::base::page::{self, Page, PageRequest};
 use crate::storage::corrupt;
 use crate::storage::entities::links::{Column, Entity, Model};

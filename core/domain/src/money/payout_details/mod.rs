@@ -10,11 +10,10 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
 use serde_json::Value;
 
-use crate::ids::{AffiliateId, PayoutDetailsId};
-use crate::timestamp::Timestamp;
-
 use crate::delivery::schema_budget::{self, Cost};
+use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::people::masking;
+use crate::timestamp::Timestamp;
 
 /// What is told of at once, at most.
 const ISSUES: usize = 100;

@@ -3,9 +3,8 @@
 use crate::app::App;
 use crate::domain::delivery::adapter::{AdapterVersion, Origin};
 use crate::domain::people::changes::Changed;
-use crate::storage;
-
 use crate::services::Error;
+use crate::storage;
 
 /// Installs a component, or finds that it is there already: `true` when it is new.
 pub async fn install(app: &App, wasm: Vec<u8>) -> Result<(AdapterVersion, bool), Error> {

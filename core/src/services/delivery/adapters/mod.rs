@@ -24,9 +24,8 @@ use crate::domain::delivery::delivery::Reason;
 use crate::domain::delivery::postback::Postback;
 use crate::domain::delivery::return_line::ReturnLines;
 use crate::ids::AffiliateId;
-use crate::storage::{self, Database};
-
 use crate::services::Error;
+use crate::storage::{self, Database};
 
 pub use config::config_issues;
 pub use faults::{Call, Faults, Subject, User};

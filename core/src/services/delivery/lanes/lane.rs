@@ -6,10 +6,9 @@ use crate::domain::delivery::breaker::{self, Breaker, BreakerState, Drain, Healt
 use crate::domain::delivery::lane::LaneId;
 use crate::domain::delivery::places::{Answers, Liveness, Window};
 use crate::ids::{DeliveryId, PostbackId};
+use crate::services::delivery::prepared::Prepared;
 use crate::services::round_robin::RoundRobin;
 use crate::storage::delivery::waiting_deliveries::Waiting;
-
-use crate::services::delivery::prepared::Prepared;
 
 /// Prepared deliveries that wait in memory for one lane.
 const QUEUE_OF_ONE: usize = 128;

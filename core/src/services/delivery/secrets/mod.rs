@@ -15,7 +15,6 @@ use serde_json::{Map, Value, json};
 use crate::adapters::Schema;
 use crate::domain::inbound::guards::{self, Guards};
 use crate::domain::people::api_key;
-
 use crate::services::FieldIssue;
 pub use disguise::{Destinations, Disguise};
 use key::Key;

@@ -11,11 +11,10 @@ use crate::clock::Timestamp;
 use crate::domain::delivery::breaker::{Breaker, DAY, TOLD_FOR};
 use crate::domain::delivery::lane::LaneId;
 use crate::services::Error;
+use crate::services::delivery::lanes::Change;
 use crate::services::people::mail::Letter;
 use crate::services::people::outbox;
 use crate::storage;
-
-use crate::services::delivery::lanes::Change;
 
 /// How old the knowledge of what other nodes stored may be.
 const REFRESH: Duration = Duration::from_secs(5);

@@ -18,10 +18,9 @@ use sea_orm::ConnectionTrait;
 use crate::app::App;
 use crate::domain::people::api_key;
 use crate::domain::people::origin::Origin;
+use crate::services::Error;
 use crate::storage;
 use crate::storage::people::tokens::Purpose;
-
-use crate::services::Error;
 
 /// Where somebody comes from.
 #[derive(Clone, Debug)]

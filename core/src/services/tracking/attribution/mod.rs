@@ -14,9 +14,8 @@ use crate::domain::tracking::attribution::{Considered, Evidence, OutsideWindow, 
 use crate::domain::tracking::click::Click;
 use crate::domain::tracking::conversion::{Conversion, Figures, Status};
 use crate::domain::tracking::conversion_error::ConversionError;
-use crate::ids::{ClickId, ConversionId, LinkId};
-
 use crate::domain::tracking::conversion_report::Report;
+use crate::ids::{ClickId, ConversionId, LinkId};
 
 pub use known::Known;
 

@@ -15,13 +15,12 @@ use crate::domain::delivery::rules::{Delay, FiringStatus, Rule, Scope};
 use crate::domain::tracking::action::Action;
 use crate::ids::{AffiliateId, PostbackId};
 use crate::services::delivery::postbacks::{self, Changes, RuleChanges, Wanted};
+use crate::web::api::Issues;
 use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
 use crate::web::verification::VerificationOut;
-
-use crate::web::api::Issues;
 
 fn conversion() -> Action {
     Action::Conversion

@@ -16,12 +16,11 @@ use crate::domain::people::permission::Permission;
 use crate::ids::{ConversionId, InboundRequestId, SourceId};
 use crate::services::inbound;
 use crate::storage;
+use crate::web::api::delivery::deliveries::{HeaderOut, headers};
 use crate::web::audit::Told;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::delivery::deliveries::{HeaderOut, headers};
 
 /// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]

@@ -13,12 +13,11 @@ use crate::clock::Timestamp;
 use crate::domain::inbound::source::SourceSettings;
 use crate::ids::{AffiliateId, SourceId};
 use crate::services::inbound::sources::{self, Changes, Visible, Wanted};
+use crate::web::api::Issues;
 use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::Issues;
 
 fn yes() -> bool {
     true

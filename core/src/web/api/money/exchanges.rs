@@ -13,11 +13,10 @@ use crate::ids::{AffiliateId, ExchangeId, ExchangeRateId};
 use crate::money::{Currency, Money};
 use crate::services::money::exchanges;
 use crate::storage::money::exchanges::Filter;
+use crate::web::api::{AmountIn, Issues};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::{AmountIn, Issues};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

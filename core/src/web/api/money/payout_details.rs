@@ -15,12 +15,11 @@ use crate::services::Error;
 use crate::services::money::payout_details;
 use crate::services::money::payout_details::Asked;
 use crate::services::people::auth::step_up::Given;
+use crate::web::api::people::auth::{CONFIRM_BY_MAIL, SentOut};
 use crate::web::audit::{Audited, Gone};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
-
-use crate::web::api::people::auth::{CONFIRM_BY_MAIL, SentOut};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

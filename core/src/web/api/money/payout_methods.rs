@@ -14,12 +14,11 @@ use crate::domain::money::payout_method::{Definition, FileFormat, Payer, PayoutM
 use crate::domain::people::actor::Actor;
 use crate::money::Currency;
 use crate::services::money::payout_methods::{self, Changes};
+use crate::web::api::Issues;
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, PageOut};
-
-use crate::web::api::Issues;
 
 fn yes() -> bool {
     true

@@ -18,13 +18,12 @@ use crate::money::{Amount, Currency, Money};
 use crate::services::Error;
 use crate::services::money::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
 use crate::storage::money::withdrawals::Filter;
+use crate::web::api::{AmountIn, Issues};
 use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 use crate::web::idempotency;
-
-use crate::web::api::{AmountIn, Issues};
 
 /// Ids in one bulk approval.
 const MOST_AT_ONCE: usize = 1_000;

@@ -14,12 +14,11 @@ use crate::domain::people::permission::{Permission, Role};
 use crate::ids::{AffiliateId, KeyId, UserId};
 use crate::services::people::api_keys::{self, Wanted};
 use crate::services::people::auth::step_up::Given;
+use crate::web::api::Issues;
 use crate::web::audit::Told;
 use crate::web::auth::{Caller, Person};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::Issues;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -12,12 +12,11 @@ use crate::domain::people::permission::Role;
 use crate::domain::people::user::{User, UserStatus};
 use crate::ids::{AffiliateId, UserId};
 use crate::services::people::users::{self, Changes, Wanted};
+use crate::web::api::{Issues, email};
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -13,12 +13,11 @@ use crate::ids::AffiliateId;
 use crate::services::people::auth::sessions;
 use crate::services::program::affiliates::{self, Changes};
 use crate::services::program::recruiting;
+use crate::web::api::{Issues, email};
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

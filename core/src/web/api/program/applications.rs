@@ -13,12 +13,11 @@ use crate::ids::{AffiliateId, ApplicationId, OfferId};
 use crate::services::Error;
 use crate::services::program::applications;
 use crate::storage::program::applications::Filter;
+use crate::web::api::Issues;
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::Issues;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

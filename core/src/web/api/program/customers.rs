@@ -16,12 +16,11 @@ use crate::domain::program::customer::Customer;
 use crate::ids::{AffiliateId, CustomerId, LinkId};
 use crate::services::program::affiliates;
 use crate::services::program::customers::{self, Changes, Done, LoginLink, Wanted};
+use crate::web::api::{Issues, email};
 use crate::web::audit::{Audited, Told};
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

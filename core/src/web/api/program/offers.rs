@@ -17,12 +17,11 @@ use crate::domain::tracking::landing::LandingUrl;
 use crate::ids::OfferId;
 use crate::money::{Amount, Currency, Percent};
 use crate::services::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
+use crate::web::api::{AmountIn, Issues};
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::{AmountIn, Issues};
 
 /// What a conversion pays: `{"fixed": "12.50"}` or `{"percent": "30"}`.
 #[derive(Deserialize, ToSchema)]

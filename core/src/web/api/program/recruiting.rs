@@ -11,12 +11,11 @@ use crate::domain::program::recruiting::{LEVELS_MAX, PaidFrom, Recruiting};
 use crate::ids::AffiliateId;
 use crate::money::{Currency, Percent, SignedAmount};
 use crate::services::program::recruiting::{self, Recruit};
+use crate::web::api::Issues;
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut};
-
-use crate::web::api::Issues;
 
 /// Commissions for recruiting: shares of the payout, the first for the recruiter, the second for the recruiter's
 /// recruiter, and so on. An empty list switches them off.

@@ -22,12 +22,11 @@ use crate::services::Error;
 use crate::services::tracking::conversions;
 use crate::services::tracking::record_conversions::Change;
 use crate::storage;
+use crate::web::api::{AmountIn, Issues};
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
-
-use crate::web::api::{AmountIn, Issues};
 
 /// Conversions in one request.
 const BATCH_MAX: usize = 1_000;

@@ -18,11 +18,10 @@ use crate::domain::tracking::event::{Event, Facts};
 use crate::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
 use crate::services::tracking::events;
 use crate::storage;
+use crate::web::api::Issues;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::Issues;
 
 /// Attributes of one event.
 const ATTRIBUTES_MAX: usize = 20;

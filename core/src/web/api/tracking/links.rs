@@ -14,12 +14,11 @@ use crate::domain::tracking::link::LinkStatus;
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::services::Error;
 use crate::services::tracking::links::{self, Changes, Linked, NewCoupon, NewLink};
+use crate::web::api::Issues;
 use crate::web::audit::Audited;
 use crate::web::auth::Caller;
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
-
-use crate::web::api::Issues;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

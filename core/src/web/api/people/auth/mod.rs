@@ -19,11 +19,10 @@ use crate::services::money::payout_details;
 use crate::services::people::auth::sign_in::{Credentials, Evidence};
 use crate::services::people::auth::{known_device, registration, sessions, sign_in};
 use crate::services::people::users;
+use crate::web::api::{Issues, email};
 use crate::web::auth::{self, Caller, From};
 use crate::web::errors::{ApiResult, Problem};
 use crate::web::extract::ApiJson;
-
-use crate::web::api::{Issues, email};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
