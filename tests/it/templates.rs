@@ -369,8 +369,9 @@ async fn a_source_of_a_template_reads_its_network(db: Database) {
 fn list_for_people() -> String {
     let mut list = String::from(
         "# Networks, trackers, ad platforms and CRMs\n\n\
-        What the catalogue has (`plugins/templates`), made by a test. `GET /api/v1/templates?q=voluum` finds one, with what\n\
-        it asks for and its traps. What is not verified was not read in the network's own documentation: test before use.\n",
+        The templates of the catalogue (`plugins/templates`); a test generates this list. `GET /api/v1/templates?q=voluum`\n\
+        shows a template with its fields and known pitfalls. A template that is not verified is not based on the network's own\n\
+        documentation: test it before use.\n",
     );
     for (title, kind) in [
         ("Networks", Kind::Network),
@@ -380,7 +381,7 @@ fn list_for_people() -> String {
     ] {
         list.push_str(&format!("\n## {title}\n\n| name | id | who calls | verified |\n|---|---|---|---|\n"));
         for it in templates::all().iter().filter(|it| it.kind == kind) {
-            let caller = if it.direction == Direction::Outbound { "we call" } else { "they call" };
+            let caller = if it.direction == Direction::Outbound { "Postrider" } else { "the network" };
             let verified = if it.verified { "yes" } else { "" };
             list.push_str(&format!("| {} | `{}` | {caller} | {verified} |\n", it.name, it.id));
         }
