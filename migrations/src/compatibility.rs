@@ -1,23 +1,23 @@
 //! Which releases may run on a schema.
 //!
 //! A schema level is the number of a migration, and a release has the level of its newest one. Most migrations only add:
-//! releases of earlier levels go on running, so nodes are upgraded one by one and rolled back the same way. A migration
-//! that takes away what earlier releases use calls [`demand`] in its own transaction. Then releases below that level refuse to start,
-//! and those that run say that they are not ready.
+//! releases of earlier levels still run, so nodes are upgraded and rolled back one by one. A migration that removes
+//! something that earlier releases use calls [`demand`] in its own transaction. Releases below that level then refuse to
+//! start, and running ones report that they are not ready.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, Statement};
 
-/// The lowest level that a database takes.
+/// The lowest level of a release that may run on a database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Demand {
     pub level: i32,
-    /// The first release with that level, for people.
+    /// The first release with that level, for messages.
     pub release: String,
 }
 
 impl Demand {
-    /// Whether this release may run on such a database.
+    /// Whether a release of this level may run on such a database.
     pub fn admits(&self, level: i32) -> bool {
         self.level <= level
     }
@@ -28,7 +28,7 @@ pub fn number(name: &str) -> Option<i32> {
     name.split('_').nth(3)?.parse().ok()
 }
 
-/// What the database demands; none before the migration that made the table.
+/// The demand of the database; `None` before the migration that creates the table.
 pub async fn find(db: &impl ConnectionTrait) -> Result<Option<Demand>, DbErr> {
     let sql = "SELECT oldest_level, oldest_release FROM schema_compatibility";
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
@@ -39,7 +39,7 @@ pub async fn find(db: &impl ConnectionTrait) -> Result<Option<Demand>, DbErr> {
     .transpose()
 }
 
-/// From here on only releases of this level or a later one may run: for a migration that takes something away.
+/// Admits only releases of this level or a later one: for a migration that removes something.
 pub async fn demand(manager: &SchemaManager<'_>, level: i32, release: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let sql = "UPDATE schema_compatibility SET oldest_level = $1, oldest_release = $2 WHERE oldest_level < $1";

@@ -1,4 +1,4 @@
-//! One SQL text for both databases. Words in `<…>` become the type of the backend at hand.
+//! One SQL text for both databases. Words in `<…>` become the type of the current backend.
 //!
 //! | word | SQLite | PostgreSQL | holds |
 //! |---|---|---|---|
@@ -7,14 +7,14 @@
 //! | `<int>` | integer | integer | |
 //! | `<big>` | integer | bigint | micros, hashes, tokens |
 //! | `<bool>` | boolean | boolean | |
-//! | `<sortable>` | text | text, by its bytes | what is looked for by its beginning |
+//! | `<sortable>` | text | text, compared by bytes | texts that are searched by prefix |
 //! | `<bytes>` | blob | bytea | a file |
 //! | `<by time>` | nothing | `PARTITION BY RANGE (…)` | ranges of UUIDv7 keys are ranges of time |
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
-/// Runs every statement of `sql`, which are separated by blank lines.
+/// Runs the statements of `sql`, which are separated by blank lines.
 pub async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
@@ -47,7 +47,7 @@ fn translate(statement: &str, backend: DbBackend) -> String {
     sql
 }
 
-/// On PostgreSQL, where rows go whose month has no partition yet.
+/// On PostgreSQL, the default partition takes rows whose month has no partition yet.
 pub async fn default_partitions(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() == DbBackend::Postgres {
         for table in tables {

@@ -1,7 +1,7 @@
-//! The schema of Postrider, one file a change. The same SQL for SQLite and PostgreSQL: see [`dialect`].
+//! The schema of Postrider, one file per change. The same SQL for SQLite and PostgreSQL: see [`dialect`].
 //!
-//! Expand, then contract: a migration never breaks the release before it. One that takes away what older releases still use
-//! says so to them: see [`compatibility`].
+//! Expand, then contract: a migration never breaks the previous release. A migration that removes something that older
+//! releases still use records this: see [`compatibility`].
 
 pub mod compatibility;
 mod dialect;
@@ -29,7 +29,7 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
 use sea_orm_migration::seaql_migrations;
 
-/// Runs every migration that this database has not seen.
+/// Runs every migration that this database does not have yet.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -58,7 +58,7 @@ impl MigratorTrait for Migrator {
         ]
     }
 
-    /// Only those that this release knows: what a newer one added is none of its business, as long as it may run there.
+    /// Only migrations of this release: it ignores those of a newer release, as long as it may run on the schema.
     async fn get_migration_models<C: ConnectionTrait>(db: &C) -> Result<Vec<seaql_migrations::Model>, DbErr> {
         let mut applied = Self::applied(db).await?;
         let known = Self::migrations();
@@ -74,7 +74,7 @@ impl Migrator {
         compatibility::number(newest.name()).expect("every migration has a number")
     }
 
-    /// Migrations of newer releases that this database has seen.
+    /// Migrations of newer releases that were run on this database.
     pub async fn unknown(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
         let known = Self::migrations();
         let applied = Self::applied(db).await?.into_iter().map(|it| it.version);

@@ -1,4 +1,4 @@
-//! From a click to a postback: people, offers, links, clicks, conversions, books, events, deliveries.
+//! From a click to a postback: people, offers, links, clicks, conversions, the ledger, events, deliveries.
 
 use sea_orm_migration::prelude::*;
 
@@ -9,7 +9,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: a start that is broken off must not leave half a schema.
+    /// All or nothing: an interrupted start must not leave a partial schema.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -21,7 +21,7 @@ impl MigrationTrait for Migration {
         dialect::default_partitions(manager, &["clicks", "events", "deliveries", "attempts"]).await
     }
 
-    /// There is nothing before the first.
+    /// This is the first migration, so there is nothing to go back to.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in [
             "attempts",

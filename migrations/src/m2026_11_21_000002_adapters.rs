@@ -1,4 +1,4 @@
-//! Adapters by version, what they log, and where the secrets of a postback may go.
+//! Adapters by version, their log lines, and the hosts to which the secrets of a postback may be sent.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What networks report: sources, the log of requests, and who reported a conversion.
+//! Notifications of networks: sources, the log of requests, and the source of a conversion.
 
 use sea_orm_migration::prelude::*;
 

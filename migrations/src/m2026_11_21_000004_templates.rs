@@ -1,4 +1,4 @@
-//! Which template of the catalogue a postback was made of.
+//! The template of the catalogue from which a postback was created.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Terms of offers, who may promote them, coupons, caps, and what says whose a conversion is.
+//! Terms of offers, applications, coupons, caps, and the evidence for attribution.
 
 use sea_orm_migration::prelude::*;
 
@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `links.coupon` stays for the release before this one; `coupons` is what counts.
+/// `links.coupon` remains for the previous release; this release uses only `coupons`.
 const ATTRIBUTION: &str = "
 ALTER TABLE offers ADD COLUMN visibility text NOT NULL DEFAULT 'public'
 

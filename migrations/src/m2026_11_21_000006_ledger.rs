@@ -1,4 +1,4 @@
-//! What affiliates earn: earnings with their hold, balances, recruiting, exchanges and their rates; what each posting is about.
+//! Earnings with their holds, balances, sub-affiliates, exchanges and their rates; the subject of each posting.
 
 use sea_orm_migration::prelude::*;
 
@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What was approved before there were holds has none.
+/// Conversions approved before holds existed have no hold.
 const EARNINGS: &str = "
 CREATE TABLE earnings (
     id <id> PRIMARY KEY,
@@ -95,7 +95,7 @@ CREATE TABLE balances (
 )
 ";
 
-/// The entries of an affiliate in the order of time: its statement. Sums are in the balances now.
+/// The entries of an affiliate in chronological order: its statement. The balances hold the sums now.
 const POSTINGS: &str = "
 ALTER TABLE postings ADD COLUMN kind text NOT NULL DEFAULT 'earned'
 

@@ -1,4 +1,4 @@
-//! How affiliates are paid: methods, details, withdrawals and their batches.
+//! Payouts to affiliates: methods, details, withdrawals and their batches.
 
 use sea_orm_migration::prelude::*;
 

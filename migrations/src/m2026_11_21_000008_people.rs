@@ -1,4 +1,4 @@
-//! People: who signs in and how, whose keys are whose, customers, and the audit log that only grows.
+//! People: sign-in, owners of keys, customers, and the append-only audit log.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -172,7 +172,7 @@ CREATE INDEX audit_by_object ON audit (object, id) WHERE object IS NOT NULL
 CREATE INDEX audit_by_operation ON audit (operation, id)
 ";
 
-/// Rows of the audit log are neither changed nor deleted, whoever asks.
+/// Rows of the audit log can be neither changed nor deleted by any user.
 fn only_grows(backend: DbBackend) -> &'static [&'static str] {
     if backend == DbBackend::Postgres {
         &[

@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         dialect::run(manager, SCHEMA).await?;
         if manager.get_database_backend() == DbBackend::Postgres {
-            // What is packed is small already; taking it apart again would cost more than reading it.
+            // The packed data is already small; compressing it again would make reads slower.
             let sql = "ALTER TABLE report_columns ALTER COLUMN data SET STORAGE EXTERNAL";
             manager.get_connection().execute_unprepared(sql).await?;
         }

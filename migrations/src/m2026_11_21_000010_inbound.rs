@@ -1,4 +1,4 @@
-//! Sessions that trackers pass through our links, what a source was made of, and the second tries of networks.
+//! Sessions that trackers pass through links, the template of a source, and repeated requests of networks.
 
 use sea_orm_migration::prelude::*;
 
@@ -32,7 +32,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Most clicks have no session, and cost the index nothing.
+/// A partial index: most clicks have no session and add nothing to it.
 const INBOUND: &str = "
 ALTER TABLE clicks ADD COLUMN session <sortable>
 

@@ -1,4 +1,4 @@
-//! Which events are owed to the router is a small table beside them: events themselves are written once and never touched.
+//! A small table of the events that still have to be routed: events themselves are written once and never updated.
 
 use sea_orm_migration::prelude::*;
 

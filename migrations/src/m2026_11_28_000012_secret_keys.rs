@@ -1,4 +1,4 @@
-//! Which keys secrets are sealed with, and a row that proves by being written that the database stores something.
+//! The keys that sealed secrets, and a row that `/readyz` writes to prove that the database stores data.
 
 use sea_orm_migration::prelude::*;
 

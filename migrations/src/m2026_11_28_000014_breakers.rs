@@ -1,4 +1,4 @@
-//! Breakers of destinations, and the deliveries that wait for a destination.
+//! Circuit breakers of destinations, and the deliveries that wait for a destination.
 
 use sea_orm_migration::prelude::*;
 
@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A release that does not know `waiting_for` sends a waiting delivery when its `due_at` comes.
+/// A release without `waiting_for` sends a waiting delivery at its `due_at`.
 const UP: &str = "
 CREATE TABLE breakers (
     destination text PRIMARY KEY,

@@ -1,5 +1,5 @@
-//! Money within bounds: no account, counter, earning or entry holds more than adds up exactly, and on SQLite none holds
-//! anything but a whole number. And releases that are put off, and refused requests that are only counted.
+//! Bounds for money: no account, counter, earning or entry exceeds a value that can be summed exactly, and on SQLite each
+//! value is a whole number. Also postponed releases, and refused requests that are only counted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -9,7 +9,7 @@ use crate::dialect;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Each table with the columns that have a bound: what an account may hold, or what a single amount may be.
+/// Each table with its bounded columns: the limit of an account, or of a single amount.
 const BOUNDS: [(&str, &[&str], i64); 4] = [
     ("balances", &["available", "withdrawing", "paid", "debt"], ACCOUNT_MAX),
     ("cap_counters", &["payout_micros"], ACCOUNT_MAX),
@@ -17,15 +17,15 @@ const BOUNDS: [(&str, &[&str], i64); 4] = [
     ("earnings", &["earned_micros", "micros"], AMOUNT_MAX),
 ];
 
-/// Micros: four million million of the major unit.
+/// Micros: four trillion of the major unit.
 const ACCOUNT_MAX: i64 = 4_000_000_000_000_000_000;
 /// Micros: a billion of the major unit.
 const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Each statement by itself: a constraint must not hold its table while rows are looked at. Every statement can
-    /// be repeated, so a start that was broken off goes on at the next one.
+    /// Each statement runs by itself: a constraint must not lock its table while rows are checked. Every statement can
+    /// be repeated, so the next start continues an interrupted one.
     fn use_transaction(&self) -> Option<bool> {
         Some(false)
     }
@@ -68,8 +68,8 @@ const TO_RELEASE: &str = "
 CREATE INDEX IF NOT EXISTS earnings_to_release ON earnings (COALESCE(retry_at, release_at), id) WHERE state = 'pending'
 ";
 
-/// Binds new rows at once, and then looks at those that are there without holding up anybody. Rows that break it already
-/// are no reason not to start: they stay, and each is in the way of its own affiliate only.
+/// Applies to new rows immediately, then checks the existing rows without blocking anybody. Existing rows that violate it
+/// must not prevent a start: they remain, and each affects only its own affiliate.
 async fn add_check(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let bounds: Vec<_> = columns.iter().map(|column| format!("{column} BETWEEN -{most} AND {most}")).collect();
@@ -86,8 +86,8 @@ async fn add_check(manager: &SchemaManager<'_>, table: &str, columns: &[&str], m
     Ok(())
 }
 
-/// SQLite can't add a CHECK to a table, and to copy one would fail at the first row that breaks it; a trigger binds what is
-/// written from now on.
+/// SQLite cannot add a CHECK to a table, and copying the table would fail at the first row that violates it. A trigger
+/// checks the rows that are written from now on.
 async fn add_triggers(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let broken: Vec<_> = columns

@@ -1,5 +1,5 @@
-//! Sessions that only read, source addresses as hashes, an audit log that its owner prunes, and revocations that reach
-//! other nodes at once.
+//! Read-only sessions, source addresses as hashes, an audit log that its owner can prune, and revocations that reach
+//! other nodes immediately.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -46,8 +46,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `sources.key` stays for the release before: it holds the address of an older row until `key_until`, and then, as in
-/// every newer row, random characters that lead nowhere.
+/// `sources.key` remains for the previous release. It holds the address of an older row until `key_until`, and after that,
+/// as in every newer row, random characters that match no request.
 const PEOPLE: &str = "
 ALTER TABLE sessions ADD COLUMN opened_by text
 
@@ -79,7 +79,7 @@ CREATE TABLE audit_prunings (
 )
 ";
 
-/// A row of the audit log goes only if a pruning covers its age, and no pruning is ever taken back.
+/// A row of the audit log can be deleted only if a pruning covers its age, and a pruning cannot be revoked.
 fn guards(backend: DbBackend) -> &'static [&'static str] {
     if backend == DbBackend::Postgres {
         &[
@@ -112,7 +112,7 @@ fn guards(backend: DbBackend) -> &'static [&'static str] {
              FOR EACH ROW EXECUTE FUNCTION audit_only_grows()",
             "CREATE TRIGGER audit_prunings_no_truncate BEFORE TRUNCATE ON audit_prunings
              FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()",
-            // Whoever changes a row, an older release too, tells every node that remembers it.
+            // A trigger notifies every node with a cached copy, even if an older release changes the row.
             "CREATE FUNCTION notify_people() RETURNS trigger LANGUAGE plpgsql AS $$
              BEGIN PERFORM pg_notify('postrider_people', TG_TABLE_NAME); RETURN NULL; END $$",
             "CREATE TRIGGER users_notify AFTER UPDATE ON users FOR EACH ROW

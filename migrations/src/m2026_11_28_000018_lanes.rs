@@ -1,4 +1,4 @@
-//! Breakers of lanes: an owner's requests to a destination, and no longer everybody's.
+//! Circuit breakers per lane: one owner's requests to a destination, instead of all requests to it.
 
 use sea_orm_migration::prelude::*;
 
@@ -22,11 +22,11 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `breakers.destination` and `deliveries.waiting_for` name a lane from here on: the destination, followed by a space and the owner's id
-/// unless the program is the owner. What waits is judged again and finds its lane, and breakers open again if they must.
+/// From now on `breakers.destination` and `deliveries.waiting_for` contain a lane: the destination, followed by a space and
+/// the owner's id unless the owner is the program. Waiting deliveries are checked again and get their lane, and failing breakers reopen.
 ///
-/// The release before takes the lane of an affiliate for a destination of that name. What waits there it claims and sends
-/// without the breaker, and stores it as always.
+/// The previous release treats the lane of an affiliate as a destination of that name. It claims and sends the deliveries
+/// that wait there without the breaker, and stores the results as always.
 const UP: &str = "
 ALTER TABLE breakers ADD COLUMN owner_affiliate_id <id>
 

@@ -1,5 +1,5 @@
-//! Which servers use this database and which key each of them seals with. Takes the place of `write_probes`, one row that
-//! all servers shared and that releases before this one still write.
+//! The servers that use this database, with the key with which each of them seals. Replaces `write_probes`, one row that
+//! all servers shared and that earlier releases still write.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Sessions that end with who opened them, and an audit log without what people typed as their new passwords.
+//! Sessions that end together with the access of the person who opened them, and an audit log without new passwords.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -23,14 +23,14 @@ impl MigrationTrait for Migration {
         db.execute_unprepared(close).await.map(drop)
     }
 
-    /// What was scrubbed is gone.
+    /// Deleted passwords cannot be restored.
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.get_connection().execute_unprepared("ALTER TABLE sessions DROP COLUMN opener").await.map(drop)
     }
 }
 
-/// `new` was kept as it was typed. Of requests that ask for a password or a code and were refused, a misspelled field was
-/// kept too: nothing of them stays but that they were made.
+/// `new` was stored as it was typed. In refused requests that require a password or a code, a misspelled field was stored
+/// too: of these, only the fact that they were made remains.
 const SCRUB: &str = r#"
 UPDATE audit SET fields = CASE WHEN fields LIKE '%"end_keys":true%'
     THEN '{"current":"•••","end_keys":true,"new":"•••"}' ELSE '{"current":"•••","new":"•••"}' END
@@ -42,7 +42,7 @@ UPDATE audit SET fields = 'null' WHERE operation IN ('change_email', 'begin_seco
 AND id IN (SELECT audit_id FROM audit_outcomes WHERE outcome = 'refused')
 "#;
 
-/// The trigger that forbids changes of records: without it, and with it again.
+/// Drops the trigger that forbids changes of records, and creates it again.
 fn guard(backend: DbBackend) -> (&'static str, &'static str) {
     if backend == DbBackend::Postgres {
         (
