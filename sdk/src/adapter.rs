@@ -1,42 +1,42 @@
-//! The trait an adapter implements. Every method says when the host calls it and what a default does.
+//! The trait that an adapter implements. Every method says when the host calls it and what its default does.
 
 use serde::de::DeserializeOwned;
 
 use crate::types::*;
 
-/// One network's way of being told. Implement [`describe`](Self::describe) and, to send anything,
+/// The connection to one network. Implement [`describe`](Self::describe) and, to send requests,
 /// [`render`](Self::render); the other defaults suit a network that answers with plain HTTP statuses.
 ///
-/// Same input, same output: the host calls `decide` and `render` again for previews, explanations
-/// and replays, and may do so in a fresh instance each time. Keep no state between calls.
+/// The same input must give the same output: the host calls `decide` and `render` again for previews, explanations
+/// and replays, possibly in a fresh instance each time. Keep no state between calls.
 pub trait Adapter {
-    /// The configuration as serde reads it. It is parsed once per instance and binding, so work
-    /// that depends on the configuration alone (splitting a template) belongs into `Deserialize`.
+    /// The configuration, deserialized by serde. It is parsed once per instance and binding, so work
+    /// that depends only on the configuration (such as splitting a template) belongs in `Deserialize`.
     type Config: DeserializeOwned + 'static;
 
-    /// Who this is and what it may do. Called once when the adapter is loaded; the host enforces
+    /// The adapter's metadata and permissions. Called once when the adapter is loaded; the host enforces
     /// `hosts` on every request and `config-schema` on every configuration.
     fn describe() -> Descriptor;
 
-    /// What the schema cannot say about a configuration. Called before a postback is saved.
+    /// Checks that the schema cannot express. Called before a postback is saved.
     fn validate(config: &Self::Config) -> Vec<ConfigIssue> {
         let _ = config;
         Vec::new()
     }
 
-    /// Whether this event goes out, after the host's own rules said yes. Fires by default.
+    /// Whether to send this event. Called after the host's own rules have passed. The default fires always.
     fn decide(ctx: &Context, config: &Self::Config, event: &Event) -> Result<Decision, AdapterError> {
         let _ = (ctx, config, event);
         Ok(Decision::fire())
     }
 
-    /// The one HTTP request that tells the network. Called when the delivery is due, and by previews.
+    /// Builds the one HTTP request. Called when the delivery is due, and for previews.
     fn render(ctx: &Context, config: &Self::Config, event: &Event) -> Result<Request, AdapterError> {
         let _ = (ctx, config, event);
         Err(AdapterError::unsupported("this adapter does not send postbacks"))
     }
 
-    /// What the network's answer means; see [`classify_by_status`]. Replace it for a network that
+    /// Interprets the network's answer; see [`classify_by_status`]. Replace it for a network that
     /// answers 200 with an error in the body.
     fn classify(
         ctx: &Context,
@@ -48,13 +48,13 @@ pub trait Adapter {
         Ok(classify_by_status(response))
     }
 
-    /// Parameters to add to the target URL when a click is redirected.
+    /// Parameters to add to the landing URL when a click is redirected.
     fn decorate_click(ctx: &Context, config: &Self::Config, click: &Click) -> Result<Vec<Field>, AdapterError> {
         let _ = (ctx, config, click);
         Err(AdapterError::unsupported("this adapter does not decorate clicks"))
     }
 
-    /// The conversions that a network reports to us.
+    /// The conversions in a network's notification.
     fn parse_inbound(
         ctx: &Context,
         config: &Self::Config,
@@ -65,8 +65,8 @@ pub trait Adapter {
     }
 }
 
-/// 2xx is accepted; 408, 429 and 5xx are worth another try, not before the seconds in `Retry-After`;
-/// anything else is refused, a redirect too, because a tracker that moved has not counted anything.
+/// 2xx is accepted. 408, 429 and 5xx are retried, not earlier than the seconds in `Retry-After`.
+/// Any other status is refused, including a redirect, because a tracker that moved has not counted anything.
 pub fn classify_by_status(response: &Response) -> Outcome {
     match response.status {
         200..=299 => Outcome::Accepted(None),
@@ -78,7 +78,7 @@ pub fn classify_by_status(response: &Response) -> Outcome {
     }
 }
 
-/// Only the form in seconds; a date would need a clock, so the host's own schedule applies then.
+/// Only the form in seconds: a date would need a clock, so the host's own schedule applies to it.
 fn retry_after_ms(headers: &[Field]) -> Option<u64> {
     let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"))?;
     header.value.trim().parse::<u64>().ok()?.checked_mul(1000)

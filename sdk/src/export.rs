@@ -1,4 +1,4 @@
-//! From the contract's raw functions to an [`Adapter`]: parses the configuration once, reports panics.
+//! From the contract's raw functions to an [`Adapter`]: parses the configuration once, and logs panics.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -9,9 +9,9 @@ use crate::adapter::Adapter;
 use crate::bindings::exports::postrider::adapter::adapter_api::Guest;
 use crate::types::*;
 
-/// Makes a type that implements [`Adapter`](crate::Adapter) this component's export. Once per crate.
+/// Exports a type that implements [`Adapter`](crate::Adapter) from this component. Use it once per crate.
 ///
-/// Outside WebAssembly it expands to nothing, so that the same crate runs ordinary unit tests.
+/// Outside WebAssembly it expands to nothing, so the same crate can run ordinary unit tests.
 #[macro_export]
 macro_rules! export_adapter {
     ($adapter:ty) => {
@@ -62,11 +62,11 @@ impl<A: Adapter> Guest for Exported<A> {
     }
 }
 
-/// The configuration of the last call: its text, and what was parsed from it.
+/// The configuration of the last call: its text and the parsed value.
 type LastConfig = Option<(Json, Rc<dyn Any>)>;
 
-/// The parsed configuration. One instance serves one postback, so nearly every call after the first
-/// brings the same text; comparing it is far cheaper than parsing it.
+/// The parsed configuration. One instance serves one postback, so almost every call after the first
+/// has the same text; comparing it is far cheaper than parsing it.
 fn config<A: Adapter>(binding: Binding) -> Result<Rc<A::Config>, AdapterError> {
     thread_local!(static LAST: RefCell<LastConfig> = const { RefCell::new(None) });
     report_panics();
@@ -89,7 +89,7 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("The configuration cannot be read: {error}.")
 }
 
-/// A panic in WebAssembly is a bare trap; its message is lost unless it goes to the log first.
+/// A panic in WebAssembly is a bare trap: its message is lost unless it is logged first.
 fn report_panics() {
     thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
     if cfg!(target_arch = "wasm32") && !DONE.replace(true) {

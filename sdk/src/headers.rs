@@ -1,4 +1,4 @@
-//! Headers beside the ones that the server sets itself: which names there may be, and what a value can carry.
+//! Headers besides those that the server sets: allowed names, and characters allowed in values.
 
 use std::borrow::Cow;
 
@@ -18,13 +18,13 @@ const SERVERS_OWN: [&str; 11] = [
     "upgrade",
 ];
 
-/// Whether a header describes the connection or the message, and so belongs to whoever sends it: a second content length or
-/// another host would let a request be read in two ways. The server refuses a request that sets one.
+/// Whether a header describes the connection or the message. The server sets these headers itself: a second content length or
+/// another host would make the request ambiguous. The server refuses a request that sets one.
 pub fn is_servers_own(name: &str) -> bool {
     SERVERS_OWN.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// What is wrong with the name of the last of `names`, which follows the others.
+/// The problem with the name of the last of `names`, compared with the names before it.
 ///
 /// ```
 /// use postrider_sdk::headers;
@@ -45,13 +45,13 @@ pub fn name_problem(names: &[&str]) -> Option<&'static str> {
     earlier.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some("This header is there already.")
 }
 
-/// What is wrong with a value as somebody wrote it.
+/// The problem with a header value as a user wrote it.
 pub fn value_problem(value: &str) -> Option<&'static str> {
     let written = value.bytes().all(is_allowed);
     (!written).then_some("A header may have letters, digits and signs of ASCII only, in one line.")
 }
 
-/// The value of a macro for a header: what a header cannot carry (line breaks, letters beyond ASCII) becomes `%XX`.
+/// The value of a macro for a header: characters that a header cannot contain (line breaks, non-ASCII) become `%XX`.
 pub fn encode(value: Cow<'_, str>) -> Cow<'_, str> {
     if value.bytes().all(is_allowed) {
         return value;

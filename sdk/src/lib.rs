@@ -1,10 +1,10 @@
-//! Write a Postrider network adapter: a sandboxed WebAssembly component that says how one network
-//! wants to be told about an event, and how its answer is to be read.
+//! Write a Postrider network adapter: a sandboxed WebAssembly component that defines how one network
+//! is notified of an event, and how its answer is interpreted.
 //!
 //! An adapter is a set of pure functions. It has no clock, no randomness, no files and no network;
-//! whatever it may know arrives as an argument. That is why the host can preview, test and replay
-//! a postback with the same call that sends it. This crate refuses to hide that: there is no
-//! runtime here, only the contract's types, a trait with defaults, and small helpers.
+//! all of its input arrives as arguments. Therefore the host can preview, test and replay
+//! a postback with the same call that sends it. This crate does not hide that: it has no
+//! runtime, only the contract's types, a trait with defaults, and small helpers.
 //!
 //! ```
 //! use postrider_sdk::prelude::*;
@@ -50,7 +50,7 @@ pub mod tokens;
 mod types;
 pub mod url;
 
-/// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this is public for the macro.
+/// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this module is public for the macro.
 #[doc(hidden)]
 #[allow(unsafe_code, clippy::all, missing_docs, reason = "generated, as the canonical ABI wants it")]
 pub mod bindings {
@@ -69,11 +69,11 @@ pub use adapter::{Adapter, classify_by_status};
 #[doc(hidden)]
 pub use export::Exported;
 pub use schema::{Secret, schema};
-/// For `#[schemars(crate = "postrider_sdk::schemars")]`, so that an adapter needs no dependency of its own.
+/// For `#[schemars(crate = "postrider_sdk::schemars")]`, so that an adapter does not need its own dependency.
 pub use schemars;
 pub use types::*;
 
-/// Everything that an adapter usually needs.
+/// The names that an adapter usually needs.
 pub mod prelude {
     pub use schemars::JsonSchema;
 

@@ -1,5 +1,5 @@
-//! Lines for the person who debugs this adapter. The host keeps few and cuts long ones; never put a
-//! buyer's data or a secret into one.
+//! Log lines for the author of the adapter. The host keeps a limited number of lines and cuts long ones. Never log a
+//! buyer's data or a secret.
 
 use crate::bindings::postrider::adapter::log::Level;
 
@@ -24,7 +24,7 @@ fn emit(level: Level, message: &str) {
     crate::bindings::postrider::adapter::log::emit(level, message);
 }
 
-/// In unit tests there is no host to log to.
+/// Unit tests have no host to log to.
 #[cfg(not(target_arch = "wasm32"))]
 fn emit(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");

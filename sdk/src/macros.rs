@@ -1,6 +1,6 @@
-//! Every macro of Postrider: its token, what it means, an example, and where its value comes from.
+//! Every macro of Postrider: its token, meaning, example, and the origin of its value.
 //!
-//! A value is raw text; whoever puts it into a URL encodes it. No value is the empty text.
+//! A value is raw text; the caller encodes it for a URL. A missing value is the empty text.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ const fn public(
     Macro { token, description, example, personal_data: false, value }
 }
 
-/// A value that tells who the buyer or visitor is.
+/// A value that identifies the buyer or visitor.
 const fn personal(
     token: &'static str,
     description: &'static str,
@@ -93,12 +93,12 @@ static MACROS: &[Macro] = &[
     public("page", "Page of the click", "/pricing", |e| attribute(&click(e)?.attributes, "page")),
 ];
 
-/// The macro of this name, without any brackets.
+/// The macro with this name, without brackets.
 pub fn find(token: &str) -> Option<&'static Macro> {
     MACROS.iter().find(|known| known.token == token)
 }
 
-/// Like [`find`], with a sentence that names the closest macros where there is none.
+/// Like [`find`], with a sentence that suggests the closest macros if there is no such macro.
 pub fn resolve(token: &str) -> Result<&'static Macro, String> {
     find(token).ok_or_else(|| tokens::unknown("macro", token, MACROS.iter().map(Macro::token)))
 }
@@ -108,17 +108,17 @@ impl Macro {
         self.token
     }
 
-    /// Whether its value tells who the buyer or visitor is.
+    /// Whether its value identifies the buyer or visitor.
     pub fn is_personal_data(&self) -> bool {
         self.personal_data
     }
 
-    /// The text for this event, empty where the event has none.
+    /// The text for this event, empty if the event has no value.
     pub fn value<'a>(&self, event: &'a Event) -> Cow<'a, str> {
         (self.value)(event).unwrap_or_default()
     }
 
-    /// Why an event has no value for it, for the person who waits for the postback: "the click has no external click id".
+    /// The reason why an event has no value for it, for a user who expects the postback: "the click has no external click id".
     pub fn absence(&self, event: &Event) -> String {
         match (self.token, &event.click) {
             ("click_id" | "external_click_id", None) => "no click is known for it".into(),
@@ -130,7 +130,7 @@ impl Macro {
     }
 }
 
-/// All of them as the host shows them, for [`Descriptor::macros`].
+/// All macros for display by the host, for [`Descriptor::macros`].
 pub fn describe() -> Vec<MacroDef> {
     let describe = |known: &Macro| MacroDef {
         token: known.token.into(),
@@ -181,7 +181,7 @@ fn sub<'a>(event: &'a Event, name: &str) -> Value<'a> {
     attribute(&click(event)?.sub_ids, name)
 }
 
-/// A detail of the purchase that was reported with the conversion.
+/// A detail of the purchase that was sent with the conversion.
 fn noted<'a>(event: &'a Event, name: &str) -> Value<'a> {
     attribute(&conversion(event)?.attributes, name)
 }

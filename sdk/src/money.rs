@@ -1,4 +1,4 @@
-//! Amounts as networks write them. Micros in, text out; a float never appears.
+//! Amounts in the networks' formats. Micros in, text out; floats are never used.
 
 use crate::types::Money;
 
@@ -6,7 +6,7 @@ const MICROS: u64 = 1_000_000;
 /// Micros have six decimals.
 const DECIMALS: u32 = 6;
 
-/// The amount in the major unit with at least two decimals and no more than it needs:
+/// The amount in the major unit with at least two decimals and no more than needed:
 /// 12.50, 0.00, -3.10, 0.001. No grouping, no exponent, no currency.
 pub fn decimal(money: &Money) -> String {
     let sign = if money.micros < 0 { "-" } else { "" };
@@ -27,7 +27,7 @@ pub fn minor_units(money: &Money) -> i64 {
     if rest.abs() >= unit - unit / 2 { whole + rest.signum() } else { whole }
 }
 
-/// How many decimals a currency has (ISO 4217): 0 for JPY, 3 for KWD, 2 for USD and for codes that are unknown.
+/// The number of decimals of a currency (ISO 4217): 0 for JPY, 3 for KWD, 2 for USD and for unknown codes.
 pub fn exponent(currency: &str) -> u32 {
     const NONE: [&str; 17] = [
         "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
@@ -48,7 +48,7 @@ pub fn exponent(currency: &str) -> u32 {
 }
 
 /// The micros of an amount in the major unit: an optional sign, digits, a point, digits ("12.50", "-3", ".5").
-/// None for anything else: no grouping, no exponent, no currency, nothing finer than a micro.
+/// `None` for anything else: no grouping, no exponent, no currency, at most six decimals.
 pub fn parse_decimal(text: &str) -> Option<i64> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);

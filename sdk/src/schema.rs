@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::types::Json;
 
-/// The schema of a configuration, for [`Descriptor::config_schema`](crate::Descriptor): a form is drawn from it.
+/// The schema of a configuration, for [`Descriptor::config_schema`](crate::Descriptor). The form is generated from it.
 ///
-/// A field's doc comment is its help. Its title is `#[schemars(title = "…")]`, else its name in words. Lengths and
+/// A field's doc comment becomes its help text. Its title is `#[schemars(title = "…")]`, or else its name in words. Lengths and
 /// patterns: `#[schemars(length(max = 100))]`. Unknown fields are refused with `#[serde(deny_unknown_fields)]`.
 ///
 /// ```
@@ -37,7 +37,7 @@ pub fn schema<C: JsonSchema>() -> Json {
     schema.to_value().to_string()
 }
 
-/// Gives each field without a title its name in words: `account_id` is "Account id".
+/// Sets the title of each field without one to its name in words: `account_id` is "Account id".
 fn title_fields(schema: &mut Schema) {
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (name, field) in fields.into_iter().flatten() {
@@ -53,14 +53,14 @@ fn title(name: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// A text that is kept sealed and masked in every answer. An adapter never sees it: what it holds is an opaque
-/// placeholder, which the host replaces in the finished request, and only towards the adapter's own hosts.
+/// A text that is stored sealed and masked in every answer. An adapter never sees it: the value is an opaque
+/// placeholder, which the host replaces in the finished request, and only for the adapter's own hosts.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// What stands for the secret, to be put into a header, a URL or a body, unchanged.
+    /// The placeholder for the secret. Put it into a header, a URL or a body, unchanged.
     pub fn placeholder(&self) -> &str {
         &self.0
     }
@@ -76,7 +76,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A property with `"writeOnly": true` and `"format": "password"` is a secret to the host.
+/// The host treats a property with `"writeOnly": true` and `"format": "password"` as a secret.
 impl JsonSchema for Secret {
     fn inline_schema() -> bool {
         true

@@ -1,4 +1,4 @@
-//! What an answer must say beside its status, for destinations that answer 200 to everything.
+//! Conditions for the answer besides its status, for destinations that answer 200 to everything.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::adapter::classify_by_status;
 use crate::types::{ConfigIssue, Outcome, Response};
 
-/// A part of a configuration: either a text that the answer contains, or a value that its JSON has at a place.
+/// A part of a configuration: either a text that the answer must contain, or a value at a position of its JSON.
 ///
-/// `true`, `"true"` and 1, `"1"` are the same, since services write them as they please.
+/// `true` and `"true"`, 1 and `"1"` are equal, because services use both forms.
 #[derive(Deserialize)]
 pub struct Success {
     text: Option<String>,
@@ -17,12 +17,12 @@ pub struct Success {
     equals: Option<Value>,
 }
 
-/// `"equals": null` is a value to wait for, not a missing one.
+/// `"equals": null` is a value to compare with, not a missing one.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// By the status, and where that is a success by what else the answer must say. For [`Adapter::classify`](crate::Adapter::classify).
+/// By the status and, if it is a success, by the condition for the answer. For [`Adapter::classify`](crate::Adapter::classify).
 pub fn classify(success: Option<&Success>, response: &Response) -> Outcome {
     match (success, classify_by_status(response)) {
         (Some(success), Outcome::Accepted(_)) => success.classify(response),
@@ -31,7 +31,7 @@ pub fn classify(success: Option<&Success>, response: &Response) -> Outcome {
 }
 
 impl Success {
-    /// What is wrong with it. `path` is its JSON pointer in the configuration.
+    /// The problem with it. `path` is its JSON pointer in the configuration.
     pub fn issue(&self, path: &str) -> Option<ConfigIssue> {
         let (path, message) = match (&self.text, &self.json_pointer, &self.equals) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
@@ -41,8 +41,8 @@ impl Success {
         Some(ConfigIssue::new(path, message))
     }
 
-    /// What an answer with a status of success means. The reasons quote nothing of the answer but true, false and
-    /// null: it may hold a buyer's data.
+    /// Interprets an answer with a status of success. The reasons quote only true, false and null from the answer:
+    /// anything else may be a buyer's data.
     fn classify(&self, response: &Response) -> Outcome {
         let status = response.status;
         let body = String::from_utf8_lossy(&response.body);

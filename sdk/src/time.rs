@@ -1,6 +1,6 @@
-//! Times as networks write them. The contract's times are Unix milliseconds in UTC.
+//! Times in the networks' formats. The contract's times are Unix milliseconds in UTC.
 
-/// RFC 3339 in UTC with whole seconds: `2026-11-20T14:05:00Z`. Years beyond 9999 keep their digits.
+/// RFC 3339 in UTC with whole seconds: `2026-11-20T14:05:00Z`. Years after 9999 keep their digits.
 pub fn rfc3339(at_ms: u64) -> String {
     let seconds = at_ms / 1000;
     let (year, month, day) = date(seconds / 86_400);
@@ -13,8 +13,8 @@ pub fn unix_seconds(at_ms: u64) -> u64 {
     at_ms / 1000
 }
 
-/// The Gregorian date of a day since 1970-01-01, counting years from March so that the leap day is last.
-/// The method is Howard Hinnant's `civil_from_days`, for days that are never negative.
+/// The Gregorian date of a day since 1970-01-01. Years start in March, so that the leap day is the last day.
+/// The method is Howard Hinnant's `civil_from_days`, for days that are not negative.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

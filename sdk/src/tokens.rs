@@ -1,8 +1,8 @@
 //! Tokens in text: `{payout}`, `[payout]`, `##payout##`. Parsed once, rendered for each event.
 //!
-//! A [`Template`] knows where its tokens are; what they mean is the adapter's: a macro of ours, a
-//! function, whatever a resolver returns. It refuses to guess: a bracket without its counterpart and a token that
-//! nobody knows are problems to show, never text to send.
+//! A [`Template`] contains the positions of its tokens; the adapter defines their meaning with a resolver: a macro of
+//! Postrider, a function, or anything else. It never guesses: an unpaired bracket and an unknown token
+//! are problems to show, and are never sent as text.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::macros::{self, Macro};
 use crate::types::{AdapterError, ConfigIssue};
 use crate::url;
 
-/// How a token is marked.
+/// The notation of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Syntax {
     pub open: &'static str,
@@ -26,16 +26,16 @@ impl Syntax {
     pub const SQUARE: Self = Self { open: "[", close: "]" };
 }
 
-/// What becomes of a value on its way into the text.
+/// How a value is written into the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
     /// Encoded for a URL, once.
     Percent,
-    /// As it is, for headers and plain text.
+    /// Unchanged, for headers and plain text.
     Raw,
 }
 
-/// A text with tokens. `T` is what a token stands for.
+/// A text with tokens. `T` is the meaning of a token.
 #[derive(Debug)]
 pub struct Template<T> {
     source: String,
@@ -47,13 +47,13 @@ pub struct Template<T> {
 enum Piece<T> {
     Text(String),
     Token(T),
-    /// Why this part cannot be rendered.
+    /// The reason why this part cannot be rendered.
     Problem(String),
 }
 
 impl<T> Template<T> {
-    /// Splits `source`. `resolve` gets the inside of each token and says what it stands for, or why it cannot
-    /// stand for anything (see [`unknown`]). Never fails: problems are found by [`problems`](Self::problems).
+    /// Splits `source`. `resolve` gets the inside of each token and returns its meaning, or the reason why it has
+    /// none (see [`unknown`]). Never fails: use [`problems`](Self::problems) to find errors.
     pub fn parse(source: impl Into<String>, syntax: Syntax, resolve: impl Fn(&str) -> Result<T, String>) -> Self {
         let source = source.into();
         Self { pieces: split(&source, syntax, resolve), source, syntax }
@@ -64,7 +64,7 @@ impl<T> Template<T> {
         &self.source
     }
 
-    /// What its tokens stand for, in order.
+    /// The meanings of its tokens, in order.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Token(token) => Some(token),
@@ -72,7 +72,7 @@ impl<T> Template<T> {
         })
     }
 
-    /// Stray brackets and unknown tokens, one sentence each.
+    /// Unpaired brackets and unknown tokens, one sentence each.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Problem(problem) => Some(problem.as_str()),
@@ -109,8 +109,8 @@ impl<T> Template<T> {
         Ok(url)
     }
 
-    /// Why this cannot be used as the URL of a request. Tokens may stand in the path and the query only: a
-    /// visitor chooses their values, and must not choose the host.
+    /// The reason why this is not usable as the URL of a request. Tokens are allowed only in the path and the query: a
+    /// visitor determines their values, and must not determine the host.
     pub fn url_issues(&self, path: &str) -> Vec<ConfigIssue> {
         let mut problems = Vec::new();
         match url::authority(&self.source) {
@@ -131,7 +131,7 @@ impl<T> Template<T> {
         if texts.into_iter().any(|text| text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\')) {
             problems.push("The URL must not contain spaces, line breaks or backslashes.".into());
         }
-        // A manual's <account> that nobody filled in would be sent as it is.
+        // An unfilled <account> from a manual would be sent literally.
         if self.source.contains(['<', '>']) {
             problems.push("Replace what stands in angle brackets by your own value.".into());
         }
@@ -166,7 +166,7 @@ fn split<T>(source: &str, syntax: Syntax, resolve: impl Fn(&str) -> Result<T, St
         let inner = &rest[at + mark.len()..];
         match (mark == syntax.open).then(|| next_mark(inner, syntax)).flatten() {
             Some((end, close)) if end > 0 && close == syntax.close => {
-                // `{ payout }` is what people type.
+                // Users often type `{ payout }`.
                 pieces.push(resolve(inner[..end].trim()).map_or_else(Piece::Problem, Piece::Token));
                 rest = &inner[end + close.len()..];
             }
@@ -182,7 +182,7 @@ fn split<T>(source: &str, syntax: Syntax, resolve: impl Fn(&str) -> Result<T, St
     pieces
 }
 
-/// The next opening or closing mark, and where it is.
+/// The next opening or closing mark, and its position.
 fn next_mark(text: &str, syntax: Syntax) -> Option<(usize, &'static str)> {
     let open = text.find(syntax.open).map(|at| (at, syntax.open));
     let close = text.find(syntax.close).map(|at| (at, syntax.close));
@@ -193,7 +193,7 @@ fn stray(mark: &str) -> String {
     format!("There is a '{mark}' that belongs to no macro; write it as {}.", url::encode(mark))
 }
 
-/// The sentence for a token that nobody knows. It names all that exist where they are few, else the closest ones.
+/// The sentence for an unknown token. It lists all tokens if they are few, otherwise the closest ones.
 pub fn unknown<'a>(kind: &str, token: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     const FEW: usize = 20;
     let known: Vec<&str> = known.into_iter().collect();
@@ -207,7 +207,7 @@ pub fn unknown<'a>(kind: &str, token: &str, known: impl IntoIterator<Item = &'a 
     }
 }
 
-/// Up to three names that differ in a few letters, or that hold the token, or that it holds.
+/// Up to three names that differ in a few letters, or that contain the token, or that the token contains.
 fn closest<'a>(token: &str, known: &[&'a str]) -> Vec<&'a str> {
     let token: String = token.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
     let token = token.to_ascii_lowercase();
@@ -223,7 +223,7 @@ fn closest<'a>(token: &str, known: &[&'a str]) -> Vec<&'a str> {
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// How many letters must be added, removed or exchanged (Levenshtein).
+/// The number of letters that must be added, removed or replaced (Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.bytes().enumerate() {

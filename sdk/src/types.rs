@@ -1,4 +1,4 @@
-//! The contract's types by their short names, with the constructors that adapters keep writing.
+//! The contract's types by their short names, with constructors for common values.
 
 pub use crate::bindings::exports::postrider::adapter::adapter_api::{Json, Response};
 pub use crate::bindings::postrider::adapter::types::{
@@ -9,8 +9,8 @@ pub use crate::bindings::postrider::adapter::types::{
 };
 
 impl Descriptor {
-    /// An adapter that only sends, lets a person set every rule, and waits at most 30 days.
-    /// Fill in the rest with `..`: hosts (none are allowed yet), schema and macros.
+    /// An adapter that only sends, allows every rule, and permits delays of at most 30 days.
+    /// Complete it with `..`: hosts (none are allowed yet), schema and macros.
     pub fn outbound(id: &str, version: &str, title: &str) -> Self {
         Self {
             id: id.into(),
@@ -33,7 +33,7 @@ impl Descriptor {
     }
 }
 
-/// Durations in the contract are milliseconds.
+/// Durations in the contract are in milliseconds.
 mod time_ms {
     pub const fn days(days: u64) -> u64 {
         days * 24 * 60 * 60 * 1000
@@ -57,34 +57,34 @@ impl Request {
 }
 
 impl Decision {
-    /// Fire now. The host has judged its own rules already; this adds no test of its own.
+    /// Fire now. The host has already checked its own rules; this adds no check.
     pub fn fire() -> Self {
         Self { verdict: Verdict::Fire, checks: Vec::new() }
     }
 
-    /// Fire now, and tell which test of the adapter's own was passed.
+    /// Fire now, with the adapter's own check that passed.
     pub fn fire_because(name: &str, detail: impl Into<String>) -> Self {
         Self::fire().and(true, name, detail)
     }
 
-    /// Do not fire. `name` is the rule in a word or two, `detail` the sentence that answers "why did it not fire?":
+    /// Do not fire. `name` is the rule in one or two words, `detail` the sentence that answers "why did it not fire?":
     /// `Decision::skip("trigger", "the conversion is pending; this postback waits for accepted ones")`.
     pub fn skip(name: &str, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skip, checks: Vec::new() }.and(false, name, detail)
     }
 
-    /// Do not fire, because the event lacks what the destination insists on. Unlike any other skip this one is noted in the
-    /// log of deliveries, as cancelled with `detail` as its reason: somebody waits for that postback.
+    /// Do not fire, because the event lacks a value that the destination requires. Unlike any other skip, this one is recorded in the
+    /// delivery log, as cancelled with `detail` as its reason, because the owner expects that postback.
     pub fn missing(detail: impl Into<String>) -> Self {
         Self::skip("missing", detail)
     }
 
-    /// Fire, but not before this much time has passed. The host's own delay counts as well: the longer one holds.
+    /// Fire, but not before this time has passed. The host's own delay applies too: the longer one counts.
     pub fn fire_after(duration_ms: u64, name: &str, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::FireAfter(duration_ms), checks: Vec::new() }.and(true, name, detail)
     }
 
-    /// Adds a test that was made on the way to the verdict.
+    /// Adds a check that led to the verdict.
     pub fn and(mut self, passed: bool, name: &str, detail: impl Into<String>) -> Self {
         self.checks.push(Check { name: name.into(), passed, detail: detail.into() });
         self
@@ -92,26 +92,26 @@ impl Decision {
 }
 
 impl Outcome {
-    /// The network said no for good. `code` is stable; `message` is a sentence without anybody's personal data.
+    /// The network refused permanently. `code` is stable; `message` is a sentence without personal data.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
         Self::Refused(Refusal { code: code.into(), message: message.into() })
     }
 }
 
 impl InboundReport {
-    /// Conversions to act on.
+    /// Conversions to process.
     pub fn of(conversions: Vec<ReportedConversion>) -> Self {
         Self { conversions, ignored: None, reply: None }
     }
 
-    /// Nothing to act on, and why: a stable code and a sentence for the log.
+    /// Nothing to process, and the reason: a stable code and a sentence for the log.
     pub fn ignored(code: &str, message: impl Into<String>) -> Self {
         let ignored = Some(Refusal { code: code.into(), message: message.into() });
         Self { conversions: Vec::new(), ignored, reply: None }
     }
 }
 
-/// Nothing known yet: fill in what the network says.
+/// Nothing known yet: set the fields that the network sends.
 impl Default for ReportedConversion {
     fn default() -> Self {
         Self {
@@ -134,12 +134,12 @@ impl AdapterError {
         Self { kind, message: message.into(), path }
     }
 
-    /// The configuration cannot work; `path` is a JSON pointer such as `/parameters/2/macro`.
+    /// The configuration is invalid; `path` is a JSON pointer such as `/parameters/2/macro`.
     pub fn invalid_config(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidConfig, message, Some(path.into()))
     }
 
-    /// The event lacks something that the network insists on.
+    /// The event lacks a value that the network requires.
     pub fn invalid_event(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidEvent, message, None)
     }
@@ -150,19 +150,19 @@ impl AdapterError {
 }
 
 impl ConfigIssue {
-    /// `path` is a JSON pointer into the configuration, "" for the whole of it.
+    /// `path` is a JSON pointer into the configuration, "" for the whole configuration.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
 }
 
-/// The value of the first field of that name; names are compared exactly.
+/// The value of the first field with this name; names are compared exactly.
 pub fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
     fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
 }
 
 impl ConversionStatus {
-    /// The word that goes over the wire: pending, approved or rejected.
+    /// The value in requests: pending, approved or rejected.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -173,7 +173,7 @@ impl ConversionStatus {
 }
 
 impl Action {
-    /// The word that goes over the wire; a custom event is an `event`.
+    /// The value in requests; a custom event is an `event`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Impression => "impression",

@@ -1,14 +1,14 @@
-//! URLs by hand: values are encoded exactly once, and what a person configured is left as it is.
+//! URL building: values are encoded exactly once, and the configured part is not changed.
 
-/// Everything but `A-Z a-z 0-9 - . _ ~` becomes `%XX` of its UTF-8 bytes (RFC 3986, unreserved).
-/// A space is `%20`, which a query and a form body both understand.
+/// Everything except `A-Z a-z 0-9 - . _ ~` becomes `%XX` of its UTF-8 bytes (RFC 3986, unreserved).
+/// A space becomes `%20`, which is valid in a query and in a form body.
 pub fn encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     encode_into(&mut out, value);
     out
 }
 
-/// Like [`encode`], at the end of a string that is being built.
+/// Like [`encode`], appended to a string.
 pub fn encode_into(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in value.as_bytes() {
@@ -41,13 +41,13 @@ pub fn push_pair(query: &mut String, name: &str, value: &str) {
     encode_into(query, value);
 }
 
-/// `base` with the pairs added to its query. A query that is there already stays in front,
-/// a fragment stays behind.
+/// `base` with the pairs added to its query. An existing query stays in front,
+/// a fragment stays at the end.
 pub fn append_query<'a>(base: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     append_encoded_query(base, &query(pairs))
 }
 
-/// Like [`append_query`] for a query that is encoded already.
+/// Like [`append_query`] for a query that is already encoded.
 pub fn append_encoded_query(base: &str, query: &str) -> String {
     if query.is_empty() {
         return base.to_owned();
@@ -69,8 +69,8 @@ pub fn authority(url: &str) -> Option<&str> {
     (http && !authority.starts_with(':')).then_some(authority)
 }
 
-/// URL parsers resolve `.` and `..`, also when written as `%2e`, so such a value cannot be encoded
-/// away; it would let a visitor choose another page of the tracker.
+/// URL parsers resolve `.` and `..`, also when written as `%2e`, so encoding does not make such a value
+/// safe; a visitor could choose another page of the tracker with it.
 pub fn has_dot_segment(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     path.split('/').skip(3).any(|segment| {
@@ -79,7 +79,7 @@ pub fn has_dot_segment(url: &str) -> bool {
     })
 }
 
-/// The text behind `%XX`, with `+` as a space, as queries and forms write it. What is no UTF-8 becomes U+FFFD.
+/// Decodes `%XX`, and `+` as a space, as in queries and forms. Invalid UTF-8 becomes U+FFFD.
 pub fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,12 +1,12 @@
-//! AffRank: the session of a click goes to the affiliate network as a parameter, and comes back with the commission.
+//! AffRank: the session of a click is sent to the affiliate network as a parameter, and comes back with the commission.
 //!
-//! The session id is our click id; keyword and page are known by it, so that revenue can be mapped to them. It sends nothing.
+//! The session id is Postrider's click id, which has the keyword and page, so revenue can be mapped to them. It sends no requests.
 
 use postrider_sdk::inbound::{Names, Parameters};
 use postrider_sdk::prelude::*;
 use serde::Deserialize;
 
-/// The adapter itself; see [`Adapter`].
+/// The adapter; see [`Adapter`].
 pub struct AffRank;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ fn affrank_sid() -> String {
     "affrank_sid".into()
 }
 
-/// `sessionId` and `amount` are AffRank's; networks that know more may add the others.
+/// `sessionId` and `amount` are AffRank's names; networks with more data may add the others.
 fn names() -> Names {
     let name = |name: &str| Some(name.to_owned());
     Names {
@@ -60,7 +60,7 @@ impl Adapter for AffRank {
         }
     }
 
-    /// A link that carries the parameter already is left as its owner wrote it.
+    /// A link that already has the parameter is not changed.
     fn decorate_click(_: &Context, config: &Config, click: &Click) -> Result<Vec<Field>, AdapterError> {
         if !config.append || has_parameter(&click.target_url, &config.parameter) {
             return Ok(Vec::new());
@@ -68,7 +68,7 @@ impl Adapter for AffRank {
         Ok(vec![Field { name: config.parameter.clone(), value: click.id.clone() }])
     }
 
-    /// A network that sends no transaction id reports one sale per session, so the session stands for it.
+    /// A network without transaction ids sends one sale per session, so the session is used as the transaction id.
     fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
         let mut report = config.names.report(&Parameters::read(request));
         for conversion in &mut report.conversions {

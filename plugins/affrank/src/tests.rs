@@ -1,4 +1,4 @@
-//! The session on its way out and on its way back.
+//! The session in landing URLs and in notifications.
 
 use serde_json::{Value, json};
 

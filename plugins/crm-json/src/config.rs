@@ -1,4 +1,4 @@
-//! What a person configures, its templates parsed once, and the request that comes of it.
+//! The configuration, its templates parsed once, and the request that is built from it.
 
 use std::collections::BTreeMap;
 
@@ -28,10 +28,10 @@ pub struct Config {
     wanted: Wanted,
 }
 
-/// By name. This adapter sees placeholders; the host puts the secrets themselves into the finished request.
+/// By name. This adapter sees placeholders; the host inserts the secrets into the finished request.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// The same as it is written.
+/// The template as written.
 #[derive(Deserialize)]
 struct Written {
     url: String,
@@ -95,7 +95,7 @@ impl From<Written> for Config {
 }
 
 impl Config {
-    /// Everything that the schema cannot say; at last, whether the sample event gives a request.
+    /// Checks that the schema cannot express; finally, whether the sample event can be rendered.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = self.url.url_issues("/url");
         issues.extend(Header::issues(&self.headers));
@@ -114,7 +114,7 @@ impl Config {
         issues
     }
 
-    /// Whether a template says where the token goes.
+    /// Whether a template contains the token.
     fn places_token(&self) -> bool {
         self.reads.has(TOKEN)
     }

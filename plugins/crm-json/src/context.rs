@@ -1,6 +1,6 @@
-//! What templates can read: every macro by its name, and the event in groups.
+//! The data for templates: every macro by its name, and the event in groups.
 //!
-//! Only what the templates name is put in, since most read a handful of some eighty values.
+//! Only values that the templates name are added, because most templates use a few of about eighty values.
 
 use postrider_sdk::prelude::*;
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Why there is nothing of this name, and what there is instead.
+/// The reason why this name does not exist, and similar names.
 pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
     let group = GROUPS.iter().find(|(group, _)| *group == name);
     match (group, field) {
@@ -66,11 +66,11 @@ pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
     }
 }
 
-/// What the templates read, found once.
+/// The values that the templates read, determined once.
 pub struct Wanted {
     macros: Vec<&'static Macro>,
     groups: Vec<&'static str>,
-    /// What stands for each secret.
+    /// The placeholder of each secret.
     secrets: Option<Value>,
 }
 
@@ -166,7 +166,7 @@ fn money_of(money: &Option<Money>) -> Value {
     money.as_ref().map(both).unwrap_or_default()
 }
 
-/// Of two equal names the first counts, as everywhere.
+/// Of two equal names, the first one counts, as everywhere.
 fn pairs(fields: &[Field]) -> Value {
     let mut pairs = Map::new();
     for field in fields {

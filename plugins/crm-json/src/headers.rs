@@ -1,4 +1,4 @@
-//! Headers beside those that the server sets itself.
+//! Headers besides those that the server sets.
 
 use postrider_sdk::prelude::*;
 

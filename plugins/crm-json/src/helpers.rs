@@ -1,4 +1,4 @@
-//! The helpers that templates can call.
+//! The helpers for templates.
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonValue, Output, RenderContext, RenderError,
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::moment;
 use crate::template::Encoding;
 
-/// `{{token}}` is the secret, which the host puts in as it is.
+/// `{{token}}` is the secret, which the host inserts unchanged.
 pub const TOKEN: &str = "token";
 pub const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
 pub const INLINE: [&str; 17] = [
@@ -18,7 +18,7 @@ pub const INLINE: [&str; 17] = [
     "not", "len",
 ];
 
-/// From its parameters to its value; the error is a reason without any value, which may be a buyer's data.
+/// From its parameters to its value. The error is a reason without values, which may be a buyer's data.
 type Function = fn(&[&JsonValue]) -> Result<JsonValue, String>;
 
 pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Option<&Secret>) {
@@ -44,7 +44,7 @@ pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Opt
     }
 }
 
-/// A value computed from values. It is encoded for its place, like any other.
+/// A value computed from values. It is encoded for its position, like any other value.
 struct Pure(Function);
 
 impl HelperDef for Pure {
@@ -61,7 +61,7 @@ impl HelperDef for Pure {
     }
 }
 
-/// JSON is no part of a string here but stands for itself.
+/// The JSON is not part of a string here, so it is not encoded.
 struct Json;
 
 impl HelperDef for Json {
@@ -97,7 +97,7 @@ fn json(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     Ok(first(parameters).to_string().into())
 }
 
-/// The digits as they are, or null where there are none, so that it never leaves a gap in JSON.
+/// The digits unchanged, or null, so that it never leaves a gap in JSON.
 fn number(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let text = scalar(first(parameters))?.render();
     let is_number = |text: &str| serde_json::from_str::<serde_json::Number>(text).is_ok();
@@ -118,7 +118,7 @@ fn unix(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     }
 }
 
-/// A time in UTC: `{{date event_date}}` is the day; "time", "datetime" and "rfc3339" give more.
+/// A time in UTC: `{{date event_date}}` is the day; the formats "time", "datetime" and "rfc3339" include the time.
 fn date(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let Some(ms) = moment(first(parameters))? else { return Ok("".into()) };
     let text = time::rfc3339(ms);
@@ -133,7 +133,7 @@ fn date(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     }
 }
 
-/// The first text or number that is there: `{{default customer_name "somebody"}}`.
+/// The first text or number that is not empty: `{{default customer_name "somebody"}}`.
 fn default(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let there = |value: &&&JsonValue| !value.is_null() && value.as_str() != Some("");
     let Some(value) = parameters.iter().find(there) else { return Ok("".into()) };
@@ -153,7 +153,7 @@ fn minor(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     Ok(money::minor_units(&Money { micros, currency }).into())
 }
 
-/// The hash that ad platforms match people by: of the trimmed text in lower case, in hexadecimal digits.
+/// The hash that ad platforms use to match people: of the trimmed text in lower case, in hexadecimal digits.
 fn sha256(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let text = scalar(first(parameters))?.render();
     let text = text.trim().to_lowercase();
@@ -164,7 +164,7 @@ fn first<'a>(parameters: &[&'a JsonValue]) -> &'a JsonValue {
     parameters.first().copied().unwrap_or(&JsonValue::Null)
 }
 
-/// Not a whole group or list, which would cost more than any use of it.
+/// Refuses groups and lists, which would be expensive and are never needed here.
 fn scalar(value: &JsonValue) -> Result<&JsonValue, String> {
     if value.is_object() || value.is_array() { Err("takes texts and numbers only".into()) } else { Ok(value) }
 }
@@ -177,7 +177,7 @@ fn text(value: Option<&JsonValue>) -> String {
     value.map(JsonRender::render).unwrap_or_default()
 }
 
-/// Milliseconds, from a number of them or an RFC 3339 text. None where there is no time.
+/// Milliseconds, from a number or an RFC 3339 text. `None` if there is no time.
 fn moment(value: &JsonValue) -> Result<Option<u64>, String> {
     match value {
         JsonValue::Null => Ok(None),

@@ -1,7 +1,7 @@
-//! Looks at a template before it is ever rendered: what it reads, and what it may not do.
+//! Inspects a template before it is rendered: which values it reads, and whether it is allowed.
 //!
-//! What is refused here would send a value as syntax, or cost without bound: unescaped expressions, partials, lists in
-//! lists. An adapter that is stopped for its costs is taken out for everybody, so a template must not be able to.
+//! It refuses templates that could send a value as syntax, or with unbounded cost: unescaped expressions, partials, nested
+//! lists. An adapter that exceeds its budget is taken out of service for all owners, so a template must not be able to exceed it.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use postrider_sdk::prelude::*;
 use crate::context;
 use crate::helpers;
 
-/// Blocks in blocks, `{{else if}}` in one template, and brackets in one expression: parser and renderer descend into each.
+/// Nested blocks, `{{else if}}` in one template, and brackets in one expression: parser and renderer recurse into each.
 const DEEPEST: usize = 8;
 /// The group of the configuration's secrets: `{{secret.api_key}}`.
 pub const SECRET: &str = "secret";
-/// Lists in one template, and expressions in one list, which are rendered for each of its entries.
+/// Lists in one template, and expressions in one list, because they are rendered for each of its entries.
 const LISTS: usize = 2;
 const REPEATED_EXPRESSIONS: usize = 10;
 
-/// What the templates of one configuration may cost together: the parser takes about 1,000 steps for a character, and for each
-/// expression goes once more over all that stands before it.
+/// The maximum cost of all templates of one configuration: the parser needs about 1,000 steps per character, and for each
+/// expression it reads all text before it again.
 pub struct Budget {
     characters: usize,
-    /// Characters times expressions of each template.
+    /// Characters times expressions, summed over the templates.
     rereads: usize,
 }
 
@@ -35,7 +35,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Asked before a template is parsed.
+    /// Called before a template is parsed.
     fn take(&mut self, source: &str) -> Option<String> {
         let rereads = source.len() * source.matches("{{").count();
         match (self.characters.checked_sub(source.len()), self.rereads.checked_sub(rereads)) {
@@ -51,12 +51,12 @@ impl Budget {
     }
 }
 
-/// The names at the top of the context that templates read.
+/// The names at the top level of the context that templates read.
 #[derive(Default, Debug)]
 pub struct Reads {
     names: BTreeSet<String>,
     secrets: BTreeSet<String>,
-    /// The context as a whole, as in `{{json this}}`.
+    /// The whole context, as in `{{json this}}`.
     everything: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct Found {
     lists: usize,
 }
 
-/// Why the parser must not see this: it would take too long, or descend too deep.
+/// The reason why this must not be parsed: it would take too long, or recurse too deep.
 pub fn too_much(source: &str, budget: &mut Budget) -> Option<String> {
     budget.take(source).or_else(|| too_deep(source))
 }
@@ -125,7 +125,7 @@ fn too_deep(source: &str) -> Option<String> {
     None
 }
 
-/// The parts of a template outside of its expressions.
+/// The parts of a template outside its expressions.
 pub fn texts(source: &str) -> impl Iterator<Item = &str> {
     source.split("{{").enumerate().map(|(index, part)| match part.rsplit_once("}}") {
         Some((_, text)) => text,
@@ -143,7 +143,7 @@ pub fn inspect(template: &Template) -> Found {
     found
 }
 
-/// What names are relative to.
+/// The base of relative names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Top,
@@ -194,7 +194,7 @@ _ => self.problem("Partials and decorators are not available here."),
         }
     }
 
-    /// A helper with what it is given.
+    /// A helper with its arguments.
     fn call(&mut self, call: &HelperTemplate, scope: Scope) {
         match call.name.as_name() {
             Some(name) if helpers::INLINE.contains(&name) => {}
@@ -299,7 +299,7 @@ fn secret(segments: &[PathSeg]) -> Option<&str> {
     }
 }
 
-/// `click.sub_ids` and the attributes: the host bounds how many there are.
+/// `click.sub_ids` and the attributes: the host limits their number.
 fn is_list(parameter: &Parameter) -> bool {
     let Parameter::Path(Path::Relative((segments, _))) = parameter else { return false };
     matches!(segments.last(), Some(PathSeg::Named(last)) if last == "attributes" || last == "sub_ids")

@@ -1,7 +1,7 @@
 //! JSON for CRM systems, mail tools, analytics and webhooks: handlebars templates for the URL, the headers and the body.
 //!
-//! A value never becomes syntax: it is encoded for the place where it stands, and a body that is no JSON is not sent.
-//! It refuses what could not be judged before sending: unescaped expressions, partials, a host name with expressions.
+//! A value never becomes syntax: it is encoded for its position, and a body that is not JSON is not sent.
+//! It refuses templates that cannot be checked before sending: unescaped expressions, partials, a host name with expressions.
 
 mod config;
 mod context;
@@ -16,7 +16,7 @@ use postrider_sdk::prelude::*;
 
 use crate::config::Config;
 
-/// The adapter itself; see [`Adapter`].
+/// The adapter; see [`Adapter`].
 pub struct CrmJson;
 
 impl Adapter for CrmJson {

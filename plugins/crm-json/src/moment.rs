@@ -1,6 +1,6 @@
-//! Points in time as texts and numbers have them.
+//! Points in time in texts and numbers.
 
-/// Unix milliseconds of an RFC 3339 text: `2026-11-20T14:05:00Z`, also with a fraction, an offset, or a space for the T.
+/// Unix milliseconds of an RFC 3339 text: `2026-11-20T14:05:00Z`, also with a fraction, an offset, or a space instead of the T.
 pub fn parse(text: &str) -> Option<u64> {
     let bytes = text.trim().as_bytes();
     let number = |range: std::ops::Range<usize>| -> Option<i64> {
@@ -38,7 +38,7 @@ pub fn parse(text: &str) -> Option<u64> {
     u64::try_from((minutes * 60 + second) * 1000 + fraction_ms).ok()
 }
 
-/// Days since 1970-01-01, counting years from March so that the leap day is last: Howard Hinnant's `days_from_civil`.
+/// Days since 1970-01-01. Years start in March, so that the leap day is the last day: Howard Hinnant's `days_from_civil`.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,4 +1,4 @@
-//! The event with which a configuration is tried before it is saved.
+//! The event with which a configuration is tested before it is saved.
 
 use postrider_sdk::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One handlebars text: compiled once, and rendered so that a value never becomes syntax.
+//! One handlebars template: compiled once, and rendered so that a value never becomes syntax.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use postrider_sdk::prelude::*;
 use crate::helpers;
 use crate::inspect::{self, Budget, Reads};
 
-/// More than a service takes, and less than the host lets through.
+/// More than a service accepts, and less than the host permits.
 const LONGEST: usize = 64_000;
 
-/// The place where values stand, which says how they are encoded.
+/// The position of the values, which determines their encoding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     Url,
@@ -26,7 +26,7 @@ pub enum Encoding {
 
 pub struct Template {
     source: String,
-    /// None for a text without expressions, and for one with problems.
+    /// `None` for a text without expressions, and for one with problems.
     compiled: Option<Compiled>,
     problems: Vec<String>,
     reads: Reads,
@@ -74,8 +74,8 @@ impl Template {
         self.problems.iter().map(|problem| ConfigIssue::new(path, problem)).collect()
     }
 
-    /// Expressions may stand in the path and the query only: a visitor chooses their values, and must not
-    /// choose the host.
+    /// Expressions are allowed only in the path and the query: a visitor determines their values, and must not
+    /// determine the host.
     pub fn url_issues(&self, path: &str) -> Vec<ConfigIssue> {
         let mut issues = self.issues(path);
         let mut issue = |problem: &str| issues.push(ConfigIssue::new(path, problem));
@@ -125,10 +125,10 @@ impl Compiled {
     }
 }
 
-/// A part of a template that is in no block.
+/// A part of a template outside blocks.
 struct Piece {
     element: TemplateElement,
-    /// What it names, if it is nothing but a name. The engine takes ten times as long to look it up.
+    /// The name, if the expression is only a name. A lookup by the engine takes ten times as long.
     names: Vec<String>,
 }
 
@@ -143,14 +143,14 @@ impl Piece {
         Self { element, names }
     }
 
-    /// None for what the engine has to look at.
+    /// `None` for an expression that needs the engine.
     fn value<'a>(&self, data: &'a JsonValue) -> Option<&'a JsonValue> {
         let (first, rest) = self.names.split_first()?;
         rest.iter().try_fold(data.get(first)?, |value, name| value.get(name))
     }
 }
 
-/// The names of a path from the top, unless it calls a helper.
+/// The names of an absolute path, unless it calls a helper.
 fn names(name: &Parameter) -> Option<Vec<String>> {
     let Parameter::Path(Path::Relative((segments, _))) = name else { return None };
     let names = segments.iter().map(|segment| match segment {
@@ -162,12 +162,12 @@ fn names(name: &Parameter) -> Option<Vec<String>> {
     (!calls).then_some(names)
 }
 
-/// The template and the event do not fit. `path` is the template's.
+/// The template does not fit the event. `path` is the template's JSON pointer.
 pub fn unfit(path: &str, message: impl Into<String>) -> AdapterError {
     AdapterError { path: Some(path.into()), ..AdapterError::invalid_event(message) }
 }
 
-/// A template that repeats itself ends here and not at the limits of the host.
+/// A template that produces too much output ends here, before it reaches the host's limits.
 struct Bounded(String);
 
 impl Output for Bounded {

@@ -1,7 +1,7 @@
 //! Integr8's affiliate postbacks: one URL with ten macros, called for a click, conversion, event or impression.
 //!
-//! Scope, firing status, rejection reasons and delay are the host's rules. It refuses what Integr8 does not
-//! know: other macros, a status that is neither approved nor rejected, a delay under two minutes.
+//! Scope, firing status, rejection reasons and delay are the host's rules. The adapter refuses what Integr8 does not
+//! support: other macros, a status that is neither approved nor rejected, a delay under two minutes.
 
 mod macros;
 
@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use crate::macros::Token;
 
-/// Integr8 waits for fraud checks of other parties; less than this would not.
+/// Integr8 waits for fraud checks of third parties; a shorter delay is not possible there.
 const MIN_DELAY_MS: u64 = 2 * 60 * 1000;
 
-/// The adapter itself; see [`Adapter`].
+/// The adapter; see [`Adapter`].
 pub struct Integr8;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ impl Adapter for Integr8 {
         config.url.url_issues("/url")
     }
 
-    /// "Any" is approved and rejected: a pending conversion has no status that Integr8 could report.
+    /// "Any" means approved and rejected: Integr8 has no status for a pending conversion.
     fn decide(_: &Context, _: &Config, event: &Event) -> Result<Decision, AdapterError> {
         let status = event.conversion.as_ref().map(|conversion| &conversion.status);
         Ok(match (event.action, status) {

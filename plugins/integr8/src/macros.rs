@@ -1,10 +1,10 @@
-//! Integr8's ten macros and what they are called here.
+//! Integr8's ten macros and Postrider's names for them.
 
 use std::borrow::Cow;
 
 use postrider_sdk::prelude::*;
 
-/// Integr8's name, ours, and what the value is.
+/// Integr8's name, Postrider's name, and a description of the value.
 const MACROS: [(&str, &str, &str); 10] = [
     ("transaction_id", "click_id", "Our id of the click"),
     ("external_transaction_id", "external_click_id", "The publisher's click id, as it came with the tracking link"),
@@ -18,14 +18,14 @@ const MACROS: [(&str, &str, &str); 10] = [
     ("rejection_reason", "rejection_reason", "Reason code, if the conversion is rejected"),
 ];
 
-/// What stands between the braces.
+/// The text between the braces.
 #[derive(Clone, Copy)]
 pub enum Token {
     Ours(&'static Macro),
     Status,
 }
 
-/// The macro of this name, or why there is none.
+/// The macro with this name, or the reason why there is none.
 pub fn resolve(name: &str) -> Result<Token, String> {
     let known = || MACROS.iter().map(|(name, ..)| *name);
     let Some((_, ours, _)) = MACROS.iter().find(|(known, ..)| *known == name) else {
@@ -43,7 +43,7 @@ impl Token {
     }
 }
 
-/// Integr8 has two words; what is still pending has none.
+/// Integr8 has two status words, and none for a pending conversion.
 fn status(event: &Event) -> &'static str {
     match event.conversion.as_ref().map(|conversion| &conversion.status) {
         Some(status @ (ConversionStatus::Approved | ConversionStatus::Rejected(_))) => status.as_str(),

@@ -1,4 +1,4 @@
-//! The ten macros, the two statuses, and what a publisher's URL may not be.
+//! The ten macros, the two statuses, and invalid publisher URLs.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! What a person configures, parsed once into a form that renders without looking anything up.
-//! Lengths, counts and types are the schema's business (`config.schema.json`); this knows the rest.
+//! The configuration, parsed once so that rendering needs no lookups.
+//! The schema (`config.schema.json`) checks lengths, counts and types; this file checks everything else.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -49,19 +49,19 @@ pub enum BodyFormat {
     Json,
 }
 
-/// The name that the tracker expects, and the macro that fills it.
+/// The tracker's parameter name, and the macro for its value.
 #[derive(Deserialize)]
 struct Parameter {
     name: String,
-    /// Or why it is none.
+    /// Or the reason why it is not a macro.
     #[serde(rename = "macro", deserialize_with = "token")]
     token: Result<Token, String>,
-    /// Without its value the tracker could do nothing with the request.
+    /// Without this value, the request is useless to the tracker.
     #[serde(default)]
     required: bool,
 }
 
-/// A fixed pair. The value may be empty, since a pasted URL may carry `flag=`.
+/// A fixed pair. The value may be empty, because a pasted URL may contain `flag=`.
 #[derive(Deserialize)]
 struct Custom {
     name: String,
@@ -77,7 +77,7 @@ pub fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tem
     Ok(source.map(|source| Template::parse(source, Syntax::CURLY, Token::resolve)))
 }
 
-/// The tracker's words for our statuses; ours where it has none.
+/// The tracker's words for the statuses; Postrider's words where it has none.
 #[derive(Deserialize, Default)]
 struct Statuses {
     pending: Option<String>,
@@ -98,7 +98,7 @@ impl Statuses {
 }
 
 impl Config {
-    /// Everything that the schema cannot say, each with the JSON pointer of its field.
+    /// All checks that the schema cannot express, each with the JSON pointer of its field.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = self.base_url.as_ref().map(|url| url.url_issues("/base_url")).unwrap_or_default();
         for (index, parameter) in self.parameters.iter().enumerate() {
@@ -120,7 +120,7 @@ impl Config {
         issues
     }
 
-    /// Every token, with the JSON pointer of its place.
+    /// Every token, with the JSON pointer of its position.
     fn tokens(&self) -> impl Iterator<Item = (String, &Token)> {
         let url = self.base_url.iter().flat_map(Template::tokens).map(|token| ("/base_url".to_owned(), token));
         let parameters = self.parameters.iter().enumerate();
@@ -147,7 +147,7 @@ impl Config {
         }
     }
 
-    /// A tracker keeps the first or the last of two equal names; nobody could say which.
+    /// A tracker uses the first or the last of two equal names, and it is unknown which.
     fn repeated_names(&self, issues: &mut Vec<ConfigIssue>) {
         let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str()).enumerate();
         let custom = self.custom.iter().map(|custom| custom.name.as_str()).enumerate();
@@ -163,7 +163,7 @@ impl Config {
                 first.insert(name, path);
             }
         }
-        // A body's names are its own.
+        // The names in a body are separate from those in the URL.
         let url = self.base_url.as_ref().filter(|_| self.method == Method::Get);
         let query = url.and_then(|url| url.source().split('#').next()?.split_once('?')).map(|(_, query)| query);
         for (name, _) in query.into_iter().flat_map(url::pairs) {
@@ -176,7 +176,7 @@ impl Config {
         }
     }
 
-    /// Why there is nothing to send for this event: a parameter that the tracker can't do without has no value.
+    /// The reason why nothing is sent for this event: a required parameter has no value.
     pub fn missing(&self, event: &Event) -> Option<String> {
         self.parameters.iter().filter(|parameter| parameter.required).find_map(|parameter| match &parameter.token {
             Ok(Token::Macro(known)) if known.value(event).is_empty() => {
@@ -235,7 +235,7 @@ impl Config {
         self.headers.iter().enumerate().map(render).collect()
     }
 
-    /// The value of a macro, statuses in the tracker's words; what stands for a secret.
+    /// The value of a macro, with the tracker's status words; for a secret, its placeholder.
     fn value<'a>(&'a self, token: &Token, event: &'a Event) -> Cow<'a, str> {
         let known = match token {
             Token::Macro(known) => known,

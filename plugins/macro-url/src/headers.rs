@@ -1,4 +1,4 @@
-//! Headers beside the ones that the server sets itself.
+//! Headers besides those that the server sets.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::config::template;
 use crate::token::Token;
 
-/// A name, and either a value with macros or a secret, which is sent as it is.
+/// A name, and either a value with macros or a secret, which is sent unchanged.
 #[derive(Deserialize)]
 pub struct Header {
     name: String,

@@ -1,9 +1,9 @@
-//! The generic adapter. Outbound: a tracker's URL, parameters chosen from macros, and fixed values. Inbound: which of
-//! a network's parameters carries what.
+//! The generic adapter. Outbound: a tracker's URL, parameters filled from macros, and fixed values. Inbound: a mapping of
+//! a network's parameters.
 //!
-//! Nothing but the SDK is used. It sends one request per event and adds no rule of its own; scope,
-//! status, rejection reasons and delay are the host's. What it refuses: macros in the host name,
-//! because a visitor chooses their values.
+//! It uses only the SDK. It sends one request per event and adds no rule of its own; scope,
+//! status, rejection reasons and delay are the host's. It refuses macros in the host name,
+//! because visitors determine their values.
 
 mod config;
 mod headers;
@@ -14,7 +14,7 @@ use postrider_sdk::prelude::*;
 
 use crate::config::{BodyFormat, Config, Method};
 
-/// The adapter itself; see [`Adapter`].
+/// The adapter; see [`Adapter`].
 pub struct MacroUrl;
 
 impl Adapter for MacroUrl {
@@ -37,14 +37,14 @@ impl Adapter for MacroUrl {
         config.issues()
     }
 
-    /// A tracker that gets a request without its click id books it to nothing, and nobody would notice.
+    /// A tracker that gets a request without its click id cannot assign it, and nobody would notice.
     fn decide(_: &Context, config: &Config, event: &Event) -> Result<Decision, AdapterError> {
         Ok(config.missing(event).map_or_else(Decision::fire, Decision::missing))
     }
 
-    /// GET puts the parameters and then the fixed values behind the base URL's own query;
-    /// POST sends the same pairs as a form or as JSON. A macro without a value is sent as an empty one (`name=`),
-    /// so that a tracker always sees the same names; a required one stops it.
+    /// GET appends the parameters and then the fixed values to the base URL's own query;
+    /// POST sends the same pairs as a form or as JSON. A macro without a value is sent empty (`name=`),
+    /// so that a tracker always receives the same names; a required parameter without a value prevents the request.
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
         if let Some(missing) = config.missing(event) {
             return Err(AdapterError::invalid_event(missing));

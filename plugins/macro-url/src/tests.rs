@@ -1,4 +1,4 @@
-//! Every macro, every rule of the configuration, and what the outside world gets to see.
+//! Every macro, every rule of the configuration, and the data that leaves the server.
 
 mod answers;
 mod bodies;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// Reserved characters and Unicode; what has to come out is beside it.
+/// Reserved characters and Unicode, each with its expected output.
 const ODD: &str = "a b&c=d?é😀%20+#/";
 const ODD_ENCODED: &str = "a%20b%26c%3Dd%3F%C3%A9%F0%9F%98%80%2520%2B%23%2F";
 
@@ -21,7 +21,7 @@ fn field(name: &str, value: &str) -> Field {
     Field { name: name.into(), value: value.into() }
 }
 
-/// An event in which every text is odd.
+/// An event whose texts all contain special characters.
 fn full() -> Event {
     let money = |micros, currency: &str| Some(Money { micros, currency: currency.into() });
     let subs = (1..=10).map(|index| field(&format!("sub{index}"), &format!("{index}{ODD}"))).collect();
@@ -65,7 +65,7 @@ fn full() -> Event {
     }
 }
 
-/// An event in which everything optional is missing.
+/// An event without any optional value.
 fn bare(action: Action) -> Event {
     Event {
         id: "evt".into(),
@@ -231,7 +231,7 @@ fn a_pasted_url_works_as_it_is() {
         "https://yourtracking.com/{ODD_ENCODED}/postback?event=sale&click_id={ODD_ENCODED}&payout=12.50&name={ODD_ENCODED}"
     );
     assert_eq!(request.url, expected);
-    // A value that looks like a macro is a value.
+    // A value that looks like a macro is still a value.
     let mut event = full();
     event.conversion.as_mut().expect("it has one").transaction_id = "{payout}".into();
     let request = render(json!({"base_url": "https://t.example/?t={transaction_id}"}), &event);

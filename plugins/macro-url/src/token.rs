@@ -1,4 +1,4 @@
-//! What can stand in braces and under "macro": a macro of Postrider, or `secret.name` for a secret of this configuration.
+//! Tokens in braces and under "macro": a macro of Postrider, or `secret.name` for a secret of this configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ pub enum Token {
     Secret(String),
 }
 
-/// How a secret is referred to.
+/// The prefix of a reference to a secret.
 pub const SECRET: &str = "secret.";
 
-/// By name. This adapter sees placeholders; the host puts the secrets themselves into the finished request.
+/// By name. This adapter sees placeholders; the host inserts the secrets into the finished request.
 pub type Secrets = BTreeMap<String, Secret>;
 
 impl Token {
@@ -24,7 +24,7 @@ impl Token {
         }
     }
 
-    /// Why this cannot be sent.
+    /// The reason why this cannot be sent.
     pub fn problem(&self, secrets: &Secrets) -> Option<String> {
         let Self::Secret(name) = self else { return None };
         (!secrets.contains_key(name)).then(|| {
@@ -34,7 +34,7 @@ impl Token {
     }
 }
 
-/// A secret that is sent nowhere was entered for nothing, or its place has a mistake.
+/// An unused secret was entered in vain, or its reference has a mistake.
 pub fn unused<'a>(secrets: &Secrets, tokens: impl Iterator<Item = &'a Token>) -> Vec<ConfigIssue> {
     let used: BTreeSet<&str> = tokens
         .filter_map(|token| match token {

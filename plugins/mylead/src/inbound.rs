@@ -1,4 +1,4 @@
-//! What MyLead's own postback says: a GET whose parameters have the tokens' names, unless our URL there renamed them.
+//! MyLead's own postback: a GET whose parameters have the tokens' names, unless the URL in MyLead renames them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::macros::TOKENS;
 
-/// Tokens whose meaning has a place of its own in a report.
+/// Tokens that correspond to fields of a report.
 const CLICK_ID: &str = "ml_sub1";
 const TRANSACTION_ID: &str = "transaction_id";
 const STATUS: &str = "status";
@@ -17,7 +17,7 @@ const PENNIES: &str = "payout";
 const DECIMAL: &str = "payout_decimal";
 const REPORTED: [&str; 6] = [CLICK_ID, TRANSACTION_ID, STATUS, CURRENCY, PENNIES, DECIMAL];
 
-/// Which parameter carries which token.
+/// The parameter of each token.
 #[derive(Deserialize)]
 #[serde(from = "BTreeMap<String, String>")]
 pub struct Names {
@@ -42,7 +42,7 @@ impl From<BTreeMap<String, String>> for Names {
     }
 }
 
-/// Every token in the parameter of its name.
+/// Every token in the parameter with its name.
 impl Default for Names {
     fn default() -> Self {
         BTreeMap::new().into()
@@ -54,14 +54,14 @@ impl Names {
         self.renamed.get(token).map_or(token, String::as_str)
     }
 
-    /// Two tokens in one parameter could not be told apart.
+    /// Two tokens in one parameter would be indistinguishable.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut taken = BTreeMap::new();
         let mut issues = Vec::new();
         for token in TOKENS.iter().map(|token| token.name) {
             let parameter = self.parameter(token);
             if let Some(earlier) = taken.insert(parameter, token) {
-                // The path is that of the one that was renamed.
+                // The path of the renamed token.
                 let at = if self.renamed.contains_key(token) { token } else { earlier };
                 let message = format!("The parameter '{parameter}' would carry both [{earlier}] and [{token}].");
                 issues.push(ConfigIssue::new(format!("/names/{at}"), message));
@@ -76,7 +76,7 @@ impl Names {
     }
 }
 
-/// The conversion, its payout in the major unit whichever way it came.
+/// The conversion, with its payout in the major unit for either token.
 pub fn read(names: &Names, request: &InboundRequest) -> InboundReport {
     let parameters = Parameters::read(request);
     match conversion(names, &parameters) {
@@ -96,7 +96,7 @@ fn conversion(names: &Names, parameters: &Parameters) -> Result<ReportedConversi
     Ok(conversion)
 }
 
-/// `[payout]` counts in pennies: 1250 is 12.50. The currency says how many make one.
+/// `[payout]` is in pennies: 1250 is 12.50. The currency determines the number of pennies.
 fn to_decimal(names: &Names, pennies: ReportedAmount) -> Result<ReportedAmount, Refusal> {
     let currency = pennies.currency.as_deref().unwrap_or_default();
     let penny = 10_i64.pow(6 - money::exponent(currency));

@@ -1,7 +1,7 @@
-//! MyLead both ways: postbacks with MyLead's fifteen tokens, and the postbacks that MyLead itself sends us.
+//! MyLead in both directions: postbacks with MyLead's fifteen tokens, and MyLead's own postbacks to Postrider.
 //!
-//! MyLead writes tokens as `[payout]`, counts that one in pennies, and activates a postback by the lead's status.
-//! Which status that is, the trigger says, so the host's firing status stays "any". It refuses other tokens.
+//! MyLead's tokens look like `[payout]`, that amount is in pennies, and the lead's status activates a postback.
+//! The trigger defines that status, so the host's firing status remains "any". The adapter refuses other tokens.
 
 mod inbound;
 mod macros;
@@ -14,12 +14,12 @@ use serde::Deserialize;
 use crate::inbound::Names;
 use crate::trigger::Trigger;
 
-/// The adapter itself; see [`Adapter`].
+/// The adapter; see [`Adapter`].
 pub struct MyLead;
 
 #[derive(Deserialize)]
 pub struct Config {
-    /// Postbacks need it, sources do not.
+    /// Required for postbacks, not for sources.
     #[serde(default, deserialize_with = "url_template")]
     url: Option<Template<&'static Macro>>,
     #[serde(default)]

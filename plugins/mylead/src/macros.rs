@@ -1,4 +1,4 @@
-//! MyLead's fifteen tokens and where their values come from.
+//! MyLead's fifteen tokens and the origin of their values.
 
 use postrider_sdk::prelude::*;
 
@@ -6,7 +6,7 @@ use postrider_sdk::prelude::*;
 pub struct Token {
     pub name: &'static str,
     description: &'static str,
-    /// The macro of Postrider that has its value.
+    /// Postrider's macro with its value.
     ours: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub static TOKENS: [Token; 15] = [
     token("ml_sub5", "sub5", "Custom id ml_sub5 of the tracking link"),
 ];
 
-/// The macro behind the token of this name, or why there is none.
+/// The macro for the token with this name, or the reason why there is none.
 pub fn resolve(name: &str) -> Result<&'static Macro, String> {
     match TOKENS.iter().find(|token| token.name == name) {
         Some(token) => Ok(token.ours()),

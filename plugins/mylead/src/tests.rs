@@ -190,7 +190,7 @@ fn other_tokens_and_bad_urls_are_refused() {
     for url in ["https://[ml_sub1].example/", "t.example/", "https://t.example/?a=[payout"] {
         assert!(!issues(json!({ "url": url })).is_empty(), "{url}");
     }
-    // Braces are no tokens of MyLead and no macros of ours: they go out as they are.
+    // Braces are neither tokens of MyLead nor macros here: they are sent unchanged.
     let event = event(Action::Conversion, ConversionStatus::Approved);
     assert_eq!(render("https://t.example/?a={payout}", &event).url, "https://t.example/?a={payout}");
 }

@@ -1,9 +1,9 @@
-//! Which change of a lead activates a postback.
+//! The change of a lead that activates a postback.
 
 use postrider_sdk::prelude::*;
 use serde::Deserialize;
 
-/// The custom event that says: this lead's payout can be withdrawn.
+/// The custom event for a lead whose payout can be withdrawn.
 const AVAILABLE_TO_PAY: &str = "available_to_pay";
 
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Trigger {
         }
     }
 
-    /// What has become of the lead, never `Any`; or why the event tells of no change.
+    /// The new status of the lead, never `Any`; or the reason why the event is not a change.
     fn change(event: &Event) -> Result<Self, String> {
         match (event.action, &event.conversion) {
             (Action::Conversion, Some(conversion)) => Ok(match conversion.status {

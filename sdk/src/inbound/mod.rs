@@ -1,7 +1,7 @@
-//! Reports that networks send us: their parameters, however they came, and what they say.
+//! Notifications of networks: their parameters, in any encoding, and their contents.
 //!
-//! Nothing is interpreted here: words, amounts and dates stay the network's, because only the source's
-//! settings say what they mean. What is recognised is that something says nothing: an empty value, a macro that the
+//! Nothing is interpreted here: words, amounts and dates remain the network's own, because only the source's
+//! settings define their meaning. Only values without information are recognized: an empty value, a macro that the
 //! network did not replace, a test.
 
 mod names;

@@ -1,4 +1,4 @@
-//! Which of a network's parameters carries what, and the report that follows.
+//! The mapping of a network's parameters, and the report that results.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -44,13 +44,13 @@ pub struct Names {
 }
 
 impl Names {
-    /// What the parameters say about one conversion, or why they say nothing:
+    /// The conversion in the parameters, or the reason why there is none:
     ///
-    /// * `test_ping`: the click id, the transaction id or the status is a test, or a parameter says so (`test=1`);
-    /// * `unreplaced_macro`: an id, an amount, the currency or the status came as `{macro}`, so acting on the rest
-    ///   would be acting on half of the truth; every parameter that came so is named;
+    /// * `test_ping`: the click id, the transaction id or the status is a test value, or a parameter marks a test (`test=1`);
+    /// * `unreplaced_macro`: an id, an amount, the currency or the status arrived as `{macro}`, and the remaining values
+    ///   would be incomplete; every unreplaced parameter is named;
     /// * `no_click_id`: there is neither a click id nor a transaction id;
-    /// * `unreadable_body`: so, and there is a body that could not be read.
+    /// * `unreadable_body`: as before, and there is a body that could not be read.
     pub fn report(&self, parameters: &Parameters) -> InboundReport {
         match self.read(parameters) {
             Ok(conversion) => InboundReport::of(vec![conversion]),
@@ -58,7 +58,7 @@ impl Names {
         }
     }
 
-    /// Like [`report`](Self::report), for an adapter that has something to add to the conversion.
+    /// Like [`report`](Self::report), for an adapter that adds data to the conversion.
     pub fn read(&self, parameters: &Parameters) -> Result<ReportedConversion, Refusal> {
         if let Some(name) = parameters.test_mark() {
             return Err(refusal("test_ping", format!("the parameter '{name}' says that this is a test")));
@@ -90,8 +90,8 @@ impl Names {
         Ok(conversion)
     }
 
-    /// Whether the network replaced every macro that matters. If not, the others that it left are named as well, so that
-    /// they are put right together.
+    /// Fails if the network did not replace a required macro. Other unreplaced macros are named too, so that
+    /// all of them can be corrected together.
     fn all_replaced(&self, parameters: &Parameters) -> Result<(), Refusal> {
         let matters = [
             &self.click_id,
@@ -129,7 +129,7 @@ impl Names {
     }
 }
 
-/// Adds each parameter that came as a macro, and that macro, once: two of ours may come by one of theirs.
+/// Adds each parameter whose value is a macro, with that macro, once: two names may map to one parameter.
 fn name_left<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named: &mut Vec<(&'a str, &'a str)>) {
     for name in names.iter().copied().flatten() {
         if let Some(value) = parameters.get(name)
@@ -141,7 +141,7 @@ fn name_left<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named
     }
 }
 
-/// One in full; several cut, so that what to do still stands in the sentence.
+/// A single macro in full; several are cut, so that the sentence still has room for the advice.
 fn not_replaced(left: &[(&str, &str)]) -> String {
     if let [(name, value)] = left {
         return format!(
@@ -157,13 +157,13 @@ fn not_replaced(left: &[(&str, &str)]) -> String {
     )
 }
 
-/// A value, once no macro stands in its place.
+/// A required value. Unreplaced macros were excluded before, by [`Names::all_replaced`].
 fn needed(parameters: &Parameters, name: Option<&str>) -> Option<String> {
     let value = parameters.get(name?)?;
     (placeholder(value) != Some(Placeholder::Empty)).then(|| value.trim().to_owned())
 }
 
-/// A value that may as well be missing.
+/// An optional value.
 fn optional(parameters: &Parameters, name: Option<&str>) -> Option<String> {
     let (name, value) = name.and_then(|name| Some((name, parameters.get(name)?)))?;
     match placeholder(value) {
@@ -232,7 +232,7 @@ mod tests {
             ..ReportedConversion::default()
         };
         assert_eq!(report(&query, ""), InboundReport::of(vec![expected]));
-        // A change of state may come without our click id.
+        // A change of status may arrive without Postrider's click id.
         let conversion = report(&[("tid", "t1"), ("subid", "")], "").conversions.remove(0);
         assert_eq!((conversion.click_id, conversion.transaction_id.as_deref()), (None, Some("t1")));
     }
@@ -258,7 +258,7 @@ mod tests {
             "the network did not replace its macros; check their spelling in the network's settings: \
              'subid' as {sub1}, 'st' as ##STATUS##, 'sum' as [payout], 'g' as {goal} came so"
         );
-        // However many and long they are, the server keeps the whole sentence.
+        // The server keeps the whole sentence, however many and however long they are.
         let long = format!("{{{}}}", "x".repeat(60));
         let query = ["subid", "tid", "st", "sum", "cur", "g"].map(|name| (name, long.as_str()));
         assert!(ignored(&query, "").1.len() < 500);

@@ -1,4 +1,4 @@
-//! The parameters of a request, whether they came in the query, as a form or as JSON.
+//! The parameters of a request, from the query, a form or JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use crate::types::*;
 use crate::url;
 
-/// More than any network sends. What comes behind them is not read.
+/// More than any network sends. Further parameters are not read.
 const MOST: usize = 500;
-/// Objects in objects of a JSON body.
+/// The nesting depth of objects in a JSON body.
 const DEEPEST: usize = 5;
 
 /// All parameters of one request: those of the query first, then those of the body.
@@ -20,9 +20,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// A body is a form (`a=1&b=2`) or a JSON object. Its nested names are joined by a point (`order.id`), numbers
+    /// A body is a form (`a=1&b=2`) or a JSON object. Nested names are joined by a dot (`order.id`), numbers
     /// keep their digits. A body of any other kind is [`unreadable`](Self::unreadable), which matters
-    /// only if the query alone does not suffice.
+    /// only if the query alone is not sufficient.
     pub fn read(request: &InboundRequest) -> Self {
         let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
         let mut read = Self { pairs: query.take(MOST).collect(), unreadable: None };
@@ -50,7 +50,7 @@ impl Parameters {
         }
     }
 
-    /// Numbers and words are taken as they are written, since a float would change them.
+    /// Numbers and words are kept as written, because a float would change them.
     fn flatten(&mut self, name: &str, value: &RawValue, depth: usize) {
         let text = value.get();
         if self.pairs.len() >= MOST || depth > DEEPEST {
@@ -76,8 +76,8 @@ impl Parameters {
         }
     }
 
-    /// The value of this name: the first that is not empty, the query before the body. A name in other case counts
-    /// if there is none in this one.
+    /// The value of this name: the first one that is not empty, the query before the body. A name in another case is used
+    /// if the exact name does not occur.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.among(|it| it == name).or_else(|| self.among(|it| it.eq_ignore_ascii_case(name)))
     }
@@ -92,17 +92,17 @@ impl Parameters {
         }
     }
 
-    /// All names and values, in order.
+    /// All names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Why the body could not be read.
+    /// The reason why the body could not be read.
     pub fn unreadable(&self) -> Option<&'static str> {
         self.unreadable
     }
 
-    /// The parameter that says that this is a test, as in `test=1` or `is_test=true`.
+    /// The parameter that marks a test, as in `test=1` or `is_test=true`.
     pub fn test_mark(&self) -> Option<&str> {
         const NAMES: [&str; 5] = ["test", "is_test", "istest", "test_mode", "testmode"];
         const YES: [&str; 4] = ["1", "true", "yes", "on"];
@@ -119,7 +119,7 @@ fn content_type(headers: &[Field]) -> String {
     header.map(|header| header.value.to_ascii_lowercase()).unwrap_or_default()
 }
 
-/// Some JSON writers say 3.0E-5 for 0.00003, which no amount may be.
+/// Some JSON writers use 3.0E-5 for 0.00003, which is not accepted as an amount.
 fn without_exponent(number: &str) -> String {
     match number.parse::<f64>() {
         Ok(float) if number.contains(['e', 'E']) && float.abs() < 1e18 => format!("{float}"),

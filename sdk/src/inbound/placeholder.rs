@@ -1,18 +1,18 @@
-//! Values that are none: empty ones, macros that nobody replaced, and tests.
+//! Values without information: empty values, unreplaced macros, and tests.
 
 use crate::{marks, url};
 
-/// Why a value says nothing.
+/// The reason why a value carries no information.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Placeholder {
     Empty,
-    /// A macro as somebody typed it: `{click_id}`, `[[[sub1]]]`, `%7Bclick_id%7D`.
+    /// A macro as it was typed: `{click_id}`, `[[[sub1]]]`, `%7Bclick_id%7D`.
     Unreplaced,
-    /// `test`, `test_click_id`, `TEST-1`: somebody tries whether the URL answers.
+    /// `test`, `test_click_id`, `TEST-1`: a test of the URL.
     Test,
 }
 
-/// What is wrong with a value, if it is no real one.
+/// The problem with a value, unless it is a real one.
 pub fn placeholder(value: &str) -> Option<Placeholder> {
     let value = value.trim();
     if value.is_empty() {
@@ -38,7 +38,7 @@ fn is_name(text: &str) -> bool {
     inner.len() <= 64 && inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && inner.chars().all(part)
 }
 
-/// A macro inside of a longer value, as in `{goal}x{status}`. Only braces are sure to mean one there.
+/// A macro inside a longer value, as in `{goal}x{status}`. Only braces reliably mark one there.
 fn has_curly_macro(value: &str) -> bool {
     value.split('{').skip(1).any(|rest| rest.split_once('}').is_some_and(|(inner, _)| is_name(inner)))
 }

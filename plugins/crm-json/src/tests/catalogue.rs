@@ -1,5 +1,5 @@
-//! Every template of the catalogue that uses this adapter works with its own examples, whatever the conversion lacks.
-//! What each of them sends, its case says, which the server's own tests run.
+//! Every template of the catalogue that uses this adapter works with its own examples, even if values of the conversion are missing.
+//! The request of each template is in its case, which the server's own tests run.
 
 use super::*;
 
@@ -9,7 +9,7 @@ const FILES: [&str; 3] = [
     include_str!("../../../templates/trackers.json"),
 ];
 
-/// Ids and configurations, with the fields' examples for what a person would answer.
+/// Ids and configurations, with the fields' examples as the user's values.
 fn templates() -> Vec<(String, Value)> {
     let read = |file: &str| serde_json::from_str::<Vec<Value>>(file).expect("it is a list");
     let ours = FILES.into_iter().flat_map(read).filter(|template| template["adapter"] == "crm-json");

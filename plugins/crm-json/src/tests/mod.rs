@@ -1,4 +1,4 @@
-//! Templates cannot be broken out of, and say what is wrong with them.
+//! Values cannot break out of templates, and templates report their errors.
 
 mod catalogue;
 mod templates;
@@ -29,7 +29,7 @@ fn with_body(body: &str) -> Value {
     json!({"url": "https://crm.example/", "body": body})
 }
 
-/// The body that a template gives for `event`.
+/// The body that a template renders for `event`.
 fn body(template: &str, event: &Event) -> String {
     let request = render(with_body(template), event).expect("it renders");
     String::from_utf8(request.body.expect("it has a body").bytes).expect("it is text")

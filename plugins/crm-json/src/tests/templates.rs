@@ -1,4 +1,4 @@
-//! Expressions, helpers, and everything that a template is refused for.
+//! Expressions, helpers, and every reason for which a template is refused.
 
 use super::*;
 

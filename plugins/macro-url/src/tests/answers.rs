@@ -1,4 +1,4 @@
-//! What an answer means, also from trackers that answer 200 to everything.
+//! The meaning of answers, also from trackers that answer 200 to everything.
 
 use super::*;
 

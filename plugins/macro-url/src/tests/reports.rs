@@ -1,4 +1,4 @@
-//! Reports of networks: any names, and in the network's own words.
+//! Notifications of networks, with any parameter names and in the network's own words.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Where secrets may stand. Here they are themselves; the host gives placeholders.
+//! The positions of secrets. In these tests the values are the secrets themselves; the host passes placeholders.
 
 use super::*;
 
