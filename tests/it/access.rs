@@ -1,4 +1,4 @@
-//! Who may see and do what. Somebody else's object does not exist.
+//! Who can see and do what. Objects of other owners do not exist for the caller.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Client, text};
@@ -36,7 +36,7 @@ async fn nothing_without_a_valid_key(db: Database) {
         }
         let body = json!({"name": "Eve", "email": "eve@example.com"});
         stranger.post("/api/v1/affiliates", &body).await.expect_problem(401, "unauthorized");
-        // Nor does a stranger learn what is wrong with its request.
+        // Errors in the request of an unauthenticated caller are not reported.
         stranger.post("/api/v1/conversions", &json!("nonsense")).await.expect_problem(401, "unauthorized");
         stranger.get("/api/v1/conversions/nonsense").await.expect_problem(401, "unauthorized");
     }
@@ -44,7 +44,7 @@ async fn nothing_without_a_valid_key(db: Database) {
     t.admin.send(basic).await.expect_problem(401, "unauthorized");
 }
 
-/// Two affiliates with one of everything each.
+/// Two affiliates with one object of each kind.
 async fn an_affiliate_sees_only_its_own(db: Database) {
     let t = TestApp::start(db).await;
     let (mine, other) = (t.click().await, t.click().await);
@@ -111,7 +111,7 @@ async fn an_affiliate_changes_only_its_own(db: Database) {
         me.client.post(&path, &json!({})).await.expect_problem(404, "not_found");
     }
 
-    // Its own it may change; the scope stays its own whatever it says.
+    // It can change its own objects; the scope remains its own for any input.
     me.client.patch(&format!("/api/v1/postbacks/{my_postback}"), &json!({"name": "renamed"})).await.expect(200);
     me.client.patch(&format!("/api/v1/links/{}", mine.link.id), &json!({"status": "paused"})).await.expect(200);
     let widened = t
@@ -153,7 +153,7 @@ async fn an_affiliate_does_not_run_the_program(db: Database) {
     me.get("/api/v1/api-keys").await.expect_problem(403, "forbidden");
     let own = format!("/api/v1/affiliates/{}", click.link.affiliate.id);
     me.patch(&own, &json!({"status": "active"})).await.expect_problem(403, "forbidden");
-    // An affiliate's postback is saved only when its destination has answered well.
+    // An affiliate's postback is saved only after its destination has accepted a test.
     let untested = t.postback("/p").owned_by(&click.link.affiliate).disabled().try_save().await;
     assert!(matches!(untested.status, 201 | 403), "{}", untested.text);
     if untested.status == 201 {
@@ -181,10 +181,10 @@ async fn a_buyers_data_is_masked_for_affiliates(db: Database) {
         .await;
     t.deliver_all().await;
 
-    // The tracker gets what was configured.
+    // The tracker receives the configured value.
     let request = t.receiver.only_request("/p");
     assert_eq!(request.parameter("email"), "zoe.buyer@example.org");
-    // The affiliate's pages and logs do not show it: not plain, not percent-encoded.
+    // The affiliate's pages and logs do not show it: neither plain nor percent-encoded.
     let delivery = text(&t.deliveries(&postback).await[0], "id");
     let paths = [
         format!("/api/v1/conversions/{conversion}"),
@@ -224,7 +224,7 @@ async fn a_revoked_key_is_no_key(db: Database) {
 async fn keys_are_stored_hashed(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"name": "needle-in-the-haystack", "role": "admin"});
-    // A retried call must get the key again, and still it may not be kept in plain text.
+    // A retried call must return the key again, and still the key must not be stored in plain text.
     let key = t.admin.post_once("/api/v1/api-keys", "key-1", &body).await.expect(201);
     let secret = text(&key, "key");
     assert!(secret.starts_with("prk_") && secret.len() >= 30, "{secret}");

@@ -1,4 +1,4 @@
-//! `postrider adapter …`: the tutorial is followed to the letter, and mistakes are told plainly.
+//! `postrider adapter …`: the tutorial is followed literally, and mistakes are reported in plain sentences.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 const TUTORIAL: &str = include_str!("../../docs/adapters.md");
 
-/// A folder of the checkout, so that the commands find its SDK; compiled code stays for the next run.
+/// A folder of the checkout, so that the commands find its SDK. Compiled code is kept for the next run.
 struct Desk {
     folder: PathBuf,
     environment: Vec<(&'static str, String)>,
@@ -32,7 +32,7 @@ impl Desk {
         self.folder.join(name)
     }
 
-    /// Runs shell commands as the tutorial's reader would.
+    /// Runs shell commands as a reader of the tutorial would.
     fn shell(&self, folder: &str, commands: &str) -> Output {
         let folder_of_program = program().parent().expect("it is in a folder");
         let path = std::env::var("PATH").unwrap_or_default();
@@ -51,7 +51,7 @@ impl Desk {
         shell.output().expect("bash runs")
     }
 
-    /// The same, with an end that must be good; what was printed.
+    /// Runs commands that must succeed; returns their output.
     fn succeed(&self, folder: &str, commands: &str) -> String {
         let output = self.shell(folder, commands);
         let text = told(&output);
@@ -77,7 +77,7 @@ fn told(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
 }
 
-/// A fenced block: what stands behind the fence, and the lines.
+/// A fenced block: the text after the fence, and the lines.
 struct Block<'a> {
     info: &'a str,
     text: String,
@@ -95,7 +95,7 @@ fn blocks(document: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// What a console block shows: commands behind "$ ", which may go over several lines, and what they print.
+/// The contents of a console block: commands after "$ ", which can span several lines, and their output.
 fn console(text: &str) -> (String, Vec<&str>) {
     let (mut commands, mut printed) = (String::new(), Vec::new());
     let mut continues = false;
@@ -107,7 +107,7 @@ fn console(text: &str) -> (String, Vec<&str>) {
         };
         commands += command;
         commands += "\n";
-        // Behind a backslash, or within a quotation.
+        // After a backslash, or within a quotation.
         continues = command.ends_with('\\') || commands.matches('\'').count() % 2 == 1;
     }
     (commands, printed)
@@ -136,7 +136,7 @@ async fn the_tutorial_works_as_it_is_written() {
 }
 
 fn follow_the_tutorial(desk: &Desk, url: &str) {
-    // The tutorial's server stands where servers stand.
+    // The tutorial's server has the default address.
     let here = |commands: &str| {
         let commands = commands.replace("http://127.0.0.1:8080", url);
         let told = ["install", "list", "upgrade", "disable", "enable"].into_iter().fold(commands, |text, command| {
@@ -162,7 +162,7 @@ fn follow_the_tutorial(desk: &Desk, url: &str) {
                 let scaffolded = std::fs::read_to_string(desk.path("acme/src/lib.rs")).expect("it was made");
                 assert_eq!(text, scaffolded, "the tutorial shows what `new` writes");
             }
-            // What the last command prints; only the time differs.
+            // The output of the last command; only the time differs.
             None if block.info == "text" => {
                 for line in text.lines().filter(|line| !line.starts_with("time") && !line.starts_with("fuel")) {
                     assert!(printed.contains(line), "not printed: {line}\n{printed}");
@@ -175,7 +175,7 @@ fn follow_the_tutorial(desk: &Desk, url: &str) {
                     desk.succeed(folder, "sed -i 's/^version = \"0.1.0\"/version = \"0.2.0\"/' Cargo.toml");
                     desk.succeed(folder, &here("postrider adapter build\npostrider adapter install dist/acme.wasm"));
                 }
-                // curl succeeds whatever it was answered.
+                // curl succeeds for any status of the answer.
                 let told = desk.succeed(folder, &here(&commands).replace("curl -s", "curl -sS --fail-with-body"));
                 wanted.iter().for_each(|line| assert!(told.contains(line), "not printed: {line}\n{told}"));
             }
@@ -189,14 +189,14 @@ fn follow_the_tutorial(desk: &Desk, url: &str) {
     let url = "https://postback.acme.example/conversion?account=17&click=test-click&status=paid&payout=12.50";
     assert!(updated.contains(url), "{updated}");
 
-    // An answer that is not what is expected fails, and is told at its place.
+    // An unexpected result fails, and the output names its position.
     std::fs::write(desk.path("acme/cases/approved.json"), updated.replace("12.50", "13")).expect("it is ours");
     let failed = desk.fail("acme", "postrider adapter test");
     for line in ["FAILED   approved.json", "at /ok/url", "payout=13", "payout=12.50", "3 passed, 1 failed"] {
         assert!(failed.contains(line), "{line} is missing in\n{failed}");
     }
     desk.fail("acme", "postrider adapter run cases/approved.json");
-    // Nobody answers there, which is told without a word about stacks or libraries.
+    // Nothing listens there; the error does not mention stack traces or libraries.
     let refused = desk.fail("acme", "postrider adapter install dist/acme.wasm --key none --url http://127.0.0.1:9");
     assert!(refused.contains("no server answers at http://127.0.0.1:9"), "{refused}");
 }

@@ -1,4 +1,4 @@
-//! Adapters under load and with hostile data: what a visitor sends and what one owner's adapter does stays with that owner.
+//! Adapters under load and with hostile data: the data of visitors and the adapter of one owner affect only that owner.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -83,7 +83,7 @@ async fn what_is_too_long_for_a_request_is_refused_and_is_no_fault(db: Database)
     }
     let versions = versions(&t, "macro-url").await;
     assert!(versions.iter().all(|it| it["state"] == "active" && it["faults"] == 0), "{versions:?}");
-    // Short values go on at once, for the same postback and for others.
+    // Short values are sent immediately, for the same postback and for others.
     let click = t.click_on(&link, "?sub1=short&sub2=short").await;
     t.conversion(&click).send().await;
     t.deliver_all().await;
@@ -91,7 +91,7 @@ async fn what_is_too_long_for_a_request_is_refused_and_is_no_fault(db: Database)
     assert_eq!(t.only_delivery(&bystander).await["state"], "success");
 }
 
-/// Traps when it is rendered later than the event happened, as a value in an event may make it do. The host's sample is of now.
+/// Traps if it renders later than the event happened, as a value in an event could cause. The host's sample has the current time.
 const TRAP_WHEN_LATE: &str =
     "(if (i64.ne (i64.load (local.get 0)) (i64.load offset=64 (local.get 0))) (then unreachable))";
 
@@ -105,7 +105,7 @@ async fn an_adapter_that_fails_for_some_events_only_stays_in_service(db: Databas
 
     convert_many(&t, &click, 12).await;
     t.deliver_all().await;
-    // Those that follow ten faults wait for the verdict, for seconds.
+    // Deliveries after ten faults wait for the verdict, for seconds.
     while !all_are(&t.deliveries(&late).await, "failed") {
         t.advance(Duration::from_secs(130));
         t.deliver_all().await;
@@ -113,7 +113,7 @@ async fn an_adapter_that_fails_for_some_events_only_stays_in_service(db: Databas
 
     let failed = t.deliveries(&late).await;
     assert!(failed.iter().all(|it| it["reason_code"] == "adapter_trap"), "{failed:#?}");
-    // The owner's other deliveries go on once the host has asked with a sample.
+    // The owner's other deliveries continue after the host has called the adapter with a sample.
     eventually("a delivery after the faults", async || {
         t.conversion(&click).send().await;
         t.deliver_all().await;
@@ -124,7 +124,7 @@ async fn an_adapter_that_fails_for_some_events_only_stays_in_service(db: Databas
     assert_eq!(versions(&t, "guest").await[0]["state"], "active");
 }
 
-/// Computes for a while when it is real, and stays within all limits.
+/// Computes for a while unless the call is a test, within all limits.
 const COMPUTE_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then
     (loop (global.set $spent (i64.add (global.get $spent) (i64.const 1)))
         (br_if 0 (i64.lt_u (global.get $spent) (i64.const 3000000))))
@@ -147,7 +147,7 @@ async fn slow_work_loses_nothing_and_the_work_of_others_goes_on(db: Database) {
 
     assert_eq!(t.receiver.requests("/good").len(), 60);
     assert!(all_are(&t.deliveries(&good).await, "success"));
-    // What found no room in the slow adapter's line waits for its turn, with a reason, and uses up no attempt.
+    // Calls that do not fit into the slow adapter's queue wait, with a reason, and use up no attempt.
     while !all_are(&t.deliveries(&slow).await, "success") {
         for waiting in t.deliveries(&slow).await.iter().filter(|it| it["state"] == "pending") {
             assert_eq!(
@@ -194,7 +194,7 @@ async fn what_waited_for_an_adapter_does_not_come_back_as_a_crowd(db: Database) 
 async fn a_decision_that_could_not_be_made_in_time_is_made_before_sending(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
-    // "Fire after ten minutes", within the longest delay that the adapter allows itself.
+    // "Fire after ten minutes", within the longest delay that the adapter permits.
     let decide = "(i32.store8 offset=8 (i32.const 36864) (i32.const 1))
         (i64.store offset=16 (i32.const 36864) (i64.const 600000)) i32.const 36864";
     t.install(Guest { decide, ..Guest::default() }.component()).await.expect(201);

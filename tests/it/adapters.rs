@@ -1,4 +1,4 @@
-//! Adapters that are installed: refused or taken, run, failing, upgraded, and never told a secret.
+//! Installed adapters: refused or accepted, run, failing and upgraded, without access to secrets.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ async fn version(t: &TestApp, version: &str) -> Value {
     versions.iter().find(|it| it["version"] == version).unwrap_or_else(|| panic!("no {version} in {adapter}")).clone()
 }
 
-/// The adapter is no Rust and knows nothing of our SDK: a module written by hand, wrapped by the contract alone.
+/// The adapter is not written in Rust and does not use the SDK: a module written by hand, wrapped by the contract alone.
 async fn an_adapter_made_without_the_sdk_delivers_and_is_in_the_log(db: Database) {
     let mut t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
@@ -88,7 +88,7 @@ async fn an_adapter_made_without_the_sdk_delivers_and_is_in_the_log(db: Database
     assert_eq!((&attempt["method"], &attempt["url"]), (&json!("POST"), &json!(t.receiver.url("/p"))), "{attempt}");
     assert_eq!(t.receiver.only_request("/p").method, "POST");
 
-    // It is there after a restart, also when nothing of it is left in the cache.
+    // It exists after a restart, even if the cache is empty.
     std::fs::remove_dir_all(t.data_dir().join("compiled-adapters")).expect("it is ours");
     t.restart_with(|_| {}).await;
     t.receiver.forget("/p");
@@ -131,7 +131,7 @@ async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
     assert!(t.admin.get("/api/v1/adapters/guest").await.status == 404, "nothing was installed");
 }
 
-/// Definitions each of which refers twice to the next: 2 to the power of `depth` comparisons for one value.
+/// Definitions of which each refers twice to the next: 2 to the power of `depth` comparisons for one value.
 fn doubling_schema(depth: usize) -> String {
     let mut definitions: serde_json::Map<String, Value> = (0..depth)
         .map(|at| {
@@ -143,16 +143,16 @@ fn doubling_schema(depth: usize) -> String {
     json!({"type": "object", "anyOf": [{"$ref": "#/$defs/d0"}], "$defs": definitions}).to_string()
 }
 
-/// Components within the allowed size that cost the compiler much. The limits are a fraction of the usual ones, so that
-/// the test costs little; that they are what stops the child is told by what it says.
+/// Components of an allowed size that are expensive to compile. The limits are a fraction of the usual ones, to keep the
+/// test cheap; the error message proves that they stopped the child process.
 #[test]
 fn a_compile_bomb_is_stopped_in_the_child() {
-    // Not the time, on the wall or of computing, which the machine and its load decide about.
+    // The time limits stay, because elapsed and computing time depend on the machine and its load.
     let usual = CompileLimits { cpu_secs: 600, time: Duration::from_secs(1800), ..CompileLimits::default() };
     let short = CompileLimits { cpu_secs: 1, ..usual };
     let narrow = CompileLimits { memory_bytes: 512 << 20, ..usual };
     let small = CompileLimits { file_bytes: 4 << 10, ..usual };
-    // (a, b) -> a / b / b / b …: each division may trap, and so splits its block.
+    // (a, b) -> a / b / b / b …: each division can trap, and therefore splits its block.
     let divisions = [b"\0\x20\0".to_vec(), b"\x20\x01\x6d".repeat(1_390_000), vec![0x0b]].concat();
     let divisions = bomb(b"\x60\x02\x7f\x7f\x01\x7f", 1, &divisions);
     let empty_functions = bomb(b"\x60\0\0", 1_000_000, b"\0\x0b");
@@ -168,26 +168,26 @@ fn a_compile_bomb_is_stopped_in_the_child() {
     let error = compiling(small).load_strangers(&not_in_the_cache(&good)).err().expect("it is stopped");
     assert!(error.to_string().contains("4 KiB of compiled code"), "{error}");
 
-    // The usual limits are enough for what is good, here the largest of ours as if it were a stranger's.
+    // The usual limits are sufficient for a good adapter: the largest built-in one, compiled like an installed one.
     let host = compiling(usual);
     let built_in = host.built_in().iter().max_by_key(|it| it.wasm.len()).expect("there are some");
     let loaded = host.load_strangers(&not_in_the_cache(built_in.wasm)).expect("it compiles");
     assert_eq!(loaded.descriptor(), built_in.adapter.descriptor());
 }
 
-/// The same with a section of no meaning that no other has.
+/// The same component with a unique custom section.
 fn not_in_the_cache(wasm: &[u8]) -> Vec<u8> {
     let name = format!("{:016x}", rand::random::<u64>());
     [wasm.to_vec(), section(0, &[number(name.len()), name.into_bytes()].concat())].concat()
 }
 
-/// A host whose own adapters are compiled already.
+/// A host whose built-in adapters are already compiled.
 fn compiling(limits: CompileLimits) -> Host {
     let program = Some(postrider_tests::process::program().to_owned());
     Host::start_with_compiler(&adapter_cache(), program, limits).expect("the host starts")
 }
 
-/// A component of one module with so many functions of this type and body.
+/// A component of one module with this number of functions of this type and body.
 fn bomb(kind: &[u8], functions: usize, body: &[u8]) -> Vec<u8> {
     let kinds = [&[1], kind].concat();
     let declared = [number(functions), vec![0; functions]].concat();
@@ -212,7 +212,7 @@ fn number(mut value: usize) -> Vec<u8> {
     bytes
 }
 
-/// What the first bytes of machine code look like.
+/// The first bytes of machine code.
 fn precompiled() -> Vec<u8> {
     let folder = postrider_tests::temp::TempDir::new("compiled");
     let folder = folder.path().join("private");
@@ -274,7 +274,7 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     convert(&t, &click, 12).await;
     t.deliver_all().await;
 
-    // Whichever batch stores the faults may do so after the deliveries are stored.
+    // The batch that stores the faults may do so after the deliveries are stored.
     let guest = eventually("the version to be out of service", async || {
         let guest = version(&t, "1.0.0").await;
         (guest["state"] == "out_of_service").then_some(guest)
@@ -292,7 +292,7 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
     assert_eq!((&newest["state"], &newest["reason_code"]), (&json!("pending"), &json!("adapter_out_of_service")));
     assert_eq!(newest["attempts"], json!([]), "waiting uses up no attempt");
 
-    // It waits as long as it takes, and goes on with a version that works.
+    // It waits without a limit, and continues with a working version.
     t.advance(Duration::from_secs(90));
     t.deliver_all().await;
     assert_eq!(t.deliveries(&id).await.pop().expect("a delivery")["reason_code"], "adapter_out_of_service");
@@ -310,7 +310,7 @@ async fn an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wa
 
 async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_click_is_lost(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
-    // Adds sid=sid to the sample of a click, which has no address, and traps on those of visitors, which have one.
+    // Adds sid=sid to the sample of a click, which has no address, and traps on clicks of visitors, which have one.
     let decorate = "(if (i32.load8_u offset=92 (local.get 0)) (then unreachable)) i32.const 53248";
     let field = r#"(data (i32.const 53248) "\00\00\00\00\10\d0\00\00\01\00\00\00")
         (data (i32.const 53264) "\20\d0\00\00\03\00\00\00\20\d0\00\00\03\00\00\00")
@@ -335,7 +335,7 @@ async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_clic
     assert_eq!(t.database.count("clicks").await, 11, "each visitor got to the landing page, and each click is there");
 }
 
-/// Never ends unless the attempt is a test.
+/// Runs forever unless the attempt is a test.
 const LOOP_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then (loop br 0)))";
 
 async fn an_adapter_that_loops_holds_up_nobody_else(db: Database) {
@@ -359,7 +359,7 @@ async fn an_adapter_that_loops_holds_up_nobody_else(db: Database) {
     assert_eq!(stopped.len(), 5);
     for delivery in stopped {
         let delivery = t.admin.get(&format!("/api/v1/deliveries/{}", text(&delivery, "id"))).await.expect(200);
-        // On a machine that is busy enough, the clock comes first.
+        // On a very busy machine, the time limit is reached first.
         let shown = delivery.to_string();
         assert!(shown.contains("adapter_out_of_fuel") || shown.contains("adapter_timeout"), "{shown}");
     }
@@ -390,7 +390,7 @@ async fn one_owners_faults_do_not_stop_another_owners_deliveries(db: Database) {
 async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
-    // Skips every event that is not a test.
+    // Skips every event except a test.
     let skip = "(i32.store8 offset=8 (i32.const 36864) (i32.const 2)) i32.const 36864";
     t.install(Guest { decide: skip, ..Guest::default() }.component()).await.expect(201);
     t.install(Guest { id: "other", ..Guest::default() }.component()).await.expect(201);
@@ -442,7 +442,7 @@ async fn a_secret_reaches_the_destination_and_nobody_else(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     t.install(Guest::default().component()).await.expect(201);
-    // The destination quotes what it was sent.
+    // The destination quotes the request.
     t.receiver.always("/p", Reply::body(200, format!("welcome {SECRET}")));
     let saved = postback_with(&t, "/p", json!({})).await.expect(201);
     assert_eq!(saved["config"]["key"], MASKED);
@@ -483,7 +483,7 @@ async fn a_masked_secret_stays_and_does_not_travel(db: Database) {
     assert_eq!(kept["config"]["key"], MASKED);
     assert_eq!(t.receiver.only_request("/q").header("x-key"), Some(SECRET));
 
-    // Whoever may change a postback may not thereby read its secret.
+    // Permission to change a postback must not reveal its secret.
     let elsewhere = t.receiver.url("/stolen").replace("127.0.0.1", "localhost");
     let problem = t.admin.patch(&path, &change(MASKED, &elsewhere)).await.expect_problem(422, "secret_host_refused");
     assert!(text(&problem, "detail").contains("localhost"), "{problem}");
@@ -552,7 +552,7 @@ async fn an_upgrade_is_shown_before_it_is_made(db: Database) {
     t.deliver_all().await;
     assert_eq!(t.receiver.only_request("/p").method, "GET");
     t.admin.post("/api/v1/adapters/guest/upgrade", &json!({"to": "7"})).await.expect_problem(404, "not_found");
-    // A new postback gets the newest version, and a change of a saved one keeps what it pins.
+    // A new postback gets the newest version, and a changed one keeps its pinned version.
     t.admin.patch(&format!("/api/v1/postbacks/{id}"), &json!({"name": "renamed"})).await.expect(200);
     assert_eq!(pinned().await, "1.2.0");
 }

@@ -1,4 +1,4 @@
-//! Attribution: which evidence says whose conversion it is, and what the program makes of it.
+//! Attribution: which evidence decides, and the effect of the program's rules.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ async fn the_strongest_evidence_decides_and_the_answer_says_so(db: Database) {
     let made = report(&t, json!({"click_id": click.id, "referral_code": one.referral_code})).await.expect(201);
     assert_eq!(considered(&made), pairs(&[("click", "decided"), ("referral_code", "agrees")]));
 
-    // Weaker evidence that leads nowhere is told of; the strongest that was given is never skipped over.
+    // Weaker evidence that is wrong is listed; the strongest evidence is never skipped.
     let made = report(&t, json!({"click_id": click.id, "coupon": "NONE"})).await.expect(201);
     assert_eq!(considered(&made), pairs(&[("click", "decided"), ("coupon", "unknown")]));
     let nobody = json!({"click_id": "0".repeat(26), "referral_code": one.referral_code});
@@ -87,7 +87,7 @@ async fn the_strongest_evidence_decides_and_the_answer_says_so(db: Database) {
         .await
         .expect_problem(422, "unknown_referral_code");
 
-    // One piece of evidence needs no more words.
+    // A single piece of evidence is not listed.
     let made = report(&t, json!({"click_id": click.id})).await.expect(201);
     assert_eq!(made["attribution"], Value::Null);
 }
@@ -120,7 +120,7 @@ async fn a_customer_who_comes_back_belongs_to_the_click_of_before(db: Database) 
     let wanted = (one.id.clone(), "customer".into(), first.id.clone());
     assert_eq!((text(&again, "affiliate_id"), text(&again, "attributed_by"), text(&again, "click_id")), wanted);
 
-    // By e-mail, however it is written, where no id is given.
+    // Without an id, by e-mail address in any notation.
     report(&t, json!({"click_id": first.id, "customer_email": "Ada+shop@example.org"})).await.expect(201);
     let again = report(&t, json!({"customer_email": "ada@Example.org"})).await.expect(201);
     assert_eq!(text(&again, "click_id"), first.id);
@@ -150,11 +150,11 @@ async fn what_is_no_evidence_of_a_customer(db: Database) {
     report(&t, json!({"referral_code": affiliate.referral_code, "customer_id": "NO-CLICK"})).await.expect(201);
     report(&t, json!({"customer_id": "NO-CLICK"})).await.expect_problem(422, "unknown_customer");
 
-    // Another offer is another advertiser, whose customers have numbers of their own.
+    // Another offer is another advertiser, with its own customer ids.
     report(&t, json!({"click_id": click.id, "customer_id": "C-1"})).await.expect(201);
     report(&t, json!({"customer_id": "C-1", "offer_id": other})).await.expect_problem(422, "unknown_customer");
 
-    // Whatever an affiliate reports to itself makes nobody its customer.
+    // An affiliate's self-reported conversion does not make anybody its customer.
     let source = affiliate.client.list("/api/v1/sources").await.remove(0);
     let address = url::Url::parse(&text(&source, "url")).expect("an absolute URL");
     let seen = t.anonymous().get(&format!("{}?sessionId={}&amount=5.00", address.path(), click.id)).await;
@@ -187,12 +187,12 @@ async fn after_the_window_nothing_is_recorded_and_nothing_is_lost(db: Database) 
     assert!(text(&problem, "detail").contains("30 × 24 hours"), "{problem}");
     assert_eq!(t.database.count("conversions").await, 1);
 
-    // What counts is when the customer bought.
+    // The time of the purchase decides.
     let mut in_time = late.clone();
     in_time["purchase_date"] = json!("2026-03-20T00:00:00Z");
     report(&t, in_time).await.expect(201);
 
-    // A network is told the same, and may report again when the window was changed.
+    // A network gets the same answer, and can send the conversion again after the window was changed.
     let source = click.link.affiliate.client.list("/api/v1/sources").await.remove(0);
     assert!(text(&source, "id").starts_with("src_"));
     let path = format!("/api/v1/offers/{}", click.link.offer);
@@ -211,7 +211,7 @@ async fn after_the_window_a_program_may_record_a_rejection(db: Database) {
     assert_eq!(text(&made["attribution"], "ruling"), "outside_window");
     assert_eq!(considered(&made), pairs(&[("click", "outside_window")]));
 
-    // The same transaction again is the same answer.
+    // The same transaction again returns the same answer.
     assert_eq!(report(&t, body).await.expect(200), made);
     assert_eq!(t.database.count("earnings").await, 0);
 }
@@ -236,7 +236,7 @@ async fn a_coupon_decides_where_the_click_is_too_old(db: Database) {
     assert_eq!((text(&made, "affiliate_id"), text(&made, "attributed_by")), (two.id, "coupon".into()));
     assert_eq!(considered(&made), pairs(&[("click", "outside_window"), ("coupon", "decided")]));
     assert_eq!(text(&made["attribution"]["considered"][0], "affiliate_id"), one.id);
-    // Nothing else is there: the click's own problem is told.
+    // There is no other evidence: the answer has the click's own error.
     report(&t, json!({"click_id": click.id, "coupon": "NONE"})).await.expect_problem(422, "outside_window");
 }
 
@@ -256,11 +256,11 @@ async fn the_first_click_of_a_visitor_counts_where_the_offer_says_so(db: Databas
     let made = report(&t, json!({"click_id": other.id})).await.expect(201);
     assert_eq!(text(&made, "affiliate_id"), two.id, "another visitor");
 
-    // A click before the window is no first click.
+    // A click before the window does not count as the first click.
     t.advance(26 * DAY);
     let made = report(&t, json!({"click_id": late.id})).await.expect(201);
     assert_eq!(text(&made, "affiliate_id"), two.id);
-    // What was attributed stays so.
+    // Attribution is final.
     let same = report(&t, json!({"click_id": late.id, "transaction_id": "A"})).await.expect(200);
     assert_eq!(text(&same, "affiliate_id"), one.id);
 }
@@ -278,11 +278,11 @@ async fn the_last_click_of_a_visitor_counts_where_the_offer_says_so(db: Database
     assert_eq!((text(&made, "affiliate_id"), text(&made, "click_id")), (two.id.clone(), late.id));
     let made = report(&t, json!({"customer_id": "ADA"})).await.expect(201);
     assert_eq!(text(&made, "affiliate_id"), two.id, "also for a customer who comes back");
-    // A click after the purchase led to nothing.
+    // A click after the purchase does not count.
     let told = json!({"click_id": early.id, "purchase_date": bought.to_string()});
     assert_eq!(text(&report(&t, told).await.expect(201), "affiliate_id"), one.id);
 
-    // Offers that count the named click remember nobody.
+    // Offers that count the named click store no visitors.
     let plain = t.offer().await;
     click_of(&t, &t.link(&one, &plain).await, "Ada's browser").await;
     assert_eq!(t.database.number("SELECT count(*) FROM clicks WHERE person IS NOT NULL").await, 2);
@@ -333,14 +333,14 @@ async fn a_link_has_several_coupons_with_dates(db: Database) {
     let told = json!({"coupon": "SPRING", "purchase_date": "2026-03-31T23:59:59Z"});
     report(&t, told).await.expect(201);
 
-    // A short form for one; a list is set whole.
+    // `coupon` is a short form for one; a list replaces all coupons.
     t.admin.patch(&path, &json!({"coupon": "ONE"})).await.expect(200);
     report(&t, json!({"coupon": "ALWAYS"})).await.expect_problem(422, "unknown_coupon");
     report(&t, json!({"coupon": "ONE"})).await.expect(201);
     let none = t.admin.patch(&path, &json!({"coupon": null})).await.expect(200);
     assert_eq!((&none["coupon"], none["coupons"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
 
-    // Discounts are the program's to give.
+    // Only the program can grant discounts.
     affiliate.client.patch(&path, &json!({"coupon": "MINE"})).await.expect_problem(403, "forbidden");
 }
 
@@ -359,7 +359,7 @@ async fn a_coupon_belongs_to_one_link(db: Database) {
     ] {
         t.admin.patch(&path, &json!({"coupons": coupons})).await.expect_problem(422, "invalid_field");
     }
-    // The same link may keep what it has.
+    // The same link can keep its coupons.
     let first = format!("/api/v1/links/{}", first.id);
     t.admin.patch(&first, &json!({"coupons": [{"code": "SALE"}, {"code": "MORE"}]})).await.expect(200);
     t.admin.patch(&first, &json!({"coupon": null})).await.expect(200);

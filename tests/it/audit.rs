@@ -1,4 +1,4 @@
-//! The audit log: every change, nobody's secrets, and nothing can be taken out of it.
+//! The audit log: it has every change and no secrets, and no record can be removed from it.
 
 mod changes;
 
@@ -48,7 +48,7 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     assert_eq!(made["user_id"], person.id.as_str());
     assert_eq!(made["role"], "admin");
     assert_eq!(made["address"], "127.0.0.1");
-    // A person's key is that person's doing as well.
+    // A change with a person's key is attributed to that person.
     let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
     let client = t.admin.with_key(Some(&text(&key, "key")));
     client.patch(&path, &json!({"status": "active"})).await.expect(200);
@@ -77,13 +77,13 @@ async fn what_was_refused_or_repeated_says_so(db: Database) {
         t.tick();
     }
     t.admin.post("/api/v1/affiliates", &json!({"name": ""})).await.expect_problem(422, "invalid_field");
-    // Reading is no change, nor is what a stranger fails to do.
+    // Reads are not changes, and neither are failed attempts of strangers.
     t.admin.list("/api/v1/affiliates").await;
     t.sign_in("nobody@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
     let found = log(&t, "").await;
     let outcomes: Vec<_> = found.iter().map(|it| (text(it, "outcome"), it["status"].as_u64().unwrap())).collect();
     assert_eq!(outcomes, [("refused".into(), 422), ("repeated".into(), 201), ("done".into(), 201)]);
-    // Bulk reports are their own record.
+    // Bulk conversions are their own record.
     let click = t.click().await;
     let before = log(&t, "").await.len();
     t.conversion(&click).send().await;
@@ -93,7 +93,7 @@ async fn what_was_refused_or_repeated_says_so(db: Database) {
 async fn an_outcome_that_is_missing_is_unknown(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
-    // What a crash between the change and the end of its record leaves.
+    // The state after a crash between the change and the end of its record.
     t.database.execute(&t.database.without_guards("audit_outcomes")).await;
     t.database.execute("DELETE FROM audit_outcomes").await;
     let found = log(&t, "").await;
@@ -120,7 +120,7 @@ async fn it_holds_no_secret_and_nobodys_data(db: Database) {
     }
 }
 
-/// Each field of each request of the description, with a value that is found again.
+/// Each field of each request in the API description, with a value that can be searched for.
 async fn no_field_of_a_request_that_is_called_like_a_secret_is_kept(db: Database) {
     let t = TestApp::start(db).await;
     let description = t.anonymous().get("/api/openapi.json").await.expect(200);
@@ -192,7 +192,7 @@ async fn a_new_password_is_not_in_it(db: Database) {
     let path = "/api/v1/auth/password";
     let body = json!({"current": PASSWORD, "new": "an entirely new one"});
     person.client.post(path, &body).await.expect(204);
-    // One that was refused for a slip of the pen is a password too.
+    // A password that was refused because of a typing error is a password too.
     let body = json!({"current": "an entirely new one", "nwe": "another entirely new one"});
     assert_eq!(person.client.post(path, &body).await.status, 422);
     let found = log(&t, "?operation=change_password").await;
@@ -282,7 +282,7 @@ async fn its_owner_prunes_it_by_age(db: Database) {
     let record = left.iter().find(|it| it["operation"] == "prune_audit" && it["outcome"] == "done").unwrap();
     assert_eq!(record["fields"], json!({"older_than_days": 30}));
     assert_eq!(record["changes"][0], json!({"field": "pruned", "from": null, "to": old}));
-    // What no pruning covers stays, and a pruning is never taken back.
+    // Records that no pruning covers remain, and a pruning cannot be revoked.
     for statement in [
         "DELETE FROM audit",
         "DELETE FROM audit_outcomes",

@@ -1,4 +1,4 @@
-//! SIGKILL while people change things and sign in: after the restart, nothing is changed that the audit log does not have.
+//! SIGKILL while people change objects and sign in: after the restart, the audit log has every change.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,7 +36,7 @@ async fn killed_at_any_moment_no_change_is_missing_in_the_log(db: Database) {
     }
 }
 
-/// Makes an affiliate, suspends it, and signs it in by a link; until the server is gone.
+/// Creates an affiliate, suspends it, and signs it in by a link, until the server is killed.
 async fn change_things(client: &Client, answered: &AtomicUsize, numbers: std::ops::Range<usize>) {
     for number in numbers.step_by(CALLERS) {
         let body = json!({"name": "Ann", "email": format!("ann-{number}@example.com")});
@@ -60,7 +60,7 @@ async fn everything_is_in_the_log(client: &Client, database: &Database) {
     let log = client.list("/api/v1/audit").await;
     let of = |operation: &str| log.iter().filter(move |it| it["operation"] == operation).collect::<Vec<_>>();
     let (made, changed, entered) = (of("create_affiliate"), of("change_affiliate"), of("sign_in_by_link"));
-    // Which one an unknown outcome made, nobody knows; that it was asked for, the log does.
+    // The object of an unknown outcome is not recorded, but the log has the request.
     let unnamed = affiliates.iter().filter(|it| !made.iter().any(|record| record["object"] == it["id"])).count();
     let unknown = made.iter().filter(|record| record["outcome"] == "unknown").count();
     assert!(unnamed <= unknown, "{unnamed} affiliates without a record, {unknown} records without an outcome");

@@ -1,4 +1,4 @@
-//! A copy of a SQLite database that is served, checked, and put back.
+//! A copy of a SQLite database in use, checked and restored.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const LISTS: [&str; 8] =
     ["affiliates", "offers", "links", "clicks", "conversions", "postbacks", "earnings", "deliveries"];
 
-/// Runs a command to its end: whether it succeeded and what it said.
+/// Runs a command to its end; returns whether it succeeded, and its output.
 async fn run(installation: &Installation, arguments: &[&str]) -> (bool, String) {
     installation.output(arguments, &[]).await
 }
@@ -64,7 +64,7 @@ async fn everything(client: &Client) -> Vec<Vec<Value>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_backed_up_comes_back() {
-    // URLs in answers do not depend on the port of a run.
+    // With a fixed public URL, answers do not depend on the port of a run.
     let installation = Installation::new(Database::sqlite()).with("POSTRIDER_PUBLIC_URL", "https://postrider.example");
     let file = installation.data_dir().join("copy.db");
     let name = file.to_str().expect("it is UTF-8");
@@ -74,7 +74,7 @@ async fn what_is_backed_up_comes_back() {
         process.client.post("/api/v1/conversions", &report(&code, &format!("T-{n}"))).await.expect(201);
         assert_eq!(process.client.get(&link).await.status, 302);
     }
-    // What a release is due to do by itself is done.
+    // The server has done all automatic work, such as releases.
     eventually("every hold to end", async || {
         let pending = "SELECT count(*) FROM earnings WHERE state = 'pending'";
         (installation.database.number(pending).await == 0).then_some(())
@@ -103,7 +103,7 @@ async fn what_is_backed_up_comes_back() {
     process.client.post("/api/v1/conversions", &report(&code, "afterwards")).await.expect(201);
 }
 
-/// What else begins with the name of this file.
+/// Other files whose names start with the name of this file.
 fn beside(file: &Path) -> Vec<String> {
     let own = file.file_name().expect("it has a name").to_str().expect("it is UTF-8");
     let all = std::fs::read_dir(file.parent().expect("it is in a folder")).expect("it is there");
@@ -118,7 +118,7 @@ fn mode_of(file: &Path) -> u32 {
     std::fs::metadata(file).expect("it is there").permissions().mode()
 }
 
-/// Everything that was answered before the backup began is in it, and it is one moment of the database.
+/// It has everything that was answered before the backup began, and it is the state of one moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_one_moment() {
     let installation = Installation::new(Database::sqlite());
@@ -171,7 +171,7 @@ async fn what_is_no_backup_is_refused() {
     let good = dir.join("good.db");
     done(run(&installation, &["backup", good.to_str().unwrap()]).await);
 
-    // Some bytes in the middle are others.
+    // Changes some bytes in the middle.
     let mut bytes = std::fs::read(&good).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 6000].fill(0x5a);
@@ -188,7 +188,7 @@ async fn what_is_no_backup_is_refused() {
     refused(restore(&other).await, "not a database of Postrider");
     refused(restore(&dir.join("missing.db")).await, "missing.db");
 
-    // One from which a release to come has taken something away.
+    // A database from which a later release has removed something.
     let newer = dir.join("newer.db");
     std::fs::copy(&good, &newer).unwrap();
     change(&newer, "UPDATE schema_compatibility SET oldest_level = 999, oldest_release = '9.8.7'").await;
@@ -205,7 +205,7 @@ async fn change(file: &Path, sql: &'static str) {
     sqlx::Connection::close(connection).await.unwrap();
 }
 
-/// After a roll-back, the copy is of a database that a newer release has expanded; this one runs on it.
+/// After a rollback, the copy is of a database that a newer release has expanded; this release runs on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_a_newer_release_expanded_is_backed_up_and_restored() {
     let installation = Installation::new(Database::sqlite());
@@ -228,7 +228,7 @@ async fn neither_command_takes_the_database_itself() {
     let (file, dir) = (installation.database.sqlite_file(), installation.data_dir());
     let (symlink, hard_link) = (dir.join("symlink.db"), dir.join("hard-link.db"));
     std::os::unix::fs::symlink(&file, &symlink).unwrap();
-    // It may be on another file system.
+    // The folder may be on another file system.
     let linked = std::fs::hard_link(&file, &hard_link).is_ok();
     let around = file.parent().unwrap().join("..").join(file.parent().unwrap().file_name().unwrap());
     let mut names = vec![file.clone(), symlink, around.join("postrider.db")];
@@ -244,7 +244,7 @@ async fn neither_command_takes_the_database_itself() {
     assert_eq!(process.client.list("/api/v1/affiliates").await.len(), 1);
 }
 
-/// As after a kill, or of a data folder that was copied.
+/// The state after a kill, or of a copied data folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_the_wal_of_a_backup_has_comes_back() {
     let installation = Installation::new(Database::sqlite());
@@ -261,7 +261,7 @@ async fn what_only_the_wal_of_a_backup_has_comes_back() {
     let copied = sizes();
     assert!(copied[1] > 0, "the WAL has something");
 
-    // What is restored over has other affiliates.
+    // The database that is replaced has other affiliates.
     let process = installation.start().await;
     let affiliate = json!({"name": "Bob", "email": "bob@example.com"});
     process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
@@ -272,7 +272,7 @@ async fn what_only_the_wal_of_a_backup_has_comes_back() {
     assert!(!beside(&file).iter().any(|it| it.contains("restoring")), "{:?}", beside(&file));
     assert_same(&everything(&installation.start().await.client).await, &before);
 
-    // And back again, from what was kept.
+    // And back again, from the file that was kept.
     let kept = file.with_extension("db.before-restore");
     done(run(&installation, &["restore", "--replace", kept.to_str().unwrap()]).await);
     assert_same(&everything(&installation.start().await.client).await, &later);
@@ -297,7 +297,7 @@ async fn no_empty_database_takes_the_place_of_one_whose_restore_was_broken_off()
     let name = copy.to_str().unwrap();
     done(run(&installation, &["backup", name]).await);
     process.kill_9();
-    // The old database is set aside, and the new one is not in its place yet.
+    // The old database is set aside, and the new one is not in place yet.
     let file = installation.database.sqlite_file();
     std::fs::copy(&copy, file.with_extension("db.restoring")).unwrap();
     std::fs::rename(&file, file.with_extension("db.before-restore")).unwrap();
@@ -311,7 +311,7 @@ async fn no_empty_database_takes_the_place_of_one_whose_restore_was_broken_off()
     assert_eq!(installation.start().await.client.list("/api/v1/affiliates").await.len(), 1);
 }
 
-/// Only root can give a file away, so only root can run this.
+/// Only root can change the owner of a file, so only root can run this test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_root_restores_belongs_to_the_user_of_the_server() {
     use std::os::unix::fs::{MetadataExt, chown};
@@ -340,7 +340,7 @@ async fn what_root_restores_belongs_to_the_user_of_the_server() {
     assert_eq!(mode_of(&file) & 0o077, 0, "it is for its owner only");
 }
 
-/// A backup reads for long, so the WAL grows. When it has ended, the WAL is emptied beside the writer.
+/// A backup reads for a long time, so the WAL grows. After the backup the WAL is emptied without blocking the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_during_a_long_read_leaves_the_wal() {
     use postrider::storage::base::checkpoints::WAL_BYTES;
@@ -362,12 +362,12 @@ async fn what_was_written_during_a_long_read_leaves_the_wal() {
 
     sqlx::raw_sql("COMMIT").execute(&mut reading).await.unwrap();
     eventually("the WAL to become small", async || {
-        // What is written next begins it from the front.
+        // The next write starts the WAL from the front.
         process.client.post("/api/v1/conversions", &report(&code, "afterwards")).await;
         (wal_bytes() <= WAL_BYTES).then_some(())
     })
     .await;
-    // The other connections are still open, so it was not the last one to close that emptied it.
+    // The other connections are still open, so the WAL was not emptied by closing the last one.
     sqlx::Connection::close(writing).await.unwrap();
     sqlx::Connection::close(reading).await.unwrap();
 }

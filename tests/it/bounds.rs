@@ -1,5 +1,5 @@
-//! Money that comes near the end of what a number holds: sums stay exact, balances stay within their bound, and one
-//! affiliate's trouble stays its own.
+//! Amounts close to the limits of their types: sums stay exact, balances stay within their bounds, and an
+//! error of one affiliate affects only this affiliate.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ on_both_databases!(
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// One unit below what an account may hold.
+/// One unit below the maximum of an account.
 async fn fill(t: &TestApp, affiliate: &Affiliate) {
     let sql = format!(
         "UPDATE balances SET available = 3999999999999000000 WHERE affiliate_id IN
@@ -44,7 +44,7 @@ async fn what_a_balance_has_no_room_for_stays_pending_until_it_has(db: Database)
     assert_eq!(balance, ["12.50", "3999999999999.00", "0.00", "0.00", "0.00"], "recorded, and not released");
     assert_eq!(t.balance(&other.link.affiliate, "USD").await[1], "12.50", "others get theirs");
 
-    // The worker tries again, and puts it off again, less and less often; others are released all the while.
+    // The worker retries and postpones it, at growing intervals; others are released meanwhile.
     for _ in 0..5 {
         t.advance(MINUTE);
         t.conversion(&other).send().await;

@@ -1,4 +1,4 @@
-//! A destination in trouble: it is paused and probed, what is for it waits, and nobody else notices.
+//! A failing destination: it is paused and probed, its deliveries wait, and others are not affected.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,7 +54,7 @@ async fn trouble(t: &TestApp, changes: Value) -> Trouble {
 }
 
 impl Trouble {
-    /// So many conversions, a millisecond apart; their transactions in order.
+    /// This number of conversions, a millisecond apart; returns their transactions in order.
     async fn convert(&self, t: &TestApp, count: usize) -> Vec<String> {
         let mut transactions = Vec::new();
         for _ in 0..count {
@@ -66,7 +66,7 @@ impl Trouble {
         transactions
     }
 
-    /// Enough failures to pause it; what waits then.
+    /// Causes enough failures to pause it; returns the transactions that wait.
     async fn pause(&self, t: &TestApp) -> Vec<String> {
         self.server.always("/t", Reply::status(503));
         let all = self.convert(t, 30).await;
@@ -84,19 +84,19 @@ impl Trouble {
         self.server.requests("/t").iter().map(|request| request.parameter("transaction")).collect()
     }
 
-    /// This destination of the program as the API shows it.
+    /// This destination of the program, as the API shows it.
     async fn shown(&self, t: &TestApp) -> Value {
         self.shown_of(t, &Value::Null).await.expect("it is listed")
     }
 
-    /// The same of an owner.
+    /// This destination of an owner.
     async fn shown_of(&self, t: &TestApp, owner: &Value) -> Option<Value> {
         let origin = self.server.url("");
         let all = t.admin.list("/api/v1/destinations").await;
         all.into_iter().find(|it| it["destination"] == json!(origin) && it["owner_affiliate_id"] == *owner)
     }
 
-    /// Lets time pass, in small steps, until everything that waits has left.
+    /// Advances the clock in small steps until everything that waits has left.
     async fn drain(&self, t: &TestApp) {
         for _ in 0..200 {
             t.advance(Duration::from_secs(1));
@@ -131,7 +131,7 @@ async fn a_dead_destination_is_paused_and_waiting_uses_up_no_attempt(db: Databas
         assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("pending"), &json!([])), "{delivery}");
         assert!(text(delivery, "reason").contains(&dead.server.url("")), "names it: {delivery}");
     }
-    // What comes later waits, too, and nothing of it is sent.
+    // Later deliveries wait too, and none is sent.
     let before = dead.received().len();
     dead.convert(&t, 5).await;
     t.deliver_all().await;
@@ -170,7 +170,7 @@ async fn many_silent_destinations_leave_places_for_others(db: Database) {
     .await;
     let click = t.click().await;
     t.postback("/neighbour").save().await;
-    // It answers.
+    // It answers again.
     t.conversion(&click).send().await;
     t.deliver_all().await;
     let silent = trouble(&t, json!({})).await;
@@ -223,7 +223,7 @@ async fn an_owners_trouble_is_its_own_on_a_shared_host(db: Database) {
         assert_eq!(delivery["state"], "success", "{delivery}");
     }
 
-    // She sees it and hears of it, and he does not.
+    // She sees it and gets a message; he does not.
     assert_eq!(bob.client.list("/api/v1/destinations").await, Vec::<Value>::new());
     let of_hers = mallory.client.list("/api/v1/destinations").await;
     let [hers] = of_hers.as_slice() else { panic!("one destination: {of_hers:?}") };
@@ -264,7 +264,7 @@ async fn a_backlog_leaves_at_a_bounded_rate(db: Database) {
     dead.recover();
     t.advance(Duration::from_secs(6));
     t.deliver_all().await;
-    // The probe, and what one second allows.
+    // The probe, and the rate of one second.
     let mut before = dead.received().len();
     assert!(before <= 6, "{before}");
     for _ in 0..3 {
@@ -322,7 +322,7 @@ async fn a_retry_by_hand_is_the_next_probe(db: Database) {
     let chosen = deliveries.iter().find(|it| it["reason_code"] == "destination_paused").expect("some wait");
     let retry = format!("/api/v1/deliveries/{}/retry", text(chosen, "id"));
 
-    // Still dead: one attempt is made now, although the next probe is later.
+    // Still failing: one attempt is made now, although the next probe is later.
     let before = dead.received().len();
     assert_eq!(t.admin.post(&retry, &json!({})).await.expect(202)["state"], "pending");
     t.deliver_all().await;
@@ -330,7 +330,7 @@ async fn a_retry_by_hand_is_the_next_probe(db: Database) {
     let path = format!("/api/v1/deliveries/{}", text(chosen, "id"));
     assert_eq!(t.admin.get(&path).await.expect(200)["attempts"].as_array().map(Vec::len), Some(1));
 
-    // Back again: the retry shows it, and everything else follows.
+    // Working again: the retry shows it, and everything else follows.
     dead.recover();
     t.admin.post(&retry, &json!({})).await.expect(202);
     t.deliver_all().await;
@@ -346,7 +346,7 @@ async fn owners_are_told_once_at_each_turn(db: Database) {
     let bystander = t.affiliate().await;
     let other = t.person_of(&bystander.id).await;
     let dead = trouble(&t, json!({})).await;
-    // Another postback to the same place, of an affiliate.
+    // A postback of an affiliate to the same destination.
     let path = "/of-affiliate";
     t.postback(path).to(&dead.server.url(path)).owned_by(&affiliate).save().await;
     let link = t.link(&affiliate, &dead.click.link.offer).await;
@@ -396,7 +396,7 @@ async fn every_state_in_order_stays_in_order(db: Database) {
     assert_eq!(states, ["approved", "rejected"]);
 }
 
-/// Their deliveries are made in the same millisecond.
+/// Their deliveries are created in the same millisecond.
 async fn states_of_one_moment_stay_in_order(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({"ordering": "all"})).await;
@@ -420,7 +420,7 @@ async fn states_of_one_moment_stay_in_order(db: Database) {
     }
 }
 
-/// It is claimed as the next probe and can't be one. The probe is another delivery then, and not this one again and again.
+/// It is claimed as the next probe and cannot be sent. Another delivery becomes the probe, and this one is not tried repeatedly.
 async fn a_younger_state_that_is_retried_waits_behind_the_older_one(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({"ordering": "all"})).await;
@@ -540,7 +540,7 @@ async fn two_nodes_share_a_breaker() {
     dead.server.always("/t", Reply::status(503));
     dead.convert(&t, 60).await;
     t.deliver_all().await;
-    // Each knows within five seconds what the other stored.
+    // Each sees within five seconds what the other stored.
     t.advance(Duration::from_millis(4_900));
     t.deliver_all().await;
     dead.convert(&t, 5).await;

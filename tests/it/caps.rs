@@ -1,4 +1,4 @@
-//! Caps: so many and no more, whoever reports at the same time.
+//! Caps: an exact limit, even for conversions at the same time.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn two_hundred_at_once_fill_fifty_places(db: Database) {
         50,
         "nothing is counted that was refused"
     );
-    // Room that is made is there for the next.
+    // If the cap is raised, the next conversion fits.
     let path = format!("/api/v1/offers/{}", click.link.offer);
     t.admin.patch(&path, &json!({"caps": total(51)})).await.expect(200);
     assert_eq!(outcome(&t, &click).await, "approved");
@@ -68,7 +68,7 @@ async fn two_hundred_at_once_fill_fifty_places(db: Database) {
 async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(50)).await;
-    // Each twice, so that an equal one of the same group takes no place.
+    // Each twice: an equal one in the same group makes no second reservation.
     let reports: Vec<Value> = (0..200)
         .map(|n| {
             json!({"click_id": click.id, "transaction_id": format!("T-{}", n / 2), "status": "approved", "amount": "1.00"})
@@ -80,7 +80,7 @@ async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
     let approved = statuses.iter().filter(|status| *status == "approved").count();
     assert_eq!(approved, 100, "fifty, each answered twice: {statuses:?}");
     assert!(statuses.chunks(2).all(|pair| pair[0] == pair[1]), "{statuses:?}");
-    // SQLite has one writer, which takes them in the order given.
+    // SQLite has one writer, which processes them in the given order.
     if t.database.is_sqlite() {
         assert!(statuses[..100].iter().all(|status| status == "approved"), "{statuses:?}");
     }
@@ -119,7 +119,7 @@ async fn a_report_does_not_undo_what_a_cap_decided(db: Database) {
         let id = text(&made, "id");
         match over {
             "reject" => t.approve(&id).await.expect_problem(409, "conversion_already_rejected"),
-            // A person may.
+            // A person can approve it.
             _ => t.approve(&id).await.expect(200),
         };
     }
@@ -128,7 +128,7 @@ async fn a_report_does_not_undo_what_a_cap_decided(db: Database) {
 async fn a_day_and_a_month_begin_where_the_offer_is(db: Database) {
     let t = TestApp::start(db).await;
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-    // It is 2026-03-10, 12:00 UTC, and 22:00 there.
+    // It is 2026-03-10, 12:00 UTC; in this zone it is 22:00.
     let caps = json!({"time_zone": "+10:00",
         "limits": [{"period": "day", "conversions": 2}, {"period": "month", "conversions": 3}]});
     let click = click_with(&t, caps).await;
@@ -140,7 +140,7 @@ async fn a_day_and_a_month_begin_where_the_offer_is(db: Database) {
     assert_eq!(outcome(&t, &click).await, "rejected: over cap", "three a month");
     t.advance(hours(24));
     assert_eq!(outcome(&t, &click).await, "rejected: over cap");
-    // 2026-03-31, 14:00 UTC is the first of April there.
+    // 2026-03-31, 14:00 UTC is the first of April in this zone.
     t.advance(hours(20 * 24));
     assert_eq!(outcome(&t, &click).await, "approved");
 }
@@ -159,7 +159,7 @@ async fn each_affiliate_may_have_a_cap_of_its_own(db: Database) {
     assert_eq!(outcome(&t, &one).await, "rejected: over cap");
     assert_eq!(outcome(&t, &two).await, "approved", "what one may not has nothing to do with the other");
     assert_eq!(outcome(&t, &two).await, "rejected: over cap", "three is what the offer takes");
-    // An affiliate is told of its own limits, not of the program's budget.
+    // An affiliate sees its own limits, not the program's budget.
     let path = format!("/api/v1/offers/{}", one.link.offer);
     let seen = one.link.affiliate.client.get(&path).await.expect(200);
     assert_eq!(seen["caps"]["limits"].as_array().map(Vec::len), Some(1));
@@ -189,7 +189,7 @@ async fn a_goal_and_a_single_affiliate_may_have_caps(db: Database) {
     assert_eq!(outcome(&t, &star_click).await, "approved", "the fourth of its own four");
     assert_eq!(outcome(&t, &star_click).await, "rejected: over cap");
 
-    // What others may is nobody's business.
+    // It does not see the limits of other affiliates.
     let seen = async |affiliate: &postrider_tests::app::Affiliate| -> Vec<Value> {
         let offer = affiliate.client.get(&format!("/api/v1/offers/{offer}")).await.expect(200);
         offer["caps"]["limits"].as_array().unwrap().iter().map(|it| it["conversions"].clone()).collect()
@@ -217,7 +217,7 @@ async fn a_cap_of_payout_is_never_exceeded(db: Database) {
 async fn only_what_counts_takes_a_place(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(1)).await;
-    // What is rejected already, what an affiliate reports to itself, and what can't be recorded.
+    // Rejected conversions, self-reported ones, and invalid ones.
     t.conversion(&click).rejected("fraud").send().await;
     let source = click.link.affiliate.client.list("/api/v1/sources").await.remove(0);
     let address = url::Url::parse(&text(&source, "url")).expect("an absolute URL");

@@ -1,4 +1,4 @@
-//! Clicks under load: as many rows as answers 302, whether they come all at once or at random.
+//! Clicks under load: the number of rows equals the number of 302 answers, for simultaneous and random arrivals.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ async fn at_random_arrivals_every_redirect_has_its_row(db: Database) {
     let link = t.any_link().await;
     let count = 600;
 
-    // Half the arrivals come alone, the others in bursts; the seed makes a failure repeatable.
+    // Half of the arrivals come alone, the others in bursts; the seed makes a failure repeatable.
     let mut random = rand::rngs::StdRng::seed_from_u64(7);
     let mut at_ms = 0;
     let arrivals: Vec<u64> = (0..count)
@@ -65,7 +65,7 @@ async fn at_random_arrivals_every_redirect_has_its_row(db: Database) {
     every_one_is_stored(&t, answered, count).await;
 }
 
-/// The rows are exactly those that were answered, without waiting for anything.
+/// The rows are exactly the answered clicks, without waiting.
 async fn every_one_is_stored(t: &TestApp, answered: Vec<String>, count: usize) {
     assert_eq!(t.database.count("clicks").await, count as i64);
     let answered: HashSet<String> = answered.into_iter().collect();

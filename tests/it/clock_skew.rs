@@ -1,4 +1,4 @@
-//! Nodes whose clocks are wrong: all follow the database's, so nobody takes a lease for ended that another still has.
+//! Nodes with wrong clocks: all use the database's time, so no node treats a lease as expired that another node still holds.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use postrider_tests::database::Database;
 use postrider_tests::receiver::Reply;
 use serde_json::json;
 
-/// More than a lease is long.
+/// Longer than a lease.
 const SKEW_MS: i64 = 120_000;
-/// What a reading of the database's clock may be wrong on a machine that is very busy.
+/// The maximum error of a reading of the database's clock on a very busy machine.
 const INEXACT: Duration = Duration::from_secs(30);
 
-/// A server whose machine is set wrong by so much, on the database of `t`.
+/// A server on the database of `t`, on a machine whose clock is wrong by this much.
 async fn node(t: &TestApp, ahead_ms: i64) -> postrider::Server {
     let settings = t.settings_of_another_node();
     postrider::Server::start(settings, Clock::system_ahead_by(ahead_ms)).await.expect("it starts")
@@ -23,7 +23,7 @@ async fn node(t: &TestApp, ahead_ms: i64) -> postrider::Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_with_wrong_clocks_share_the_time_of_the_database() {
-    // Its own clock, which a test moves, is the database's by definition; only the other nodes count here.
+    // Its own clock, which a test moves, is the database's by definition; only the other nodes matter here.
     let mut t = TestApp::start(Database::postgres().await).await;
     t.stop().await;
     for ahead_ms in [SKEW_MS, -SKEW_MS] {
@@ -51,7 +51,7 @@ async fn a_node_that_is_ahead_takes_no_lease_for_ended() {
     let code = t.affiliate().await.referral_code;
     t.any_link().await;
     t.stop().await;
-    // Leases that outlast this test, and a skew that outlasts them.
+    // Leases longer than this test, and a skew longer than the leases.
     let ahead_ms = 2 * 3_600_000;
     let mut settings = t.settings_of_another_node();
     settings.lease_secs = 3_600;
@@ -63,7 +63,7 @@ async fn a_node_that_is_ahead_takes_no_lease_for_ended() {
     t.admin_of(&right).post("/api/v1/conversions", &report).await.expect(201);
     t.receiver.wait_for("/p", 1).await;
 
-    // It is in flight at one of them, and neither may claim it.
+    // It is in flight at one of them, and neither can claim it.
     for server in [&right, &ahead] {
         let db = &server.app().db;
         let now = server.app().clock.now();

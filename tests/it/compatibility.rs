@@ -1,4 +1,4 @@
-//! Releases on one database: an older one runs on what a newer one made, unless that took something away.
+//! Releases on one database: an older release runs on a newer release's schema, unless something was removed.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
@@ -18,7 +18,7 @@ async fn a_release_runs_on_a_schema_that_a_newer_one_expanded(db: Database) {
     let installation = Installation::new(db.without_schema().await);
     installation.start().await.kill_9();
     installation.database.execute(FUTURE).await;
-    // Expanded: a column and a table that this release does not know.
+    // Expanded: a column and a table that this release does not use.
     installation.database.execute("ALTER TABLE offers ADD COLUMN of_the_future text").await;
     installation.database.execute("CREATE TABLE of_the_future (id integer)").await;
 
@@ -55,7 +55,7 @@ async fn a_running_release_is_not_ready_once_the_schema_takes_newer_ones_only(db
     assert!(answer.text.contains("\"outdated\"") && answer.text.contains("9.8.7"), "{}", answer.text);
 }
 
-/// A migration that needs a table which a backup reads waits for it, but no click waits for the migration.
+/// A migration waits for a table that a backup reads, but no click waits for the migration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_behind_a_backup_lets_clicks_pass() {
     use postrider::storage::Database as Storage;
@@ -64,7 +64,7 @@ async fn a_migration_behind_a_backup_lets_clicks_pass() {
 
     let t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
-    // As if the newest migration, which drops and makes a table, were still to be run.
+    // The state before the newest migration, which drops and creates a table.
     let newest = "DELETE FROM seaql_migrations WHERE version = 'm2026_11_28_000013_compatibility'";
     t.database.execute("ALTER TABLE schema_compatibility RENAME TO schema_compatibility_of_before").await;
     t.database.execute(newest).await;
@@ -74,7 +74,7 @@ async fn a_migration_behind_a_backup_lets_clicks_pass() {
     let db = Storage::open(&t.database.url(), Shares::of_command()).await.unwrap();
     let migrating = tokio::spawn(async move { db.migrate().await });
     t.click_on(&link, "").await;
-    // It gives up its turn and comes again: what waits for the table after it gets through.
+    // It gives up its lock request and retries, so statements that queue behind it for the table get through.
     let mut other = sqlx::PgConnection::connect(&t.database.url()).await.unwrap();
     sqlx::raw_sql("SELECT * FROM seaql_migrations").execute(&mut other).await.unwrap();
     assert!(!migrating.is_finished());

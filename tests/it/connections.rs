@@ -1,4 +1,4 @@
-//! Connections: what each may take, and that those who take too much make room for others.
+//! Connections: the limits of each connection, and the closing of expensive ones to make room for others.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::Client;
@@ -7,10 +7,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What comes back until the server closes.
+/// The bytes until the server closes the connection.
 async fn until_closed(mut stream: TcpStream) -> String {
     let mut text = Vec::new();
-    // A reset is an end, too.
+    // A reset counts as the end too.
     let _ = stream.read_to_end(&mut text).await;
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -47,7 +47,7 @@ async fn a_body_that_is_too_large_is_told_so_before_it_comes() {
     let email = "a".repeat(20_000);
     let body = json!({"email": email, "password": "x"});
     t.anonymous().post("/api/v1/auth/login", &body).await.expect_problem(413, "body_too_large");
-    // With credentials it may be larger.
+    // With credentials it can be larger.
     let affiliate = json!({"name": "A", "email": "a@example.com", "unknown": email});
     t.admin.post("/api/v1/affiliates", &affiliate).await.expect_problem(422, "invalid_field");
     t.anonymous().post("/api/v1/affiliates", &affiliate).await.expect_problem(401, "unauthorized");

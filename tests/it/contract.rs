@@ -1,7 +1,7 @@
-//! One contract for every adapter in plugins/dist and every template: whatever happens, they answer, the same twice,
-//! within a tenth of their budget, and towards their own hosts only.
+//! One contract for every adapter in plugins/dist and every template: for any input they answer, twice the same,
+//! within a tenth of their budget, and only to their own hosts.
 //!
-//! POSTRIDER_TEST_COMPONENTS names another folder of components than plugins/dist: tests/run builds them afresh.
+//! POSTRIDER_TEST_COMPONENTS names another folder of components than plugins/dist: tests/run rebuilds them.
 
 mod generated;
 
@@ -15,10 +15,10 @@ use postrider_tests::plugins;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-/// Of the limit, what a case of a built-in adapter may use: the rest is for the events of real life.
+/// The share of the limit that a case of a built-in adapter may use: the rest is a reserve for real events.
 const HEADROOM: u64 = 10;
 
-/// An adapter as it is in plugins/dist, with its cases and the configurations that it works with.
+/// An adapter in plugins/dist, with its cases and the configurations of its working cases.
 struct Subject {
     adapter: Arc<Adapter>,
     cases: Vec<Case>,
@@ -161,7 +161,7 @@ fn every_bad_configuration_is_refused_at_its_place() {
 
 #[test]
 fn whatever_happens_adapters_answer_and_answer_the_same() {
-    // Strategies nest deeply, and take more than a test's thread has.
+    // Strategies are deeply nested and need more stack than a test's thread has.
     let roomy = std::thread::Builder::new().stack_size(64 << 20).spawn(generate_and_ask).expect("a thread starts");
     roomy.join().expect("every answer is good");
 }
@@ -210,7 +210,7 @@ fn generate_and_ask() {
     runner.run(&generated::response(), response).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-/// A request that the host took is towards a host that the adapter declared.
+/// A request that the host accepted has a host that the adapter declared.
 fn sent(session: &Session, request: &wire::Request) -> String {
     let url = url::Url::parse(&request.url).expect("the host has looked at it");
     let host = url.host_str().unwrap_or_default();
@@ -219,7 +219,7 @@ fn sent(session: &Session, request: &wire::Request) -> String {
     if is_declared { format!("{request:?}") } else { format!("DEFECT: {host} is not among {hosts:?}") }
 }
 
-/// An adapter may say no, or say more than the host takes; to be stopped is a defect.
+/// An adapter may refuse, or return more than the host accepts; being stopped is a defect.
 fn told<T: std::fmt::Debug>(answer: Result<T, AdapterError>) -> String {
     match answer {
         Ok(answer) => format!("{answer:?}"),

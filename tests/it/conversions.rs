@@ -1,4 +1,4 @@
-//! Conversions: whose they are, what they pay, and how they may change.
+//! Conversions: attribution, payout, and permitted changes.
 
 use std::collections::HashSet;
 
@@ -222,14 +222,14 @@ async fn what_is_no_amount_is_refused(db: Database) {
     }
     assert_eq!(t.database.count("conversions").await, 0);
 
-    // And the neighbours of the refused ones.
+    // The neighbours of the refused ones exist too.
     for (amount, shown) in [("0", "0.00"), ("1", "1.00"), ("1.123456", "1.123456"), ("0.000001", "0.000001")] {
         let answer = t.conversion(&click).set("amount", json!(amount)).try_send().await;
         assert_eq!(answer.expect(201)["amount"], shown);
     }
 }
 
-/// From each status by each way to each other status.
+/// From each status, by each operation, to each other status.
 async fn every_legal_move_and_every_illegal_one(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
@@ -304,7 +304,7 @@ async fn a_transaction_counts_once_per_offer(db: Database) {
     let other_amount = report.clone().set("amount", json!("99.00")).try_send().await.expect(200);
     assert_eq!((&other_amount["id"], &other_amount["amount"]), (&first["id"], &json!("99.00")), "a correction");
 
-    // A click belongs to its offer; naming another one is a mistake of the caller's.
+    // A click belongs to its offer; another offer in the request is an error of the caller.
     let other_offer = t.offer().await;
     let mixed_up = report.clone().set("offer_id", json!(other_offer)).try_send().await;
     mixed_up.expect_problem(422, "offer_mismatch");
@@ -330,7 +330,7 @@ async fn a_transaction_of_one_click_is_not_changed_under_another(db: Database) {
     assert_eq!(report.try_send().await.expect(200), first, "nothing changed, and the same call is the same answer");
     assert_eq!(t.postings().await, 1);
 
-    // Neither in the call that records it: the others of that call are as good as ever.
+    // Nor within one call: the other conversions of that call are recorded.
     let both = json!([
         t.conversion(&click).transaction("T-2").body,
         t.conversion(&other).transaction("T-2").body,
@@ -340,7 +340,7 @@ async fn a_transaction_of_one_click_is_not_changed_under_another(db: Database) {
     let told: Vec<_> = answers["items"].as_array().expect("items").iter().map(|it| it["status"].clone()).collect();
     assert_eq!(told, [201, 422, 201], "{answers:#}");
 
-    // Whoever names no click changes what is known by its transaction id.
+    // Without a click, the transaction id identifies the stored conversion.
     let by_code = json!({
         "referral_code": click.link.affiliate.referral_code, "offer_id": click.link.offer,
         "transaction_id": "T-1", "status": "approved", "amount": "60.00", "currency": "USD",
@@ -411,7 +411,7 @@ async fn the_ledger_is_balanced_after_every_move(db: Database) {
     t.conversion(&click).send().await;
     t.conversion(&click).send().await;
     let positive = "SELECT CAST(sum(micros) AS BIGINT) FROM entries WHERE micros > 0";
-    // Two earnings stand; the one taken back moved its 12.50 there and back.
+    // Two earnings remain; the reversed one moved its 12.50 there and back.
     assert_eq!(t.database.number(positive).await, 4 * 12_500_000);
 }
 
@@ -433,7 +433,7 @@ async fn a_list_comes_page_by_page_newest_first(db: Database) {
         let items = page["items"].as_array().unwrap();
         sizes.push(items.len());
         seen.extend(items.iter().map(|item| text(item, "id")));
-        // What comes in meanwhile is newer and does not shift the pages.
+        // New conversions do not shift the pages.
         t.conversion(&click).send().await;
         t.tick();
         match page["next"].as_str() {
@@ -460,7 +460,7 @@ async fn a_list_comes_page_by_page_newest_first(db: Database) {
     assert!(mine.is_empty());
 }
 
-/// PostgreSQL has no text with a NUL in it; nobody may find that out by a 500.
+/// PostgreSQL does not accept a NUL in text; this must not lead to a 500.
 async fn a_strange_text_is_kept_or_refused(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;

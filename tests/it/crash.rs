@@ -1,7 +1,7 @@
-//! SIGKILL at every boundary. What was answered 2xx survives; every event is delivered at least once; no delivery
-//! is neither terminal nor scheduled.
+//! SIGKILL at every boundary. Data that was answered with 2xx survives; every event is delivered at least once; every
+//! delivery is either terminal or scheduled.
 //!
-//! The server is the real program in a process of its own; the clock is the real one, the lease six seconds.
+//! The server is the real program in a separate process; the clock is the real one, the lease six seconds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ on_both_databases!(
 );
 
 fn installation(db: Database) -> Installation {
-    // Well above the timeout: what waited too long for its turn is left until the lease ends.
+    // Well above the timeout: deliveries that waited too long for their turn wait until their lease ends.
     Installation::new(db).with("POSTRIDER_LEASE_SECS", "6").with("POSTRIDER_REQUEST_TIMEOUT_MS", "1500")
 }
 
@@ -76,7 +76,7 @@ fn transactions(receiver: &Receiver) -> HashMap<String, usize> {
     counts
 }
 
-/// Waits until each transaction has arrived, then until every delivery is terminal, and looks at the books.
+/// Waits until each transaction has arrived, then until every delivery is terminal, and checks the ledger.
 async fn all_delivered(process: &Process, installation: &Installation, receiver: &Receiver, wanted: &[String]) {
     eventually("every transaction to arrive", async || {
         let arrived = transactions(receiver);
@@ -105,7 +105,7 @@ async fn all_delivered(process: &Process, installation: &Installation, receiver:
 async fn killed_after_the_commit_nothing_is_lost(db: Database) {
     let installation = installation(db);
     let receiver = Receiver::start().await;
-    // Nobody works here: what is answered is committed and not yet routed when the process dies.
+    // Without workers, an answered conversion is committed but not routed when the process is killed.
     let web = installation.start_with(&[("POSTRIDER_ROLE", "web")]).await;
     let program = program(&web.client, &receiver).await;
     let wanted: Vec<String> = (0..100).map(|n| format!("T-{n}")).collect();
@@ -125,7 +125,7 @@ async fn killed_after_the_claim_it_is_claimed_again(db: Database) {
     let receiver = Receiver::start().await;
     let process = installation.start().await;
     let program = program(&process.client, &receiver).await;
-    // The first four wait for their answers, so the rest of what was claimed with them was never sent.
+    // The first four wait for their answers, so the other claimed deliveries were never sent.
     receiver.always("/p", Reply::Held);
     let wanted: Vec<String> = (0..40).map(|n| format!("T-{n}")).collect();
     let batch: Vec<_> = wanted.iter().map(|transaction| report(&program, transaction)).collect();
@@ -141,7 +141,7 @@ async fn killed_after_the_claim_it_is_claimed_again(db: Database) {
 }
 
 async fn killed_after_the_request_it_is_sent_again(db: Database) {
-    // Nothing is to time out before the kill, however slow the machine is.
+    // Nothing may time out before the kill, even on a slow machine.
     let installation =
         Installation::new(db).with("POSTRIDER_LEASE_SECS", "21").with("POSTRIDER_REQUEST_TIMEOUT_MS", "20000");
     let receiver = Receiver::start().await;
@@ -151,7 +151,7 @@ async fn killed_after_the_request_it_is_sent_again(db: Database) {
     let wanted: Vec<String> = (0..20).map(|n| format!("T-{n}")).collect();
     let batch: Vec<_> = wanted.iter().map(|transaction| report(&program, transaction)).collect();
     process.client.post("/api/v1/conversions", &json!(batch)).await.expect(200);
-    // As many requests as a new destination has places are out there, and the sender dies before any is answered.
+    // The requests fill the places of a new destination, and the sender is killed before any is answered.
     eventually("all places to be taken", async || (transactions(&receiver).len() == FIRST_PLACES).then_some(())).await;
     process.kill_9();
     let before = transactions(&receiver);
@@ -210,7 +210,7 @@ async fn killed_in_the_middle_of_a_thousand_conversions(db: Database) {
     all_delivered(&process, &installation, &receiver, &wanted).await;
 }
 
-/// Reports each until the server is gone; returns those that were answered 2xx.
+/// Sends each until the server is killed; returns those that were answered with 2xx.
 async fn report_all<'a>(
     client: &Client,
     program: &Program,
@@ -221,7 +221,7 @@ async fn report_all<'a>(
     for transaction in transactions {
         let request = client.request(Method::POST, "/api/v1/conversions").json(&report(program, transaction));
         let Ok(answer) = client.try_send(request).await else { break };
-        // 200: the server had committed it and died before it could say so.
+        // 200: the server committed it and was killed before it could answer.
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text);
         answered.fetch_add(1, Ordering::Relaxed);
         accepted.push(transaction);
@@ -261,7 +261,7 @@ async fn killed_at_saturation_every_answered_click_is_there(db: Database) {
     assert!(lost.is_empty(), "{} of {} answered clicks are gone", lost.len(), ids.len());
 }
 
-/// Again and again in the middle of approvals, releases (there is no hold) and reversals.
+/// Several kills during approvals, releases (there is no hold) and reversals.
 async fn killed_while_it_approves_and_releases_the_books_balance(db: Database) {
     const CONVERSIONS: usize = 400;
     let installation = installation(db);

@@ -1,4 +1,4 @@
-//! Customers become affiliates once, and a login link signs in once.
+//! Customers become affiliates only once, and a login link signs in only once.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn login_path(t: &TestApp, next: Option<&str>) -> (String, String) {
     (url.path().to_owned(), text(&made, "affiliate_id"))
 }
 
-/// What a browser sends when a person follows a link.
+/// The headers of a browser when a person follows a link.
 async fn navigate(client: &Client, path: &str) -> Answer {
     let request = client.request(Method::GET, path);
     let request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document");
@@ -121,7 +121,7 @@ async fn a_login_link_signs_in_once(db: Database) {
     assert_eq!(log["items"].as_array().unwrap().len(), 1);
     assert_eq!(log["items"][0]["actor"], affiliate.as_str());
 
-    // Two at once: one of them is in.
+    // Two at once: one of them is signed in.
     let (path, _) = login_path(&t, None).await;
     let both = tokio::join!(navigate(&browser, &path), navigate(&browser, &path));
     let mut statuses = [both.0.status, both.1.status];
@@ -140,7 +140,7 @@ async fn looking_ahead_does_not_use_a_login_link_up(db: Database) {
     let page = stranger.send(prefetch).await;
     assert_eq!((page.status, page.header("set-cookie")), (200, None));
     assert!(page.text.contains("<form method=\"post\">"), "{}", page.text);
-    // Who is signed in already is asked first.
+    // A person who is already signed in is asked first.
     let person = t.person("support").await;
     assert_eq!(navigate(&person.client, &path).await.status, 200);
 

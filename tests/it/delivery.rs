@@ -1,4 +1,4 @@
-//! Sending: what counts as accepted, what is tried again and when, and what a hostile answer can do.
+//! Sending: accepted answers, the schedule of retries, and the limits of hostile answers.
 
 use std::time::{Duration, Instant};
 
@@ -32,11 +32,11 @@ on_both_databases!(
     a_postback_is_saved_only_when_its_test_was_accepted,
 );
 
-/// A world with one postback that has failed once at its destination; the conversion's delivery.
+/// A setup with one postback that has failed once at its destination; the conversion's delivery.
 async fn one_attempt(t: &TestApp, reply: Reply) -> Value {
     let click = t.click().await;
     let path = format!("/p{}", t.unique());
-    // Of this conversion only: failures of one destination are counted together, and twenty in a row pause it.
+    // Only of this conversion: failures of one destination are counted together, and twenty in a row pause it.
     let postback = t.postback(&path).scope(None, Some(&click.link.offer)).save().await;
     t.receiver.always(&path, reply);
     t.conversion(&click).send().await;
@@ -53,7 +53,7 @@ async fn a_2xx_is_success_and_others_fail_or_are_retried(db: Database) {
     let table: [(&[u16], &str, &str); 3] = [
         (&[200, 201, 202, 204, 206, 226, 299], "success", "accepted"),
         (&[300, 301, 302, 304, 307, 308, 400, 401, 403, 404, 405, 409, 410, 418, 422, 451], "failed", "refused"),
-        // Last: were these tried again while time passes, their destination would be paused.
+        // Last, because their retries would pause the destination while time passes.
         (&[408, 429, 500, 502, 503, 504, 520, 599], "pending", "retry"),
     ];
     for (statuses, state, outcome) in table {
@@ -68,7 +68,7 @@ async fn a_2xx_is_success_and_others_fail_or_are_retried(db: Database) {
                 let reason = text(&delivery, "reason");
                 assert!(reason.contains(&status.to_string()), "says what was answered: {reason}");
             }
-            // Terminal is terminal.
+            // A terminal state never changes.
             if state != "pending" {
                 t.advance(Duration::from_secs(60));
                 t.deliver_all().await;
@@ -107,7 +107,7 @@ async fn an_attempt_is_logged_as_it_went(db: Database) {
     assert!(body.contains("transaction=T-1") && body.contains("status=approved"), "{body}");
     assert!(attempt["response_headers"].to_string().to_lowercase().contains("x-tracker"), "{attempt}");
     assert!(attempt["request_headers"].to_string().to_lowercase().contains("content-type"), "{attempt}");
-    // What the log says is what was sent.
+    // The log has the request as it was sent.
     assert_eq!(t.receiver.only_request("/log").body, body);
 }
 
@@ -124,11 +124,11 @@ async fn retries_follow_the_schedule_until_they_end(db: Database) {
         let delivery = t.only_delivery(&postback).await;
         assert_eq!(delivery["state"], "pending");
         assert_eq!(attempts(&delivery).len(), made + 1);
-        // Not a moment before the scheduled wait …
+        // Not before the scheduled wait …
         t.advance(Duration::from_millis(wait * 1000 - 1));
         t.deliver_all().await;
         assert_eq!(t.receiver.requests("/p").len(), made + 1, "after {wait} s");
-        // … and at the latest after a tenth more.
+        // … and at most a tenth later.
         t.advance(Duration::from_millis(wait * 100 + 1));
         t.deliver_all().await;
         assert_eq!(t.receiver.requests("/p").len(), made + 2, "after {wait} s and its jitter");
@@ -144,7 +144,7 @@ async fn retries_follow_the_schedule_until_they_end(db: Database) {
     assert_eq!(t.receiver.requests("/p").len(), 9);
 }
 
-/// Seconds from now until the delivery is due.
+/// Seconds until the delivery is due.
 fn due_in(t: &TestApp, delivery: &Value) -> i64 {
     let due = postrider::clock::Timestamp::parse(&text(delivery, "due_at")).expect("a time");
     (due.millis() - t.clock.now().millis()) / 1000
@@ -152,17 +152,17 @@ fn due_in(t: &TestApp, delivery: &Value) -> i64 {
 
 async fn retry_after_is_honoured_within_bounds(db: Database) {
     let t = TestApp::start(db).await;
-    // (header, at least, at most) seconds; the schedule alone gives 5 to 5.5.
+    // (header, minimum, maximum) in seconds; the schedule alone gives 5 to 5.5.
     let table = [
         ("120", 120, 120),
         ("3600", 3600, 3600),
-        // Shorter than the schedule: the schedule holds.
+        // Shorter than the schedule: the schedule applies.
         ("0", 5, 5),
         ("1", 5, 5),
-        // Longer than a day: a day.
+        // Longer than a day: a day applies.
         ("999999999", 86_400, 86_400),
         ("99999999999999999999", 5, 86_400),
-        // Not a number of seconds, nor a date.
+        // Neither a number of seconds nor a date.
         ("-1", 5, 5),
         ("soon", 5, 5),
         ("", 5, 5),
@@ -175,7 +175,7 @@ async fn retry_after_is_honoured_within_bounds(db: Database) {
             assert!((least..=most).contains(&due), "{status}, Retry-After {header:?}: due in {due} s");
         }
     }
-    // It says when to come back, not that one may.
+    // Retry-After sets the time of a retry, but does not permit one.
     let delivery = one_attempt(&t, Reply::status(404).header("Retry-After", "10")).await;
     assert_eq!(delivery["state"], "failed");
 }
@@ -200,7 +200,7 @@ async fn impatient(db: Database) -> TestApp {
     TestApp::start_with(db, |settings| settings.request_timeout_ms = TIMEOUT.as_millis() as u64).await
 }
 
-/// One deadline over connect, headers and body: headers that came in time do not extend it.
+/// One deadline for connection, headers and body: headers that arrive in time do not extend it.
 async fn a_slow_drip_is_cut_off(db: Database) {
     let t = impatient(db).await;
     let interval = Duration::from_millis(50);
@@ -209,13 +209,13 @@ async fn a_slow_drip_is_cut_off(db: Database) {
 
     timed_out(&delivery);
     assert!(started.elapsed() < TIMEOUT * 20, "{:?}", started.elapsed());
-    // The connection is closed: nobody takes the drops any more.
+    // The connection is closed: nothing reads the drops any more.
     let taken = t.receiver.bytes_taken();
     assert!(taken > 0);
     closed_soon(&t).await;
 }
 
-/// The other side notices that the connection is gone: its counter stops.
+/// The receiver notices that the connection is closed: its counter stops.
 async fn closed_soon(t: &TestApp) {
     let mut last = (t.receiver.bytes_taken(), Instant::now());
     postrider_tests::wait::eventually("the connection to be closed", async || {
@@ -247,12 +247,12 @@ async fn a_silent_server_is_cut_off(db: Database) {
     assert_eq!(silent.connections(), 2, "the test request and one attempt");
 }
 
-/// A postback to a server that answers its test request only.
+/// A postback to a server that answers only its test request.
 async fn saved_to(t: &TestApp, server: &RawReceiver) -> String {
     t.postback("/raw").to(&server.url("/raw")).save().await
 }
 
-/// A conversion for it and the delivery as it is after one attempt.
+/// Sends a conversion for it; returns the delivery after one attempt.
 async fn fired(t: &TestApp, postback: &str) -> Value {
     let click = t.click().await;
     t.conversion(&click).send().await;
@@ -282,7 +282,7 @@ async fn a_never_ending_answer_is_read_in_part(db: Database) {
     let delivery = one_attempt(&t, Reply::NeverEnding).await;
     kept_in_part(&delivery, 'x');
     closed_soon(&t).await;
-    // What the sockets buffer, and no more.
+    // The size of the sockets' buffers, and no more.
     let taken = t.receiver.bytes_taken();
     assert!(taken < 16 << 20, "{taken} bytes were taken");
 }
@@ -295,7 +295,7 @@ async fn a_gzip_bomb_does_not_go_off(db: Database) {
     assert_eq!(attempt["truncated"], true);
     let kept = attempt["response_body"].as_str().unwrap_or_default();
     assert!(kept.len() <= 6 * (16 << 10), "{} bytes are kept", kept.len());
-    // A decompressed answer is read as such.
+    // A decompressed answer is read like any other.
     let gzip = {
         use std::io::Write;
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -341,7 +341,7 @@ async fn an_answer_that_is_no_text_is_logged_all_the_same(db: Database) {
         assert_eq!(delivery["state"], "success", "{body:?}: {delivery}");
         assert!(attempts(&delivery)[0]["response_body"].is_string(), "{body:?}: {delivery}");
     }
-    // A character may stand across the end of what is kept.
+    // The stored part may end within a character.
     let delivery = one_attempt(&t, Reply::body(200, "€".repeat(10_000))).await;
     let kept = text(&attempts(&delivery)[0], "response_body");
     assert!(kept.trim_end_matches('\u{fffd}').chars().all(|c| c == '€'), "cut between characters");
@@ -380,7 +380,7 @@ async fn a_failed_delivery_can_be_retried_by_hand(db: Database) {
     assert_eq!(failed["state"], "failed");
     let retry = format!("/api/v1/deliveries/{}/retry", text(&failed, "id"));
 
-    // Still broken, now in a way that may pass: the schedule starts anew.
+    // Still failing, now with a temporary error: the schedule starts from the beginning.
     t.receiver.always("/p", Reply::status(503));
     let answer = t.admin.post(&retry, &json!({})).await.expect(202);
     assert_eq!(answer["state"], "pending");
@@ -413,7 +413,7 @@ async fn only_what_failed_can_be_retried(db: Database) {
     t.deliver_all().await;
     assert_eq!(t.receiver.all_requests().iter().filter(|r| r.query.contains("transaction=order")).count(), 1);
 
-    // One that waits for its turn is simply due now.
+    // A delivery that waits for a place is simply due now.
     let waiting = one_attempt(&t, Reply::status(503)).await;
     assert_eq!(due_in(&t, &retry(&waiting).await.expect(202)), 0);
     t.deliver_all().await;
@@ -496,7 +496,7 @@ async fn a_slow_destination_does_not_hold_up_others(db: Database) {
         t.conversion(&click).send().await;
     }
 
-    // All fifty arrive there while none is answered here.
+    // All fifty have arrived there while none is answered here.
     t.receiver.wait_for("/fast", 50).await;
     t.receiver.wait_for("/slow", 1).await;
     t.receiver.release();
@@ -525,6 +525,6 @@ async fn a_postback_is_saved_only_when_its_test_was_accepted(db: Database) {
     for name in ["click", "transaction", "status", "payout"] {
         assert_ne!(test.parameter(name), "", "sample values, not empty ones");
     }
-    // A test is no delivery.
+    // A test is not a delivery.
     assert!(t.deliveries(&text(&saved, "id")).await.is_empty());
 }

@@ -1,4 +1,4 @@
-//! `postrider demo --once`: what a newcomer sees first must work.
+//! `postrider demo --once`: the first thing that a new user tries must work.
 
 use postrider_tests::database::Database;
 use postrider_tests::process::Installation;
@@ -6,7 +6,7 @@ use postrider_tests::process::Installation;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_ends_well() {
     let installation = Installation::new(Database::empty_sqlite());
-    // The demo chooses its own database and its own rules for the way out.
+    // The demo chooses its own database and its own egress rules.
     let own = ["DATABASE_URL", "POSTRIDER_EGRESS_ALLOW", "POSTRIDER_ADMIN_API_KEY"];
 
     let status = installation.run(&["demo", "--once"], &own).await;

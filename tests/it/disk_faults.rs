@@ -1,7 +1,7 @@
-//! The disk fails: nothing that was answered 2xx is lost, no postback goes out for what is not stored, and afterwards
-//! the server serves again or has ended with a sentence.
+//! The disk fails: nothing that was answered with 2xx is lost, no postback is sent for data that is not stored, and afterwards
+//! the server works again or has ended with a sentence.
 //!
-//! SQLite runs on a file system that fails on demand (`postrider_tests::faulty_disk`), so that every machine can do it.
+//! SQLite runs on a file system that fails on demand (`postrider_tests::faulty_disk`), so the test runs on every machine.
 
 mod postgres;
 
@@ -18,7 +18,7 @@ use postrider_tests::wait::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// What the outside world was promised.
+/// The data that was answered with 2xx or 302.
 #[derive(Default)]
 pub struct Promised {
     transactions: Mutex<BTreeSet<String>>,
@@ -27,7 +27,7 @@ pub struct Promised {
 }
 
 impl Promised {
-    /// Reports a conversion; says whether it was taken.
+    /// Sends a conversion; returns whether it was accepted.
     pub async fn conversion(&self, t: &TestApp, link: &Link, transaction: &str) -> bool {
         let body = json!({
             "referral_code": link.affiliate.referral_code, "offer_id": link.offer, "transaction_id": transaction,
@@ -64,7 +64,7 @@ impl Promised {
         self.refused.load(Ordering::SeqCst)
     }
 
-    /// Everything that was promised is in the database, as others see it, and a restart finds it there.
+    /// All promised data is in the database, as other connections see it, and after a restart.
     pub async fn is_kept(&self, t: &mut TestApp) {
         self.is_stored(&t.database).await;
         t.restart_with(|_| {}).await;
@@ -113,7 +113,7 @@ async fn on_faulty_disk() -> (TestApp, FaultyDisk) {
     (TestApp::start_with(database, |settings| settings.database_url = Some(url)).await, disk)
 }
 
-/// The disk fails for a moment while conversions come one by one.
+/// The disk fails for a moment while conversions arrive one by one.
 async fn survives_for_a_moment(fault: Fault) {
     let (mut t, disk) = on_faulty_disk().await;
     let (link, promised) = (program(&t).await, Promised::default());
@@ -138,7 +138,7 @@ async fn survives_for_a_moment(fault: Fault) {
     promised.is_kept(&mut t).await;
 }
 
-/// The same while many callers report and click.
+/// The same with many concurrent callers and clicks.
 async fn survives_under_load(fault: Fault) {
     const CALLERS: usize = 8;
     let (mut t, disk) = on_faulty_disk().await;
@@ -195,21 +195,21 @@ faults!(
     read_only_remount: Fault::ReadOnly,
 );
 
-/// A failed commit costs the connection. If no other can be opened in its place, the process says so and ends.
+/// A failed commit closes the connection. If no new connection can be opened, the process logs the reason and ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_process_ends_if_the_database_cannot_be_opened_again() {
     let installation = Installation::new(Database::empty_sqlite());
     let mut process = installation.start_limitable().await;
     let affiliate = json!({"name": "Ann", "email": "ann@example.com"});
     process.client.post("/api/v1/affiliates", &affiliate).await.expect(201);
-    // The file is gone, and what is open of it can't grow: as when a volume is taken away.
+    // The file is removed, and its open handle cannot grow, as when a volume is detached.
     let file = installation.database.sqlite_file();
     let elsewhere = file.with_extension("moved");
     std::fs::rename(&file, &elsewhere).expect("it is there");
     let wal = std::fs::metadata(file.with_extension("db-wal")).expect("it is served").len();
     assert!(wal > 2 * installation.log().len() as u64, "the log of the server has room");
     process.limit_file_sizes(wal);
-    // More than what the WAL has room for already, and until the pool has handed out the connection again.
+    // Enough to fill the WAL, until the pool has handed out the connection again.
     let status = eventually("the process to end", async || {
         let request = process.client.request(Method::POST, "/api/v1/affiliates").json(&affiliate);
         if let Ok(answer) = process.client.try_send(request).await {

@@ -103,7 +103,7 @@ async fn what_was_used_becomes_a_debt_that_releases_settle_first(db: Database) {
     let affiliate = &click.link.affiliate;
     let used = t.conversion(&click).send().await;
     t.deliver_all().await;
-    // Something else takes what is there, as a withdrawal would.
+    // Reserves the balance, as a withdrawal does.
     adjust(&t, affiliate, "-10.00").await.expect(201);
     t.reject(&used, "chargeback").await.expect(200);
     assert_eq!(t.balance(affiliate, "USD").await, ["0.00", "0.00", "0.00", "0.00", "10.00"]);
@@ -201,8 +201,8 @@ async fn a_release_that_a_crash_took_back_is_told_of_once(db: Database) {
     let told = events().await;
     assert_eq!((told.len(), t.receiver.requests("/available").len()), (1, 1));
 
-    // What a crash of PostgreSQL may do: the release is gone, and what came of its event is not. The clock moves first,
-    // because it is released anew at once.
+    // The possible state after a crash of PostgreSQL: the release is gone, but the results of its event are not. The clock
+    // moves first, because the release is repeated immediately.
     t.advance(Duration::from_secs(7));
     for sql in [
         "DELETE FROM events WHERE action = 'event'",
@@ -222,7 +222,7 @@ async fn a_release_that_a_crash_took_back_is_told_of_once(db: Database) {
     t.assert_books_balance().await;
 }
 
-/// Grace recruited Bob, who recruited Ann.
+/// Grace is the parent affiliate of Bob, and Bob of Ann.
 async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
     let (ann, bob, grace) = (t.affiliate().await, t.affiliate().await, t.affiliate().await);
     let by = |code: &str| json!({"recruited_by": code});
@@ -243,7 +243,7 @@ async fn recruiters_get_their_shares_and_lose_them_with_the_conversion(db: Datab
     assert_eq!(t.balance(&bob, "USD").await[0], "2.00");
     assert_eq!(t.balance(&grace, "USD").await[0], "1.00");
 
-    // What was agreed stays, also when the program changes its mind.
+    // The agreed share remains, even if the program changes its settings.
     put(&t, "/api/v1/recruiting", &json!({"tiers": []})).await.expect(200);
     report.clone().set("payout", json!("40.00")).try_send().await.expect(200);
     assert_eq!(t.balance(&bob, "USD").await[0], "4.00");
@@ -321,7 +321,7 @@ async fn a_recruiter_sees_its_recruits_and_what_they_brought(db: Database) {
     let wanted = json!([{"amount": "0.70", "currency": "EUR"}, {"amount": "2.00", "currency": "USD"}]);
     assert_eq!((&first["commissions"], none), (&wanted, &json!(null)), "less what was taken back");
 
-    // Bob is Grace's recruit and had no conversion of his own; Ann is none of hers.
+    // Bob is Grace's sub-affiliate and had no conversion of his own; Ann is not her sub-affiliate.
     let of_grace = t.admin.list(&format!("/api/v1/recruits?affiliate_id={}", grace.id)).await;
     assert_eq!((of_grace.len(), &of_grace[0]["affiliate_id"]), (1, &json!(bob.id)));
     assert_eq!(of_grace[0]["commissions"], json!([]));
@@ -381,7 +381,7 @@ async fn a_statement_runs_from_opening_to_closing(db: Database) {
     assert_eq!(lines[4]["balance"], all["closing"]);
     assert!(text(&lines[4], "text").contains("refund"), "{}", lines[4]);
 
-    // What came before `from` is in the opening balance.
+    // Entries before `from` are in the opening balance.
     let path = format!("/api/v1/statement?affiliate_id={}&currency=USD&from={from}", affiliate.id);
     assert_eq!(t.admin.get(&path).await.expect(200)["lines"].as_array().unwrap().len(), 5);
     let later = text(&lines[1], "at");
@@ -484,7 +484,7 @@ async fn an_affiliate_sees_only_its_own_money(db: Database) {
     assert_eq!(other.client.send(request).await.status, 403);
 }
 
-/// The same kind of histories as in the domain's model, through the API and the real storage.
+/// The same kind of histories as in the domain's model, over the API and with the real storage.
 async fn random_histories_leave_the_books_in_order(db: Database) {
     let t = TestApp::start(db).await;
     let mut random = StdRng::seed_from_u64(4);
@@ -534,7 +534,7 @@ async fn random_histories_leave_the_books_in_order(db: Database) {
     assert!(t.admin.list("/api/v1/earnings?state=pending").await.is_empty());
 }
 
-/// Their hold ends while nobody runs. On SQLite one process has the file; on PostgreSQL three begin at once.
+/// Their hold ends while no server runs. On SQLite one process uses the file; on PostgreSQL three start at once.
 async fn several_processes_release_each_earning_once(db: Database) {
     const CONVERSIONS: usize = 2_000;
     let processes = if db.is_sqlite() { 1 } else { 3 };

@@ -1,4 +1,4 @@
-//! The way out: no postback reaches the inside network, whatever the URL looks like, neither when it is saved nor when
+//! Egress: no postback reaches the internal network, with any notation of the URL, neither when it is saved nor when
 //! it is sent.
 
 use postrider_tests::app::TestApp;
@@ -14,10 +14,10 @@ on_both_databases!(
     a_postback_cant_speak_through_headers,
 );
 
-/// Every way of writing an address that is not public, and everything that is no address of the web.
-/// PORT is that of a listening receiver, so that a hole would show as a request.
+/// Every notation of an address that is not public, and every address that is not HTTP.
+/// PORT is the port of a listening receiver, so a hole would show as a request.
 const INSIDE: [&str; 44] = [
-    // Loopback, in every notation that some resolver or parser accepts.
+    // Loopback, in every notation that a resolver or parser accepts.
     "http://127.0.0.1:PORT/p",
     "http://127.0.0.2:PORT/p",
     "http://127.1:PORT/p",
@@ -107,7 +107,7 @@ async fn an_inside_address_is_refused_when_saving(db: Database) {
     assert!(t.receiver.all_requests().is_empty(), "{:#?}", t.receiver.all_requests());
 }
 
-/// What was saved when it was allowed, or untested, is judged again each time.
+/// Saved while it was allowed, or without a test: the address is checked again for each request.
 async fn an_inside_address_is_refused_when_sending(db: Database) {
     let mut t = TestApp::start_with(db, |settings| {
         let everywhere = ["127.0.0.0/8", "::1/128"];
@@ -133,7 +133,7 @@ async fn an_inside_address_is_refused_when_sending(db: Database) {
         let reason = text(&delivery, "reason");
         assert!(reason.contains("EGRESS_ALLOW"), "{url}: says what to do: {reason}");
     }
-    // The test request of a saved one is refused as well.
+    // The test request of a saved postback is refused as well.
     let test = t.admin.post(&format!("/api/v1/postbacks/{}/test", postbacks[0]), &json!({})).await;
     assert!(test.status == 422 || test.json()["accepted"] == json!(false), "{}", test.text);
     assert!(t.receiver.all_requests().is_empty());
@@ -149,7 +149,7 @@ async fn what_is_allowed_is_allowed_to_its_last_bit_only(db: Database) {
     }
 }
 
-/// Line breaks in a buyer's name or a sub id stay inside their value.
+/// Line breaks in a buyer's name or a sub id remain within their value.
 async fn a_postback_cant_speak_through_headers(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;

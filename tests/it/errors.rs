@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 on_both_databases!(every_error_says_what_to_do);
 
-/// Every code that programs may rely on. Not here, because no request provokes them on purpose: internal, unavailable,
-/// invalid_body, most of adapter_…, fee_exceeds_amount; in tests of their own (adapters.rs, withdrawals.rs and
+/// Every code that programs may rely on. These codes are missing here, because no request provokes them: internal, unavailable,
+/// invalid_body, most of adapter_…, fee_exceeds_amount. Others have tests of their own (adapters.rs, withdrawals.rs and
 /// withdrawal_batches.rs among them): secret_…, idempotency_key_in_progress, offer_missing, balance_indebted,
 /// payout_method_disabled, affiliate_suspended, read_only_session, batch_settled, payer_missing, wrong_file_format,
 /// unreadable_results; in heavy_reading.rs: too_many_reports, took_too_long;
@@ -91,7 +91,7 @@ struct Gallery {
 }
 
 impl Gallery {
-    /// Compares an answer with its snapshot, ids and ports made anonymous.
+    /// Compares an answer with its snapshot, in which ids and ports are replaced.
     fn show(&mut self, name: &str, answer: &Answer) {
         let mut problem = answer.json();
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{name}: {}", answer.text);
@@ -126,7 +126,7 @@ impl Gallery {
     }
 }
 
-/// Puts `[id]` for every run of 26 characters of Crockford's base32 that has a digit first, as ids of this century do.
+/// Puts `[id]` for every run of 26 characters of Crockford's base32 that starts with a digit, as ids of this century do.
 fn without_ids(text: &str) -> String {
     let is_id = |word: &str| {
         word.len() == 26 && word.starts_with('0') && word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
@@ -135,7 +135,7 @@ fn without_ids(text: &str) -> String {
     for piece in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let word = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         match is_id(word) {
-            // The examples in messages stay: they are part of the sentence.
+            // The examples in messages remain: they are part of the sentence.
             true if word.chars().all(|c| c == '0') || word == "06a5xk2m7q8r9stvwxyz012345" => out.push_str(piece),
             true => out.push_str(&piece.replacen(word, "[id]", 1)),
             false => out.push_str(piece),
@@ -166,7 +166,7 @@ async fn every_error_says_what_to_do(db: Database) {
     let conversions = "/api/v1/conversions";
     let mut g = Gallery { t, codes: BTreeSet::new() };
 
-    // Who asks.
+    // Authentication.
     let answer = g.t.anonymous().get(conversions).await;
     g.show("unauthorized_without_key", &answer);
     let answer = g.t.admin.with_key(Some("prk_wrong")).get(conversions).await;
@@ -174,14 +174,14 @@ async fn every_error_says_what_to_do(db: Database) {
     let answer = affiliate.client.post("/api/v1/offers", &json!({"name": "x"})).await;
     g.show("forbidden_for_affiliates", &answer);
 
-    // Where to.
+    // Paths.
     g.get("not_found_path", "/api/v1/nothing").await;
     g.get("not_found_conversion", &format!("{conversions}/cnv_{nothing}")).await;
     g.get("not_found_delivery", &format!("/api/v1/deliveries/dlv_{nothing}")).await;
     let answer = g.t.admin.delete(conversions).await;
     g.show("method_not_allowed", &answer);
 
-    // How it is written.
+    // Formats.
     g.raw("invalid_json_syntax", conversions, "application/json", "{\"click_id\": ").await;
     g.raw("invalid_json_nothing", conversions, "application/json", "").await;
     g.raw("invalid_json_not_utf8", conversions, "application/json", &b"{\"goal\": \"\xff\"}"[..]).await;
@@ -197,7 +197,7 @@ async fn every_error_says_what_to_do(db: Database) {
     let answer = g.t.admin.post_once(conversions, &"k".repeat(300), &report).await;
     g.show("invalid_idempotency_key", &answer);
 
-    // What was reported.
+    // Conversions.
     g.post("invalid_field_missing", conversions, without("transaction_id")).await;
     g.post("invalid_field_unknown", conversions, with("clik_id", json!("x"))).await;
     g.post("invalid_field_wrong_type", conversions, with("goal", json!(7))).await;
@@ -259,7 +259,7 @@ async fn every_error_says_what_to_do(db: Database) {
     g.post("invalid_batch_too_many", conversions, json!(vec![report.clone(); 1001])).await;
     g.post("invalid_batch_empty", conversions, json!([])).await;
 
-    // What can't be done any more.
+    // Actions that are no longer possible.
     g.post("illegal_approval", &format!("{conversions}/{conversion}/approve"), json!({})).await;
     g.post("illegal_other_reason", &format!("{conversions}/{conversion}/reject"), json!({"reason": "other"})).await;
     let mut back = report.clone();

@@ -1,4 +1,4 @@
-//! Exports: everything of a span in one order, for whoever may see it.
+//! Exports: all rows of a period in one order, for callers with permission.
 
 use std::io::Read;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
-/// More than a page.
+/// More than one page.
 async fn an_export_has_every_row_in_one_order(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
@@ -36,7 +36,7 @@ async fn an_export_has_every_row_in_one_order(db: Database) {
     let answer = t.admin.get("/api/v1/exports/clicks?format=jsonl").await;
     assert_eq!(answer.header("content-type"), Some("application/jsonl; charset=utf-8"));
     let ids: Vec<String> = lines(&answer.text).iter().map(|line| text(line, "id")).collect();
-    // Within one millisecond, the order is that of the ids, and servers of other tests draw some of them.
+    // Within one millisecond the ids determine the order, and servers of other tests draw some of them.
     clicks.sort_unstable();
     assert_eq!(ids, clicks, "oldest first, each once");
     let csv = t.admin.get("/api/v1/exports/clicks").await;
@@ -57,7 +57,7 @@ async fn a_spreadsheet_runs_nothing(db: Database) {
     assert!(clicks.contains(r#","'=HYPERLINK(""http://x"")","a,b""c","#), "{clicks}");
     let conversions = t.admin.get("/api/v1/exports/conversions").await.text;
     assert!(conversions.contains(",\"'@SUM(A1:A9)\","), "{conversions}");
-    // Nor one that separates by semicolons, to which a quotation mark in the middle of a line is a letter.
+    // Nor one that separates by semicolons, for which a quotation mark within a line is an ordinary character.
     let name = json!("Grace;=HYPERLINK(1)");
     t.conversion(&click).set("customer_name", name).send().await;
     let conversions = t.admin.get("/api/v1/exports/conversions").await.text;

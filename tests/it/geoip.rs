@@ -1,4 +1,4 @@
-//! Countries by address: from a file of the operator's, read again when it changes.
+//! Countries by address: from a file of the operator, which is read again when it changes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 on_both_databases!(a_click_knows_its_country);
 
-/// A MaxMind DB (its specification, version 2.0) in which every address of IPv4 that begins with the bits of `network` has
+/// A MaxMind DB (specification 2.0) in which every IPv4 address that starts with the bits of `network` has
 /// this country, and no other address has one.
 fn country_file(network: [u8; 3], country: &str) -> Vec<u8> {
     let bits: Vec<bool> = network.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1)).collect();
@@ -42,12 +42,12 @@ fn country_file(network: [u8; 3], country: &str) -> Vec<u8> {
         number(&mut file, kind, value);
     }
     string(&mut file, "build_epoch");
-    file.extend_from_slice(&[0x08, 0x02]); // A number of 64 bits, of which none is needed for null.
+    file.extend_from_slice(&[0x08, 0x02]); // A number of 64 bits, which needs no bytes for zero.
     file.splice(file.len() - 2.., [0x01, 0x02, 1]);
     string(&mut file, "database_type");
     string(&mut file, "Test-Country");
     string(&mut file, "languages");
-    file.extend_from_slice(&[0x00, 0x04]); // An array of nothing.
+    file.extend_from_slice(&[0x00, 0x04]); // An empty array.
     string(&mut file, "description");
     map(&mut file, 0);
     file
@@ -98,7 +98,7 @@ async fn a_click_knows_its_country(db: Database) {
     assert_eq!(report["rows"][0]["keys"][0]["value"], "DE");
     assert_eq!(report["totals"]["clicks"], 1);
 
-    // What is broken changes nothing; what is new is read within half a minute.
+    // A broken file changes nothing; a new file is read within half a minute.
     replace(&path, b"nonsense");
     t.advance(Duration::from_secs(30));
     assert_eq!(country_of("198.51.100.8").await, "DE");
@@ -109,7 +109,7 @@ async fn a_click_knows_its_country(db: Database) {
     })
     .await;
     assert_eq!(country_of("198.51.100.9").await, json!(null));
-    // Adapters are told too.
+    // Adapters receive it too.
     let postback = t.postback("/p").action("click").firing("any").parameters(&[("c", "country")]).save().await;
     country_of("203.0.113.9").await;
     t.deliver_all().await;

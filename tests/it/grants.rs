@@ -1,4 +1,4 @@
-//! Nobody gives, takes over or changes more power than they have, and a stolen session is not enough for what counts.
+//! Nobody grants, takes over or changes more permissions than they have, and a stolen session is not sufficient for critical changes.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Answer, Client, text};
@@ -84,10 +84,10 @@ async fn an_affiliates_person_is_invited_through_the_affiliates_mailbox(db: Data
     assert_eq!(user["invitation_url"], Value::Null, "the link is the affiliate's alone");
     let token = token_in(&t.mail_to("ada@example.com", "You are invited").await);
     t.set_password(&token, PASSWORD).await.expect(200);
-    // Affiliates are in the program's hands.
+    // Affiliates are managed by the program.
     let path = format!("/api/v1/users/{}", text(&user, "id"));
     admin.client.patch(&path, &json!({"status": "disabled"})).await.expect(200);
-    // A link's use is in the log like the invitation itself.
+    // The use of a link is in the log, like the invitation.
     let log = t.admin.list(&format!("/api/v1/audit?object={}", text(&user, "id"))).await;
     let told: Vec<_> = log.iter().map(|it| (text(it, "operation"), text(it, "actor"))).collect();
     let (id, by) = (text(&user, "id"), admin.id.clone());
@@ -110,7 +110,7 @@ async fn a_key_that_does_more_is_not_revoked(db: Database) {
         let path = format!("/api/v1/api-keys/{}", made(body.clone()).await);
         assert_eq!(admin.client.delete(&path).await.status, status, "{body}");
     }
-    // A key for an affiliate is that affiliate's power, which an admin has a part of.
+    // A key for an affiliate has the affiliate's permissions, of which an admin has only some.
     let body = |scopes: Value| json!({"name": "k", "role": "affiliate", "affiliate_id": affiliate.id, "scopes": scopes, "password": PASSWORD});
     admin.client.post("/api/v1/api-keys", &body(Value::Null)).await.expect_problem(403, "forbidden");
     admin.client.post("/api/v1/api-keys", &body(json!(["read_reports", "manage_links"]))).await.expect(201);
@@ -158,7 +158,7 @@ async fn a_key_that_an_admin_makes_opens_sessions_that_read(db: Database) {
     let made = t.admin.with_key(Some(&text(&made, "key")));
     let link = made.post(&path, &json!({})).await.expect(201);
     assert_eq!(link["access"], "read_only", "an admin may not withdraw, nor may who it vouches for");
-    // Nor does a key that this key makes.
+    // Nor does a key created with this key.
     let second = made.post("/api/v1/api-keys", &json!({"name": "k", "role": "admin"})).await.expect(201);
     let second = t.admin.with_key(Some(&text(&second, "key")));
     assert_eq!(second.post(&path, &json!({})).await.expect(201)["access"], "read_only");
@@ -189,7 +189,7 @@ async fn payout_details_need_the_password(db: Database) {
     person.client.delete(&path).await.expect_problem(403, "password_needed");
     let request = person.client.request(Method::DELETE, &path).json(&json!({"password": PASSWORD}));
     person.client.send(request).await.expect(204);
-    // A key does what its permissions say, and the affiliate hears of it.
+    // A key is limited by its permissions, and the affiliate gets a message.
     put(&affiliate.client, DETAILS, &details("key@example.com")).await.expect(200);
     let own = t.admin.get(&format!("/api/v1/affiliates/{}", affiliate.id)).await.expect(200);
     t.mail_to(&text(&own, "email"), "Your payout details were changed").await;
@@ -224,7 +224,7 @@ async fn a_customer_confirms_payout_details_by_mail(db: Database) {
     let log = t.admin.list("/api/v1/audit?operation=confirm_payout_details").await;
     assert_eq!((&log[0]["actor"], &log[0]["object"]), (&json!(affiliate), &saved[0]["id"]));
 
-    // Taking them away is confirmed alike. Messages of one moment have no order: the last link is the one that works.
+    // Removing them is confirmed in the same way. Messages of one moment have no order: the last link is the valid one.
     session.delete(&format!("{DETAILS}/{}", text(&saved[0], "id"))).await.expect(202);
     let second = postrider_tests::wait::eventually("the second link", async || {
         let mails = t.mails_to("ada@example.com");
@@ -285,7 +285,7 @@ async fn a_new_password_ends_keys_when_asked_to(db: Database) {
     person.client.post("/api/v1/auth/password", &body).await.expect(204);
     key.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
 
-    // The page of a forgotten password offers the same.
+    // The page for a forgotten password has the same option.
     let key = made(PASSWORD).await;
     t.anonymous().post("/api/v1/auth/reset", &json!({"email": person.email})).await.expect(202);
     let token = token_in(&t.mail_to(&person.email, "Choose a new password").await);
@@ -308,7 +308,7 @@ async fn a_changed_address_is_told_to_the_former_one_which_still_confirms(db: Da
     let path = format!("/api/v1/affiliates/{affiliate}");
     t.admin.patch(&path, &json!({"email": "third@example.com"})).await.expect(200);
     t.mail_to("second@example.com", "Your address was changed").await;
-    // Whoever may change addresses and open sessions does not decide where the money goes.
+    // Permission to change addresses and open sessions does not include changing payout details.
     let link = format!("/api/v1/affiliates/{affiliate}/login-link");
     let session = open(&t, &t.admin.post(&link, &json!({})).await.expect(201)).await;
     put(&session, DETAILS, &details("thief@example.org")).await.expect(202);

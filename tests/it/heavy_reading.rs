@@ -1,4 +1,4 @@
-//! Reports, exports and statements have places: who asks for many at once waits or is refused, and nobody else notices.
+//! Reports, exports and statements have places: a caller with many requests at once waits or is refused, and others are not affected.
 
 use postrider::domain::people::actor::{Actor, Proof};
 use postrider::domain::people::permission::Role;
@@ -36,7 +36,7 @@ fn actor(affiliate: &Affiliate) -> Actor {
     Actor::new(Proof::Bootstrap, Role::Affiliate, Some(id)).expect("an affiliate")
 }
 
-/// As if a report of this affiliate were being made.
+/// Occupies a place as a report of this affiliate would.
 async fn place(t: &TestApp, affiliate: &Affiliate) -> Place {
     t.app().heavy.place(actor(affiliate)).await.expect("there is a place")
 }
@@ -76,7 +76,7 @@ async fn all_callers_together_have_a_bound(db: Database) {
 async fn a_report_waits_a_moment_for_a_place(db: Database) {
     let t = TestApp::start_with(db, |settings| {
         settings.report_places = 1;
-        // A moment that no machine is too slow for.
+        // A time that is long enough for every machine.
         settings.report_wait_ms = 600_000;
     })
     .await;
@@ -125,12 +125,12 @@ async fn a_statement_of_a_report_or_a_list_ends_in_time(db: Database) {
     let never = std::future::pending::<Result<(), Error>>();
     let failed = t.app().heavy.compute(actor(&ann), never).await;
     assert!(matches!(failed, Err(Error::TookTooLong)), "{failed:?}");
-    // Its connection goes on.
+    // Its connection remains usable.
     let one = "SELECT 1 AS number";
     db.query_one_raw(Statement::from_string(db.get_database_backend(), one)).await.expect("the next one is answered");
 }
 
-/// A report that waits for a table, as one that reads a great deal would take long.
+/// A report that waits for a table, to simulate a long report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_report_that_takes_too_long_is_told_to_ask_for_less() {
     let t = TestApp::start_with(Database::postgres().await, |settings| settings.report_timeout_ms = 50).await;

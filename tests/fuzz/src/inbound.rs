@@ -1,5 +1,5 @@
-//! Any request of a network: read by the adapters in the real host, and by the settings of a source. Whatever it says is
-//! taken or told with a code, and nothing grows beyond what is kept.
+//! Any request of a network: read by the adapters in the real host, and by the settings of a source. Every result is
+//! accepted or has a code, and no text exceeds the maximum that is stored.
 //!
 //! The input is three lines: method and content type, the query, the body.
 
@@ -21,7 +21,7 @@ use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
-/// The built-in adapters that read reports, each with a configuration.
+/// The built-in adapters that read notifications, each with a configuration.
 static READERS: LazyLock<Vec<(std::sync::Arc<postrider::adapters::Adapter>, contract::Binding)>> =
     LazyLock::new(|| {
         let host = Host::start(&std::env::temp_dir().join("postrider-fuzz-adapters")).expect("the host starts");
@@ -57,7 +57,7 @@ fn reported(input: &[u8]) {
         let context = wire::context(NOW, 1, false, "inr_1".into());
         match adapter.session().parse_inbound(&context, binding, &request) {
             Ok(report) => judge(report),
-            // Its own no, or more than the host takes; to be stopped is a defect.
+            // Its own refusal, or output beyond the host's limits, is fine; being stopped is a defect.
             Err(AdapterError::Refused { .. } | AdapterError::OutputTooLarge { .. }) => {}
             Err(error) => panic!("{}: {error}", error.code()),
         }
@@ -83,7 +83,7 @@ fn request(input: &[u8]) -> RawRequest {
     }
 }
 
-/// The same code as in the adapters, where its coverage is seen.
+/// The same code as in the adapters, compiled here so that its coverage is measured.
 fn sdk_reads_within_bounds(request: &contract::InboundRequest) {
     let fields = |fields: &[contract::Field]| {
         fields.iter().map(|it| sdk::Field { name: it.name.clone(), value: it.value.clone() }).collect()
@@ -128,7 +128,7 @@ fn judge(report: contract::InboundReport) {
     }
 }
 
-/// What services/inbound asks of the domain, in its order.
+/// The calls of services/inbound to the domain, in the same order.
 fn understand(settings: &SourceSettings, words: Words) -> Result<(), Issue> {
     let words = words.screened()?;
     for (word, max) in [(&words.click_id, 512), (&words.transaction_id, 200), (&words.status, 100)] {

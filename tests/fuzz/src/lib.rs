@@ -1,7 +1,7 @@
-//! What the targets share: their entry point, which is libFuzzer's when it is linked (`tests/fuzz/run`), and otherwise a
-//! program that takes the files it is given once.
+//! Shared by the targets: their entry point. It is libFuzzer's when that is linked (`tests/fuzz/run`), otherwise a
+//! program that runs each given file once.
 
-/// Makes a target from a function of bytes.
+/// Defines a target from a function of bytes.
 #[macro_export]
 macro_rules! target {
     ($function:path) => {
@@ -10,7 +10,7 @@ macro_rules! target {
         #[allow(unsafe_code, reason = "a fuzz target is an export without a mangled name")]
         #[unsafe(no_mangle)]
         extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, length: usize) -> i32 {
-            // SAFETY: libFuzzer hands over a buffer of this length that lives as long as the call.
+            // SAFETY: libFuzzer passes a buffer of this length that is valid for the duration of the call.
             let input = if length == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(data, length) } };
             $crate::once(|| $function(input));
             0
@@ -25,7 +25,7 @@ macro_rules! target {
     };
 }
 
-/// A panic ends the process, so that libFuzzer keeps the input; also one in another thread, or one that somebody catches.
+/// A panic aborts the process, so that libFuzzer keeps the input; also a panic in another thread, or one that is caught.
 pub fn once(call: impl FnOnce()) {
     static ABORTS: std::sync::Once = std::sync::Once::new();
     ABORTS.call_once(|| {

@@ -1,4 +1,4 @@
-//! Any text pasted as a postback's URL: it is refused or taken apart, and what was recognised stays what it is.
+//! Any text pasted as a postback's URL: it is refused or parsed, and recognized parts keep their values.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -27,7 +27,7 @@ fn is_macro(name: &str) -> bool {
     macros::find(name).is_some()
 }
 
-/// A macro that could choose the host would send buyers' data anywhere.
+/// A macro that can determine the host could send buyers' data to any address.
 fn its_host_is_the_pasted_one(text: &str, parsed: &Pasted) {
     let Ok(pasted) = Url::parse(&text.trim().replace("&amp;", "&")) else { return };
     let base = Url::parse(&parsed.base_url).expect("what was a URL stays one");

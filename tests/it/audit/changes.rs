@@ -1,4 +1,4 @@
-//! What was it before, and what is it now: each operation that changes a thing says so.
+//! The former and the new value: each operation that changes an object records both.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ on_both_databases!(
     changes_of_one_moment_follow_from_each_other,
 );
 
-/// They make something that was not there, or concern a person's own password and sessions, which nobody else is shown.
+/// They create an object, or concern a person's own password and sessions, which are not shown to others.
 const NOTHING_BEFORE: [&str; 43] = [
     "begin_second_factor",
     "change_email",
@@ -59,22 +59,22 @@ const NOTHING_BEFORE: [&str; 43] = [
     "revoke_session",
     "set_password",
     "test_postback",
-    // Their own tests look: adapters and inbound.
+    // Adapters and inbound requests have their own tests.
     "replay_inbound_request",
     "upgrade_adapter",
-    // A customer that is there already is changed by it.
+    // An existing customer is changed by it.
     "create_customer",
     "take_withdrawal_results",
 ];
 
-/// Who keeps account of the operations that were tried.
+/// Keeps account of the operations that were tried.
 struct Trial<'a> {
     t: &'a TestApp,
     tried: BTreeSet<String>,
 }
 
 impl Trial<'_> {
-    /// Does it as the program, and returns what the log says of this field: from and to.
+    /// Does it as the program, and returns the former and the new value of this field in the log.
     async fn does(&mut self, operation: &str, method: Method, path: &str, body: Value, field: &str) -> (Value, Value) {
         let client = self.t.admin.clone();
         self.does_as(&client, operation, method, path, body, field).await
@@ -127,7 +127,7 @@ async fn an_admin_sees_who_changed_a_payout_from_what_to_what(db: Database) {
     assert!(told.iter().all(|it| ["payout", "hold_d", "caps.l"].iter().any(|start| it.starts_with(start))), "{told:?}");
 }
 
-/// An operation that is neither tried nor in the list above fails this test, so that nobody forgets to tell.
+/// An operation that is neither tried nor in the list above fails this test, so that none is forgotten.
 async fn every_operation_that_changes_a_thing_says_what_it_was(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = Registration::Approval).await;
     let mut trial = Trial { t: &t, tried: BTreeSet::new() };

@@ -1,11 +1,11 @@
-//! Events, answers and reports as nobody would send them on purpose: odd letters, nothing, huge numbers, missing parts.
+//! Unusual events, answers and notifications: special characters, empty values, huge numbers, missing parts.
 
 use postrider::adapters::wire;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Text that means something to a URL, a header, JSON, a template or a terminal, and text of any kind.
+/// Text with special characters of a URL, a header, JSON, a template or a terminal, and random text.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => Just(String::new()),
@@ -18,7 +18,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Text where an adapter expects a number, a status, a time or an id.
+/// Text in a field where an adapter expects a number, a status, a time or an id.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         text(),
@@ -133,7 +133,7 @@ pub fn event() -> impl Strategy<Value = wire::Event> {
     )
 }
 
-/// A body that is JSON, a form, or nothing of the kind.
+/// A body that is JSON, a form, or neither.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let json = fields(parameter()).prop_map(|fields| {
         let members: serde_json::Map<_, _> = fields.into_iter().map(|field| (field.name, field.value.into())).collect();

@@ -1,4 +1,4 @@
-//! The same for PostgreSQL: its connections end in the middle of a commit, it becomes read-only, its disk is full.
+//! The same for PostgreSQL: its connections end during a commit, it becomes read-only, its disk is full.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::{Promised, program, readiness};
 
-/// Ends all sessions of the server under test, whatever they are doing.
+/// Ends all sessions of the server under test.
 const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
@@ -43,7 +43,7 @@ async fn sessions_that_end_in_the_middle_of_commits_lose_nothing() {
     };
     tokio::join!(join_all(callers), failing);
     readiness(&t, 200).await;
-    // What was in memory when a session ended is taken up again when its lease ends.
+    // Work that was in memory when a session ended is continued when its lease ends.
     t.advance(std::time::Duration::from_secs(120));
     promised.is_kept(&mut t).await;
 }
@@ -72,10 +72,10 @@ async fn a_database_that_is_read_only_for_a_while_loses_nothing() {
     promised.is_kept(&mut t).await;
 }
 
-/// Postbacks are on their way when it becomes read-only: what came of them is kept until it can be stored.
+/// Postbacks are in flight when it becomes read-only: their results are kept until they can be stored.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postbacks_that_are_answered_while_nothing_can_be_stored_are_sent_once() {
-    // As many as a destination gets of which nothing is known yet.
+    // The number of places of a new destination.
     const POSTBACKS: usize = 2;
     let mut t = TestApp::start(Database::postgres().await).await;
     let (link, promised) = (program(&t).await, Promised::default());
@@ -88,7 +88,7 @@ async fn postbacks_that_are_answered_while_nothing_can_be_stored_are_sent_once()
     set_read_only(&t.database, "on").await;
     readiness(&t, 503).await;
     t.receiver.release();
-    // They are answered meanwhile, and it is tried to store what came of them.
+    // They are answered meanwhile, and storing the results is attempted.
     for n in 0..10 {
         assert!(!promised.conversion(&t, &link, &format!("during-{n}")).await);
     }
@@ -104,7 +104,7 @@ async fn postbacks_that_are_answered_while_nothing_can_be_stored_are_sent_once()
     assert_eq!(t.receiver.requests("/p").len(), POSTBACKS);
 }
 
-/// As a server that hangs, or whose machine is suspended, in the middle of its probe.
+/// A server that hangs, or whose machine is suspended, during its probe.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_in_its_probe_leaves_the_others_ready() {
     let t = TestApp::start(Database::postgres().await).await;
@@ -118,7 +118,7 @@ async fn a_server_that_hangs_in_its_probe_leaves_the_others_ready() {
     assert_eq!(t.database.count("servers").await, 1, "a server that stops takes its row with it");
 }
 
-/// For all sessions from here on: those that are there are ended.
+/// For all sessions from here on: existing sessions are ended.
 async fn set_read_only(database: &Database, value: &str) {
     let url = database.url();
     let (cluster, name) = url.rsplit_once('/').expect("a URL ends in the database's name");
@@ -129,7 +129,7 @@ async fn set_read_only(database: &Database, value: &str) {
     database.number(END_SESSIONS).await;
 }
 
-/// On a file system of its own, which needs the right to mount one.
+/// On its own file system, which requires permission to mount one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_nothing() {
     let Some(disk) = SmallDisk::start().await else { return };
@@ -140,7 +140,7 @@ async fn a_full_disk_loses_nothing() {
     readiness(&t, 200).await;
 
     disk.fill();
-    // A page or two may have room for something.
+    // A page or two may still have free space.
     readiness(&t, 503).await;
     let mut n = 0;
     eventually("conversions to be refused", async || {

@@ -1,14 +1,14 @@
-//! Images of a component's memory: a value of one of the contract's types, as the canonical ABI lays it out, with whatever
-//! content the input says; then a few words bent to anything at all.
+//! Images of a component's memory: a value of one of the contract's types in the layout of the canonical ABI, with
+//! contents chosen by the input; then a few words are changed to arbitrary values.
 
-/// Where `machine.wat` puts an image.
+/// The address at which `machine.wat` puts an image.
 const BASE: u32 = 65536;
-/// The address that the call returns, then level, address and length of a line to log.
+/// The address that the call returns, then level, address and length of a log line.
 const HEADER: usize = 16;
 
-/// A type of the contract, as far as memory is concerned.
+/// A type of the contract, as its memory layout.
 pub enum Shape {
-    /// One byte that says which of so many: a bool, an enum.
+    /// One byte that selects one of several values: a bool, an enum.
     One(u8),
     Half,
     Long,
@@ -16,7 +16,7 @@ pub enum Shape {
     Text,
     List(&'static Shape),
     Record(&'static [Shape]),
-    /// A result or variant; nothing where a case has no payload.
+    /// A result or variant; `None` for a case without a payload.
     Cases(&'static [Option<Shape>]),
 }
 
@@ -84,7 +84,7 @@ impl Shape {
     }
 }
 
-/// The image that `input` asks for.
+/// The image that `input` describes.
 pub fn of(shape: &Shape, input: &[u8]) -> Vec<u8> {
     let mut image = Image { bytes: vec![0; HEADER], input };
     let at = image.room(shape);
@@ -103,7 +103,7 @@ struct Image<'a> {
 }
 
 impl Image<'_> {
-    /// The next byte of the input; zeros when it is at its end.
+    /// The next byte of the input; zeros after its end.
     fn next(&mut self) -> u8 {
         let Some((first, rest)) = self.input.split_first() else { return 0 };
         self.input = rest;
@@ -166,7 +166,7 @@ impl Image<'_> {
         let mut text = WORDS.get(begins).map(|word| word.as_bytes().to_vec()).unwrap_or_default();
         let length = match self.next() {
             250.. => {
-                // Long ones, which need not be in the input.
+                // Long texts, which need not be in the input.
                 text.resize(text.len() + (usize::from(self.next()) << 6), b'a');
                 0
             }
@@ -183,7 +183,7 @@ impl Image<'_> {
 
     fn list(&mut self, item: &Shape, at: usize) {
         let length = match self.next() {
-            // Many that all lie on the same bytes, whatever these are.
+            // Many elements that all use the same bytes.
             255 => {
                 let many = usize::from(self.next()) << 8;
                 return self.pair(at, HEADER, many);
@@ -203,7 +203,7 @@ impl Image<'_> {
         self.set(at + 4, u32::try_from(length).expect("small"));
     }
 
-    /// Up to three words become anything.
+    /// Up to three words get arbitrary values.
     fn bend(&mut self) {
         for _ in 0..self.next() % 4 {
             let at = usize::from(u16::from_le_bytes([self.next(), self.next() % 2]));

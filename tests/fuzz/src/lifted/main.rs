@@ -1,8 +1,8 @@
-//! Whatever an adapter returns: values of the contract's shapes with any content, and then words that were bent after
-//! the fact, taken over by the real host. What comes out is within all bounds, or an error with a code.
+//! Any output of an adapter: values in the contract's layout with any contents, some words changed afterwards, lifted by
+//! the real host. The result is within all bounds, or an error with a code.
 //!
-//! The adapter is a machine that copies: the configuration holds an image of its memory, and every call returns
-//! the address that the image begins with.
+//! The adapter is a module that copies: its configuration contains an image of its memory, and every call returns
+//! the address at the start of the image.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -99,7 +99,7 @@ fn ask(
     call: impl FnOnce(&mut Session, &wire::Context, &wire::Binding) -> Result<(), AdapterError>,
 ) -> Result<(), AdapterError> {
     let context = wire::Context { now: 1_795_183_500_000, attempt: 1, dry_run: false, idempotency_key: "dlv_1".into() };
-    // Two letters for a byte: what goes in is text.
+    // Two letters per byte: the input is text.
     let letters = |byte: u8| [b'a' + (byte >> 4), b'a' + (byte & 15)].map(char::from);
     let image: String = image::of(shape, input).into_iter().flat_map(letters).collect();
     let binding = wire::Binding { id: "pbk_1".into(), config: Value::String(image).to_string() };
@@ -124,7 +124,7 @@ fn check_request(request: &wire::Request) {
 fn check_error(error: &AdapterError) {
     let code = error.code();
     let known = [
-        // The image that the guest answers with travels as its configuration.
+        // The image that the guest returns is passed as its configuration.
         "adapter_config_too_large",
         "adapter_trap",
         "adapter_log_flood",
