@@ -147,7 +147,7 @@ fn doubling_schema(depth: usize) -> String {
 /// test cheap; the error message proves that they stopped the child process.
 #[test]
 fn a_compile_bomb_is_stopped_in_the_child() {
-    // The time limits stay, because elapsed and computing time depend on the machine and its load.
+    // The time limits are generous, because elapsed and computing time depend on the machine and its load.
     let usual = CompileLimits { cpu_secs: 600, time: Duration::from_secs(1800), ..CompileLimits::default() };
     let short = CompileLimits { cpu_secs: 1, ..usual };
     let narrow = CompileLimits { memory_bytes: 512 << 20, ..usual };

@@ -217,7 +217,7 @@ async fn a_cap_of_payout_is_never_exceeded(db: Database) {
 async fn only_what_counts_takes_a_place(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(1)).await;
-    // Rejected conversions, self-reported ones, and invalid ones.
+    // None of these uses the cap: rejected conversions, self-reported ones, and invalid ones.
     t.conversion(&click).rejected("fraud").send().await;
     let source = click.link.affiliate.client.list("/api/v1/sources").await.remove(0);
     let address = url::Url::parse(&text(&source, "url")).expect("an absolute URL");

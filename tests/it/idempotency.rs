@@ -67,7 +67,7 @@ async fn an_approval_and_a_rejection_at_once_leave_one_truth(db: Database) {
         let id = t.conversion(&click).status("pending").send().await;
         let (approved, rejected) = tokio::join!(t.approve(&id), t.reject(&id, "fraud"));
 
-        // Whoever comes first wins; a rejection may follow an approval, an approval can't follow a rejection.
+        // The first request wins: a rejection can follow an approval, but an approval cannot follow a rejection.
         rejected.expect(200);
         assert!(matches!(approved.status, 200 | 409), "{}", approved.text);
         let now = t.admin.get(&format!("/api/v1/conversions/{id}")).await.expect(200);
@@ -135,7 +135,7 @@ async fn fifty_equal_calls_with_one_key_create_one_thing(db: Database) {
     assert_eq!(t.database.count("affiliates").await, 1);
 }
 
-/// A call that changed nothing gives its key back.
+/// A call that changed nothing releases its key.
 async fn a_refused_call_may_be_corrected_under_its_key(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;

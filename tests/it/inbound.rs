@@ -1,4 +1,4 @@
-//! What networks report: words become conversions, what is not there yet waits, and everything else says why.
+//! Notifications of networks: they become conversions, wait for missing data, or are refused with a reason.
 
 mod logs;
 mod sales;
@@ -50,14 +50,14 @@ on_both_databases!(
     a_source_without_its_adapter_says_so,
 );
 
-/// A source about to be saved. Its network sends sub (our click id), tid, st, sum, cur and g.
+/// A source about to be saved. Its network sends sub (Postrider's click id), tid, st, sum, cur and g.
 struct NewSource<'a> {
     client: Client,
     t: &'a TestApp,
     body: Value,
 }
 
-/// A source, and the network that reports to it.
+/// A source and the network that sends to it.
 #[derive(Clone)]
 struct Source {
     id: String,
@@ -115,7 +115,7 @@ impl Source {
         self.client.list(&format!("/api/v1/inbound_requests?source_id={}", self.id)).await
     }
 
-    /// The newest entry of its log, with the whole request.
+    /// The newest entry of its log, with the full request.
     async fn last(&self) -> Value {
         let id = text(&self.log().await[0], "id");
         self.client.get(&format!("/api/v1/inbound_requests/{id}")).await.expect(200)
@@ -228,12 +228,12 @@ async fn the_settings_say_what_the_words_mean(db: Database) {
     assert_eq!(status("C", "").await, ("pending".into(), Value::Null));
     assert_eq!(status("D", "HOLD").await.0, "none");
     assert_outcome(&source.last().await, "ignored", "status_ignored");
-    // An update of what was reported.
+    // An update of the conversion.
     assert_eq!(status("C", "1").await.0, "approved");
     assert_eq!(status("A", "2").await.0, "rejected");
     let path = "/api/v1/conversions?transaction_id=A";
     assert_eq!(t.admin.list(path).await[0]["purchase_date"], "2026-03-10T12:00:00.000Z");
-    // A rejection is final, whatever the network says later.
+    // A rejection is final for any later notification.
     assert_eq!(source.report(&[("sub", &click.id), ("tid", "B"), ("st", "1")]).await.status, 422);
     assert_outcome(&source.last().await, "refused", "conversion_already_rejected");
 }
@@ -262,7 +262,7 @@ async fn amounts_come_in_every_unit_and_stay_exact(db: Database) {
         ("cur", "dollars", "invalid_currency"),
         ("at", "yesterday", "invalid_time"),
     ] {
-        // A currency says something only beside an amount.
+        // A currency has a meaning only with an amount.
         let amount = if field == "sum" { ("x", "") } else { ("sum", "1") };
         let answer = source.report(&[("sub", &click.id), ("tid", "bad"), amount, (field, value)]).await;
         assert_eq!(answer.status, 422, "{field}: {}", answer.text);
@@ -287,14 +287,14 @@ async fn a_repetition_is_a_duplicate_and_answers_the_same(db: Database) {
     assert_outcome(&source.last().await, "duplicate", "duplicate");
     source.report(&approved).await;
     assert_outcome(&source.last().await, "accepted", "");
-    // A late retry of the first is no step back.
+    // A late retry of the first one does not go back.
     assert_eq!(source.report(&pending).await.status, 200);
     assert_outcome(&source.last().await, "duplicate", "duplicate");
 
     let conversion = only_conversion(&t, &click).await;
     assert_eq!((&conversion["status"], &conversion["revision"]), (&json!("approved"), &json!(2)));
     assert_eq!(t.postings().await, 1);
-    // Without a transaction id one click and one goal are one conversion.
+    // Without a transaction id, one click and one goal are one conversion.
     for _ in 0..2 {
         source.report(&[("sub", &click.id), ("g", "lead")]).await;
         source.report(&[("sub", &click.id), ("g", "sale")]).await;
@@ -350,7 +350,7 @@ async fn a_report_waits_for_its_click_and_is_given_up_after_a_day(db: Database) 
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
-    // A click of this very moment that nobody stored yet.
+    // A click of this moment that is not stored.
     let mut unseen = click.id.clone();
     let last = if unseen.ends_with('0') { "1" } else { "0" };
     unseen.replace_range(25.., last);
@@ -365,7 +365,7 @@ async fn a_report_waits_for_its_click_and_is_given_up_after_a_day(db: Database) 
     let entry = source.last().await;
     assert_eq!((&entry["tries"], &entry["due_at"]), (&json!(2), &json!("2026-03-10T12:00:06.000Z")), "{entry:#}");
 
-    // The click turns up.
+    // The click is stored now.
     t.database.execute(&clone_click(&t, &click.id, &unseen)).await;
     t.advance(Duration::from_secs(4));
     t.deliver_all().await;
@@ -380,7 +380,7 @@ async fn a_report_waits_for_its_click_and_is_given_up_after_a_day(db: Database) 
     assert!(text(&entry, "reason").contains("24 hours") && text(&entry, "reason").contains("there is no click"));
 }
 
-/// The same click once more, under another id.
+/// A copy of the click with another id.
 fn clone_click(t: &TestApp, from: &str, to: &str) -> String {
     let columns = "action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url, \
          referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique";
@@ -452,7 +452,7 @@ async fn a_truncated_click_id_matches_when_it_is_unambiguous(db: Database) {
     let mine = t.click().await;
     let me = mine.link.affiliate.clone();
     let source = source(&t).owned_by(&me).save().await;
-    // Of the same millisecond, but of somebody else.
+    // Of the same millisecond, but of another affiliate.
     t.click().await;
     let ten: String = mine.id.chars().take(10).collect();
 
@@ -462,11 +462,11 @@ async fn a_truncated_click_id_matches_when_it_is_unambiguous(db: Database) {
     assert_outcome(&entry, "accepted", "");
     assert_eq!(entry["flags"], json!(["truncated_id"]));
     assert_eq!(only_conversion(&t, &mine).await["transaction_id"], "N-1");
-    // The whole id in any case is exact.
+    // The whole id in any case is an exact match.
     t.tick();
     source.report(&[("sub", &mine.id.to_uppercase()), ("tid", "N-2")]).await;
     assert_eq!(source.last().await["flags"], json!([]));
-    // A second click of that millisecond makes the beginning ambiguous, and enough of it clear again.
+    // A second click of that millisecond makes the prefix ambiguous, and a longer prefix is unambiguous again.
     let end = if mine.id[23..].starts_with('z') { "000" } else { "zzz" };
     t.database.execute(&clone_click(&t, &mine.id, &format!("{}{end}", &mine.id[..23]))).await;
     t.tick();
@@ -563,7 +563,7 @@ async fn a_secret_is_masked_and_kept_when_the_mask_comes_back(db: Database) {
     assert_eq!(problem["errors"][0]["path"], "/settings/guards/hmac/secret");
 }
 
-/// A source of the adapter "guest", which traps on every report.
+/// A source of the adapter "guest", which traps on every notification.
 fn guest_source(t: &TestApp, key: &str) -> Value {
     json!({"name": "Guest", "adapter": "guest", "config": {"key": key, "url": t.receiver.url("/")}})
 }
@@ -653,7 +653,7 @@ async fn every_affiliate_has_a_source_from_the_start(db: Database) {
     let url = text(first, "url");
     assert!(url.contains("/in/") && url.rsplit('/').next().unwrap().len() == 32, "{url}");
 
-    // Affiliates from before there were sources get theirs when somebody looks.
+    // Affiliates created before sources existed get theirs when sources are listed.
     t.database.execute("DELETE FROM sources").await;
     let by_admin = t.admin.list(&format!("/api/v1/sources?affiliate_id={}", affiliate.id)).await;
     assert_eq!(by_admin.len(), 1);
@@ -663,7 +663,7 @@ async fn every_affiliate_has_a_source_from_the_start(db: Database) {
     );
     let own = affiliate.client.list("/api/v1/sources").await;
     assert_eq!((&own[0]["id"], &own[0]["url_masked"]), (&by_admin[0]["id"], &json!(false)));
-    // One that was deleted stays so.
+    // A deleted one is not created again.
     let path = format!("/api/v1/sources/{}", text(&by_admin[0], "id"));
     assert_eq!(affiliate.client.delete(&path).await.status, 204);
     assert!(affiliate.client.list("/api/v1/sources").await.is_empty());
@@ -685,7 +685,7 @@ async fn an_affiliates_source_is_for_its_own_clicks_and_owes_nothing(db: Databas
     let found = me.client.list("/api/v1/conversions?transaction_id=N-1").await;
     assert_eq!(found[0]["id"], conversion["id"]);
 
-    // Nobody else's sources exist for an affiliate.
+    // Other affiliates' sources do not exist for an affiliate.
     them.client.get(&format!("/api/v1/sources/{}", source.id)).await.expect_problem(404, "not_found");
     let changes = json!({"enabled": false});
     them.client.patch(&format!("/api/v1/sources/{}", source.id), &changes).await.expect_problem(404, "not_found");
@@ -703,7 +703,7 @@ async fn an_affiliate_cannot_forestall_a_transaction(db: Database) {
     let rivals = t.click_on(&t.link(&rival, &offer).await, "").await;
     let source = source(&t).owned_by(&rival).save().await;
 
-    // The rival guesses the next order and reports it as its own, then rejects one that exists.
+    // The rival guesses the next order and sends it as its own, then rejects an existing one.
     source.report(&[("sub", &rivals.id), ("tid", "order-7"), ("sum", "1")]).await;
     t.conversion(&mine).transaction("order-7").send().await;
     source.report(&[("sub", &rivals.id), ("tid", "order-7"), ("st", "rejected")]).await;
@@ -777,7 +777,7 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     let once_more = t.admin.post(&replay, &json!({})).await.expect(200);
     assert_outcome(&once_more, "accepted", "");
     assert_eq!(once_more["tries"], replayed["tries"], "there was nothing to judge");
-    // A change of code: what is read is filtered by it.
+    // A changed code: the list can be filtered by it.
     assert_eq!(t.admin.list("/api/v1/inbound_requests?outcome=accepted").await.len(), 1);
     assert!(t.admin.list("/api/v1/inbound_requests?code=invalid_amount").await.is_empty());
 }
@@ -820,7 +820,7 @@ async fn a_large_body_is_refused_and_logged(db: Database) {
     assert_outcome(&entry, "refused", "body_too_large");
     assert_eq!(text(&entry["request"], "body").len(), 65_536);
     assert_eq!(entry["request"]["truncated"], true);
-    // Bytes that are no text are kept, and harm nobody.
+    // Bytes that are not text are stored without causing errors.
     let request = source.network.request(Method::POST, &format!("{}?sub={}", source.path, click.id));
     assert_eq!(source.network.send(request.body(vec![0, 255, 254, 0])).await.status, 200);
 }
@@ -864,7 +864,7 @@ async fn affrank_matches_a_session_to_its_click_with_keyword_and_page(db: Databa
 
     let answer = source.report(&[("sessionId", &click.id), ("amount", "4.75")]).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    // The same session in the case of a network that shouts.
+    // The same session, changed to upper case by a network.
     source.report(&[("sessionId", &click.id.to_uppercase()), ("amount", "4.75")]).await;
 
     let conversion = only_conversion(&t, &click).await;
@@ -873,7 +873,7 @@ async fn affrank_matches_a_session_to_its_click_with_keyword_and_page(db: Databa
     let stored = t.admin.get(&format!("/api/v1/clicks/{}", click.id)).await.expect(200);
     assert_eq!(stored["parameters"], json!({"keyword": "red shoes", "page": "/reviews"}));
     assert_outcome(&source.last().await, "duplicate", "duplicate");
-    // The guide: what was never a session of ours.
+    // A value that was never a session.
     t.tick();
     assert_eq!(source.report(&[("sessionId", "{SESSION_ID}"), ("amount", "{COMMISSION}")]).await.status, 422);
     assert_outcome(&source.last().await, "refused", "unreplaced_macro");
@@ -908,14 +908,14 @@ async fn affrank_adds_its_session_to_the_links_of_its_affiliate(db: Database) {
     assert_eq!(sessions(&mine, "").await.1, [""; 0]);
 }
 
-/// A request is a row before anything judges it, so whoever dies then leaves it to the worker.
+/// A request is stored before it is processed, so if the process crashes, the worker processes it.
 async fn what_nobody_judged_is_judged_when_the_lease_ends(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).settings(json!({"amounts": {"decimal": ","}})).save().await;
     source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "1.5")]).await;
     source.patch(json!({"settings": {"amounts": {"decimal": "."}}})).await.expect(200);
-    // As it was while it was judged.
+    // The state while it was being processed.
     let now = postrider_tests::app::START_MS;
     let sql = format!(
         "UPDATE inbound_requests SET outcome = 'waiting', code = 'not_judged', items = '[]', tries = 0,

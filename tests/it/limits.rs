@@ -1,4 +1,4 @@
-//! How much one affiliate or one stranger can have, do and store.
+//! Limits for the objects, actions and stored data of one affiliate or stranger.
 
 use std::time::Duration;
 
@@ -42,11 +42,11 @@ async fn an_affiliate_has_so_many_of_each_and_no_more(db: Database) {
         }
         affiliate.client.post(path, body).await.expect_problem(409, code);
     }
-    // What is gone makes room.
+    // A deleted one makes room.
     let first = text(&affiliate.client.get("/api/v1/postbacks").await.expect(200)["items"][0], "id");
     affiliate.client.delete(&format!("/api/v1/postbacks/{first}")).await.expect(204);
     affiliate.client.post("/api/v1/postbacks", &postback).await.expect(201);
-    // The program's people may do more.
+    // The program's people can create more.
     t.admin.post("/api/v1/links", &link).await.expect(201);
 
     let person = t.person("support").await;
@@ -64,7 +64,7 @@ async fn tests_are_so_many_a_minute(db: Database) {
         "config": {"base_url": t.receiver.url("/p")}});
     let id = text(&affiliate.client.post("/api/v1/postbacks", &body).await.expect(201), "id");
     let test = async || affiliate.client.post(&format!("/api/v1/postbacks/{id}/test"), &json!({})).await;
-    // Saving was the first.
+    // The save was the first test.
     test().await.expect(200);
     test().await.expect(200);
     let answer = test().await;
@@ -88,7 +88,7 @@ async fn retries_are_so_many_a_minute(db: Database) {
     t.deliver_all().await;
     let id = text(&t.only_delivery(&postback).await, "id");
     let path = format!("/api/v1/deliveries/{id}/retry");
-    // One that was accepted is no matter for a retry, and costs none.
+    // An accepted delivery cannot be retried, and the attempt does not count.
     affiliate.client.post(&path, &json!({})).await.expect_problem(409, "delivery_not_retryable");
     for _ in 0..2 {
         t.database.execute("UPDATE deliveries SET state = 'failed'").await;
@@ -131,7 +131,7 @@ async fn refused_requests_of_networks_cost_little(db: Database) {
     assert_eq!(report("c=short".to_owned()).await, 403);
     let last = t.admin.list(&list).await.remove(0);
     assert_eq!(last["repeats"], 10, "{last}");
-    // A short one is kept whole, and is judged again when the guard is put right.
+    // A short one is stored completely, and can be processed again when the guard is corrected.
     let settings = json!({"settings": {"guards": {"networks": []}}});
     t.admin.patch(&format!("/api/v1/sources/{id}"), &settings).await.expect(200);
     let replayed = t.admin.post(&format!("/api/v1/inbound_requests/{}/replay", text(&last, "id")), &json!({})).await;

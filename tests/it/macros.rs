@@ -1,4 +1,4 @@
-//! Every macro, with values made of reserved characters and Unicode: they arrive as they were, encoded once.
+//! Every macro, with values of reserved characters and Unicode: they arrive unchanged, encoded once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ on_both_databases!(
     the_limits_of_the_guide_hold,
 );
 
-/// Everything that means something in a URL, a form, a header, JSON, HTML or SQL, and beyond the basic plane.
+/// All characters with a meaning in a URL, a form, a header, JSON, HTML or SQL, and characters beyond the basic plane.
 const NASTY: &str = "a b&c=d+e?f#g/h%41%zz\"'<>\\;:@[]{}|^`~!$(),* ü€漢😀\u{202e}";
 
 struct World {
@@ -27,7 +27,7 @@ struct World {
     conversion: String,
 }
 
-/// A click and an approved conversion, with a nasty value wherever somebody else chooses it.
+/// A click and an approved conversion, with special characters in all values that other people determine.
 async fn world(t: &TestApp) -> World {
     let body = json!({"name": nasty("affiliate"), "email": "a@example.com"});
     let affiliate = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
@@ -65,7 +65,7 @@ async fn world(t: &TestApp) -> World {
         },
     };
 
-    // Each moment of the story has a time of its own.
+    // Each step has its own time.
     t.advance(Duration::from_secs(60));
     let conversion = t
         .conversion(&click)
@@ -127,7 +127,7 @@ async fn expected(t: &TestApp, world: &World) -> Vec<(String, String)> {
         ("conversion_date", "2026-03-10T12:01:00Z".into()),
         ("timestamp", "1773144120".into()),
         ("ip", "127.0.0.1".into()),
-        // Nothing here knows where an address is.
+        // There is no database with the countries of addresses.
         ("country", String::new()),
         ("device", "desktop".into()),
         ("user_agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/120.0.0.0 a&b=c".into()),
@@ -139,7 +139,7 @@ async fn expected(t: &TestApp, world: &World) -> Vec<(String, String)> {
     values
 }
 
-/// Sends every macro by `method` and returns the request with what it should hold.
+/// Sends every macro by `method`; returns the request with the expected values.
 async fn send_all(t: &TestApp, method: &str) -> (Recorded, Vec<(String, String)>) {
     let world = world(t).await;
     let tokens: Vec<String> = expected(t, &world).await.into_iter().map(|(token, _)| token).collect();
@@ -174,7 +174,7 @@ async fn every_macro_arrives_in_a_form(db: Database) {
     encoded_once(&request.body);
 }
 
-/// Only characters that mean nothing stand there plain, and a percent sign of a value is `%25`, not `%2525`.
+/// Only characters without a special meaning are unencoded, and a percent sign of a value is `%25`, not `%2525`.
 fn encoded_once(pairs: &str) {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~%=&+".contains(c);
     assert!(pairs.chars().all(plain), "{pairs}");
@@ -208,7 +208,7 @@ async fn a_macro_without_a_value_is_empty(db: Database) {
     let parameters: Vec<_> = tokens.iter().map(|token| (*token, *token)).collect();
     t.postback("/p").parameters(&parameters).save().await;
 
-    // A lead by code: no click, no buyer.
+    // A lead by a code: no click, no buyer.
     let body = json!({"referral_code": affiliate.referral_code, "transaction_id": "T-1", "status": "approved"});
     t.admin.post("/api/v1/conversions", &body).await.expect(201);
     t.deliver_all().await;
@@ -246,7 +246,7 @@ async fn names_and_fixed_values_are_encoded_too(db: Database) {
     assert_eq!(got, wanted, "{}", request.query);
 }
 
-/// Up to 20 custom pairs of at most 100 characters a key and a value.
+/// Up to 20 custom pairs with keys and values of at most 100 characters.
 async fn the_limits_of_the_guide_hold(db: Database) {
     let t = TestApp::start(db).await;
     let names: Vec<String> = (0..21).map(|n| format!("k{n}")).collect();

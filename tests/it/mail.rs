@@ -1,4 +1,4 @@
-//! Messages: none is lost by a mail server that is away or by a restart, and none stays readable in the database.
+//! Messages: neither a mail server outage nor a restart loses one, and the database contains none in plain text.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn outbox_is_empty(t: &TestApp) {
     eventually("the outbox to be empty", async || (t.database.count("mails").await == 0).then_some(())).await;
 }
 
-/// Somebody gets a message; the token of its link.
+/// Somebody gets a message; returns the token of its link.
 async fn invite(t: &TestApp) -> String {
     let body = json!({"email": "grace@example.com", "name": "Grace", "role": "support"});
     token_in(&text(&t.admin.post("/api/v1/users", &body).await.expect(201), "invitation_url"))
@@ -67,7 +67,7 @@ async fn a_message_waits_for_its_server_through_a_restart(db: Database) {
 
 async fn a_message_is_given_up_after_a_day(db: Database) {
     let server = MailServer::start(Security::Plain).await;
-    // Our own password for the server may be wrong: that is mended, so it is tried again.
+    // The configured password for the server may be wrong, and can be corrected, so the message is retried.
     server.refuse(Some("535 5.7.8 who are you"));
     let url = format!("smtp://{}", server.host());
     let t = TestApp::start_with(db, |settings| settings.smtp_url = Some(url)).await;
@@ -75,7 +75,7 @@ async fn a_message_is_given_up_after_a_day(db: Database) {
     let noted = "SELECT CAST(max(attempts) AS bigint) FROM mails";
     for hour in 1..=22 {
         attempts(&server, hour).await;
-        // When it comes next is counted from the moment at which this is noted.
+        // The time of the next attempt counts from the moment at which this one is stored.
         eventually("it to be noted", async || (t.database.number(noted).await == hour as i64).then_some(())).await;
         t.advance(Duration::from_secs(3_600));
     }
@@ -156,12 +156,12 @@ async fn messages_go_through_tls(db: Database) {
         process.client.post("/api/v1/users", &body).await.expect(201);
         let taken = first(&server).await;
         assert_eq!((taken.recipient, taken.encrypted), (email, true), "{security:?}");
-        // Killed before it has noted that, it would send it again.
+        // If the process is killed before this is stored, the message is sent again.
         let rows = async || installation.database.count("mails").await;
         eventually("the outbox to be empty", async || (rows().await == 0).then_some(())).await;
         drop(process);
     }
-    // Nobody is sent a link through a connection that somebody else may read.
+    // A link is never sent over a connection that other people can read.
     let stranger = MailServer::start(Security::Implicit).await;
     let url = format!("smtps://{}", stranger.host());
     installation = installation.with("POSTRIDER_SMTP_URL", &url);

@@ -1,4 +1,4 @@
-//! Postrider's behaviour as its users see it: one test per business rule, over HTTP, on both databases.
+//! Postrider's behaviour from the users' point of view: one test per business rule, over HTTP, on both databases.
 
 mod access;
 mod adapter_commands;

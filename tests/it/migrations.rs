@@ -1,4 +1,4 @@
-//! Changes of the schema keep what is stored.
+//! Changes of the schema keep the stored data.
 
 use postrider_migrations::Migrator;
 use postrider_tests::database::Database;
@@ -7,7 +7,7 @@ use sea_orm_migration::MigratorTrait;
 
 on_both_databases!(what_was_owed_to_the_router_is_owed_after_the_upgrade);
 
-/// The migrations that made `events` with its column `routed_at`.
+/// The migrations that created `events` with its column `routed_at`.
 const BEFORE: u32 = 10;
 
 async fn what_was_owed_to_the_router_is_owed_after_the_upgrade(db: Database) {

@@ -1,4 +1,4 @@
-//! Offers: who promotes them, what they pay, and where they lead.
+//! Offers: who can promote them, what they pay, and where they lead.
 
 use postrider_tests::app::{Affiliate, TestApp, click_id_in};
 use postrider_tests::client::text;
@@ -48,7 +48,7 @@ async fn the_most_particular_agreement_pays(db: Database) {
     assert_eq!(payout(&t, &star, &offer, Some("sale")).await, "30.00");
     assert_eq!(payout(&t, &star, &offer, Some("else")).await, "20.00");
 
-    // Agreed again is agreed anew; it counts for conversions to come.
+    // A new override replaces the old one and applies to later conversions.
     let again = agree(Some("sale"), json!({"percent": "40"})).await;
     assert_eq!(again["id"], special["id"]);
     assert_eq!(payout(&t, &star, &offer, Some("sale")).await, "40.00");
@@ -178,7 +178,7 @@ async fn a_taken_back_approval_ends_the_promotion(db: Database) {
     assert_eq!(t.anonymous().get(&link.path).await.status, 404);
     let path = format!("/api/v1/links/{}", link.id);
     affiliate.client.patch(&path, &json!({"status": "active"})).await.expect_problem(409, "not_admitted");
-    // What was clicked before still counts.
+    // Earlier clicks still count.
     t.conversion(&click).send().await;
 
     t.admin.post(&refuse.replace("refuse", "approve"), &json!({})).await.expect(200);
@@ -234,7 +234,7 @@ async fn a_landing_page_is_chosen_by_name_link_or_weight(db: Database) {
     let unknown = json!({"affiliate_id": affiliate.id, "offer_id": offer, "landing_page": "nonsense"});
     t.admin.post("/api/v1/links", &unknown).await.expect_problem(422, "invalid_field");
 
-    // With weights, visitors are shared out, and each stays on its page.
+    // With weights, visitors are distributed over the pages, and each visitor always gets the same one.
     let path = format!("/api/v1/offers/{offer}");
     t.admin.patch(&path, &json!({"landing_pages": [page("spring", 1), page("video", 1)]})).await.expect(200);
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
@@ -297,13 +297,13 @@ async fn a_deep_link_leads_to_allowed_hosts_only(db: Database) {
     }
     assert_eq!(t.database.count("clicks").await, clicks, "who is led nowhere did not click");
 
-    // A link of one's own to one page.
+    // A link with its own landing page.
     let deep = |url: &str| json!({"affiliate_id": affiliate.id, "offer_id": offer, "deep_url": url});
     affiliate.client.post("/api/v1/links", &deep("https://evil.example/")).await.expect_problem(422, "invalid_field");
     let own = t.link_with(&affiliate, &offer, json!({"deep_url": "https://shop.example/product/7"})).await;
     let landing = async || t.anonymous().get(&own.path).await.header("location").unwrap().to_owned();
     assert!(landing().await.starts_with("https://shop.example/product/7?cid="));
-    // What is not allowed any more leads to the offer's own page.
+    // If the link's page is no longer allowed, it leads to the offer's own page.
     t.admin
         .patch(&format!("/api/v1/offers/{offer}"), &json!({"deep_link_hosts": ["de.shop.example"]}))
         .await

@@ -118,7 +118,7 @@ fn references(value: &Value) -> Vec<String> {
     }
 }
 
-/// The page that renders it works without the internet.
+/// The page that renders it works offline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_that_renders_it_loads_nothing_from_elsewhere() {
     let t = TestApp::start(Database::sqlite()).await;

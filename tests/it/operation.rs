@@ -1,4 +1,4 @@
-//! What an operator relies on: health, metrics, an orderly stop, quiet logs, one command to start.
+//! For operators: health, metrics, orderly shutdown, quiet logs, one command to start.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Client, text};
@@ -63,7 +63,7 @@ fn postback(receiver: &Receiver, path: &str) -> serde_json::Value {
     })
 }
 
-/// An affiliate's code with an offer to report conversions for.
+/// An affiliate's code with an offer, for conversions.
 async fn referral_code(client: &Client) -> String {
     let affiliate = json!({"name": "Ann", "email": "ann@example.com"});
     let affiliate = client.post("/api/v1/affiliates", &affiliate).await.expect(201);
@@ -90,7 +90,7 @@ async fn sigterm_lets_what_is_in_flight_finish(db: Database) {
     let status = process.wait().await;
 
     assert!(status.success(), "{status}; its log:\n{}", installation.log());
-    // It was written down before the end: the next run has nothing to send.
+    // The result was stored before the end: the next run sends nothing.
     let delivered = "SELECT count(*) FROM deliveries WHERE state = 'success'";
     assert_eq!(installation.database.number(delivered).await, 1);
     assert_eq!(receiver.requests("/p").len(), 1);
@@ -120,7 +120,7 @@ async fn sigterm_does_not_wait_for_ever(db: Database) {
         installation.log()
     );
 
-    // What was in flight is sent again by the next run, after the lease at the latest.
+    // The next run sends postbacks in flight again, at the latest when their leases end.
     receiver.release();
     let _process = installation.start().await;
     receiver.wait_for("/p", 2).await;
@@ -145,7 +145,7 @@ async fn no_log_line_holds_a_secret_or_a_buyer(db: Database) {
     admin.post("/api/v1/conversions", &report).await.expect(201);
     receiver.wait_for("/good", 2).await;
     receiver.wait_for("/bad", 1).await;
-    // A refused one as well: errors like to quote what they did not understand.
+    // A refused one too: error messages can quote invalid input.
     let mut bad = report;
     bad["amount"] = json!("abc");
     bad["transaction_id"] = json!("T-2");
@@ -163,7 +163,7 @@ async fn no_log_line_holds_a_secret_or_a_buyer(db: Database) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_processes_share_the_work_of_one_postgres() {
-    // What a busy machine answers late would be sent again.
+    // On a busy machine, a late answer would cause a repetition.
     let installation = Installation::new(Database::postgres().await)
         .with("POSTRIDER_REQUEST_TIMEOUT_MS", "60000")
         .with("POSTRIDER_LEASE_SECS", "120")

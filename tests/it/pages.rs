@@ -1,4 +1,4 @@
-//! The pages that people see, as a browser without scripts uses them.
+//! The pages for people, in a browser without scripts.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ on_both_databases!(
     no_page_runs_a_script_or_tells_its_address,
 );
 
-/// What a browser sends when somebody presses the button of a form.
+/// The request of a browser when a person submits a form.
 async fn submit(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = client.request(Method::POST, path).header("sec-fetch-site", "same-origin");
     client.send(filled(request, fields)).await
@@ -77,7 +77,7 @@ async fn one_signs_in_sees_who_one_is_and_signs_out(db: Database) {
     let log = t.admin.list(&format!("/api/v1/audit?user_id={}", person.id)).await;
     let operations: Vec<_> = log.iter().map(|it| text(it, "operation")).collect();
     assert_eq!(operations, ["logout", "login", "login", "set_password"]);
-    // A customer without a user is greeted by the affiliate's name.
+    // A customer without a user is addressed by the affiliate's name.
     let body = json!({"external_id": "u-1", "name": "Ann <b>&</b> Co", "email": "ann@example.com"});
     let customer = t.admin.post("/api/v1/customers", &body).await.json();
     let path = format!("/api/v1/customers/{}/login-link", text(&customer, "id"));
@@ -113,7 +113,7 @@ async fn the_second_factor_is_asked_for_in_a_second_step(db: Database) {
     let wrong = send(with("000000", &ticket)).await;
     assert_eq!(wrong.status, 401);
     assert!(wrong.text.contains("The code is wrong") && hidden(&wrong.text, "ticket") == ticket, "{}", wrong.text);
-    // A ticket that was made up, or of another's account, is none.
+    // A forged ticket, or another account's ticket, is not valid.
     let other = t.person("finance").await;
     assert_eq!(send(with(&code(), "AAAA")).await.status, 401);
     let stolen = [("email", other.email.clone()), ("ticket", ticket.clone()), ("code", code())];
@@ -121,7 +121,7 @@ async fn the_second_factor_is_asked_for_in_a_second_step(db: Database) {
     let entered = send(with(&code(), &ticket)).await;
     assert_eq!(entered.status, 303, "{}", entered.text);
     browser.with_session_of(&entered).get("/api/v1/offers").await.expect(200);
-    // Five minutes later it is nothing.
+    // Five minutes later it has expired.
     t.advance(Duration::from_secs(300));
     let late = send(with(&code(), &ticket)).await;
     assert_eq!(late.status, 401);
@@ -206,7 +206,7 @@ async fn a_form_of_another_site_is_refused(db: Database) {
             assert_eq!((answer.status, answer.header("set-cookie")), (403, None), "{path}: {}", answer.text);
         }
     }
-    // A program that has a cookie and no site must not sign anybody out either.
+    // A program that has a cookie and no site cannot sign out anybody either.
     let request = t.anonymous().request(Method::POST, "/logout").header("cookie", person.client.cookie());
     t.admin.send(filled(request, &fields)).await;
     person.client.get("/api/v1/offers").await.expect(200);

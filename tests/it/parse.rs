@@ -1,4 +1,4 @@
-//! A pasted URL becomes a base, parameters with macros, fixed ones and unknown ones.
+//! A pasted URL is parsed into a base, parameters with macros, fixed parameters, and unknown ones.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
@@ -26,19 +26,19 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     let wanted = ["click_id", "payout", "name", "email", "plan_name", "plan_price", "purchase_date", "purchase_id"];
     assert_eq!(names, wanted, "in their order");
 
-    // Every way of writing a macro that the networks have.
+    // Every notation for macros in the networks.
     for token in ["{status}", "{{status}}", "[status]", "#status#", "${status}", "%7Bstatus%7D", "{STATUS}"] {
         let parsed = parse(&t, &format!("https://x.example/p?s={token}")).await;
         assert_eq!(parsed["parameters"], json!([{"name": "s", "macro": "status"}]), "{token}");
     }
 
-    // A tracker's own click id came with the click. Blanks inside of marks and what follows # do no harm.
+    // A tracker's own click id came with the click. Blanks inside of marks and a fragment after # are accepted.
     let parsed = parse(&t, "https://x.example/{ offer_id }?cid={clickid}&p={ payout }&e=1#top").await;
     let parameters = json!([{"name": "cid", "macro": "external_click_id"}, {"name": "p", "macro": "payout"}]);
     assert_eq!((&parsed["base_url"], &parsed["parameters"]), (&json!("https://x.example/{offer_id}"), &parameters));
     assert_eq!(parsed["custom"], json!([{"name": "e", "value": "1"}]));
 
-    // What is no macro stays what it is; what looks like one and is unknown is said to be.
+    // A value that is not a macro stays unchanged; an unknown macro is reported as unknown.
     let parsed = parse(&t, "https://x.example/p?a=1&b=&c&d={no_such_macro}&e=50%25&f=a+b").await;
     assert_eq!(parsed["parameters"], json!([]));
     assert_eq!(
@@ -51,7 +51,7 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     assert_eq!(parsed["unknown"], json!([{"name": "d", "value": "{no_such_macro}"}]));
     assert_eq!(parse(&t, "https://x.example:8443/p/").await["base_url"], "https://x.example:8443/p/");
 
-    // Each in its network's own marks and words.
+    // Each with its network's own notation and words.
     let parsed = parse(
         &t,
         "https://x.example/%7BofferId%7D/<account>?a=!!afftrack!!&b=##CPA_AMOUNT##&c=[[[subid2]]]&d=${(transID)!}\

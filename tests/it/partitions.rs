@@ -1,4 +1,4 @@
-//! Months of big tables on PostgreSQL: made and dropped without a click that waits, whatever stands in the way.
+//! Months of big tables on PostgreSQL: created and dropped without blocking clicks, also during backups.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use sqlx::{Connection, PgConnection};
 const DAY: Duration = Duration::from_secs(86_400);
 const TABLES: [&str; 5] = ["attempts", "clicks", "deliveries", "events", "inbound_requests"];
 
-/// A backup for as long as it lives: what pg_dump holds on every table while it runs.
+/// A running backup: it holds the locks that pg_dump holds on every table.
 struct Backup(PgConnection);
 
-/// What a node holds while it attaches a month.
+/// The lock of a node that attaches a month.
 const ATTACHING_LOCK: i64 = 0x706f_7374_6174_7463;
 
 impl Backup {
@@ -24,7 +24,7 @@ impl Backup {
         Self::start_after(t, &[]).await
     }
 
-    /// Drops these partitions before it begins, and no node makes them again in between.
+    /// Drops these partitions before it begins, and no node creates them again before the backup has its locks.
     async fn start_after(t: &TestApp, dropped: &[&str]) -> Self {
         let mut connection = PgConnection::connect(&t.database.url()).await.unwrap();
         let mut sql = format!("SELECT pg_advisory_lock({ATTACHING_LOCK}); ");
@@ -32,7 +32,7 @@ impl Backup {
             sql.push_str(&format!("DROP TABLE {partition}; "));
         }
         let lock = "BEGIN; LOCK TABLE attempts, clicks, deliveries, events, inbound_requests IN ACCESS SHARE MODE; ";
-        // Statements of one message are one transaction, which would keep what it drops.
+        // The statements of one message are one transaction, which would keep the locks of the drop.
         for sql in [sql.as_str(), lock, &format!("SELECT pg_advisory_unlock({ATTACHING_LOCK})")] {
             sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         }
@@ -49,7 +49,7 @@ async fn is_partition(t: &TestApp, name: &str) -> bool {
     t.database.number(&sql).await == 1
 }
 
-/// Another node does the same, and whoever comes second leaves it to the first: so again.
+/// Another node does the same, and the second one skips the work, so it is repeated.
 async fn becomes_partition(t: &TestApp, name: &str) {
     eventually("the partition to be made", async || {
         make_partitions(t).await;
@@ -62,7 +62,7 @@ async fn make_partitions(t: &TestApp) {
     look_after(&t.app().db, t.app().clock.now()).await.expect("what can't be made now is no error");
 }
 
-/// Copies the only click into a month, under other ids.
+/// Copies the only click into a month, with other ids.
 async fn copy_click(t: &TestApp, first_hex: &str, copies: u32) {
     let sql = format!(
         "INSERT INTO clicks SELECT (jsonb_populate_record(it, jsonb_build_object('id',
@@ -72,7 +72,7 @@ async fn copy_click(t: &TestApp, first_hex: &str, copies: u32) {
     t.database.execute(&sql).await;
 }
 
-/// 15 June 2026, three months after the clock of tests begins.
+/// 15 June 2026, three months after the start of the tests' clock.
 const JUNE: &str = "019ec893f40070008000";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

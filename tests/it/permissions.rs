@@ -1,5 +1,5 @@
-//! Who may do what, cell by cell: each operation of the API, asked by each role over HTTP. An operation that is not in
-//! the table here fails the test, so that nobody forgets to decide.
+//! Who can do what: each operation of the API, called by each role over HTTP. An operation that is not in
+//! the table here fails the test, so none is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ on_both_databases!(
     staff_end_the_sessions_of_an_affiliate,
 );
 
-/// Written down once more, by hand: a slip in the program's own table shows here.
+/// A second copy, written by hand: an error in the program's own table shows here.
 const ROLES: [(&str, &[&str]); 20] = [
     ("read_program", &["owner", "admin", "finance", "support", "affiliate"]),
     ("manage_offers", &["owner", "admin"]),
@@ -44,7 +44,7 @@ const ROLES: [(&str, &[&str]); 20] = [
     ("prune_audit", &["owner"]),
 ];
 
-/// What each operation needs; "anybody" gets in with it, "caller" is anybody with a key or a session.
+/// The permission of each operation; "anybody" needs no credentials, "caller" any key or session.
 const OPERATIONS: &[(&str, &[&str])] = &[
     ("anybody", &["register", "set_password", "reset_password", "login", "confirm_email", "confirm_change"]),
     (
@@ -203,7 +203,7 @@ struct Operation {
     needs: &'static str,
 }
 
-/// Every operation that the server describes, with what the table says; both must have the same.
+/// Every operation that the server describes, with its entry in the table; both must be equal.
 async fn operations(t: &TestApp) -> Vec<Operation> {
     let table: BTreeMap<&str, &'static str> =
         OPERATIONS.iter().flat_map(|(needs, ids)| ids.iter().map(|id| (*id, *needs))).collect();
@@ -224,7 +224,7 @@ async fn operations(t: &TestApp) -> Vec<Operation> {
     found
 }
 
-/// What the description of an operation says that it needs.
+/// The permission in the description of an operation.
 fn described(operation: &Value) -> String {
     let requirements = operation["security"].as_array().unwrap_or_else(|| panic!("{operation} does not say who may"));
     match requirements.iter().find_map(|it| it["api_key"].as_array()).map(Vec::as_slice) {
@@ -234,7 +234,7 @@ fn described(operation: &Value) -> String {
     }
 }
 
-/// Asks for nothing that exists with a body that nothing takes: whoever may is told so, and nothing changes.
+/// Sends an invalid body to an object that does not exist: an allowed caller gets another error, and nothing changes.
 async fn is_forbidden(client: &Client, operation: &Operation) -> bool {
     refusal(client, operation).await.as_deref() == Some("forbidden")
 }
@@ -252,7 +252,7 @@ async fn refusal(client: &Client, operation: &Operation) -> Option<String> {
     (answer.status == 403).then(|| text(&answer.json(), "code"))
 }
 
-/// Reading is answered as ever; whatever else is asked for is refused with this code, but for signing out.
+/// Reads are permitted; all other operations except signing out are refused with this code.
 async fn reads_only(client: &Client, operations: &[Operation], code: &str) {
     for operation in operations.iter().filter(|it| it.needs != "anybody" && it.id != "logout") {
         let refused = refusal(client, operation).await;
@@ -376,7 +376,7 @@ async fn a_session_that_staff_opened_reads_and_changes_nothing(db: Database) {
     looking.get("/api/v1/links").await.expect_problem(401, "unauthorized");
 }
 
-/// A login link for an affiliate, made by somebody.
+/// A login link for an affiliate, created by staff.
 async fn link_of(opener: &Client, affiliate: &str) -> String {
     let link = opener.post(&format!("/api/v1/affiliates/{affiliate}/login-link"), &json!({})).await.expect(201);
     url::Url::parse(&text(&link, "login_url")).expect("an absolute URL").path().to_owned()

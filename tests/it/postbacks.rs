@@ -129,7 +129,7 @@ async fn a_deleted_postback_is_gone_and_its_log_stays(db: Database) {
 
     t.admin.get(&format!("/api/v1/postbacks/{id}")).await.expect_problem(404, "not_found");
     assert!(t.admin.list("/api/v1/postbacks").await.is_empty());
-    // What waited for a retry is not sent any more, and says why.
+    // Deliveries that waited for a retry are not sent any more, and have a reason.
     t.advance(std::time::Duration::from_secs(60));
     t.deliver_all().await;
     assert_eq!(t.receiver.requests("/p").len(), 1);

@@ -1,4 +1,4 @@
-//! Reports: what is counted, for whom, by what, and that it is the same before and after it is packed.
+//! Reports: their figures, filters and permissions, and equal results before and after packing.
 
 mod histories;
 mod recount;
@@ -31,7 +31,7 @@ on_both_databases!(
 pub const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
 const QUARTER: Duration = Duration::from_secs(900);
 
-/// A click by a browser: clients without a name are bots.
+/// A click by a browser: clients without a name count as bots.
 async fn browse(t: &TestApp, link: &Link, query: &str) -> Click {
     let request = t.anonymous().request(reqwest::Method::GET, &format!("{}{query}", link.path));
     let answer = t.anonymous().send(request.header("user-agent", PHONE)).await;
@@ -43,7 +43,7 @@ async fn report(t: &TestApp, query: &str) -> Value {
     t.admin.get(&format!("/api/v1/reports?{query}")).await.expect(200)
 }
 
-/// The figures of the row whose first key has this value.
+/// The figures of the row with this first key.
 fn row<'a>(report: &'a Value, value: &str) -> &'a Value {
     let rows = report["rows"].as_array().expect("rows");
     let found = rows.iter().find(|row| row["keys"][0]["value"] == value);
@@ -218,7 +218,7 @@ async fn days_begin_where_their_zone_says(db: Database) {
 async fn of_two_equal_hours_the_first_comes_first(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
-    // 00:30 in UTC, 229 days after the start of the clock at noon; then an hour later, and one more.
+    // 00:30 in UTC, 229 days after the clock's start at noon; then an hour later, and one more.
     t.advance(Duration::from_secs(228 * 86_400 + 45_000));
     for _ in 0..3 {
         browse(&t, &link, "").await;
@@ -238,7 +238,7 @@ async fn the_revenue_map_knows_what_keywords_and_pages_earn(db: Database) {
     let boots = browse(&t, &link, "?keyword=boots&page=/a").await;
     t.conversion(&shoes).set("payout", json!("30.00")).send().await;
     t.conversion(&boots).set("payout", json!("8.00")).send().await;
-    // The affiliate's own network reports to its own source.
+    // The affiliate's own network sends to its own source.
     let sources = link.affiliate.client.list("/api/v1/sources").await;
     let url = url::Url::parse(&text(&sources[0], "url")).unwrap();
     let own = t.anonymous().get(&format!("{}?sessionId={}&amount=2.00", url.path(), shoes.id)).await;
@@ -294,7 +294,7 @@ async fn rows_beyond_the_limit_are_added_up(db: Database) {
     );
 }
 
-/// A node whose clock is wrong makes an id of a time that is packed already.
+/// A node with a wrong clock creates an id of a time that is already packed.
 async fn a_click_that_comes_late_is_found(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
@@ -303,7 +303,7 @@ async fn a_click_that_comes_late_is_found(db: Database) {
     t.fold_reports().await;
     for (after_ms, wanted) in [(1, 2), (30 * 60_000, 3)] {
         late_click(&t, START_MS + after_ms).await;
-        // Housekeeping weighs too, whenever the clock moves; whoever is first packs it anew.
+        // Maintenance compares too, whenever the clock moves; the first one packs the quarter again.
         postrider::services::reports::audit(t.app()).await.expect("the database answers");
         let totals = report(&t, "group_by=day").await["totals"].clone();
         assert_eq!(totals["clicks"], wanted, "{totals}");
@@ -312,7 +312,7 @@ async fn a_click_that_comes_late_is_found(db: Database) {
     }
 }
 
-/// A row as another node would have stored it, by a clock of its own.
+/// A row as another node with its own clock would have stored it.
 async fn late_click(t: &TestApp, at_ms: i64) {
     let id = format!("{at_ms:012x}70008000000000000001");
     let id = if t.database.is_sqlite() { format!("x'{id}'") } else { format!("'{id}'::uuid") };
@@ -326,7 +326,7 @@ async fn late_click(t: &TestApp, at_ms: i64) {
         .await;
 }
 
-/// Only this makes a moment settled: what is older than half a minute comes no more.
+/// A moment counts as settled only because of this rule: no click older than half a minute is stored.
 async fn a_click_that_waited_too_long_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;

@@ -1,5 +1,5 @@
-//! What is taken away reaches other nodes at once: PostgreSQL tells them. Here nothing in memory grows old by itself, so
-//! only a notification can bring it about.
+//! Revoked access reaches other nodes immediately through notifications of PostgreSQL. Here cached data never expires, so
+//! only a notification can have this effect.
 
 use postrider::config::Role;
 use postrider_tests::app::TestApp;
@@ -57,7 +57,7 @@ async fn revoking_reaches_other_nodes() {
     })
     .await;
 
-    // A session that one node began and the other ends.
+    // A session that one node creates and the other ends.
     let person = t.person("support").await;
     let login = json!({"email": person.email, "password": PASSWORD});
     let session = node.with_session_of(&node.with_key(None).post("/api/v1/auth/login", &login).await);

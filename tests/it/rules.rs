@@ -1,4 +1,4 @@
-//! Which postback fires for what, and when: scope, action, firing status, rejection reasons, delay.
+//! Which postback fires for which event, and when: scope, action, firing status, rejection reasons, delay.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -231,7 +231,7 @@ async fn what_is_rejected_during_its_delay_is_not_sent(db: Database) {
 async fn what_is_approved_during_its_delay_is_judged_as_it_is_then(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
-    // Was pending when it was owed, and is no longer when it falls due.
+    // Pending when the delivery was created, and not any more when it is due.
     let pending = t.postback("/pending").firing("pending").delay(2, "minutes").save().await;
     t.postback("/approved").firing("approved").delay(2, "minutes").save().await;
     let id = t.conversion(&click).status("pending").send().await;
@@ -288,7 +288,7 @@ async fn a_disabled_or_deleted_postback_does_not_fire(db: Database) {
     t.deliver_all().await;
     assert_eq!(t.receiver.only_request("/switched").parameter("transaction"), "after");
 
-    // What was owed before somebody switched it off is not sent afterwards.
+    // Deliveries created before the postback was disabled are not sent afterwards.
     t.tick();
     t.receiver.always("/switched", Reply::status(503));
     t.conversion(&click).transaction("late").send().await;
@@ -327,7 +327,7 @@ async fn a_rule_that_makes_no_sense_is_refused(db: Database) {
     assert!(t.receiver.all_requests().is_empty(), "nothing is tested that could not be saved");
     let nobody = json!({"affiliate_id": "aff_00000000000000000000000000", "offer_id": null});
     t.postback("/p").set("scope", nobody).try_save().await.expect_problem(404, "not_found");
-    // A reason filter can't fit anything but rejections.
+    // A filter of rejection reasons matches only rejections.
     let answer = t.postback("/p").firing("approved").reasons(&["fraud"]).try_save().await;
     answer.expect_problem(422, "invalid_rule");
 }

@@ -1,4 +1,4 @@
-//! What an older version stored in the clear is sealed when this one starts.
+//! Secrets that an older version stored in plain text are sealed when this version starts.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
@@ -22,7 +22,7 @@ async fn in_the_clear(t: &TestApp, table: &str) -> i64 {
     t.database.number(&sql).await + if table == "sources" { t.database.number(settings).await } else { 0 }
 }
 
-/// An older version remembers no pass over what it stored.
+/// An older version has no record of a check of the stored values.
 async fn forget_the_last_pass(t: &TestApp) {
     t.database.execute("DELETE FROM program_settings WHERE key = 'sealed_by'").await;
 }
@@ -31,7 +31,7 @@ async fn remembered(t: &TestApp) -> i64 {
     t.database.number("SELECT count(*) FROM program_settings WHERE key = 'sealed_by'").await
 }
 
-/// A postback with a key, as a version stored it that knew of no secrets.
+/// A postback with a key, as stored by a version that did not treat it as a secret.
 async fn plant(t: &TestApp, base_url: &str) -> String {
     let config = |key: &str| {
         json!({
@@ -64,12 +64,12 @@ async fn a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_
     t.deliver_all().await;
     assert_eq!(t.receiver.only_request("/p").parameter("key"), NEEDLE);
     assert_eq!(t.only_delivery(&id).await["state"], "success");
-    // It goes where it was entered for and nowhere else.
+    // It is sent to the host that it was entered for, and to no other.
     let mut elsewhere = shown["config"].clone();
     elsewhere["base_url"] = json!("http://localhost:1/p");
     t.admin.patch(&path, &json!({"config": elsewhere})).await.expect_problem(422, "secret_host_refused");
 
-    // The next start finds nothing to do.
+    // The next start finds nothing to seal.
     t.advance(std::time::Duration::from_secs(60));
     t.restart_with(|_| {}).await;
     assert_eq!(t.admin.get(&path).await.expect(200), shown);
@@ -126,7 +126,7 @@ async fn a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start(db
 
 async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {
     let mut t = TestApp::start(db).await;
-    // Nothing says where this key may go: its postback can't be rendered.
+    // Without a permitted host for this key, the postback cannot be rendered.
     let id = plant(&t, "no address").await;
     forget_the_last_pass(&t).await;
 

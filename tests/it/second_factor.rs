@@ -1,4 +1,4 @@
-//! The second factor: codes are good once, recovery codes as well, and nothing gets around either.
+//! The second factor: codes and recovery codes are valid once, and no operation bypasses them.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn enrolled(t: &TestApp, person: &Person) -> App {
     person.client.post(PATH, &json!({"password": "wrong"})).await.expect_problem(422, "wrong_password");
     let begun = person.client.post(PATH, &json!({"password": PASSWORD})).await.expect(200);
     assert!(text(&begun, "uri").contains(&text(&begun, "secret")));
-    // Until its first code was seen it does not count.
+    // It is active only after its first code.
     t.sign_in(&person.email, PASSWORD).await.expect(200);
     let mut app = App { secret: text(&begun, "secret"), recovery: Vec::new() };
     let confirm = format!("{PATH}/confirm");
@@ -63,7 +63,7 @@ async fn a_code_opens_once(db: Database) {
     let person = t.person("finance").await;
     let app = enrolled(&t, &person).await;
     t.sign_in(&person.email, PASSWORD).await.expect_problem(401, "second_factor_needed");
-    // The code that confirmed it is used as well.
+    // The code that confirmed it is used too.
     sign_in(&t, &person, &app.code(&t)).await.expect_problem(401, "sign_in_failed");
     t.advance(Duration::from_secs(30));
     let code = app.code(&t);
@@ -73,7 +73,7 @@ async fn a_code_opens_once(db: Database) {
     assert_eq!(statuses, [200, 401], "{} {}", both.0.text, both.1.text);
     sign_in(&t, &person, &code).await.expect_problem(401, "sign_in_failed");
     t.advance(Duration::from_secs(30));
-    // Neither does the one before, which would still be in time.
+    // So is the previous code, although it is still valid in time.
     sign_in(&t, &person, &code).await.expect_problem(401, "sign_in_failed");
     sign_in(&t, &person, &app.code(&t)).await.expect(200);
 }
@@ -86,7 +86,7 @@ async fn a_recovery_code_opens_once(db: Database) {
     sign_in(&t, &person, &app.recovery[0].to_uppercase()).await.expect(200);
     sign_in(&t, &person, &app.recovery[0]).await.expect_problem(401, "sign_in_failed");
     sign_in(&t, &person, &app.recovery[1]).await.expect(200);
-    // Somebody else's are worth nothing.
+    // Codes of another person are invalid.
     let other = t.person("finance").await;
     enrolled(&t, &other).await;
     sign_in(&t, &other, &app.recovery[2]).await.expect_problem(401, "sign_in_failed");
@@ -118,7 +118,7 @@ async fn recovery_codes_are_renewed_with_both_factors(db: Database) {
     t.advance(Duration::from_secs(30));
     renew("wrong", &app.code(&t)).await.expect_problem(422, "wrong_password");
     renew(PASSWORD, "000000").await.expect_problem(422, "wrong_code");
-    // The app is gone: a recovery code will do.
+    // The app is lost: a recovery code works.
     let renewed = renew(PASSWORD, &app.recovery[0]).await.expect(200);
     let codes: Vec<_> = renewed["recovery_codes"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
     assert_eq!(codes.len(), 10);
@@ -144,7 +144,7 @@ async fn a_right_password_does_not_help_to_guess_the_code(db: Database) {
     let app = enrolled(&t, &person).await;
     t.advance(Duration::from_secs(3_600));
     let path = format!("{PATH}/recovery-codes");
-    // What takes the password alone gives no attempt back between two guesses.
+    // An operation that needs only the password does not reset the count between two guesses.
     for _ in 0..5 {
         let body = json!({"password": PASSWORD, "code": "000000"});
         person.client.post(&path, &body).await.expect_problem(422, "wrong_code");
@@ -168,7 +168,7 @@ async fn a_new_password_needs_the_code(db: Database) {
     let body = json!({"current": PASSWORD, "new": "another good password"});
     person.client.post(path, &body).await.expect_problem(401, "second_factor_needed");
     change("another good password", "000000").await.expect_problem(422, "wrong_code");
-    // A password that can't be taken uses no code up.
+    // An invalid new password does not use up a code.
     change("aaaaaaaaaaaa", &app.recovery[0]).await.expect_problem(422, "weak_password");
     change("another good password", &app.recovery[0]).await.expect(204);
 }

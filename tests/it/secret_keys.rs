@@ -1,4 +1,4 @@
-//! The keys that secrets are sealed with: a database is not served without them, and they can be changed while it is.
+//! The keys that seal secrets: the server does not start without the keys of its database, and they can be changed while it runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -72,7 +72,7 @@ async fn a_database_is_not_served_without_its_key(db: Database) {
 
 async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Database) {
     let mut t = TestApp::start_with(db, |settings| settings.secret_key = Some(hex(1))).await;
-    // A database with nothing sealed in it takes any key.
+    // A database without sealed data accepts any key.
     t.database.execute("DELETE FROM secret_keys").await;
     t.try_restart(|settings| settings.secret_key = Some(hex(2))).await.expect("nothing is sealed yet");
     secret_postback(&t).await;
@@ -88,7 +88,7 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
     let known = |byte| format!("SELECT count(*) FROM secret_keys WHERE id = '{}'", name_of(byte));
     assert_eq!(t.database.number(&known(2)).await, 1);
 
-    // That key is lost before its canary was made.
+    // The key is lost before its canary was created.
     t.stop().await;
     t.database.execute("DELETE FROM secret_keys").await;
     let refused = t.try_restart(|settings| settings.secret_key = Some(hex(3))).await.expect_err("it is another");
@@ -107,7 +107,7 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
 async fn an_empty_key_file_is_no_key() {
     let mut t = TestApp::start(Database::sqlite()).await;
     std::fs::write(t.data_dir().join("secret-key"), "\n").unwrap();
-    // Also where there is another key that could take its place.
+    // Also if another key could replace it.
     for previous in [Vec::new(), vec![hex(9)]] {
         let refused =
             t.try_restart(|settings| settings.previous_secret_keys = previous).await.expect_err("it is empty");
@@ -115,7 +115,7 @@ async fn an_empty_key_file_is_no_key() {
     }
 }
 
-/// Two servers: one has the new key already, the other still seals with the old one.
+/// Two servers: one has the new key, the other still seals with the old one.
 async fn with_another_that_seals_with_the_first_key() -> (TestApp, postrider::Server, Client) {
     let mut t = with_first_key(Database::postgres().await).await;
     secret_postback(&t).await;
@@ -157,12 +157,12 @@ async fn no_key_is_retired_while_another_server_seals_with_it() {
     assert!(sealed_with(&t, 1).await.is_empty());
 }
 
-/// After a start that was refused.
+/// After a refused start.
 async fn with_both_keys_again(t: &mut TestApp) {
     t.try_restart(|settings| settings.previous_secret_keys = vec![hex(1)]).await.expect("all keys are there");
 }
 
-/// It was suspended for so long that it was taken for gone.
+/// The server was suspended for so long that it counted as stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_wakes_up_with_a_retired_key_makes_it_needed_again() {
     let (mut t, other, client) = with_another_that_seals_with_the_first_key().await;
@@ -179,7 +179,7 @@ async fn a_server_that_wakes_up_with_a_retired_key_makes_it_needed_again() {
 async fn a_server_that_is_gone_keeps_no_key_for_long(db: Database) {
     let mut t = with_first_key(db).await;
     with_both_keys(&mut t).await;
-    // It crashed just now.
+    // The server crashed a moment ago.
     let now = t.clock.now().millis();
     let row = format!("INSERT INTO servers (id, key_id, seen_at) VALUES (1, '{}', {now})", name_of(1));
     t.database.execute(&row).await;
@@ -188,7 +188,7 @@ async fn a_server_that_is_gone_keeps_no_key_for_long(db: Database) {
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
 }
 
-/// One of everything that is sealed.
+/// One of every kind of sealed data.
 struct Sealed {
     postback: String,
     click: Click,
@@ -246,7 +246,7 @@ fn code(t: &TestApp, secret: &str) -> String {
 }
 
 impl Sealed {
-    /// All of it can still be used.
+    /// All of it is still usable.
     async fn works(&self, t: &TestApp) {
         t.conversion(&self.click).transaction("afterwards").send().await;
         t.deliver_all().await;
@@ -274,7 +274,7 @@ impl Sealed {
     }
 }
 
-/// The columns of all tables that have a text which this key sealed.
+/// The columns of all tables with a text sealed by this key.
 async fn sealed_with(t: &TestApp, byte: u8) -> BTreeSet<(String, String)> {
     let mark = Vault::new([byte; 32]).key_ids().next().expect("it has one").mark();
     let mut found = BTreeSet::new();
@@ -287,13 +287,13 @@ async fn sealed_with(t: &TestApp, byte: u8) -> BTreeSet<(String, String)> {
     found
 }
 
-/// All that is named in `sealed_columns`, and the canary of the key itself.
+/// All columns in `sealed_columns`, and the canary of the key itself.
 fn every_sealed_column() -> BTreeSet<(String, String)> {
     let named = sealed_columns::ALL.map(|it| (it.table.to_owned(), it.column.to_owned()));
     named.into_iter().chain([("secret_keys".to_owned(), "canary".to_owned())]).collect()
 }
 
-/// A server with the first key; no message leaves it.
+/// A server with the first key, whose messages stay unsent.
 async fn with_first_key(db: Database) -> TestApp {
     TestApp::start_with(db, |settings| {
         settings.secret_key = Some(hex(1));
@@ -321,7 +321,7 @@ async fn everything_is_sealed_again_while_it_is_served(db: Database) {
     assert_eq!(sealed_with(&t, 1).await, every_sealed_column(), "each column, and no other");
     with_both_keys(&mut t).await;
 
-    // Somebody reads a postback before, and saves it afterwards: the old seal does not come back.
+    // A user reads a postback before, and saves it afterwards: the old seal does not come back.
     let path = format!("/api/v1/postbacks/{}", sealed.postback);
     let shown = t.admin.get(&path).await.expect(200);
     let saving = async {
@@ -339,7 +339,7 @@ async fn everything_is_sealed_again_while_it_is_served(db: Database) {
     let again = rotate(&t).await;
     assert_eq!(again.resealed.values().sum::<usize>(), 0, "{again:?}");
 
-    // A start with the old key still among the previous ones does not make it needed again.
+    // A start with the old key among the previous ones does not make it required again.
     t.restart_with(|_| {}).await;
     t.restart_with(|settings| {
         settings.previous_secret_keys.clear();
@@ -390,7 +390,7 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     first.client.post("/api/v1/postbacks", &postback_with_secret("p")).await.expect(201);
     let keys = [("POSTRIDER_SECRET_KEY", hex(2)), ("POSTRIDER_PREVIOUS_SECRET_KEYS", hex(1))];
     let run = async |arguments: &[&str], keys: &[(&str, String)]| installation.output(arguments, keys).await;
-    // The server could not open what this would seal.
+    // The server could not open values sealed with this key.
     let (done, told) = run(&["secrets", "rotate"], &keys).await;
     assert!(!done && told.contains("no server has used the secret key"), "{told}");
     first.terminate();
@@ -405,7 +405,7 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     let (done, told) = run(&["secrets", "rotate"], &keys[..1]).await;
     assert!(done && told.contains("Sealed 0 values"), "{told}");
 
-    // A key that is lost for good.
+    // A lost key.
     drop(both);
     let (done, told) = run(&["serve"], &[("POSTRIDER_SECRET_KEY", hex(3))]).await;
     assert!(!done && told.contains(&name_of(2)), "{told}");
@@ -413,7 +413,7 @@ async fn the_command_rotates_beside_a_server(db: Database) {
     assert!(!done && told.contains(&name_of(2)), "{told}");
     assert!(run(&["secrets", "forget", &name_of(2)], &[]).await.0);
     let _server = installation.start_with(&[("POSTRIDER_SECRET_KEY", &hex(3))]).await;
-    // Nothing that it sealed can be sealed again, so it is not retired.
+    // Its values cannot be sealed again, so it is not retired.
     let (_, told) = run(&["secrets", "rotate"], &[("POSTRIDER_SECRET_KEY", hex(3))]).await;
     assert!(told.contains("enter its secrets again") && !told.contains("Nothing is sealed"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! Signing in: what is told to whom, how often one may try, and what a session survives.
+//! Signing in: the messages to each person, the limits on attempts, and the lifetime of sessions.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_session_begins_and_ends(db: Database) {
 async fn a_session_id_from_before_is_worth_nothing(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("support").await;
-    // One that an attacker made up, and one that is live: neither is what comes out.
+    // Neither a forged session id nor a live one is kept.
     let login = async |cookie: &str| {
         let request = t.anonymous().request(Method::POST, "/api/v1/auth/login");
         let body = json!({"email": person.email, "password": PASSWORD});
@@ -80,14 +80,14 @@ async fn sessions_end_idle_old_or_revoked(db: Database) {
     assert_eq!(sessions.iter().filter(|it| it["current"] == true).count(), 1);
     let first = sessions.iter().find(|it| it["current"] == false).unwrap();
     let path = format!("/api/v1/auth/sessions/{}", text(first, "id"));
-    // Somebody else's does not exist.
+    // Sessions of another person do not exist.
     let stranger = t.person("support").await;
     stranger.client.delete(&path).await.expect_problem(404, "not_found");
     other.delete(&path).await.expect(204);
     person.client.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
     other.get("/api/v1/offers").await.expect(200);
 
-    // Used every eleven hours it lives for a week.
+    // With use every eleven hours it lasts for a week.
     for _ in 0..15 {
         t.advance(Duration::from_secs(11 * 3_600));
         other.get("/api/v1/offers").await.expect(200);
@@ -100,7 +100,7 @@ async fn sessions_end_idle_old_or_revoked(db: Database) {
     }
     t.advance(Duration::from_secs(4 * 3_600));
     other.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
-    // Left alone, for half a day.
+    // Without use, for half a day.
     let idle = t.signed_in(&person.email, PASSWORD).await;
     t.advance(Duration::from_secs(12 * 3_600));
     idle.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
@@ -127,14 +127,14 @@ async fn nothing_tells_whether_an_address_is_known(db: Database) {
         assert_eq!(known.text, unknown.text, "{path}");
         assert_eq!(known.status, unknown.status, "{path}");
     }
-    // The mailbox is told, and only it.
+    // The mailbox gets a message, and no other.
     t.mail_to(&person.email, "You have an account already").await;
     t.mail_to(&person.email, "Choose a new password").await;
     t.mail_to("nobody@example.com", "Confirm your address").await;
     assert_eq!(t.mails_to("nobody@example.com").len(), 1);
 }
 
-/// What takes long is hashing: it is counted, because a stopwatch says more about the machine than about the program.
+/// Hashing takes most of the time. The test counts hashes, because the time would depend on the machine.
 async fn nothing_tells_it_by_the_work_that_is_done(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = postrider::config::Registration::Open).await;
     let (person, disabled) = (t.person("support").await, t.person("support").await);
@@ -151,7 +151,7 @@ async fn nothing_tells_it_by_the_work_that_is_done(db: Database) {
             assert_eq!(hashes() - before, 1, "{email} with {} characters", password.len());
         }
     }
-    // Asking for a message stores that it was asked for, and nothing else before the answer.
+    // A request for a message stores only this request before the answer.
     for path in ["/api/v1/auth/register", "/api/v1/auth/reset"] {
         for email in [person.email.as_str(), "nobody@example.com", &disabled.email] {
             let before = hashes();
@@ -167,7 +167,7 @@ async fn nothing_tells_it_by_the_work_that_is_done(db: Database) {
     }
 }
 
-/// The cookie by which a browser is known, as it was set.
+/// The cookie that identifies a known browser.
 fn device_of(answer: &Answer) -> String {
     let set = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
     let set = set.filter(|value| value.starts_with("postrider_device=")).collect::<Vec<_>>();
@@ -185,10 +185,10 @@ async fn a_known_browser_is_not_held_up_by_strangers(db: Database) {
     let t = TestApp::start(db).await;
     let (person, other) = (t.person("owner").await, t.person("owner").await);
     let known = device_of(&t.sign_in(&person.email, PASSWORD).await);
-    // The cookie alone opens nothing.
+    // The cookie alone gives no access.
     let request = t.anonymous().request(Method::GET, "/api/v1/offers").header("cookie", &known);
     t.admin.send(request).await.expect_problem(401, "unauthorized");
-    // Somebody guesses, from the same network too, until both have to wait for long.
+    // A stranger guesses, from the same network too, until both have to wait for long.
     for _ in 0..14 {
         t.sign_in(&person.email, "not the password").await;
         t.advance(Duration::from_secs(900));
@@ -201,9 +201,9 @@ async fn a_known_browser_is_not_held_up_by_strangers(db: Database) {
     let entered = sign_in_with(&t, &known, &person.email.to_uppercase(), PASSWORD).await;
     entered.expect(200);
     assert_eq!(device_of(&entered), known, "it stays the same browser");
-    // That the owner came in gives the stranger nothing.
+    // The owner's sign-in does not help the stranger.
     t.sign_in(&person.email, "not the password").await.expect_problem(429, "too_many_attempts");
-    // Another account's cookie, or one that was made up, is none.
+    // Another account's cookie and a forged one do not count.
     for _ in 0..5 {
         sign_in_with(&t, &known, &other.email, "not the password").await.expect_problem(401, "sign_in_failed");
     }
@@ -251,10 +251,10 @@ async fn guessing_at_an_account_is_throttled_and_a_restart_does_not_help(db: Dat
     assert_eq!(refused.header("retry-after"), Some("2"));
     t.restart_with(|_| {}).await;
     t.sign_in(&person.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
-    // Another account is not concerned.
+    // Another account is not affected.
     let other = t.person("support").await;
     t.sign_in(&other.email, PASSWORD).await.expect(200);
-    // The owner of the account gets in again, and starts afresh.
+    // The owner of the account gets in again, and the count is reset.
     t.advance(Duration::from_secs(2));
     t.sign_in(&person.email, PASSWORD).await.expect(200);
     for _ in 0..5 {
@@ -276,7 +276,7 @@ async fn many_guesses_at_once_are_many(db: Database) {
     assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 15);
 }
 
-/// From an address of the internet, by a listed proxy or without one, as the settings have it.
+/// From a public address, with or without a listed proxy, depending on the settings.
 async fn sign_in_from(t: &TestApp, address: &str, email: &str, password: &str) -> Answer {
     let request = t.anonymous().request(Method::POST, "/api/v1/auth/login").header("x-forwarded-for", address);
     t.admin.send(request.json(&json!({"email": email, "password": password}))).await
@@ -293,7 +293,7 @@ async fn behind_an_unlisted_proxy_that_names_nobody_the_account_decides(db: Data
     let noticed = t.admin.get("/api/v1/warnings").await.expect(200)["items"].clone();
     assert_eq!((&noticed[0]["code"], &noticed[0]["times"]), (&json!("unlisted_proxy"), &json!(117)), "{noticed}");
     assert!(text(&noticed[0], "message").contains("127.0.0.1"), "{noticed}");
-    // An account is still protected.
+    // The account itself is still protected.
     for _ in 0..5 {
         t.sign_in(&person.email, "not the password").await.expect_problem(401, "sign_in_failed");
     }
@@ -317,7 +317,7 @@ async fn guessing_at_many_accounts_is_throttled_by_address(db: Database) {
     sign_in(&person.email, PASSWORD).await.expect_problem(429, "too_many_attempts");
     t.advance(Duration::from_secs(2));
     sign_in(&person.email, PASSWORD).await.expect(200);
-    // Signing in as oneself does not clear the way for more guesses.
+    // A sign-in to the own account does not permit more guesses.
     sign_in("victim-99@example.com", "not the password").await.expect_problem(401, "sign_in_failed");
     sign_in("victim-98@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
     sign_in_from(&t, "198.51.100.2", &person.email, PASSWORD).await.expect(200);
@@ -342,14 +342,14 @@ async fn behind_an_unlisted_proxy_nobody_locks_out_everybody(db: Database) {
         sign_in(other, &person.email, PASSWORD).await.expect(200);
     }
 
-    // One address that the proxy names is still one, whatever was claimed before it.
+    // One address named by the proxy counts as one, whatever addresses were claimed before it.
     for n in 40..100 {
         let claimed = format!("192.0.2.{n}, 198.51.100.1");
         sign_in(("x-forwarded-for", &claimed), &format!("victim-{n}@example.com"), "not the password").await;
     }
     sign_in(stranger, "victim-100@example.com", "not the password").await.expect_problem(429, "too_many_attempts");
     sign_in(("x-forwarded-for", "198.51.100.2"), &person.email, PASSWORD).await.expect(200);
-    // And an account is one account.
+    // And an account has one count.
     for _ in 0..5 {
         sign_in(("x-forwarded-for", "198.51.100.3"), "one@example.com", "not the password").await;
     }
@@ -392,10 +392,10 @@ async fn a_cookie_is_not_enough_for_a_change_from_elsewhere(db: Database) {
     send(&[("sec-fetch-site", "same-origin")]).await.expect(201);
     let ours = format!("http://{}", t.address());
     send(&[("origin", &ours)]).await.expect(201);
-    // Reading is no change, and a page of another site can't read the answer.
+    // Reads are not changes, and a page of another site cannot read the answer.
     let read = t.anonymous().request(Method::GET, "/api/v1/offers").header("cookie", &cookie);
     t.admin.send(read).await.expect(200);
-    // Nor can another site sign somebody in.
+    // Nor can another site sign in anybody.
     let login = t.anonymous().request(Method::POST, "/api/v1/auth/login").header("origin", "https://evil.example");
     let login = login.json(&json!({"email": person.email, "password": PASSWORD}));
     t.admin.send(login).await.expect_problem(403, "cross_site");
@@ -448,7 +448,7 @@ async fn a_password_is_reset_by_mail(db: Database) {
     t.sign_in(&person.email, PASSWORD).await.expect_problem(401, "sign_in_failed");
     t.sign_in(&person.email, "another good password").await.expect(200);
     t.mail_to(&person.email, "Your password was changed").await;
-    // An hour later a link is worth nothing.
+    // An hour later the link has expired.
     t.advance(Duration::from_secs(3_600));
     t.anonymous().post("/api/v1/auth/reset", &body).await.expect(202);
     let token = postrider_tests::wait::eventually("another message", async || {

@@ -1,5 +1,5 @@
-//! The structure of the program, held by tests: which layer may use which, no circles between files, areas as folders. ARCHITECTURE.md
-//! has the map.
+//! The structure of the program, enforced by tests: permitted imports between layers, no circles between files, areas as folders.
+//! ARCHITECTURE.md has the map.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use syn::visit::{self, Visit};
 /// A module by its path in the crate.
 type Module = Vec<String>;
 
-/// From the lowest layer to the highest. A module uses those of its own row and of the rows above it.
+/// From the lowest layer to the highest. A module imports from its own row and the rows above it.
 const LAYERS: [&[&str]; 7] = [
     &["domain"],
     &["clock", "private_files"],
@@ -22,24 +22,24 @@ const LAYERS: [&[&str]; 7] = [
 
 const AREAS: [&str; 7] = ["tracking", "program", "delivery", "inbound", "money", "people", "reports"];
 
-/// Layers whose folders are areas, with the folders that are none, and why.
+/// Layers whose folders are areas, and the exceptions with their reasons.
 const WITH_AREAS: [(&str, &[&str]); 4] = [
     ("domain/src", &[]),
-    // What all queries stand on; the tables' rows.
+    // Used by all queries; the tables' rows.
     ("src/storage", &["base", "entities"]),
-    // The places and threads of heavy reading, of all areas.
+    // The places and threads of heavy reading, for all areas.
     ("src/services", &["heavy"]),
     ("src/web/api", &[]),
 ];
 
-/// The crates of the program, and what they are called within it.
+/// The crates of the program, and their module names within it.
 const CRATES: [(&str, Option<&str>); 4] =
     [("src", None), ("domain/src", Some("domain")), ("egress/src", Some("egress")), ("host/src", Some("adapters"))];
 
-/// Files that one folder may list.
+/// The maximum number of files in a folder.
 const LISTED_AT_MOST: usize = 18;
 
-/// The rows of tables, a file each.
+/// The rows of tables, one file each.
 const LONG: &str = "src/storage/entities";
 
 #[test]
@@ -61,7 +61,7 @@ fn no_module_uses_a_higher_layer() {
 fn no_files_use_each_other_in_a_circle() {
     let mut uses: BTreeMap<Module, BTreeSet<Module>> = BTreeMap::new();
     for (user, used) in Program::read().uses() {
-        // A module and those within it are one thing.
+        // A module and its submodules count as one.
         if !user.starts_with(&used) && !used.starts_with(&user) {
             uses.entry(user).or_default().insert(used);
         }
@@ -90,7 +90,7 @@ fn folders_are_areas_and_none_is_too_long() {
     }
 }
 
-/// The shortest way from a module back to itself.
+/// The shortest path from a module back to itself.
 fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
     let mut came_from: BTreeMap<&Module, &Module> = BTreeMap::new();
     let mut next = vec![start];
@@ -120,7 +120,7 @@ fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Opt
     None
 }
 
-/// The files of the program, parsed. A crate of its own is the module that it is to the others.
+/// The parsed files of the program. A separate crate counts as the module that others import.
 struct Program(BTreeMap<Module, syn::File>);
 
 impl Program {
@@ -145,13 +145,13 @@ impl Program {
         Self(files)
     }
 
-    /// Which module uses which, but for tests.
+    /// The imports of each module, without those of tests.
     fn uses(&self) -> BTreeSet<(Module, Module)> {
         let mut uses = BTreeSet::new();
         let tests = self.tests();
         for (module, file) in self.0.iter().filter(|(it, _)| !tests.iter().any(|test| it.starts_with(test))) {
             let mut reader = Reader { program: self, module, names: HashMap::new(), paths: Vec::new() };
-            // Names first: a path may stand above the import that it needs.
+            // Names first: a path may precede the import that it needs.
             reader.visit_file(file);
             reader.paths.clear();
             reader.visit_file(file);
@@ -167,7 +167,7 @@ impl Program {
 }
 
 impl Program {
-    /// Modules that are compiled for tests only.
+    /// Modules that are compiled only for tests.
     fn tests(&self) -> BTreeSet<Module> {
         let mut tests = BTreeSet::new();
         for (module, file) in &self.0 {
@@ -183,11 +183,11 @@ impl Program {
     }
 }
 
-/// Collects the paths of one file, as they are seen from the crate.
+/// Collects the paths in one file, relative to the crate.
 struct Reader<'a> {
     program: &'a Program,
     module: &'a Module,
-    /// Modules that the file calls by a name of their own.
+    /// Modules that the file imports under another name.
     names: HashMap<String, Module>,
     paths: Vec<Module>,
 }

@@ -1,4 +1,4 @@
-//! The catalogue: its entries are sound, it can be searched, and a template becomes a postback that arrives.
+//! The catalogue: its entries are valid, it can be searched, and a postback created from a template arrives.
 
 mod cases;
 mod pasted;
@@ -35,7 +35,7 @@ const FILES: [(&str, &str); 4] = [
 ];
 const SCHEMA: &str = include_str!("../../schemas/template.schema.json");
 
-/// Whose own documentation was read. None of them may get lost.
+/// Templates based on the network's own documentation. None of them may get lost.
 const DOCUMENTED: &str = "\
     acornads activecampaign_event adcombo adjust_s2s adprofex adsterra adtraction adxad affise_advertiser \
     affise_affiliate affise_reach affonso affrank appmetrica_postback appsflyer_s2s awin bemob binom bolead \
@@ -48,7 +48,7 @@ const DOCUMENTED: &str = "\
     targetcircle tiktok_events trafficstars tune_affiliate voluum warriorplus yungpoints zapier zeropark_sold \
     zeydoo zoho_crm";
 
-// What is in the files.
+// The files.
 
 #[test]
 fn every_template_is_as_the_schema_says() {
@@ -85,7 +85,7 @@ fn every_field_is_declared_and_used_and_has_a_good_example() {
         let declared: BTreeSet<_> = template.fields.iter().map(|field| field.name.clone()).collect();
         assert_eq!(declared.len(), template.fields.len(), "{id}: every field once");
         let used = placeholders(&format!("{}{}", template.config, json!(template.source_settings)));
-        // In a CRM's body, braces are its adapter's as well.
+        // In a CRM's body, braces can also be its adapter's.
         let unknown: Vec<_> = used.difference(&declared).collect();
         assert!(unknown.is_empty() || template.adapter == "crm-json", "{id}: {unknown:?} is no field");
         assert!(declared.is_subset(&used), "{id}: a field is asked for and not used");
@@ -130,7 +130,7 @@ fn the_list_for_people_is_the_catalogue() {
     );
 }
 
-// Searching it, and using it.
+// Search and use.
 
 async fn the_catalogue_is_searched_by_name_id_and_words(db: Database) {
     let t = TestApp::start(db).await;
@@ -239,7 +239,7 @@ async fn a_tracker_is_not_called_without_its_click_id(db: Database) {
     assert_ne!(delivery["settled_at"], Value::Null);
     assert_eq!(delivery["attempts"], json!([]));
 
-    // Whoever insists is told the same.
+    // A second attempt gets the same answer.
     t.admin.post(&format!("/api/v1/deliveries/{}/retry", text(&delivery, "id")), &json!({})).await.expect(202);
     t.deliver_all().await;
     let delivery = t.only_delivery(&id).await;
@@ -299,7 +299,7 @@ async fn a_template_or_an_adapter_but_not_both(db: Database) {
         let problem = t.admin.post("/api/v1/postbacks", &body).await.expect_problem(422, "invalid_field");
         assert_eq!(problem["errors"][0]["path"], path, "{body}");
     }
-    // One that was set up by hand has none.
+    // A source that was set up manually has none.
     let id = t.postback("/p").save().await;
     let saved = t.admin.get(&format!("/api/v1/postbacks/{id}")).await.expect(200);
     assert_eq!(saved["template"], Value::Null);
@@ -313,7 +313,7 @@ async fn a_source_of_a_template_reads_its_network(db: Database) {
     assert_eq!(saved["settings"]["statuses"]["11"], "approved");
     let path = url::Url::parse(&text(&saved, "url")).unwrap().path().to_owned();
 
-    // As the network fills in what the template has people paste.
+    // The request of the network, as it fills in the pasted URL.
     let paste = templates::get("zcpa").unwrap().paste.clone().unwrap();
     let called = paste
         .replace("{source_url}", &path)
@@ -327,7 +327,7 @@ async fn a_source_of_a_template_reads_its_network(db: Database) {
     let conversions = t.admin.list(&format!("/api/v1/conversions?click_id={}", click.id)).await;
     assert_eq!(conversions.len(), 1);
     assert_eq!((&conversions[0]["status"], &conversions[0]["transaction_id"]), (&json!("approved"), &json!("Z-1")));
-    // What the network pays is ours; the affiliate earns what the offer pays.
+    // The network's payment is the program's revenue; the affiliate earns the offer's payout.
     assert_eq!(conversions[0]["revenue"], json!({"amount": "3.25", "currency": "USD"}));
     assert_eq!(conversions[0]["payout"], json!({"amount": "12.50", "currency": "USD"}));
     let url = text(&saved, "url");
@@ -335,7 +335,7 @@ async fn a_source_of_a_template_reads_its_network(db: Database) {
         (&saved["template"], &saved["paste_url"]),
         (&json!("zcpa"), &json!(paste.replace("{source_url}", &url)))
     );
-    // The address is shown once; what else was saved is there to be read.
+    // The address is shown once; the other settings can be read later.
     let mut read = t.admin.get(&format!("/api/v1/sources/{}", text(&saved, "id"))).await.expect(200);
     assert_eq!((&saved["url_masked"], &read["url_masked"]), (&json!(false), &json!(true)));
     assert!(!read.to_string().contains(url.rsplit_once('/').unwrap().1), "{read}");

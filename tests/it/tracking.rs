@@ -1,4 +1,4 @@
-//! Links, codes and pixels: what a visitor sees, and what is kept of the visit.
+//! Links, codes and pixels: the visitor's experience, and the stored data of the visit.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn stored(t: &TestApp, click: &Click) -> Value {
     t.admin.get(&format!("/api/v1/clicks/{}", click.id)).await.expect(200)
 }
 
-/// A visit with headers of one's own.
+/// A visit with custom headers.
 async fn visit(t: &TestApp, path: &str, headers: &[(&str, &str)]) -> Answer {
     let client = t.anonymous();
     let mut request = client.request(Method::GET, path);
@@ -90,7 +90,7 @@ async fn a_click_keeps_what_came_with_it(db: Database) {
     assert_eq!(clicks(&t, &link).await.len(), 1);
 }
 
-/// Reserved characters in a sub id can't add parameters to the landing page, nor end its query.
+/// Reserved characters in a sub id cannot add parameters to the landing page or end its query.
 async fn a_macro_value_stays_one_value(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
@@ -130,7 +130,7 @@ async fn a_visitor_is_unique_once_per_link_and_day(db: Database) {
     assert!(!uniqueness(&link, "Firefox").await, "the same visitor again");
     assert!(uniqueness(&link, "Chrome").await, "another visitor");
     assert!(uniqueness(&other, "Firefox").await, "another link");
-    // The clock stands at noon; the day ends at midnight UTC.
+    // The clock shows noon; the day ends at midnight UTC.
     t.advance(Duration::from_secs(12 * 3600 - 1));
     assert!(!uniqueness(&link, "Firefox").await, "still the same day");
     t.advance(Duration::from_secs(1));
@@ -179,7 +179,7 @@ async fn only_a_trusted_proxy_may_name_the_visitor(db: Database) {
     .await;
     assert_eq!(ip(&t, "203.0.113.7").await, "203.0.113.7");
     assert_eq!(ip(&t, "203.0.113.7, 10.1.2.3").await, "203.0.113.7", "a chain of trusted ones");
-    // What a visitor claims is to the left of what our proxy saw.
+    // A visitor's own claims are to the left of the address that the proxy added.
     assert_eq!(ip(&t, "1.1.1.1, 203.0.113.7").await, "203.0.113.7", "a forged entry");
     assert_eq!(ip(&t, "nonsense").await, "127.0.0.1");
 }
@@ -241,7 +241,7 @@ async fn what_leads_nowhere_is_a_plain_404(db: Database) {
     nowhere("/i/00000000000000000000000000").await;
     nowhere("/r/AF00000").await;
     nowhere(&format!("/r/{}?offer_id=ofr_00000000000000000000000000", affiliate.referral_code)).await;
-    // Nothing of the address comes back as markup.
+    // The address does not come back as markup.
     let answer = t.anonymous().get("/c/%3Cscript%3Ealert(1)%3C%2Fscript%3E").await;
     assert_eq!(answer.status, 404);
     assert!(!answer.text.contains("<script"), "{}", answer.text);
@@ -301,7 +301,7 @@ async fn a_link_is_no_open_redirect(db: Database) {
     }
 }
 
-/// Clicks are committed in groups: what one visitor sends must not spoil the group.
+/// Clicks are committed in groups: one visitor's data must not affect the group.
 async fn a_strange_value_harms_neither_its_click_nor_its_neighbours(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;

@@ -63,7 +63,7 @@ async fn the_last_owner_stays(db: Database) {
     let (one, two) = (t.person("owner").await, t.person("owner").await);
     let demote = |id: &str| (format!("/api/v1/users/{id}"), json!({"role": "admin"}));
     let (first, second) = (demote(&one.id), demote(&two.id));
-    // Both at once: one of them comes second.
+    // Both at once: one of them is second.
     let (a, b) = tokio::join!(t.admin.patch(&first.0, &first.1), t.admin.patch(&second.0, &second.1));
     let mut statuses = [a.status, b.status];
     statuses.sort_unstable();
@@ -102,11 +102,11 @@ async fn a_key_never_exceeds_its_person(db: Database) {
     t.admin.patch(&path, &json!({"role": "support"})).await.expect(200);
     client.get("/api/v1/users").await.expect_problem(403, "forbidden");
     client.get("/api/v1/offers").await.expect(200);
-    // A key can't make keys, nor change the account that it belongs to.
+    // A key cannot create keys or change its account.
     client.post("/api/v1/auth/keys", &json!({"name": "more"})).await.expect_problem(403, "needs_person");
     let body = json!({"current": PASSWORD, "new": "another good password"});
     client.post("/api/v1/auth/password", &body).await.expect_problem(403, "needs_person");
-    // One's own list, and nobody else's.
+    // Only the person's own keys are listed.
     let other = t.person("admin").await;
     assert_eq!(person.client.list("/api/v1/auth/keys").await.len(), 1);
     assert_eq!(other.client.list("/api/v1/auth/keys").await.len(), 0);
@@ -176,7 +176,7 @@ async fn a_keys_last_use_is_visible_and_it_expires(db: Database) {
 
 async fn the_command_line_makes_the_first_owner(db: Database) {
     let installation = postrider_tests::process::Installation::new(db);
-    // Beside the running server, on the same database.
+    // Beside the running server, with the same database.
     let server = installation.start().await;
     let status = installation.run(&["user", "create", "--email", "ann@example.com", "--role", "owner"], &[]).await;
     assert!(status.success(), "{}", installation.log());

@@ -1,4 +1,4 @@
-//! Paying many at once: a batch becomes a file for the bank or PayPal, and their file of results settles it.
+//! Batches: a batch becomes a file for the bank or PayPal, and their file of results settles it.
 
 use postrider_tests::app::{Affiliate, TestApp};
 use postrider_tests::client::{Answer, text};
@@ -20,7 +20,7 @@ const BATCHES: &str = "/api/v1/withdrawal-batches";
 const IBANS: [&str; 4] =
     ["DE89370400440532013000", "GB29NWBK60161331926819", "FR1420041010050500013M02606", "NO9386011117947"];
 
-/// A withdrawal of 100.00 by `method`, approved; its id.
+/// An approved withdrawal of 100.00 by `method`; returns its id.
 async fn approved(t: &TestApp, affiliate: &Affiliate, method: &str, currency: &str, details: Value) -> String {
     let offer = t.offer_with(json!({"payout": {"fixed": "100.00"}, "currency": currency})).await;
     let click = t.click_on(&t.link(affiliate, &offer).await, "").await;
@@ -77,7 +77,7 @@ async fn a_bank_is_paid_by_file_and_its_results_are_taken(db: Database) {
 
     let csv = format!(
         "end_to_end_id;status;reference;reason\r\n{};paid;TX-1;\r\n{};failed;;account closed\r\n{};paid;;\r\n{};perhaps;;\r\nwdr_06a5xk2m7q8r9stvwxyz012345;paid;TX-9;\r\nrubbish;paid;TX-9;\r\n",
-        // As the bank has it: bare, perhaps in capitals.
+        // In the bank's format: without the prefix, possibly in capitals.
         ids[0].trim_start_matches("wdr_").to_uppercase(),
         ids[1],
         ids[2],
@@ -180,7 +180,7 @@ async fn who_owes_money_is_in_no_batch(db: Database) {
     let of_batch = t.admin.list(&format!("/api/v1/withdrawals?batch_id={batch}")).await;
     assert_eq!(of_batch.iter().map(|it| text(it, "id")).collect::<Vec<_>>(), [paid.as_str()]);
 
-    // A debt that arises when the batch is made already stops its file.
+    // A debt that exists when the batch is created already stops its file.
     take_away(&t, &other, "1.00").await;
     let export = format!("{BATCHES}/{batch}/export");
     let problem = t.admin.get(&export).await.expect_problem(409, "batch_indebted");
@@ -193,7 +193,7 @@ async fn who_owes_money_is_in_no_batch(db: Database) {
     t.tick();
     assert_eq!(t.admin.post(BATCHES, &wanted).await.expect(201)["count"], 1);
 
-    // What the bank did is a fact, whoever owes.
+    // Results are applied even if the affiliate has a debt.
     take_away(&t, &other, "1.00").await;
     let answer = results(&t, &batch, &format!("id,status,reference\n{paid},paid,TX-1\n")).await.expect(200);
     assert_eq!(answer["paid"], 1);
@@ -218,7 +218,7 @@ async fn a_batch_that_the_bank_never_got_is_taken_apart(db: Database) {
         assert_eq!(it["history"].as_array().unwrap().len(), 2, "the affiliate need not know");
     }
 
-    // Once its file was downloaded, somebody must say that the bank never got it.
+    // After the download of its file, a person must confirm that the bank never received it.
     t.tick();
     let batch = t.admin.post(BATCHES, &wanted).await.expect(201);
     let path = format!("{BATCHES}/{}", text(&batch, "id"));
@@ -228,7 +228,7 @@ async fn a_batch_that_the_bank_never_got_is_taken_apart(db: Database) {
     dissolve(&path, json!({"never": 1})).await.expect_problem(422, "invalid_field");
     dissolve(&path, json!({"never_sent": true})).await.expect(200);
 
-    // Results say that it did.
+    // The results show that the bank received it.
     t.tick();
     let batch = text(&t.admin.post(BATCHES, &wanted).await.expect(201), "id");
     let path = format!("{BATCHES}/{batch}");
@@ -246,7 +246,7 @@ async fn results_tell_what_a_bank_sent_back(db: Database) {
     let batch = text(&batch, "id");
     results(&t, &batch, &format!("id,status,reference\n{},paid,TX-1\n", ids[0])).await.expect(200);
 
-    // The second one was never recorded as paid: to us it failed.
+    // The second one was never recorded as paid: it counts as failed.
     let csv = format!(
         "id,status,reason\n{},returned,account closed\n{},returned,account closed\n{},returned,\n",
         ids[0], ids[1], ids[0]

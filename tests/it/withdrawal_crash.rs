@@ -1,5 +1,5 @@
-//! SIGKILL while withdrawals are requested, approved, paid and refused: after the restart the books balance, each
-//! business key exists once, and what was answered is there.
+//! SIGKILL while withdrawals are requested, approved, paid and refused: after the restart the ledger balances, each
+//! business key exists once, and everything that was answered is stored.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ const EARNED_MICROS: i64 = 1_000_000_000;
 const REQUESTS: usize = 60;
 const CALLERS: usize = 6;
 
-/// The steps that were answered 2xx, by withdrawal.
+/// The steps that were answered with 2xx, by withdrawal.
 type Promised = HashMap<String, Vec<&'static str>>;
 
 async fn killed_at_any_step_of_a_withdrawal_the_books_balance(db: Database) {
@@ -29,7 +29,7 @@ async fn killed_at_any_step_of_a_withdrawal_the_books_balance(db: Database) {
     let mut process = installation.start().await;
     let affiliate = earned(&process.client, &installation.database).await;
     let mut promised = Promised::new();
-    // Each part begins where the one before was killed; the last one runs to its end.
+    // Each part begins where the previous one was killed; the last one runs to its end.
     for (part, kill_at) in [10, 40, 60, 60, usize::MAX].into_iter().enumerate() {
         let answered = AtomicUsize::new(0);
         let client = process.client.clone();
@@ -57,7 +57,7 @@ async fn killed_at_any_step_of_a_withdrawal_the_books_balance(db: Database) {
     assert!(all.iter().all(|it| matches!(it["status"].as_str(), Some("paid" | "refused"))), "{all:#?}");
 }
 
-/// An affiliate with 1000.00 USD available and PayPal details; its id.
+/// An affiliate with 1000.00 USD available and PayPal details; returns its id.
 async fn earned(client: &Client, database: &Database) -> String {
     let affiliate =
         client.post("/api/v1/affiliates", &json!({"name": "Ann", "email": "ann@example.com"})).await.expect(201);
@@ -81,12 +81,12 @@ async fn earned(client: &Client, database: &Database) -> String {
     text(&affiliate, "id")
 }
 
-/// Each withdrawal has an amount of its own, by which one finds it whose answer was lost.
+/// Each withdrawal has a unique amount, which identifies it if the answer is lost.
 fn amount(number: usize) -> String {
     format!("10.{number:02}")
 }
 
-/// Takes every withdrawal of this caller to its end, until the server is gone; returns the steps that were answered.
+/// Takes every withdrawal of this caller to its end, until the server is killed; returns the steps that were answered.
 async fn carry_out(client: &Client, affiliate: &str, answered: &AtomicUsize, part: usize, caller: usize) -> Promised {
     let mut promised = Promised::new();
     let mut made: HashMap<String, String> =
@@ -115,7 +115,7 @@ async fn carry_out(client: &Client, affiliate: &str, answered: &AtomicUsize, par
         for (verb, status, body) in steps {
             let request = client.request(Method::POST, &format!("{WITHDRAWALS}/{id}/{verb}")).json(&body);
             let Ok(answer) = client.try_send(request).await else { return promised };
-            // 409: it was paid in a part before, and can't be approved again.
+            // 409: it was paid in an earlier part, and cannot be approved again.
             assert!(matches!(answer.status, 200 | 409), "{}", answer.text);
             if answer.status == 200 {
                 promised.entry(id.clone()).or_default().push(status);

@@ -1,4 +1,4 @@
-//! How an affiliate gets its money: methods, details, each step of a withdrawal, and never more than there is.
+//! How an affiliate is paid: methods, details, each step of a withdrawal, and never more than the balance.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -62,7 +62,7 @@ async fn step(client: &Client, withdrawal: &Value, verb: &str, body: Value) -> A
     client.post(&format!("{WITHDRAWALS}/{}/{verb}", text(withdrawal, "id")), &body).await
 }
 
-/// (available, withdrawing, paid, debt) in cents, as the balances have it and as the entries sum up to it.
+/// (available, withdrawing, paid, debt) in cents, as in the balances and as the sum of the entries.
 async fn balance(t: &TestApp) -> [i64; 4] {
     let mut found = [0; 4];
     for (index, account) in ["available", "withdrawing", "paid", "debt"].into_iter().enumerate() {
@@ -121,13 +121,13 @@ async fn one_click_twice_is_one_request(db: Database) {
     let clicks = join_all((0..10).map(|_| request(&affiliate, "20.00"))).await;
     assert!(clicks.iter().all(|it| it.expect(200)["id"] == first["id"]), "the same withdrawal each time");
     assert_eq!(balance(&t).await[1], 2_000);
-    // Keys say that two are meant.
+    // Different keys mean two withdrawals.
     let body = json!({"method": "paypal", "amount": "20.00", "currency": "USD"});
     let second = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
     let again = affiliate.client.post_once(WITHDRAWALS, "a", &body).await.expect(201);
     assert_eq!(second["id"], again["id"]);
     assert_eq!(balance(&t).await[1], 4_000);
-    // So does time.
+    // So does enough time.
     t.advance(Duration::from_secs(10));
     request(&affiliate, "20.00").await.expect(201);
     let all = request(&affiliate, "all").await.expect(201);
@@ -234,7 +234,7 @@ async fn an_offers_minimum_binds_who_has_earned_with_it(db: Database) {
     assert!(text(&problem, "detail").contains("the program pays 80.00 USD or more"), "the highest counts: {problem}");
     put(&t.admin, "/api/v1/settings/withdrawals", &json!({"minimums": {}})).await.expect(200);
 
-    // What was taken back no longer counts, nor does a minimum that was taken away.
+    // Neither a reversed conversion nor a removed minimum counts any more.
     t.admin.patch(&path, &json!({"minimum_withdrawal": "-1"})).await.expect_problem(422, "invalid_amount");
     t.admin.patch(&path, &json!({"name": "Pro"})).await.expect(200);
     request(&earner, "20.00").await.expect_problem(422, "below_minimum");
@@ -269,7 +269,7 @@ async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
     foreign["affiliate_id"] = json!(affiliate.id);
     put(&other.client, details, &foreign).await.expect_problem(404, "not_found");
 
-    // What was shown is no detail, and a slip of the finger is found.
+    // A mask is not a valid detail, and a typing error is found.
     let wrong = json!({"method": "sepa", "details": saved["details"]});
     put(&affiliate.client, details, &wrong).await.expect_problem(422, "invalid_details");
     let mut wrong = body.clone();
@@ -348,7 +348,7 @@ async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
     let seen = affiliate.client.get(&path).await.expect(200);
     assert_eq!(seen["accepted_debt"], json!(null), "what finance accepts is its own business");
 
-    // It was that much that was accepted, and no more.
+    // Only that amount of debt was accepted.
     t.reject(&second, "chargeback").await.expect(200);
     let paid = json!({"reference": "TX"});
     let problem = step(&t.admin, &withdrawal, "pay", paid.clone()).await.expect_problem(409, "affiliate_indebted");
@@ -397,7 +397,7 @@ async fn what_a_bank_sends_back_is_available_again(db: Database) {
     let listed = t.admin.list(&format!("{WITHDRAWALS}?status=returned")).await;
     assert_eq!(listed.len(), 1);
 
-    // A debt takes its part first.
+    // A debt is settled first.
     t.tick();
     let again = request(&affiliate, "all").await.expect(201);
     step(&t.admin, &again, "approve", json!({})).await.expect(200);
@@ -485,7 +485,7 @@ async fn methods_are_data(db: Database) {
         body[field] = value;
         body
     };
-    // Definitions each of which refers twice to the next.
+    // Definitions of which each refers twice to the next.
     let mut doubling = schema.clone();
     for at in 0..12 {
         let below = json!({"$ref": format!("#/$defs/d{}", at + 1)});
@@ -517,15 +517,15 @@ async fn methods_are_data(db: Database) {
     let sepa = affiliate.client.get(&format!("{methods}/sepa")).await.expect(200);
     assert_eq!(sepa["payer"], json!(null), "whose account pays is the program's own business");
 
-    // What finance made of them survives a restart.
+    // Finance's changes survive a restart.
     t.restart_with(|_| {}).await;
     assert_eq!(t.admin.get(&format!("{methods}/crypto")).await.expect(200)["enabled"], false);
     assert_eq!(t.admin.get(&format!("{methods}/sepa")).await.expect(200)["payer"]["iban"], "DE89370400440532013000");
     t.admin.get(&format!("{methods}/revolut")).await.expect(200);
 }
 
-/// 200 requests of 10.00 on 1000.00, while others approve, pay, refuse and cancel what they find: the hundred that fit are
-/// made, and what comes back can be had again.
+/// 200 requests of 10.00 on 1000.00, while other requests approve, pay, refuse and cancel them: the hundred that fit are
+/// created, and returned money can be withdrawn again.
 async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "1000.00").await;
@@ -548,8 +548,8 @@ async fn two_hundred_at_once_never_exceed_the_balance(db: Database) {
     assert_eq!(made.len(), 100);
     assert_eq!(balance(&t).await, [0, 100_000, 0, 0]);
 
-    // Every one is approved twice, and paid, failed or cancelled by two who race; meanwhile 200 more ask. Not all of
-    // them at once: whoever finds no connection for ten seconds is told to come again.
+    // Each one is approved twice, and paid, failed or cancelled by two racing requests, with 200 new requests meanwhile. Not all of
+    // them at once: a request that finds no connection within ten seconds is refused.
     let settle = made.iter().enumerate().map(|(n, id)| {
         let (t, affiliate) = (&t, &affiliate);
         async move {

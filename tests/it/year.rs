@@ -1,7 +1,7 @@
-//! A year of a program, drawn by a seed and lived through the public API alone; then its figures again by other means:
+//! A year of a program, drawn by a seed and simulated over the public API alone; then its figures are recalculated
 //! from exports, statements and lists, in whole numbers, by code that shares nothing with the program.
 //!
-//! `POSTRIDER_YEAR_SEED=7` draws another year.
+//! `POSTRIDER_YEAR_SEED=7` simulates another year.
 
 mod amounts;
 mod books;

@@ -1,5 +1,5 @@
-//! The server under test, in this process, on a clock that the test moves, with builders for what a test needs
-//! first. Everything goes through HTTP, so that a test reads like what a customer does.
+//! The server under test, in this process, on a clock that the test moves, with builders for the usual
+//! objects. Everything uses HTTP, so that a test reads like the actions of a user.
 //!
 //! ```text
 //! let t = TestApp::start(db).await;
@@ -24,7 +24,7 @@ use crate::receiver::Receiver;
 use crate::temp::TempDir;
 use crate::wait::eventually;
 
-/// 2026-03-10T12:00:00Z, and it stands still. Not today: whoever asks the system's clock gets caught.
+/// 2026-03-10T12:00:00Z, and it stands still. Not today: code that uses the system's clock fails.
 pub const START_MS: i64 = 1_773_144_000_000;
 
 const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
@@ -41,7 +41,7 @@ pub struct TestApp {
     next: AtomicU32,
 }
 
-/// An affiliate with a key of its own.
+/// An affiliate with its own key.
 #[derive(Clone, Debug)]
 pub struct Affiliate {
     pub id: String,
@@ -73,12 +73,12 @@ impl TestApp {
         TestApp::start_with(database, |_| {}).await
     }
 
-    /// The same for adapters that are installed: they are compiled by the real program.
+    /// The same for installed adapters: they are compiled by the real program.
     pub async fn start_with_compiler(database: Database) -> TestApp {
         let program = crate::process::program().to_owned();
         TestApp::start_with(database, |settings| {
             settings.compiler_program = Some(program);
-            // Its own, so that a test may see what is compiled anew.
+            // Its own, so that a test can detect compilations.
             settings.adapter_cache_dir = None;
         })
         .await
@@ -131,7 +131,7 @@ impl TestApp {
         self.server = Some(server);
     }
 
-    /// The same for a start that may be refused. Then there is no server, until the next try.
+    /// The same for a start that may be refused. Then there is no server until the next attempt.
     pub async fn try_restart(&mut self, change: impl FnOnce(&mut Settings)) -> anyhow::Result<()> {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -143,7 +143,7 @@ impl TestApp {
         Ok(())
     }
 
-    /// Another server on the same database, with the same keys and the same clock. Only PostgreSQL takes two.
+    /// Another server on the same database, with the same keys and the same clock. Only PostgreSQL allows two.
     pub async fn another_node(&self) -> postrider::Server {
         launch(&self.settings, &self.clock).await
     }
@@ -180,12 +180,12 @@ impl TestApp {
         self.clock.advance(span);
     }
 
-    /// Moves the clock by a millisecond: ids, and so lists, are in the order of time, and of nothing else.
+    /// Moves the clock by a millisecond, so that ids and lists are in chronological order.
     pub fn tick(&self) {
         self.clock.advance(Duration::from_millis(1));
     }
 
-    /// Waits until no event is owed and no delivery is due at the time that the clock shows.
+    /// Waits until no event is pending and no delivery is due at the clock's time.
     pub async fn deliver_all(&self) {
         eventually("the pipeline to be idle", async || {
             let idle = self.server().app().is_idle().await;
@@ -194,9 +194,9 @@ impl TestApp {
         .await;
     }
 
-    /// Packs for reports what is settled at the time that the clock shows.
+    /// Packs for reports everything that is settled at the clock's time.
     pub async fn fold_reports(&self) {
-        // What reports leave alone because it may still be on its way into the table.
+        // The time that reports wait, because rows may still be committed.
         let settled = self.clock.now().minus(Duration::from_secs(75));
         let settled = postrider::domain::reports::calendar::quarter(settled);
         eventually("reports to be packed", async || {
@@ -207,12 +207,12 @@ impl TestApp {
         .await;
     }
 
-    /// Packs what is settled, if that can be told just now.
+    /// Packs settled rows, if they can be determined now.
     pub async fn fold_once(&self) {
         postrider::services::reports::fold(self.server().app()).await.expect("the database answers");
     }
 
-    /// The running server's parts, for what has no address.
+    /// The running server's parts, for data without a public URL.
     pub fn app(&self) -> &postrider::app::App {
         self.server().app()
     }
@@ -226,7 +226,7 @@ impl TestApp {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    // The nouns, with defaults.
+    // Objects, with defaults.
 
     pub async fn affiliate(&self) -> Affiliate {
         let n = self.unique();
@@ -242,7 +242,7 @@ impl TestApp {
         }
     }
 
-    /// An offer that pays 12.50 USD and whose landing page gets the click id as `cid`.
+    /// An offer that pays 12.50 USD and whose landing page receives the click id as `cid`.
     pub async fn offer(&self) -> String {
         self.offer_with(json!({})).await
     }
@@ -357,7 +357,7 @@ impl TestApp {
         self.admin.post(&path, &json!({"reason": reason})).await
     }
 
-    // Questions.
+    // Queries.
 
     /// The deliveries of a postback, oldest first.
     pub async fn deliveries(&self, postback: &str) -> Vec<Value> {
@@ -375,12 +375,12 @@ impl TestApp {
         self.admin.get(&format!("/api/v1/deliveries/{id}")).await.expect(200)
     }
 
-    /// How often money moved, other than by the end of a hold, which comes by itself.
+    /// The number of postings, except for releases, which happen automatically.
     pub async fn postings(&self) -> i64 {
         self.database.number("SELECT count(*) FROM postings WHERE kind <> 'released'").await
     }
 
-    /// What somebody has in a currency, once nothing is due: pending, available, withdrawing, paid and debt.
+    /// A balance in a currency, when nothing is due: pending, available, withdrawing, paid and debt.
     pub async fn balance(&self, affiliate: &Affiliate, currency: &str) -> [String; 5] {
         self.deliver_all().await;
         let balances = self.admin.list(&format!("/api/v1/balances?affiliate_id={}", affiliate.id)).await;
@@ -389,7 +389,7 @@ impl TestApp {
             .map(|field| found.as_ref().map_or_else(|| "0.00".to_owned(), |balance| text(balance, field)))
     }
 
-    /// The books hold: postings cancel out, and what is kept beside the entries is what they add up to.
+    /// Checks the ledger: postings add up to zero, and the stored balances are the sums of the entries.
     pub async fn assert_books_balance(&self) {
         self.database.assert_books_balance().await;
     }
@@ -405,7 +405,7 @@ async fn launch(settings: &Settings, clock: &Clock) -> postrider::Server {
     postrider::Server::start(settings.clone(), clock.clone()).await.expect("the server starts")
 }
 
-/// The click id that a landing page like the one of `offer` gets.
+/// The click id that a landing page like the one of `offer` receives.
 pub fn click_id_in(answer: &Answer) -> String {
     let location = answer.header("location").expect("a redirect has a location");
     let location = url::Url::parse(location).expect("an absolute URL");
@@ -413,7 +413,7 @@ pub fn click_id_in(answer: &Answer) -> String {
     cid.expect("the landing page gets the click id").1.into_owned()
 }
 
-/// Sets the fields of `changes` in `body`, whole.
+/// Replaces the fields of `changes` in `body`.
 fn merge(body: &mut Value, changes: Value) {
     let Value::Object(changes) = changes else { panic!("changes are an object") };
     for (name, value) in changes {
@@ -421,7 +421,7 @@ fn merge(body: &mut Value, changes: Value) {
     }
 }
 
-/// A conversion about to be reported by the admin.
+/// A conversion about to be sent by the admin.
 #[derive(Clone)]
 pub struct NewConversion<'a> {
     t: &'a TestApp,
@@ -450,7 +450,7 @@ impl NewConversion<'_> {
         self.t.admin.post("/api/v1/conversions", &self.body).await
     }
 
-    /// Reports it for the first time; returns its id.
+    /// Sends it for the first time; returns its id.
     pub async fn send(&self) -> String {
         text(&self.try_send().await.expect(201), "id")
     }
@@ -498,7 +498,7 @@ impl NewPostback<'_> {
         self
     }
 
-    /// Sends to another place than the receiver.
+    /// Sends to another host than the receiver.
     pub fn to(mut self, base_url: &str) -> Self {
         self.body["config"]["base_url"] = json!(base_url);
         self
@@ -522,7 +522,7 @@ impl NewPostback<'_> {
         self
     }
 
-    /// Saved without the test request, then switched on later or never.
+    /// Saved without a test request, and enabled later or never.
     pub fn disabled(self) -> Self {
         self.set("enabled", json!(false))
     }
@@ -531,7 +531,7 @@ impl NewPostback<'_> {
         self.client.post("/api/v1/postbacks", &self.body).await
     }
 
-    /// Saves it, forgets the test request that the receiver saw, returns its id.
+    /// Saves it, deletes the test request from the receiver, returns its id.
     pub async fn save(&self) -> String {
         let postback = self.try_save().await.expect(201);
         self.t.receiver.forget(self.path);

@@ -1,10 +1,10 @@
-//! A thin JSON client for the API: it adds the key and hands back status, headers and text as they came.
+//! A thin JSON client for the API: it adds the key and returns status, headers and text unchanged.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// One caller of the API: an address and, perhaps, a key.
+/// A caller of the API: an address and an optional key.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -13,7 +13,7 @@ pub struct Client {
     cookie: Option<String>,
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
@@ -32,12 +32,12 @@ impl Client {
         Client { http, base: base.trim_end_matches('/').to_owned(), key: key.map(str::to_owned), cookie: None }
     }
 
-    /// The same server, another caller.
+    /// The same server with another caller.
     pub fn with_key(&self, key: Option<&str>) -> Client {
         Client { key: key.map(str::to_owned), cookie: None, ..self.clone() }
     }
 
-    /// The same server from our own pages in a browser, with the cookie that this answer set.
+    /// The same server from its own pages in a browser, with the cookie that this answer set.
     #[track_caller]
     pub fn with_session_of(&self, answer: &Answer) -> Client {
         Client { key: None, cookie: Some(answer.cookie()), ..self.clone() }
@@ -47,7 +47,7 @@ impl Client {
         self.key.as_deref()
     }
 
-    /// For requests that a browser would make differently.
+    /// For requests that a browser would send differently.
     pub fn cookie(&self) -> &str {
         self.cookie.as_deref().expect("a client with a session")
     }
@@ -74,7 +74,7 @@ impl Client {
         self.send(request.header("Idempotency-Key", idempotency_key)).await
     }
 
-    /// For requests that no well-behaved client makes.
+    /// For requests that a correct client does not send.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         let request = match &self.key {
@@ -122,14 +122,14 @@ impl Client {
 }
 
 impl Answer {
-    /// The body, if the status is this one.
+    /// The body, after a check of the status.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "the server answered: {}", self.text);
         self.json()
     }
 
-    /// The body as JSON; null when there is none.
+    /// The body as JSON; null without a body.
     #[track_caller]
     pub fn json(&self) -> Value {
         if self.text.is_empty() {
@@ -158,7 +158,7 @@ impl Answer {
     }
 }
 
-/// The text at this place; panics when there is none.
+/// The text at this position; panics if there is none.
 #[track_caller]
 pub fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no text {field:?} in {value}")).to_owned()

@@ -1,4 +1,4 @@
-//! The database under a test, and the few questions that only SQL can answer (rows of the ledger, of clicks).
+//! The database under a test, and queries for data that only SQL can read (rows of the ledger, of clicks).
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ impl Database {
         Database::Postgres { url: crate::postgres::empty_database().await }
     }
 
-    /// What goes into `DATABASE_URL`.
+    /// The value of `DATABASE_URL`.
     pub fn url(&self) -> String {
         match self {
             Database::Sqlite { dir } => format!("sqlite://{}", file(dir).display()),
@@ -31,7 +31,7 @@ impl Database {
         }
     }
 
-    /// Where SQLite keeps it.
+    /// The path of the SQLite file.
     pub fn sqlite_file(&self) -> std::path::PathBuf {
         match self {
             Database::Sqlite { dir } => file(dir),
@@ -75,7 +75,7 @@ impl Database {
         }
     }
 
-    /// Whether the database takes a statement.
+    /// Whether the database accepts a statement.
     pub async fn try_execute(&self, sql: &str) -> bool {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self {
@@ -90,7 +90,7 @@ impl Database {
         }
     }
 
-    /// What takes the guard off a table that only grows, to make a state that else only a crash makes.
+    /// Drops the guard of an append-only table, to create a state that otherwise only a crash creates.
     pub fn without_guards(&self, table: &str) -> String {
         match self {
             Database::Sqlite { .. } => format!("DROP TRIGGER {table}_no_delete"),
@@ -98,7 +98,7 @@ impl Database {
         }
     }
 
-    /// Every column of every table that holds text.
+    /// Every text column of every table.
     pub async fn text_columns(&self) -> Vec<(String, String)> {
         match self {
             Database::Sqlite { dir } => {
@@ -118,13 +118,13 @@ impl Database {
         }
     }
 
-    /// Rows of a table.
+    /// The number of rows of a table.
     pub async fn count(&self, table: &str) -> i64 {
         self.number(&format!("SELECT count(*) FROM {table}")).await
     }
 
-    /// The books hold: postings cancel out, the balances and what is pending are what the entries add up to, and nothing
-    /// is below zero but a debt.
+    /// Checks the ledger: postings add up to zero, balances and pending amounts are the sums of the entries, and only a debt
+    /// is below zero.
     pub async fn assert_books_balance(&self) {
         let accounts = "SELECT affiliate_id, currency, account, sum(micros) AS micros FROM entries
              WHERE affiliate_id IS NOT NULL GROUP BY affiliate_id, currency, account";
@@ -171,10 +171,10 @@ impl Database {
         }
     }
 
-    /// Whether the text stands anywhere in the stored data.
+    /// Whether the text occurs anywhere in the stored data.
     pub async fn contains(&self, table: &str, text: &str) -> bool {
         match self {
-            // SQLite keeps text as it is, so the files themselves are the strictest place to look.
+            // SQLite stores text unchanged, so a search of the files is the strictest check.
             Database::Sqlite { dir } => std::fs::read_dir(dir.path())
                 .expect("the folder is there")
                 .flatten()

@@ -1,6 +1,6 @@
-//! A file system for SQLite that fails when a test says so, for servers in this process: `?vfs=` in their URL names it.
+//! A file system for SQLite that fails on demand, for servers in this process: `?vfs=` in their URL selects it.
 //!
-//! It is SQLite's own file system with three functions before it: those that open, write and flush a file.
+//! It is SQLite's own file system with three replaced functions: open, write and sync.
 #![expect(unsafe_code, reason = "a file system of SQLite is a table of C functions")]
 
 use std::collections::HashMap;
@@ -15,25 +15,25 @@ use libsqlite3_sys::{
     sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register,
 };
 
-/// What goes wrong.
+/// The kind of failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Fault {
     Nothing,
-    /// Nothing more fits on the disk.
+    /// The disk is full.
     Full,
-    /// Writing to the log ahead of the database fails.
+    /// Writes to the WAL fail.
     WritingWal,
-    /// Flushing it fails: the last step of a commit.
+    /// Syncing the WAL fails: the last step of a commit.
     FlushingWal,
-    /// The file system went read-only, as ext4 does after an error: what is open can't be written, and what is opened
-    /// is for reading only.
+    /// The file system became read-only, as ext4 does after an error: open files cannot be written, and new ones open
+    /// read-only.
     ReadOnly,
 }
 
 const FAULTS: [Fault; 5] = [Fault::Nothing, Fault::Full, Fault::WritingWal, Fault::FlushingWal, Fault::ReadOnly];
 
-/// One disk. It stays registered with SQLite for as long as the process lives.
+/// One disk. It stays registered with SQLite until the process ends.
 #[derive(Clone, Copy)]
 pub struct FaultyDisk(&'static State);
 
@@ -45,10 +45,10 @@ struct State {
     base: &'static sqlite3_vfs,
 }
 
-// SAFETY: SQLite's file system is never changed after it is registered, and may be called from any thread.
+// SAFETY: SQLite's file system is not changed after it is registered, and can be called from any thread.
 unsafe impl Sync for State {}
 
-/// What is kept of an open file, behind what SQLite's own file system keeps.
+/// Data of an open file, stored after the data of SQLite's own file system.
 #[repr(C)]
 struct Tail {
     state: &'static State,
@@ -61,8 +61,8 @@ impl FaultyDisk {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("faulty-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        // SAFETY: SQLite finds its default file system, which lives as long as the process. It keeps the pointers that it
-        // is given, and both are leaked.
+        // SAFETY: SQLite finds its default file system, which exists as long as the process. It keeps the given
+        // pointers, and both are leaked.
         unsafe {
             assert_eq!(sqlite3_initialize(), SQLITE_OK);
             let base = &*sqlite3_vfs_find(std::ptr::null());
@@ -85,7 +85,7 @@ impl FaultyDisk {
         }
     }
 
-    /// A database's URL with this disk under it.
+    /// A database URL with this disk.
     pub fn under(&self, url: &str) -> String {
         format!("{url}?vfs={}", self.0.name.to_str().expect("it is ASCII"))
     }
@@ -94,7 +94,7 @@ impl FaultyDisk {
         self.0.fault.store(fault as u8, Ordering::SeqCst);
     }
 
-    /// How often it has failed.
+    /// The number of failures.
     pub fn failures(&self) -> usize {
         self.0.failures.load(Ordering::SeqCst)
     }
@@ -122,8 +122,8 @@ unsafe extern "C" fn open(
     mut flags: c_int,
     out_flags: *mut c_int,
 ) -> c_int {
-    // SAFETY: SQLite calls this with the file system that we registered, whose data is a State, and with room for a file
-    // of the size that we asked for: SQLite's own, then a Tail. The methods of a file that is open live for ever.
+    // SAFETY: SQLite calls this with the registered file system, whose data is a State, and with room for a file
+    // of the requested size: SQLite's own, then a Tail. The methods of an open file are never freed.
     unsafe {
         let state: &'static State = &*(*vfs).pAppData.cast::<State>();
         if state.fault() == Fault::ReadOnly && flags & SQLITE_OPEN_MAIN_DB != 0 {
@@ -141,7 +141,7 @@ unsafe extern "C" fn open(
     }
 }
 
-/// The methods of a file with ours in place of two.
+/// The methods of a file, two of them replaced.
 fn patched(methods: &'static sqlite3_io_methods) -> &'static sqlite3_io_methods {
     static KNOWN: Mutex<Option<HashMap<usize, &'static sqlite3_io_methods>>> = Mutex::new(None);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,14 +153,14 @@ fn patched(methods: &'static sqlite3_io_methods) -> &'static sqlite3_io_methods 
 
 /// # Safety
 ///
-/// The file was opened by [`open`], on any of our disks.
+/// The file was opened by [`open`], on one of these disks.
 unsafe fn tail(file: *mut sqlite3_file) -> &'static Tail {
-    // SAFETY: all disks are over the same file system, so their tails are at the same place.
+    // SAFETY: all disks use the same underlying file system, so their tails are at the same offset.
     unsafe { &*file.byte_add(tail_offset(&*sqlite3_vfs_find(std::ptr::null()))).cast::<Tail>() }
 }
 
 unsafe extern "C" fn write(file: *mut sqlite3_file, data: *const c_void, bytes: c_int, offset: i64) -> c_int {
-    // SAFETY: SQLite calls this for a file that `open` opened, as it would call the method that is called here.
+    // SAFETY: SQLite calls this for a file that `open` opened, as it would call the original method.
     unsafe {
         let Tail { state, methods, is_wal } = tail(file);
         match state.fault() {

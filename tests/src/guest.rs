@@ -1,7 +1,7 @@
-//! Adapters for tests, written as WebAssembly text: they do what no compiler would let an author do, and carry what a
-//! test wants to see again.
+//! Adapters for tests, written as WebAssembly text: they can do what a compiler would not permit, and contain data that a
+//! test searches for.
 //!
-//! Every one is configured with `{"key": "…", "url": "…"}`, where `key` is secret. Unless told otherwise it fires always,
+//! Each is configured with `{"key": "…", "url": "…"}`, where `key` is secret. By default it always fires,
 //! posts its configuration as JSON to `url` with the key in a header, and accepts any answer.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -19,7 +19,7 @@ const SCHEMA: &str = r#"{
     "additionalProperties": false
 }"#;
 
-/// How an adapter differs from a good one. The functions are bodies that return a pointer.
+/// The differences from a good adapter. The functions are bodies that return a pointer.
 #[derive(Clone)]
 pub struct Guest {
     pub id: &'static str,
@@ -28,20 +28,20 @@ pub struct Guest {
     pub hosts: &'static [&'static str],
     pub validate: &'static str,
     pub decide: &'static str,
-    /// Runs before the request is made.
+    /// Runs before the request is built.
     pub before_render: &'static str,
     pub signs: bool,
     /// 0 is GET and 1 is POST.
     pub method: u32,
     pub classify: &'static str,
     pub min_delay_ms: u64,
-    /// Whether it says that it reads reports, and what it does then: it traps.
+    /// Whether it declares that it reads notifications, and its behaviour then: it traps.
     pub inbound: bool,
     pub parse: &'static str,
-    /// Whether it says that it adds parameters to clicks, and what it does then.
+    /// Whether it declares that it adds parameters to clicks, and its behaviour then.
     pub decorates: bool,
     pub decorate: &'static str,
-    /// Anything else in the module.
+    /// Further items in the module.
     pub extra: String,
 }
 
@@ -52,7 +52,7 @@ impl Default for Guest {
             version: "1.0.0",
             schema: SCHEMA,
             hosts: &["*"],
-            // A zeroed place is an empty list, "fire" and "accepted".
+            // A zeroed area is an empty list, "fire" and "accepted".
             validate: "i32.const 32768",
             decide: "i32.const 32768",
             before_render: "",
@@ -69,10 +69,10 @@ impl Default for Guest {
     }
 }
 
-/// Logs this line, which is in every module, as information.
+/// Logs this line, which every module contains, as information.
 pub const LOG_A_LINE: &str = "(call $emit (i32.const 1) (i32.const 2304) (i32.const 16))";
 pub const LOGGED: &str = "rendering it now";
-/// Logs the configuration as the adapter sees it.
+/// Logs the configuration that the adapter receives.
 pub const LOG_CONFIG: &str =
     "(call $emit (i32.const 0) (i32.load offset=32 (local.get 0)) (i32.load offset=36 (local.get 0)))";
 
@@ -138,7 +138,7 @@ impl Guest {
         )
     }
 
-    /// As the canonical ABI lays the record out.
+    /// The record in the layout of the canonical ABI.
     fn descriptor(&self, texts: &mut Texts) -> Vec<u8> {
         let mut words = [0u32; 26];
         let mut put = |at: usize, (place, length): (u32, u32)| {
@@ -167,7 +167,7 @@ impl Guest {
     }
 }
 
-/// Texts one after another, from 4096 on.
+/// Consecutive texts, from 4096 on.
 #[derive(Default)]
 struct Texts {
     bytes: Vec<u8>,

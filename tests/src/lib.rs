@@ -1,7 +1,7 @@
-//! What the tests stand on: a real server, real databases, a real receiver, a real process.
+//! The harness of the tests: a real server, real databases, a real receiver, a real process.
 //!
-//! Nothing here knows a business rule; those are in `it/`. Nothing here sleeps for a fixed time either:
-//! whoever waits, waits for something, with a deadline (`wait::eventually`).
+//! It contains no business rules; those are in `it/`. It does not sleep for a fixed time either:
+//! it waits for a condition, with a deadline (`wait::eventually`).
 
 pub mod app;
 pub mod client;
@@ -19,10 +19,10 @@ pub mod smtp;
 pub mod temp;
 pub mod wait;
 
-/// Runs one test body on SQLite and on PostgreSQL: `on_both_databases!(a, b)` makes the tests `a::sqlite`,
+/// Runs a test body on SQLite and on PostgreSQL: `on_both_databases!(a, b)` creates the tests `a::sqlite`,
 /// `a::postgres`, `b::sqlite`, `b::postgres` from the functions `async fn a(db: Database)` and `b`.
 ///
-/// A body that is not listed is dead code, which clippy refuses: none can be forgotten.
+/// A body that is not listed is dead code, which clippy refuses, so none is forgotten.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($body:ident),+ $(,)?) => { $(
@@ -40,7 +40,7 @@ macro_rules! on_both_databases {
     )+ };
 }
 
-/// Gives this process its TLS provider. The server's own start does the same for itself; the first one wins.
+/// Installs this process's TLS provider. The server's own start does the same; the first one wins.
 pub(crate) fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! Databases with the schema of this release: copies of one that was migrated once for the whole process, because the
+//! Databases with the schema of this release: copies of one that was migrated once per process, because the
 //! migrations would take most of a test's time.
 
 use std::sync::OnceLock;
@@ -39,7 +39,7 @@ impl Database {
     }
 }
 
-/// The bytes of a migrated file. The migrations run in a thread of their own, because the caller's is inside a runtime.
+/// The bytes of a migrated file. The migrations run in a separate thread, because the caller's thread has a runtime.
 fn migrated_file() -> Vec<u8> {
     let dir = TempDir::new("sqlite-template");
     let file = file(&dir);

@@ -1,4 +1,4 @@
-//! Panics of the server under test. A worker survives one, and a test would pass beside it.
+//! Panics of the server under test. A worker survives a panic, and the test would not notice it.
 
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, Once, PoisonError};
@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Id};
 
 static SEEN: Mutex<Vec<(Id, String)>> = Mutex::new(Vec::new());
 
-/// From now on every panic is remembered with the runtime that it happened in: each test has its own.
+/// From now on every panic is recorded with its runtime: each test has its own.
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -25,14 +25,14 @@ fn remember(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Those in the runtime of whoever asks.
+/// The panics in the caller's runtime.
 pub(crate) fn seen_here() -> Vec<String> {
     let Ok(here) = Handle::try_current() else { return Vec::new() };
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.iter().filter(|(runtime, _)| *runtime == here.id()).map(|(_, text)| text.clone()).collect()
 }
 
-/// Fails the test if there was one; what fails it already is told by itself.
+/// Fails the test if there was a panic, unless the test has already failed.
 pub(crate) fn assert_none(seen: &[String]) {
     assert!(seen.is_empty() || std::thread::panicking(), "the server panicked:\n{}", seen.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! People who sign in, and the messages that they are sent.
+//! People who sign in, and the messages sent to them.
 
 use serde_json::{Value, json};
 
@@ -60,12 +60,12 @@ impl TestApp {
         let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == "eml")).collect();
         paths.sort();
         let texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
-        // Long lines are broken the way that mail breaks them; a reader of mail puts them together.
+        // Long lines are wrapped as mail requires; a mail reader joins them.
         let texts = texts.map(|text| text.replace("=\r\n", "").replace("=3D", "="));
         texts.filter(|text| text.contains(&format!("To: {email}"))).collect()
     }
 
-    /// The only message to an address with this subject, once it is there.
+    /// The only message to an address with this subject, when it has arrived.
     pub async fn mail_to(&self, email: &str, subject: &str) -> String {
         eventually("the message to arrive", async || {
             let mut found = self.mails_to(email).into_iter();

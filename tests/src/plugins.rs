@@ -1,7 +1,7 @@
-//! Whether the adapters committed in `plugins/dist` are what their sources say.
+//! Whether the adapters committed in `plugins/dist` match their sources.
 //!
 //! `plugins/build` writes the digests and `plugins/build --check` compares them in the shell; this does
-//! the same for a test, so that nobody can commit one side without the other.
+//! the same for a test, so that both are always committed together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 pub struct Digests {
     /// Of the component's bytes.
     pub component: String,
-    /// Of everything the component was built from: the plugin's folder and the SDK with the contract.
+    /// Of all sources of the component: the plugin's folder and the SDK with the contract.
     pub sources: String,
 }
 
-/// What is wrong with the committed components, one sentence each; empty if nothing is.
+/// The problems of the committed components, one sentence each; empty if there are none.
 pub fn stale_components() -> Vec<String> {
     let noted = noted();
     let mut problems = Vec::new();
@@ -73,7 +73,7 @@ fn source_files(folder: &Path, found: &mut Vec<String>) {
         let entry = entry.expect("it is readable");
         let path = folder.join(entry.file_name());
         if entry.file_type().expect("it has a type").is_dir() {
-            // Cases test a component and are no part of it.
+            // Cases test a component and are not part of it.
             if entry.file_name() != "cases" {
                 source_files(&path, found);
             }

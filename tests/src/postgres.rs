@@ -1,8 +1,8 @@
-//! A private PostgreSQL cluster for this process: own folder, own port, loopback only. For tests it does not wait for the
-//! disk: they kill Postrider and PostgreSQL, never the machine. For measurements it does ([`wait_for_disk`]).
+//! A private PostgreSQL cluster for this process: own folder, own port, loopback only. In tests it does not wait for the
+//! disk: they kill Postrider and PostgreSQL, never the machine. In measurements it does ([`wait_for_disk`]).
 //!
-//! It is started by the first test that asks, and a shell watches over it: when this process ends, however
-//! it ends, the pipe to the shell closes, and the shell stops the server and removes the folder.
+//! The first test that needs it starts it, and a shell supervises it: when this process ends in any way, the
+//! pipe to the shell closes, and the shell stops the server and removes the folder.
 //! `POSTRIDER_TEST_POSTGRES` (a URL of a superuser, without a database) names a server to use instead.
 
 use std::net::TcpListener;
@@ -22,7 +22,7 @@ use crate::wait::{eventually, within};
 struct Cluster {
     /// "postgres://postgres@127.0.0.1:12345"; a database name is appended.
     url: String,
-    /// Holds the pipe open. `None` when the server is somebody else's.
+    /// Holds the pipe open. `None` for a server that was not started here.
     watchdog: Option<Child>,
 }
 
@@ -30,7 +30,7 @@ static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
 static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
 
-/// A cluster that is started after this call is as durable as a real one.
+/// A cluster started after this call is as durable as a real one.
 pub fn wait_for_disk() {
     WAITS_FOR_DISK.store(true, Ordering::SeqCst);
 }
@@ -40,7 +40,7 @@ pub async fn empty_database() -> String {
     create_database(CLUSTER.get_or_init(start).await, "template1").await
 }
 
-/// Copies a database that nobody is connected to and returns the URL of the copy.
+/// Copies a database without connections and returns the URL of the copy.
 pub async fn copy_of_database(name: &str) -> String {
     create_database(CLUSTER.get_or_init(start).await, name).await
 }
@@ -71,7 +71,7 @@ async fn start() -> Cluster {
         let url = url.trim_end_matches('/').to_owned();
         return Cluster { url, watchdog: None };
     }
-    // Another process may take the port between our look and PostgreSQL's; then begin again with another.
+    // Another process may take the port before PostgreSQL does; then another port is tried.
     for _ in 0..5 {
         if let Some(cluster) = try_start(&unique_dir("pg")).await {
             return cluster;
@@ -93,14 +93,14 @@ async fn try_start(dir: &Path) -> Option<Cluster> {
     wait_until_ready(&url, dir).await.then(|| Cluster { url, watchdog: Some(watchdog) })
 }
 
-/// A cluster on a small file system of its own, which can be filled. Dropping it takes both away.
+/// A cluster on a small file system of its own, which can be filled. Dropping it removes both.
 pub struct SmallDisk {
     dir: PathBuf,
     cluster: Option<Cluster>,
 }
 
 impl SmallDisk {
-    /// `None`, and a line that says so, where nobody may mount a file system.
+    /// `None`, and a line with the reason, if this process cannot mount a file system.
     pub async fn start() -> Option<SmallDisk> {
         // Another process may take its port.
         for _ in 0..5 {
@@ -133,7 +133,7 @@ impl SmallDisk {
         crate::database::Database::Postgres { url: create_database(cluster, "template1").await }
     }
 
-    /// A file takes all the room that is left.
+    /// Fills the remaining space with a file.
     pub fn fill(&self) {
         use std::io::Write;
         let mut file = std::fs::File::create(self.filler()).expect("there is room for a name");
@@ -173,7 +173,7 @@ fn init(bin: &Path, dir: &Path, owner: Option<(u32, u32)>) {
     assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Starts PostgreSQL under a shell that outlives this process by a moment only.
+/// Starts PostgreSQL under a shell that outlives this process only briefly.
 fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> Child {
     const SCRIPT: &str = r#"
         trap '' INT TERM HUP
@@ -198,7 +198,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .current_dir(dir)
-        // Ctrl-C at the terminal must reach the tests, not the one who cleans up after them.
+        // Ctrl-C at the terminal must reach the tests, not the shell that cleans up after them.
         .process_group(0);
     as_owner(&mut shell, owner).spawn().expect("sh runs")
 }
@@ -219,7 +219,7 @@ async fn connect(url: &str) -> sqlx::Result<PgConnection> {
     PgConnection::connect(&format!("{url}/postgres")).await
 }
 
-/// Debian keeps the server's programs out of the path.
+/// Debian does not add the server's programs to the path.
 fn find_binaries() -> PathBuf {
     let in_path = std::env::var_os("PATH").unwrap_or_default();
     let debian = std::fs::read_dir("/usr/lib/postgresql")
@@ -233,7 +233,7 @@ fn find_binaries() -> PathBuf {
         .expect("PostgreSQL's initdb and postgres are installed (tests/run does it)")
 }
 
-/// PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes.
+/// PostgreSQL refuses to run as root, so root runs it as the user of Debian's package.
 fn owner_of_cluster() -> Option<(u32, u32)> {
     let id = |args: &[&str]| -> Option<u32> {
         let output = Command::new("id").args(args).output().ok()?;
@@ -252,7 +252,7 @@ fn as_owner(command: &mut Command, owner: Option<(u32, u32)>) -> &mut Command {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free at this moment.
 pub(crate) fn free_port() -> u16 {
     let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     probe.local_addr().expect("it is bound").port()

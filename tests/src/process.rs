@@ -1,5 +1,5 @@
-//! The real `postrider` program as a child process, for what only a process can do: be killed, start again
-//! on the same data, obey SIGTERM, write logs.
+//! The real `postrider` program as a child process, for tests that need one: kill it, restart it
+//! on the same data, send SIGTERM, read its logs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::wait::{DEADLINE, eventually, within};
 
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
 
-/// One for all servers under test, in this run and the next: compiling every adapter for each would take most of the time.
+/// Shared by all servers under test, in this run and the next: compiling every adapter for each would take most of the time.
 pub fn adapter_cache() -> PathBuf {
     std::env::temp_dir().join("postrider-tests-adapters")
 }
 
-/// Where and how the program runs; outlives any number of its runs.
+/// Where and how the program runs; outlives its runs.
 pub struct Installation {
     pub database: Database,
     data_dir: TempDir,
@@ -48,8 +48,8 @@ impl Installation {
         self.launch(command).await
     }
 
-    /// The same for a server whose files a test stops from growing ([`Process::limit_file_sizes`]): it gets an error for
-    /// it, where others would be ended by a signal.
+    /// The same for a server whose files a test limits in size ([`Process::limit_file_sizes`]): it gets an error,
+    /// whereas other processes would be ended by a signal.
     pub async fn start_limitable(&self) -> Process {
         let serve = self.command(&["serve"]);
         let mut command = self.command_of(Path::new("sh"), &["-c", "trap '' XFSZ; exec \"$0\" serve"]);
@@ -71,7 +71,7 @@ impl Installation {
         Process { child, url, client }
     }
 
-    /// The program with this installation's settings and any arguments, its output going to the log.
+    /// The program with this installation's settings and any arguments; its output goes to the log.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(program(), arguments)
     }
@@ -80,7 +80,7 @@ impl Installation {
         let log =
             std::fs::File::options().create(true).append(true).open(self.log_file()).expect("the data folder is ours");
         let mut command = Command::new(program);
-        // Settings come from here only, whatever the developer's shell has.
+        // Settings come only from here, not from the developer's shell.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             command.env_remove(name);
         }
@@ -111,7 +111,7 @@ impl Installation {
         Process { child, url: String::new(), client }.wait().await
     }
 
-    /// Runs the program to its end, with these variables too: whether it succeeded, and what it said.
+    /// Runs the program to its end, with these variables too; returns whether it succeeded, and its output.
     pub async fn output(&self, arguments: &[&str], with: &[(&str, String)]) -> (bool, String) {
         let mut command = self.command(arguments);
         command.envs(with.iter().map(|(name, value)| (*name, value.as_str())));
@@ -144,9 +144,9 @@ impl Drop for Installation {
     }
 }
 
-/// Where a server says in its log that it listens.
+/// The address in the server's log.
 fn address_in(log: &str) -> Option<&str> {
-    // A line that is whole.
+    // A complete line.
     let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let ready = lines.find(|line| line.contains("Postrider is ready"))?;
     let address = &ready[ready.find("127.0.0.1:")?..];
@@ -169,13 +169,13 @@ impl Process {
         self.child.wait().expect("it is our child");
     }
 
-    /// SIGTERM; `wait` tells how it ended.
+    /// SIGTERM; `wait` returns how it ended.
     pub fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
-    /// No file of the process grows beyond this many bytes.
+    /// Limits the size of the process's files to this number of bytes.
     pub fn limit_file_sizes(&self, bytes: u64) {
         let status = Command::new("prlimit")
             .args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:unlimited")])
@@ -188,7 +188,7 @@ impl Process {
         self.child.try_wait().expect("it is our child")
     }
 
-    /// Waits for the process to end by itself. The demo may take longer than the deadline, and then says why.
+    /// Waits until the process ends by itself. The demo may take longer than the deadline, and then says why.
     pub async fn wait(&mut self) -> ExitStatus {
         within(DEADLINE * 2, "postrider to end", async || self.child.try_wait().expect("it is our child")).await
     }
@@ -201,8 +201,8 @@ impl Drop for Process {
     }
 }
 
-/// Builds the program, in the profile of the test that asks, and returns its path. Cargo does nothing when it is
-/// fresh, so a test never judges the program of yesterday.
+/// Builds the program, in the profile of the calling test, and returns its path. Cargo does nothing if it is
+/// up to date, so a test never uses an outdated program.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -215,7 +215,7 @@ pub fn program() -> &'static Path {
         if folder.ends_with("release") {
             build.arg("--release");
         }
-        // Cargo tells a test about the test's package. A build script that asks for it would run again, and everything
+        // Cargo sets variables about the test's package. A build script that reads them would run again, and everything
         // that depends on its crate would be compiled again.
         let of_package =
             |name: &OsString| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| name.to_string_lossy().starts_with(it));

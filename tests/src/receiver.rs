@@ -1,7 +1,7 @@
-//! A tracker to send postbacks to: a real server that records every request and answers as it was told.
+//! A tracker for postbacks: a real server that records every request and gives the configured answers.
 //!
-//! `Receiver` speaks proper HTTP, with any status and any body, however slow, long or malicious.
-//! `RawReceiver` does not even speak HTTP properly.
+//! `Receiver` speaks correct HTTP, with any status and any body, including slow, long or malicious ones.
+//! `RawReceiver` violates HTTP.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -41,7 +41,7 @@ impl Recorded {
         url::form_urlencoded::parse(self.query.as_bytes()).into_owned().collect()
     }
 
-    /// The value of a header, if it came.
+    /// The value of a header, if present.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -61,16 +61,16 @@ impl Recorded {
     }
 }
 
-/// What to answer.
+/// The answer.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// A status, headers and a whole body.
     Plain { status: u16, headers: Vec<(&'static str, String)>, body: Bytes },
-    /// 200, then one byte per interval, for ever.
+    /// 200, then one byte per interval, without end.
     SlowDrip { interval: Duration },
-    /// 200, then 64 KiB chunks for ever, as fast as they are taken.
+    /// 200, then 64 KiB chunks without end, as fast as the other side reads.
     NeverEnding,
-    /// Nothing at all until `Receiver::release` is called, then 200.
+    /// No answer until `Receiver::release` is called, then 200.
     Held,
 }
 
@@ -83,8 +83,8 @@ impl Reply {
         Reply::Plain { status, headers: Vec::new(), body: body.into() }
     }
 
-    /// A body of zeros that is small on the wire and `size` bytes large when decompressed. Compressed here and now: the
-    /// one who asks for it has a deadline.
+    /// A body of zeros that is small when transferred and has `size` bytes when decompressed. Compressed in advance, because the
+    /// client has a deadline.
     pub fn gzip_bomb(size: usize) -> Reply {
         Reply::body(200, gzip_of_zeros(size)).header("Content-Encoding", "gzip")
     }
@@ -120,7 +120,7 @@ impl Default for Gate {
     }
 }
 
-/// A well-behaved HTTP server with badly-behaved answers.
+/// A correct HTTP server with unusual answers.
 pub struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -143,25 +143,25 @@ impl Receiver {
         self.address
     }
 
-    /// The absolute URL of a path here.
+    /// The absolute URL of a path of this server.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Answers requests of this path so from now on. Without it, the answer is 200.
+    /// Sets the answer for all later requests of this path. Without it, the answer is 200.
     pub fn always(&self, path: &str, reply: Reply) {
         let mut scripts = self.shared.scripts.lock().expect("not poisoned");
         *scripts.entry(path.to_owned()).or_default() = Script { next: VecDeque::new(), always: Some(reply) };
     }
 
-    /// Answers the next request of this path so, and the one after it with the next, and so on.
+    /// Sets the answer for the next request of this path, then for the one after it, and so on.
     pub fn next(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let mut scripts = self.shared.scripts.lock().expect("not poisoned");
         let script = scripts.entry(path.to_owned()).or_default();
         script.next.extend(replies);
     }
 
-    /// Lets every held request go, those of the future too.
+    /// Answers every held request, and future ones too.
     pub fn release(&self) {
         self.shared.gate.0.close();
     }
@@ -185,13 +185,13 @@ impl Receiver {
         requests.remove(0)
     }
 
-    /// Forgets what was recorded of this path.
+    /// Deletes the recorded requests of this path.
     pub fn forget(&self, path: &str) {
         let mut recorded = self.shared.recorded.lock().expect("not poisoned");
         recorded.retain(|request| request.path != path);
     }
 
-    /// Waits until at least so many requests of this path have arrived.
+    /// Waits until at least this number of requests of this path have arrived.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Recorded> {
         eventually(&format!("{count} requests of {path}"), async || {
             let requests = self.requests(path);
@@ -200,7 +200,7 @@ impl Receiver {
         .await
     }
 
-    /// How many bytes of slow or endless bodies the other side has taken.
+    /// The number of bytes of slow or endless bodies that the other side has read.
     pub fn bytes_taken(&self) -> u64 {
         self.shared.bytes_taken.load(Ordering::Relaxed)
     }
@@ -251,7 +251,7 @@ async fn perform(shared: Arc<Shared>, reply: Reply) -> Response {
         Reply::SlowDrip { interval } => endless(shared, Bytes::from_static(b"."), Some(interval)),
         Reply::NeverEnding => endless(shared, Bytes::from(vec![b'x'; 64 << 10]), None),
         Reply::Held => {
-            // Nobody adds permits: this waits until the gate is closed.
+            // Permits are never added: this waits until the gate is closed.
             let _ = shared.gate.0.acquire().await;
             Response::new(Body::from("OK"))
         }
@@ -281,22 +281,22 @@ fn gzip_of_zeros(size: usize) -> Vec<u8> {
     gzip.finish().expect("writing into memory")
 }
 
-/// What a server that breaks HTTP does with a connection, after reading what came first.
+/// The behaviour of a server that violates HTTP, after it has read the first bytes of a connection.
 #[derive(Clone, Copy, Debug)]
 pub enum Raw {
     /// Sends these bytes and closes.
     Send(&'static [u8]),
     /// Closes at once.
     Close,
-    /// Keeps the connection open and never says anything.
+    /// Keeps the connection open without an answer.
     Silence,
 }
 
-/// A TCP server that answers its first request properly, so that a postback to it can be saved, and from then on
-/// does not care about HTTP.
+/// A TCP server that answers its first request correctly, so that a postback to it can be saved, and then
+/// violates HTTP.
 pub struct RawReceiver {
     address: SocketAddr,
-    /// Bound, and never listens: nobody else gets the port, also when it is closed.
+    /// Bound, and never listens: no other process gets the port, even when it is closed.
     _port: TcpSocket,
     connections: Arc<AtomicU64>,
     server: JoinHandle<()>,
@@ -305,7 +305,7 @@ pub struct RawReceiver {
 impl RawReceiver {
     pub async fn start(behaviour: Raw) -> RawReceiver {
         let port = TcpSocket::new_v4().expect("there are sockets");
-        // With this on both of them, one may listen at the port that the other holds.
+        // With this option on both sockets, one can listen on the port that the other holds.
         port.set_reuseaddr(true).expect("it is not bound yet");
         port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has a free port");
         let address = port.local_addr().expect("it is bound");
@@ -327,7 +327,7 @@ impl RawReceiver {
                             let _ = socket.write_all(bytes).await;
                         }
                         Raw::Close => {}
-                        // Ends when the other side hangs up.
+                        // Ends when the other side closes the connection.
                         Raw::Silence => while socket.read(&mut request).await.is_ok_and(|n| n > 0) {},
                     }
                 });
@@ -340,13 +340,13 @@ impl RawReceiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on whoever connects is refused.
+    /// From now on all connections are refused.
     pub async fn close(&mut self) {
         self.server.abort();
         let _ = (&mut self.server).await;
     }
 
-    /// How many connections have come, the first one included.
+    /// The number of connections, including the first one.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }

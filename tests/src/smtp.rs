@@ -1,5 +1,5 @@
-//! A mail server to send messages to: it speaks SMTP in plain, after STARTTLS or within TLS, keeps what it is given,
-//! and refuses what it was told to refuse.
+//! A mail server: it speaks SMTP in plain text, after STARTTLS or within TLS, stores the accepted messages,
+//! and refuses the configured recipients.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Of nobody: self-signed, for localhost, and in this repository with its key.
+/// Self-signed, for localhost; the key is in this repository too.
 const CERTIFICATE: &[u8] = include_bytes!("smtp.pem");
 const KEY: &[u8] = include_bytes!("smtp.key");
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Security {
     Plain,
-    /// Offered, and asked for before anything else.
+    /// Offered, and required before any other command.
     StartTls,
     Implicit,
 }
 
-/// A message as it was taken.
+/// An accepted message.
 #[derive(Clone, Debug)]
 pub struct Taken {
     pub recipient: String,
-    /// Headers and text, as they came.
+    /// Headers and text, unchanged.
     pub data: String,
     pub encrypted: bool,
 }
@@ -37,7 +37,7 @@ pub struct Taken {
 struct State {
     taken: Vec<Taken>,
     attempts: usize,
-    /// What every recipient is answered instead of being taken.
+    /// The answer to every recipient, instead of accepting it.
     refusal: Option<&'static str>,
 }
 
@@ -57,7 +57,7 @@ impl MailServer {
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = shared.clone();
-                // Whoever hangs up in the middle of a conversation ends it.
+                // A connection that ends in the middle of a session ends the session.
                 tokio::spawn(async move {
                     let _ = serve(stream, &state, security).await;
                 });
@@ -66,7 +66,7 @@ impl MailServer {
         MailServer { address, state, accepting }
     }
 
-    /// What goes into `smtp_url` after the scheme: the name that the certificate is for, and the port.
+    /// The host part of `smtp_url`: the name in the certificate, and the port.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.address.port())
     }
@@ -76,7 +76,7 @@ impl MailServer {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/smtp.pem"))
     }
 
-    /// Answers every recipient with this from now on, such as "451 4.3.0 later"; `None` takes them.
+    /// From now on answers every recipient with this, such as "451 4.3.0 later"; `None` accepts them.
     pub fn refuse(&self, with: Option<&'static str>) {
         self.state().refusal = with;
     }
@@ -85,7 +85,7 @@ impl MailServer {
         self.state().taken.clone()
     }
 
-    /// How many recipients were named, taken or not.
+    /// The number of recipients, accepted or not.
     pub fn attempts(&self) -> usize {
         self.state().attempts
     }
@@ -124,18 +124,18 @@ async fn serve(stream: TcpStream, state: &Mutex<State>, security: Security) -> s
     }
 }
 
-/// Where a conversation begins.
+/// The state at the start of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Nothing is taken before STARTTLS.
+    /// Nothing is accepted before STARTTLS.
     BeforeTls,
-    /// Nobody greets again.
+    /// There is no second greeting.
     AfterTls,
     Encrypted,
 }
 
-/// One conversation. Gives the stream back when the client begins TLS.
+/// One session. Returns the stream when the client begins TLS.
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: BufReader<S>,
     state: &Mutex<State>,

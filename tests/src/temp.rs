@@ -1,4 +1,4 @@
-//! A directory of one's own that goes away with its owner.
+//! A temporary directory that is deleted together with its owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,7 +22,7 @@ impl Drop for TempDir {
     }
 }
 
-/// Creates `<temp>/postrider-<purpose>-<pid>-<n>`; nobody removes it.
+/// Creates `<temp>/postrider-<purpose>-<pid>-<n>`, which is not deleted automatically.
 pub(crate) fn unique_dir(purpose: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let pid = std::process::id();
@@ -31,7 +31,7 @@ pub(crate) fn unique_dir(purpose: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("postrider-{purpose}-{pid}-{n}"));
         match std::fs::create_dir(&path) {
             Ok(()) => return path,
-            // Left behind by a killed process that had the same number.
+            // Left behind by a killed process with the same number.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
             Err(error) => panic!("cannot create {}: {error}", path.display()),
         }

@@ -1,4 +1,4 @@
-//! What the log of a source tells besides the outcome.
+//! The log of a source: data besides the outcome.
 
 use postrider_tests::guest::{LOG_A_LINE, LOGGED};
 
@@ -29,7 +29,7 @@ async fn what_an_adapter_logs_is_shown_with_the_request(db: Database) {
     assert!(!line.contains("open-sesame"), "a token is nowhere shown: {line}");
     assert_eq!(source.log().await[0]["adapter_log"], entry["adapter_log"], "in the list as well");
 
-    // The last time that it was read counts, and one that is not read has none.
+    // The log of the last read is kept; a request that is not read has none.
     t.tick();
     source.report(&[("sub", &click.id), ("key", "open-sesame"), ("tid", "2")]).await;
     assert_eq!(source.last().await["adapter_log"], json!([]));

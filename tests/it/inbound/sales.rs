@@ -1,4 +1,4 @@
-//! What is a sale of its own, what it is worth to whom, and what is the same once more.
+//! Separate sales, the meaning of their amounts, and repetitions.
 
 use super::*;
 
@@ -22,12 +22,12 @@ async fn a_click_has_a_second_sale_where_each_report_is_one(db: Database) {
 
     source.report(&sale).await;
     assert_outcome(&source.last().await, "accepted", "");
-    // The network did not read our answer and tries again.
+    // The network did not receive the answer and retries.
     t.advance(Duration::from_secs(600));
     assert_eq!(source.report(&sale).await.status, 200);
     assert_outcome(&source.last().await, "duplicate", "duplicate");
     assert_eq!(conversions(&t, &click).await.len(), 1);
-    // Another amount is another sale, and so is the same one later.
+    // Another amount is another sale, and so is the same amount later.
     t.tick();
     source.report(&[("click_id", &click.id), ("payout", "3.00"), ("offer", "7")]).await;
     assert_outcome(&source.last().await, "accepted", "");
@@ -37,7 +37,7 @@ async fn a_click_has_a_second_sale_where_each_report_is_one(db: Database) {
     assert_eq!(conversions(&t, &click).await.len(), 3);
     assert_eq!(t.postings().await, 3);
 
-    // Fifty tries of one moment are one sale.
+    // Fifty simultaneous attempts are one sale.
     t.tick();
     let once = [("click_id", click.id.as_str()), ("payout", "9.00")];
     for answer in futures::future::join_all((0..50).map(|_| source.report(&once))).await {
@@ -60,7 +60,7 @@ async fn a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_othe
     source.report(&[("sub", &click.id), ("st", "approved"), ("sum", "5")]).await;
     assert_outcome(&source.last().await, "accepted", "");
     assert_eq!(conversions(&t, &click).await.len(), 2);
-    // What has a transaction id is known by it.
+    // A sale with a transaction id is identified by it.
     for _ in 0..2 {
         t.advance(Duration::from_secs(3_600));
         source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "5")]).await;
@@ -126,7 +126,7 @@ async fn a_changed_amount_corrects_the_sale_its_money_and_its_postbacks(db: Data
         assert_eq!(told, (&json!(revision), &json!("approved"), &json!(sum)));
         pending(sum).await;
     }
-    // A late repetition of any of them is no correction back.
+    // A late repetition of any of them does not correct the sale back.
     for sum in ["7.50", "5.00", "2.00"] {
         assert_eq!(report(sum).await.status, 200);
         assert_outcome(&source.last().await, "duplicate", "duplicate");
@@ -138,7 +138,7 @@ async fn a_changed_amount_corrects_the_sale_its_money_and_its_postbacks(db: Data
     let deliveries = t.deliveries(&postback).await;
     let states: Vec<_> = deliveries.iter().map(|it| text(it, "state")).collect();
     assert_eq!(states, ["success", "success", "success"]);
-    // After the hold, what holds is what it was corrected to.
+    // After the hold, the corrected amount counts.
     t.advance(Duration::from_secs(8 * 86_400));
     assert_eq!(t.balance(&owner, "USD").await, ["0.00", "2.00", "0.00", "0.00", "0.00"]);
 }

@@ -1,4 +1,4 @@
-//! Sessions of trackers: they travel through our links to the network, and what comes back finds its click.
+//! Sessions of trackers: they are passed through links to the network, and the returned value finds its click.
 
 use super::*;
 
@@ -27,12 +27,12 @@ async fn a_session_travels_on_and_finds_its_click(db: Database) {
     assert_eq!(entry["flags"], json!([]));
     let conversion = only_conversion(&t, &click).await;
     assert_eq!(conversion["payout"], json!({"amount": "4.75", "currency": "USD"}));
-    // A network that shouts and tries twice.
+    // A network that changes the value to upper case and sends it twice.
     t.tick();
     source.report(&[("sessionId", &SESSION.to_uppercase()), ("amount", "4.75")]).await;
     assert_outcome(&source.last().await, "duplicate", "duplicate");
     assert_eq!(conversions(&t, &click).await.len(), 1);
-    // Our own id of the click is as good.
+    // Postrider's own click id works too.
     t.tick();
     source.report(&[("sessionId", &click.id), ("amount", "1.00")]).await;
     assert_outcome(&source.last().await, "accepted", "");
@@ -59,7 +59,7 @@ async fn a_session_that_is_cut_off_matches_when_it_is_unambiguous(db: Database) 
     t.tick();
     source.report(&[("sessionId", &SESSION[..9]), ("amount", "1")]).await;
     assert_outcome(&source.last().await, "refused", "foreign_click_id");
-    // Another that begins so.
+    // Another session with the same prefix.
     t.click_on(&link, &format!("?affrank_sid={}-x", &SESSION[..12])).await;
     t.tick();
     source.report(&[("sessionId", &SESSION[..12]), ("amount", "1")]).await;
@@ -79,12 +79,12 @@ async fn a_session_says_too_little_where_several_clicks_fit(db: Database) {
     t.click_on(&link, &query).await;
     let source = first_source(&t, &link.affiliate).await;
 
-    // The same page loaded twice is still the same visitor: the first click speaks for the session.
+    // The same page loaded twice is the same visitor: the first click represents the session.
     source.report(&[("sessionId", SESSION), ("amount", "4.75")]).await;
     assert_outcome(&source.last().await, "accepted", "");
     assert_eq!(conversions(&t, &first).await.len(), 1);
 
-    // Over a link of another offer nobody can tell which was bought.
+    // With a link of another offer, the purchased offer is ambiguous.
     let offer = t.any_link().await.offer;
     t.click_on(&t.link(&link.affiliate, &offer).await, &query).await;
     t.tick();

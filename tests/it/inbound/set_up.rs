@@ -1,4 +1,4 @@
-//! Setting a source up: what a change touches, and what it says of itself.
+//! Configuration of a source: the effect of changes, and the shown values.
 
 use super::*;
 
@@ -73,7 +73,7 @@ async fn a_source_shows_what_to_paste(db: Database) {
     let first = affiliate.client.list("/api/v1/sources").await.remove(0);
     let wanted = format!("{}?sessionId={{SESSION_ID}}&amount={{COMMISSION}}", text(&first, "url"));
     assert_eq!((&first["template"], &first["paste_url"]), (&json!("affrank_inbound"), &json!(wanted)));
-    // Nobody but the person knows the tokens of a network that was set up by hand.
+    // Only the user has the tokens of a network that was set up manually.
     let by_hand = source(&t).save().await;
     let by_hand = t.admin.get(&format!("/api/v1/sources/{}", by_hand.id)).await.expect(200);
     assert_eq!((&by_hand["template"], &by_hand["paste_url"]), (&Value::Null, &Value::Null));
@@ -123,7 +123,7 @@ async fn an_address_is_shown_once_and_never_stored(db: Database) {
         assert_eq!(shown["url_masked"], true, "{shown}");
         assert!(text(&shown, "url").ends_with(&format!("/in/****{}", &key[28..])), "{shown}");
     }
-    // Nor is it in what came to the source.
+    // Nor is it in the requests to the source.
     let came = support.client.list(&format!("/api/v1/inbound_requests?source_id={}", made.id)).await;
     assert_eq!(came[0]["request"]["path"], format!("/in/****{}", &key[28..]));
     for table in ["sources", "inbound_requests", "idempotency_keys", "audit", "audit_outcomes"] {
@@ -167,13 +167,13 @@ async fn an_address_of_an_older_release_is_hashed_and_goes(db: Database) {
     let report = async |t: &TestApp, key: &str, amount: &str| {
         t.anonymous().get(&format!("/in/{key}?sessionId={}&amount={amount}", click.id)).await.status
     };
-    // A node of the older release made it a moment ago.
+    // A node of the older release created it a moment ago.
     assert_eq!(report(&t, key, "1.00").await, 200);
     t.restart_with(|_| {}).await;
     assert_eq!(report(&t, key, "2.00").await, 200);
     let own = t.admin.with_key(affiliate.client.key());
     assert_eq!(key_in(&own.list("/api/v1/sources").await[0]), key, "the affiliate still reads it");
-    // The older release still finds it, and may give it another.
+    // The older release still finds it, and can rotate it.
     assert_eq!(readable(&t).await, 1);
     let second = "zyxwvtsrqpnmkjhgfedcba9876543210";
     t.database.execute(&format!("UPDATE sources SET key = '{second}'")).await;

@@ -1,4 +1,4 @@
-//! Random histories: whatever happens, and whenever it is packed, a report is a recount of the rows.
+//! Random histories: for any events, packed at any time, a report equals a recount of the rows.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl History {
             55..70 => self.convert().await,
             70..80 => {
                 if let Some(id) = self.conversions.choose(&mut self.random) {
-                    // What is illegal changes nothing.
+                    // An illegal change has no effect.
                     if self.random.random_bool(0.6) {
                         self.t.approve(id).await;
                     } else {
@@ -156,7 +156,7 @@ impl History {
 }
 
 async fn reports_are_recounts_after_random_histories(db: Database) {
-    // The same for everybody, so that a failure belongs to the change that is tested.
+    // The same for everybody, so that a failure is caused by the change under test.
     let seed = std::env::var("POSTRIDER_SEED").map_or(20_260_310, |seed| seed.parse().expect("a number"));
     let mut it = History::begin(TestApp::start(db).await, seed).await;
     for step in 0..STEPS {
@@ -186,7 +186,7 @@ async fn what_is_packed_outlives_its_clicks(db: Database) {
     it.t.fold_reports().await;
     let visits = it.visits().await;
     it.t.deliver_all().await;
-    // Far enough that March is out of retention as a whole.
+    // Late enough that all of March is out of retention.
     let span = Duration::from_millis((START_MS + 60 * 86_400_000 - it.t.clock.now().millis()) as u64);
     it.t.advance(span);
     it.t.fold_reports().await;
@@ -206,7 +206,7 @@ async fn what_is_packed_outlives_its_clicks(db: Database) {
     it.compare(&visits, 0..QUESTIONS.len(), "rebuilt without clicks").await;
 }
 
-/// On PostgreSQL a transaction may commit long after its id was made. Nothing that is as old may be packed before.
+/// On PostgreSQL a transaction can commit long after its id was created. Rows of that age must not be packed before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_open_is_waited_for() {
     use sqlx::Connection;

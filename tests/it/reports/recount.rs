@@ -1,4 +1,4 @@
-//! The same counts by another way: row by row from exports, in sums that a person could make by hand.
+//! The same counts calculated differently: row by row from exports, in simple sums.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use serde_json::Value;
 
-/// Every click and impression that there ever was, by id: they outlive retention here.
+/// Every click and impression ever recorded, by id: they remain here after their retention.
 pub type Visits = BTreeMap<String, Value>;
 
 /// impressions, clicks, unique, bot impressions, bot clicks, pending, approved, rejected, payout, pending payout, revenue.
@@ -28,7 +28,7 @@ fn micros(amount: &Value) -> i128 {
     whole.parse::<i128>().unwrap() * 1_000_000 + format!("{fraction:0<6}").parse::<i128>().unwrap()
 }
 
-/// What a row of this visit has for a group; `at` is when the row itself was made.
+/// The value of this visit's row for a group; `at` is the time of the row itself.
 fn key(group: &str, row: &Value, visit: Option<&Value>, at: Timestamp, zone: Zone) -> Option<String> {
     let own = |field: &str| row[field].as_str().map(str::to_owned);
     let of_visit = |path: &str| visit?.pointer(path)?.as_str().map(str::to_owned);
@@ -90,7 +90,7 @@ pub fn recount(visits: &Visits, conversions: &[Value], groups: &[&str], zone: Zo
     rows
 }
 
-/// What the API answers to the same question.
+/// The API's answer to the same query.
 pub async fn reported(t: &TestApp, groups: &[&str], zone: Zone, keyword: Option<&str>, span: &str) -> Rows {
     let zone = zone.to_string().replace('+', "%2B");
     let keyword = keyword.map(|it| format!("&keyword={it}")).unwrap_or_default();

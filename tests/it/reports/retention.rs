@@ -1,4 +1,4 @@
-//! What leaves retention, and what waits until reports need it no more.
+//! Rows that leave retention, and rows that wait until reports no longer need them.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn keep_house(t: &TestApp) {
     upkeep(t.app()).await.expect("the database answers");
 }
 
-/// The server keeps house on its own as well, and whoever comes second leaves the dropping to the first: so again.
+/// The server runs maintenance too, and the second run skips the drop, so it is repeated.
 async fn the_click_goes(t: &TestApp, drop: impl AsyncFn()) {
     let gone = async || {
         drop().await;
@@ -39,14 +39,14 @@ async fn the_click_goes(t: &TestApp, drop: impl AsyncFn()) {
     eventually("the click to be dropped, which is out of retention", gone).await;
 }
 
-/// Clicks and approved conversions of the keyword.
+/// The clicks and approved conversions of the keyword.
 async fn shoes(t: &TestApp) -> (Value, Value) {
     let report = report(t, "group_by=keyword&from=2026-03-01&to=2026-06-30").await;
     let row = row(&report, "shoes");
     (row["clicks"].clone(), row["approved"].clone())
 }
 
-/// PostgreSQL drops whole months, so the click is of the last minutes of one.
+/// PostgreSQL drops whole months, so the click is in the last minutes of a month.
 async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     let t = start(db).await;
     let link = t.any_link().await;
@@ -60,7 +60,7 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     assert_eq!(t.database.count("clicks").await, 1);
     t.conversion(&click).send().await;
     t.deliver_all().await;
-    // To one minute after midnight, when it is not, and its conversion is too young to be packed.
+    // To one minute after midnight, when it is out of retention, and its conversion is too recent to be packed.
     t.advance(11 * MINUTE);
     keep_house(&t).await;
     assert_eq!(t.database.count("clicks").await, 1, "its conversion still needs it");
@@ -71,7 +71,7 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
 }
 
-/// Whoever deletes old clicks looks first which of them reports still need; this sale comes after that look.
+/// Retention first determines which old clicks reports still need; this sale arrives after that.
 async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: Database) {
     let t = start(db).await;
     let link = t.any_link().await;
@@ -85,7 +85,7 @@ async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: 
 
     t.conversion(&click).send().await;
     t.deliver_all().await;
-    // Nothing needed it when somebody looked.
+    // No report needed it at that time.
     let leave = async || {
         prune(&t.app().db, before).await.expect("the database answers");
     };
@@ -97,7 +97,7 @@ async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: 
     assert_eq!(shoes(&t).await, (json!(1), json!(1)), "and so it is packed");
 }
 
-/// Each process keeps house by its own clock.
+/// Each process runs maintenance by its own clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_nodes_keep_house_at_once() {
     let t = start(Database::postgres().await).await;
@@ -110,7 +110,7 @@ async fn several_nodes_keep_house_at_once() {
     }
 }
 
-/// On PostgreSQL a transaction that is left open stops packing: then nothing that is not packed may go.
+/// On PostgreSQL an open transaction stops packing: rows that are not packed must then remain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_packed_outlives_its_retention() {
     let db = Database::postgres().await;

@@ -1,4 +1,4 @@
-//! The examples of the catalogue, through the adapters that its postbacks and sources use.
+//! The examples of the catalogue, run through the adapters of its postbacks and sources.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ fn every_inbound_example_is_read_as_it_says() {
         let adapter = host.of(template);
         let report = read(&adapter, template);
         let conversions: Vec<_> = report.conversions.iter().map(conversion).collect();
-        // Null: nothing can be read from it, which the adapter says in its own way.
+        // Null: nothing can be read from it, and the adapter gives its own reason.
         let wanted = &template.case["report"]["conversions"];
         if wanted.is_null() {
             let names_a_click =
@@ -78,7 +78,7 @@ impl Adapters {
         Self { host: Host::start(cache.path()).expect("the host starts"), _cache: cache }
     }
 
-    /// The adapter of a template, which knows all that the template configures.
+    /// The adapter of a template, with the template's configuration.
     pub fn of(&self, template: &Template) -> Arc<Adapter> {
         let found = self.host.adapter(&template.adapter);
         let adapter = found.unwrap_or_else(|| panic!("{}: no adapter {}", template.id, template.adapter));
@@ -134,7 +134,7 @@ fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
     rendered.unwrap_or_else(|error| panic!("{}: {error}", template.id))
 }
 
-/// Gives what has a new id each time one that the cases can know.
+/// Replaces values with a new id each time by one that the cases can contain.
 fn name_ids(event: &mut contract::Event) {
     const ID: &str = "06bq3x8k2m7v1d5r9t4w6y8z0a";
     event.id = format!("evt_{ID}");
@@ -144,7 +144,7 @@ fn name_ids(event: &mut contract::Event) {
     event.conversion.as_mut().expect("it has a conversion").id = format!("cnv_{ID}");
 }
 
-/// A request as the cases write it.
+/// A request in the format of the cases.
 fn shown(request: &contract::Request) -> Value {
     let method = match request.method {
         contract::HttpMethod::Get => "GET",
@@ -194,7 +194,7 @@ fn read(adapter: &Arc<Adapter>, template: &Template) -> contract::InboundReport 
     report.unwrap_or_else(|error| panic!("{}: {error}", template.id))
 }
 
-/// What was reported as the cases write it: what is absent was not said.
+/// A notification in the format of the cases: absent fields were not sent.
 fn conversion(reported: &contract::ReportedConversion) -> Value {
     let words = [
         ("click_id", &reported.click_id),

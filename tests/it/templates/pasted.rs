@@ -1,4 +1,4 @@
-//! What a network calls a value is understood where somebody pastes its URL, as far as the catalogue knows it.
+//! A network's names for values are recognized in a pasted URL, as far as the catalogue has them.
 
 use postrider::domain::delivery::template::{Direction, Template};
 use postrider::services::delivery::templates;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 on_both_databases!(what_the_catalogue_knows_is_understood_when_it_is_pasted);
 
-/// The URLs of a template as its network documents them, and the names of the parameters whose meaning it tells.
+/// The URLs of a template as its network documents them, and the names of the parameters with a known meaning.
 fn documented(template: &Template) -> Vec<(String, Vec<String>)> {
     match template.direction {
         Direction::Inbound => {
@@ -19,7 +19,7 @@ fn documented(template: &Template) -> Vec<(String, Vec<String>)> {
             let also = template.also_paste.iter().map(|it| &it.url);
             template.paste.iter().chain(also).map(|it| (url(it), told.clone())).collect()
         }
-        // The person's own part is in the case; all the rest is the tracker's.
+        // The user's own part is in the case; the rest is the tracker's.
         Direction::Outbound => {
             let config = super::filled(template).expect("its case fills it");
             let Some(base_url) = config["base_url"].as_str() else { return Vec::new() };
@@ -57,7 +57,7 @@ async fn what_the_catalogue_knows_is_understood_when_it_is_pasted(db: Database) 
     assert_eq!(misunderstood, [""; 0]);
 }
 
-/// `CLICK_ID` may be a word that is meant as it is: there, somebody must say.
+/// `CLICK_ID` may be a literal word: there, the user must decide.
 fn is_capitals(value: &str) -> bool {
     value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }

@@ -1,4 +1,4 @@
-//! What a template calls secret is sealed where it is stored and hidden wherever it is shown, for every template there is.
+//! The secrets of every template are sealed in the database and hidden in all answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ on_both_databases!(
     a_pasted_key_becomes_a_secret,
 );
 
-/// A value for a secret field that is found again wherever it leaks: the first of these that the field takes.
+/// A value for a secret field that can be searched for: the first one that the field accepts.
 fn needle(field: &Field) -> String {
     let schema = json!({"type": "string", "pattern": field.pattern});
     let pattern = jsonschema::draft202012::new(&schema).expect("a regular expression");
@@ -46,7 +46,7 @@ fn with_secrets() -> impl Iterator<Item = &'static Template> {
     templates::all().iter().filter(|template| template.fields.iter().any(|field| field.secret))
 }
 
-/// What the case of a template answers, with needles for its secrets; and the needles.
+/// The values in a template's case, with needles for its secrets; and the needles.
 fn answers(template: &Template) -> (BTreeMap<String, String>, Vec<String>) {
     let mut answers: BTreeMap<String, String> =
         serde_json::from_value(template.case["fields"].clone()).expect("a map of texts");
@@ -89,7 +89,7 @@ fn every_outbound_secret_is_sealed_hidden_and_sent() {
         assert_hidden(&format!("{id}: the log"), &log, &needles);
         assert!(request.sign_with.is_empty() == log.contains("***"), "{id}: something is hidden: {log}");
 
-        // Towards the address that it was entered for it goes, and nowhere else.
+        // It is sent to the address that it was entered for, and to no other.
         let reveal = |plan: &Plan| plan.reveal(&request, "dlv_1", now);
         assert_eq!(reveal(&plan).expect_err("it was entered for no address").code(), "secret_host_refused", "{id}");
         let origin = Url::parse(&request.url).expect("a URL").origin().ascii_serialization();
@@ -128,7 +128,7 @@ fn postback(template: &Template, answers: &BTreeMap<String, String>, now: Timest
     }
 }
 
-/// Saved without their test requests, which would go to the real networks.
+/// Saved without test requests, which would be sent to the real networks.
 async fn a_secret_of_a_template_is_nowhere_in_the_clear(db: Database) {
     let t = TestApp::start(db).await;
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Amounts as whole millionths, read and calculated by hand.
+//! Amounts as whole millionths, parsed and calculated independently.
 
 use serde_json::Value;
 
@@ -12,12 +12,12 @@ pub fn micros(text: &str) -> i128 {
     sign * (whole * 1_000_000 + fraction)
 }
 
-/// The same of a JSON text; nothing is nothing.
+/// The same of a JSON text; null is 0.
 pub fn micros_of(value: &Value) -> i128 {
     value.as_str().map_or(0, micros)
 }
 
-/// As an advertiser writes it.
+/// In the advertiser's notation.
 pub fn written(micros: i128) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
@@ -32,7 +32,7 @@ pub fn share(micros: i128, percent: i128) -> i128 {
     half_up(micros * percent, 100 * 1_000_000)
 }
 
-/// The smallest amount that can be paid.
+/// The smallest unit that can be paid.
 pub fn unit(currency: &str) -> i128 {
     match currency {
         "JPY" => 1_000_000,

@@ -1,5 +1,5 @@
-//! Recounts the money: what each affiliate is owed at each rest of the year, from the exports of conversions and
-//! events and the lists of adjustments and withdrawals alone, and compares it with statements and balances.
+//! Recounts the money: the amounts owed to each affiliate at each checkpoint of the year, from the exports of conversions and
+//! events and the lists of adjustments and withdrawals alone, and compares them with statements and balances.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ type Whose = (String, String);
 /// pending, available, withdrawing, paid, debt.
 type Standing = [i128; 5];
 
-/// What a conversion owed one affiliate at once, and what is left of it.
+/// An amount that a conversion owed one affiliate at once, and its remaining part.
 struct Part {
     level: usize,
     whose: Whose,
@@ -26,18 +26,18 @@ struct Part {
     release_at: i64,
 }
 
-/// A line that a statement should have: when, what, what it changes but for releases (pending and available less debt
+/// An expected line of a statement: time, kind, changes except for releases (pending and available less debt
 /// together, withdrawing, paid), and the affiliate's own conversion.
 type Line = (i64, String, [i128; 3], String);
 
 #[derive(Default)]
 struct Books {
-    /// By conversion; adjustments are each their own.
+    /// By conversion; each adjustment is its own part.
     parts: BTreeMap<String, Vec<Part>>,
     /// Shares in percent, agreed at the first approval: affiliate, percent.
     shares: BTreeMap<String, Vec<(usize, i128)>>,
     by_recruit: BTreeMap<String, bool>,
-    /// What was used of what is free, withdrawing, paid.
+    /// The part that was used of the free amount, withdrawing, paid.
     moved: BTreeMap<Whose, [i128; 3]>,
     lines: BTreeMap<Whose, Vec<Line>>,
 }
@@ -65,7 +65,7 @@ impl Books {
         self.line(whose, at, kind, change, "");
     }
 
-    /// Brings what a conversion has earned to what it owes at this revision.
+    /// Brings the earnings of a conversion to the amount owed at this revision.
     fn settle(&mut self, year: &Year, event: &Value, own_report: bool) {
         let (id, at) = (text(event, "conversion_id"), millis(&text(event, "occurred_at")));
         let facts = &event["facts"]["conversion"];
@@ -117,7 +117,7 @@ impl Books {
         }
     }
 
-    /// The newest part first, and what is pending before what is released.
+    /// The newest part first, and pending parts before released ones.
     fn take_back(&mut self, id: &str, level: usize, whose: &Whose, mut rest: i128, at: i64) {
         for pending in [true, false] {
             for part in self.parts.get_mut(id).into_iter().flatten().rev() {
@@ -170,7 +170,7 @@ impl Books {
         }
     }
 
-    /// Whoever owes has nothing available.
+    /// An affiliate with a debt has nothing available.
     fn standing(&self, whose: &Whose, at: i64) -> Standing {
         let sum = |pending: bool| -> i128 {
             let parts = self.parts.values().flatten().filter(|it| it.whose == *whose);
@@ -239,7 +239,7 @@ pub async fn recount(year: &Year) {
     sum_of_all(year, &conversions, &books, &adjustments, &withdrawals).await;
 }
 
-/// The export of conversions says what the last event of each does.
+/// The export of conversions is consistent with the last event of each.
 fn last_revisions(conversions: &[Row], events: &[Value]) {
     let mut last = BTreeMap::new();
     for event in events.iter().filter(|it| it["action"] == "conversion") {
@@ -254,7 +254,7 @@ fn last_revisions(conversions: &[Row], events: &[Value]) {
     }
 }
 
-/// The export of conversions says what their advertisers told, and what the program's rules made of it.
+/// The export of conversions has the advertisers' data, and the effect of the program's rules.
 fn sales_as_told(year: &Year, conversions: &[Row]) {
     let by_id: BTreeMap<&str, &Row> = conversions.iter().map(|row| (row["id"].as_str(), row)).collect();
     let told = conversions.iter().filter(|row| row["self_reported"] == "false").count();
@@ -279,8 +279,8 @@ fn sales_as_told(year: &Year, conversions: &[Row]) {
     }
 }
 
-/// Each statement runs, line by line; each line but releases has its cause, and each cause its line; and at each rest
-/// it says what was recounted.
+/// Checks each statement line by line: each line except releases has its cause, and each cause its line; at each checkpoint
+/// it has the recounted balance.
 async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Standing>]) {
     let (mut kinds, mut was_indebted) = (BTreeSet::new(), false);
     for (whose, wanted) in &books.lines {
@@ -314,7 +314,7 @@ async fn statements(year: &Year, books: &Books, at_rests: &[BTreeMap<Whose, Stan
         wanted.sort();
         lines.sort();
         assert_eq!(lines, wanted, "the lines of {whose:?}");
-        // A statement that begins in the middle opens with what stood there.
+        // A statement that begins in the middle opens with the balance at that time.
         let middle = year.rests.len() / 2;
         let from = year.rests[middle] + 1;
         let rows = files::statement(&year.t.admin, &format!("{query}&from={}", super::calendar::written(from))).await;
@@ -352,8 +352,8 @@ async fn balances(year: &Year, known: &BTreeMap<Whose, Standing>) {
     assert_eq!(sums, wanted, "what is pending is the sum of the earnings that are");
 }
 
-/// What all affiliates have is what the program owes for conversions and gave by hand, less its fees: with the
-/// program's own side, the sum of all is zero.
+/// The sum of all affiliates' balances is the amount owed for conversions and manual adjustments, less fees: together with the
+/// program's own side, the total is zero.
 async fn sum_of_all(year: &Year, conversions: &[Row], books: &Books, adjustments: &[Value], withdrawals: &[Value]) {
     let mut program = BTreeMap::<String, i128>::new();
     for row in conversions.iter().filter(|it| it["status"] == "approved" && it["self_reported"] == "false") {

@@ -1,4 +1,4 @@
-//! The calendar by hand: dates, and the laws of the few zones that are asked for.
+//! The calendar, calculated independently: dates, and the rules of the few zones in use.
 
 pub const MINUTE_MS: i64 = 60_000;
 pub const DAY_MS: i64 = 86_400_000;
@@ -32,7 +32,7 @@ pub fn millis(text: &str) -> i64 {
     days(number(0, 4), number(5, 7), number(8, 10)) * DAY_MS + seconds * 1_000 + fraction
 }
 
-/// A moment as a query has it.
+/// A moment in the format of a query.
 pub fn written(at: i64) -> String {
     let (seconds, fraction) = (at.div_euclid(1_000).rem_euclid(86_400), at.rem_euclid(1_000));
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
@@ -44,19 +44,19 @@ fn sunday(day: i64) -> i64 {
     day - (day + 4).rem_euclid(7)
 }
 
-/// How many minutes a zone is ahead of UTC.
+/// The offset of a zone from UTC in minutes.
 pub fn offset(zone: &str, at: i64) -> i64 {
     let (year, ..) = date(at.div_euclid(DAY_MS));
     let summer = |from: i64, to: i64| i64::from((from..to).contains(&at)) * 60;
     match zone {
         "UTC" => 0,
         "Asia/Kathmandu" => 345,
-        // At one in UTC on the last Sundays of March and October.
+        // At 01:00 UTC on the last Sundays of March and October.
         "Europe/Berlin" => {
             let at_one = |month| sunday(days(year, month, 31)) * DAY_MS + 60 * MINUTE_MS;
             60 + summer(at_one(3), at_one(10))
         }
-        // At two o'clock of the clocks that are changed, on the second Sunday of March and the first of November.
+        // At 02:00 local time, on the second Sunday of March and the first of November.
         "America/New_York" => {
             let at = |month, day, utc: i64| sunday(days(year, month, day)) * DAY_MS + utc * 60 * MINUTE_MS;
             -300 + summer(at(3, 14, 7), at(11, 7, 6))
@@ -65,7 +65,7 @@ pub fn offset(zone: &str, at: i64) -> i64 {
     }
 }
 
-/// Days since 1970 on the clocks of a zone.
+/// Days since 1970 in the local time of a zone.
 pub fn local_day(zone: &str, at: i64) -> i64 {
     (at + offset(zone, at) * MINUTE_MS).div_euclid(DAY_MS)
 }
@@ -75,7 +75,7 @@ pub fn day_label(day: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// What a report calls the hour, day, week or month that a moment lies in.
+/// A report's label for the hour, day, week or month of a moment.
 pub fn label(unit: &str, zone: &str, at: i64) -> String {
     let day = local_day(zone, at);
     match unit {
@@ -93,7 +93,7 @@ pub fn label(unit: &str, zone: &str, at: i64) -> String {
     }
 }
 
-/// When an hour of this label begins.
+/// The start of an hour with this label.
 pub fn start_of_hour(label: &str) -> i64 {
     let local = millis(&format!("{}:00Z", &label[..16]));
     let ahead: i64 = label[17..19].parse::<i64>().expect("hours") * 60 + label[20..].parse::<i64>().expect("minutes");

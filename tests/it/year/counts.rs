@@ -1,4 +1,4 @@
-//! Recounts reports: row by row from the exports of clicks and conversions.
+//! Recounts reports, row by row from the exports of clicks and conversions.
 
 use std::collections::BTreeMap;
 
@@ -75,13 +75,13 @@ impl Figures {
         if let Some(place) = place {
             self.money.entry(row["payout_currency"].clone()).or_default()[place] += micros(&row["payout_amount"]);
         }
-        // What affiliates report to themselves is no revenue of the program's.
+        // Self-reported conversions are not revenue of the program.
         if status == 1 && !own && !row["revenue_amount"].is_empty() {
             self.money.entry(row["revenue_currency"].clone()).or_default()[3] += micros(&row["revenue_amount"]);
         }
     }
 
-    /// What the API says, whose own sums and rates are right in themselves.
+    /// The API's figures, after a check of its own sums and rates.
     fn told(row: &Value, to_staff: bool) -> Figures {
         let number = |field: &str| i128::from(row[field].as_u64().unwrap_or_else(|| panic!("no {field} in {row:#}")));
         let mut it = Figures { counts: COUNTS.map(number), ..Figures::default() };
@@ -115,7 +115,7 @@ pub struct Recount {
     to_staff: bool,
 }
 
-/// A question: groups, a filter ("" for none), from when to when in days of a zone.
+/// A query: groups, a filter ("" for none), first and last day in a zone.
 struct Question<'a> {
     groups: &'a [&'a str],
     filter: Option<(&'a str, String)>,
@@ -129,7 +129,7 @@ impl Recount {
         Recount { visits, conversions: files::export(client, "conversions").await, to_staff }
     }
 
-    /// What a visit or a conversion has for a group. Reports trim values and cut them at 100 characters.
+    /// The value of a visit or a conversion for a group. Reports trim values and cut them at 100 characters.
     fn key(&self, group: &str, row: &Row, visit: Option<&Row>, zone: &str) -> Option<String> {
         let own = |column: &str| row.get(column).filter(|it| !it.is_empty()).cloned();
         let cut = |text: &str| Some(text.trim().chars().take(100).collect::<String>()).filter(|it| !it.is_empty());
@@ -214,7 +214,7 @@ impl Recount {
             let starts = report["rows"].as_array().expect("rows").iter().map(|row| start_of_hour(&label(row)));
             assert!(starts.is_sorted(), "hours in the order of time, {what}, {query}");
         }
-        // The first rows and the others make the same whole.
+        // The first rows and the rest add up to the same total.
         let few = client.get(&format!("/api/v1/reports?limit=3&{query}")).await.expect(200);
         let mut sum = total(&self.rows(&few["rows"]));
         sum.add(&Figures::told(&few["rest"], self.to_staff));
@@ -276,7 +276,7 @@ fn total(counted: &Counted) -> Figures {
     sum
 }
 
-/// Some of the questions, as of now.
+/// Some of the queries, at the current time.
 pub async fn glance(year: &Year, what: &str) {
     let admin = &year.t.admin;
     let recount = Recount::of(admin, true).await;
@@ -287,7 +287,7 @@ pub async fn glance(year: &Year, what: &str) {
     }
 }
 
-/// Every question, over the whole year.
+/// Every query, over the whole year.
 pub async fn recount(year: &Year, what: &str) {
     let admin = &year.t.admin;
     let recount = Recount::of(admin, true).await;

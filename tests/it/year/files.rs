@@ -1,14 +1,14 @@
-//! What the program hands out: exports, statements and lists, read by hand.
+//! The program's files: exports, statements and lists, parsed independently.
 
 use std::collections::BTreeMap;
 
 use postrider_tests::client::Client;
 use serde_json::Value;
 
-/// A line of a CSV file by its columns.
+/// The values of a CSV line by column.
 pub type Row = BTreeMap<String, String>;
 
-/// RFC 4180, by hand. What a spreadsheet would take for a formula begins with an apostrophe, which goes.
+/// RFC 4180. A value that a spreadsheet would read as a formula has a leading apostrophe, which is removed.
 pub fn csv(text: &str) -> Vec<Row> {
     let mut lines = vec![vec![String::new()]];
     let (mut quoted, mut chars) = (false, text.chars().peekable());
@@ -26,7 +26,7 @@ pub fn csv(text: &str) -> Vec<Row> {
     }
     assert_eq!(lines.pop(), Some(vec![String::new()]), "the last line ends too");
     let head = lines.remove(0);
-    // An apostrophe stands before what a spreadsheet would take for a formula, at the beginning or after a separator.
+    // An apostrophe precedes a value that a spreadsheet would read as a formula, at the beginning or after a separator.
     let plain = |field: String| {
         let is_guard = |index: usize| {
             let is_first = index == 0 || field[..index].ends_with([';', '\t', '\r', '\n']);
@@ -45,7 +45,7 @@ pub fn csv(text: &str) -> Vec<Row> {
         .collect()
 }
 
-/// An export, which says the same as CSV and as JSON Lines; as CSV.
+/// An export, which must be the same as CSV and as JSON Lines; returns the CSV.
 pub async fn export(client: &Client, subject: &str) -> Vec<Row> {
     let as_csv = client.get(&format!("/api/v1/exports/{subject}?format=csv")).await;
     let rows = csv(&as_csv.text);
@@ -66,7 +66,7 @@ pub async fn export_lines(client: &Client, subject: &str) -> Vec<Value> {
     answer.text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
-/// What a column stands for in the JSON of the same row.
+/// The value of a column in the JSON of the same row.
 fn field(line: &Value, column: &str) -> String {
     let nested = [("sub", "sub_ids"), ("payout_", "payout"), ("revenue_", "revenue"), ("attribution_", "attribution")];
     let inner = nested.iter().find(|(prefix, outer)| column.starts_with(prefix) && line.get(*outer).is_some());
@@ -82,7 +82,7 @@ fn field(line: &Value, column: &str) -> String {
     }
 }
 
-/// A statement, which says the same as CSV and as JSON; as CSV, and its opening and closing lines with it.
+/// A statement, which must be the same as CSV and as JSON; returns the CSV, with its opening and closing lines.
 pub async fn statement(client: &Client, query: &str) -> Vec<Row> {
     let as_csv = client.get(&format!("/api/v1/statement?{query}&format=csv")).await;
     assert_eq!(as_csv.status, 200, "{}", as_csv.text);

@@ -1,4 +1,4 @@
-//! What happens in the year: visits and sales, drawn by a seed.
+//! The events of the year: visits and sales, drawn by a seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::program::{Program, Rate, amount, price, put};
 use super::sales::{Caps, NewSale, Sale};
 use super::visits::Click;
 
-/// What commissions were agreed from when on: shares in percent, and whether recruits pay them.
+/// Agreed commissions: start, shares in percent, and whether the sub-affiliates pay them.
 pub type Tiers = (i64, Vec<&'static str>, bool);
 
 pub struct Year {
@@ -30,9 +30,9 @@ pub struct Year {
     pub caps: Caps,
     pub payments: Payments,
     pub tiers: Vec<Tiers>,
-    /// When an offer's hold changed: offer, from when on, days.
+    /// Changes of an offer's hold: offer, start, days.
     pub holds: Vec<(usize, i64, i64)>,
-    /// When somebody looked: each moment after which nothing happened for long.
+    /// Checkpoints: moments after which nothing happens for a long time.
     pub rests: Vec<i64>,
     touched: BTreeSet<usize>,
     transactions: u32,
@@ -63,7 +63,7 @@ impl Year {
         year
     }
 
-    /// Says whether there was such a thing to recount. The year of every run has it; one by another seed may lack what is rare.
+    /// Checks that the year has such a case. The year of every run has it; a year of another seed may lack rare cases.
     pub fn expect(&self, there: bool, what: &str) {
         assert!(there || self.seed != super::SEED, "the year has {what}");
         if !there {
@@ -81,7 +81,7 @@ impl Year {
         self.tiers.push((self.now(), tiers.to_vec(), by_recruit));
     }
 
-    /// Halfway through, terms change for what is to come.
+    /// Halfway through, the terms for later conversions change.
     pub async fn change_terms(&mut self) {
         self.t.tick();
         self.agree_on_tiers(&["7.5", "2.525252", "1"], true).await;
@@ -93,7 +93,7 @@ impl Year {
         self.holds.push((1, self.now(), 14));
     }
 
-    /// Goes on to a moment, and does there what is done in some hours.
+    /// Advances to a moment, and performs the actions of some hours.
     pub async fn live_at(&mut self, at: i64) {
         let span = at - self.now();
         assert!(span > 0, "time runs forward");
@@ -123,7 +123,7 @@ impl Year {
         self.rests.push(self.now());
     }
 
-    /// A sale that an advertiser is about to report.
+    /// A sale that an advertiser is about to send.
     fn new_sale(&mut self, capped_too: bool) -> NewSale {
         self.transactions += 1;
         let mut body = json!({"transaction_id": format!("order-{}", self.transactions)});
@@ -185,7 +185,7 @@ impl Year {
     async fn sell(&mut self) {
         let mut new = self.new_sale(true);
         if new.own_purchase {
-            // As the program knows the affiliate, written a little differently.
+            // The affiliate's own address, written slightly differently.
             let path = format!("/api/v1/affiliates/{}", self.program.affiliates[new.affiliate].id);
             let email = text(&self.t.admin.get(&path).await.expect(200), "email");
             new.body["customer_email"] = json!(email.to_uppercase());
@@ -221,7 +221,7 @@ impl Year {
         }
     }
 
-    /// Somebody decides about a sale of before, or corrects it. Each at most once in a stop.
+    /// Decides or corrects some earlier sales, each at most once per stop.
     async fn change(&mut self) {
         let recent = self.sales.len().saturating_sub(200);
         let number = self.random.random_range(recent..self.sales.len());
@@ -275,13 +275,13 @@ impl Year {
         }
         sale.corrected(&offer, new, payout);
         sale.check(&self.program, &self.t.admin.post("/api/v1/conversions", &body).await.expect(200));
-        // The same report again is no news.
+        // The same data again changes nothing.
         if self.random.random_bool(0.3) {
             sale.check(&self.program, &self.t.admin.post("/api/v1/conversions", &body).await.expect(200));
         }
     }
 
-    /// An affiliate's own network reports to the affiliate's own source: nobody here owes anything for it.
+    /// An affiliate's own network sends to the affiliate's own source: the program owes nothing for it.
     async fn report_oneself(&mut self) {
         let recent = self.clicks.len().saturating_sub(100);
         let click = self.clicks[recent..].choose(&mut self.random).expect("somebody clicked").clone();
@@ -292,7 +292,7 @@ impl Year {
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
 
-    /// The moments of the year: every few days, and when clocks are changed.
+    /// The stops of the year: every few days, and at clock changes.
     pub fn moments(&mut self) -> Vec<i64> {
         let mut moments = BTreeSet::new();
         let end = self.now() + 364 * DAY_MS;

@@ -1,4 +1,4 @@
-//! Finance in the year: adjustments, exchanges, and withdrawals by every method to every end.
+//! Finance in the year: adjustments, exchanges, and withdrawals by every method to every final state.
 
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::amounts::{half_up, micros, micros_of, unit, written};
 use super::program::{Money, Program, amount};
 
-/// Method, currency, minimum, fixed fee, fee in percent: as docs/withdrawals.md and the lists of methods say.
+/// Method, currency, minimum, fixed fee, fee in percent: as in docs/withdrawals.md and the lists of methods.
 const TERMS: [(&str, &str, &str, &str, &str); 10] = [
     ("sepa", "EUR", "20.00", "0", "0"),
     ("bank-international", "USD", "100.00", "15.00", "0"),
@@ -27,7 +27,7 @@ const TERMS: [(&str, &str, &str, &str, &str); 10] = [
 const RATES: [(&str, &str, &str); 4] =
     [("USD", "EUR", "0.923456789"), ("JPY", "USD", "0.0066"), ("EUR", "KWD", "0.333333333333"), ("KWD", "EUR", "3.01")];
 
-/// What an exchange moved: affiliate, taken, given, when.
+/// The movement of an exchange: affiliate, debited, credited, time.
 pub type Exchanged = (String, Money, Money, String);
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub struct Payments {
     steps: usize,
 }
 
-/// What a withdrawal of this much costs: rounded half up to what can be paid.
+/// The fee of a withdrawal: rounded half up to the currency's minor unit.
 pub fn fee(method: &str, (micros_asked, currency): &Money) -> i128 {
     let terms = TERMS.iter().find(|it| (it.0, it.1) == (method, currency.as_str())).expect("it pays in it");
     let whole = 100 * 1_000_000;
@@ -95,7 +95,7 @@ impl Payments {
     }
 }
 
-/// Gives or takes; more often gives.
+/// Credits or debits; more often credits.
 async fn adjust(t: &TestApp, random: &mut StdRng, program: &Program) {
     let affiliate = &program.affiliates.choose(random).expect("affiliates").id;
     let currency = ["USD", "EUR", "JPY", "KWD"][random.random_range(0..4)];
@@ -107,14 +107,14 @@ async fn adjust(t: &TestApp, random: &mut StdRng, program: &Program) {
     t.admin.post("/api/v1/adjustments", &body).await.expect(201);
 }
 
-/// What is available, and what is owed.
+/// The available amount, and the debt.
 async fn standing(t: &TestApp, affiliate: &str, currency: &str) -> (i128, i128) {
     let balances = t.admin.list(&format!("/api/v1/balances?affiliate_id={affiliate}")).await;
     let found = balances.iter().find(|it| it["currency"] == currency);
     found.map_or((0, 0), |it| (micros_of(&it["available"]), micros_of(&it["debt"])))
 }
 
-/// Asks for money, and expects what the terms say.
+/// Requests a withdrawal, and expects the result of the terms.
 async fn request(t: &TestApp, random: &mut StdRng, program: &Program) {
     let affiliate = program.affiliates.choose(random).expect("affiliates");
     let (method, currency, minimum, ..) = TERMS[random.random_range(0..TERMS.len())];
@@ -125,7 +125,7 @@ async fn request(t: &TestApp, random: &mut StdRng, program: &Program) {
     let asked = if all { whole } else { random.random_range(0..=whole / unit + 2) * unit };
     let written = if all { json!("all") } else { amount(asked) };
     let body = json!({"method": method, "amount": written, "currency": currency});
-    // With a key of its own it is no second click on the request of before.
+    // With its own key it is not a repetition of the previous request.
     let key = format!("year-{}", t.unique());
     let answer = affiliate.client.post_once("/api/v1/withdrawals", &key, &body).await;
     let money = (asked, currency.to_owned());
@@ -158,14 +158,14 @@ async fn step(t: &TestApp, withdrawal: &Value, verb: &str, body: Value) {
     t.admin.post(&path_of(withdrawal, verb), &body).await.expect(200);
 }
 
-/// Whether its affiliate owes more by now than finance accepted for it.
+/// Whether its affiliate owes more than finance accepted for it.
 async fn is_stopped(t: &TestApp, withdrawal: &Value) -> bool {
     let debt = standing(t, &text(withdrawal, "affiliate_id"), &text(withdrawal, "currency")).await.1;
     let accepted = &withdrawal["accepted_debt"];
     debt > if accepted.is_null() { 0 } else { micros_of(accepted) }
 }
 
-/// Approves or pays it. Where a debt stops it, finance accepts that every other time.
+/// Approves or pays it. If a debt stops it, finance accepts the debt every other time.
 async fn proceed(t: &TestApp, random: &mut StdRng, withdrawal: &Value, verb: &str, mut body: Value) {
     if is_stopped(t, withdrawal).await {
         t.admin.post(&path_of(withdrawal, verb), &body).await.expect_problem(409, "affiliate_indebted");
@@ -177,7 +177,7 @@ async fn proceed(t: &TestApp, random: &mut StdRng, withdrawal: &Value, verb: &st
     step(t, withdrawal, verb, body).await;
 }
 
-/// The next step of some of those that wait for one.
+/// The next step of some withdrawals that wait for one.
 async fn decide(t: &TestApp, random: &mut StdRng) {
     for withdrawal in t.admin.list("/api/v1/withdrawals?status=requested").await {
         match random.random_range(0..10) {
@@ -196,7 +196,7 @@ async fn decide(t: &TestApp, random: &mut StdRng) {
     }
 }
 
-/// A batch for all that is approved and not stopped by a debt, and what the bank made of most of it.
+/// A batch of all approved withdrawals that no debt stops, and the bank's results for most of them.
 async fn pay_together(t: &TestApp, random: &mut StdRng, method: &str, currency: &str) {
     let path = format!("/api/v1/withdrawals?status=approved&method={method}&currency={currency}");
     let mut waiting = Vec::new();
@@ -219,7 +219,7 @@ async fn pay_together(t: &TestApp, random: &mut StdRng, method: &str, currency: 
     for withdrawal in &waiting {
         let id = text(withdrawal, "id");
         match random.random_range(0..10) {
-            0 => {} // The bank says nothing of it yet.
+            0 => {} // The bank has no result for it yet.
             1 => {
                 failed += 1;
                 csv += &format!("{id};failed;;no such account\r\n");

@@ -1,4 +1,4 @@
-//! The program of the year: its offers, who promotes them, and what a sale is agreed to pay.
+//! The program of the year: its offers, who promotes them, and the agreed payout of a sale.
 
 use postrider_tests::app::{Affiliate, Link, TestApp};
 use postrider_tests::client::text;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::amounts::{micros, share, written};
 
-/// Millionths, and the currency that they are of.
+/// Millionths, and their currency.
 pub type Money = (i128, String);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -73,7 +73,7 @@ impl Offer {
         }
     }
 
-    /// The most particular agreement: the affiliate's for the goal, the goal's, the affiliate's, the offer's.
+    /// The most specific payout: the override for the goal, the goal's, the affiliate's override, the offer's.
     pub fn agreed(&self, affiliate: usize, goal: Option<&str>) -> Rate {
         let exception = |wanted: Option<&str>| {
             self.exceptions.iter().find(|(who, goal, _)| (*who, *goal) == (affiliate, wanted)).map(|it| it.2)
@@ -94,11 +94,11 @@ pub struct Program {
     pub links: Vec<(Link, usize, usize)>,
     /// Coupon, affiliate, offer, link.
     pub coupons: Vec<(String, usize, usize, usize)>,
-    /// Where affiliates' own networks report.
+    /// The sources of affiliates' own networks.
     pub own_sources: Vec<String>,
 }
 
-/// Who recruited whom.
+/// The parent affiliate of each sub-affiliate.
 pub const RECRUITS: [(usize, usize); 4] = [(1, 0), (2, 1), (4, 2), (3, 0)];
 
 fn offers() -> Vec<Offer> {
@@ -158,7 +158,7 @@ impl Program {
         let (mut links, mut coupons) = (Vec::new(), Vec::new());
         for (number, affiliate) in affiliates.iter().enumerate() {
             for (of, offer) in offers.iter().enumerate() {
-                // Not everybody promotes everything.
+                // Not every affiliate promotes every offer.
                 if (number + of) % 3 == 2 {
                     continue;
                 }
@@ -178,7 +178,7 @@ impl Program {
         program
     }
 
-    /// A method for the currencies that no built-in one pays, and details for each way to be paid.
+    /// A method for the currencies without a built-in one, and payout details for each method.
     async fn prepare_payments(&self, t: &TestApp) {
         let method = json!({
             "id": "transfer", "name": "Transfer", "processing_time": "a day", "file": "csv",
@@ -248,7 +248,7 @@ async fn create(t: &TestApp, offer: &mut Offer, is_default: bool, affiliates: &[
     }
 }
 
-/// An amount of a sale as it is usual in a currency.
+/// A typical amount of a sale in a currency.
 pub fn price(currency: &str, random: &mut impl rand::Rng) -> i128 {
     match currency {
         "JPY" => random.random_range(500..30_000) * 1_000_000,
@@ -257,7 +257,7 @@ pub fn price(currency: &str, random: &mut impl rand::Rng) -> i128 {
     }
 }
 
-/// For a body.
+/// In the format of a request body.
 pub fn amount(micros: i128) -> Value {
     json!(written(micros))
 }

@@ -1,4 +1,4 @@
-//! Sales as their advertisers know them, and what each should be by the program's rules. Every answer is compared.
+//! Sales from the advertisers' point of view, and their expected results by the program's rules. Every answer is compared.
 
 use std::collections::BTreeMap;
 
@@ -23,17 +23,17 @@ pub struct Sale {
     pub reason: Option<String>,
     pub ruling: Option<&'static str>,
     pub revision: i64,
-    /// Its payout was named by the advertiser.
+    /// The advertiser set its payout.
     pub named: bool,
     pub body: Value,
 }
 
-/// What the caps of the program have taken, by hand.
+/// The used part of the program's caps, calculated independently.
 #[derive(Default)]
 pub struct Caps(BTreeMap<(usize, Option<usize>, String), (i64, i128)>);
 
 impl Caps {
-    /// Whether one more fits in; then it has its place.
+    /// Whether one more fits; then it is counted.
     pub fn take(&mut self, program: &Program, sale: &Sale, at: i64) -> bool {
         let offer = &program.offers[sale.offer];
         let Some(cap) = offer.cap.filter(|_| sale.status != "rejected") else { return true };
@@ -53,7 +53,7 @@ impl Caps {
 }
 
 impl Sale {
-    /// What a new one should be.
+    /// The expected result of a new one.
     pub fn expected(program: &Program, caps: &mut Caps, new: NewSale, at: i64) -> Sale {
         let offer = &program.offers[new.offer];
         let NewSale { goal, sale, .. } = new;
@@ -106,14 +106,14 @@ impl Sale {
         (self.status, self.reason, self.ruling) = ("rejected", Some(reason.to_owned()), Some(ruling));
     }
 
-    /// What it is after a report with other amounts.
+    /// The expected result after a correction of its amounts.
     pub fn corrected(&mut self, offer: &Offer, sale: Money, payout: Option<i128>) {
         let before = (self.sale.clone(), self.payout.clone(), self.revenue.clone());
         let unpaid = self.ruling == Some("over_cap") && self.payout.0 == 0;
         let follow = |rate: Rate, known: &Money| match rate {
             Rate::Fixed(_) => known.clone(),
             Rate::Percent(_) if *known == rate.of(offer.currency, &self.sale) => rate.of(offer.currency, &sale),
-            // Another share than the agreed one stays the share that it was.
+            // A percentage stays the percentage that was agreed first.
             Rate::Percent(_) if known.1 == self.sale.1 => (half_up(known.0 * sale.0, self.sale.0), sale.1.clone()),
             Rate::Percent(_) => known.clone(),
         };
@@ -134,7 +134,7 @@ impl Sale {
         }
     }
 
-    /// That an answer says so.
+    /// Checks that an answer agrees.
     pub fn check(&self, program: &Program, answer: &Value) {
         let money = |field: &str| {
             let money = &answer[field];
@@ -153,7 +153,7 @@ impl Sale {
     }
 }
 
-/// A sale about to be reported.
+/// A sale about to be sent.
 pub struct NewSale {
     pub offer: usize,
     pub affiliate: usize,
@@ -162,7 +162,7 @@ pub struct NewSale {
     pub payout: Option<i128>,
     pub revenue: Option<i128>,
     pub status: &'static str,
-    /// When the click was that it is attributed by.
+    /// The time of the click to which it is attributed.
     pub click_at: Option<i64>,
     pub own_purchase: bool,
     pub body: Value,

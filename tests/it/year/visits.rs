@@ -1,4 +1,4 @@
-//! Visits: as their visitors make them, and as the export has them.
+//! Visits: as the visitors make them, and as the export has them.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const AGENTS: [Option<&str>; 6] = [
 const REFERRERS: [&str; 3] =
     ["https://blog.example/review?x=1#y", "https://news.example/", "https://blog.example:8443/other"];
 
-/// A click as its visitor knows it.
+/// A click from its visitor's point of view.
 #[derive(Clone)]
 pub struct Click {
     pub id: String,
@@ -66,7 +66,7 @@ impl Year {
         query
     }
 
-    /// Some visitors at once: some new, some again, some programs.
+    /// Some visitors at once: new ones, returning ones, and programs.
     pub async fn visits(&mut self) {
         let mut visits = Vec::new();
         for _ in 0..self.random.random_range(3..9) {
@@ -116,7 +116,7 @@ impl Year {
     }
 }
 
-/// The export has every click as its visitor made it, and calls one click of each visitor on a link and a day the
+/// The export has every click as its visitor made it, and marks one click of each visitor per link and day as the
 /// first.
 pub fn are_exported(visits: &BTreeMap<String, Row>, year: &Year) {
     let clicks: BTreeMap<&str, &Click> = year.clicks.iter().map(|click| (click.id.as_str(), click)).collect();

@@ -1,4 +1,4 @@
-//! Adapters: what `decide` and `render` of macro-url cost, in an instance that lives on and in a new one each time.
+//! Adapters: the cost of `decide` and `render` of macro-url, in one instance for all calls and in a new one each time.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::report::{Figure, Report};
 use crate::server::postback_config;
 use crate::temp::TempDir;
 
-/// Calls between two looks at the time.
+/// Calls between two measurements of the time.
 const BATCH: u32 = 200;
 
 pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
@@ -61,7 +61,7 @@ fn per_call_us(duration: Duration, mut call: impl FnMut() -> Result<(), AdapterE
     Ok(median(batches))
 }
 
-/// An approved conversion with everything that a click and a sale bring along.
+/// An approved conversion with all data of a click and a sale.
 struct Job {
     context: wire::Context,
     binding: wire::Binding,

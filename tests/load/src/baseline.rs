@@ -1,4 +1,4 @@
-//! What clicks are compared with: a redirect by axum and nothing else, in a process of its own, with the same
+//! The baseline for clicks: a redirect by axum and nothing else, in a separate process, with the same
 //! settings as the server (default allocator, one worker per core, TCP_NODELAY).
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,10 +12,10 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-/// As long as the server's.
+/// The same length as the server's.
 const LOCATION: &str = "https://shop.example/landing?cid=06bq3x8k2m7v1d5r9t4w6y8z0a";
 
-/// The child's side: prints its address, serves, and ends when its standard input does.
+/// The child's side: prints its address, serves, and ends when its standard input is closed.
 pub fn serve() -> ExitCode {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());

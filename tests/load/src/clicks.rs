@@ -1,4 +1,4 @@
-//! Clicks: redirects per second with the row durable, as a share of a bare axum redirect in the same run.
+//! Clicks: redirects per second with a durable row, as a share of a bare axum redirect in the same run.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
     Ok(())
 }
 
-/// What the rounds of one side gave.
+/// The results of one side's rounds.
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
@@ -98,7 +98,7 @@ impl Rounds {
     }
 }
 
-/// Everybody who clicks on one link; no two of them have the same address.
+/// The visitors of one link; each has a different address.
 pub struct Visitors {
     link: String,
     born: u64,
@@ -128,7 +128,7 @@ impl Visitors {
 const IP: &str = "2001:db8:0:0:0000:0000:0000:0000";
 const EXTERNAL_ID: &str = "ext-0000000000000000";
 
-/// One connection's stream of clicks, as a reverse proxy passes them on. Each address clicks twice.
+/// One connection's clicks, as a reverse proxy passes them on. Each address clicks twice.
 pub struct Visitor {
     request: Vec<u8>,
     ip: std::ops::Range<usize>,

@@ -1,4 +1,4 @@
-//! Conversions: accepted one by one over the API, and delivered to the receiver, as many per second as will go.
+//! Conversions: the maximum rate at which they are accepted one by one over the API and delivered to the receiver.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,15 +16,15 @@ use crate::report::{Figure, Report};
 use crate::server::{Server, post};
 use crate::{Kind, Plan, budgets, history, machine};
 
-/// Clicks that the conversions come from, in turn.
+/// Clicks that the conversions use in turn.
 const CLICKS: usize = 10_000;
 /// More than any machine takes in one run.
 const CAPACITY: usize = 2_000_000;
-/// How long the deliveries may go on after the last conversion.
+/// The time limit for deliveries after the last conversion.
 const DRAIN: Duration = Duration::from_secs(45);
 const TICK: Duration = Duration::from_millis(50);
 
-/// Says how many were delivered per second. With `history`, the tables hold so many rows before.
+/// Returns the number of deliveries per second. With `history`, the tables have this many rows before.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, report: &mut Report) -> anyhow::Result<f64> {
     let server = Server::start(kind, program).await?;
     let receiver = Receiver::start(CAPACITY)?;
@@ -92,7 +92,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, repor
     Ok(delivered_per_s)
 }
 
-/// Every conversion is stored once, arrived once, and its delivery is known to have succeeded.
+/// Every conversion is stored once, arrived once, and has a successful delivery.
 async fn check(
     server: &Server,
     kind: Kind,
@@ -149,14 +149,14 @@ pub async fn prepare(server: &Server, receiver: &Receiver, clicks: usize) -> any
     Ok(ids)
 }
 
-/// The landing page has it as `cid`.
+/// The landing page receives it as `cid`.
 fn click_id(answer: &Answer<'_>) -> Option<[u8; 26]> {
     const MARK: &[u8] = b"?cid=";
     let at = answer.head.windows(MARK.len()).position(|it| it == MARK)? + MARK.len();
     answer.head.get(at..at + 26)?.try_into().ok()
 }
 
-/// What all connections share.
+/// Shared by all connections.
 #[derive(Default)]
 pub struct Sales {
     clicks: Vec<[u8; 26]>,
@@ -173,7 +173,7 @@ impl From<Vec<[u8; 26]>> for Sales {
 const CLICK_ID: &str = "00000000000000000000000000";
 const TRANSACTION: &str = "T-0000000000";
 
-/// One connection's stream of conversions.
+/// One connection's conversions.
 pub struct Shop {
     request: Vec<u8>,
     click_id: std::ops::Range<usize>,
@@ -210,14 +210,14 @@ impl Caller for Shop {
     }
 }
 
-/// The worst that was seen.
+/// The highest measured values.
 #[derive(Default)]
 struct Watched {
     resident_mib: f64,
     backlog: u64,
 }
 
-/// Looks at the server again and again until `work` is done.
+/// Measures the server repeatedly until `work` is done.
 async fn watch<T>(work: impl Future<Output = T>, server: &Server, sales: &Sales, arrivals: &Arrivals) -> (T, Watched) {
     let mut watched = Watched::default();
     let mut work = std::pin::pin!(work);

@@ -1,7 +1,7 @@
 //! A closed loop of connections: each sends its next request when the last one is answered.
 //!
-//! Two threads with a runtime each and no work-stealing between them: the machine is shared with what is measured, so
-//! a call may cost little more than its two system calls.
+//! Two threads with one runtime each and no work-stealing: the machine is shared with the measured program, so
+//! a call should cost little more than its two system calls.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -14,14 +14,14 @@ use crate::http::{Answer, Connection};
 
 const THREADS: usize = 2;
 
-/// A server that answers nothing for so long ends the run.
+/// The run ends if a server answers nothing for this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One connection's side of the conversation.
 pub trait Caller: Send + 'static {
     fn request(&mut self) -> &[u8];
 
-    /// Judges the answer; an error ends the run.
+    /// Checks the answer; an error ends the run.
     fn answered(&mut self, answer: &Answer<'_>) -> anyhow::Result<()>;
 }
 
@@ -46,7 +46,7 @@ impl<C> Outcome<C> {
     }
 }
 
-/// Calls for `duration` and lets every call end; the time counts from when all are connected.
+/// Sends calls for `duration` and waits for their answers; the time counts from when all are connected.
 pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Duration) -> anyhow::Result<Outcome<C>> {
     let barrier = Arc::new(Barrier::new(THREADS));
     let mut shares: Vec<Vec<C>> = (0..THREADS).map(|_| Vec::new()).collect();
@@ -105,7 +105,7 @@ fn run_share<C: Caller>(
                 Err(error) => failure = Some(error),
             }
         }
-        // The other thread waits here too, so this one comes whatever happened.
+        // The other thread waits here too, so this point is always reached.
         barrier.wait();
         if let Some(error) = failure {
             return Err(error).with_context(|| format!("{address} does not accept connections"));
@@ -150,7 +150,7 @@ async fn call_until<C: Caller>(
     Ok((caller, latencies_us))
 }
 
-/// Writes `number` in digits of `base` over the whole of `place`.
+/// Writes `number` in digits of `base` over the whole field.
 pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
     for digit in place.iter_mut().rev() {
         *digit = b"0123456789abcdef"[(number % base) as usize];
@@ -158,7 +158,7 @@ pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
     }
 }
 
-/// Where `wanted` stands in `bytes`, once and for all.
+/// The position of `wanted` in `bytes`, found once.
 pub fn place_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
     let at = bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes()).expect("the template has the place");
     at..at + wanted.len()

@@ -1,5 +1,5 @@
-//! History: millions of rows of earlier weeks, written by SQL as the server would have left them, so that what a
-//! full table costs can be measured.
+//! History: millions of rows of earlier weeks, inserted by SQL in the server's format, to measure the cost of
+//! full tables.
 
 use anyhow::ensure;
 
@@ -7,12 +7,12 @@ use crate::database::Database;
 
 /// One sale in history: four clicks, a conversion with its posting and two entries, an event, a delivery, an attempt.
 const ROWS_PER_SALE: u64 = 11;
-/// Rows that are written in one transaction; a progress line for each.
+/// Rows per transaction; a progress line for each.
 const SALES_AT_ONCE: u64 = 50_000;
-/// History ends a minute ago, and its sales are a second apart.
+/// History ends a minute ago, with one sale per second.
 const SECOND_MS: u64 = 1_000;
 
-/// Writes about `rows` rows; says how many conversions are among them.
+/// Writes about `rows` rows; returns the number of conversions among them.
 pub async fn write(database: &Database, rows: u64) -> anyhow::Result<u64> {
     let sales = rows / ROWS_PER_SALE;
     let newest = u64::try_from(database.number("SELECT max(occurred_at) FROM clicks").await)? - 60_000;
@@ -25,7 +25,7 @@ pub async fn write(database: &Database, rows: u64) -> anyhow::Result<u64> {
         }
         eprintln!("history: {} of {} rows", last * ROWS_PER_SALE, sales * ROWS_PER_SALE);
     }
-    // What the writing left to do must not be paid by the measurement.
+    // Finishes background work of the inserts, so that it does not affect the measurement.
     let settle: &[&str] = if database.is_sqlite() { &["ANALYZE"] } else { &["VACUUM ANALYZE", "CHECKPOINT"] };
     for sql in settle {
         database.execute(sql).await;
@@ -33,7 +33,7 @@ pub async fn write(database: &Database, rows: u64) -> anyhow::Result<u64> {
     Ok(sales)
 }
 
-/// One INSERT a table. Ids are made of their time and the sale's number, as UUIDv7 are of time and chance.
+/// One INSERT per table. Ids consist of their time and the sale's number, as a UUIDv7 consists of time and random bits.
 fn statements(sqlite: bool, newest: u64, first: u64, last: u64) -> Vec<String> {
     let id = |table: u32, number: &str| {
         let millis = format!("{newest} - ({number}) * {SECOND_MS} / 4");
@@ -112,7 +112,7 @@ fn statements(sqlite: bool, newest: u64, first: u64, last: u64) -> Vec<String> {
     ]
 }
 
-/// About as long as those of a real sale.
+/// About the length of a real sale's values.
 fn facts() -> String {
     let party = |id: &str| serde_json::json!({"id": id, "name": "Ada Lovelace"});
     let click = serde_json::json!({

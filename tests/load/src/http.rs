@@ -1,5 +1,5 @@
-//! The least HTTP/1.1 that can be measured with: one request, one answer, on a connection that is kept. Requests are
-//! bytes made beforehand; of an answer only status, length and the places that are asked for are read.
+//! The minimal HTTP/1.1 for a measurement: one request and one answer at a time, on a kept connection. Requests are
+//! prepared bytes; of an answer only status, length and the requested positions are read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longer answers than this are none of ours.
+/// Longer answers are not expected.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 pub struct Connection {
@@ -69,12 +69,12 @@ impl Answer<'_> {
     }
 }
 
-/// Where the body begins.
+/// The start of the body.
 pub fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|it| it == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// The length of the body as the head says it.
+/// The length of the body according to the headers.
 pub fn content_length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"\ncontent-length:";
     let at = head.windows(NAME.len()).position(|it| it.eq_ignore_ascii_case(NAME))? + NAME.len();

@@ -1,4 +1,4 @@
-//! Latency: how long after a conversion its postback arrives, on a server that has nothing else to do.
+//! Latency: the time from a conversion to the arrival of its postback, on an otherwise idle server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::report::{Figure, Report};
 use crate::server::Server;
 use crate::{Kind, Plan, budgets};
 
-/// Between two conversions; the pattern keeps them from meeting the server's own timers always alike.
+/// Between two conversions; the pattern avoids a constant phase relative to the server's own timers.
 const GAPS_MS: [u64; 7] = [50, 37, 71, 43, 59, 31, 61];
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -51,7 +51,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
         answer_times.push(ms(answered - sent));
         if let Some(arrived) = receiver.arrivals.at(number) {
             from_sent.push(ms(arrived - sent));
-            // A postback may be faster than the answer; that is no time at all.
+            // A postback can be faster than the answer; this counts as zero.
             from_answered.push(ms(arrived.saturating_duration_since(answered)));
         }
     }

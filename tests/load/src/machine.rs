@@ -1,4 +1,4 @@
-//! What the kernel knows: memory and processor time of a process, and the machine that the figures belong to.
+//! Data of the kernel: memory and processor time of a process, and the machine that produced the figures.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,7 +14,7 @@ pub fn resident_mib(pid: u32) -> f64 {
     status_kib(pid, "VmRSS:") / 1_024.0
 }
 
-/// The most resident memory since the process began, in MiB.
+/// The maximum resident memory since the process began, in MiB.
 pub fn resident_peak_mib(pid: u32) -> f64 {
     status_kib(pid, "VmHWM:") / 1_024.0
 }
@@ -27,7 +27,7 @@ fn status_kib(pid: u32, field: &str) -> f64 {
 
 /// Processor time that a process has used so far.
 pub fn processor_time(pid: u32) -> Duration {
-    /// Of a second; Linux fixes it for what it tells programs.
+    /// Per second; Linux reports this constant to programs.
     const TICKS: u64 = 100;
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may contain spaces; user and system time are the 14th and 15th field of all.
@@ -36,7 +36,7 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1_000 / TICKS)
 }
 
-/// Cores, load before the run and what a durable write costs here.
+/// Cores, load before the run and the cost of a durable write.
 pub fn describe() -> Value {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();

@@ -1,8 +1,8 @@
 //! The benchmark of design budgets: `cargo run --release -p postrider-load`. tests/load/README.md explains it.
 //!
-//! Everything runs on loopback, in fresh folders and databases, for a bounded time; whatever was started is
-//! stopped, also after an error or Ctrl-C. It prints figures and judges only whether rows are missing or doubled:
-//! a slow machine is no failure.
+//! Everything runs on loopback, in fresh folders and databases, for a limited time; everything that was started is
+//! stopped, also after an error or Ctrl-C. It prints figures and fails only if rows are missing or duplicated:
+//! a slow machine is not a failure.
 
 mod adapter;
 mod baseline;
@@ -20,7 +20,7 @@ mod report;
 mod reports;
 mod server;
 
-// The tests' own databases and waiting, as they are.
+// The tests' own databases and waiting.
 #[allow(dead_code, reason = "the benchmark needs a part of them")]
 #[path = "../../src/database.rs"]
 mod database;
@@ -78,11 +78,11 @@ enum Part {
     Conversions,
     Latency,
     Adapter,
-    /// Not without being named: it writes ten million rows.
+    /// Only if it is named: it writes ten million rows.
     Reports,
 }
 
-/// Which database.
+/// The database to measure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Kind {
     Sqlite,
@@ -109,7 +109,7 @@ impl Kind {
 /// How long each part takes.
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// Times that server and baseline take turns.
+    /// How often server and baseline take turns.
     pub click_rounds: usize,
     pub click_round: Duration,
     pub conversions: Duration,
@@ -154,7 +154,7 @@ fn main() -> ExitCode {
             () = told_to_stop() => Err(anyhow::anyhow!("stopped; all that was started is stopped too")),
         }
     });
-    // The generator's threads see their connections end; nobody waits for them.
+    // The generator's threads see that their connections end; nothing waits for them.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| {
         eprintln!("postrider-load: {error:#}");
@@ -194,7 +194,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Each part has a fresh server on a fresh database, so that none pays for the rows of another.
+/// Each part has a fresh server with a fresh database, so that none is slowed by the rows of another.
 async fn measure_on(
     kind: Kind,
     program: &Path,

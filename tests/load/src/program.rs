@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-/// Builds `postrider` in release; cargo does nothing when it is fresh, so yesterday's is never measured.
+/// Builds `postrider` in release; cargo does nothing if it is up to date, so an outdated program is never measured.
 pub fn build() -> anyhow::Result<PathBuf> {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--release", "-p", "postrider", "-p", "postrider-load", "--bin", "postrider"]);

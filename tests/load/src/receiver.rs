@@ -1,6 +1,6 @@
-//! The destination of the postbacks: answers 200 and notes when each transaction arrived first.
+//! The destination of the postbacks: answers 200 and records the first arrival of each transaction.
 //!
-//! A thread of its own with a runtime of its own; a transaction is known by its number in `tid=T-0000000123`.
+//! It has its own thread with its own runtime; the number in `tid=T-0000000123` identifies a transaction.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::http::{content_length, end_of_head};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const MARK: &[u8] = b"tid=T-";
 
-/// What came in.
+/// The received requests.
 pub struct Arrivals {
     base: Instant,
     /// Microseconds after `base`, plus one; zero is "not yet".
@@ -38,12 +38,12 @@ impl Arrivals {
         self.repeated.load(Relaxed)
     }
 
-    /// When the last transaction arrived for the first time.
+    /// The time of the last first arrival of a transaction.
     pub fn last(&self) -> Instant {
         self.base + Duration::from_micros(self.last_us.load(Relaxed))
     }
 
-    /// When this one arrived for the first time.
+    /// The time of the first arrival of this one.
     pub fn at(&self, number: u64) -> Option<Instant> {
         let us = self.first_us.get(number as usize)?.load(Relaxed).checked_sub(1)?;
         Some(self.base + Duration::from_micros(us))
@@ -52,7 +52,7 @@ impl Arrivals {
     fn note(&self, head: &[u8]) {
         let now_us = self.base.elapsed().as_micros() as u64;
         let line = head.split(|it| *it == b'\r').next().unwrap_or_default();
-        // The test request at the saving of the postback has no number.
+        // The test request for saving the postback has no number.
         let Some(place) = number_in(line).and_then(|number| self.first_us.get(number)) else { return };
         if place.compare_exchange(0, now_us + 1, Relaxed, Relaxed).is_ok() {
             self.unique.fetch_add(1, Relaxed);
@@ -126,7 +126,7 @@ async fn accept(listener: std::net::TcpListener, arrivals: Arc<Arrivals>) -> std
     }
 }
 
-/// Request after request, until the other side closes.
+/// Reads requests until the other side closes the connection.
 async fn serve(mut stream: TcpStream, arrivals: Arc<Arrivals>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 16 * 1024];

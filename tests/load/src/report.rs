@@ -51,7 +51,7 @@ pub struct Figure {
 pub struct Report {
     figures: Vec<Figure>,
     details: Map<String, Value>,
-    /// What must be equal and is not.
+    /// Numbers that must be equal and are not.
     defects: Vec<String>,
     checks: usize,
 }
@@ -66,7 +66,7 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// For the line of JSON.
+    /// The key in the line of JSON.
     pub fn note(&mut self, name: &str, value: Value) {
         self.details.insert(name.into(), value);
     }
@@ -76,7 +76,7 @@ impl Report {
         part[kind.name()] = value;
     }
 
-    /// Nothing may be lost or doubled.
+    /// Nothing may be lost or duplicated.
     pub fn check(&mut self, what: &str, wanted: u64, found: u64) {
         self.checks += 1;
         if wanted != found {
@@ -120,7 +120,7 @@ impl Report {
     }
 }
 
-/// Three decimals say more than was measured.
+/// Three decimals are more precise than the measurement.
 fn rounded(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {

@@ -1,4 +1,4 @@
-//! Reports over a month of ten million clicks: how long packing them takes, and how long the answers take.
+//! Reports over a month of ten million clicks: the time to pack them, and the time of the answers.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,10 +12,10 @@ use crate::report::{Figure, Report};
 use crate::server::{ADMIN_KEY, Server};
 use crate::{Kind, budgets};
 
-/// Rows that are written in one transaction.
+/// Rows per transaction.
 const CLICKS_AT_ONCE: u64 = 250_000;
 const MONTH_MS: u64 = 30 * 86_400_000;
-/// One conversion for so many clicks.
+/// One conversion per this many clicks.
 const CLICKS_PER_CONVERSION: u64 = 100;
 const PACKING: Duration = Duration::from_secs(1_800);
 const ROUNDS: usize = 7;
@@ -50,7 +50,7 @@ pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Repor
     let started = Instant::now();
     let packed = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) FROM report_columns WHERE number = 0 AND subject = 0";
     let until = "SELECT min(until) FROM report_progress";
-    // All but the last quarters of an hour, which are not over.
+    // All except the last quarters of an hour, which have not ended.
     while u64::try_from(server.database.number(until).await)? + 2_700_000 < newest {
         ensure!(started.elapsed() < PACKING, "packing takes longer than {PACKING:?}; the log:\n{}", server.log());
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,4 +1,4 @@
-//! The program under test as a child process, and the program (affiliate, offer, link, postback) that it runs.
+//! The program under test as a child process, and its affiliate program (affiliate, offer, link, postback).
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Server {
         let log = std::fs::File::create(data_dir.path().join("log"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(program);
-        // Settings come from here only, whatever the shell has.
+        // Settings come only from here, not from the shell.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             command.env_remove(name);
         }
@@ -45,7 +45,7 @@ impl Server {
             .env("POSTRIDER_DATA_DIR", data_dir.path())
             .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
             .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
-            // As behind a reverse proxy: visitors have addresses of their own.
+            // As behind a reverse proxy: visitors have their own addresses.
             .env("POSTRIDER_TRUSTED_PROXIES", "127.0.0.1/32")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -80,7 +80,7 @@ impl Server {
         self.child.id()
     }
 
-    /// The end of what the server has logged.
+    /// The last lines of the server's log.
     pub fn log(&self) -> String {
         let text = std::fs::read_to_string(self.data_dir.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
@@ -112,7 +112,7 @@ impl Server {
         Ok(url[url.find("/c/").context("a link's path is /c/…")?..].to_owned())
     }
 
-    /// One postback for every approved conversion, by the generic macro URL.
+    /// One postback for every approved conversion, by macro-url.
     pub async fn create_postback(&self, receiver: SocketAddr) -> anyhow::Result<()> {
         let postback = json!({
             "name": "Tracker", "adapter": "macro-url", "config": postback_config(&format!("http://{receiver}/pb")),
@@ -130,7 +130,7 @@ impl Drop for Server {
     }
 }
 
-/// What a tracker usually wants: seven values and a fixed one.
+/// The usual values for a tracker: seven macros and a fixed one.
 pub fn postback_config(base_url: &str) -> Value {
     let parameter = |name: &str, token: &str| json!({"name": name, "macro": token});
     json!({
