@@ -8,19 +8,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    nothing_without_a_valid_key,
+    nothing_works_without_a_valid_key,
     an_affiliate_sees_only_its_own,
     an_affiliate_changes_only_its_own,
     an_affiliate_does_not_run_the_program,
     a_buyers_data_is_masked_for_affiliates,
-    a_revoked_key_is_no_key,
+    a_revoked_key_is_invalid,
     keys_are_stored_hashed,
 );
 
 const LISTS: [&str; 8] =
     ["affiliates", "offers", "links", "clicks", "conversions", "events", "postbacks", "deliveries"];
 
-async fn nothing_without_a_valid_key(db: Database) {
+async fn nothing_works_without_a_valid_key(db: Database) {
     let t = TestApp::start(db).await;
     let strangers = [
         t.anonymous(),
@@ -206,7 +206,7 @@ async fn a_buyers_data_is_masked_for_affiliates(db: Database) {
     }
 }
 
-async fn a_revoked_key_is_no_key(db: Database) {
+async fn a_revoked_key_is_invalid(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"name": "CI", "role": "admin"});
     let key = t.admin.post("/api/v1/api-keys", &body).await.expect(201);

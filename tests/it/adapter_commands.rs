@@ -202,7 +202,7 @@ fn follow_the_tutorial(desk: &Desk, url: &str) {
 }
 
 #[test]
-fn a_panic_is_told_with_its_message() {
+fn a_panic_is_shown_with_its_message() {
     let desk = Desk::new("panic");
     desk.succeed("", "postrider adapter new panicking");
     let source = desk.path("panicking/src/lib.rs");
@@ -223,7 +223,7 @@ fn a_panic_is_told_with_its_message() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_written() {
+fn mistakes_are_reported_before_anything_is_written() {
     let desk = Desk::new("mistakes");
     for slug in ["Acme", "acme_ads", "../acme", "fn", "7net", "postrider-x"] {
         let told = desk.fail("", &format!("postrider adapter new '{slug}'"));
@@ -257,7 +257,7 @@ fn outside_a_checkout_the_sdk_must_be_named() {
 }
 
 #[test]
-fn what_can_be_no_adapter_is_refused_with_a_reason() {
+fn an_invalid_component_is_refused_with_a_reason() {
     let desk = Desk::new("check");
     let core = [0, b'a', b's', b'm', 1, 0, 0, 0];
     let files: [(&str, &[u8], &str); 4] = [

@@ -12,10 +12,10 @@ use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    what_is_too_long_for_a_request_is_refused_and_is_no_fault,
+    a_request_that_is_too_long_is_refused_and_is_not_a_fault,
     an_adapter_that_fails_for_some_events_only_stays_in_service,
-    slow_work_loses_nothing_and_the_work_of_others_goes_on,
-    what_waited_for_an_adapter_does_not_come_back_as_a_crowd,
+    slow_calls_lose_nothing_and_do_not_delay_others,
+    deliveries_that_waited_for_an_adapter_return_at_a_bounded_rate,
     a_decision_that_could_not_be_made_in_time_is_made_before_sending,
 );
 
@@ -54,7 +54,7 @@ fn all_are(deliveries: &[Value], state: &str) -> bool {
     deliveries.iter().all(|it| it["state"] == state)
 }
 
-async fn what_is_too_long_for_a_request_is_refused_and_is_no_fault(db: Database) {
+async fn a_request_that_is_too_long_is_refused_and_is_not_a_fault(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let parameters = [("a", "sub1"), ("b", "sub2")];
@@ -130,7 +130,7 @@ const COMPUTE_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 
         (br_if 0 (i64.lt_u (global.get $spent) (i64.const 3000000))))
     (global.set $spent (i64.const 0))))";
 
-async fn slow_work_loses_nothing_and_the_work_of_others_goes_on(db: Database) {
+async fn slow_calls_lose_nothing_and_do_not_delay_others(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     let slow = Guest {
@@ -162,7 +162,7 @@ async fn slow_work_loses_nothing_and_the_work_of_others_goes_on(db: Database) {
     assert_eq!(t.receiver.requests("/slow").len(), 60, "each was sent once");
 }
 
-async fn what_waited_for_an_adapter_does_not_come_back_as_a_crowd(db: Database) {
+async fn deliveries_that_waited_for_an_adapter_return_at_a_bounded_rate(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     t.install(Guest::default().component()).await.expect(201);

@@ -19,17 +19,17 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     an_adapter_made_without_the_sdk_delivers_and_is_in_the_log,
-    what_is_no_good_adapter_is_refused_with_the_reason,
+    an_invalid_adapter_is_refused_with_the_reason,
     a_version_never_changes_its_bytes,
-    only_admins_install_and_everybody_sees_what_a_form_needs,
+    only_admins_install_and_everybody_sees_the_data_for_a_form,
     an_adapter_that_keeps_failing_goes_out_of_service_and_its_deliveries_wait,
-    an_adapter_that_loops_holds_up_nobody_else,
+    an_adapter_that_loops_does_not_delay_others,
     an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_click_is_lost,
     one_owners_faults_do_not_stop_another_owners_deliveries,
     deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on,
-    what_an_adapter_logs_is_shown_with_the_attempt,
+    the_log_of_an_adapter_is_shown_with_the_attempt,
     a_secret_reaches_the_destination_and_nobody_else,
-    a_masked_secret_stays_and_does_not_travel,
+    a_masked_secret_is_kept_and_not_sent_to_another_host,
     a_request_is_signed_by_standard_webhooks,
     an_upgrade_is_shown_before_it_is_made,
     a_delay_within_an_adapters_bounds_is_optional,
@@ -97,7 +97,7 @@ async fn an_adapter_made_without_the_sdk_delivers_and_is_in_the_log(db: Database
     t.receiver.only_request("/p");
 }
 
-async fn what_is_no_good_adapter_is_refused_with_the_reason(db: Database) {
+async fn an_invalid_adapter_is_refused_with_the_reason(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let wasi = wat::parse_str(
         r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance (export "now" (func (result u64))))))"#,
@@ -231,7 +231,7 @@ async fn a_version_never_changes_its_bytes(db: Database) {
     assert_eq!(version(&t, "1.0.0").await["digest"], first["digest"]);
 }
 
-async fn only_admins_install_and_everybody_sees_what_a_form_needs(db: Database) {
+async fn only_admins_install_and_everybody_sees_the_data_for_a_form(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let client = &affiliate.client;
@@ -338,7 +338,7 @@ async fn an_adapter_that_keeps_failing_at_clicks_goes_out_of_service_and_no_clic
 /// Runs forever unless the attempt is a test.
 const LOOP_WHEN_REAL: &str = "(if (i32.eqz (i32.load8_u offset=12 (local.get 0))) (then (loop br 0)))";
 
-async fn an_adapter_that_loops_holds_up_nobody_else(db: Database) {
+async fn an_adapter_that_loops_does_not_delay_others(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let (looping, good) = (t.click().await, t.click().await);
     t.install(Guest { before_render: LOOP_WHEN_REAL, ..Guest::default() }.component()).await.expect(201);
@@ -423,7 +423,7 @@ async fn deliveries_of_a_disabled_version_wait_and_are_judged_when_they_go_on(db
     assert!(t.receiver.requests("/skipping").is_empty());
 }
 
-async fn what_an_adapter_logs_is_shown_with_the_attempt(db: Database) {
+async fn the_log_of_an_adapter_is_shown_with_the_attempt(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     let before_render = format!("{LOG_A_LINE} {LOG_CONFIG}").leak();
@@ -472,7 +472,7 @@ async fn a_secret_reaches_the_destination_and_nobody_else(db: Database) {
     postback_with(&t, "/p", refused).await.expect_problem(422, "invalid_config");
 }
 
-async fn a_masked_secret_stays_and_does_not_travel(db: Database) {
+async fn a_masked_secret_is_kept_and_not_sent_to_another_host(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     t.install(Guest::default().component()).await.expect(201);
     let id = postback(&t, "/p").await;

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     the_strongest_evidence_decides_and_the_answer_says_so,
-    an_affiliate_is_not_told_of_others,
-    a_customer_who_comes_back_belongs_to_the_click_of_before,
-    what_is_no_evidence_of_a_customer,
+    an_affiliate_does_not_see_evidence_of_others,
+    a_returning_customer_belongs_to_the_earlier_click,
+    some_conversions_are_not_evidence_of_a_customer,
     after_the_window_nothing_is_recorded_and_nothing_is_lost,
     after_the_window_a_program_may_record_a_rejection,
     a_known_transaction_may_change_after_the_window,
-    a_coupon_decides_where_the_click_is_too_old,
-    the_first_click_of_a_visitor_counts_where_the_offer_says_so,
-    the_last_click_of_a_visitor_counts_where_the_offer_says_so,
+    a_coupon_decides_if_the_click_is_too_old,
+    the_first_click_of_a_visitor_counts_if_the_offer_says_so,
+    the_last_click_of_a_visitor_counts_if_the_offer_says_so,
     nobody_earns_from_their_own_purchase,
     a_link_has_several_coupons_with_dates,
     a_coupon_belongs_to_one_link,
@@ -92,7 +92,7 @@ async fn the_strongest_evidence_decides_and_the_answer_says_so(db: Database) {
     assert_eq!(made["attribution"], Value::Null);
 }
 
-async fn an_affiliate_is_not_told_of_others(db: Database) {
+async fn an_affiliate_does_not_see_evidence_of_others(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let offer = t.offer().await;
@@ -106,7 +106,7 @@ async fn an_affiliate_is_not_told_of_others(db: Database) {
     assert!(!seen.to_string().contains(&two.id) && !seen.to_string().contains(&two.referral_code), "{seen}");
 }
 
-async fn a_customer_who_comes_back_belongs_to_the_click_of_before(db: Database) {
+async fn a_returning_customer_belongs_to_the_earlier_click(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let offer = t.offer().await;
@@ -137,7 +137,7 @@ async fn a_customer_who_comes_back_belongs_to_the_click_of_before(db: Database) 
     report(&t, json!({})).await.expect_problem(422, "attribution_missing");
 }
 
-async fn what_is_no_evidence_of_a_customer(db: Database) {
+async fn some_conversions_are_not_evidence_of_a_customer(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let (offer, other) = (t.offer().await, t.offer().await);
@@ -226,7 +226,7 @@ async fn a_known_transaction_may_change_after_the_window(db: Database) {
     assert_eq!((text(&changed, "status"), changed["revision"].clone()), ("approved".into(), json!(2)));
 }
 
-async fn a_coupon_decides_where_the_click_is_too_old(db: Database) {
+async fn a_coupon_decides_if_the_click_is_too_old(db: Database) {
     let t = TestApp::start(db).await;
     let (one, offer, click) = windowed(&t, json!({})).await;
     let two = t.affiliate().await;
@@ -240,7 +240,7 @@ async fn a_coupon_decides_where_the_click_is_too_old(db: Database) {
     report(&t, json!({"click_id": click.id, "coupon": "NONE"})).await.expect_problem(422, "outside_window");
 }
 
-async fn the_first_click_of_a_visitor_counts_where_the_offer_says_so(db: Database) {
+async fn the_first_click_of_a_visitor_counts_if_the_offer_says_so(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let offer = t.offer_with(json!({"attribution": {"click": "first", "window_days": 30}})).await;
@@ -265,7 +265,7 @@ async fn the_first_click_of_a_visitor_counts_where_the_offer_says_so(db: Databas
     assert_eq!(text(&same, "affiliate_id"), one.id);
 }
 
-async fn the_last_click_of_a_visitor_counts_where_the_offer_says_so(db: Database) {
+async fn the_last_click_of_a_visitor_counts_if_the_offer_says_so(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let offer = t.offer_with(json!({"attribution": {"click": "last"}})).await;

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     every_change_is_recorded_with_who_and_what,
-    what_was_refused_or_repeated_says_so,
+    refused_and_repeated_requests_are_recorded_as_such,
     an_outcome_that_is_missing_is_unknown,
-    it_holds_no_secret_and_nobodys_data,
+    it_contains_no_secrets_and_no_personal_data,
     it_only_grows,
     it_is_found_by_actor_object_and_time,
-    no_field_of_a_request_that_is_called_like_a_secret_is_kept,
+    no_request_field_with_the_name_of_a_secret_is_stored,
     a_new_password_is_not_in_it,
     exports_are_recorded,
     its_owner_prunes_it_by_age,
@@ -69,7 +69,7 @@ async fn every_change_is_recorded_with_who_and_what(db: Database) {
     );
 }
 
-async fn what_was_refused_or_repeated_says_so(db: Database) {
+async fn refused_and_repeated_requests_are_recorded_as_such(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"name": "Ada", "email": "ada@example.com"});
     for _ in 0..2 {
@@ -104,7 +104,7 @@ async fn an_outcome_that_is_missing_is_unknown(db: Database) {
     assert_eq!(log(&t, "?operation=change_affiliate").await[0]["outcome"], "done");
 }
 
-async fn it_holds_no_secret_and_nobodys_data(db: Database) {
+async fn it_contains_no_secrets_and_no_personal_data(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("admin").await;
     let body = json!({"name": "Needle Haystack", "email": "needle@example.com"});
@@ -121,7 +121,7 @@ async fn it_holds_no_secret_and_nobodys_data(db: Database) {
 }
 
 /// Each field of each request in the API description, with a value that can be searched for.
-async fn no_field_of_a_request_that_is_called_like_a_secret_is_kept(db: Database) {
+async fn no_request_field_with_the_name_of_a_secret_is_stored(db: Database) {
     let t = TestApp::start(db).await;
     let description = t.anonymous().get("/api/openapi.json").await.expect(200);
     let person = t.person("owner").await;

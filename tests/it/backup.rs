@@ -63,7 +63,7 @@ async fn everything(client: &Client) -> Vec<Vec<Value>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_backed_up_comes_back() {
+async fn a_backup_can_be_restored() {
     // With a fixed public URL, answers do not depend on the port of a run.
     let installation = Installation::new(Database::sqlite()).with("POSTRIDER_PUBLIC_URL", "https://postrider.example");
     let file = installation.data_dir().join("copy.db");
@@ -120,7 +120,7 @@ fn mode_of(file: &Path) -> u32 {
 
 /// It has everything that was answered before the backup began, and it is the state of one moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_is_one_moment() {
+async fn a_backup_under_load_is_the_state_of_one_moment() {
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     let (code, link) = program(&process.client).await;
@@ -164,7 +164,7 @@ async fn a_backup_under_load_is_one_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_no_backup_is_refused() {
+async fn a_file_that_is_not_a_backup_is_refused() {
     let installation = Installation::new(Database::sqlite());
     drop(installation.start().await);
     let dir = installation.data_dir();
@@ -221,7 +221,7 @@ async fn a_database_that_a_newer_release_expanded_is_backed_up_and_restored() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn neither_command_takes_the_database_itself() {
+async fn neither_command_accepts_the_database_itself() {
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     program(&process.client).await;
@@ -246,7 +246,7 @@ async fn neither_command_takes_the_database_itself() {
 
 /// The state after a kill, or of a copied data folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_only_the_wal_of_a_backup_has_comes_back() {
+async fn data_only_in_the_wal_of_a_backup_is_restored() {
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     program(&process.client).await;
@@ -289,7 +289,7 @@ fn assert_same(found: &[Vec<Value>], wanted: &[Vec<Value>]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_empty_database_takes_the_place_of_one_whose_restore_was_broken_off() {
+async fn an_interrupted_restore_does_not_lead_to_an_empty_database() {
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     program(&process.client).await;
@@ -313,7 +313,7 @@ async fn no_empty_database_takes_the_place_of_one_whose_restore_was_broken_off()
 
 /// Only root can change the owner of a file, so only root can run this test.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_root_restores_belongs_to_the_user_of_the_server() {
+async fn a_file_restored_by_root_belongs_to_the_user_of_the_server() {
     use std::os::unix::fs::{MetadataExt, chown};
     const NOBODY: u32 = 65_534;
     let installation = Installation::new(Database::sqlite());
@@ -342,7 +342,7 @@ async fn what_root_restores_belongs_to_the_user_of_the_server() {
 
 /// A backup reads for a long time, so the WAL grows. After the backup the WAL is emptied without blocking the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_written_during_a_long_read_leaves_the_wal() {
+async fn the_wal_is_emptied_after_a_long_read() {
     use postrider::storage::base::checkpoints::WAL_BYTES;
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
@@ -387,7 +387,7 @@ async fn a_restore_without_the_secret_key_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn for_postgresql_both_say_what_to_use() {
+async fn for_postgresql_both_commands_name_the_alternative() {
     let installation = Installation::new(Database::postgres().await);
     refused(run(&installation, &["backup", "copy.db"]).await, "pg_dump");
     refused(run(&installation, &["restore", "copy.db"]).await, "pg_restore");

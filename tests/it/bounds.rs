@@ -10,11 +10,11 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 on_both_databases!(
-    what_a_balance_has_no_room_for_stays_pending_until_it_has,
-    by_hand_nothing_goes_beyond_the_bound,
+    an_earning_beyond_the_bound_stays_pending_until_there_is_room,
+    no_manual_change_exceeds_the_bound,
     an_affiliate_whose_earnings_cannot_be_read_stops_nobody_else,
-    sums_of_what_is_pending_are_exact_beyond_64_bits,
-    the_schema_refuses_what_does_not_add_up,
+    sums_of_pending_earnings_are_exact_beyond_64_bits,
+    the_schema_refuses_values_beyond_the_bounds,
     a_share_that_would_be_too_large_is_refused,
 );
 
@@ -31,7 +31,7 @@ async fn fill(t: &TestApp, affiliate: &Affiliate) {
     t.database.execute(&sql).await;
 }
 
-async fn what_a_balance_has_no_room_for_stays_pending_until_it_has(db: Database) {
+async fn an_earning_beyond_the_bound_stays_pending_until_there_is_room(db: Database) {
     let t = TestApp::start(db).await;
     let (full, other) = (t.click().await, t.click().await);
     t.conversion(&full).send().await;
@@ -58,7 +58,7 @@ async fn what_a_balance_has_no_room_for_stays_pending_until_it_has(db: Database)
     assert_eq!(t.balance(&full.link.affiliate, "USD").await[..2], ["0.00", "12.50"], "released when there is room");
 }
 
-async fn by_hand_nothing_goes_beyond_the_bound(db: Database) {
+async fn no_manual_change_exceeds_the_bound(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let adjust = async |amount: &str| {
@@ -109,7 +109,7 @@ async fn an_affiliate_whose_earnings_cannot_be_read_stops_nobody_else(db: Databa
     t.assert_books_balance().await;
 }
 
-async fn sums_of_what_is_pending_are_exact_beyond_64_bits(db: Database) {
+async fn sums_of_pending_earnings_are_exact_beyond_64_bits(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let id = if t.database.is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
@@ -133,7 +133,7 @@ async fn sums_of_what_is_pending_are_exact_beyond_64_bits(db: Database) {
     assert_eq!(converted, "19999999999999979980.00");
 }
 
-async fn the_schema_refuses_what_does_not_add_up(db: Database) {
+async fn the_schema_refuses_values_beyond_the_bounds(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     t.conversion(&click).send().await;

@@ -12,20 +12,20 @@ use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    a_dead_destination_is_paused_and_waiting_uses_up_no_attempt,
+    a_failing_destination_is_paused_and_waiting_uses_up_no_attempt,
     a_destination_that_never_answers_takes_no_place_of_others,
     many_silent_destinations_leave_places_for_others,
-    an_owners_trouble_is_its_own_on_a_shared_host,
-    what_waited_is_sent_once_each_and_the_newest_first,
+    failures_of_one_owner_do_not_affect_others_on_a_shared_host,
+    waiting_deliveries_are_sent_once_and_the_newest_first,
     a_backlog_leaves_at_a_bounded_rate,
     probes_come_less_often_and_only_one_at_a_time,
     a_restart_forgets_nothing,
     a_retry_by_hand_is_the_next_probe,
-    owners_are_told_once_at_each_turn,
+    owners_get_one_message_for_each_change,
     every_state_in_order_stays_in_order,
     states_of_one_moment_stay_in_order,
-    a_younger_state_that_is_retried_waits_behind_the_older_one,
-    a_changed_postback_leaves_the_dead_destination,
+    a_retried_later_state_waits_for_its_predecessor,
+    a_changed_postback_leaves_the_failing_destination,
     a_superseded_state_that_waited_is_not_sent,
     affiliates_see_their_own_destinations,
     headers_in_the_log_are_bounded,
@@ -110,7 +110,7 @@ impl Trouble {
     }
 }
 
-async fn a_dead_destination_is_paused_and_waiting_uses_up_no_attempt(db: Database) {
+async fn a_failing_destination_is_paused_and_waiting_uses_up_no_attempt(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({})).await;
     t.postback("/neighbour").save().await;
@@ -194,7 +194,7 @@ async fn many_silent_destinations_leave_places_for_others(db: Database) {
     servers.iter().for_each(Receiver::release);
 }
 
-async fn an_owners_trouble_is_its_own_on_a_shared_host(db: Database) {
+async fn failures_of_one_owner_do_not_affect_others_on_a_shared_host(db: Database) {
     let t = TestApp::start(db).await;
     let admin = t.person("admin").await;
     let host = Receiver::start().await;
@@ -237,7 +237,7 @@ async fn an_owners_trouble_is_its_own_on_a_shared_host(db: Database) {
     assert_eq!([&mallorys, &bobs, &admin].map(|person| told(&person.email)), [1, 0, 0]);
 }
 
-async fn what_waited_is_sent_once_each_and_the_newest_first(db: Database) {
+async fn waiting_deliveries_are_sent_once_and_the_newest_first(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({})).await;
     let mut waiting = dead.pause(&t).await;
@@ -338,7 +338,7 @@ async fn a_retry_by_hand_is_the_next_probe(db: Database) {
     assert_eq!(dead.shown(&t).await["state"], "closed");
 }
 
-async fn owners_are_told_once_at_each_turn(db: Database) {
+async fn owners_get_one_message_for_each_change(db: Database) {
     let t = TestApp::start(db).await;
     let (admin, finance) = (t.person("admin").await, t.person("finance").await);
     let affiliate = t.affiliate().await;
@@ -421,7 +421,7 @@ async fn states_of_one_moment_stay_in_order(db: Database) {
 }
 
 /// It is claimed as the next probe and cannot be sent. Another delivery becomes the probe, and this one is not tried repeatedly.
-async fn a_younger_state_that_is_retried_waits_behind_the_older_one(db: Database) {
+async fn a_retried_later_state_waits_for_its_predecessor(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({"ordering": "all"})).await;
     dead.pause(&t).await;
@@ -447,7 +447,7 @@ async fn a_younger_state_that_is_retried_waits_behind_the_older_one(db: Database
     assert_eq!(ordered.map(|request| request.parameter("status")).collect::<Vec<_>>(), ["approved", "rejected"]);
 }
 
-async fn a_changed_postback_leaves_the_dead_destination(db: Database) {
+async fn a_changed_postback_leaves_the_failing_destination(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({})).await;
     let waiting = dead.pause(&t).await;

@@ -9,15 +9,15 @@ use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    two_hundred_at_once_fill_fifty_places,
-    one_request_of_two_hundred_fills_fifty_places,
-    what_is_beyond_a_cap_is_what_the_offer_says,
-    a_report_does_not_undo_what_a_cap_decided,
-    a_day_and_a_month_begin_where_the_offer_is,
+    two_hundred_at_once_fill_a_cap_of_fifty,
+    one_request_of_two_hundred_fills_a_cap_of_fifty,
+    the_offer_determines_the_result_beyond_a_cap,
+    a_later_request_does_not_undo_the_effect_of_a_cap,
+    days_and_months_begin_in_the_zone_of_the_offer,
     each_affiliate_may_have_a_cap_of_its_own,
     a_goal_and_a_single_affiliate_may_have_caps,
     a_cap_of_payout_is_never_exceeded,
-    only_what_counts_takes_a_place,
+    only_conversions_that_count_reserve_the_cap,
 );
 
 async fn click_with(t: &TestApp, caps: Value) -> Click {
@@ -43,7 +43,7 @@ async fn count(t: &TestApp, status: &str) -> i64 {
     t.database.number(&format!("SELECT count(*) FROM conversions WHERE status = '{status}'")).await
 }
 
-async fn two_hundred_at_once_fill_fifty_places(db: Database) {
+async fn two_hundred_at_once_fill_a_cap_of_fifty(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(50)).await;
     let reports = (0..200).map(|_| t.conversion(&click));
@@ -65,7 +65,7 @@ async fn two_hundred_at_once_fill_fifty_places(db: Database) {
     assert_eq!(outcome(&t, &click).await, "rejected: over cap");
 }
 
-async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
+async fn one_request_of_two_hundred_fills_a_cap_of_fifty(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(50)).await;
     // Each twice: an equal one in the same group makes no second reservation.
@@ -87,7 +87,7 @@ async fn one_request_of_two_hundred_fills_fifty_places(db: Database) {
     assert_eq!(t.database.count("earnings").await, 50);
 }
 
-async fn what_is_beyond_a_cap_is_what_the_offer_says(db: Database) {
+async fn the_offer_determines_the_result_beyond_a_cap(db: Database) {
     let t = TestApp::start(db).await;
     for (over, status, payout) in
         [("reject", "rejected", "12.50"), ("hold", "pending", "12.50"), ("unpaid", "approved", "0.00")]
@@ -105,7 +105,7 @@ async fn what_is_beyond_a_cap_is_what_the_offer_says(db: Database) {
     }
 }
 
-async fn a_report_does_not_undo_what_a_cap_decided(db: Database) {
+async fn a_later_request_does_not_undo_the_effect_of_a_cap(db: Database) {
     let t = TestApp::start(db).await;
     for over in ["reject", "hold", "unpaid"] {
         let mut caps = total(1);
@@ -125,7 +125,7 @@ async fn a_report_does_not_undo_what_a_cap_decided(db: Database) {
     }
 }
 
-async fn a_day_and_a_month_begin_where_the_offer_is(db: Database) {
+async fn days_and_months_begin_in_the_zone_of_the_offer(db: Database) {
     let t = TestApp::start(db).await;
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
     // It is 2026-03-10, 12:00 UTC; in this zone it is 22:00.
@@ -214,7 +214,7 @@ async fn a_cap_of_payout_is_never_exceeded(db: Database) {
     assert_eq!(t.database.number("SELECT payout_micros FROM cap_counters").await, 20_000_000);
 }
 
-async fn only_what_counts_takes_a_place(db: Database) {
+async fn only_conversions_that_count_reserve_the_cap(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with(&t, total(1)).await;
     // None of these uses the cap: rejected conversions, self-reported ones, and invalid ones.

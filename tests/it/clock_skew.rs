@@ -45,7 +45,7 @@ async fn nodes_with_wrong_clocks_share_the_time_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_ahead_takes_no_lease_for_ended() {
+async fn a_node_whose_clock_is_ahead_ends_no_lease_early() {
     let mut t = TestApp::start(Database::postgres().await).await;
     t.postback("/p").save().await;
     let code = t.affiliate().await.referral_code;

@@ -24,7 +24,7 @@ async fn connect(t: &TestApp, says: &str) -> TcpStream {
 const LOGIN: &str = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silence_and_slowness_end() {
+async fn silent_and_slow_connections_are_closed() {
     let t = TestApp::start_with(Database::sqlite(), |settings| {
         settings.header_timeout_ms = 300;
         settings.idle_timeout_ms = 400;
@@ -40,7 +40,7 @@ async fn silence_and_slowness_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_is_too_large_is_told_so_before_it_comes() {
+async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     let t = TestApp::start(Database::sqlite()).await;
     let declared = until_closed(connect(&t, &format!("{LOGIN}Content-Length: 4000000\r\n\r\n{{")).await).await;
     assert!(declared.starts_with("HTTP/1.1 413") && declared.contains("16 KiB"), "{declared}");
@@ -54,7 +54,7 @@ async fn a_body_that_is_too_large_is_told_so_before_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_make_room_for_those_who_ask() {
+async fn idle_connections_make_room_for_new_ones() {
     let t = TestApp::start_with(Database::sqlite(), |settings| settings.max_connections = 4).await;
     let link = t.any_link().await;
     let mut idle = Vec::new();
@@ -71,7 +71,7 @@ async fn idle_connections_make_room_for_those_who_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_stays_the_same_is_sent_once() {
+async fn unchanged_files_are_sent_once() {
     let t = TestApp::start(Database::sqlite()).await;
     for path in ["/api/openapi.json", "/api/docs/swagger-ui-bundle.js", "/api/docs/swagger-ui.css"] {
         let first = t.anonymous().get(path).await;

@@ -160,7 +160,7 @@ fn every_bad_configuration_is_refused_at_its_place() {
 }
 
 #[test]
-fn whatever_happens_adapters_answer_and_answer_the_same() {
+fn adapters_answer_any_input_and_always_the_same() {
     // Strategies are deeply nested and need more stack than a test's thread has.
     let roomy = std::thread::Builder::new().stack_size(64 << 20).spawn(generate_and_ask).expect("a thread starts");
     roomy.join().expect("every answer is good");

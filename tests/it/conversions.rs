@@ -10,19 +10,19 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_conversion_belongs_to_the_affiliate_of_its_click,
-    without_a_click_a_code_or_a_coupon_tells_whose_it_is,
-    a_conversion_of_nobody_is_refused,
-    a_code_says_who_and_not_what,
-    the_offer_says_what_a_conversion_pays,
-    what_is_no_amount_is_refused,
-    every_legal_move_and_every_illegal_one,
+    without_a_click_a_code_or_a_coupon_decides,
+    a_conversion_without_evidence_is_refused,
+    a_code_identifies_the_affiliate_and_not_the_offer,
+    the_offer_determines_the_payout,
+    an_invalid_amount_is_refused,
+    every_legal_and_every_illegal_change_of_status,
     a_changed_status_is_an_update_with_a_new_revision,
     a_transaction_counts_once_per_offer,
     a_transaction_of_one_click_is_not_changed_under_another,
     many_conversions_are_answered_in_their_order,
-    the_ledger_is_balanced_after_every_move,
+    the_ledger_is_balanced_after_every_change,
     a_list_comes_page_by_page_newest_first,
-    a_strange_text_is_kept_or_refused,
+    unusual_text_is_stored_or_refused,
 );
 
 async fn a_conversion_belongs_to_the_affiliate_of_its_click(db: Database) {
@@ -66,7 +66,7 @@ async fn a_conversion_belongs_to_the_affiliate_of_its_click(db: Database) {
     assert_eq!(t.admin.get(&path).await.expect(200), made);
 }
 
-async fn without_a_click_a_code_or_a_coupon_tells_whose_it_is(db: Database) {
+async fn without_a_click_a_code_or_a_coupon_decides(db: Database) {
     let t = TestApp::start(db).await;
     let (by_code, by_coupon, by_click) = (t.affiliate().await, t.affiliate().await, t.affiliate().await);
     let offer = t.offer().await;
@@ -108,7 +108,7 @@ async fn without_a_click_a_code_or_a_coupon_tells_whose_it_is(db: Database) {
     );
 }
 
-async fn a_conversion_of_nobody_is_refused(db: Database) {
+async fn a_conversion_without_evidence_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let refused = async |changes: Value, status: u16, code: &str| {
@@ -140,7 +140,7 @@ async fn a_conversion_of_nobody_is_refused(db: Database) {
     assert_eq!(t.postings().await, 0);
 }
 
-async fn a_code_says_who_and_not_what(db: Database) {
+async fn a_code_identifies_the_affiliate_and_not_the_offer(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let body = json!({"referral_code": affiliate.referral_code, "transaction_id": "T-1"});
@@ -149,7 +149,7 @@ async fn a_code_says_who_and_not_what(db: Database) {
     assert_eq!(t.admin.post("/api/v1/conversions", &body).await.expect(201)["offer_id"], offer);
 }
 
-async fn the_offer_says_what_a_conversion_pays(db: Database) {
+async fn the_offer_determines_the_payout(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let fixed = t.offer().await;
@@ -176,7 +176,7 @@ async fn the_offer_says_what_a_conversion_pays(db: Database) {
     assert_eq!(payout(&fixed, json!({"amount": "49.99", "payout": "0"})).await, "0.00");
 }
 
-async fn what_is_no_amount_is_refused(db: Database) {
+async fn an_invalid_amount_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let not_amounts = [
@@ -230,7 +230,7 @@ async fn what_is_no_amount_is_refused(db: Database) {
 }
 
 /// From each status, by each operation, to each other status.
-async fn every_legal_move_and_every_illegal_one(db: Database) {
+async fn every_legal_and_every_illegal_change_of_status(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     // (from, to, status of the answer, revision afterwards)
@@ -385,7 +385,7 @@ async fn many_conversions_are_answered_in_their_order(db: Database) {
     assert_eq!(t.database.count("conversions").await, 1002);
 }
 
-async fn the_ledger_is_balanced_after_every_move(db: Database) {
+async fn the_ledger_is_balanced_after_every_change(db: Database) {
     let t = TestApp::start(db).await;
     let (affiliate, offer) = (t.affiliate().await, t.offer_with(json!({"hold_days": 30})).await);
     let click = t.click_on(&t.link(&affiliate, &offer).await, "").await;
@@ -461,7 +461,7 @@ async fn a_list_comes_page_by_page_newest_first(db: Database) {
 }
 
 /// PostgreSQL does not accept a NUL in text; this must not lead to a 500.
-async fn a_strange_text_is_kept_or_refused(db: Database) {
+async fn unusual_text_is_stored_or_refused(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     for field in ["transaction_id", "goal", "customer_name"] {

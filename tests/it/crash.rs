@@ -23,7 +23,7 @@ on_both_databases!(
     killed_after_the_request_it_is_sent_again,
     killed_in_the_middle_of_a_thousand_conversions,
     killed_at_saturation_every_answered_click_is_there,
-    killed_while_it_approves_and_releases_the_books_balance,
+    killed_while_it_approves_and_releases_the_ledger_balances,
     an_idempotency_key_survives,
 );
 
@@ -262,7 +262,7 @@ async fn killed_at_saturation_every_answered_click_is_there(db: Database) {
 }
 
 /// Several kills during approvals, releases (there is no hold) and reversals.
-async fn killed_while_it_approves_and_releases_the_books_balance(db: Database) {
+async fn killed_while_it_approves_and_releases_the_ledger_balances(db: Database) {
     const CONVERSIONS: usize = 400;
     let installation = installation(db);
     let receiver = Receiver::start().await;

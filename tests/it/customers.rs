@@ -16,7 +16,7 @@ on_both_databases!(
     a_login_link_signs_in_once,
     looking_ahead_does_not_use_a_login_link_up,
     a_login_link_ends_after_five_minutes,
-    a_login_link_leads_nowhere_else,
+    a_login_link_does_not_lead_to_other_sites,
 );
 
 fn customer(external_id: &str) -> Value {
@@ -160,7 +160,7 @@ async fn a_login_link_ends_after_five_minutes(db: Database) {
     assert_eq!(navigate(&t.anonymous(), &path).await.status, 410);
 }
 
-async fn a_login_link_leads_nowhere_else(db: Database) {
+async fn a_login_link_does_not_lead_to_other_sites(db: Database) {
     let t = TestApp::start(db).await;
     let made = t.admin.post("/api/v1/customers", &customer("u-1")).await.expect(201);
     let path = format!("/api/v1/affiliates/{}/login-link", text(&made, "affiliate_id"));

@@ -20,12 +20,12 @@ on_both_databases!(
     a_huge_answer_is_read_in_part,
     a_never_ending_answer_is_read_in_part,
     a_gzip_bomb_does_not_go_off,
-    what_is_not_http_is_retried,
-    an_answer_that_is_no_text_is_logged_all_the_same,
+    an_answer_that_is_not_http_is_retried,
+    an_answer_that_is_not_text_is_logged_too,
     a_closed_port_is_retried,
     a_redirect_is_not_followed,
     a_failed_delivery_can_be_retried_by_hand,
-    only_what_failed_can_be_retried,
+    only_failed_deliveries_can_be_retried,
     a_newer_state_supersedes_an_older_one,
     ordering_all_delivers_every_state,
     a_slow_destination_does_not_hold_up_others,
@@ -306,7 +306,7 @@ async fn a_gzip_bomb_does_not_go_off(db: Database) {
     assert_eq!(attempts(&delivery)[0]["response_body"], "thänks");
 }
 
-async fn what_is_not_http_is_retried(db: Database) {
+async fn an_answer_that_is_not_http_is_retried(db: Database) {
     let t = impatient(db).await;
     let mut postbacks = Vec::new();
     for raw in [
@@ -334,7 +334,7 @@ async fn what_is_not_http_is_retried(db: Database) {
     }
 }
 
-async fn an_answer_that_is_no_text_is_logged_all_the_same(db: Database) {
+async fn an_answer_that_is_not_text_is_logged_too(db: Database) {
     let t = TestApp::start(db).await;
     for body in [&b"nul \x00 byte"[..], b"\xff\xfe\xfd", b"\xe2\x82", b"\x1b[31mred"] {
         let delivery = one_attempt(&t, Reply::body(200, body)).await;
@@ -402,7 +402,7 @@ async fn a_failed_delivery_can_be_retried_by_hand(db: Database) {
     assert_eq!(urls.len(), 1, "the same URL again");
 }
 
-async fn only_what_failed_can_be_retried(db: Database) {
+async fn only_failed_deliveries_can_be_retried(db: Database) {
     let t = TestApp::start(db).await;
     let retry = async |delivery: &Value| {
         let path = format!("/api/v1/deliveries/{}/retry", text(delivery, "id"));

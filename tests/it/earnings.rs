@@ -17,23 +17,23 @@ use serde_json::{Value, json};
 on_both_databases!(
     an_earning_is_pending_until_the_millisecond_its_hold_ends,
     without_a_hold_it_is_available_at_once,
-    a_rejection_takes_back_what_is_pending_or_available,
-    what_was_used_becomes_a_debt_that_releases_settle_first,
+    a_rejection_reverses_pending_and_available_earnings,
+    a_reversal_of_used_money_becomes_a_debt_that_releases_settle_first,
     a_correction_moves_the_difference,
     a_correction_of_a_rejected_conversion_moves_no_money,
     a_correction_in_another_currency_never_mixes,
-    a_postback_is_told_what_is_available_to_pay,
-    a_release_that_a_crash_took_back_is_told_of_once,
-    recruiters_get_their_shares_and_lose_them_with_the_conversion,
-    shares_may_come_out_of_the_recruits_payout,
-    nobody_recruits_in_a_circle,
-    a_recruiter_sees_its_recruits_and_what_they_brought,
+    a_postback_is_sent_for_available_earnings,
+    a_release_undone_by_a_crash_is_sent_once,
+    parent_affiliates_get_their_commissions_and_lose_them_with_the_conversion,
+    commissions_can_be_paid_from_the_sub_affiliates_payout,
+    sub_affiliates_form_no_circle,
+    a_parent_affiliate_sees_its_sub_affiliates_and_their_commissions,
     an_adjustment_has_a_reason_and_counts_once,
     a_statement_runs_from_opening_to_closing,
-    currencies_meet_only_at_a_stored_rate,
+    currencies_are_exchanged_only_at_a_stored_rate,
     exchanges_are_listed_newest_first_and_an_affiliate_sees_its_own,
     an_affiliate_sees_only_its_own_money,
-    random_histories_leave_the_books_in_order,
+    random_histories_keep_the_ledger_consistent,
     several_processes_release_each_earning_once,
 );
 
@@ -81,7 +81,7 @@ async fn without_a_hold_it_is_available_at_once(db: Database) {
     t.assert_books_balance().await;
 }
 
-async fn a_rejection_takes_back_what_is_pending_or_available(db: Database) {
+async fn a_rejection_reverses_pending_and_available_earnings(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with_hold(&t, 1).await;
     let (first, second) = (t.conversion(&click).send().await, t.conversion(&click).send().await);
@@ -97,7 +97,7 @@ async fn a_rejection_takes_back_what_is_pending_or_available(db: Database) {
     t.assert_books_balance().await;
 }
 
-async fn what_was_used_becomes_a_debt_that_releases_settle_first(db: Database) {
+async fn a_reversal_of_used_money_becomes_a_debt_that_releases_settle_first(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let affiliate = &click.link.affiliate;
@@ -170,7 +170,7 @@ async fn a_correction_in_another_currency_never_mixes(db: Database) {
     t.assert_books_balance().await;
 }
 
-async fn a_postback_is_told_what_is_available_to_pay(db: Database) {
+async fn a_postback_is_sent_for_available_earnings(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with_hold(&t, 2).await;
     t.conversion(&click).send().await;
@@ -190,7 +190,7 @@ async fn a_postback_is_told_what_is_available_to_pay(db: Database) {
     assert_eq!((request.parameter("payout"), request.parameter("transaction")), ("12.50".into(), "T-2".into()));
 }
 
-async fn a_release_that_a_crash_took_back_is_told_of_once(db: Database) {
+async fn a_release_undone_by_a_crash_is_sent_once(db: Database) {
     let t = TestApp::start(db).await;
     let click = click_with_hold(&t, 2).await;
     t.postback("/available").action("event").firing("any").save().await;
@@ -231,7 +231,7 @@ async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
     (ann, bob, grace)
 }
 
-async fn recruiters_get_their_shares_and_lose_them_with_the_conversion(db: Database) {
+async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversion(db: Database) {
     let t = TestApp::start(db).await;
     put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
     let (ann, bob, grace) = recruits(&t).await;
@@ -265,7 +265,7 @@ async fn recruiters_get_their_shares_and_lose_them_with_the_conversion(db: Datab
     t.assert_books_balance().await;
 }
 
-async fn shares_may_come_out_of_the_recruits_payout(db: Database) {
+async fn commissions_can_be_paid_from_the_sub_affiliates_payout(db: Database) {
     let t = TestApp::start(db).await;
     put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);
     let (ann, bob, grace) = recruits(&t).await;
@@ -281,7 +281,7 @@ async fn shares_may_come_out_of_the_recruits_payout(db: Database) {
     t.assert_books_balance().await;
 }
 
-async fn nobody_recruits_in_a_circle(db: Database) {
+async fn sub_affiliates_form_no_circle(db: Database) {
     let t = TestApp::start(db).await;
     let (ann, bob, grace) = recruits(&t).await;
     for (who, recruiter) in [(&grace, &ann), (&grace, &bob), (&ann, &ann)] {
@@ -296,7 +296,7 @@ async fn nobody_recruits_in_a_circle(db: Database) {
     assert_eq!(made["recruited_by"], json!(ann.id));
 }
 
-async fn a_recruiter_sees_its_recruits_and_what_they_brought(db: Database) {
+async fn a_parent_affiliate_sees_its_sub_affiliates_and_their_commissions(db: Database) {
     let t = TestApp::start(db).await;
     put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
     let (ann, bob, grace) = recruits(&t).await;
@@ -400,7 +400,7 @@ async fn a_statement_runs_from_opening_to_closing(db: Database) {
     t.admin.get("/api/v1/statement?currency=USD").await.expect_problem(400, "invalid_parameter");
 }
 
-async fn currencies_meet_only_at_a_stored_rate(db: Database) {
+async fn currencies_are_exchanged_only_at_a_stored_rate(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     adjust(&t, &affiliate, "10.00").await.expect(201);
@@ -485,7 +485,7 @@ async fn an_affiliate_sees_only_its_own_money(db: Database) {
 }
 
 /// The same kind of histories as in the domain's model, over the API and with the real storage.
-async fn random_histories_leave_the_books_in_order(db: Database) {
+async fn random_histories_keep_the_ledger_consistent(db: Database) {
     let t = TestApp::start(db).await;
     let mut random = StdRng::seed_from_u64(4);
     put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 on_both_databases!(
     an_inside_address_is_refused_when_saving,
     an_inside_address_is_refused_when_sending,
-    what_is_allowed_is_allowed_to_its_last_bit_only,
-    a_postback_cant_speak_through_headers,
+    an_allowed_network_is_matched_to_its_last_bit,
+    a_value_cannot_inject_headers,
 );
 
 /// Every notation of an address that is not public, and every address that is not HTTP.
@@ -139,7 +139,7 @@ async fn an_inside_address_is_refused_when_sending(db: Database) {
     assert!(t.receiver.all_requests().is_empty());
 }
 
-async fn what_is_allowed_is_allowed_to_its_last_bit_only(db: Database) {
+async fn an_allowed_network_is_matched_to_its_last_bit(db: Database) {
     let t = TestApp::start(db).await;
     let port = t.receiver.address().port();
     t.postback("/p").to(&format!("http://127.0.0.1:{port}/p")).save().await;
@@ -150,7 +150,7 @@ async fn what_is_allowed_is_allowed_to_its_last_bit_only(db: Database) {
 }
 
 /// Line breaks in a buyer's name or a sub id remain within their value.
-async fn a_postback_cant_speak_through_headers(db: Database) {
+async fn a_value_cannot_inject_headers(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     t.postback("/p").parameters(&[("name", "customer_name")]).save().await;

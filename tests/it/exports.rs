@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     an_export_has_every_row_in_one_order,
-    a_spreadsheet_runs_nothing,
+    a_spreadsheet_runs_no_formula,
     an_affiliate_exports_its_own_with_buyers_masked,
     a_key_without_the_permission_sees_no_buyers,
     an_export_is_compressed_for_those_who_ask,
-    what_can_not_be_exported_is_told,
+    an_impossible_export_is_refused_with_a_reason,
 );
 
 fn lines(text: &str) -> Vec<Value> {
@@ -49,7 +49,7 @@ async fn an_export_has_every_row_in_one_order(db: Database) {
     assert_eq!(one.text.lines().count(), 1, "a head also without rows");
 }
 
-async fn a_spreadsheet_runs_nothing(db: Database) {
+async fn a_spreadsheet_runs_no_formula(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click_on(&t.any_link().await, "?sub1=%3DHYPERLINK(%22http%3A%2F%2Fx%22)&sub2=a%2Cb%22c").await;
     t.conversion(&click).set("customer_name", json!("@SUM(A1:A9)")).send().await;
@@ -142,7 +142,7 @@ async fn an_export_is_compressed_for_those_who_ask(db: Database) {
     assert!(packed.len() < plain.len() / 4);
 }
 
-async fn what_can_not_be_exported_is_told(db: Database) {
+async fn an_impossible_export_is_refused_with_a_reason(db: Database) {
     let t = TestApp::start(db).await;
     t.admin.get("/api/v1/exports/secrets").await.expect_problem(404, "not_found");
     let link = t.any_link().await;

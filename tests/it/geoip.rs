@@ -10,7 +10,7 @@ use postrider_tests::temp::TempDir;
 use postrider_tests::wait::eventually;
 use serde_json::json;
 
-on_both_databases!(a_click_knows_its_country);
+on_both_databases!(a_click_has_its_country);
 
 /// A MaxMind DB (specification 2.0) in which every IPv4 address that starts with the bits of `network` has
 /// this country, and no other address has one.
@@ -75,7 +75,7 @@ fn replace(path: &Path, bytes: &[u8]) {
     std::fs::rename(&new, path).unwrap();
 }
 
-async fn a_click_knows_its_country(db: Database) {
+async fn a_click_has_its_country(db: Database) {
     let dir = TempDir::new("geoip");
     let path = dir.path().join("countries.mmdb");
     replace(&path, &country_file([198, 51, 100], "DE"));

@@ -14,12 +14,12 @@ on_both_databases!(
     an_affiliates_person_is_invited_through_the_affiliates_mailbox,
     a_key_that_does_more_is_not_revoked,
     a_login_link_needs_its_own_permission,
-    a_key_that_an_admin_makes_opens_sessions_that_read,
+    a_key_created_by_an_admin_opens_read_only_sessions,
     payout_details_need_the_password,
     a_customer_confirms_payout_details_by_mail,
     a_key_needs_the_password_and_the_code,
     a_new_password_ends_keys_when_asked_to,
-    a_changed_address_is_told_to_the_former_one_which_still_confirms,
+    a_changed_address_is_announced_to_the_former_one_which_still_confirms,
 );
 
 async fn key(t: &TestApp, role: &str, scopes: Value) -> Client {
@@ -149,7 +149,7 @@ async fn a_login_link_needs_its_own_permission(db: Database) {
     }
 }
 
-async fn a_key_that_an_admin_makes_opens_sessions_that_read(db: Database) {
+async fn a_key_created_by_an_admin_opens_read_only_sessions(db: Database) {
     let t = TestApp::start(db).await;
     let (path, _) = customer(&t).await;
     let admin = t.person("admin").await;
@@ -299,7 +299,7 @@ async fn a_new_password_ends_keys_when_asked_to(db: Database) {
     key.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
 }
 
-async fn a_changed_address_is_told_to_the_former_one_which_still_confirms(db: Database) {
+async fn a_changed_address_is_announced_to_the_former_one_which_still_confirms(db: Database) {
     let t = TestApp::start(db).await;
     let (_, affiliate) = customer(&t).await;
     let body = json!({"external_id": "u-1", "name": "Ada", "email": "second@example.com"});

@@ -132,7 +132,7 @@ async fn a_statement_of_a_report_or_a_list_ends_in_time(db: Database) {
 
 /// A report that waits for a table, to simulate a long report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_takes_too_long_is_told_to_ask_for_less() {
+async fn a_report_that_takes_too_long_is_refused_with_advice() {
     let t = TestApp::start_with(Database::postgres().await, |settings| settings.report_timeout_ms = 50).await;
     let ann = t.affiliate().await;
     let mut other = PgConnection::connect(&t.database.url()).await.unwrap();

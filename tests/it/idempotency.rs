@@ -12,12 +12,12 @@ use serde_json::json;
 on_both_databases!(
     fifty_equal_reports_at_once_are_one_conversion,
     fifty_approvals_at_once_are_one_posting,
-    an_approval_and_a_rejection_at_once_leave_one_truth,
+    a_simultaneous_approval_and_rejection_end_consistently,
     the_same_key_gets_the_same_answer,
     the_same_key_with_another_body_is_refused,
     fifty_equal_calls_with_one_key_create_one_thing,
-    a_refused_call_may_be_corrected_under_its_key,
-    nothing_is_kept_of_a_pasted_address,
+    a_refused_call_can_be_corrected_with_the_same_key,
+    nothing_is_stored_of_a_pasted_url,
 );
 
 async fn fifty_equal_reports_at_once_are_one_conversion(db: Database) {
@@ -60,7 +60,7 @@ async fn fifty_approvals_at_once_are_one_posting(db: Database) {
     t.receiver.only_request("/p");
 }
 
-async fn an_approval_and_a_rejection_at_once_leave_one_truth(db: Database) {
+async fn a_simultaneous_approval_and_rejection_end_consistently(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     for _ in 0..10 {
@@ -136,7 +136,7 @@ async fn fifty_equal_calls_with_one_key_create_one_thing(db: Database) {
 }
 
 /// A call that changed nothing releases its key.
-async fn a_refused_call_may_be_corrected_under_its_key(db: Database) {
+async fn a_refused_call_can_be_corrected_with_the_same_key(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let mut body = json!({"click_id": click.id, "transaction_id": "T-1", "amount": "abc", "currency": "USD"});
@@ -147,7 +147,7 @@ async fn a_refused_call_may_be_corrected_under_its_key(db: Database) {
     assert_eq!(t.database.count("conversions").await, 1);
 }
 
-async fn nothing_is_kept_of_a_pasted_address(db: Database) {
+async fn nothing_is_stored_of_a_pasted_url(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"url": "https://t.example/p?cid={click_id}&apikey=n33dle"});
     for _ in 0..2 {

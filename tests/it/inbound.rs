@@ -18,16 +18,16 @@ use serde_json::{Value, json};
 on_both_databases!(
     a_report_becomes_a_conversion_and_its_postback,
     query_form_and_json_are_read_alike,
-    the_settings_say_what_the_words_mean,
+    the_settings_define_the_meaning_of_words,
     amounts_come_in_every_unit_and_stay_exact,
     a_repetition_is_a_duplicate_and_answers_the_same,
-    an_unknown_status_waits_and_is_taken_when_somebody_maps_it,
-    an_unknown_status_is_refused_where_that_is_wanted,
+    an_unknown_status_waits_and_is_processed_when_it_is_mapped,
+    an_unknown_status_is_refused_if_configured,
     a_report_waits_for_its_click_and_is_given_up_after_a_day,
     a_status_without_a_click_waits_for_its_conversion,
     every_cause_of_an_unmatched_click_has_a_code,
     a_truncated_click_id_matches_when_it_is_unambiguous,
-    placeholders_tests_and_nothing_are_named_and_never_converted,
+    unreplaced_macros_tests_and_empty_requests_never_become_conversions,
     guards_keep_strangers_out_and_are_logged,
     a_secret_is_masked_and_kept_when_the_mask_comes_back,
     the_secrets_of_a_source_are_sealed,
@@ -35,18 +35,18 @@ on_both_databases!(
     an_adapter_that_keeps_failing_at_reports_goes_out_of_service,
     every_affiliate_has_a_source_from_the_start,
     an_affiliates_source_is_for_its_own_clicks_and_owes_nothing,
-    an_affiliate_cannot_forestall_a_transaction,
-    two_networks_that_count_alike_do_not_meet,
+    an_affiliate_cannot_occupy_a_transaction_id,
+    a_second_network_cannot_use_a_transaction_id_again,
     the_reply_is_configurable,
     a_rotated_key_replaces_the_old_one,
     a_request_is_replayed_after_the_fix,
-    an_affiliate_reads_its_own_log_without_people,
+    an_affiliate_reads_its_own_log_without_personal_data,
     a_head_has_no_effect,
     a_large_body_is_refused_and_logged,
-    a_source_says_what_it_cannot_be,
+    an_invalid_source_is_refused_with_a_reason,
     affrank_matches_a_session_to_its_click_with_keyword_and_page,
     affrank_adds_its_session_to_the_links_of_its_affiliate,
-    what_nobody_judged_is_judged_when_the_lease_ends,
+    an_unprocessed_request_is_processed_when_the_lease_ends,
     a_source_without_its_adapter_says_so,
 );
 
@@ -204,7 +204,7 @@ async fn query_form_and_json_are_read_alike(db: Database) {
     assert!(!source.log().await.iter().any(|entry| entry.to_string().contains("secret")), "cookies are not kept");
 }
 
-async fn the_settings_say_what_the_words_mean(db: Database) {
+async fn the_settings_define_the_meaning_of_words(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let settings = json!({
@@ -311,7 +311,7 @@ async fn a_repetition_is_a_duplicate_and_answers_the_same(db: Database) {
     assert_eq!((accepted, conversions(&t, &click).await.len()), (1, 4));
 }
 
-async fn an_unknown_status_waits_and_is_taken_when_somebody_maps_it(db: Database) {
+async fn an_unknown_status_waits_and_is_processed_when_it_is_mapped(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
@@ -336,7 +336,7 @@ async fn an_unknown_status_waits_and_is_taken_when_somebody_maps_it(db: Database
     assert_eq!(t.postings().await, 1);
 }
 
-async fn an_unknown_status_is_refused_where_that_is_wanted(db: Database) {
+async fn an_unknown_status_is_refused_if_configured(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).settings(json!({"unknown_status_reply": "refuse"})).save().await;
@@ -477,7 +477,7 @@ async fn a_truncated_click_id_matches_when_it_is_unambiguous(db: Database) {
     assert_outcome(&source.last().await, "accepted", "");
 }
 
-async fn placeholders_tests_and_nothing_are_named_and_never_converted(db: Database) {
+async fn unreplaced_macros_tests_and_empty_requests_never_become_conversions(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
@@ -695,7 +695,7 @@ async fn an_affiliates_source_is_for_its_own_clicks_and_owes_nothing(db: Databas
     them.client.post("/api/v1/sources", &body).await.expect_problem(404, "not_found");
 }
 
-async fn an_affiliate_cannot_forestall_a_transaction(db: Database) {
+async fn an_affiliate_cannot_occupy_a_transaction_id(db: Database) {
     let t = TestApp::start(db).await;
     let mine = t.click().await;
     let offer = mine.link.offer.clone();
@@ -714,7 +714,7 @@ async fn an_affiliate_cannot_forestall_a_transaction(db: Database) {
     assert_eq!(t.postings().await, 1);
 }
 
-async fn two_networks_that_count_alike_do_not_meet(db: Database) {
+async fn a_second_network_cannot_use_a_transaction_id_again(db: Database) {
     let t = TestApp::start(db).await;
     let first = t.click().await;
     let second = t.click_on(&first.link, "").await;
@@ -782,7 +782,7 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     assert!(t.admin.list("/api/v1/inbound_requests?code=invalid_amount").await.is_empty());
 }
 
-async fn an_affiliate_reads_its_own_log_without_people(db: Database) {
+async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let me = &click.link.affiliate;
@@ -825,7 +825,7 @@ async fn a_large_body_is_refused_and_logged(db: Database) {
     assert_eq!(source.network.send(request.body(vec![0, 255, 254, 0])).await.status, 200);
 }
 
-async fn a_source_says_what_it_cannot_be(db: Database) {
+async fn an_invalid_source_is_refused_with_a_reason(db: Database) {
     let t = TestApp::start(db).await;
     let create = async |field: &str, value: Value| {
         let mut body = source(&t).body;
@@ -909,7 +909,7 @@ async fn affrank_adds_its_session_to_the_links_of_its_affiliate(db: Database) {
 }
 
 /// A request is stored before it is processed, so if the process crashes, the worker processes it.
-async fn what_nobody_judged_is_judged_when_the_lease_ends(db: Database) {
+async fn an_unprocessed_request_is_processed_when_the_lease_ends(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).settings(json!({"amounts": {"decimal": ","}})).save().await;

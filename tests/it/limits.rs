@@ -11,14 +11,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    an_affiliate_has_so_many_of_each_and_no_more,
-    tests_are_so_many_a_minute,
-    retries_are_so_many_a_minute,
+    an_affiliate_has_a_limit_for_each_kind_of_object,
+    tests_per_minute_are_limited,
+    retries_per_minute_are_limited,
     refused_requests_of_networks_cost_little,
     a_page_of_large_rows_ends_early,
 );
 
-async fn an_affiliate_has_so_many_of_each_and_no_more(db: Database) {
+async fn an_affiliate_has_a_limit_for_each_kind_of_object(db: Database) {
     let t = TestApp::start_with(db, |settings| {
         settings.postbacks_per_affiliate = 2;
         settings.sources_per_affiliate = 2;
@@ -57,7 +57,7 @@ async fn an_affiliate_has_so_many_of_each_and_no_more(db: Database) {
     person.client.post("/api/v1/auth/keys", &key).await.expect_problem(409, "too_many_api_keys");
 }
 
-async fn tests_are_so_many_a_minute(db: Database) {
+async fn tests_per_minute_are_limited(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.tests_per_minute = 3).await;
     let (affiliate, neighbour) = (t.affiliate().await, t.affiliate().await);
     let body = json!({"name": "P", "adapter": "macro-url", "action": "conversion", "firing_status": "any",
@@ -77,7 +77,7 @@ async fn tests_are_so_many_a_minute(db: Database) {
     test().await.expect_problem(429, "too_many_tests");
 }
 
-async fn retries_are_so_many_a_minute(db: Database) {
+async fn retries_per_minute_are_limited(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.retries_per_minute = 2).await;
     let (affiliate, offer) = (t.affiliate().await, t.offer().await);
     let body = json!({"name": "P", "adapter": "macro-url", "action": "conversion", "firing_status": "any",

@@ -5,12 +5,12 @@ use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use sea_orm_migration::MigratorTrait;
 
-on_both_databases!(what_was_owed_to_the_router_is_owed_after_the_upgrade);
+on_both_databases!(pending_events_are_still_pending_after_the_upgrade);
 
 /// The migrations that created `events` with its column `routed_at`.
 const BEFORE: u32 = 10;
 
-async fn what_was_owed_to_the_router_is_owed_after_the_upgrade(db: Database) {
+async fn pending_events_are_still_pending_after_the_upgrade(db: Database) {
     let db = db.without_schema().await;
     let url = db.url();
     let url = if db.is_sqlite() { format!("{url}?mode=rwc") } else { url };

@@ -7,12 +7,12 @@ use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    the_most_particular_agreement_pays,
+    the_most_specific_payout_applies,
     an_affiliate_sees_its_own_payout_and_no_revenue,
     an_advertiser_pays_what_was_agreed,
-    an_offer_on_application_is_promoted_by_whom_it_admits,
+    an_offer_on_application_is_promoted_by_admitted_affiliates,
     a_private_offer_does_not_exist_for_others,
-    a_taken_back_approval_ends_the_promotion,
+    a_revoked_approval_ends_the_promotion,
     a_paused_offer_leads_elsewhere_and_its_clicks_still_count,
     a_landing_page_is_chosen_by_name_link_or_weight,
     a_deep_link_leads_to_allowed_hosts_only,
@@ -26,7 +26,7 @@ async fn payout(t: &TestApp, affiliate: &Affiliate, offer: &str, goal: Option<&s
     text(&t.admin.post("/api/v1/conversions", &body).await.expect(201)["payout"], "amount")
 }
 
-async fn the_most_particular_agreement_pays(db: Database) {
+async fn the_most_specific_payout_applies(db: Database) {
     let t = TestApp::start(db).await;
     let (star, other) = (t.affiliate().await, t.affiliate().await);
     let goals = json!([{"name": "lead", "payout": {"fixed": "2.00"}}, {"name": "sale", "payout": {"percent": "10"}}]);
@@ -98,7 +98,7 @@ async fn an_advertiser_pays_what_was_agreed(db: Database) {
     assert_eq!(revenue(json!("lead"), json!("6.00")).await, "6.00", "what a report says counts");
 }
 
-async fn an_offer_on_application_is_promoted_by_whom_it_admits(db: Database) {
+async fn an_offer_on_application_is_promoted_by_admitted_affiliates(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let offer = t.offer_with(json!({"visibility": "on_application"})).await;
@@ -162,7 +162,7 @@ async fn a_private_offer_does_not_exist_for_others(db: Database) {
     assert_eq!(t.anonymous().get(&format!("/r/{}?offer_id={offer}", guest.referral_code)).await.status, 302);
 }
 
-async fn a_taken_back_approval_ends_the_promotion(db: Database) {
+async fn a_revoked_approval_ends_the_promotion(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let offer = t.offer_with(json!({"visibility": "on_application"})).await;

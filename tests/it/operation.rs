@@ -11,7 +11,7 @@ use serde_json::json;
 on_both_databases!(
     health_readiness_and_metrics_need_no_key,
     metrics_count_what_happened,
-    sigterm_lets_what_is_in_flight_finish,
+    sigterm_lets_requests_in_flight_finish,
     sigterm_does_not_wait_for_ever,
     no_log_line_holds_a_secret_or_a_buyer,
 );
@@ -73,7 +73,7 @@ async fn referral_code(client: &Client) -> String {
     text(&affiliate, "referral_code")
 }
 
-async fn sigterm_lets_what_is_in_flight_finish(db: Database) {
+async fn sigterm_lets_requests_in_flight_finish(db: Database) {
     let installation = Installation::new(db);
     let receiver = Receiver::start().await;
     let mut process = installation.start().await;

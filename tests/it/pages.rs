@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 on_both_databases!(
-    one_signs_in_sees_who_one_is_and_signs_out,
+    a_person_signs_in_and_signs_out,
     the_second_factor_is_asked_for_in_a_second_step,
     a_forgotten_password_is_replaced_by_a_link,
     a_registration_ends_with_choosing_a_password,
@@ -48,7 +48,7 @@ fn hidden(page: &str, name: &str) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-async fn one_signs_in_sees_who_one_is_and_signs_out(db: Database) {
+async fn a_person_signs_in_and_signs_out(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("finance").await;
     let browser = t.anonymous();

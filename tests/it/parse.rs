@@ -5,7 +5,7 @@ use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
-on_both_databases!(a_pasted_url_is_taken_apart, what_was_parsed_can_be_saved_and_fires, what_is_no_url_is_refused);
+on_both_databases!(a_pasted_url_is_taken_apart, a_parsed_url_can_be_saved_and_fires, an_invalid_url_is_refused);
 
 async fn parse(t: &TestApp, url: &str) -> Value {
     t.admin.post("/api/v1/postbacks/parse", &json!({"url": url})).await.expect(200)
@@ -65,7 +65,7 @@ async fn a_pasted_url_is_taken_apart(db: Database) {
     assert_eq!(parsed["unknown"], json!([{"name": "base_url", "value": "<account>"}]));
 }
 
-async fn what_was_parsed_can_be_saved_and_fires(db: Database) {
+async fn a_parsed_url_can_be_saved_and_fires(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let pasted = t.receiver.url("/pasted?cid={click_id}&state={status}&tag=a%26b");
@@ -82,7 +82,7 @@ async fn what_was_parsed_can_be_saved_and_fires(db: Database) {
     assert_eq!(request.parameter("tag"), "a&b");
 }
 
-async fn what_is_no_url_is_refused(db: Database) {
+async fn an_invalid_url_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     for url in ["", "nonsense", "ftp://x.example/", "javascript:alert(1)", "/postback?x=1", "https://"] {
         let answer = t.admin.post("/api/v1/postbacks/parse", &json!({"url": url})).await;

@@ -76,7 +76,7 @@ async fn copy_click(t: &TestApp, first_hex: &str, copies: u32) {
 const JUNE: &str = "019ec893f40070008000";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
+async fn maintenance_during_a_backup_blocks_neither_clicks_nor_a_start() {
     let mut t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
     let may = TABLES.map(|table| format!("{table}_2026_05"));
@@ -97,7 +97,7 @@ async fn upkeep_behind_a_backup_stops_neither_clicks_nor_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_goes_on_when_the_month_at_hand_can_not_be_made() {
+async fn a_start_continues_if_the_current_month_cannot_be_created() {
     let mut t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
     let backup = Backup::start_after(&t, &["clicks_2026_03"]).await;
@@ -112,7 +112,7 @@ async fn a_start_goes_on_when_the_month_at_hand_can_not_be_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_in_the_default_partition_moves_when_its_month_is_made() {
+async fn a_row_in_the_default_partition_moves_when_its_month_is_created() {
     let mut t = TestApp::start(Database::postgres().await).await;
     t.click().await;
     copy_click(&t, JUNE, 1).await;
@@ -150,7 +150,7 @@ async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_out_of_retention_stays_while_a_backup_reads_it() {
+async fn rows_out_of_retention_stay_while_a_backup_reads_them() {
     let t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
     t.click_on(&link, "").await;

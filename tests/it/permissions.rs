@@ -16,7 +16,7 @@ on_both_databases!(
     a_session_may_do_what_its_role_may,
     a_suspended_affiliate_reads_and_changes_nothing,
     a_session_that_staff_opened_reads_and_changes_nothing,
-    what_somebody_opened_ends_with_them,
+    sessions_end_with_the_access_of_their_opener,
     staff_end_the_sessions_of_an_affiliate,
 );
 
@@ -387,7 +387,7 @@ async fn follow(t: &TestApp, path: &str) -> Answer {
     browser.send(browser.request(Method::POST, path).header("sec-fetch-site", "same-origin")).await
 }
 
-async fn what_somebody_opened_ends_with_them(db: Database) {
+async fn sessions_end_with_the_access_of_their_opener(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     // The last owner can't be demoted.

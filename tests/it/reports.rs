@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_report_counts_the_same_raw_and_packed,
-    a_conversion_counts_where_it_stands_now,
-    an_affiliate_counts_its_own_and_sees_no_revenue,
-    what_an_affiliate_reports_itself_is_no_revenue,
+    a_conversion_counts_with_its_current_status,
+    an_affiliate_sees_its_own_figures_and_no_revenue,
+    self_reported_conversions_are_not_revenue,
     currencies_are_never_mixed,
     a_series_has_no_gaps,
-    days_begin_where_their_zone_says,
-    of_two_equal_hours_the_first_comes_first,
-    the_revenue_map_knows_what_keywords_and_pages_earn,
-    what_no_report_can_answer_is_told,
+    days_begin_at_midnight_of_their_zone,
+    repeated_hours_are_in_chronological_order,
+    the_revenue_map_shows_the_earnings_of_keywords_and_pages,
+    an_impossible_report_is_refused_with_a_reason,
     rows_beyond_the_limit_are_added_up,
-    a_click_that_comes_late_is_found,
+    a_late_click_is_counted,
     a_click_that_waited_too_long_is_refused,
 );
 
@@ -87,7 +87,7 @@ async fn a_report_counts_the_same_raw_and_packed(db: Database) {
     }
 }
 
-async fn a_conversion_counts_where_it_stands_now(db: Database) {
+async fn a_conversion_counts_with_its_current_status(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let click = browse(&t, &link, "?keyword=shoes").await;
@@ -112,7 +112,7 @@ async fn a_conversion_counts_where_it_stands_now(db: Database) {
     assert_eq!(row(&row_after, "shoes")["conversion_rate"], "0.00");
 }
 
-async fn an_affiliate_counts_its_own_and_sees_no_revenue(db: Database) {
+async fn an_affiliate_sees_its_own_figures_and_no_revenue(db: Database) {
     let t = TestApp::start(db).await;
     let (mine, other) = (t.any_link().await, t.any_link().await);
     for link in [&mine, &other, &other] {
@@ -133,7 +133,7 @@ async fn an_affiliate_counts_its_own_and_sees_no_revenue(db: Database) {
     t.anonymous().get("/api/v1/reports").await.expect_problem(401, "unauthorized");
 }
 
-async fn what_an_affiliate_reports_itself_is_no_revenue(db: Database) {
+async fn self_reported_conversions_are_not_revenue(db: Database) {
     let t = TestApp::start(db).await;
     let offer = t.offer_with(json!({"revenue": {"fixed": "20.00"}})).await;
     let link = t.link(&t.affiliate().await, &offer).await;
@@ -193,7 +193,7 @@ async fn a_series_has_no_gaps(db: Database) {
 }
 
 /// It is noon in UTC, quarter to six in the evening in Kathmandu.
-async fn days_begin_where_their_zone_says(db: Database) {
+async fn days_begin_at_midnight_of_their_zone(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     t.advance(Duration::from_secs(6 * 3_600 + 14 * 60));
@@ -215,7 +215,7 @@ async fn days_begin_where_their_zone_says(db: Database) {
 }
 
 /// On 25 October, Berlin's clocks show two o'clock twice.
-async fn of_two_equal_hours_the_first_comes_first(db: Database) {
+async fn repeated_hours_are_in_chronological_order(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     // 00:30 in UTC, 229 days after the clock's start at noon; then an hour later, and one more.
@@ -230,7 +230,7 @@ async fn of_two_equal_hours_the_first_comes_first(db: Database) {
     assert_eq!(hours, ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]);
 }
 
-async fn the_revenue_map_knows_what_keywords_and_pages_earn(db: Database) {
+async fn the_revenue_map_shows_the_earnings_of_keywords_and_pages(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let shoes = browse(&t, &link, "?keyword=red+shoes&page=/a").await;
@@ -256,7 +256,7 @@ async fn the_revenue_map_knows_what_keywords_and_pages_earn(db: Database) {
     assert_eq!(map["totals"]["money"][0]["earned"], "40.00");
 }
 
-async fn what_no_report_can_answer_is_told(db: Database) {
+async fn an_impossible_report_is_refused_with_a_reason(db: Database) {
     let t = TestApp::start(db).await;
     for query in [
         "group_by=colour",
@@ -295,7 +295,7 @@ async fn rows_beyond_the_limit_are_added_up(db: Database) {
 }
 
 /// A node with a wrong clock creates an id of a time that is already packed.
-async fn a_click_that_comes_late_is_found(db: Database) {
+async fn a_late_click_is_counted(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     browse(&t, &link, "").await;

@@ -16,9 +16,9 @@ on_both_databases!(
     a_rejection_fires_for_its_reasons_only,
     each_action_has_its_own_postbacks,
     a_delay_is_kept_to_the_second,
-    what_is_rejected_during_its_delay_is_not_sent,
-    what_is_approved_during_its_delay_is_judged_as_it_is_then,
-    a_postback_made_later_is_not_owed_the_past,
+    a_conversion_rejected_during_its_delay_is_not_sent,
+    a_conversion_approved_during_its_delay_is_checked_with_its_new_status,
+    a_postback_created_later_does_not_fire_for_earlier_events,
     a_disabled_or_deleted_postback_does_not_fire,
     a_rule_that_makes_no_sense_is_refused,
 );
@@ -207,7 +207,7 @@ async fn a_delay_is_kept_to_the_second(db: Database) {
     }
 }
 
-async fn what_is_rejected_during_its_delay_is_not_sent(db: Database) {
+async fn a_conversion_rejected_during_its_delay_is_not_sent(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let postback = t.postback("/p").delay(2, "minutes").save().await;
@@ -228,7 +228,7 @@ async fn what_is_rejected_during_its_delay_is_not_sent(db: Database) {
     assert_eq!(delivery["attempts"], json!([]));
 }
 
-async fn what_is_approved_during_its_delay_is_judged_as_it_is_then(db: Database) {
+async fn a_conversion_approved_during_its_delay_is_checked_with_its_new_status(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     // Pending when the delivery was created, and not any more when it is due.
@@ -247,7 +247,7 @@ async fn what_is_approved_during_its_delay_is_judged_as_it_is_then(db: Database)
     assert_eq!(t.receiver.only_request("/approved").parameter("status"), "approved");
 }
 
-async fn a_postback_made_later_is_not_owed_the_past(db: Database) {
+async fn a_postback_created_later_does_not_fire_for_earlier_events(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let id = t.conversion(&click).status("pending").send().await;

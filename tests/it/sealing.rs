@@ -7,11 +7,11 @@ use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_sent,
+    a_secret_that_was_stored_in_plain_text_is_sealed_at_the_start_and_still_sent,
     the_secrets_of_sources_are_sealed_at_the_start_too,
     a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start,
-    what_would_no_longer_be_sent_stays_as_it_is,
-    nothing_is_looked_at_again_until_the_rules_change,
+    a_secret_that_could_no_longer_be_sent_is_not_sealed,
+    nothing_is_checked_again_until_the_rules_change,
 );
 
 const NEEDLE: &str = "needle4711";
@@ -47,7 +47,7 @@ async fn plant(t: &TestApp, base_url: &str) -> String {
     id
 }
 
-async fn a_secret_that_was_stored_in_the_clear_is_sealed_at_the_start_and_still_sent(db: Database) {
+async fn a_secret_that_was_stored_in_plain_text_is_sealed_at_the_start_and_still_sent(db: Database) {
     let mut t = TestApp::start(db).await;
     let click = t.click().await;
     let id = plant(&t, &t.receiver.url("/p")).await;
@@ -124,7 +124,7 @@ async fn a_key_that_an_older_template_put_into_the_url_is_sealed_at_the_start(db
     assert!(!delivery.to_string().contains(NEEDLE), "{delivery:#}");
 }
 
-async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {
+async fn a_secret_that_could_no_longer_be_sent_is_not_sealed(db: Database) {
     let mut t = TestApp::start(db).await;
     // Without a permitted host for this key, the postback cannot be rendered.
     let id = plant(&t, "no address").await;
@@ -142,7 +142,7 @@ async fn what_would_no_longer_be_sent_stays_as_it_is(db: Database) {
     assert_eq!(in_the_clear(&t, "postbacks").await, 0);
 }
 
-async fn nothing_is_looked_at_again_until_the_rules_change(db: Database) {
+async fn nothing_is_checked_again_until_the_rules_change(db: Database) {
     let mut t = TestApp::start(db).await;
     assert_eq!(remembered(&t).await, 1, "there was nothing to seal");
     plant(&t, &t.receiver.url("/p")).await;

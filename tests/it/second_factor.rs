@@ -13,12 +13,12 @@ use serde_json::json;
 on_both_databases!(
     a_code_opens_once,
     a_recovery_code_opens_once,
-    codes_are_not_guessed,
-    it_is_taken_away_with_both_factors,
+    codes_cannot_be_guessed,
+    it_is_removed_with_both_factors,
     recovery_codes_are_renewed_with_both_factors,
     a_right_password_does_not_help_to_guess_the_code,
     a_new_password_needs_the_code,
-    its_changes_are_told_by_mail,
+    its_changes_are_announced_by_mail,
 );
 
 const PATH: &str = "/api/v1/auth/second-factor";
@@ -92,7 +92,7 @@ async fn a_recovery_code_opens_once(db: Database) {
     sign_in(&t, &other, &app.recovery[2]).await.expect_problem(401, "sign_in_failed");
 }
 
-async fn codes_are_not_guessed(db: Database) {
+async fn codes_cannot_be_guessed(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("finance").await;
     let app = enrolled(&t, &person).await;
@@ -173,7 +173,7 @@ async fn a_new_password_needs_the_code(db: Database) {
     change("another good password", &app.recovery[0]).await.expect(204);
 }
 
-async fn its_changes_are_told_by_mail(db: Database) {
+async fn its_changes_are_announced_by_mail(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("finance").await;
     let app = enrolled(&t, &person).await;
@@ -186,7 +186,7 @@ async fn its_changes_are_told_by_mail(db: Database) {
     t.mail_to(&person.email, "Your second factor is off").await;
 }
 
-async fn it_is_taken_away_with_both_factors(db: Database) {
+async fn it_is_removed_with_both_factors(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("finance").await;
     let app = enrolled(&t, &person).await;

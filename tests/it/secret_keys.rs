@@ -20,11 +20,11 @@ use reqwest::Method;
 use serde_json::json;
 
 on_both_databases!(
-    a_database_is_not_served_without_its_key,
+    the_server_does_not_start_without_the_key_of_its_database,
     a_database_from_before_canaries_gets_one_from_the_right_key_only,
-    everything_is_sealed_again_while_it_is_served,
-    a_rotation_that_is_broken_off_goes_on,
-    a_server_that_is_gone_keeps_no_key_for_long,
+    everything_is_sealed_again_while_the_server_runs,
+    an_interrupted_rotation_continues,
+    a_stopped_server_does_not_keep_a_key_for_long,
     the_command_rotates_beside_a_server,
 );
 
@@ -45,7 +45,7 @@ async fn secret_postback(t: &TestApp) -> String {
     t.postback("/p").set("config", config).save().await
 }
 
-async fn a_database_is_not_served_without_its_key(db: Database) {
+async fn the_server_does_not_start_without_the_key_of_its_database(db: Database) {
     let mut t = TestApp::start(db).await;
     let postback = secret_postback(&t).await;
     let click = t.click().await;
@@ -104,7 +104,7 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_empty_key_file_is_no_key() {
+async fn an_empty_key_file_is_not_a_key() {
     let mut t = TestApp::start(Database::sqlite()).await;
     std::fs::write(t.data_dir().join("secret-key"), "\n").unwrap();
     // Also if another key could replace it.
@@ -164,7 +164,7 @@ async fn with_both_keys_again(t: &mut TestApp) {
 
 /// The server was suspended for so long that it counted as stopped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_wakes_up_with_a_retired_key_makes_it_needed_again() {
+async fn a_server_that_resumes_with_a_retired_key_makes_it_required_again() {
     let (mut t, other, client) = with_another_that_seals_with_the_first_key().await;
     t.database.execute(&format!("DELETE FROM servers WHERE key_id = '{}'", name_of(1))).await;
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
@@ -176,7 +176,7 @@ async fn a_server_that_wakes_up_with_a_retired_key_makes_it_needed_again() {
     other.stop().await;
 }
 
-async fn a_server_that_is_gone_keeps_no_key_for_long(db: Database) {
+async fn a_stopped_server_does_not_keep_a_key_for_long(db: Database) {
     let mut t = with_first_key(db).await;
     with_both_keys(&mut t).await;
     // The server crashed a moment ago.
@@ -315,7 +315,7 @@ async fn rotate(t: &TestApp) -> rotation::Rotated {
     rotation::rotate(&app.db, &app.vault, &app.clock).await.expect("the database answers")
 }
 
-async fn everything_is_sealed_again_while_it_is_served(db: Database) {
+async fn everything_is_sealed_again_while_the_server_runs(db: Database) {
     let mut t = with_first_key(db).await;
     let sealed = seal_everything(&t).await;
     assert_eq!(sealed_with(&t, 1).await, every_sealed_column(), "each column, and no other");
@@ -351,7 +351,7 @@ async fn everything_is_sealed_again_while_it_is_served(db: Database) {
     assert!(refused.to_string().contains(&name_of(2)), "{refused}");
 }
 
-async fn a_rotation_that_is_broken_off_goes_on(db: Database) {
+async fn an_interrupted_rotation_continues(db: Database) {
     let mut t = with_first_key(db).await;
     let sealed = seal_everything(&t).await;
     for _ in 0..120 {

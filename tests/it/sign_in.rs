@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_session_begins_and_ends,
-    a_session_id_from_before_is_worth_nothing,
+    a_session_id_from_before_the_sign_in_is_invalid,
     sessions_end_idle_old_or_revoked,
-    nothing_tells_whether_an_address_is_known,
-    nothing_tells_it_by_the_work_that_is_done,
-    a_known_browser_is_not_held_up_by_strangers,
+    no_answer_reveals_whether_an_address_is_known,
+    the_work_done_does_not_reveal_it_either,
+    a_known_browser_is_not_locked_out_by_strangers,
     a_known_browser_gets_no_more_guesses_than_others,
     a_link_from_the_mailbox_makes_a_browser_known,
     guessing_at_an_account_is_throttled_and_a_restart_does_not_help,
-    many_guesses_at_once_are_many,
+    simultaneous_guesses_all_count,
     guessing_at_many_accounts_is_throttled_by_address,
     behind_an_unlisted_proxy_nobody_locks_out_everybody,
-    behind_an_unlisted_proxy_that_names_nobody_the_account_decides,
+    behind_an_unlisted_proxy_that_names_no_visitors_the_account_is_counted,
     a_cookie_is_not_enough_for_a_change_from_elsewhere,
     registration_is_open_or_closed_or_by_approval,
     a_password_is_reset_by_mail,
@@ -50,7 +50,7 @@ async fn a_session_begins_and_ends(db: Database) {
     client.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
 }
 
-async fn a_session_id_from_before_is_worth_nothing(db: Database) {
+async fn a_session_id_from_before_the_sign_in_is_invalid(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("support").await;
     // Neither a forged session id nor a live one is kept.
@@ -106,7 +106,7 @@ async fn sessions_end_idle_old_or_revoked(db: Database) {
     idle.get("/api/v1/offers").await.expect_problem(401, "unauthorized");
 }
 
-async fn nothing_tells_whether_an_address_is_known(db: Database) {
+async fn no_answer_reveals_whether_an_address_is_known(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = postrider::config::Registration::Open).await;
     let person = t.person("support").await;
     let wrong = t.sign_in(&person.email, "not the password").await;
@@ -135,7 +135,7 @@ async fn nothing_tells_whether_an_address_is_known(db: Database) {
 }
 
 /// Hashing takes most of the time. The test counts hashes, because the time would depend on the machine.
-async fn nothing_tells_it_by_the_work_that_is_done(db: Database) {
+async fn the_work_done_does_not_reveal_it_either(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = postrider::config::Registration::Open).await;
     let (person, disabled) = (t.person("support").await, t.person("support").await);
     let path = format!("/api/v1/users/{}", disabled.id);
@@ -181,7 +181,7 @@ async fn sign_in_with(t: &TestApp, device: &str, email: &str, password: &str) ->
     t.admin.send(request.json(&json!({"email": email, "password": password}))).await
 }
 
-async fn a_known_browser_is_not_held_up_by_strangers(db: Database) {
+async fn a_known_browser_is_not_locked_out_by_strangers(db: Database) {
     let t = TestApp::start(db).await;
     let (person, other) = (t.person("owner").await, t.person("owner").await);
     let known = device_of(&t.sign_in(&person.email, PASSWORD).await);
@@ -266,7 +266,7 @@ async fn guessing_at_an_account_is_throttled_and_a_restart_does_not_help(db: Dat
     assert_eq!(refused.header("retry-after"), Some("4"), "each wait is twice the one before");
 }
 
-async fn many_guesses_at_once_are_many(db: Database) {
+async fn simultaneous_guesses_all_count(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("support").await;
     let guesses = (0..20).map(|_| t.sign_in(&person.email, "not the password"));
@@ -282,7 +282,7 @@ async fn sign_in_from(t: &TestApp, address: &str, email: &str, password: &str) -
     t.admin.send(request.json(&json!({"email": email, "password": password}))).await
 }
 
-async fn behind_an_unlisted_proxy_that_names_nobody_the_account_decides(db: Database) {
+async fn behind_an_unlisted_proxy_that_names_no_visitors_the_account_is_counted(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("owner").await;
     for n in 0..120 {

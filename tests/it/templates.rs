@@ -19,7 +19,7 @@ use cases::filled;
 on_both_databases!(
     the_catalogue_is_searched_by_name_id_and_words,
     the_catalogue_has_pages,
-    a_postback_of_a_template_arrives_as_its_tracker_wants_it,
+    a_postback_of_a_template_arrives_as_its_tracker_expects,
     a_tracker_is_not_called_without_its_click_id,
     a_pasted_url_with_its_parameters_sends_nothing_twice,
     a_template_says_which_field_is_wrong,
@@ -51,7 +51,7 @@ const DOCUMENTED: &str = "\
 // The files.
 
 #[test]
-fn every_template_is_as_the_schema_says() {
+fn every_template_matches_the_schema() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     jsonschema::meta::validate(&schema).expect("it is a schema");
     let schema = jsonschema::draft202012::new(&schema).unwrap();
@@ -118,7 +118,7 @@ fn every_status_of_an_example_has_a_meaning() {
 
 /// Updated by `POSTRIDER_UPDATE_SCHEMAS=1 tests/run`.
 #[test]
-fn the_list_for_people_is_the_catalogue() {
+fn the_list_in_docs_is_the_catalogue() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/networks.md");
     if std::env::var_os("POSTRIDER_UPDATE_SCHEMAS").is_some() {
         std::fs::write(path, list_for_people()).expect("docs/ can be written");
@@ -182,7 +182,7 @@ async fn the_catalogue_has_pages(db: Database) {
     t.admin.get("/api/v1/templates?limit=201").await.expect_problem(400, "invalid_parameter");
 }
 
-async fn a_postback_of_a_template_arrives_as_its_tracker_wants_it(db: Database) {
+async fn a_postback_of_a_template_arrives_as_its_tracker_expects(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let click = t.click_on(&link, "?click_id=tracker-1").await;

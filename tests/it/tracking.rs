@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_click_leads_to_the_landing_page_with_its_macros_filled,
-    a_click_keeps_what_came_with_it,
+    a_click_stores_its_parameters,
     a_macro_value_stays_one_value,
     a_visitor_is_unique_once_per_link_and_day,
-    the_user_agent_tells_device_and_bots,
+    the_user_agent_determines_device_and_bots,
     only_a_trusted_proxy_may_name_the_visitor,
-    an_impression_is_a_pixel_and_no_click,
+    an_impression_is_a_pixel_and_not_a_click,
     a_referral_code_leads_to_the_default_offer,
-    what_leads_nowhere_is_a_plain_404,
-    a_link_is_no_open_redirect,
-    a_strange_value_harms_neither_its_click_nor_its_neighbours,
+    an_invalid_link_is_a_plain_404,
+    a_link_is_not_an_open_redirect,
+    an_unusual_value_affects_neither_its_click_nor_its_neighbours,
 );
 
 async fn clicks(t: &TestApp, link: &Link) -> Vec<Value> {
@@ -63,7 +63,7 @@ async fn a_click_leads_to_the_landing_page_with_its_macros_filled(db: Database) 
     assert_eq!(t.database.count("clicks").await, 1);
 }
 
-async fn a_click_keeps_what_came_with_it(db: Database) {
+async fn a_click_stores_its_parameters(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let answer = visit(
@@ -137,7 +137,7 @@ async fn a_visitor_is_unique_once_per_link_and_day(db: Database) {
     assert!(uniqueness(&link, "Firefox").await, "another day");
 }
 
-async fn the_user_agent_tells_device_and_bots(db: Database) {
+async fn the_user_agent_determines_device_and_bots(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let cases = [
@@ -184,7 +184,7 @@ async fn only_a_trusted_proxy_may_name_the_visitor(db: Database) {
     assert_eq!(ip(&t, "nonsense").await, "127.0.0.1");
 }
 
-async fn an_impression_is_a_pixel_and_no_click(db: Database) {
+async fn an_impression_is_a_pixel_and_not_a_click(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
 
@@ -225,7 +225,7 @@ async fn a_referral_code_leads_to_the_default_offer(db: Database) {
     assert_eq!(visit(format!("/r/{code}")).await, second, "there is one default");
 }
 
-async fn what_leads_nowhere_is_a_plain_404(db: Database) {
+async fn an_invalid_link_is_a_plain_404(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let affiliate = &link.affiliate;
@@ -259,7 +259,7 @@ async fn what_leads_nowhere_is_a_plain_404(db: Database) {
     assert_eq!(t.database.count("clicks").await, 1, "only the one that led somewhere");
 }
 
-async fn a_link_is_no_open_redirect(db: Database) {
+async fn a_link_is_not_an_open_redirect(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let landing = "https://shop.example/{sub1}?cid={click_id}";
@@ -302,7 +302,7 @@ async fn a_link_is_no_open_redirect(db: Database) {
 }
 
 /// Clicks are committed in groups: one visitor's data must not affect the group.
-async fn a_strange_value_harms_neither_its_click_nor_its_neighbours(db: Database) {
+async fn an_unusual_value_affects_neither_its_click_nor_its_neighbours(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let long = format!("?sub1={}", "x".repeat(6000));

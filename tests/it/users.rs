@@ -10,18 +10,18 @@ use postrider_tests::people::{PASSWORD, token_in};
 use serde_json::json;
 
 on_both_databases!(
-    an_invitation_is_good_once,
+    an_invitation_works_once,
     only_an_owner_makes_owners,
     the_last_owner_stays,
-    a_disabled_user_is_out_at_once,
+    a_disabled_user_is_signed_out_immediately,
     a_key_never_exceeds_its_person,
     a_key_with_scopes_does_what_they_say,
-    nobody_makes_a_key_that_does_more_than_they_may,
+    nobody_creates_a_key_with_more_permissions_than_their_own,
     a_keys_last_use_is_visible_and_it_expires,
     the_command_line_makes_the_first_owner,
 );
 
-async fn an_invitation_is_good_once(db: Database) {
+async fn an_invitation_works_once(db: Database) {
     let t = TestApp::start(db).await;
     let body = json!({"email": "Grace@Example.com", "name": "Grace", "role": "finance"});
     let user = t.admin.post_once("/api/v1/users", "k", &body).await.expect(201);
@@ -73,7 +73,7 @@ async fn the_last_owner_stays(db: Database) {
     t.admin.patch(&path, &json!({"status": "disabled"})).await.expect_problem(409, "last_owner");
 }
 
-async fn a_disabled_user_is_out_at_once(db: Database) {
+async fn a_disabled_user_is_signed_out_immediately(db: Database) {
     let t = TestApp::start(db).await;
     let person = t.person("admin").await;
     let key = person.client.post("/api/v1/auth/keys", &json!({"name": "mine", "password": PASSWORD})).await.expect(201);
@@ -129,7 +129,7 @@ async fn a_key_with_scopes_does_what_they_say(db: Database) {
     t.admin.post("/api/v1/api-keys", &bad).await.expect_problem(422, "invalid_field");
 }
 
-async fn nobody_makes_a_key_that_does_more_than_they_may(db: Database) {
+async fn nobody_creates_a_key_with_more_permissions_than_their_own(db: Database) {
     let t = TestApp::start(db).await;
     let admin = t.person("admin").await;
     for (role, status) in [("owner", 403), ("finance", 403), ("support", 201), ("admin", 201)] {

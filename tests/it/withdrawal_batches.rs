@@ -8,12 +8,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 on_both_databases!(
-    a_bank_is_paid_by_file_and_its_results_are_taken,
-    what_a_stranger_typed_is_no_formula,
+    a_bank_gets_a_file_and_its_results_are_imported,
+    text_from_strangers_is_not_a_formula,
     crypto_addresses_are_exported_whole,
-    who_owes_money_is_in_no_batch,
-    a_batch_that_the_bank_never_got_is_taken_apart,
-    results_tell_what_a_bank_sent_back,
+    an_affiliate_with_a_debt_is_in_no_batch,
+    a_batch_that_the_bank_never_received_is_dissolved,
+    results_include_payments_that_the_bank_sent_back,
 );
 
 const BATCHES: &str = "/api/v1/withdrawal-batches";
@@ -41,7 +41,7 @@ async fn results(t: &TestApp, batch: &str, csv: &str) -> Answer {
     t.admin.send(request.header("content-type", "text/csv").body(csv.to_owned())).await
 }
 
-async fn a_bank_is_paid_by_file_and_its_results_are_taken(db: Database) {
+async fn a_bank_gets_a_file_and_its_results_are_imported(db: Database) {
     let t = TestApp::start(db).await;
     let wanted = json!({"method": "sepa", "currency": "EUR"});
     t.admin.post(BATCHES, &wanted).await.expect_problem(409, "nothing_to_pay");
@@ -127,7 +127,7 @@ async fn a_bank_is_paid_by_file_and_its_results_are_taken(db: Database) {
     assert_eq!(t.database.number("SELECT CAST(sum(available) AS bigint) FROM balances").await, 100_000_000);
 }
 
-async fn what_a_stranger_typed_is_no_formula(db: Database) {
+async fn text_from_strangers_is_not_a_formula(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let name = json!({"name": "=cmd|' /C calc'!A0"});
@@ -168,7 +168,7 @@ async fn paypal(t: &TestApp, affiliate: &Affiliate) -> String {
     approved(t, affiliate, "paypal", "USD", json!({"email": format!("a-{}@example.com", t.unique())})).await
 }
 
-async fn who_owes_money_is_in_no_batch(db: Database) {
+async fn an_affiliate_with_a_debt_is_in_no_batch(db: Database) {
     let t = TestApp::start(db).await;
     let (owing, other) = (t.affiliate().await, t.affiliate().await);
     let stopped = paypal(&t, &owing).await;
@@ -199,7 +199,7 @@ async fn who_owes_money_is_in_no_batch(db: Database) {
     assert_eq!(answer["paid"], 1);
 }
 
-async fn a_batch_that_the_bank_never_got_is_taken_apart(db: Database) {
+async fn a_batch_that_the_bank_never_received_is_dissolved(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let ids = [paypal(&t, &one).await, paypal(&t, &two).await];
@@ -238,7 +238,7 @@ async fn a_batch_that_the_bank_never_got_is_taken_apart(db: Database) {
     assert_eq!(t.database.number("SELECT count(*) FROM withdrawals WHERE batch_id IS NOT NULL").await, 2);
 }
 
-async fn results_tell_what_a_bank_sent_back(db: Database) {
+async fn results_include_payments_that_the_bank_sent_back(db: Database) {
     let t = TestApp::start(db).await;
     let (one, two) = (t.affiliate().await, t.affiliate().await);
     let ids = [paypal(&t, &one).await, paypal(&t, &two).await];

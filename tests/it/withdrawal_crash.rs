@@ -13,7 +13,7 @@ use postrider_tests::wait::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-on_both_databases!(killed_at_any_step_of_a_withdrawal_the_books_balance);
+on_both_databases!(killed_at_any_step_of_a_withdrawal_the_ledger_balances);
 
 const WITHDRAWALS: &str = "/api/v1/withdrawals";
 const EARNED_MICROS: i64 = 1_000_000_000;
@@ -23,7 +23,7 @@ const CALLERS: usize = 6;
 /// The steps that were answered with 2xx, by withdrawal.
 type Promised = HashMap<String, Vec<&'static str>>;
 
-async fn killed_at_any_step_of_a_withdrawal_the_books_balance(db: Database) {
+async fn killed_at_any_step_of_a_withdrawal_the_ledger_balances(db: Database) {
     let installation =
         Installation::new(db).with("POSTRIDER_LEASE_SECS", "2").with("POSTRIDER_REQUEST_TIMEOUT_MS", "1500");
     let mut process = installation.start().await;

@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     an_affiliate_sees_each_step_with_its_time,
-    one_click_twice_is_one_request,
+    a_double_click_is_one_request,
     the_money_comes_back_once,
     a_step_out_of_turn_is_refused,
-    limits_say_what_they_are,
-    an_offers_minimum_binds_who_has_earned_with_it,
+    exceeded_limits_are_named,
+    an_offers_minimum_applies_to_affiliates_with_earnings_on_it,
     details_are_sealed_masked_and_the_affiliates_own,
-    later_details_redirect_nothing,
+    later_details_do_not_change_a_withdrawal,
     a_debt_is_settled_first,
     a_debt_that_arises_meanwhile_stops_a_withdrawal,
-    what_a_bank_sends_back_is_available_again,
+    a_returned_payment_is_available_again,
     only_finance_pays,
     many_are_approved_at_once,
     methods_are_data,
@@ -114,7 +114,7 @@ async fn an_affiliate_sees_each_step_with_its_time(db: Database) {
     assert_eq!(keys, 3, "requested, paid, fee");
 }
 
-async fn one_click_twice_is_one_request(db: Database) {
+async fn a_double_click_is_one_request(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "100.00").await;
     let first = request(&affiliate, "20.00").await.expect(201);
@@ -175,7 +175,7 @@ async fn a_step_out_of_turn_is_refused(db: Database) {
     assert_eq!(balance(&t).await, [0, 0, 4_900, 0]);
 }
 
-async fn limits_say_what_they_are(db: Database) {
+async fn exceeded_limits_are_named(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "50.00").await;
     let of = async |amount: Value, method: &str, currency: &str| {
@@ -210,7 +210,7 @@ async fn limits_say_what_they_are(db: Database) {
     assert_eq!(balance(&t).await, [5_000, 0, 0, 0], "nothing of this moved anything");
 }
 
-async fn an_offers_minimum_binds_who_has_earned_with_it(db: Database) {
+async fn an_offers_minimum_applies_to_affiliates_with_earnings_on_it(db: Database) {
     let t = TestApp::start(db).await;
     let (earner, other) = (affiliate_with(&t, "50.00").await, affiliate_with(&t, "50.00").await);
     let offer =
@@ -283,7 +283,7 @@ async fn details_are_sealed_masked_and_the_affiliates_own(db: Database) {
     assert_eq!(affiliate.client.get(details).await.expect(200)["items"], json!([]));
 }
 
-async fn later_details_redirect_nothing(db: Database) {
+async fn later_details_do_not_change_a_withdrawal(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "50.00").await;
     let set = async |email: &str| {
@@ -366,7 +366,7 @@ async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
     step(&t.admin, &withdrawal, "pay", json!({"reference": "TX"})).await.expect(200);
 }
 
-async fn what_a_bank_sends_back_is_available_again(db: Database) {
+async fn a_returned_payment_is_available_again(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = affiliate_with(&t, "100.00").await;
     let withdrawal = request(&affiliate, "all").await.expect(201);

@@ -16,7 +16,7 @@ fn pasted(input: &[u8]) {
         assert!(is_macro(&parameter.r#macro), "{parameter:?} is no macro of ours");
     }
     its_host_is_the_pasted_one(text, &parsed);
-    what_was_recognised_is_recognised_again(&parsed);
+    recognized_urls_are_recognized_again(&parsed);
 }
 
 fn split(text: &str) -> Result<Pasted, domain::NotAUrl> {
@@ -35,7 +35,7 @@ fn its_host_is_the_pasted_one(text: &str, parsed: &Pasted) {
     assert_eq!((pasted.username(), pasted.password()), (base.username(), base.password()));
 }
 
-fn what_was_recognised_is_recognised_again(parsed: &Pasted) {
+fn recognized_urls_are_recognized_again(parsed: &Pasted) {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for parameter in &parsed.parameters {
         query.append_pair(&parameter.name, &format!("{{{}}}", parameter.r#macro));

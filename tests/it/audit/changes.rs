@@ -12,10 +12,10 @@ use super::*;
 
 on_both_databases!(
     an_admin_sees_who_changed_a_payout_from_what_to_what,
-    every_operation_that_changes_a_thing_says_what_it_was,
-    of_secrets_people_and_accounts_only_that_they_changed_is_told,
-    what_changed_nothing_says_so,
-    changes_of_one_moment_follow_from_each_other,
+    every_operation_that_changes_an_object_records_the_former_values,
+    changes_of_secrets_people_and_accounts_are_recorded_without_values,
+    an_operation_without_effect_records_no_changes,
+    simultaneous_changes_are_recorded_in_sequence,
 );
 
 /// They create an object, or concern a person's own password and sessions, which are not shown to others.
@@ -128,7 +128,7 @@ async fn an_admin_sees_who_changed_a_payout_from_what_to_what(db: Database) {
 }
 
 /// An operation that is neither tried nor in the list above fails this test, so that none is forgotten.
-async fn every_operation_that_changes_a_thing_says_what_it_was(db: Database) {
+async fn every_operation_that_changes_an_object_records_the_former_values(db: Database) {
     let t = TestApp::start_with(db, |settings| settings.registration = Registration::Approval).await;
     let mut trial = Trial { t: &t, tried: BTreeSet::new() };
     the_program(&mut trial).await;
@@ -358,7 +358,7 @@ async fn money(trial: &mut Trial<'_>) {
     assert_eq!(removed, pair("paypal", Value::Null));
 }
 
-async fn of_secrets_people_and_accounts_only_that_they_changed_is_told(db: Database) {
+async fn changes_of_secrets_people_and_accounts_are_recorded_without_values(db: Database) {
     let t = TestApp::start(db).await;
     let affiliate = t.affiliate().await;
     let path = format!("/api/v1/affiliates/{}", affiliate.id);
@@ -403,7 +403,7 @@ async fn of_secrets_people_and_accounts_only_that_they_changed_is_told(db: Datab
     }
 }
 
-async fn what_changed_nothing_says_so(db: Database) {
+async fn an_operation_without_effect_records_no_changes(db: Database) {
     let t = TestApp::start(db).await;
     let offer = t.offer().await;
     let path = format!("/api/v1/offers/{offer}");
@@ -426,7 +426,7 @@ async fn what_changed_nothing_says_so(db: Database) {
     assert_eq!(agreed, [("repeated".to_owned(), true), ("done".to_owned(), false)]);
 }
 
-async fn changes_of_one_moment_follow_from_each_other(db: Database) {
+async fn simultaneous_changes_are_recorded_in_sequence(db: Database) {
     let t = TestApp::start(db).await;
     let path = format!("/api/v1/offers/{}", t.offer().await);
     join_all((1..=12).map(|days| {

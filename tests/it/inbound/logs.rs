@@ -5,12 +5,12 @@ use postrider_tests::guest::{LOG_A_LINE, LOGGED};
 use super::*;
 
 on_both_databases!(
-    what_an_adapter_logs_is_shown_with_the_request,
-    what_an_adapter_logs_before_it_fails_is_shown_too,
-    every_macro_that_the_network_left_is_named,
+    the_log_of_an_adapter_is_shown_with_the_request,
+    the_log_of_a_failing_adapter_is_shown_too,
+    every_unreplaced_macro_is_named,
 );
 
-async fn what_an_adapter_logs_is_shown_with_the_request(db: Database) {
+async fn the_log_of_an_adapter_is_shown_with_the_request(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let owner = &click.link.affiliate;
@@ -38,7 +38,7 @@ async fn what_an_adapter_logs_is_shown_with_the_request(db: Database) {
     assert_eq!(source.last().await["adapter_log"], json!([]));
 }
 
-async fn what_an_adapter_logs_before_it_fails_is_shown_too(db: Database) {
+async fn the_log_of_a_failing_adapter_is_shown_too(db: Database) {
     let t = TestApp::start_with_compiler(db).await;
     let click = t.click().await;
     let parse = format!("{LOG_A_LINE} unreachable").leak();
@@ -53,7 +53,7 @@ async fn what_an_adapter_logs_before_it_fails_is_shown_too(db: Database) {
     assert_eq!(entry["adapter_log"], json!([{"level": "info", "message": LOGGED}]));
 }
 
-async fn every_macro_that_the_network_left_is_named(db: Database) {
+async fn every_unreplaced_macro_is_named(db: Database) {
     let t = TestApp::start(db).await;
     let source = source(&t).save().await;
 

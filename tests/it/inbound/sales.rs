@@ -4,8 +4,8 @@ use super::*;
 
 on_both_databases!(
     a_click_has_a_second_sale_where_each_report_is_one,
-    a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_otherwise,
-    a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs,
+    a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_configured_otherwise,
+    a_networks_commission_belongs_to_the_owner_of_the_source,
     a_changed_amount_corrects_the_sale_its_money_and_its_postbacks,
 );
 
@@ -46,7 +46,7 @@ async fn a_click_has_a_second_sale_where_each_report_is_one(db: Database) {
     assert_eq!(conversions(&t, &click).await.len(), 4);
 }
 
-async fn a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_otherwise(db: Database) {
+async fn a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_configured_otherwise(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
@@ -69,7 +69,7 @@ async fn a_sale_without_a_transaction_id_is_its_clicks_only_one_unless_told_othe
     assert_eq!(conversions(&t, &click).await.len(), 3);
 }
 
-async fn a_networks_commission_is_ours_at_our_sources_and_theirs_at_theirs(db: Database) {
+async fn a_networks_commission_belongs_to_the_owner_of_the_source(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let amounts = async |source: &Source, tid: &str| {

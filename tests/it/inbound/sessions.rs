@@ -3,15 +3,15 @@
 use super::*;
 
 on_both_databases!(
-    a_session_travels_on_and_finds_its_click,
+    a_session_is_passed_on_and_finds_its_click,
     a_session_that_is_cut_off_matches_when_it_is_unambiguous,
-    a_session_says_too_little_where_several_clicks_fit,
+    a_session_with_clicks_on_several_offers_is_ambiguous,
     a_session_is_found_under_the_name_of_its_source_and_by_its_owner,
 );
 
 const SESSION: &str = "Sess-7fQ2kLm9Xz01";
 
-async fn a_session_travels_on_and_finds_its_click(db: Database) {
+async fn a_session_is_passed_on_and_finds_its_click(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let answer = t.anonymous().get(&format!("{}?affrank_sid={SESSION}&keyword=shoes", link.path)).await;
@@ -70,7 +70,7 @@ async fn a_session_that_is_cut_off_matches_when_it_is_unambiguous(db: Database) 
     assert_eq!(conversions(&t, &click).await.len(), 2);
 }
 
-async fn a_session_says_too_little_where_several_clicks_fit(db: Database) {
+async fn a_session_with_clicks_on_several_offers_is_ambiguous(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let query = format!("?affrank_sid={SESSION}");

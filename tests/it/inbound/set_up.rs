@@ -4,11 +4,11 @@ use super::*;
 
 on_both_databases!(
     a_change_of_the_settings_touches_only_what_it_names,
-    a_time_of_a_place_follows_its_clocks,
+    a_time_in_a_zone_follows_its_clock_changes,
     a_source_shows_what_to_paste,
     an_address_is_shown_once_and_never_stored,
     an_affiliate_reads_its_own_address_again,
-    an_address_of_an_older_release_is_hashed_and_goes,
+    an_address_of_an_older_release_is_hashed_and_then_deleted,
     a_token_is_as_long_in_a_source_as_in_a_template,
 );
 
@@ -49,7 +49,7 @@ async fn a_change_of_the_settings_touches_only_what_it_names(db: Database) {
     assert!(text(&problem, "detail").contains("such as 203.0.113.0/24"), "{problem}");
 }
 
-async fn a_time_of_a_place_follows_its_clocks(db: Database) {
+async fn a_time_in_a_zone_follows_its_clock_changes(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).settings(json!({"time_zone": "europe/berlin"})).save().await;
@@ -151,7 +151,7 @@ async fn an_affiliate_reads_its_own_address_again(db: Database) {
     assert_eq!(affiliate.client.get(&path).await.expect(200)["url"], rotated["url"]);
 }
 
-async fn an_address_of_an_older_release_is_hashed_and_goes(db: Database) {
+async fn an_address_of_an_older_release_is_hashed_and_then_deleted(db: Database) {
     let mut t = TestApp::start(db).await;
     let click = t.click().await;
     let affiliate = click.link.affiliate.clone();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::PHONE;
 use super::recount::{Visits, export, recount, reported};
 
-on_both_databases!(reports_are_recounts_after_random_histories, what_is_packed_outlives_its_clicks);
+on_both_databases!(reports_are_recounts_after_random_histories, packed_figures_outlive_their_clicks);
 
 const STEPS: usize = 160;
 const QUESTIONS: [&[&str]; 12] = [
@@ -177,7 +177,7 @@ async fn reports_are_recounts_after_random_histories(db: Database) {
     assert_eq!(packed, raw, "every click is packed once");
 }
 
-async fn what_is_packed_outlives_its_clicks(db: Database) {
+async fn packed_figures_outlive_their_clicks(db: Database) {
     let mut it = History::begin(TestApp::start(db).await, 4711).await;
     for _ in 0..60 {
         it.step().await;
@@ -208,7 +208,7 @@ async fn what_is_packed_outlives_its_clicks(db: Database) {
 
 /// On PostgreSQL a transaction can commit long after its id was created. Rows of that age must not be packed before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_open_is_waited_for() {
+async fn open_transactions_are_waited_for() {
     use sqlx::Connection;
     let db = Database::postgres().await;
     let url = db.url();

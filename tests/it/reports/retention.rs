@@ -16,7 +16,7 @@ use super::{browse, report, row};
 
 on_both_databases!(
     a_click_stays_until_its_conversion_is_packed,
-    a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said,
+    a_sale_during_the_deletion_of_its_click_keeps_the_data_of_the_click,
 );
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -72,7 +72,7 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
 }
 
 /// Retention first determines which old clicks reports still need; this sale arrives after that.
-async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: Database) {
+async fn a_sale_during_the_deletion_of_its_click_keeps_the_data_of_the_click(db: Database) {
     let t = start(db).await;
     let link = t.any_link().await;
     // To 23:55 on 31 March, and to 23:50 on 30 April.
@@ -99,7 +99,7 @@ async fn a_sale_that_comes_while_its_click_leaves_keeps_what_the_click_said(db: 
 
 /// Each process runs maintenance by its own clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_nodes_keep_house_at_once() {
+async fn several_nodes_run_maintenance_at_once() {
     let t = start(Database::postgres().await).await;
     for _ in 0..3 {
         t.advance(60 * DAY);
@@ -112,7 +112,7 @@ async fn several_nodes_keep_house_at_once() {
 
 /// On PostgreSQL an open transaction stops packing: rows that are not packed must then remain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_packed_outlives_its_retention() {
+async fn rows_that_are_not_packed_outlive_their_retention() {
     let db = Database::postgres().await;
     let url = db.url();
     let t = start(db).await;

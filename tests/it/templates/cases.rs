@@ -18,7 +18,7 @@ use postrider_tests::temp::TempDir;
 use serde_json::{Value, json};
 
 #[test]
-fn every_configuration_is_what_its_adapter_takes() {
+fn every_configuration_is_accepted_by_its_adapter() {
     let host = Adapters::start();
     for template in templates::all() {
         let adapter = host.of(template);
@@ -29,7 +29,7 @@ fn every_configuration_is_what_its_adapter_takes() {
 }
 
 #[test]
-fn every_outbound_example_is_rendered_as_it_says() {
+fn every_outbound_example_is_rendered_as_expected() {
     let host = Adapters::start();
     for template in templates::all().iter().filter(|it| it.direction == Direction::Outbound) {
         let adapter = host.of(template);
@@ -39,7 +39,7 @@ fn every_outbound_example_is_rendered_as_it_says() {
 }
 
 #[test]
-fn every_inbound_example_is_read_as_it_says() {
+fn every_inbound_example_is_read_as_expected() {
     let host = Adapters::start();
     for template in templates::all().iter().filter(|it| it.direction == Direction::Inbound) {
         let adapter = host.of(template);

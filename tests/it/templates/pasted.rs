@@ -7,7 +7,7 @@ use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use serde_json::{Value, json};
 
-on_both_databases!(what_the_catalogue_knows_is_understood_when_it_is_pasted);
+on_both_databases!(the_urls_of_the_catalogue_are_recognized_when_pasted);
 
 /// The URLs of a template as its network documents them, and the names of the parameters with a known meaning.
 fn documented(template: &Template) -> Vec<(String, Vec<String>)> {
@@ -34,7 +34,7 @@ fn documented(template: &Template) -> Vec<(String, Vec<String>)> {
     }
 }
 
-async fn what_the_catalogue_knows_is_understood_when_it_is_pasted(db: Database) {
+async fn the_urls_of_the_catalogue_are_recognized_when_pasted(db: Database) {
     let t = TestApp::start(db).await;
     let (mut pasted, mut misunderstood) = (0, Vec::new());
     for template in templates::all() {

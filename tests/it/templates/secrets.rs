@@ -23,7 +23,7 @@ use url::Url;
 use super::cases::Adapters;
 
 on_both_databases!(
-    a_secret_of_a_template_is_nowhere_in_the_clear,
+    a_secret_of_a_template_is_nowhere_in_plain_text,
     a_secret_of_a_tracker_reaches_it_and_no_log,
     a_pasted_key_becomes_a_secret,
 );
@@ -129,7 +129,7 @@ fn postback(template: &Template, answers: &BTreeMap<String, String>, now: Timest
 }
 
 /// Saved without test requests, which would be sent to the real networks.
-async fn a_secret_of_a_template_is_nowhere_in_the_clear(db: Database) {
+async fn a_secret_of_a_template_is_nowhere_in_plain_text(db: Database) {
     let t = TestApp::start(db).await;
     let mut all = Vec::new();
     for template in with_secrets() {
