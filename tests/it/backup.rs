@@ -343,7 +343,7 @@ async fn what_root_restores_belongs_to_the_user_of_the_server() {
 /// A backup reads for long, so the WAL grows. When it has ended, the WAL is emptied beside the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_during_a_long_read_leaves_the_wal() {
-    use postrider::storage::base::checkpoints::WAL_BYTES;
+    use storage::base::checkpoints::WAL_BYTES;
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     let (code, _) = program(&process.client).await;

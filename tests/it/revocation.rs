@@ -1,7 +1,7 @@
 //! What is taken away reaches other nodes at once: PostgreSQL tells them. Here nothing in memory grows old by itself, so
 //! only a notification can bring it about.
 
-use postrider::config::Role;
+use engine::config::Role;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;

@@ -1,6 +1,6 @@
 //! Events, answers and reports as nobody would send them on purpose: odd letters, nothing, huge numbers, missing parts.
 
-use postrider::adapters::wire;
+use host::wire;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! What a network calls a value is understood where somebody pastes its URL, as far as the catalogue knows it.
 
-use postrider::domain::delivery::template::{Direction, Template};
-use postrider::services::delivery::templates;
+use domain::delivery::template::{Direction, Template};
+use engine::delivery::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
