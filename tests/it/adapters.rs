@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
-use postrider::adapters::Host;
-use postrider::adapters::limits::CompileLimits;
+use host::Host;
+use host::limits::CompileLimits;
 use postrider_tests::app::{Click, TestApp};
 use postrider_tests::client::{Answer, text};
 use postrider_tests::database::Database;
@@ -216,7 +216,7 @@ fn number(mut value: usize) -> Vec<u8> {
 fn precompiled() -> Vec<u8> {
     let folder = postrider_tests::temp::TempDir::new("compiled");
     let folder = folder.path().join("private");
-    postrider::adapters::Host::start(&folder).expect("the host starts");
+    host::Host::start(&folder).expect("the host starts");
     let file = std::fs::read_dir(&folder).expect("it exists").next().expect("a file").expect("readable").path();
     std::fs::read(file).expect("readable").split_off(32)
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use postrider::clock::Clock;
-use postrider::domain::delivery::lease::Lease;
-use postrider::storage;
+use domain::delivery::lease::Lease;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::receiver::Reply;
 use serde_json::json;
+use storage::clock::Clock;
 
 /// Longer than a lease.
 const SKEW_MS: i64 = 120_000;

@@ -58,9 +58,9 @@ async fn a_running_release_is_not_ready_once_the_schema_takes_newer_ones_only(db
 /// A migration waits for a table that a backup reads, but no click waits for the migration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_during_a_backup_does_not_block_clicks() {
-    use postrider::storage::Database as Storage;
-    use postrider::storage::base::database::Shares;
     use sqlx::Connection;
+    use storage::Database as Storage;
+    use storage::base::database::Shares;
 
     let t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;

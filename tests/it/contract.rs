@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use postrider::adapters::{Adapter, AdapterError, Host, Session, wire};
-use postrider::services::delivery::cases::Case;
+use engine::delivery::cases::Case;
+use host::{Adapter, AdapterError, Host, Session, wire};
 use postrider_tests::plugins;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use domain::delivery::places::FIRST_PLACES;
 use futures::future::join_all;
-use postrider::domain::delivery::places::FIRST_PLACES;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;

@@ -146,7 +146,7 @@ async fn retries_follow_the_schedule_until_they_end(db: Database) {
 
 /// Seconds until the delivery is due.
 fn due_in(t: &TestApp, delivery: &Value) -> i64 {
-    let due = postrider::clock::Timestamp::parse(&text(delivery, "due_at")).expect("a time");
+    let due = domain::timestamp::Timestamp::parse(&text(delivery, "due_at")).expect("a time");
     (due.millis() - t.clock.now().millis()) / 1000
 }
 

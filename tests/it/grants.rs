@@ -255,8 +255,8 @@ async fn a_key_needs_the_password_and_the_code(db: Database) {
     }
     t.mail_to(&owner.email, "A new API key was made").await;
     let begun = owner.client.post("/api/v1/auth/second-factor", &json!({"password": PASSWORD})).await.expect(200);
-    let secret = postrider::domain::people::totp::decode(&text(&begun, "secret")).expect("base32");
-    let code = |step: i64| postrider::domain::people::totp::code(&secret, step);
+    let secret = domain::people::totp::decode(&text(&begun, "secret")).expect("base32");
+    let code = |step: i64| domain::people::totp::code(&secret, step);
     let step = t.clock.now().millis() / 30_000;
     let confirm = json!({"code": code(step)});
     owner.client.post("/api/v1/auth/second-factor/confirm", &confirm).await.expect(200);
@@ -318,7 +318,7 @@ async fn a_changed_address_is_announced_to_the_former_one_which_still_confirms(d
     person["affiliate_id"] = json!(affiliate);
     admin.post("/api/v1/users", &person).await.expect_problem(403, "forbidden");
 
-    t.advance(postrider::domain::program::affiliate::FORMER_CONFIRMS);
+    t.advance(domain::program::affiliate::FORMER_CONFIRMS);
     let session = open(&t, &t.admin.post(&link, &json!({})).await.expect(201)).await;
     put(&session, DETAILS, &details("payee@example.org")).await.expect(202);
     t.mail_to("third@example.com", "Confirm your payout details").await;

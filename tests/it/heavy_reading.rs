@@ -1,10 +1,9 @@
 //! Reports, exports and statements have places: a caller with many requests at once waits or is refused, and others are not affected.
 
-use postrider::domain::people::actor::{Actor, Proof};
-use postrider::domain::people::permission::Role;
-use postrider::services::Error;
-use postrider::services::heavy::Place;
-use postrider::storage::base::failures::is_statement_timeout;
+use domain::people::actor::{Actor, Proof};
+use domain::people::permission::Role;
+use engine::Error;
+use engine::heavy::Place;
 use postrider_tests::app::{Affiliate, TestApp};
 use postrider_tests::client::Answer;
 use postrider_tests::database::Database;
@@ -12,6 +11,7 @@ use postrider_tests::on_both_databases;
 use postrider_tests::wait::eventually;
 use sea_orm::{ConnectionTrait, Statement};
 use sqlx::{Connection, PgConnection};
+use storage::base::failures::is_statement_timeout;
 
 on_both_databases!(
     a_caller_without_a_place_is_refused_and_others_are_not,

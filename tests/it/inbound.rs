@@ -385,7 +385,7 @@ fn clone_click(t: &TestApp, from: &str, to: &str) -> String {
     let columns = "action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url, \
          referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique";
     let literal = |id: &str| {
-        let uuid = postrider::ids::decode(id).expect("an id");
+        let uuid = domain::ids::decode(id).expect("an id");
         if t.database.is_sqlite() { format!("x'{}'", uuid.simple()) } else { format!("'{uuid}'") }
     };
     format!(

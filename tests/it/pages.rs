@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postrider::config::Registration;
-use postrider::domain::people::totp;
+use domain::people::totp;
+use engine::config::Registration;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Answer, Client, text};
 use postrider_tests::database::Database;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use postrider::pipeline::jobs::upkeep;
-use postrider::services::partitions::look_after;
-use postrider::storage::base::upkeep::prune;
+use engine::partitions::look_after;
+use engine::pipeline::jobs::upkeep;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::wait::eventually;
 use sqlx::{Connection, PgConnection};
+use storage::base::upkeep::prune;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const TABLES: [&str; 5] = ["attempts", "clicks", "deliveries", "events", "inbound_requests"];

@@ -304,10 +304,10 @@ async fn a_late_click_is_counted(db: Database) {
     for (after_ms, wanted) in [(1, 2), (30 * 60_000, 3)] {
         late_click(&t, START_MS + after_ms).await;
         // Maintenance compares too, whenever the clock moves; the first one packs the quarter again.
-        postrider::services::reports::audit(t.app()).await.expect("the database answers");
+        engine::reports::audit(t.app()).await.expect("the database answers");
         let totals = report(&t, "group_by=day").await["totals"].clone();
         assert_eq!(totals["clicks"], wanted, "{totals}");
-        let repaired = postrider::services::reports::audit(t.app()).await.expect("the database answers");
+        let repaired = engine::reports::audit(t.app()).await.expect("the database answers");
         assert_eq!(repaired, 0, "once is enough");
     }
 }
@@ -331,13 +331,12 @@ async fn a_click_that_waited_too_long_is_refused(db: Database) {
     let t = TestApp::start(db).await;
     let link = t.any_link().await;
     let app = t.app();
-    let mut click =
-        postrider::storage::tracking::clicks::find(app.db.reader(), t.click_on(&link, "").await.id.parse().unwrap())
-            .await
-            .unwrap()
-            .unwrap();
+    let mut click = storage::tracking::clicks::find(app.db.reader(), t.click_on(&link, "").await.id.parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     t.advance(Duration::from_secs(31));
-    click.id = postrider::ids::ClickId::new(click.occurred_at);
+    click.id = domain::ids::ClickId::new(click.occurred_at);
     let answer = app.clicks.submit(&0, click).await.expect("the writer runs");
     assert!(answer.is_err(), "it is refused");
     assert_eq!(t.database.count("clicks").await, 1);

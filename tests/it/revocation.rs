@@ -1,7 +1,7 @@
 //! Revoked access reaches other nodes immediately through notifications of PostgreSQL. Here cached data never expires, so
 //! only a notification can have this effect.
 
-use postrider::config::Role;
+use engine::config::Role;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;

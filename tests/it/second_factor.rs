@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postrider::domain::people::totp;
+use domain::people::totp;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::{Answer, text};
 use postrider_tests::database::Database;

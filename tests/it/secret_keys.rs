@@ -3,12 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use postrider::domain::people::totp;
-use postrider::services::delivery::secrets::Vault;
-use postrider::services::delivery::{rotation, secret_keys};
-use postrider::storage::Database as Storage;
-use postrider::storage::base::database::Shares;
-use postrider::storage::delivery::sealed_columns;
+use domain::people::totp;
+use engine::delivery::secrets::Vault;
+use engine::delivery::{rotation, secret_keys};
 use postrider_tests::app::{Affiliate, Click, TestApp};
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
@@ -18,6 +15,9 @@ use postrider_tests::process::Installation;
 use postrider_tests::wait::eventually;
 use reqwest::Method;
 use serde_json::json;
+use storage::Database as Storage;
+use storage::base::database::Shares;
+use storage::delivery::sealed_columns;
 
 on_both_databases!(
     the_server_does_not_start_without_the_key_of_its_database,

@@ -107,7 +107,7 @@ async fn sessions_end_idle_old_or_revoked(db: Database) {
 }
 
 async fn no_answer_reveals_whether_an_address_is_known(db: Database) {
-    let t = TestApp::start_with(db, |settings| settings.registration = postrider::config::Registration::Open).await;
+    let t = TestApp::start_with(db, |settings| settings.registration = engine::config::Registration::Open).await;
     let person = t.person("support").await;
     let wrong = t.sign_in(&person.email, "not the password").await;
     let unknown = t.sign_in("nobody@example.com", "not the password").await;
@@ -136,7 +136,7 @@ async fn no_answer_reveals_whether_an_address_is_known(db: Database) {
 
 /// Hashing takes most of the time. The test counts hashes, because the time would depend on the machine.
 async fn the_work_done_does_not_reveal_it_either(db: Database) {
-    let t = TestApp::start_with(db, |settings| settings.registration = postrider::config::Registration::Open).await;
+    let t = TestApp::start_with(db, |settings| settings.registration = engine::config::Registration::Open).await;
     let (person, disabled) = (t.person("support").await, t.person("support").await);
     let path = format!("/api/v1/users/{}", disabled.id);
     t.admin.patch(&path, &json!({"status": "disabled"})).await.expect(200);
@@ -402,7 +402,7 @@ async fn a_cookie_is_not_enough_for_a_change_from_elsewhere(db: Database) {
 }
 
 async fn registration_is_open_or_closed_or_by_approval(db: Database) {
-    use postrider::config::Registration;
+    use engine::config::Registration;
     let mut t = TestApp::start(db).await;
     let body = json!({"name": "Ada", "email": "Ada@example.com"});
     t.anonymous().post("/api/v1/auth/register", &body).await.expect_problem(403, "registration_closed");

@@ -10,14 +10,15 @@ use syn::visit::{self, Visit};
 type Module = Vec<String>;
 
 /// From the lowest layer to the highest. A module imports from its own row and the rows above it.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["domain"],
-    &["clock", "private_files"],
-    &["storage", "adapters", "egress", "config"],
-    &["services", "app"],
-    &["pipeline", "web"],
+    &["storage", "host", "egress"],
+    &["engine"],
+    &["engine::pipeline"],
+    &["web"],
+    &["dashboard"],
+    &["server::server"],
     &["server"],
-    &["cli"],
 ];
 
 const AREAS: [&str; 7] = ["tracking", "program", "delivery", "inbound", "money", "people", "reports"];
@@ -25,28 +26,27 @@ const AREAS: [&str; 7] = ["tracking", "program", "delivery", "inbound", "money",
 /// Layers whose folders are areas, and the exceptions with their reasons.
 const WITH_AREAS: [(&str, &[&str]); 4] = [
     ("domain/src", &[]),
-    // Used by all queries; the tables' rows.
-    ("src/storage", &["base", "entities"]),
-    // The places and threads of heavy reading, for all areas.
-    ("src/services", &["heavy"]),
-    ("src/web/api", &[]),
+    // Connections, queues and pages, which all queries use; the rows of tables.
+    ("storage/src", &["base", "entities"]),
+    // The limits of large reads, for all areas; the workers.
+    ("engine/src", &["heavy", "pipeline"]),
+    ("web/src/api", &[]),
 ];
 
-/// The crates of the program, and their module names within it.
-const CRATES: [(&str, Option<&str>); 4] =
-    [("src", None), ("domain/src", Some("domain")), ("egress/src", Some("egress")), ("host/src", Some("adapters"))];
+/// The crates of the program. A crate is a folder below `core`, and has its folder's name in the code.
+const CRATES: [&str; 7] = ["domain", "storage", "egress", "host", "engine", "web", "server"];
 
 /// The maximum number of files in a folder.
 const LISTED_AT_MOST: usize = 18;
 
 /// The rows of tables, one file each.
-const LONG: &str = "src/storage/entities";
+const LONG: &str = "storage/src/entities";
 
 #[test]
 fn no_module_uses_a_higher_layer() {
     let level = |module: &Module| {
-        let first = module.first()?;
-        LAYERS.iter().position(|row| row.contains(&first.as_str()))
+        let path = format!("{}::", module.join("::"));
+        LAYERS.iter().rposition(|row| row.iter().any(|layer| path.starts_with(&format!("{layer}::"))))
     };
     let mut upward = Vec::new();
     for (user, used) in Program::read().uses() {
@@ -81,7 +81,7 @@ fn folders_are_areas_and_none_is_too_long() {
             assert!(is_known, "{} is no area; these are: {}", entry.display(), AREAS.join(", "));
         }
     }
-    let mut folders: Vec<_> = CRATES.iter().map(|(folder, _)| core().join(folder)).collect();
+    let mut folders: Vec<_> = CRATES.iter().map(|name| core().join(name).join("src")).collect();
     while let Some(folder) = folders.pop() {
         let (within, files): (Vec<_>, Vec<_>) = entries(&folder).into_iter().partition(|it| it.is_dir());
         let is_short = files.len() <= LISTED_AT_MOST || folder.ends_with(LONG);
@@ -120,14 +120,14 @@ fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Opt
     None
 }
 
-/// The parsed files of the program. A separate crate counts as the module that others import.
+/// The parsed files of the program, by crate and module.
 struct Program(BTreeMap<Module, syn::File>);
 
 impl Program {
     fn read() -> Self {
         let mut files = BTreeMap::new();
-        for (root, name) in CRATES {
-            let root = core().join(root);
+        for name in CRATES {
+            let root = core().join(name).join("src");
             let mut folders = vec![root.clone()];
             while let Some(folder) = folders.pop() {
                 for entry in entries(&folder) {
@@ -193,22 +193,18 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn own_crate(&self) -> Module {
-        let named = CRATES.iter().filter_map(|(_, name)| *name);
-        named.filter(|name| self.module.first().is_some_and(|it| it == name)).map(str::to_owned).collect()
-    }
-
     fn absolute(&self, path: &[String]) -> Option<Module> {
         let (first, rest) = path.split_first()?;
         let mut from = match first.as_str() {
-            "crate" => self.own_crate(),
+            "crate" => self.module[..1].to_vec(),
             "self" => self.module.clone(),
             "super" => self.module[..self.module.len().checked_sub(1)?].to_vec(),
             name => match self.names.get(name) {
                 Some(module) => module.clone(),
                 None => {
                     let child = [self.module.as_slice(), &[name.to_owned()]].concat();
-                    self.program.0.contains_key(&child).then_some(child)?
+                    let of_crate = vec![name.to_owned()];
+                    [child, of_crate].into_iter().find(|it| self.program.0.contains_key(it))?
                 }
             },
         };
@@ -279,10 +275,10 @@ fn name(path: &Path) -> String {
     path.file_name().expect("it has a name").to_string_lossy().into_owned()
 }
 
-fn module_of(root: &Path, name: Option<&str>, file: &Path) -> Module {
+fn module_of(root: &Path, name: &str, file: &Path) -> Module {
     let relative = file.strip_prefix(root).expect("it is a source of the crate").with_extension("");
     let parts = relative.iter().map(|part| part.to_string_lossy().into_owned());
-    let mut module: Module = name.map(str::to_owned).into_iter().chain(parts).collect();
+    let mut module: Module = std::iter::once(name.to_owned()).chain(parts).collect();
     if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
         module.pop();
     }

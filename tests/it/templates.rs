@@ -6,8 +6,8 @@ mod secrets;
 
 use std::collections::BTreeSet;
 
-use postrider::domain::delivery::template::{Direction, Kind};
-use postrider::services::delivery::templates;
+use domain::delivery::template::{Direction, Kind};
+use engine::delivery::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use postrider_tests::database::Database;

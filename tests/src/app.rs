@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use postrider::clock::Clock;
-use postrider::config::Settings;
+use engine::config::Settings;
 use serde_json::{Value, json};
+use storage::clock::Clock;
 
 use crate::client::{Answer, Client, text};
 use crate::database::Database;
@@ -198,10 +198,10 @@ impl TestApp {
     pub async fn fold_reports(&self) {
         // The time that reports wait, because rows may still be committed.
         let settled = self.clock.now().minus(Duration::from_secs(75));
-        let settled = postrider::domain::reports::calendar::quarter(settled);
+        let settled = domain::reports::calendar::quarter(settled);
         eventually("reports to be packed", async || {
             self.fold_once().await;
-            let until = postrider::services::reports::packed_until(self.server().app()).await;
+            let until = engine::reports::packed_until(self.server().app()).await;
             (until.expect("the database answers") >= settled).then_some(())
         })
         .await;
@@ -209,11 +209,11 @@ impl TestApp {
 
     /// Packs settled rows, if they can be determined now.
     pub async fn fold_once(&self) {
-        postrider::services::reports::fold(self.server().app()).await.expect("the database answers");
+        engine::reports::fold(self.server().app()).await.expect("the database answers");
     }
 
     /// The running server's parts, for data without a public URL.
-    pub fn app(&self) -> &postrider::app::App {
+    pub fn app(&self) -> &engine::app::App {
         self.server().app()
     }
 

@@ -8,33 +8,32 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use postrider::adapters::{AdapterError, Host, limits, wire as contract};
-use postrider::clock::Timestamp;
-use postrider::domain::inbound::inbound_request::{InboundRequest, RawRequest};
-use postrider::domain::inbound::report::{ClickReference, Issue, Outcome, Words};
-use postrider::domain::inbound::source::SourceSettings;
-use postrider::ids::{InboundRequestId, SourceId};
-use postrider::money::Currency;
-use postrider::services::delivery::wire;
+use domain::amounts::Currency;
+use domain::ids::{InboundRequestId, SourceId};
+use domain::inbound::inbound_request::{InboundRequest, RawRequest};
+use domain::inbound::report::{ClickReference, Issue, Outcome, Words};
+use domain::inbound::source::SourceSettings;
+use domain::timestamp::Timestamp;
+use engine::delivery::wire;
+use host::{AdapterError, Host, limits, wire as contract};
 use postrider_sdk as sdk;
 use serde_json::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
 /// The built-in adapters that read notifications, each with a configuration.
-static READERS: LazyLock<Vec<(std::sync::Arc<postrider::adapters::Adapter>, contract::Binding)>> =
-    LazyLock::new(|| {
-        let host = Host::start(&std::env::temp_dir().join("postrider-fuzz-adapters")).expect("the host starts");
-        let fields = json!({"fields": {"click_id": "click_id", "transaction_id": "txid", "status": "status",
+static READERS: LazyLock<Vec<(std::sync::Arc<host::Adapter>, contract::Binding)>> = LazyLock::new(|| {
+    let host = Host::start(&std::env::temp_dir().join("postrider-fuzz-adapters")).expect("the host starts");
+    let fields = json!({"fields": {"click_id": "click_id", "transaction_id": "txid", "status": "status",
             "payout": "payout", "currency": "currency", "occurred_at": "time"}});
-        [("macro-url", fields), ("mylead", json!({})), ("affrank", json!({}))]
-            .into_iter()
-            .map(|(id, config)| {
-                let adapter = host.adapter(id).expect("it is built in");
-                (adapter, contract::Binding { id: "src_1".into(), config: config.to_string() })
-            })
-            .collect()
-    });
+    [("macro-url", fields), ("mylead", json!({})), ("affrank", json!({}))]
+        .into_iter()
+        .map(|(id, config)| {
+            let adapter = host.adapter(id).expect("it is built in");
+            (adapter, contract::Binding { id: "src_1".into(), config: config.to_string() })
+        })
+        .collect()
+});
 
 static SETTINGS: LazyLock<Vec<SourceSettings>> = LazyLock::new(|| {
     [
@@ -128,7 +127,7 @@ fn judge(report: contract::InboundReport) {
     }
 }
 
-/// The calls of services/inbound to the domain, in the same order.
+/// The calls of engine/inbound to the domain, in the same order.
 fn understand(settings: &SourceSettings, words: Words) -> Result<(), Issue> {
     let words = words.screened()?;
     for (word, max) in [(&words.click_id, 512), (&words.transaction_id, 200), (&words.status, 100)] {

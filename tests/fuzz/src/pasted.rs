@@ -2,8 +2,7 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-use postrider::domain::delivery::pasted as domain;
-use postrider::domain::delivery::pasted::Pasted;
+use domain::delivery::pasted::{self as pasting, Pasted};
 use postrider_sdk::macros;
 use url::Url;
 
@@ -19,8 +18,8 @@ fn pasted(input: &[u8]) {
     recognized_urls_are_recognized_again(&parsed);
 }
 
-fn split(text: &str) -> Result<Pasted, domain::NotAUrl> {
-    domain::split(text, is_macro)
+fn split(text: &str) -> Result<Pasted, pasting::NotAUrl> {
+    pasting::split(text, is_macro)
 }
 
 fn is_macro(name: &str) -> bool {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use engine::config::Registration;
 use futures::future::join_all;
-use postrider::config::Registration;
 use postrider_tests::app::Affiliate;
 use postrider_tests::people::token_in;
 use reqwest::Method;

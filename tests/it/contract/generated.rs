@@ -1,6 +1,6 @@
 //! Unusual events, answers and notifications: special characters, empty values, huge numbers, missing parts.
 
-use postrider::adapters::wire;
+use host::wire;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

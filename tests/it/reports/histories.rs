@@ -113,10 +113,10 @@ impl History {
             92..97 => {
                 join_all((0..3).map(|_| self.t.fold_once())).await;
             }
-            97 => postrider::services::reports::rebuild(&self.t.app().db).await.expect("the database answers"),
+            97 => engine::reports::rebuild(&self.t.app().db).await.expect("the database answers"),
             _ => {
                 let (_, link) = (self.t.fold_once().await, link);
-                let audited = postrider::services::reports::audit(self.t.app()).await.expect("the database answers");
+                let audited = engine::reports::audit(self.t.app()).await.expect("the database answers");
                 assert_eq!(audited, 0, "nothing was missed, {}", link.id);
             }
         }
@@ -191,7 +191,7 @@ async fn packed_figures_outlive_their_clicks(db: Database) {
     it.t.advance(span);
     it.t.fold_reports().await;
     let before = it.t.clock.now().minus(Duration::from_secs(20 * 86_400));
-    postrider::storage::base::upkeep::prune(&it.t.app().db, before).await.expect("the database answers");
+    storage::base::upkeep::prune(&it.t.app().db, before).await.expect("the database answers");
     assert_eq!(it.t.database.count("clicks").await, 0, "they are out of retention");
     it.compare(&visits, 0..QUESTIONS.len(), "without clicks").await;
     for id in it.conversions.clone() {
@@ -201,7 +201,7 @@ async fn packed_figures_outlive_their_clicks(db: Database) {
     it.t.advance(Duration::from_secs(3_600));
     it.t.fold_reports().await;
     it.compare(&visits, 0..QUESTIONS.len(), "changed and packed without clicks").await;
-    postrider::services::reports::rebuild(&it.t.app().db).await.expect("the database answers");
+    engine::reports::rebuild(&it.t.app().db).await.expect("the database answers");
     it.t.fold_reports().await;
     it.compare(&visits, 0..QUESTIONS.len(), "rebuilt without clicks").await;
 }
@@ -232,11 +232,11 @@ async fn open_transactions_are_waited_for() {
         t.advance(Duration::from_secs(1_800));
         t.fold_once().await;
     }
-    let until = postrider::services::reports::packed_until(t.app()).await.unwrap();
+    let until = engine::reports::packed_until(t.app()).await.unwrap();
     assert!(until.millis() <= START_MS + 61_000, "packed up to {until} while a click of before is on its way");
     open.commit().await.unwrap();
     t.fold_reports().await;
     let report = t.admin.get("/api/v1/reports?group_by=day").await.expect(200);
     assert_eq!(report["totals"]["bot_clicks"], 2);
-    assert_eq!(postrider::services::reports::audit(t.app()).await.unwrap(), 0, "it was not missed");
+    assert_eq!(engine::reports::audit(t.app()).await.unwrap(), 0, "it was not missed");
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use postrider::clock::Timestamp;
-use postrider::domain::reports::zone::Zone;
+use domain::reports::zone::Zone;
+use domain::timestamp::Timestamp;
 use postrider_tests::app::TestApp;
 use postrider_tests::client::text;
 use serde_json::Value;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use postrider::pipeline::jobs::upkeep;
-use postrider::services::reports::needed_from;
-use postrider::storage::base::upkeep::prune;
+use engine::pipeline::jobs::upkeep;
+use engine::reports::needed_from;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
 use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 use sqlx::Connection;
+use storage::base::upkeep::prune;
 
 use super::{browse, report, row};
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use postrider::adapters::{Adapter, Host, wire as contract};
-use postrider::clock::Timestamp;
-use postrider::domain::delivery::postback::{Ordering, Postback};
-use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
-use postrider::domain::delivery::template::{Direction, Template};
-use postrider::domain::inbound::source::SourceSettings;
-use postrider::domain::tracking::action::Action;
-use postrider::ids::PostbackId;
-use postrider::services::delivery::{samples, templates, wire};
+use domain::delivery::postback::{Ordering, Postback};
+use domain::delivery::rules::{FiringStatus, Rule, Scope};
+use domain::delivery::template::{Direction, Template};
+use domain::ids::PostbackId;
+use domain::inbound::source::SourceSettings;
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use engine::delivery::{samples, templates, wire};
+use host::{Adapter, Host, wire as contract};
 use postrider_tests::app::START_MS;
 use postrider_tests::client::text;
 use postrider_tests::temp::TempDir;

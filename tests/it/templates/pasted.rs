@@ -1,7 +1,7 @@
 //! A network's names for values are recognized in a pasted URL, as far as the catalogue has them.
 
-use postrider::domain::delivery::template::{Direction, Template};
-use postrider::services::delivery::templates;
+use domain::delivery::template::{Direction, Template};
+use engine::delivery::templates;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use postrider::clock::Timestamp;
-use postrider::domain::delivery::postback::{Ordering, Postback};
-use postrider::domain::delivery::rules::{FiringStatus, Rule, Scope};
-use postrider::domain::delivery::template::{Direction, Field, Template};
-use postrider::domain::tracking::action::Action;
-use postrider::ids::PostbackId;
-use postrider::services::delivery::plan::Plan;
-use postrider::services::delivery::secrets::Vault;
-use postrider::services::delivery::sending::Logged;
-use postrider::services::delivery::{samples, templates, wire};
+use domain::delivery::postback::{Ordering, Postback};
+use domain::delivery::rules::{FiringStatus, Rule, Scope};
+use domain::delivery::template::{Direction, Field, Template};
+use domain::ids::PostbackId;
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use engine::delivery::plan::Plan;
+use engine::delivery::secrets::Vault;
+use engine::delivery::sending::Logged;
+use engine::delivery::{samples, templates, wire};
 use postrider_tests::app::{START_MS, TestApp};
 use postrider_tests::client::text;
 use postrider_tests::database::Database;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use postrider::adapters::{AdapterError, Host, Session, wire};
+use host::{AdapterError, Host, Session, wire};
 use serde_json::json;
 
 use crate::budgets;

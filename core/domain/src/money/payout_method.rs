@@ -157,7 +157,7 @@ impl Definition {
 
 /// The methods that every installation has from the start.
 pub fn built_in() -> Vec<Definition> {
-    serde_json::from_str(include_str!("../../../assets/payout-methods.json")).expect("a test reads it")
+    serde_json::from_str(include_str!("../../payout-methods.json")).expect("a test reads it")
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod image;
 
 use std::sync::{Arc, LazyLock};
 
-use postrider::adapters::{Adapter, AdapterError, Host, Session, limits, wire};
-use postrider::services::delivery::{samples, wire as words};
+use engine::delivery::{samples, wire as words};
+use host::{Adapter, AdapterError, Host, Session, limits, wire};
 use serde_json::Value;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

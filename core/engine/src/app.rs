@@ -1,0 +1,227 @@
+//! What every use case needs, put together once at the start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::catalog::Catalog;
+use crate::config::Settings;
+use crate::delivery::adapters::Registry;
+use crate::delivery::lanes::Destinations;
+use crate::delivery::secret_keys;
+use crate::delivery::secrets::Vault;
+use crate::geoip::GeoIp;
+use crate::heavy::HeavyReading;
+use crate::inbound::unstored::Unstored;
+use crate::inbox::{Inbox, Leases};
+use crate::money::put_off::PutOff;
+use crate::partitions;
+use crate::people::mail::Mailer;
+use crate::people::passwords::Passwords;
+use crate::rates::Rates;
+use crate::readiness::Readiness;
+use crate::reports::memory::Reports;
+use crate::timekeeping::Timekeeping;
+use crate::tracking::record_clicks;
+use crate::tracking::record_clicks::ClickWriter;
+use crate::tracking::record_conversions;
+use crate::tracking::record_conversions::ConversionWriter;
+use crate::warnings::Warnings;
+use domain::delivery::delivery::Owed;
+use domain::people::api_key;
+use domain::tracking::event::Event;
+use egress::Egress;
+use storage::Database;
+use storage::base::private_files;
+use storage::clock::Clock;
+use storage::money::payout_methods;
+
+/// Cheap to clone; all clones are one application.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What an application is made of.
+pub struct Parts {
+    pub settings: Settings,
+    /// Where the world reaches this server, without a slash at the end.
+    pub public_url: String,
+    /// The hash of the bootstrap admin key.
+    pub bootstrap_key_hash: String,
+    pub clock: Clock,
+    pub db: Database,
+    /// Tells this run of a server from all others.
+    pub server_id: i64,
+    pub adapters: Registry,
+    /// Seals and opens the secrets of configurations.
+    pub vault: Vault,
+    pub egress: Egress,
+    pub catalog: Catalog,
+    pub inboxes: Inboxes,
+    /// Where deliveries go, and what may be in flight to each place.
+    pub destinations: Destinations,
+    /// Wakes whoever judges the reports that wait.
+    pub waiting_reports: Arc<Notify>,
+    /// Wakes whoever sends messages.
+    pub waiting_mails: Arc<Notify>,
+    pub mailer: Mailer,
+    pub passwords: Passwords,
+    /// What callers did in the last minute.
+    pub rates: Rates,
+    pub warnings: Warnings,
+    /// Refused requests of networks.
+    pub unstored: Unstored,
+    /// Releases that could not be.
+    pub put_off: PutOff,
+    pub clicks: ClickWriter,
+    pub conversions: ConversionWriter,
+    /// The countries of addresses.
+    pub geoip: GeoIp,
+    pub reports: Reports,
+    pub heavy: HeavyReading,
+    pub timekeeping: Timekeeping,
+    pub readiness: Readiness,
+}
+
+/// What the workers of this process are to do.
+#[derive(Clone, Debug)]
+pub struct Inboxes {
+    /// To be routed.
+    pub events: Inbox<Event>,
+    /// To be sent.
+    pub deliveries: Inbox<Owed>,
+    pub leases: Leases,
+}
+
+impl Inboxes {
+    fn new(lease: Duration) -> Self {
+        let leases = Leases::new(lease);
+        Self { events: Inbox::new(leases.clone()), deliveries: Inbox::new(leases.clone()), leases }
+    }
+
+    /// The workers begin or cease to take from them.
+    pub fn set_open(&self, open: bool) {
+        self.events.set_open(open);
+        self.deliveries.set_open(open);
+    }
+}
+
+/// The tasks that end, after their last group, when the last [`App`] is dropped.
+pub type WriterTasks = Vec<JoinHandle<()>>;
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// Opens and migrates the database, loads the adapters and starts the writers.
+    pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
+        private_files::create_dir(&settings.data_dir)?;
+        let db = Database::open(&settings.database(), settings.shares()).await?;
+        let timekeeping = Timekeeping::default();
+        timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
+        db.migrate().await?;
+        partitions::prepare(&db, clock.now()).await?;
+        let server_id = rand::random();
+        let vault = secret_keys::open(&db, &settings, server_id, clock.now()).await?;
+
+        let cache_dir = settings.adapter_cache_dir();
+        let compiler = settings.compiler_program.clone();
+        let start =
+            move || host::Host::start_with_compiler(&cache_dir, compiler, host::limits::CompileLimits::default());
+        let host = tokio::task::spawn_blocking(start).await??;
+        payout_methods::seed(db.writer(), clock.now()).await?;
+        let adapters = Registry::start(host, db.clone(), clock.clone(), settings.adapter_threads()).await?;
+        let egress = Egress::new(settings.egress_allow.clone())?;
+        let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
+        let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
+        let inboxes = Inboxes::new(settings.lease());
+        let wake = inboxes.deliveries.wake().clone();
+        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
+        let bootstrap_key_hash = api_key::hash(&bootstrap_key(&settings)?);
+        let (click_writer, click_tasks) =
+            record_clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+        let (conversion_writer, conversion_tasks) =
+            record_conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+        let mailer = Mailer::new(&settings, &public_url)?;
+        let heavy = HeavyReading::new(&settings);
+        let app = Self(Arc::new(Parts {
+            settings,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            bootstrap_key_hash,
+            clock,
+            db,
+            server_id,
+            adapters,
+            vault,
+            egress,
+            catalog,
+            inboxes,
+            destinations,
+            waiting_reports: Arc::new(Notify::new()),
+            waiting_mails: Arc::new(Notify::new()),
+            mailer,
+            passwords: Passwords::default(),
+            rates: Rates::default(),
+            warnings: Warnings::default(),
+            unstored: Unstored::default(),
+            put_off: PutOff::default(),
+            clicks: click_writer,
+            conversions: conversion_writer,
+            geoip,
+            reports: Reports::default(),
+            heavy,
+            timekeeping,
+            readiness: Readiness::default(),
+        }));
+        Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
+    }
+
+    /// Whether everything that is due has been done: no event to route, no delivery to send, no report to
+    /// judge, no earning to release now.
+    pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
+        // In the order of the pipeline: what one stage has done is the next one's to do.
+        let release = storage::money::earnings::next_release(self.db.reader()).await?;
+        let held = release.is_none_or(|at| at > self.clock.now());
+        let (reports, _) = storage::inbound::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
+        let (events, _) = storage::tracking::events::backlog(self.db.reader()).await?;
+        let due = async || {
+            storage::delivery::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due)
+        };
+        let due_before = due().await?;
+        let waiting = storage::delivery::waiting_deliveries::list_lanes(self.db.reader()).await?;
+        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        // Deliveries become waiting and due again: these were due at the one look or at the other.
+        let deliveries = due_before + due().await?;
+        Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
+    }
+}
+
+/// The configured key, or one that is made once and kept in the data folder.
+fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
+    match &settings.admin_api_key {
+        Some(key) => Ok(key.clone()),
+        None => kept_key(settings, "admin-api-key", "an admin API key; read it from this file", || {
+            api_key::secret(rand::random())
+        }),
+    }
+}
+
+fn kept_key(settings: &Settings, name: &str, what: &str, make: impl FnOnce() -> String) -> anyhow::Result<String> {
+    let path = settings.data_dir.join(name);
+    match std::fs::read_to_string(&path) {
+        Ok(key) => return Ok(key.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("{} can't be read", path.display())),
+    }
+    let key = make();
+    private_files::write(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
+    tracing::info!(path = %path.display(), "Made {what}");
+    Ok(key)
+}

@@ -1,0 +1,413 @@
+//! Offers, affiliates, links and API keys as the hot paths see them: in memory, at most five seconds old.
+//!
+//! This process forgets an entry the moment it changes it. PostgreSQL notifies the others when somebody may no longer come
+//! in; they see whatever else within `catalog_max_age_secs`. Nothing that must be exact (money, status, ownership) is decided from here, only names,
+//! landing pages, payouts of new conversions and who holds a key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::ops::compute::Op;
+use moka::sync::Cache;
+use sea_orm::DbErr;
+
+use crate::people::signed_in;
+use crate::people::signed_in::SignedIn;
+use domain::amounts::Currency;
+use domain::delivery::rules::Rule;
+use domain::ids::{AffiliateId, KeyId, LinkId, OfferId};
+use domain::inbound::source::{AFFRANK_SESSION, Source};
+use domain::people::actor::Actor;
+use domain::people::api_key::USED_EVERY;
+use domain::program::affiliate::Affiliate;
+use domain::program::exception::Exceptions;
+use domain::program::offer::{Offer, Visibility};
+use domain::program::recruiting::Recruiting;
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::event::Parties;
+use domain::tracking::link::Link;
+use storage::Database;
+
+/// Postbacks that listen for clicks are few and asked for by every click.
+const FRESH_LISTENERS: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub struct Catalog {
+    db: Database,
+    affiliates: Cache<AffiliateId, Arc<Affiliate>>,
+    codes: Cache<String, AffiliateId>,
+    offers: Cache<OfferId, Arc<Offer>>,
+    links: Cache<LinkId, Arc<Link>>,
+    exceptions: Cache<OfferId, Arc<Exceptions>>,
+    /// Whether an affiliate may promote an offer that is not public.
+    admitted: Cache<(OfferId, AffiliateId), bool>,
+    default_offer: Cache<(), OfferId>,
+    /// In which some offer states a minimum for withdrawals.
+    minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
+    listeners: Cache<(), Arc<Vec<Rule>>>,
+    event_listeners: Cache<(), Arc<Vec<Rule>>>,
+    recruiting: Cache<(), Arc<Recruiting>>,
+    for_clicks: Cache<(), Arc<ForClicks>>,
+    /// By the hash of an API key.
+    key_holders: Cache<String, Holder>,
+    /// When a key's use was noted last, by this process.
+    key_uses: Cache<KeyId, Timestamp>,
+    /// By the hash of a cookie.
+    sessions: Cache<String, Arc<SignedIn>>,
+    /// Counts [`Self::people_changed`]: what was read before a change must not outlive it here.
+    people_changes: Arc<AtomicU64>,
+}
+
+/// Who holds an API key.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    pub key: KeyId,
+    pub actor: Actor,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What sources want of clicks, by whose clicks they find.
+#[derive(Debug, Default)]
+pub struct ForClicks {
+    everybodys: Wishes,
+    own: HashMap<AffiliateId, Wishes>,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    decorating: Vec<Source>,
+    /// Parameters of links in which sessions stand.
+    sessions: Vec<String>,
+}
+
+impl ForClicks {
+    fn new(decorating: Vec<Source>, sessions: Vec<(Option<AffiliateId>, String)>) -> Self {
+        let mut all = Self::default();
+        for source in decorating {
+            all.of_owner(source.affiliate_id).decorating.push(source);
+        }
+        for (owner, parameter) in sessions {
+            all.of_owner(owner).sessions.push(parameter);
+        }
+        all
+    }
+
+    fn of_owner(&mut self, owner: Option<AffiliateId>) -> &mut Wishes {
+        match owner {
+            Some(id) => self.own.entry(id).or_default(),
+            None => &mut self.everybodys,
+        }
+    }
+
+    /// The sources that decorate an affiliate's clicks.
+    pub fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
+        let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
+        self.everybodys.decorating.iter().chain(own)
+    }
+
+    /// Under which names an affiliate's links carry sessions: its own, the operator's, AffRank's.
+    pub fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
+        let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.sessions);
+        own.chain(&self.everybodys.sessions).map(String::as_str).chain([AFFRANK_SESSION])
+    }
+}
+
+fn cache<K, V>(entries: u64, fresh: Duration) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(entries).time_to_live(fresh).build()
+}
+
+impl Catalog {
+    /// `fresh`: how long another process's change may go unseen where no notification comes.
+    pub fn new(db: Database, fresh: Duration) -> Self {
+        Self {
+            db,
+            affiliates: cache(20_000, fresh),
+            codes: cache(20_000, fresh),
+            offers: cache(5_000, fresh),
+            links: cache(20_000, fresh),
+            exceptions: cache(5_000, fresh),
+            admitted: cache(20_000, fresh),
+            default_offer: cache(1, fresh),
+            minimum_currencies: cache(1, fresh),
+            listeners: cache(1, FRESH_LISTENERS),
+            event_listeners: cache(1, FRESH_LISTENERS),
+            recruiting: cache(1, fresh),
+            for_clicks: cache(1, fresh),
+            key_holders: cache(10_000, fresh),
+            key_uses: cache(10_000, USED_EVERY * 60),
+            sessions: cache(10_000, fresh),
+            people_changes: Arc::default(),
+        }
+    }
+
+    pub async fn affiliate(&self, id: AffiliateId) -> Result<Option<Arc<Affiliate>>, DbErr> {
+        if let Some(found) = self.affiliates.get(&id) {
+            return Ok(Some(found));
+        }
+        let found = storage::program::affiliates::find(self.db.reader(), id).await?.map(Arc::new);
+        if let Some(found) = &found {
+            self.affiliates.insert(id, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// `code` in its normal form.
+    pub async fn affiliate_by_code(&self, code: &str) -> Result<Option<Arc<Affiliate>>, DbErr> {
+        if let Some(id) = self.codes.get(code) {
+            return self.affiliate(id).await;
+        }
+        let found = storage::program::affiliates::find_by_code(self.db.reader(), code).await?.map(Arc::new);
+        if let Some(found) = &found {
+            self.codes.insert(code.to_owned(), found.id);
+            self.affiliates.insert(found.id, found.clone());
+        }
+        Ok(found)
+    }
+
+    pub async fn offer(&self, id: OfferId) -> Result<Option<Arc<Offer>>, DbErr> {
+        if let Some(found) = self.offers.get(&id) {
+            return Ok(Some(found));
+        }
+        let found = storage::program::offers::find(self.db.reader(), id).await?.map(Arc::new);
+        if let Some(found) = &found {
+            self.offers.insert(id, found.clone());
+        }
+        Ok(found)
+    }
+
+    pub async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
+        if let Some(id) = self.default_offer.get(&()) {
+            return self.offer(id).await;
+        }
+        let found = storage::program::offers::find_default(self.db.reader()).await?.map(Arc::new);
+        if let Some(found) = &found {
+            self.default_offer.insert((), found.id);
+            self.offers.insert(found.id, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Whether any offer states a minimum for withdrawals in this currency.
+    pub async fn has_minimums(&self, currency: Currency) -> Result<bool, DbErr> {
+        if let Some(found) = self.minimum_currencies.get(&()) {
+            return Ok(found.contains(&currency));
+        }
+        let found = Arc::new(storage::program::offers::currencies_with_minimum(self.db.reader()).await?);
+        self.minimum_currencies.insert((), found.clone());
+        Ok(found.contains(&currency))
+    }
+
+    pub async fn link(&self, id: LinkId) -> Result<Option<Arc<Link>>, DbErr> {
+        if let Some(found) = self.links.get(&id) {
+            return Ok(Some(found));
+        }
+        let found = storage::tracking::links::find(self.db.reader(), id).await?.map(Arc::new);
+        if let Some(found) = &found {
+            self.links.insert(id, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// What single affiliates earn with this offer instead.
+    pub async fn exceptions(&self, offer: OfferId) -> Result<Arc<Exceptions>, DbErr> {
+        if let Some(found) = self.exceptions.get(&offer) {
+            return Ok(found);
+        }
+        let found = storage::program::exceptions::list_of(self.db.reader(), [offer], None).await?;
+        let found = Arc::new(Exceptions::new(found));
+        self.exceptions.insert(offer, found.clone());
+        Ok(found)
+    }
+
+    /// Whether this affiliate may promote this offer.
+    pub async fn admits(&self, offer: &Offer, affiliate: AffiliateId) -> Result<bool, DbErr> {
+        if offer.visibility == Visibility::Public {
+            return Ok(true);
+        }
+        let key = (offer.id, affiliate);
+        if let Some(found) = self.admitted.get(&key) {
+            return Ok(found);
+        }
+        let found = storage::program::applications::find_of(self.db.reader(), offer.id, affiliate).await?;
+        let found = found.is_some_and(|application| application.admits());
+        self.admitted.insert(key, found);
+        Ok(found)
+    }
+
+    /// The rules of live postbacks for clicks and impressions.
+    pub async fn listeners(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+        if let Some(found) = self.listeners.get(&()) {
+            return Ok(found);
+        }
+        let actions = [Action::Click, Action::Impression];
+        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &actions).await?);
+        self.listeners.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// The rules of live postbacks for what happens after a conversion.
+    pub async fn event_listeners(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+        if let Some(found) = self.event_listeners.get(&()) {
+            return Ok(found);
+        }
+        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
+        self.event_listeners.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// What sources want of clicks.
+    pub async fn for_clicks(&self) -> Result<Arc<ForClicks>, DbErr> {
+        if let Some(found) = self.for_clicks.get(&()) {
+            return Ok(found);
+        }
+        let decorating = storage::inbound::sources::list_decorating(self.db.reader()).await?;
+        let sessions = storage::inbound::sources::list_session_parameters(self.db.reader()).await?;
+        let found = Arc::new(ForClicks::new(decorating, sessions));
+        self.for_clicks.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// Who gets a share of what others earn.
+    pub async fn recruiting(&self) -> Result<Arc<Recruiting>, DbErr> {
+        if let Some(found) = self.recruiting.get(&()) {
+            return Ok(found);
+        }
+        let found = Arc::new(storage::program::program_settings::find_recruiting(self.db.reader()).await?);
+        self.recruiting.insert((), found.clone());
+        Ok(found)
+    }
+
+    /// Who holds the API key of this hash, as that person is now.
+    pub async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
+        if let Some(found) = self.key_holders.get(hash) {
+            return Ok(Some(found));
+        }
+        let changes = self.people_changes.load(Ordering::SeqCst);
+        let Some(key) = storage::people::api_keys::find_by_hash(self.db.reader(), hash).await? else { return Ok(None) };
+        let user = match key.user_id {
+            Some(id) => storage::people::users::find(self.db.reader(), id).await?,
+            None => None,
+        };
+        let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
+        let found = Holder {
+            key: key.id,
+            actor: signed_in::as_it_stands(self.db.reader(), actor).await?,
+            expires_at: key.expires_at,
+        };
+        self.key_holders.insert(hash.to_owned(), found);
+        if self.people_changes.load(Ordering::SeqCst) != changes {
+            self.key_holders.invalidate(hash);
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether a key's use is older than its note. Says so once.
+    pub fn is_use_to_be_noted(&self, key: KeyId, now: Timestamp) -> bool {
+        if self.key_uses.get(&key).is_some_and(|noted| now.since(noted) < USED_EVERY) {
+            return false;
+        }
+        self.key_uses.insert(key, now);
+        true
+    }
+
+    /// The session of this hash, as its person is now.
+    pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Arc<SignedIn>>, DbErr> {
+        if let Some(found) = self.sessions.get(hash) {
+            return Ok(Some(found));
+        }
+        let changes = self.people_changes.load(Ordering::SeqCst);
+        let Some(session) = storage::people::sessions::find_by_hash(self.db.reader(), hash).await? else {
+            return Ok(None);
+        };
+        let user = match session.user_id {
+            Some(id) => storage::people::users::find(self.db.reader(), id).await?,
+            None => None,
+        };
+        let Some(actor) = signed_in::actor(&session, user.as_ref()) else { return Ok(None) };
+        let full = session.opened_by.is_none();
+        if !signed_in::still_opens(self.db.reader(), session.opener, full, now).await? {
+            return Ok(None);
+        }
+        let actor = signed_in::as_it_stands(self.db.reader(), actor).await?;
+        let found = Arc::new(SignedIn { session, actor });
+        self.sessions.insert(hash.to_owned(), found.clone());
+        if self.people_changes.load(Ordering::SeqCst) != changes {
+            self.sessions.invalidate(hash);
+        }
+        Ok(Some(found))
+    }
+
+    pub fn session_seen(&self, found: &SignedIn, now: Timestamp) {
+        // One that is not here any more was forgotten for a reason.
+        self.sessions.entry_by_ref(&found.session.hash).and_compute_with(|known| match known {
+            Some(known) => {
+                let mut seen = SignedIn::clone(known.value());
+                seen.session.last_seen_at = now;
+                Op::Put(Arc::new(seen))
+            }
+            None => Op::Nop,
+        });
+    }
+
+    /// Somebody's role, status or session changed. That is rare, so everybody is looked up anew.
+    pub fn people_changed(&self) {
+        self.people_changes.fetch_add(1, Ordering::SeqCst);
+        self.key_holders.invalidate_all();
+        self.sessions.invalidate_all();
+    }
+
+    /// The names that go into an event.
+    pub async fn parties(&self, affiliate: AffiliateId, offer: OfferId) -> Result<Parties, DbErr> {
+        let missing = |what| DbErr::RecordNotFound(format!("{what} of a click or conversion is gone"));
+        let affiliate = self.affiliate(affiliate).await?.ok_or_else(|| missing("the affiliate"))?;
+        let offer = self.offer(offer).await?.ok_or_else(|| missing("the offer"))?;
+        Ok(Parties { affiliate: affiliate.facts(), offer: offer.facts() })
+    }
+
+    /// Another process changed some.
+    pub fn affiliates_changed(&self) {
+        self.affiliates.invalidate_all();
+    }
+
+    pub fn affiliate_changed(&self, id: AffiliateId) {
+        self.affiliates.invalidate(&id);
+    }
+
+    pub fn offer_changed(&self, id: OfferId) {
+        self.offers.invalidate(&id);
+        self.default_offer.invalidate(&());
+        self.minimum_currencies.invalidate(&());
+    }
+
+    pub fn exceptions_changed(&self, offer: OfferId) {
+        self.exceptions.invalidate(&offer);
+    }
+
+    pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
+        self.admitted.invalidate(&(offer, affiliate));
+    }
+
+    pub fn link_changed(&self, id: LinkId) {
+        self.links.invalidate(&id);
+    }
+
+    pub fn sources_changed(&self) {
+        self.for_clicks.invalidate(&());
+    }
+
+    pub fn recruiting_changed(&self) {
+        self.recruiting.invalidate(&());
+    }
+
+    pub fn postbacks_changed(&self) {
+        self.listeners.invalidate(&());
+        self.event_listeners.invalidate(&());
+    }
+}

@@ -1,0 +1,298 @@
+//! The registry of adapters: which versions there are, whether they work, and the loaded component of each.
+//!
+//! Routing and sending ask it for every version of a batch before they compute. It answers from memory; what another node
+//! installed or disabled is seen within [`FRESH`].
+
+mod config;
+pub(super) mod faults;
+mod install;
+pub(super) mod pool;
+mod upgrade;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use moka::sync::Cache;
+use sea_orm::DbErr;
+
+use crate::Error;
+use domain::delivery::adapter::{AdapterState, AdapterVersion, Origin, compare_versions};
+use domain::delivery::delivery::Reason;
+use domain::delivery::postback::Postback;
+use domain::delivery::return_line::ReturnLines;
+use domain::ids::AffiliateId;
+use domain::timestamp::Timestamp;
+use host::{Adapter, AdapterError, BuiltIn, Host};
+use storage::Database;
+use storage::clock::Clock;
+
+pub use config::config_issues;
+pub use faults::{Call, Faults, Subject, User};
+pub use install::{disable, enable, install};
+pub use pool::{Batch, Group, Line, Pool, Speed};
+pub use upgrade::{Difference, Judged, Upgrade, upgrade};
+
+/// How long another node's change of a state may go unseen.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long a component that could not be loaded is not tried again.
+const LOAD_AGAIN: Duration = Duration::from_secs(60);
+/// Components that are kept in memory, ready to run.
+const LOADED: u64 = 256;
+
+/// An adapter's id and a version of it.
+pub type Key = (String, String);
+
+/// Cheap to clone; all clones share what they know.
+#[derive(Clone)]
+pub struct Registry {
+    host: Host,
+    pub(super) db: Database,
+    clock: Clock,
+    states: Cache<Key, Option<Arc<AdapterVersion>>>,
+    latest: Cache<String, Option<String>>,
+    /// By digest.
+    loaded: Cache<String, Arc<Adapter>>,
+    /// By digest.
+    broken: Cache<String, AdapterError>,
+    faults: Faults,
+    pool: Pool,
+    /// How what waits for a version comes back.
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// By version and owner.
+type Waiting = ReturnLines<(Key, Option<AffiliateId>)>;
+
+/// Whether deliveries may go through a version now.
+#[derive(Clone)]
+pub enum Standing {
+    Ready(Arc<Adapter>),
+    Waits(Reason),
+}
+
+/// How the versions that a batch needs stand.
+#[derive(Default)]
+pub struct Versions(HashMap<Key, Standing>);
+
+impl Versions {
+    pub fn of(&self, postback: &Postback) -> &Standing {
+        &self.0[&key_of(postback)]
+    }
+}
+
+pub fn key_of(postback: &Postback) -> Key {
+    (postback.adapter.clone(), postback.adapter_version.clone())
+}
+
+impl Registry {
+    /// Stores what the program brings, so that a postback finds its version after the next release as well.
+    pub async fn start(host: Host, db: Database, clock: Clock, threads: usize) -> anyhow::Result<Self> {
+        let faults = Faults::default();
+        let registry = Self {
+            pool: Pool::start(threads, faults.clone()).context("The threads for adapters can't be started")?,
+            states: Cache::builder().max_capacity(10_000).time_to_live(FRESH).build(),
+            latest: Cache::builder().max_capacity(1_000).time_to_live(FRESH).build(),
+            loaded: Cache::new(LOADED),
+            broken: Cache::builder().max_capacity(LOADED).time_to_live(LOAD_AGAIN).build(),
+            faults,
+            waiting: Arc::default(),
+            host,
+            db,
+            clock,
+        };
+        for built_in in registry.host.built_in() {
+            registry.store_built_in(built_in).await?;
+        }
+        Ok(registry)
+    }
+
+    async fn store_built_in(&self, BuiltIn { adapter, wasm }: &BuiltIn) -> Result<(), DbErr> {
+        self.loaded.insert(adapter.digest().to_owned(), adapter.clone());
+        let mut version = self.describe(adapter, Origin::BuiltIn);
+        let tx = self.db.begin().await?;
+        match storage::delivery::adapters::find(&tx, &version.id, &version.version).await? {
+            None => drop(storage::delivery::adapters::insert(&tx, &version, wasm).await?),
+            Some(there) if there.digest == version.digest => {}
+            Some(there) => {
+                // What went out of service had other bytes; what a person disabled stays so.
+                if there.state == AdapterState::Disabled {
+                    version.state = AdapterState::Disabled;
+                }
+                tracing::warn!(
+                    adapter = version.id,
+                    version = version.version,
+                    "This release brings other bytes for a built-in adapter of the same version; they replace the old ones"
+                );
+                storage::delivery::adapters::replace(&tx, &version, wasm).await?;
+            }
+        }
+        tx.commit().await
+    }
+
+    fn describe(&self, adapter: &Adapter, origin: Origin) -> AdapterVersion {
+        let (descriptor, now) = (adapter.descriptor(), self.clock.now());
+        AdapterVersion {
+            id: descriptor.id.clone(),
+            version: descriptor.version.clone(),
+            digest: adapter.digest().to_owned(),
+            origin,
+            state: AdapterState::Active,
+            faults: 0,
+            reason: None,
+            installed_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// A version that works; `None` when it is missing, disabled or out of service.
+    pub async fn get(&self, id: &str, version: &str) -> Result<Option<Arc<Adapter>>, DbErr> {
+        Ok(match self.standing(&(id.to_owned(), version.to_owned())).await? {
+            Standing::Ready(adapter) => Some(adapter),
+            Standing::Waits(_) => None,
+        })
+    }
+
+    /// The newest version that works.
+    pub async fn latest(&self, id: &str) -> Result<Option<Arc<Adapter>>, DbErr> {
+        let version = match self.latest.get(id) {
+            Some(version) => version,
+            None => {
+                let versions = storage::delivery::adapters::list(self.db.reader(), Some(id)).await?;
+                let active = versions.into_iter().filter(|it| it.state == AdapterState::Active);
+                let version = active.map(|it| it.version).max_by(|left, right| compare_versions(left, right));
+                self.latest.insert(id.to_owned(), version.clone());
+                version
+            }
+        };
+        match version {
+            Some(version) => self.get(id, &version).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Every version of every adapter, or of one.
+    pub async fn list(&self, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
+        let mut versions = storage::delivery::adapters::list(self.db.reader(), id).await?;
+        versions.sort_by(|left, right| {
+            left.id.cmp(&right.id).then_with(|| compare_versions(&right.version, &left.version))
+        });
+        Ok(versions)
+    }
+
+    /// The adapter of a version, whatever its state: to look at it, not to deliver with it.
+    pub async fn load(&self, id: &str, version: &str) -> Result<Option<Arc<Adapter>>, Error> {
+        match self.state(&(id.to_owned(), version.to_owned())).await? {
+            Some(it) => Ok(Some(self.component(&it).await??)),
+            None => Ok(None),
+        }
+    }
+
+    /// How these versions stand now.
+    pub async fn versions(&self, keys: HashSet<Key>) -> Result<Versions, DbErr> {
+        let mut versions = Versions::default();
+        for key in keys {
+            let standing = self.standing(&key).await?;
+            versions.0.insert(key, standing);
+        }
+        Ok(versions)
+    }
+
+    /// Why deliveries of this postback wait for its adapter; `None` when they need not.
+    pub async fn waits(&self, postback: &Postback) -> Result<Option<Reason>, DbErr> {
+        Ok(match self.standing(&key_of(postback)).await? {
+            Standing::Ready(_) => None,
+            Standing::Waits(reason) => Some(reason),
+        })
+    }
+
+    /// How a version stands now.
+    pub async fn standing(&self, key: &Key) -> Result<Standing, DbErr> {
+        let Some(version) = self.state(key).await? else {
+            return Ok(Standing::Waits(AdapterVersion::missing(&key.0, &key.1)));
+        };
+        if let Some(reason) = version.waits_because() {
+            return Ok(Standing::Waits(reason));
+        }
+        Ok(match self.component(&version).await? {
+            Ok(adapter) => Standing::Ready(adapter),
+            Err(error) => {
+                let sentence = format!("the adapter \"{}\" can't be loaded on this server: {error}", key.0);
+                Standing::Waits(Reason::new("adapter_unavailable", sentence))
+            }
+        })
+    }
+
+    async fn state(&self, key: &Key) -> Result<Option<Arc<AdapterVersion>>, DbErr> {
+        if let Some(known) = self.states.get(key) {
+            return Ok(known);
+        }
+        let found = storage::delivery::adapters::find(self.db.reader(), &key.0, &key.1).await?.map(Arc::new);
+        self.states.insert(key.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// From memory, or compiled from what is in the table.
+    async fn component(&self, version: &AdapterVersion) -> Result<Result<Arc<Adapter>, AdapterError>, DbErr> {
+        if let Some(adapter) = self.loaded.get(&version.digest) {
+            return Ok(Ok(adapter));
+        }
+        if let Some(error) = self.broken.get(&version.digest) {
+            return Ok(Err(error));
+        }
+        let wasm = storage::delivery::adapters::component(self.db.reader(), &version.id, &version.version).await?;
+        let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} is gone", version.id)))?;
+        let loaded = self.compile(wasm, version.origin).await;
+        match &loaded {
+            Ok(adapter) => self.loaded.insert(adapter.digest().to_owned(), adapter.clone()),
+            Err(error) => {
+                tracing::error!(adapter = version.id, version = version.version, %error, "An installed adapter can't be loaded; its deliveries wait");
+                self.broken.insert(version.digest.clone(), error.clone());
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn compile(&self, wasm: Vec<u8>, origin: Origin) -> Result<Arc<Adapter>, AdapterError> {
+        let host = self.host.clone();
+        let work = move || match origin {
+            Origin::BuiltIn => host.load(&wasm),
+            Origin::Installed => host.load_strangers(&wasm),
+        };
+        blocking(work).await
+    }
+
+    /// Forgets what it knew of a version's state.
+    pub(super) fn changed(&self, id: &str, version: &str) {
+        self.states.invalidate(&(id.to_owned(), version.to_owned()));
+        self.latest.invalidate(id);
+    }
+
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// When a delivery that waits for its adapter is due again.
+    pub fn place_in_line(
+        &self,
+        postback: &Postback,
+        earliest: Timestamp,
+        per_second: u32,
+        now: Timestamp,
+    ) -> Timestamp {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.forget_ended(now);
+        waiting.place((key_of(postback), postback.owner), earliest, per_second)
+    }
+
+    /// The threads that adapters compute on.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+/// Compiling takes a while, and its thread may sleep.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
+}

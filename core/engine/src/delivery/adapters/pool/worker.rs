@@ -1,0 +1,73 @@
+//! What one thread of the pool does: it takes the next piece of work, gives it a turn and says what that took.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use domain::delivery::fair_queue::Place;
+use domain::delivery::pace::Judgement;
+
+use super::{Job, Line, Progress, Shared, Speed, Turn};
+
+/// Until the pool is closed.
+pub(super) fn run(shared: &Shared, place: Place) {
+    while let Some((line, mut job)) = next(shared, place) {
+        let mut turn = Turn::begin();
+        let going_on = std::panic::catch_unwind(AssertUnwindSafe(|| (job.run)(&mut turn)));
+        let progress = going_on.unwrap_or_else(|_| {
+            tracing::error!(adapter = line.adapter, "A call of an adapter was broken off by a bug of the host");
+            Progress::Done
+        });
+        end_turn(shared, &line, job, &turn, progress);
+    }
+}
+
+fn next(shared: &Shared, place: Place) -> Option<(Line, Job)> {
+    let mut state = shared.state();
+    loop {
+        if state.closed {
+            return None;
+        }
+        if let Some(next) = state.queue.take(place) {
+            return Some(next);
+        }
+        state.idle += 1;
+        state = shared.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.idle -= 1;
+    }
+}
+
+fn end_turn(shared: &Shared, line: &Line, mut job: Job, turn: &Turn, progress: Progress) {
+    let took = turn.begun.elapsed();
+    // What ended early made all its calls, or need make no more of them.
+    let made = if progress == Progress::Done { job.left } else { job.left.min(turn.calls as usize) };
+    job.left -= made;
+    let subject = job.subject.clone();
+    let judgement = {
+        let mut state = shared.state();
+        let now = shared.started.elapsed();
+        let known = state.known.entry(line.clone()).or_default();
+        known.waiting = known.waiting.saturating_sub(made);
+        let judgement = known.pace.count(turn.calls, took, now);
+        let slow = shared.speed(&state, line) != Speed::Quick;
+        if progress == Progress::More && !state.closed {
+            state.queue.push(line, job.urgency, job, slow);
+        }
+        state.queue.finish(line, took, slow);
+        judgement
+    };
+    if turn.calls > 0 {
+        measure(line, took);
+        if let Some(subject) = subject {
+            let too_slow = match judgement {
+                Judgement::TooSlow(average) => Some(average),
+                Judgement::Fine => None,
+            };
+            shared.faults.count_pace(&subject, &line.adapter, &line.version, too_slow);
+        }
+    }
+}
+
+fn measure(line: &Line, took: Duration) {
+    let (adapter, version) = (line.adapter.clone(), line.version.clone());
+    metrics::histogram!("postrider_adapter_turn_seconds", "adapter" => adapter, "version" => version).record(took);
+}

@@ -1,0 +1,273 @@
+//! Moving postbacks to another version of their adapter, after showing what that would change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::delivery::plan::Plan;
+use crate::delivery::postbacks::{bind_secrets, issues};
+use crate::delivery::wire;
+use crate::{Error, FieldIssue};
+use domain::delivery::fair_queue::Urgency;
+use domain::delivery::postback::Postback;
+use domain::ids::{AffiliateId, EventId, PostbackId};
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::event::Event;
+use host::{Adapter, Session, wire as contract};
+use storage::base::page::PageRequest;
+
+use super::{Batch, Group, Pool, Subject};
+
+/// Postbacks that one call judges.
+const POSTBACKS: u64 = 500;
+/// Events that both versions render.
+const EVENTS: usize = 100;
+/// How long the events of one postback are compared: a slow version is compared by fewer.
+const COMPARE_FOR: Duration = Duration::from_secs(5);
+/// Events that are looked through for those that match.
+const LOOK_THROUGH: u64 = 2_000;
+/// What is shown of a text that differs.
+const SHOWN_CHARS: usize = 2_000;
+
+/// What an upgrade would do, or did.
+#[derive(Debug)]
+pub struct Upgrade {
+    pub postbacks: Vec<Judged>,
+    /// Whether there are more than one call judges.
+    pub more: bool,
+}
+
+/// One postback under the new version.
+#[derive(Debug)]
+pub struct Judged {
+    pub id: PostbackId,
+    pub name: String,
+    pub from: String,
+    /// Why it can't be moved: what the new version objects to.
+    pub issues: Vec<FieldIssue>,
+    /// How many recent events were rendered with both versions.
+    pub compared: usize,
+    pub different: usize,
+    pub first_difference: Option<Difference>,
+    pub moved: bool,
+}
+
+/// Where the two versions first part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    pub event_id: EventId,
+    /// "method", "url", "headers", "body", "signature" or "outcome".
+    pub what: &'static str,
+    pub before: String,
+    pub after: String,
+}
+
+/// Judges the postbacks of other versions by version `to`, those in `only` or all, and moves those that have no
+/// issue unless this is a dry run.
+pub async fn upgrade(
+    app: &App,
+    id: &str,
+    to: &str,
+    only: Option<&[PostbackId]>,
+    dry_run: bool,
+) -> Result<Upgrade, Error> {
+    let Some(new) = app.adapters.get(id, to).await? else { return Err(unknown_version(app, id, to).await?) };
+    let mut behind = match only {
+        Some(ids) => {
+            let found = storage::delivery::postbacks::find_many(app.db.reader(), ids.iter().copied()).await?;
+            let mut found: Vec<_> = found.into_values().collect();
+            found.retain(|it| it.archived_at.is_none() && it.adapter == id && it.adapter_version != to);
+            found.sort_by_key(|it| it.id);
+            found
+        }
+        None => storage::delivery::postbacks::list_behind(app.db.reader(), id, to, POSTBACKS + 1).await?,
+    };
+    let more = behind.len() as u64 > POSTBACKS;
+    behind.truncate(POSTBACKS as usize);
+    // Postbacks of one scope look at the same events.
+    behind.sort_by_key(|it| (it.rule.scope.affiliate_id, it.rule.action.as_str(), it.id));
+    let mut recent = Recent::default();
+    let mut judged = Vec::with_capacity(behind.len());
+    for postback in behind {
+        let events = recent.events(app, &postback).await?;
+        let mut it = judge(app, &new, &postback, events).await?;
+        if !dry_run && it.issues.is_empty() {
+            move_to(app, &new, postback).await?;
+            it.moved = true;
+        }
+        judged.push(it);
+    }
+    if judged.iter().any(|it| it.moved) {
+        app.catalog.postbacks_changed();
+    }
+    judged.sort_by_key(|it| it.id);
+    Ok(Upgrade { postbacks: judged, more })
+}
+
+async fn unknown_version(app: &App, id: &str, given: &str) -> Result<Error, Error> {
+    let versions = app.adapters.list(Some(id)).await?;
+    let working = versions.iter().filter(|it| it.waits_because().is_none()).map(|it| it.version.as_str());
+    let known = match working.collect::<Vec<_>>() {
+        none if none.is_empty() => "install one first".to_owned(),
+        known => format!("use one of: {}", known.join(", ")),
+    };
+    Ok(Error::UnknownAdapterVersion { id: id.to_owned(), given: given.to_owned(), known })
+}
+
+/// The latest events of one affiliate, or of all, that were read last.
+#[derive(Default)]
+struct Recent {
+    of: Option<(Option<AffiliateId>, Action)>,
+    events: Vec<Arc<Event>>,
+}
+
+impl Recent {
+    async fn events(&mut self, app: &App, postback: &Postback) -> Result<Vec<Arc<Event>>, Error> {
+        let wanted = (postback.rule.scope.affiliate_id, postback.rule.action);
+        if self.of != Some(wanted) {
+            let filter = storage::tracking::events::Filter {
+                affiliate_id: wanted.0,
+                action: Some(wanted.1),
+                ..Default::default()
+            };
+            let page = PageRequest { before: None, limit: LOOK_THROUGH };
+            let found = storage::tracking::events::list(app.db.reports(), filter, page).await?;
+            self.events = found.items.into_iter().map(Arc::new).collect();
+            self.of = Some(wanted);
+        }
+        let matching = self.events.iter().filter(|event| {
+            let status = event.facts.conversion.as_ref().map(|it| &it.status);
+            postback.rule.admits(event, status)
+        });
+        Ok(matching.take(EVENTS).cloned().collect())
+    }
+}
+
+async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<Arc<Event>>) -> Result<Judged, Error> {
+    let mut judged = Judged {
+        id: postback.id,
+        name: postback.name.clone(),
+        from: postback.adapter_version.clone(),
+        issues: Vec::new(),
+        compared: 0,
+        different: 0,
+        first_difference: None,
+        moved: false,
+    };
+    match app.vault.open_config(&postback.config, &postback.id.to_string()) {
+        Ok(plain) => judged.issues = issues(app, new, postback, &plain).await?,
+        Err(error) => judged.issues = vec![FieldIssue::new("/config", error.code(), error.to_string())],
+    }
+    // A version that is gone renders nothing that could be compared.
+    let Some(old) = app.adapters.load(&postback.adapter, &postback.adapter_version).await? else { return Ok(judged) };
+    if !judged.issues.is_empty() {
+        return Ok(judged);
+    }
+    let mut moved = postback.clone();
+    app.vault.seal_config(new.schema(), &mut moved.config, &postback.id.to_string());
+    let plans = [(postback.clone(), old), (moved, new.clone())]
+        .map(|(postback, adapter)| Plan::new(&app.vault, Arc::new(postback), adapter));
+    let [before, after] = plans;
+    let compared = compare(app, before?, after?, events).await;
+    judged.compared = compared.len();
+    let mut differences = compared.into_iter().flatten();
+    judged.first_difference = differences.next();
+    judged.different = differences.count() + usize::from(judged.first_difference.is_some());
+    Ok(judged)
+}
+
+/// What differs for each event; fewer than were given when the versions are slow.
+async fn compare(app: &App, before: Plan, after: Plan, events: Vec<Arc<Event>>) -> Vec<Option<Difference>> {
+    let (pool, now) = (app.adapters.pool(), app.clock.now());
+    let [old, new] = [before, after].map(|plan| outcomes(pool, plan, &events, now));
+    let (old, new) = tokio::join!(within(old), within(new));
+    let parted = |(event, (old, new)): (&Arc<Event>, (Outcome, Outcome))| {
+        let parted = old.into_iter().zip(new).find(|(old, new)| old != new);
+        parted.map(|((what, before), (_, after))| Difference {
+            event_id: event.id,
+            what,
+            before: short(&before),
+            after: short(&after),
+        })
+    };
+    events.iter().zip(old.into_iter().zip(new)).map(parted).collect()
+}
+
+/// What a version makes of an event: parts with their names.
+type Outcome = [(&'static str, String); 6];
+
+fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> Batch<Outcome> {
+    let mut batch = Batch::new();
+    let subject = Subject::Postback(plan.postback.clone());
+    let group = Group { adapter: plan.adapter.clone(), subject, urgency: Urgency::Asked, items: events.to_vec() };
+    batch.add(pool, group, move |session, event: Arc<Event>| outcome(&plan, session, &event, now));
+    batch.begin(pool);
+    batch
+}
+
+/// In the order of the events, as far as they are there in time.
+async fn within(mut batch: Batch<Outcome>) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let all = async {
+        while let Some((_, outcome)) = batch.next().await {
+            outcomes.push(outcome);
+        }
+    };
+    let _ = tokio::time::timeout(COMPARE_FOR, all).await;
+    outcomes
+}
+
+/// What a version makes of an event, part by part, without secrets.
+fn outcome(plan: &Plan, session: &mut Session, event: &Event, now: Timestamp) -> Outcome {
+    let context = wire::context(now, 1, true, event.id.to_string());
+    let seen = wire::event(event, &plan.postback);
+    let hide = |text: &str| plan.secrets.mask(text).into_owned();
+    let mut parts = ["outcome", "method", "url", "headers", "body", "signature"].map(|name| (name, String::new()));
+    match session.decide(&context, &plan.binding, &seen).map(|it| it.verdict) {
+        Ok(contract::Verdict::Fire) => parts[0].1 = "sent".to_owned(),
+        Ok(contract::Verdict::FireAfter(ms)) => parts[0].1 = format!("sent after {ms} ms"),
+        Ok(contract::Verdict::Skip) => {
+            parts[0].1 = "skipped".to_owned();
+            return parts;
+        }
+        Err(error) => {
+            parts[0].1 = format!("{}: {}", error.code(), hide(&error.to_string()));
+            return parts;
+        }
+    }
+    match session.render(&context, &plan.binding, &seen) {
+        Err(error) => parts[0].1 = format!("{}: {}", error.code(), hide(&error.to_string())),
+        Ok(request) => {
+            let outgoing = wire::request(&request);
+            parts[1].1 = outgoing.method.to_string();
+            parts[2].1 = hide(&outgoing.url);
+            let headers = outgoing.headers.iter().map(|(name, value)| format!("{name}: {}", hide(value)));
+            parts[3].1 = headers.collect::<Vec<_>>().join("\n");
+            if let Some((content_type, bytes)) = outgoing.body {
+                parts[4].1 = format!("{content_type}\n{}", hide(&String::from_utf8_lossy(&bytes)));
+            }
+            parts[5].1 = format!("{} signatures", request.sign_with.len());
+        }
+    }
+    parts
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).collect()
+}
+
+async fn move_to(app: &App, new: &Arc<Adapter>, mut postback: Postback) -> Result<(), Error> {
+    let (seen, id) = (postback.updated_at, postback.id);
+    postback.adapter_version = new.descriptor().version.clone();
+    // The new version may call secret what the old one did not.
+    app.vault.seal_config(new.schema(), &mut postback.config, &id.to_string());
+    if postback.secret_origins.is_empty() {
+        bind_secrets(app, new, &mut postback, false).await?;
+    }
+    postback.updated_at = app.clock.now();
+    if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
+        return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
+    }
+    Ok(())
+}

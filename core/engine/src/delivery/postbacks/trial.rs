@@ -1,0 +1,139 @@
+//! The test request: what a postback would send, and what its destination makes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::Error;
+use crate::app::App;
+use crate::delivery::adapters::Line;
+use crate::delivery::plan::Plan;
+use crate::delivery::secrets::SecretError;
+use crate::delivery::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
+use crate::delivery::{samples, wire};
+use crate::program::quota;
+use domain::delivery::postback::Postback;
+use domain::delivery::verification::Verification;
+use domain::people::actor::Actor;
+use host::{Adapter, wire as contract};
+
+/// The test request of a postback, rendered and not yet sent.
+pub(super) struct Trial {
+    plan: Plan,
+    context: contract::Context,
+    request: contract::Request,
+}
+
+pub(super) async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Trial, Error> {
+    let now = app.clock.now();
+    let event = wire::event(&samples::event_for(&postback.rule, now), postback);
+    let context = wire::context(now, 1, true, format!("test-{}", postback.id));
+    let plan = Plan::new(&app.vault, Arc::new(postback.clone()), adapter.clone())?;
+    let (line, binding, asked, ctx) =
+        (Line::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
+    let rendered =
+        app.adapters.pool().ask(line, move || asked.session().render(&ctx, &binding, &event)).await.flatten();
+    let request = rendered.map_err(|error| plan.hiding(error))?;
+    Ok(Trial { plan, context, request })
+}
+
+impl Trial {
+    /// Where the secrets of the request go, if the adapter leaves that to the configuration.
+    fn chosen_origin(&self) -> Option<String> {
+        let chosen = self.plan.adapter.descriptor().hosts.iter().any(|host| host == "*");
+        let url = Url::parse(&self.request.url).ok().filter(|_| chosen && self.plan.secrets.concerns(&self.request))?;
+        Some(url.origin().ascii_serialization())
+    }
+
+    pub(super) fn check_destination(&self, postback: &Postback) -> Result<(), Error> {
+        match self.chosen_origin() {
+            Some(origin) if !postback.secret_origins.contains(&origin) => {
+                Err(SecretError::OriginRefused { origin, allowed: postback.secret_origins.join(", ") }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Secrets that were never bound to a place, in a configuration that is no longer the one they came with.
+pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
+    match trial.chosen_origin() {
+        Some(origin) => Err(SecretError::OriginRefused { origin, allowed: "nowhere yet".to_owned() }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Secrets may go where the configuration that they came with sends them, and nowhere else later.
+pub async fn bind_secrets(
+    app: &App,
+    adapter: &Arc<Adapter>,
+    postback: &mut Postback,
+    must_render: bool,
+) -> Result<(), Error> {
+    match trial(app, adapter, postback).await {
+        Ok(trial) => postback.secret_origins.extend(trial.chosen_origin()),
+        // A disabled one may be unfinished; it is bound when it is enabled.
+        Err(error) if must_render => return Err(error),
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+pub(super) async fn require_accepted(
+    app: &App,
+    actor: Actor,
+    adapter: &Arc<Adapter>,
+    postback: &mut Postback,
+) -> Result<(), Error> {
+    quota::test(app, actor)?;
+    let verification = verify(app, adapter, postback).await?;
+    if !verification.accepted {
+        return Err(Error::VerificationFailed(Box::new(verification.shown_to(actor))));
+    }
+    postback.verified_at = Some(app.clock.now());
+    Ok(())
+}
+
+/// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.
+pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
+    let now = app.clock.now();
+    let Trial { plan, context, request } = trial(app, adapter, postback).await?;
+    let logged = Logged::of(&request, &plan);
+    let mut verification = Verification {
+        accepted: false,
+        method: logged.method,
+        url: logged.url,
+        status: None,
+        body: None,
+        error_code: None,
+        error: None,
+        duration: Duration::ZERO,
+    };
+    let outgoing = plan.reveal(&request, &context.idempotency_key, now)?;
+    let started = tokio::time::Instant::now();
+    let answer = app.egress.send(outgoing, app.settings.request_timeout()).await;
+    verification.duration = started.elapsed();
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            verification.error_code = Some(error.code().to_owned());
+            verification.error = Some(plan.secrets.mask(&error.to_string()).into_owned());
+            return Ok(verification);
+        }
+    };
+    plan.secrets.mask_answer(&mut answer);
+    verification.status = Some(answer.status);
+    verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
+    let line = Line::of(postback.owner, adapter);
+    let judge = move || Verdict::of_answer(&plan, &context, &request, &answer, now);
+    let verdict = app.adapters.pool().ask(line, judge).await?;
+    match verdict {
+        Verdict::Accepted => verification.accepted = true,
+        Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {
+            verification.error_code = Some(code);
+            verification.error = Some(sentence);
+        }
+    }
+    Ok(verification)
+}

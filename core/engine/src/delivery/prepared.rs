@@ -1,0 +1,47 @@
+//! A delivery that is ready to be sent.
+
+use std::sync::Arc;
+
+use domain::delivery::delivery::{AdapterLine, Delivery};
+use domain::delivery::lane::{LaneId, destination_of};
+use domain::delivery::lease::Lease;
+use domain::ids::DeliveryId;
+use domain::timestamp::Timestamp;
+use domain::tracking::event::Event;
+use host::wire as contract;
+use storage::delivery::waiting_deliveries::{Parked, Waiting};
+
+use super::plan::Plan;
+
+/// Ready to be sent.
+pub struct Prepared {
+    pub(super) delivery: Delivery,
+    pub(super) lease: Lease,
+    pub(super) event: Arc<Event>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) request: contract::Request,
+    pub(super) log: Vec<AdapterLine>,
+}
+
+impl Prepared {
+    /// Whether its answer would come while it is still ours. Somebody else may send it after that.
+    pub fn is_ours_until(&self, end: Timestamp) -> bool {
+        end <= self.lease.until
+    }
+
+    /// Where it goes, and whose it is. A request that goes nowhere is a destination of its own, which never fails.
+    pub fn lane(&self) -> LaneId {
+        let destination = destination_of(&self.request.url);
+        LaneId::new(destination.as_deref().unwrap_or("nowhere"), self.plan.postback.owner)
+    }
+
+    /// It waits for its destination instead.
+    pub fn park(self, waiting: Waiting) -> Parked {
+        parked(self.delivery.id, self.lease, waiting)
+    }
+}
+
+/// A claimed delivery waits for its destination.
+pub fn parked(id: DeliveryId, lease: Lease, waiting: Waiting) -> Parked {
+    Parked { id, claim: lease.claim, lane: waiting.lane, behind: None, reason: waiting.reason }
+}

@@ -1,0 +1,128 @@
+//! Rotation of keys: everything that is sealed is sealed again with the current key, while servers go on.
+//!
+//! Each value is replaced only if it is still the one that was read, so a pass may be broken off anywhere and begun again,
+//! and it races with nobody. Passes are repeated until one finds nothing; then the previous keys are needed no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use crate::Error;
+use domain::timestamp::Timestamp;
+use storage::Database;
+use storage::base::servers;
+use storage::clock::Clock;
+use storage::delivery::sealed_columns::{self, SealedColumn};
+use storage::delivery::secret_keys;
+
+use super::sealed::{holder_id, reseal};
+use super::secret_keys as keys;
+use super::secrets::Vault;
+
+/// Values that are replaced in one transaction: few, so that clicks need not wait.
+const CHUNK: u64 = 50;
+/// Passes until it is given up: somebody seals with another key as fast as this one reads.
+const PASSES: usize = 20;
+
+/// What a rotation did.
+#[derive(Clone, Debug, Default)]
+pub struct Rotated {
+    /// Values sealed anew, by table.
+    pub resealed: BTreeMap<&'static str, usize>,
+    /// What no configured key opens, as `table row`.
+    pub unreadable: Vec<String>,
+    /// Previous keys that nothing is sealed with any more.
+    pub retired: Vec<String>,
+    /// Other keys that servers go on sealing with.
+    pub in_use: BTreeSet<String>,
+    /// Nothing is left that a previous key sealed, and no server seals with one.
+    pub complete: bool,
+}
+
+/// Seals everything again with the current key.
+pub async fn rotate(db: &Database, vault: &Vault, clock: &Clock) -> Result<Rotated, Error> {
+    let mut rotated = Rotated::default();
+    for _ in 0..PASSES {
+        rotated.unreadable.clear();
+        rotated.in_use = in_use(db.reader(), vault, clock.now()).await?;
+        let mut found = 0;
+        for column in sealed_columns::ALL {
+            found += pass(db, vault, clock, column, &mut rotated).await?;
+        }
+        if found == 0 {
+            retire_previous(db, vault, clock.now(), &mut rotated).await?;
+            rotated.complete = rotated.in_use.is_empty();
+            return Ok(rotated);
+        }
+    }
+    Ok(rotated)
+}
+
+/// All values of one column, in chunks. Returns how many had to be sealed anew, whether or not somebody was faster.
+async fn pass(
+    db: &Database,
+    vault: &Vault,
+    clock: &Clock,
+    column: SealedColumn,
+    rotated: &mut Rotated,
+) -> Result<usize, Error> {
+    let mark = keys::current(vault).mark();
+    let (mut found, mut after) = (0, Uuid::nil());
+    loop {
+        let chunk = column.list(db.reader(), &mark, after, CHUNK).await?;
+        let Some(last) = chunk.last() else { return Ok(found) };
+        after = last.id;
+        let mut new = Vec::new();
+        for stored in chunk {
+            let resealed = reseal(vault, column, &stored);
+            if resealed.unreadable {
+                rotated.unreadable.push(format!("{} {}", column.table, holder_id(column, stored.id)));
+            }
+            if let Some(text) = resealed.new {
+                new.push((stored, text));
+            }
+        }
+        if new.is_empty() {
+            continue;
+        }
+        found += new.len();
+        let tx = db.begin().await?;
+        let mut replaced = 0;
+        for (stored, text) in &new {
+            replaced += usize::from(column.replace(&tx, stored, text, clock.now()).await?);
+        }
+        tx.commit().await?;
+        *rotated.resealed.entry(column.table).or_default() += replaced;
+    }
+}
+
+/// In turn with servers that start, so that none begins to seal with a key while it is retired. A key is also spared if a
+/// server sealed with it when the last pass began: that server may have stopped since, and the pass may have missed what it sealed.
+async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: &mut Rotated) -> Result<(), Error> {
+    let current = keys::current(vault).to_string();
+    let tx = db.begin().await?;
+    secret_keys::take_turn(&tx).await?;
+    rotated.in_use.extend(in_use(&tx, vault, now).await?);
+    for key in secret_keys::list(&tx).await? {
+        if key.id == current || rotated.in_use.contains(&key.id) {
+            continue;
+        }
+        // One that was given up is named for as long as something that it sealed is left.
+        if key.is_given_up() && !rotated.unreadable.is_empty() {
+            continue;
+        }
+        secret_keys::remove(&tx, &key.id).await?;
+        if !key.is_given_up() {
+            rotated.retired.push(key.id);
+        }
+    }
+    Ok(tx.commit().await?)
+}
+
+/// The other keys that servers seal with now.
+async fn in_use(db: &impl ConnectionTrait, vault: &Vault, now: Timestamp) -> Result<BTreeSet<String>, Error> {
+    let mut in_use = servers::list_keys_since(db, now.minus(keys::HERE_FOR)).await?;
+    in_use.remove(&keys::current(vault).to_string());
+    Ok(in_use)
+}

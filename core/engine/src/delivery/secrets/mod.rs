@@ -1,0 +1,349 @@
+//! Secrets of configurations: sealed where they are stored, `••••` where they are shown, a placeholder where an
+//! adapter sees them, and themselves only in a finished request to where they may go.
+
+mod disguise;
+mod key;
+#[cfg(test)]
+mod tests;
+
+use std::iter;
+use std::sync::Arc;
+
+use disguise::Secret;
+use serde_json::{Map, Value, json};
+
+use crate::FieldIssue;
+pub use disguise::{Destinations, Disguise};
+use domain::inbound::guards::{self, Guards};
+use domain::people::api_key;
+use host::Schema;
+use key::Key;
+pub use key::KeyId;
+
+/// A sealed secret is an object with this one member.
+const SEALED: &str = "$sealed";
+const DOTS: &str = "••••";
+/// Shorter secrets are shown without their end.
+const CHARS_TO_SHOW_END: usize = 12;
+const SHOWN_END: usize = 4;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    #[error(
+        "a stored secret can't be opened with this server's key; start it with the secret_key that it was saved with, or enter the secret again"
+    )]
+    Unreadable,
+    #[error(
+        "a secret may not be sent to {origin}, only to {allowed}; enter the secret again to send it somewhere else"
+    )]
+    OriginRefused { origin: String, allowed: String },
+    #[error("a secret can't be used {place}: {reason}; enter another one")]
+    Unusable { place: &'static str, reason: &'static str },
+}
+
+impl SecretError {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable => "secret_unreadable",
+            Self::OriginRefused { .. } => "secret_host_refused",
+            Self::Unusable { .. } => "secret_unusable",
+        }
+    }
+}
+
+/// What sealing a stored value again comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resealed<T> {
+    /// What is to be stored instead; none if that would be the same.
+    pub new: Option<T>,
+    /// Some of it could be opened.
+    pub opened: bool,
+    /// Some of it could not.
+    pub unreadable: bool,
+}
+
+impl<T> Resealed<T> {
+    /// Of a value that is sealed as a whole.
+    pub fn of_whole(resealed: Result<Option<T>, SecretError>) -> Self {
+        let opened = resealed.is_ok();
+        Self { new: resealed.ok().flatten(), opened, unreadable: !opened }
+    }
+}
+
+/// The sealed parts of one value.
+#[derive(Default)]
+struct Parts {
+    changed: usize,
+    opened: usize,
+    unreadable: usize,
+}
+
+impl Parts {
+    fn count(&mut self, resealed: Result<Option<String>, SecretError>) -> Option<String> {
+        let Ok(new) = resealed else {
+            self.unreadable += 1;
+            return None;
+        };
+        self.opened += 1;
+        self.changed += usize::from(new.is_some());
+        new
+    }
+}
+
+/// Seals with the first key of this installation and opens with any of them.
+#[derive(Clone)]
+pub struct Vault {
+    keys: Arc<[Key]>,
+}
+
+impl Vault {
+    /// With one key.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self::with_keys(key, [])
+    }
+
+    /// Seals with `current`; what `previous` ones sealed can still be opened.
+    pub fn with_keys(current: [u8; 32], previous: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        Self { keys: iter::once(current).chain(previous).map(Key::new).collect() }
+    }
+
+    fn current(&self) -> &Key {
+        &self.keys[0]
+    }
+
+    /// The names of the keys, the current one first.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
+        self.keys.iter().map(|key| key.id)
+    }
+
+    /// Shows that we wrote `text` for this purpose; in hexadecimal.
+    pub fn sign(&self, purpose: &str, text: &str) -> String {
+        self.current().sign(purpose, text)
+    }
+
+    /// Whether one of our keys signed it.
+    pub fn is_signed(&self, purpose: &str, text: &str, signature: &str) -> bool {
+        // Both are hashed: how long the comparison takes says nothing.
+        let given = api_key::hash(signature);
+        self.keys.iter().any(|key| api_key::hash(&key.sign(purpose, text)) == given)
+    }
+
+    /// Sealed for `holder` alone: copied to another, it does not open. The text names the key by its beginning.
+    pub fn seal(&self, secret: &str, holder: &str) -> String {
+        self.current().seal(secret, holder)
+    }
+
+    /// The same with one of the keys.
+    pub fn seal_with(&self, id: KeyId, secret: &str, holder: &str) -> String {
+        self.keys.iter().find(|key| key.id == id).unwrap_or(self.current()).seal(secret, holder)
+    }
+
+    pub fn open(&self, sealed: &str, holder: &str) -> Result<String, SecretError> {
+        // What an older release sealed names no key.
+        let named = self.keys.iter().find(|key| key.id.sealed(sealed));
+        let opened = named.and_then(|key| key.open(sealed, holder));
+        let opened = opened.or_else(|| self.keys.iter().find_map(|key| key.open(sealed, holder)));
+        opened.ok_or(SecretError::Unreadable)
+    }
+
+    /// The same secret sealed with the current key; `None` if it is already.
+    pub fn reseal(&self, sealed: &str, holder: &str) -> Result<Option<String>, SecretError> {
+        let current = self.current();
+        if current.id.sealed(sealed) && current.open(sealed, holder).is_some() {
+            return Ok(None);
+        }
+        Ok(Some(current.seal(&self.open(sealed, holder)?, holder)))
+    }
+
+    /// JSON with its sealed parts sealed with the current key, those of configurations and of guards. A part that no key
+    /// opens stays as it is, and the others do not wait for it.
+    pub fn reseal_parts(&self, value: &Value, holder: &str) -> Resealed<Value> {
+        let (mut resealed, mut parts) = (value.clone(), Parts::default());
+        self.reseal_in(&mut resealed, holder, &mut parts);
+        Resealed {
+            new: (parts.changed > 0).then_some(resealed),
+            opened: parts.opened > 0,
+            unreadable: parts.unreadable > 0,
+        }
+    }
+
+    fn reseal_in(&self, value: &mut Value, holder: &str, parts: &mut Parts) {
+        if let Some(sealed) = sealed_text(value) {
+            if let Some(new) = parts.count(self.reseal(sealed, holder)) {
+                *value = json!({SEALED: new});
+            }
+            return;
+        }
+        match value {
+            Value::Object(members) => members.values_mut().for_each(|it| self.reseal_in(it, holder, parts)),
+            Value::Array(items) => items.iter_mut().for_each(|it| self.reseal_in(it, holder, parts)),
+            Value::String(text) => {
+                if let Some(sealed) = text.strip_prefix(guards::SEALED)
+                    && let Some(new) = parts.count(self.reseal(sealed, holder))
+                {
+                    *text = format!("{}{new}", guards::SEALED);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Seals every secret of a configuration that is not sealed yet.
+    pub fn seal_config(&self, schema: &Schema, config: &mut Value, holder: &str) {
+        schema.visit_secrets(
+            config,
+            |it| it.is_string() || is_sealed(it),
+            |_, secret| {
+                if let Value::String(text) = secret {
+                    *secret = json!({SEALED: self.seal(text, holder)});
+                }
+            },
+        );
+    }
+
+    /// The configuration as it was entered.
+    pub fn open_config(&self, config: &Value, holder: &str) -> Result<Value, SecretError> {
+        replace_sealed(config, &mut |sealed| self.open(sealed, holder).map(Value::String))
+    }
+
+    /// Seals the secrets of guards that are not sealed yet.
+    pub fn seal_guards(&self, guards: &mut Guards, holder: &str) {
+        for (_, secret) in guards.secrets().filter(|(_, secret)| !secret.starts_with(guards::SEALED)) {
+            *secret = format!("{}{}", guards::SEALED, self.seal(secret, holder));
+        }
+    }
+
+    /// Guards as they were entered.
+    pub fn open_guards(&self, guards: &Guards, holder: &str) -> Result<Guards, SecretError> {
+        let mut opened = guards.clone();
+        for (_, secret) in opened.secrets() {
+            if let Some(sealed) = secret.strip_prefix(guards::SEALED) {
+                *secret = self.open(sealed, holder)?;
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The configuration as people may see it. One that can't be opened is all dots.
+    pub fn mask_config(&self, config: &Value, holder: &str) -> Value {
+        let masked = replace_sealed::<SecretError>(config, &mut |sealed| {
+            Ok(Value::String(self.open(sealed, holder).map_or_else(|_| DOTS.to_owned(), |secret| masked(&secret))))
+        });
+        masked.unwrap_or_default()
+    }
+
+    /// The configuration as an adapter may see it, and what its placeholders stand for.
+    pub fn disguise(&self, config: &Value, holder: &str) -> Result<(Value, Disguise), SecretError> {
+        let mut secrets = Vec::new();
+        let config = replace_sealed(config, &mut |sealed| {
+            let value = self.open(sealed, holder)?;
+            let placeholder = self.placeholder(&value, holder);
+            secrets.push(Secret { placeholder: placeholder.clone(), value });
+            Ok::<_, SecretError>(Value::String(placeholder))
+        })?;
+        Ok((config, Disguise { secrets }))
+    }
+
+    /// Letters and digits only, so that no encoding changes it; nobody without the key can guess it.
+    fn placeholder(&self, secret: &str, holder: &str) -> String {
+        format!("secret{}", self.current().placeholder(secret, holder))
+    }
+
+    /// Puts back what came as its mask: whoever changes a configuration sends what was shown. Says whether any secret
+    /// was kept, and which masks stand for nothing.
+    pub fn keep(
+        &self,
+        schema: &Schema,
+        before: &Value,
+        config: &mut Value,
+        holder: &str,
+    ) -> Result<bool, Vec<FieldIssue>> {
+        let shown = self.mask_config(before, holder);
+        let (mut kept, mut issues) = (false, Vec::new());
+        schema.visit_secrets(config, Value::is_string, |place, secret| {
+            if !secret.as_str().is_some_and(|text| text.starts_with(DOTS)) {
+                return;
+            }
+            let found = if shown.pointer(place) == Some(secret) {
+                before.pointer(place).cloned()
+            } else {
+                // An item of a list may have moved, which its mask alone must tell.
+                only_sealed_as(before, &shown, secret)
+            };
+            match found.filter(is_sealed) {
+                Some(sealed) => {
+                    kept = true;
+                    *secret = sealed;
+                }
+                None => {
+                    let message = "this is the mask of a secret that is not there; send the secret itself";
+                    issues.push(FieldIssue::new(format!("/config{place}"), "invalid_config", message));
+                }
+            }
+        });
+        if issues.is_empty() { Ok(kept) } else { Err(issues) }
+    }
+}
+
+fn masked(secret: &str) -> String {
+    let count = secret.chars().count();
+    let end: String = secret.chars().skip(count - SHOWN_END.min(count)).collect();
+    if count < CHARS_TO_SHOW_END { DOTS.to_owned() } else { format!("{DOTS}{end}") }
+}
+
+fn is_sealed(value: &Value) -> bool {
+    sealed_text(value).is_some()
+}
+
+fn sealed_text(value: &Value) -> Option<&str> {
+    value.as_object().filter(|it| it.len() == 1).and_then(|it| it.get(SEALED)).and_then(Value::as_str)
+}
+
+/// Whether somebody wrote the word that marks a sealed secret.
+pub fn names_seal(config: &Value) -> bool {
+    match config {
+        Value::Object(members) => members.iter().any(|(name, member)| name == SEALED || names_seal(member)),
+        Value::Array(items) => items.iter().any(names_seal),
+        _ => false,
+    }
+}
+
+fn replace_sealed<E>(config: &Value, replace: &mut impl FnMut(&str) -> Result<Value, E>) -> Result<Value, E> {
+    if let Some(sealed) = sealed_text(config) {
+        return replace(sealed);
+    }
+    Ok(match config {
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, it)| Ok((name.clone(), replace_sealed(it, replace)?)));
+            Value::Object(members.collect::<Result<Map<_, _>, E>>()?)
+        }
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|it| replace_sealed(it, replace)).collect::<Result<_, E>>()?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// The one sealed value that is shown as `mask`; none if several are.
+fn only_sealed_as(before: &Value, shown: &Value, mask: &Value) -> Option<Value> {
+    fn collect<'a>(before: &'a Value, shown: &Value, mask: &Value, found: &mut Vec<&'a Value>) {
+        if is_sealed(before) {
+            if shown == mask {
+                found.push(before);
+            }
+            return;
+        }
+        match (before, shown) {
+            (Value::Object(before), Value::Object(shown)) => {
+                before.iter().for_each(|(name, it)| collect(it, &shown[name], mask, found));
+            }
+            (Value::Array(before), Value::Array(shown)) => {
+                before.iter().zip(shown).for_each(|(it, shown)| collect(it, shown, mask, found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(before, shown, mask, &mut found);
+    if let [only] = found[..] { Some(only.clone()) } else { None }
+}

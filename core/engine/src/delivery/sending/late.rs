@@ -1,0 +1,47 @@
+//! What slow adapters render after their batch has gone on without them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::delivery::adapters::Batch;
+
+use super::preparation::Preparation;
+use super::render::Rendered;
+
+/// Filled by tasks of its own, emptied with the next batch. Clones are one.
+#[derive(Clone)]
+pub struct Late {
+    done: Arc<Mutex<Preparation>>,
+    wake: Arc<Notify>,
+}
+
+impl Late {
+    /// `wake` tells the worker that there is something to take.
+    pub fn new(wake: Arc<Notify>) -> Self {
+        Self { done: Arc::default(), wake }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.done().is_empty()
+    }
+
+    pub(super) fn take(&self) -> Preparation {
+        std::mem::take(&mut self.done())
+    }
+
+    /// Takes what is left of a batch as it comes.
+    pub(super) fn wait_for(&self, mut batch: Batch<Rendered>) {
+        let late = self.clone();
+        tokio::spawn(async move {
+            while let Some((_, rendered)) = batch.next().await {
+                late.done().add(rendered);
+                late.wake.notify_one();
+            }
+        });
+    }
+
+    fn done(&self) -> MutexGuard<'_, Preparation> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,120 @@
+//! Rendering one delivery: its adapter makes the request, after it was asked whether it wants the event if nobody could ask before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::delivery::adapters::{Call, Faults};
+use crate::delivery::plan::Plan;
+use crate::delivery::prepared::Prepared;
+use crate::delivery::{routing, wire};
+use domain::delivery::adapter::WAITING;
+use domain::delivery::delivery::{AdapterLine, Delivery, DeliveryState, Reason};
+use domain::delivery::lease::Lease;
+use domain::timestamp::Timestamp;
+use domain::tracking::event::Event;
+use host::{AdapterError, Session, wire as contract};
+use storage::delivery::deliveries::Finish;
+
+use super::finish::{ended, put_off};
+use super::{Sent, Trouble, number_of};
+
+/// What the rules let through.
+pub(super) struct ToRender {
+    pub delivery: Delivery,
+    pub lease: Lease,
+    pub event: Arc<Event>,
+}
+
+pub(super) enum Rendered {
+    Ready(Box<Prepared>),
+    /// To be concluded without a request.
+    Failed(Box<Sent>),
+    /// Ended or put off.
+    Settled(Finish),
+    /// Its turn came when its answer could no longer come within its lease.
+    TooLate,
+}
+
+pub(super) fn render(
+    session: &mut Session,
+    plan: &Arc<Plan>,
+    faults: &Faults,
+    it: ToRender,
+    now: Timestamp,
+    timeout: Duration,
+) -> Rendered {
+    if now.plus(timeout) > it.lease.until {
+        return Rendered::TooLate;
+    }
+    let mut log = Vec::new();
+    match request(session, plan, faults, &it, &mut log, now) {
+        Ok(request) => {
+            let ToRender { delivery, lease, event } = it;
+            Rendered::Ready(Box::new(Prepared { delivery, lease, event, plan: plan.clone(), request, log }))
+        }
+        Err(Unsent::Settled(finish)) => Rendered::Settled(finish),
+        Err(Unsent::Failed(error)) => Rendered::Failed(Box::new(Sent {
+            delivery: it.delivery,
+            claim: it.lease.claim,
+            event: it.event,
+            plan: plan.clone(),
+            request: None,
+            log,
+            result: Err(Trouble::Adapter(error)),
+            at: now,
+            duration: Duration::ZERO,
+            verdict: None,
+        })),
+    }
+}
+
+enum Unsent {
+    Settled(Finish),
+    Failed(AdapterError),
+}
+
+fn request(
+    session: &mut Session,
+    plan: &Plan,
+    faults: &Faults,
+    it: &ToRender,
+    log: &mut Vec<AdapterLine>,
+    now: Timestamp,
+) -> Result<contract::Request, Unsent> {
+    let delivery = &it.delivery;
+    let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
+    let event = wire::event(&it.event, &plan.postback);
+    // While it waited for its adapter nobody could ask whether it should be sent at all.
+    let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
+    if undecided && delivery.attempts == 0 {
+        let decided = session.decide(&context, &plan.binding, &event);
+        faults.count(Call::Decide, &plan.postback, &decided);
+        log.extend(wire::log_lines(session.log(), &plan.secrets));
+        decide(plan, it, decided.map_err(Unsent::Failed)?, now)?;
+    }
+    let rendered = session.render(&context, &plan.binding, &event);
+    faults.count(Call::Render, &plan.postback, &rendered);
+    log.extend(wire::log_lines(session.log(), &plan.secrets));
+    rendered.map_err(Unsent::Failed)
+}
+
+/// Goes on, or ends or puts off what the adapter does not want now.
+fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timestamp) -> Result<(), Unsent> {
+    let (delivery, claim) = (&it.delivery, it.lease.claim);
+    match routing::delay_of(plan, &decision) {
+        Some(delay) if delivery.created_at.plus(delay) > now => {
+            Err(Unsent::Settled(put_off(delivery, claim, None, delivery.created_at.plus(delay))))
+        }
+        Some(_) => Ok(()),
+        None => {
+            let reason = routing::missing(plan, decision.clone()).unwrap_or_else(|| skipped(plan, decision));
+            Err(Unsent::Settled(ended(delivery, claim, DeliveryState::Cancelled, reason, now)))
+        }
+    }
+}
+
+fn skipped(plan: &Plan, decision: contract::Decision) -> Reason {
+    let why = decision.checks.into_iter().find(|check| !check.passed).map(|check| check.detail);
+    let why = why.unwrap_or_else(|| "it does not want this event".to_owned());
+    Reason::new("adapter_skipped", format!("the adapter skipped it: {}", plan.secrets.mask(&why)))
+}

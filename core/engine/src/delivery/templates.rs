@@ -1,0 +1,114 @@
+//! The catalogue of networks, trackers, ad platforms and CRMs: searching it, and making a postback or a source of it.
+//! It is data that comes with the program (`plugins/templates`); nothing here is stored.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::{Error, FieldIssue};
+use domain::delivery::template::{Direction, FieldProblem, Filled, Kind, Template};
+
+const FILES: [&str; 4] = [
+    include_str!("../../../../plugins/templates/ad-platforms.json"),
+    include_str!("../../../../plugins/templates/crms.json"),
+    include_str!("../../../../plugins/templates/networks.json"),
+    include_str!("../../../../plugins/templates/trackers.json"),
+];
+
+static CATALOGUE: LazyLock<Vec<Template>> = LazyLock::new(|| {
+    let read = |file: &str| serde_json::from_str::<Vec<Template>>(file).expect("a test reads the embedded catalogue");
+    let mut templates: Vec<Template> = FILES.into_iter().flat_map(read).collect();
+    templates.sort_by(|a, b| a.id.cmp(&b.id));
+    templates
+});
+
+/// The name of the catalogue as it is in this release.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| host::digest(FILES.concat().as_bytes()));
+    &DIGEST
+}
+
+/// What somebody looks for; `None` is any.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub words: Option<String>,
+    pub kind: Option<Kind>,
+    pub direction: Option<Direction>,
+    pub verified: Option<bool>,
+}
+
+/// What a person makes a postback or a source of.
+#[derive(Clone, Debug)]
+pub enum MadeOf {
+    Adapter {
+        adapter: String,
+        config: Value,
+    },
+    /// A template, and what it asks for.
+    Template {
+        id: String,
+        fields: BTreeMap<String, String>,
+    },
+}
+
+/// The whole catalogue, by id.
+pub fn all() -> &'static [Template] {
+    &CATALOGUE
+}
+
+pub fn get(id: &str) -> Result<&'static Template, Error> {
+    find(id).ok_or_else(|| Error::not_found("template", id))
+}
+
+/// What `filter` admits, the best answers to its words first.
+pub fn list(filter: &Filter) -> Vec<&'static Template> {
+    let words = filter.words.as_deref().unwrap_or_default();
+    let admitted = |it: &&Template| {
+        filter.kind.is_none_or(|kind| it.kind == kind)
+            && filter.direction.is_none_or(|direction| it.direction == direction)
+            && filter.verified.is_none_or(|verified| it.verified == verified)
+    };
+    let mut found: Vec<_> =
+        all().iter().filter(admitted).filter_map(|it| Some((it.matches(words)?, it.id.as_str(), it))).collect();
+    found.sort_by_key(|(rank, id, _)| (*rank, *id));
+    found.into_iter().map(|(_, _, template)| template).collect()
+}
+
+/// The adapter of an outbound template, and its configuration with a person's `fields` in it.
+pub fn postback_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String, Value), Error> {
+    let (template, filled) = fill(id, Direction::Outbound, fields)?;
+    Ok((template.adapter.clone(), filled.config))
+}
+
+/// The adapter of an inbound template, its configuration and the settings of the source, with a person's `fields` in
+/// them.
+pub fn source_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String, Value, Value), Error> {
+    let (template, filled) = fill(id, Direction::Inbound, fields)?;
+    let settings = filled.source_settings.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    Ok((template.adapter.clone(), filled.config, settings))
+}
+
+fn find(id: &str) -> Option<&'static Template> {
+    let at = CATALOGUE.binary_search_by(|it| it.id.as_str().cmp(id)).ok()?;
+    CATALOGUE.get(at)
+}
+
+fn fill(id: &str, wanted: Direction, fields: &BTreeMap<String, String>) -> Result<(&'static Template, Filled), Error> {
+    let unknown = || format!("there is no template \"{id}\"; GET /api/v1/templates?q=… finds them");
+    let template = find(id).ok_or_else(|| Error::invalid("/template", unknown()))?;
+    if template.direction != wanted {
+        let message = match template.direction {
+            Direction::Inbound => "they call us with this template; make a source of it (POST /api/v1/sources)",
+            Direction::Outbound => "we call them with this template; make a postback of it (POST /api/v1/postbacks)",
+        };
+        return Err(Error::invalid("/template", message));
+    }
+    let filled = template.fill(fields).map_err(|problems| Error::Invalid(problems.into_iter().map(issue).collect()))?;
+    Ok((template, filled))
+}
+
+fn issue(problem: FieldProblem) -> FieldIssue {
+    let name = problem.name.replace('~', "~0").replace('/', "~1");
+    FieldIssue::new(format!("/fields/{name}"), "invalid_field", problem.message)
+}

@@ -1,0 +1,222 @@
+//! What can go wrong in a use case: a stable code and a sentence that says what to do.
+
+use std::sync::Arc;
+
+use sea_orm::{DbErr, RuntimeErr};
+
+use domain::delivery::delivery::{NotRetryable, Reason};
+use domain::delivery::verification::Verification;
+use domain::ids::{AffiliateId, OfferId};
+use domain::money::ledger::{BalanceLimit, Insufficient};
+use domain::money::withdrawal::{StepError, WithdrawalError};
+use domain::money::withdrawal_batch::BatchError;
+use domain::people::auth_error::AuthError;
+use domain::people::permission::Denied;
+use domain::program::quota::QuotaError;
+use domain::tracking::conversion::IllegalMove;
+use domain::tracking::conversion_error::ConversionError;
+use host::AdapterError;
+use storage::base::failures::is_statement_timeout;
+use storage::base::writer::Stopped;
+
+use super::delivery::secrets::SecretError;
+
+/// Something wrong with one field of what was sent.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FieldIssue {
+    /// A JSON pointer into the body.
+    pub path: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl FieldIssue {
+    pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { path: path.into(), code, message: message.into() }
+    }
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no {what} {id} that this key may see")]
+    NotFound { what: &'static str, id: String },
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("{0}")]
+    Auth(#[from] AuthError),
+    #[error("{}", sentence(.0))]
+    Invalid(Vec<FieldIssue>),
+    #[error("there is no adapter \"{given}\"; use one of: {known}")]
+    UnknownAdapter { given: String, known: String },
+    #[error("there is no working version {given} of the adapter \"{id}\"; {known}")]
+    UnknownAdapterVersion { id: String, given: String, known: String },
+    #[error("version {version} of the adapter \"{id}\" is installed with other bytes; give the new one a new version")]
+    AdapterVersionTaken { id: String, version: String },
+    #[error("{}", .0.sentence)]
+    AdapterWaits(Reason),
+    #[error("{0}")]
+    Secret(#[from] SecretError),
+    #[error("{what} \"{value}\" is taken; choose another")]
+    Taken { what: &'static str, value: String },
+    #[error("affiliate {affiliate} may not promote offer {offer}; it needs an application that is approved")]
+    NotAdmitted { affiliate: AffiliateId, offer: OfferId },
+    #[error("{what} {id} was changed by somebody else in the meantime; read it and send the change again")]
+    ChangedMeanwhile { what: &'static str, id: String },
+    #[error("{0}")]
+    Conversion(#[from] ConversionError),
+    #[error("{0}")]
+    Insufficient(#[from] Insufficient),
+    #[error("{0}")]
+    Quota(#[from] QuotaError),
+    #[error("{0}")]
+    BalanceLimit(#[from] BalanceLimit),
+    #[error("{0}")]
+    IllegalMove(#[from] IllegalMove),
+    #[error("{0}")]
+    NotRetryable(#[from] NotRetryable),
+    #[error("{0}")]
+    Withdrawal(#[from] WithdrawalError),
+    #[error("{0}")]
+    Step(#[from] StepError),
+    #[error("{0}")]
+    Batch(#[from] BatchError),
+    #[error("{}", .0.sentence())]
+    VerificationFailed(Box<Verification>),
+    #[error("{0}")]
+    Adapter(#[from] AdapterError),
+    #[error("{0}")]
+    Stopped(#[from] Stopped),
+    #[error(
+        "too many reports and exports are under way, of this caller or of all; ask for fewer at a time, and for this one \
+         again when another has ended"
+    )]
+    TooManyReports,
+    #[error("this takes longer than one answer may; ask for less, such as a shorter span or fewer groups")]
+    TookTooLong,
+    #[error("the database did not answer; nothing was changed, send the request again")]
+    Database(Arc<DbErr>),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if is_statement_timeout(&error) { Self::TookTooLong } else { Self::Database(Arc::new(error)) }
+    }
+}
+
+impl Error {
+    /// Whether the database is out of reach.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Database(error) if is_outage(error))
+    }
+
+    /// What is behind the sentence, for the log.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldIssue::new(path, "invalid_field", message)])
+    }
+
+    pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+}
+
+/// JSON as a `T`, or which field is not one; `under` is where the value stands.
+pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = format!("{under}{}", pointer(error.path()));
+        Error::invalid(path, error.into_inner().to_string())
+    })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => "/?".to_owned(),
+        })
+        .collect()
+}
+
+fn sentence(issues: &[FieldIssue]) -> String {
+    let parts = issues.iter().map(|issue| match issue.path.as_str() {
+        "" => format!("the body: {}", issue.message),
+        path => format!("{path}: {}", issue.message),
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Whether the database is out of reach or stores nothing now, so that trying the parts of a whole one by one only takes
+/// longer.
+pub fn is_outage(error: &DbErr) -> bool {
+    match error {
+        DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => match &**error {
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| is_out_of_service(&code)),
+            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => {
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// PostgreSQL: connection, resources, shutdown and system; read-only, which a standby is as well; no right to write, which
+/// is also what it says of a file system that became read-only; the session or the transaction lasted too long.
+const POSTGRES_OUTAGES: [&str; 8] = ["08", "53", "57P", "58", "25006", "42501", "25P03", "25P04"];
+
+/// SQLite: locked by another program for longer than is waited for, read-only, I/O error, corrupt, full, can't open.
+const SQLITE_OUTAGES: [u32; 6] = [5, 8, 10, 11, 13, 14];
+
+fn is_out_of_service(code: &str) -> bool {
+    if code.len() == 5 {
+        return POSTGRES_OUTAGES.iter().any(|class| code.starts_with(class));
+    }
+    // The lowest byte is the kind of error, the others say more of it.
+    code.parse::<u32>().is_ok_and(|code| SQLITE_OUTAGES.contains(&(code & 0xff)))
+}
+
+/// Whether a unique key was violated: somebody was faster, or the value is taken.
+pub fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_what_the_statement_is_not_to_blame_for() {
+        for (code, wanted) in [
+            ("08006", true),
+            ("53100", true),
+            ("57P01", true),
+            ("58030", true),
+            ("25006", true),
+            ("42501", true),
+            ("25P03", true),
+            ("23505", false),
+            ("25P02", false),
+            ("40001", false),
+            ("57014", false),
+            ("5", true),
+            ("8", true),
+            ("10", true),
+            ("778", true),
+            ("13", true),
+            ("19", false),
+            ("2067", false),
+        ] {
+            assert_eq!(is_out_of_service(code), wanted, "{code}");
+        }
+    }
+}

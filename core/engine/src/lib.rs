@@ -1,0 +1,27 @@
+//! What the program does: [`app::App`] with its parts, use cases in folders by area, and the workers of [`pipeline`].
+//!
+//! A use case is one function and one transaction: load, decide, save, post, record the event, commit.
+
+pub mod app;
+pub mod catalog;
+pub mod config;
+pub mod delivery;
+pub mod error;
+pub mod geoip;
+pub mod heavy;
+pub mod inbound;
+pub mod inbox;
+pub mod money;
+pub mod partitions;
+pub mod people;
+pub mod pipeline;
+pub mod program;
+pub mod rates;
+pub mod readiness;
+pub mod reports;
+pub mod round_robin;
+pub mod timekeeping;
+pub mod tracking;
+pub mod warnings;
+
+pub use error::{Error, FieldIssue};

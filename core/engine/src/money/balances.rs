@@ -1,0 +1,121 @@
+//! Balances and statements: what an affiliate has, in each currency, and how it came to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, Stream, StreamExt};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::Error;
+use crate::app::App;
+use crate::program::affiliates;
+use domain::amounts::Currency;
+use domain::ids::{AffiliateId, floor_uuid};
+use domain::money::exchange::ExchangeRate;
+use domain::money::statement::{Line, Standing};
+use domain::people::actor::Actor;
+use domain::timestamp::Timestamp;
+use storage::base::page::{Page, PageRequest};
+
+#[derive(Clone, Debug)]
+pub struct AffiliateBalance {
+    pub affiliate_id: AffiliateId,
+    pub currency: Currency,
+    pub standing: Standing,
+    /// How to show it in another currency; nothing when there is no rate, or it is in that currency.
+    pub rate: Option<ExchangeRate>,
+}
+
+/// Of up to a page of affiliates, newest first, the balances in each currency.
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut affiliate_id: Option<AffiliateId>,
+    shown_in: Option<Currency>,
+    page: PageRequest,
+) -> Result<Page<AffiliateBalance>, Error> {
+    if !actor.confine(&mut affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let affiliates = storage::program::affiliates::list(app.db.lists(), affiliate_id, page).await?;
+    let ids: Vec<_> = affiliates.items.iter().map(|it| it.id).collect();
+    let found = storage::money::balances::find(app.db.reader(), &ids).await?;
+    let currencies: BTreeSet<Currency> = found.keys().map(|(_, currency)| *currency).collect();
+    let mut rates = BTreeMap::new();
+    if let Some(to) = shown_in {
+        for from in currencies {
+            let rate = storage::money::exchange_rates::find(app.db.reader(), from, to, app.clock.now()).await?;
+            rates.extend(rate.map(|rate| (from, rate)));
+        }
+    }
+    let mut items = Vec::with_capacity(found.len());
+    for id in ids {
+        let own = found.range((id, Currency::MIN)..).take_while(|((affiliate, _), _)| *affiliate == id);
+        items.extend(own.map(|((affiliate_id, currency), standing)| AffiliateBalance {
+            affiliate_id: *affiliate_id,
+            currency: *currency,
+            standing: *standing,
+            rate: rates.get(currency).copied(),
+        }));
+    }
+    Ok(Page { items, next: affiliates.next })
+}
+
+/// Whose statement, and of when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub affiliate_id: AffiliateId,
+    pub currency: Currency,
+    pub from: Timestamp,
+    /// Not included.
+    pub to: Timestamp,
+}
+
+/// A statement: what stood where at its beginning; its lines are read as they are asked for.
+pub struct Statement {
+    pub asked: Asked,
+    pub opening: Standing,
+}
+
+pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statement, Error> {
+    affiliates::get(app, actor, asked.affiliate_id).await?;
+    if asked.to < asked.from {
+        return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
+    }
+    let Asked { affiliate_id, currency, from, .. } = asked;
+    // Everything before is added up.
+    let _place = app.heavy.place(actor).await?;
+    let opening = storage::money::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
+    Ok(Statement { asked, opening })
+}
+
+impl Statement {
+    /// Each line with what stands where after it. A few at a time, however many there are.
+    pub fn lines(
+        &self,
+        app: &App,
+        actor: Actor,
+    ) -> impl Stream<Item = Result<(Line, Standing), DbErr>> + Send + 'static {
+        let Asked { affiliate_id, currency, from, to } = self.asked;
+        let begin = Some((app.clone(), floor_uuid(from), self.opening));
+        stream::try_unfold(begin, move |at| async move {
+            let Some((app, after, mut standing)) = at else { return Ok(None) };
+            let turn = app.heavy.turn(actor).await;
+            let lines = storage::money::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
+            drop(turn);
+            let Some(last) = lines.last() else { return Ok(None) };
+            let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);
+            let mut running = Vec::with_capacity(lines.len());
+            for line in lines {
+                standing = standing.plus(line.change);
+                running.push(Ok((line, standing)));
+            }
+            Ok::<_, DbErr>(Some((stream::iter(running), Some((app, next, standing)))))
+        })
+        .map(|chunk| match chunk {
+            Ok(lines) => lines.left_stream(),
+            Err(error) => stream::iter([Err(error)]).right_stream(),
+        })
+        .flatten()
+    }
+}

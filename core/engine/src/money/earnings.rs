@@ -1,0 +1,34 @@
+//! Earnings: what conversions earn, how their hold ends, and who may see them.
+
+use crate::Error;
+use crate::app::App;
+use domain::ids::EarningId;
+use domain::money::earning::{Earning, EarningKind};
+use domain::people::actor::Actor;
+use storage::base::page::{Page, PageRequest};
+
+pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
+    let found = storage::money::earnings::find(app.db.reader(), id).await?;
+    let found = found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))?;
+    Ok(shown_to(actor, found))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::money::earnings::Filter,
+    page: PageRequest,
+) -> Result<Page<Earning>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let mut found = storage::money::earnings::list(app.db.lists(), filter, page).await?;
+    found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
+    Ok(found)
+}
+
+/// A recruiter sees the share and whom it comes by; the conversion is the recruit's own business.
+fn shown_to(actor: Actor, earning: Earning) -> Earning {
+    let hides = earning.kind == EarningKind::Commission && !actor.is_staff();
+    Earning { conversion_id: earning.conversion_id.filter(|_| !hides), ..earning }
+}

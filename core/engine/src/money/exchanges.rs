@@ -1,0 +1,67 @@
+//! Exchange between currencies, and the rates for it. Nothing is exchanged without a stored rate.
+
+use std::collections::BTreeSet;
+
+use crate::app::App;
+use crate::program::affiliates;
+use crate::{Error, FieldIssue};
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, ExchangeId};
+use domain::money::exchange::{Exchange, ExchangeRate};
+use domain::money::{ledger, postings};
+use domain::people::actor::Actor;
+use storage::base::page::{Page, PageRequest};
+use storage::money::exchanges::Filter;
+
+/// Adds a rate; one of the same pair and moment stays as it is.
+pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Error> {
+    if !storage::money::exchange_rates::insert(app.db.writer(), &rate).await? {
+        let value = format!("{} to {} from {}", rate.from, rate.to, rate.valid_from);
+        return Err(Error::Taken { what: "the exchange rate", value });
+    }
+    Ok(rate)
+}
+
+pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRate>, Error> {
+    Ok(storage::money::exchange_rates::list(app.db.lists(), page).await?)
+}
+
+/// Turns what is available in one currency into another at the rate of this moment: two postings, each in its currency.
+pub async fn exchange(
+    app: &App,
+    actor: Actor,
+    affiliate_id: AffiliateId,
+    taken: Money,
+    to: Currency,
+) -> Result<Exchange, Error> {
+    let now = app.clock.now();
+    affiliates::get(app, actor, affiliate_id).await?;
+    let rate = storage::money::exchange_rates::find(app.db.reader(), taken.currency, to, now).await?;
+    let rate = rate.ok_or_else(|| {
+        let message =
+            format!("there is no rate from {} to {to} yet; add one at /api/v1/exchange-rates", taken.currency);
+        Error::Invalid(vec![FieldIssue::new("/to", "no_exchange_rate", message)])
+    })?;
+    let exchange = Exchange::new(affiliate_id, taken, rate, now)?;
+    let tx = app.db.begin().await?;
+    storage::money::exchanges::insert(&tx, &exchange).await?;
+    let keys = BTreeSet::from([(affiliate_id, taken.currency), (affiliate_id, to)]);
+    let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
+    let postings = postings::exchanged(&exchange, &mut balances)?;
+    ledger::check_limits(&balances)?;
+    storage::money::ledger::post(&tx, &postings).await?;
+    tx.commit().await?;
+    Ok(exchange)
+}
+
+pub async fn get(app: &App, actor: Actor, id: ExchangeId) -> Result<Exchange, Error> {
+    let found = storage::money::exchanges::find(app.db.reader(), id).await?;
+    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("exchange", id))
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Exchange>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::money::exchanges::list(app.db.lists(), filter, page).await?)
+}

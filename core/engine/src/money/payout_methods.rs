@@ -1,0 +1,124 @@
+//! Payout methods: those that come with the program, and those that finance adds or changes.
+
+use std::collections::BTreeMap;
+
+use sea_orm::ConnectionTrait;
+
+use crate::app::App;
+use crate::error::is_taken;
+use crate::{Error, FieldIssue};
+use domain::amounts::Currency;
+use domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id, minor_unit_micros};
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+
+pub async fn create(
+    app: &App,
+    definition: Definition,
+    payer: Option<Payer>,
+    enabled: bool,
+) -> Result<PayoutMethod, Error> {
+    let mut method = definition.into_method(false, app.clock.now());
+    method.payer = payer;
+    method.enabled = enabled;
+    let method = checked(method)?;
+    storage::money::payout_methods::insert(app.db.writer(), &method).await.map_err(|error| {
+        if is_taken(&error) {
+            Error::Taken { what: "the payout method", value: method.id.clone() }
+        } else {
+            error.into()
+        }
+    })?;
+    Ok(method)
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub processing_time: Option<String>,
+    pub schema: Option<serde_json::Value>,
+    pub currencies: Option<BTreeMap<Currency, Terms>>,
+    pub file: Option<FileFormat>,
+    /// `Some(None)` takes it away.
+    pub payer: Option<Option<Payer>>,
+    pub enabled: Option<bool>,
+}
+
+pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<PayoutMethod>, Error> {
+    if !is_id(id) {
+        return Err(Error::not_found("payout method", shortened(id)));
+    }
+    let tx = app.db.begin().await?;
+    let found = storage::money::payout_methods::lock(&tx, id).await?;
+    let mut method = found.ok_or_else(|| Error::not_found("payout method", id))?;
+    let before = method.clone();
+    if let Some(schema) = changes.schema {
+        if method.built_in {
+            let message = "the schema of a built-in method comes with the program; add a method of your own";
+            return Err(Error::invalid("/schema", message));
+        }
+        method.schema = schema;
+    }
+    method.name = changes.name.unwrap_or(method.name);
+    method.processing_time = changes.processing_time.unwrap_or(method.processing_time);
+    method.currencies = changes.currencies.unwrap_or(method.currencies);
+    method.file = changes.file.unwrap_or(method.file);
+    method.payer = changes.payer.unwrap_or(method.payer);
+    method.enabled = changes.enabled.unwrap_or(method.enabled);
+    method.updated_at = app.clock.now();
+    let method = checked(method)?;
+    storage::money::payout_methods::save(&tx, &method).await?;
+    tx.commit().await?;
+    Ok(Changed::new(before, method))
+}
+
+fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
+    let mut issues = Vec::new();
+    let mut add = |path: String, message: String| issues.push(FieldIssue::new(path, "invalid_field", message));
+    if let Err(reason) = method.schema() {
+        add("/schema".into(), reason);
+    }
+    if method.currencies.is_empty() {
+        add("/currencies".into(), "name at least one currency with its minimum".into());
+    }
+    for (currency, terms) in &method.currencies {
+        let least = terms.minimum.of(*currency);
+        if least.micros == 0 || least.micros % minor_unit_micros(*currency) != 0 {
+            let message = format!("{least} can't be paid; the minimum is a positive amount of whole minor units");
+            add(format!("/currencies/{currency}/minimum"), message);
+        } else if terms.fee_of(least).micros >= least.micros {
+            add(format!("/currencies/{currency}/fee"), format!("the fee leaves nothing of the minimum, {least}"));
+        }
+    }
+    match method.payer.take().map(Payer::checked).transpose() {
+        Ok(payer) => method.payer = payer,
+        Err(reason) => add("/payer".into(), reason),
+    }
+    if issues.is_empty() { Ok(method) } else { Err(Error::Invalid(issues)) }
+}
+
+/// Affiliates see what they may choose.
+pub async fn get(app: &App, actor: Actor, id: &str) -> Result<PayoutMethod, Error> {
+    let found = if is_id(id) { storage::money::payout_methods::find(app.db.reader(), id).await? } else { None };
+    let visible = found.filter(|it| it.enabled || actor.is_staff());
+    visible.ok_or_else(|| Error::not_found("payout method", shortened(id)))
+}
+
+pub async fn list(app: &App, actor: Actor) -> Result<Vec<PayoutMethod>, Error> {
+    Ok(storage::money::payout_methods::list(app.db.reader(), !actor.is_staff()).await?)
+}
+
+/// The method that a body names.
+pub async fn named(db: &impl ConnectionTrait, id: &str) -> Result<PayoutMethod, Error> {
+    if let Some(method) = storage::money::payout_methods::find(db, id).await? {
+        return Ok(method);
+    }
+    let known: Vec<_> = storage::money::payout_methods::list(db, true).await?.into_iter().map(|it| it.id).collect();
+    let message = format!("there is no payout method \"{}\"; use one of: {}", shortened(id), known.join(", "));
+    Err(Error::invalid("/method", message))
+}
+
+fn shortened(id: &str) -> String {
+    id.chars().take(64).collect()
+}

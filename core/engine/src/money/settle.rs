@@ -1,0 +1,118 @@
+//! Settles conversions in the transaction that changes them: what they earn, and what is taken back.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::Error;
+use crate::catalog::Catalog;
+use domain::ids::{AffiliateId, ConversionId, EarningId};
+use domain::money::earning::{self, Balances, Earning};
+use domain::money::{ledger, release, settlement};
+use domain::program::affiliate::AffiliateStatus;
+use domain::program::recruiting::Commission;
+use domain::timestamp::Timestamp;
+use domain::tracking::conversion::{Conversion, Status};
+
+/// A conversion as a change left it.
+pub struct Settled<'a> {
+    pub conversion: &'a Conversion,
+    /// It was approved before this transaction: what it earned is in the database.
+    pub was_approved: bool,
+    pub at: Timestamp,
+}
+
+/// Brings the books to what these changes ask for, in their order, and returns what they released: what has no hold is
+/// available at once. An approval with a hold only inserts; whatever else it takes is held: the earnings of conversions
+/// that were approved before, and the balances that money comes from or goes to. What a balance has no room for stays
+/// pending, and is released when it has.
+pub async fn settle(
+    tx: &impl ConnectionTrait,
+    catalog: &Catalog,
+    changes: impl IntoIterator<Item = Settled<'_>>,
+    now: Timestamp,
+) -> Result<Vec<Earning>, Error> {
+    let changes: Vec<_> = changes.into_iter().collect();
+    let known: BTreeSet<ConversionId> =
+        changes.iter().filter(|it| it.was_approved).map(|it| it.conversion.id).collect();
+    let stored = storage::money::earnings::lock_of_conversions(tx, &known).await?;
+    let mut keys: BTreeSet<_> = stored.values().flat_map(|it| earning::balances_of(it)).collect();
+    let mut shares = HashMap::<ConversionId, Vec<Commission>>::new();
+    let mut plan = Vec::with_capacity(changes.len());
+    for Settled { conversion, at, .. } in changes {
+        let commissions = match shares.entry(conversion.id) {
+            Entry::Occupied(agreed) => agreed.into_mut(),
+            Entry::Vacant(first) => match stored.get(&conversion.id) {
+                Some(earnings) => first.insert(earning::agreed(earnings)),
+                None if conversion.status == Status::Approved => {
+                    first.insert(recruiters(catalog, conversion.affiliate_id).await?)
+                }
+                None => &mut Vec::new(),
+            },
+        };
+        let owed = earning::owed(conversion, commissions);
+        let offer = catalog.offer(conversion.offer_id).await?;
+        let release_at = offer.map_or(at, |offer| offer.release_at(at));
+        if release_at <= now {
+            keys.extend(owed.balances());
+        }
+        plan.push((conversion, owed, release_at, at));
+    }
+
+    // What is taken back needs its balances now. Else they are held as late and as short as can be: half of a
+    // program's conversions may be one affiliate's.
+    let lock_now = !stored.is_empty();
+    let mut balances = Balances::new();
+    if lock_now {
+        balances = storage::money::ledger::lock_balances(tx, &keys).await?;
+    }
+    let mut earnings = stored.clone();
+    let mut postings = Vec::with_capacity(plan.len());
+    for (conversion, owed, release_at, at) in plan {
+        let earnings = earnings.entry(conversion.id).or_default();
+        postings.extend(settlement::settle(conversion, &owed, earnings, &mut balances, release_at, at));
+    }
+    let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
+    let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
+    let changed: Vec<_> = old.iter().filter(|it| before[&it.id] != *it).collect();
+    new.iter_mut().filter(|it| it.is_due(now)).for_each(|it| it.release(now));
+    storage::money::earnings::insert(tx, &new).await?;
+    storage::money::earnings::save(tx, &changed).await?;
+    new.retain(|it| it.released_at.is_some());
+    if !new.is_empty() {
+        if !lock_now {
+            balances = storage::money::ledger::lock_balances(tx, &keys).await?;
+        }
+        // Rare, so it is undone here instead of holding the balances from before the insert.
+        let put_off = release::put_off(&mut new, &balances, now);
+        storage::money::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
+        postings.extend(settlement::released(&new, &mut balances, now));
+    }
+    ledger::check_limits(&balances)?;
+    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
+        // Nothing of this group may be stored: the earnings would say something else than the books.
+        return Err(DbErr::Custom("money of a conversion was posted before".into()).into());
+    }
+    Ok(new)
+}
+
+/// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.
+async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
+    let recruiting = catalog.recruiting().await?;
+    let mut commissions = Vec::new();
+    let mut seen = HashSet::from([affiliate]);
+    let mut below = affiliate;
+    for level in 1..=recruiting.tiers.len() {
+        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.recruited_by) else { break };
+        if !seen.insert(id) {
+            break;
+        }
+        let recruiter = catalog.affiliate(id).await?;
+        if recruiter.is_some_and(|it| it.status == AffiliateStatus::Active) {
+            commissions.extend(recruiting.commission(level, id));
+        }
+        below = id;
+    }
+    Ok(commissions)
+}

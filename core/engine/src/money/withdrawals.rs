@@ -1,0 +1,303 @@
+//! Withdrawals: requested, approved, paid, or given back. Each step is one transaction: state and money together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+
+use crate::Error;
+use crate::app::App;
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, WithdrawalId};
+use domain::money::earning::Balances;
+use domain::money::withdrawal::{
+    Applied, Asked, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+};
+use domain::money::{ledger, postings};
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+use domain::program::affiliate::AffiliateStatus;
+use domain::timestamp::Timestamp;
+use storage::base::page::{Page, PageRequest};
+use storage::money::withdrawals::Filter;
+
+use super::{payout_details, payout_methods};
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub affiliate_id: AffiliateId,
+    pub method: String,
+    pub asked: Asked,
+    pub currency: Currency,
+    /// The caller says by an `Idempotency-Key` which requests are the same.
+    pub has_key: bool,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Requested {
+    New(Shown),
+    /// The second half of a double click: what the first one made.
+    Known(Shown),
+}
+
+/// Reserves the money. Without an `Idempotency-Key` the same request within seconds is the same click.
+pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requested, Error> {
+    let affiliate_id = wanted.affiliate_id;
+    let unknown = || Error::not_found("affiliate", affiliate_id);
+    if !actor.may_see(affiliate_id) {
+        return Err(unknown());
+    }
+    let of_offers = match app.catalog.has_minimums(wanted.currency).await? {
+        true => storage::program::offers::highest_minimum(app.db.reader(), affiliate_id, wanted.currency).await?,
+        false => None,
+    };
+    let tx = app.db.begin().await?;
+    let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
+    let method = payout_methods::named(&tx, &wanted.method).await?;
+    let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
+    // Requests of one affiliate and currency stand in line here; each sees what the one before left.
+    let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
+    let now = app.clock.now();
+    if !wanted.has_key {
+        let since = now.minus(SAME_CLICK);
+        let recent =
+            storage::money::withdrawals::list_since(&tx, affiliate_id, &method.id, wanted.currency, since).await?;
+        if let Some(same) = recent.into_iter().find(|it| it.is_same_click(wanted.asked, now)) {
+            tx.rollback().await?;
+            return Ok(Requested::Known(show(app, same).await?));
+        }
+    }
+    if affiliate.status == AffiliateStatus::Suspended {
+        return Err(WithdrawalError::Suspended.into());
+    }
+    let money = |micros| Money { micros, currency: wanted.currency };
+    let minimums: Vec<_> = program.into_iter().chain(of_offers).collect();
+    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
+    let details = storage::money::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
+    let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
+    let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
+
+    let id = WithdrawalId::new(now);
+    let withdrawal = Withdrawal {
+        id,
+        affiliate_id,
+        method: method.id,
+        amount,
+        fee,
+        asked_all: wanted.asked == Asked::All,
+        status: Status::Requested,
+        history: vec![step(&Status::Requested, &actor.name(), now)],
+        sealed_details: payout_details::seal(&app.vault, &fields, &id.to_string()),
+        masked_details: details.masked,
+        details_changed_at: details.updated_at,
+        batch_id: None,
+        accepted_debt: money(0),
+        created_at: now,
+        updated_at: now,
+    };
+    let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
+        .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
+    balance.check_limit((affiliate_id, wanted.currency))?;
+    storage::money::withdrawals::insert(&tx, &withdrawal).await?;
+    storage::money::ledger::post(&tx, &[posting]).await?;
+    tx.commit().await?;
+    Ok(Requested::New(Shown { withdrawal, debt: None }))
+}
+
+/// A withdrawal as somebody sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub withdrawal: Withdrawal,
+    /// What its affiliate owes in its currency, while that can stop it.
+    pub debt: Option<Money>,
+}
+
+/// Approves or pays it. An affiliate that owes money by now is not paid, unless the caller accepts the debt. Repeating a
+/// step changes nothing.
+pub async fn proceed(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalId,
+    wanted: Status,
+    despite_debt: bool,
+) -> Result<Changed<Shown>, Error> {
+    let tx = app.db.begin().await?;
+    let mut withdrawal =
+        storage::money::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
+    let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
+    // A payment is judged on the balance that is held; an approval need not be, since the payment follows.
+    let (debt, held) = match wanted {
+        Status::Paid { .. } => {
+            let held = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
+            (held.get(&key).map(|it| it.debt), held)
+        }
+        _ => (storage::money::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
+    };
+    let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
+    let now = app.clock.now();
+    let before = withdrawal.clone();
+    let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
+    finish(tx, &withdrawal, applied, held, now).await?;
+    let shown = |withdrawal: Withdrawal| Shown {
+        debt: Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles()),
+        withdrawal,
+    };
+    Ok(Changed::new(before, withdrawal).map(shown))
+}
+
+/// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
+pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Changed<Shown>, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::money::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
+    let now = app.clock.now();
+    let before = withdrawal.clone();
+    let applied = withdrawal.advance(wanted, &actor.name(), now).map_err(StepError::from)?;
+    let held = hold(&tx, &[&withdrawal]).await?;
+    finish(tx, &withdrawal, applied, held, now).await?;
+    let now = show(app, withdrawal).await?;
+    Ok(Changed::new(Shown { withdrawal: before, debt: now.debt }, now))
+}
+
+async fn finish(
+    tx: DatabaseTransaction,
+    withdrawal: &Withdrawal,
+    applied: Applied,
+    held: Balances,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match applied {
+        Applied::Already => tx.rollback().await?,
+        Applied::Now => {
+            store(&tx, &[withdrawal], held, now).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// What became of one of many.
+pub type Advanced = (WithdrawalId, Result<Changed<Withdrawal>, AdvanceError>);
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AdvanceError {
+    #[error("there is no withdrawal {0}")]
+    NotFound(WithdrawalId),
+    #[error("{0}")]
+    Step(#[from] StepError),
+}
+
+/// Approves each that can be approved, all of them in one transaction.
+pub async fn approve_many(
+    app: &App,
+    actor: Actor,
+    ids: &[WithdrawalId],
+    despite_debt: bool,
+) -> Result<Vec<Advanced>, Error> {
+    let tx = app.db.begin().await?;
+    let mut found = storage::money::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
+    let keys: BTreeSet<_> = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
+    let debts = storage::money::balances::debts(&tx, keys).await?;
+    let now = app.clock.now();
+    let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
+    for id in ids {
+        let answer = match found.get_mut(id) {
+            None => Err(AdvanceError::NotFound(*id)),
+            Some(it) => {
+                let debt = debts.get(&(it.affiliate_id, it.amount.currency)).copied().unwrap_or_default();
+                let debt = Money { micros: debt, ..it.amount };
+                let before = it.clone();
+                match it.proceed(Status::Approved, debt, despite_debt, &actor.name(), now) {
+                    Ok(applied) => {
+                        if applied == Applied::Now {
+                            changed.insert(*id);
+                        }
+                        Ok(Changed::new(before, it.clone()))
+                    }
+                    Err(error) => Err(error.into()),
+                }
+            }
+        };
+        answers.push((*id, answer));
+    }
+    let changed: Vec<_> = changed.iter().filter_map(|id| found.get(id)).collect();
+    store(&tx, &changed, Balances::new(), now).await?;
+    tx.commit().await?;
+    Ok(answers)
+}
+
+/// The balances whose money moves with the step that these took, held until `tx` ends.
+pub async fn hold(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
+    let moving = changed.iter().filter(|it| it.status.settles());
+    storage::money::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
+}
+
+/// Saves withdrawals that took a step, and moves their money in the balances that are [held](hold).
+pub async fn store(
+    tx: &impl ConnectionTrait,
+    changed: &[&Withdrawal],
+    mut held: Balances,
+    now: Timestamp,
+) -> Result<(), Error> {
+    storage::money::withdrawals::save(tx, changed).await?;
+    let mut postings = Vec::new();
+    for it in changed.iter().filter(|it| it.status.settles()) {
+        let balance =
+            held.get_mut(&(it.affiliate_id, it.amount.currency)).expect("the balance of what settles is held");
+        postings.extend(postings::withdrawal_settled(it, balance, now));
+    }
+    ledger::check_limits(&held)?;
+    if storage::money::ledger::post(tx, &postings).await? < postings.len() {
+        // Nothing of this may be stored: the withdrawal would say something else than the books.
+        return Err(DbErr::Custom("money of a withdrawal was posted before".into()).into());
+    }
+    Ok(())
+}
+
+pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Shown, Error> {
+    let found =
+        storage::money::withdrawals::find(app.db.reader(), id).await?.filter(|it| actor.may_see(it.affiliate_id));
+    show(app, found.ok_or_else(|| Error::not_found("withdrawal", id))?).await
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let page = storage::money::withdrawals::list(app.db.lists(), filter, page).await?;
+    Ok(Page { items: show_all(app, page.items).await?, next: page.next })
+}
+
+async fn show(app: &App, withdrawal: Withdrawal) -> Result<Shown, Error> {
+    Ok(show_all(app, vec![withdrawal]).await?.remove(0))
+}
+
+async fn show_all(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Shown>, Error> {
+    let debts = debts_of(app.db.reader(), &withdrawals).await?;
+    let shown = |withdrawal: Withdrawal| Shown { debt: debts.get(&withdrawal.id).copied(), withdrawal };
+    Ok(withdrawals.into_iter().map(shown).collect())
+}
+
+/// What the affiliates of those that are under way owe.
+pub async fn debts_of(
+    db: &impl ConnectionTrait,
+    withdrawals: &[Withdrawal],
+) -> Result<BTreeMap<WithdrawalId, Money>, DbErr> {
+    let key = |it: &Withdrawal| (it.affiliate_id, it.amount.currency);
+    let open = || withdrawals.iter().filter(|it| !it.status.settles());
+    let debts = storage::money::balances::debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
+    let debt = |it: &Withdrawal| Some((it.id, Money { micros: *debts.get(&key(it))?, ..it.amount }));
+    Ok(open().filter_map(debt).collect())
+}
+
+pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
+    Ok(storage::program::program_settings::find_withdrawals(app.db.reader()).await?)
+}
+
+pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<Changed<WithdrawalSettings>, Error> {
+    let tx = app.db.begin().await?;
+    let before = storage::program::program_settings::find_withdrawals(&tx).await?;
+    storage::program::program_settings::save_withdrawals(&tx, &settings, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Changed::new(before, settings))
+}

@@ -1,0 +1,107 @@
+//! What people change about their own accounts: password and e-mail address.
+
+use sea_orm::ConnectionTrait;
+
+use crate::app::App;
+use crate::error::is_taken;
+use crate::people::audit::{self, Change};
+use crate::people::mail::Letter;
+use crate::people::outbox;
+use crate::{Error, FieldIssue};
+use domain::ids::{SessionId, UserId};
+use domain::people::actor::Actor;
+use domain::people::api_key;
+use domain::people::auth_error::AuthError;
+use domain::people::user::{User, normal_email, password_fault};
+use storage::people::tokens::Purpose;
+
+use super::account::{get, lock};
+use super::asked::Asked;
+use super::step_up::{self, Given};
+use super::{Visitor, sessions};
+
+pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {
+    match password_fault(password, email) {
+        Some(fault) => Err(Error::Invalid(vec![FieldIssue::new(path, "weak_password", fault)])),
+        None => Ok(()),
+    }
+}
+
+/// Signs out everywhere but in `session`, and makes every link that was sent by mail useless. `end_keys` revokes the
+/// person's API keys too. It needs the present password, and the code where there is a second factor.
+pub async fn change_password(
+    app: &App,
+    person: Actor,
+    (id, session): (UserId, SessionId),
+    given: Given,
+    new: String,
+    end_keys: bool,
+) -> Result<(), Error> {
+    // Before the proof: a password that can't be taken must not use a code up.
+    check_password("/new", &new, &get(app, id).await?.email)?;
+    step_up::prove(app, person, given).await?;
+    let hash = app.passwords.hash(new).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let mut user = lock(&tx, id).await?;
+    user.password_hash = Some(hash);
+    user.updated_at = now;
+    storage::people::users::save(&tx, &user).await?;
+    storage::people::tokens::revoke_of(&tx, id, now).await?;
+    storage::people::sessions::revoke_all(&tx, id, Some(session), now).await?;
+    if end_keys {
+        storage::people::api_keys::revoke_of(&tx, id, now).await?;
+    }
+    outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    app.catalog.people_changed();
+    Ok(())
+}
+
+/// Sends a link to the new address; until it is followed, nothing changes. Says the same when the address is taken.
+pub async fn ask_for_email(app: &App, person: Actor, id: UserId, given: Given, email: &str) -> Result<(), Error> {
+    step_up::prove(app, person, given).await?;
+    outbox::ask(app, Asked::NewEmail { user: id, email: normal_email(email) }).await
+}
+
+/// The address that a link confirms. Asking does not use it up.
+pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
+    match storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
+        Some(Purpose::ConfirmEmail { email, .. }) => Ok(email),
+        _ => Err(AuthError::LinkUsed.into()),
+    }
+}
+
+/// Who they are is known by their link.
+pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
+    audit::record_of_user(app, tx, user, change).await
+}
+
+/// The link of [`ask_for_email`] was followed. Returns the user as it is now.
+pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<User, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let taken = storage::people::tokens::take(&tx, &api_key::hash(token), now).await?;
+    let Some(Purpose::ConfirmEmail { user: id, email }) = taken else { return Err(AuthError::LinkUsed.into()) };
+    let mut user = lock(&tx, id).await?;
+    let former = std::mem::replace(&mut user.email, email);
+    user.updated_at = now;
+    storage::people::users::save(&tx, &user).await.map_err(|error| match is_taken(&error) {
+        true => AuthError::LinkUsed.into(),
+        false => Error::from(error),
+    })?;
+    // A link that went to the former mailbox must not open the account any more.
+    storage::people::tokens::revoke_of(&tx, id, now).await?;
+    record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
+    outbox::post(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    app.catalog.people_changed();
+    Ok(user)
+}
+
+/// Ends one of the person's own sessions.
+pub async fn end_session(app: &App, user: UserId, id: SessionId) -> Result<(), Error> {
+    sessions::revoke(app, id, Some(user)).await
+}

@@ -1,0 +1,148 @@
+//! Registration, invitations and forgotten passwords: everything that ends with choosing a password by a link that
+//! came by mail. Answers never tell whether an address has an account: the mailbox is told, and only it.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::app::App;
+use crate::config::Registration;
+use crate::error::is_taken;
+use crate::people::audit::Change;
+use crate::people::auth::account;
+use crate::people::mail::Letter;
+use crate::people::outbox;
+use crate::program::affiliates;
+use domain::ids::UserId;
+use domain::people::api_key;
+use domain::people::auth_error::AuthError;
+use domain::people::permission::Role;
+use domain::people::user::{User, UserStatus, normal_email};
+use storage::people::tokens::Purpose;
+use storage::program::quotas;
+
+use super::asked::Asked;
+use super::throttling::{self, Attempt};
+use super::{Visitor, own};
+
+pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Sends a link with which to confirm the address and choose a password. There is no account before.
+pub async fn register(app: &App, visitor: &Visitor, name: String, email: &str) -> Result<(), Error> {
+    if app.settings.registration == Registration::Closed {
+        return Err(AuthError::RegistrationClosed.into());
+    }
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
+    outbox::ask(app, Asked::Registration { name, email: normal_email(email) }).await
+}
+
+/// Sends a link with which to choose a new password, if there is such an account.
+pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Error> {
+    throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
+    outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
+}
+
+/// Whose password a link would set.
+pub struct Account {
+    pub email: String,
+    /// There are API keys to end.
+    pub has_keys: bool,
+}
+
+/// Asking does not use the link up.
+pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
+    let (db, now) = (app.db.reader(), app.clock.now());
+    match storage::people::tokens::find(db, &api_key::hash(token), now).await? {
+        Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
+        Some(Purpose::SetPassword { user, .. }) => {
+            let email = account::get(app, user).await?.email;
+            Ok(Account { email, has_keys: quotas::api_keys(db, quotas::Holder::User(user), now).await? > 0 })
+        }
+        _ => Err(AuthError::LinkUsed.into()),
+    }
+}
+
+/// Uses up the link of a registration, an invitation or a reset. Signs out everywhere; `end_keys` revokes the person's
+/// API keys too. Returns the user.
+pub async fn set_password(
+    app: &App,
+    visitor: &Visitor,
+    token: &str,
+    password: String,
+    end_keys: bool,
+) -> Result<User, Error> {
+    // Nobody guesses 256 bits; whoever tries should not keep the machine busy with it.
+    let attempt = Attempt::of_origin(visitor.origin);
+    throttling::begin(app, &attempt).await?;
+    let hash = api_key::hash(token);
+    let email = account_of_link(app, token).await?.email;
+    own::check_password("/password", &password, &email)?;
+    let password_hash = app.passwords.hash(password).await?;
+
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let purpose = storage::people::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
+    let link = match &purpose {
+        Purpose::Register { .. } => "registration",
+        Purpose::SetPassword { invited: true, .. } => "invitation",
+        _ => "reset",
+    };
+    let user = match purpose {
+        Purpose::Register { name, email } => {
+            let mut user = User {
+                id: UserId::new(now),
+                email,
+                name,
+                role: Role::Affiliate,
+                affiliate_id: None,
+                status: UserStatus::Waiting,
+                password_hash: Some(password_hash),
+                totp_secret: None,
+                totp_pending: None,
+                created_at: now,
+                updated_at: now,
+            };
+            if app.settings.registration == Registration::Open {
+                let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
+                user.affiliate_id = Some(affiliate.id);
+                user.status = UserStatus::Active;
+            }
+            storage::people::users::insert(&tx, &user).await.map_err(|error| match is_taken(&error) {
+                true => AuthError::LinkUsed.into(),
+                false => Error::from(error),
+            })?;
+            user
+        }
+        Purpose::SetPassword { user: id, invited } => {
+            let mut user = account::lock(&tx, id).await?;
+            match user.status {
+                UserStatus::Disabled => return Err(AuthError::Disabled.into()),
+                UserStatus::Invited => user.status = UserStatus::Active,
+                UserStatus::Waiting | UserStatus::Active => {}
+            }
+            user.password_hash = Some(password_hash);
+            user.updated_at = now;
+            storage::people::users::save(&tx, &user).await?;
+            storage::people::tokens::revoke_of(&tx, id, now).await?;
+            storage::people::sessions::revoke_all(&tx, id, None, now).await?;
+            if end_keys {
+                storage::people::api_keys::revoke_of(&tx, id, now).await?;
+            }
+            if !invited {
+                outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+            }
+            user
+        }
+        Purpose::SignIn { .. }
+        | Purpose::ConfirmEmail { .. }
+        | Purpose::ConfirmPayoutDetails { .. }
+        | Purpose::ConfirmPayoutRemoval { .. } => return Err(AuthError::LinkUsed.into()),
+    };
+    let body = serde_json::json!({"link": link, "end_keys": end_keys});
+    let change = Change { body, ..Change::by(visitor, "set_password", Some(user.id.to_string())) };
+    own::record(app, &tx, &user, change).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    app.catalog.people_changed();
+    throttling::succeeded(app, &attempt).await?;
+    Ok(user)
+}

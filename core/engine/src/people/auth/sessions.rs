@@ -1,0 +1,113 @@
+//! Sessions: begun at sign-in with an id that nobody knew before, looked up by hash, ended by hand or by time.
+
+use sea_orm::ConnectionTrait;
+
+use crate::Error;
+use crate::app::App;
+use crate::people::signed_in::{SignedIn, actor, as_it_stands};
+use domain::ids::{AffiliateId, SessionId, UserId};
+use domain::people::actor::Actor;
+use domain::people::api_key;
+use domain::people::auth_error;
+use domain::people::session::{ABSOLUTE, Opener, SEEN_EVERY, Session};
+use domain::people::user::User;
+
+use super::Visitor;
+
+const USER_AGENT_MAX_CHARS: usize = 300;
+
+/// Whose session it is.
+pub enum Whose<'a> {
+    User(&'a User),
+    /// A customer, who came by a login link, or a member of staff who looks on.
+    Affiliate {
+        id: AffiliateId,
+        opened_by: Option<String>,
+        opener: Option<Opener>,
+    },
+}
+
+/// A new session; the cookie's secret is in the answer and nowhere else.
+pub async fn begin(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    whose: Whose<'_>,
+    visitor: &Visitor,
+) -> Result<(String, SignedIn), Error> {
+    let now = app.clock.now();
+    let secret = api_key::token(rand::random());
+    let (user, affiliate_id, opened_by, opener) = match whose {
+        Whose::User(user) => (Some(user), None, None, None),
+        Whose::Affiliate { id, opened_by, opener } => (None, Some(id), opened_by, opener),
+    };
+    let session = Session {
+        id: SessionId::new(now),
+        hash: api_key::hash(&secret),
+        user_id: user.map(|user| user.id),
+        affiliate_id,
+        address: Some(visitor.origin.address.to_string()),
+        user_agent: visitor.user_agent.as_ref().map(|text| text.chars().take(USER_AGENT_MAX_CHARS).collect()),
+        created_at: now,
+        last_seen_at: now,
+        expires_at: now.plus(ABSOLUTE),
+        revoked_at: None,
+        opened_by,
+        opener,
+    };
+    let actor = actor(&session, user).ok_or(auth_error::AuthError::Disabled)?;
+    let actor = as_it_stands(tx, actor).await?;
+    storage::people::sessions::insert(tx, &session).await?;
+    Ok((secret, SignedIn { session, actor }))
+}
+
+/// Who has this cookie; `None` for nobody.
+pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Error> {
+    let now = app.clock.now();
+    let hash = api_key::hash(secret);
+    let Some(found) = app.catalog.session(&hash, now).await? else { return Ok(None) };
+    if !found.session.is_live(now) {
+        return Ok(None);
+    }
+    if now.since(found.session.last_seen_at) >= SEEN_EVERY {
+        app.catalog.session_seen(&found, now);
+        let (app, id) = (app.clone(), found.session.id);
+        // Nobody waits for this; lost, it makes the session end a minute early.
+        tokio::spawn(async move {
+            if let Err(error) = storage::people::sessions::seen(app.db.writer(), id, now).await {
+                tracing::warn!(session.id = %id, %error, "The last use of a session could not be noted");
+            }
+        });
+    }
+    Ok(Some(found.actor))
+}
+
+pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>, Error> {
+    let now = app.clock.now();
+    let sessions = storage::people::sessions::list(app.db.reader(), user, now).await?;
+    Ok(sessions.into_iter().filter(|session| session.is_live(now)).collect())
+}
+
+/// Here at once; PostgreSQL tells other processes.
+pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<(), Error> {
+    let ended = storage::people::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
+    app.catalog.people_changed();
+    if ended { Ok(()) } else { Err(Error::not_found("session", id)) }
+}
+
+pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> Result<u64, Error> {
+    let ended = storage::people::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
+    app.catalog.people_changed();
+    Ok(ended)
+}
+
+/// Ends every session that shows an affiliate, and every login link to it that nobody has used yet. Says how many sessions.
+pub async fn revoke_of_affiliate(app: &App, id: AffiliateId) -> Result<u64, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    storage::program::affiliates::find(&tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))?;
+    storage::people::tokens::revoke_login_links(&tx, id, now).await?;
+    let ended = storage::people::sessions::revoke_of_affiliate(&tx, id, now).await?;
+    tx.commit().await?;
+    app.catalog.people_changed();
+    Ok(ended)
+}

@@ -1,0 +1,204 @@
+//! Mail: through SMTP, or into a folder while none is configured. A log line never holds an address.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox};
+use lettre::transport::smtp::response::Category;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Settings;
+use domain::ids::MailId;
+
+/// What may be said, with its words embedded.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Letter {
+    Register,
+    Known,
+    Invite,
+    Reset,
+    PasswordChanged,
+    ConfirmEmail,
+    EmailChanged,
+    Approved,
+    PayoutDetailsChanged,
+    ConfirmPayoutDetails,
+    KeyMade,
+    SecondFactorOn,
+    SecondFactorOff,
+    RecoveryCodesRenewed,
+    /// The link of these three is the destination.
+    DestinationPaused,
+    DestinationStillPaused,
+    DestinationResumed,
+}
+
+impl Letter {
+    /// A line with the subject, an empty line, the text.
+    fn template(self) -> &'static str {
+        match self {
+            Self::Register => include_str!("../../assets/mail/register.txt"),
+            Self::Known => include_str!("../../assets/mail/known.txt"),
+            Self::Invite => include_str!("../../assets/mail/invite.txt"),
+            Self::Reset => include_str!("../../assets/mail/reset.txt"),
+            Self::PasswordChanged => include_str!("../../assets/mail/password_changed.txt"),
+            Self::ConfirmEmail => include_str!("../../assets/mail/confirm_email.txt"),
+            Self::EmailChanged => include_str!("../../assets/mail/email_changed.txt"),
+            Self::Approved => include_str!("../../assets/mail/approved.txt"),
+            Self::PayoutDetailsChanged => include_str!("../../assets/mail/payout_details_changed.txt"),
+            Self::ConfirmPayoutDetails => include_str!("../../assets/mail/confirm_payout_details.txt"),
+            Self::KeyMade => include_str!("../../assets/mail/key_made.txt"),
+            Self::SecondFactorOn => include_str!("../../assets/mail/second_factor_on.txt"),
+            Self::SecondFactorOff => include_str!("../../assets/mail/second_factor_off.txt"),
+            Self::RecoveryCodesRenewed => include_str!("../../assets/mail/recovery_codes_renewed.txt"),
+            Self::DestinationPaused => include_str!("../../assets/mail/destination_paused.txt"),
+            Self::DestinationStillPaused => include_str!("../../assets/mail/destination_still_paused.txt"),
+            Self::DestinationResumed => include_str!("../../assets/mail/destination_resumed.txt"),
+        }
+    }
+
+    /// Subject and text. Names are other people's words: they never reach a header.
+    pub fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
+        let (subject, text) = self.template().split_once("\n\n").expect("a letter has a subject and a text");
+        let subject = subject.strip_prefix("Subject: ").expect("a letter begins with its subject");
+        let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
+        (subject.to_owned(), text)
+    }
+}
+
+#[derive(Clone)]
+pub enum Mailer {
+    Smtp { transport: AsyncSmtpTransport<Tokio1Executor>, from: Box<Mailbox> },
+    Folder { path: PathBuf, from: Box<Mailbox> },
+}
+
+impl Mailer {
+    pub fn new(settings: &Settings, public_url: &str) -> anyhow::Result<Self> {
+        let from = match &settings.mail_from {
+            Some(from) => from.clone(),
+            None => format!("Postrider <no-reply@{}>", host_of(public_url)),
+        };
+        let from = Box::new(
+            from.parse::<Mailbox>()
+                .with_context(|| format!("mail_from is \"{from}\"; write it as `Name <name@example.com>`"))?,
+        );
+        Ok(match &settings.smtp_url {
+            // The address of the server may hold a password, so the error does not quote it.
+            Some(url) => Self::Smtp {
+                transport: AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+                    .map_err(|_| {
+                        anyhow::anyhow!(
+                            "smtp_url can't be used; write smtps://user:password@host:465 or smtp://host:25"
+                        )
+                    })?
+                    .timeout(Some(Duration::from_secs(20)))
+                    .build(),
+                from,
+            },
+            None => Self::Folder { path: settings.data_dir.join("mail"), from },
+        })
+    }
+
+    /// Sends a message. Whoever gets it twice can tell by its Message-ID, which is made from `id`.
+    pub async fn send(&self, id: MailId, to: &str, subject: String, text: String) -> Result<(), NotSent> {
+        let from = match self {
+            Self::Smtp { from, .. } | Self::Folder { from, .. } => (**from).clone(),
+        };
+        let to = to.parse().map_err(|_| NotSent::Ever("the address is not one that mail can be sent to".to_owned()))?;
+        let host = from.email.domain().to_owned();
+        // As it is where that can be, so that links stay whole in the files that people read.
+        let text = Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit)
+            .unwrap_or_else(|_| Body::new(text));
+        let message = Message::builder()
+            .message_id(Some(format!("<{id}@{host}>")))
+            .from(from)
+            .to(Mailbox::new(None, to))
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text)
+            .map_err(|error| NotSent::Ever(error.to_string()))?;
+        match self {
+            Self::Smtp { transport, .. } => transport.send(message).await.map(drop).map_err(reason),
+            Self::Folder { path, .. } => {
+                let (file, bytes) = (path.join(format!("{id}.eml")), message.formatted());
+                let written = tokio::task::spawn_blocking(move || write(&file, &bytes).map(|()| file)).await;
+                let path = written
+                    .map_err(|error| NotSent::Yet(error.to_string()))?
+                    .map_err(|error| NotSent::Yet(format!("{error:#}")))?;
+                tracing::info!(path = %path.display(), "No SMTP server is configured; the message was written to a file");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Debug)]
+pub enum NotSent {
+    /// It may be tried again.
+    Yet(String),
+    /// This message to this address can't be sent.
+    Ever(String),
+}
+
+/// What the server says may quote the address; its code does not.
+fn reason(error: lettre::transport::smtp::Error) -> NotSent {
+    let Some(code) = error.status() else {
+        // Such as a connection that was refused, or a certificate that is not trusted.
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        return NotSent::Yet(format!("the mail server could not be spoken to{cause}"));
+    };
+    let text = format!("the mail server did not take it ({code})");
+    // 550 and its like are about the mailbox or the message. A wrong password of ours (535) is mended by the operator.
+    match error.is_permanent() && code.category == Category::MailSystem {
+        true => NotSent::Ever(text),
+        false => NotSent::Yet(text),
+    }
+}
+
+/// A message that is written again replaces itself.
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    storage::base::private_files::create_dir(path.parent().expect("a file is in a folder"))?;
+    let unfinished = path.with_extension("part");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(std::fs::rename(&unfinished, path)?)
+}
+
+fn host_of(public_url: &str) -> String {
+    let host = url::Url::parse(public_url).ok().and_then(|url| url.domain().map(str::to_owned));
+    host.unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_letter_has_a_subject_and_no_gap() {
+        for letter in [
+            Letter::Register,
+            Letter::Known,
+            Letter::Invite,
+            Letter::Reset,
+            Letter::PasswordChanged,
+            Letter::ConfirmEmail,
+            Letter::EmailChanged,
+            Letter::Approved,
+            Letter::PayoutDetailsChanged,
+            Letter::ConfirmPayoutDetails,
+            Letter::KeyMade,
+        ] {
+            let (subject, text) = letter.written("Ada {{link}}", "https://a.example", "https://a.example/x");
+            assert!(!subject.is_empty() && text.contains("https://a.example"), "{text}");
+            assert_eq!(text.matches("{{").count(), text.matches("Ada {{link}}").count(), "{text}");
+        }
+    }
+}

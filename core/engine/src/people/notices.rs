@@ -1,0 +1,70 @@
+//! Messages about changes that their owners must hear of, whoever made them: stored in the transaction of the change.
+
+use std::collections::BTreeSet;
+
+use sea_orm::ConnectionTrait;
+
+use crate::Error;
+use crate::app::App;
+use domain::ids::AffiliateId;
+use domain::people::api_key::ApiKey;
+use domain::people::user::{User, normal_email};
+use domain::program::affiliate::Affiliate;
+use domain::timestamp::Timestamp;
+
+use super::mail::Letter;
+use super::outbox;
+
+/// To the affiliate and each of its people.
+pub async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
+    let people = storage::people::users::list_of_affiliate(tx, of.id).await?;
+    send(app, tx, Letter::PayoutDetailsChanged, recipients(Some(of), people)).await
+}
+
+/// To whom the key belongs: a person, an affiliate or, for the program's, its owners.
+pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
+    let to = match (key.user_id, key.affiliate_id) {
+        (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
+        (None, Some(id)) => of_affiliate(tx, id).await?,
+        (None, None) => recipients(None, storage::people::users::list_owners(tx).await?),
+    };
+    send(app, tx, Letter::KeyMade, to).await
+}
+
+/// To the former mailboxes of an affiliate whose address somebody changed: the last one, and the one that still confirms.
+pub async fn address_changed(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    before: &Affiliate,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let former = [before.email.as_str(), before.confirming_email(now)].map(normal_email);
+    let to = former.into_iter().map(|email| (email, before.name.clone())).collect();
+    send(app, tx, Letter::EmailChanged, to).await
+}
+
+async fn of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<BTreeSet<(String, String)>, Error> {
+    let affiliate = storage::program::affiliates::find(tx, id).await?;
+    Ok(recipients(affiliate.as_ref(), storage::people::users::list_of_affiliate(tx, id).await?))
+}
+
+/// Addresses with names, each once.
+fn recipients(affiliate: Option<&Affiliate>, people: impl IntoIterator<Item = User>) -> BTreeSet<(String, String)> {
+    let people = people.into_iter().filter(User::is_active).map(|user| (user.email, user.name));
+    let people: Vec<_> = people.collect();
+    let affiliate = affiliate.map(|it| (normal_email(&it.email), it.name.clone()));
+    let affiliate = affiliate.filter(|(email, _)| !people.iter().any(|(known, _)| known == email));
+    people.into_iter().chain(affiliate).collect()
+}
+
+async fn send(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    letter: Letter,
+    to: BTreeSet<(String, String)>,
+) -> Result<(), Error> {
+    for (email, name) in to {
+        outbox::post(app, tx, letter, &email, &name, "").await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! What a session allows at this moment.
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use domain::people::actor::{Actor, Proof, Restriction};
+use domain::people::grant::{self, SessionAccess};
+use domain::people::permission::{Permission, Role};
+use domain::people::session::{Opener, Session};
+use domain::people::user::User;
+use domain::program::affiliate::AffiliateStatus;
+use domain::timestamp::Timestamp;
+
+/// A session and what it allows at this moment.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub session: Session,
+    pub actor: Actor,
+}
+
+/// `None` for a session whose person may not sign in any more.
+pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
+    let proof = Proof::Session { id: session.id, user: session.user_id };
+    match (session.user_id, session.affiliate_id, user) {
+        (Some(_), None, Some(user)) if user.is_active() => Actor::new(proof, user.role, user.affiliate_id),
+        (None, Some(affiliate), _) => {
+            let restriction = session.opened_by.is_some().then_some(Restriction::OpenedByStaff);
+            Actor::new(proof, Role::Affiliate, Some(affiliate)).map(|actor| actor.restricted(restriction))
+        }
+        _ => None,
+    }
+}
+
+/// Read from the table: who is suspended must not act for another five seconds.
+pub async fn as_it_stands(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
+    let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
+    let affiliate = storage::program::affiliates::find(db, affiliate).await?;
+    let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
+    Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
+}
+
+/// Whether who opened a session or made a login link may still open one: it was not disabled, revoked or demoted since.
+/// `full` is a customer's own, which needs more than one that reads.
+pub async fn still_opens(
+    db: &impl ConnectionTrait,
+    opener: Option<Opener>,
+    full: bool,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let actor = match opener {
+        // Of an older release nobody knows; it ends by time.
+        None | Some(Opener::Server) => return Ok(true),
+        Some(Opener::User(id)) => {
+            let user = storage::people::users::find(db, id).await?.filter(User::is_active);
+            let proof = Proof::Link { user: Some(id) };
+            user.and_then(|user| Actor::new(proof, user.role, user.affiliate_id))
+        }
+        Some(Opener::Key(id)) => match storage::people::api_keys::find(db, id, None).await? {
+            Some(key) if key.is_live(now) => {
+                let user = match key.user_id {
+                    Some(id) => storage::people::users::find(db, id).await?,
+                    None => None,
+                };
+                key.actor(user.as_ref())
+            }
+            _ => None,
+        },
+    };
+    Ok(actor.is_some_and(|it| {
+        it.may(Permission::OpenSessions) && (!full || grant::session_access(it) == SessionAccess::Full)
+    }))
+}

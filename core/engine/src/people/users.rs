@@ -1,0 +1,186 @@
+//! Users: inviting, approving, changing and disabling people. Nobody makes or changes somebody who may do more than
+//! they may, and one owner always stays.
+
+use sea_orm::DatabaseTransaction;
+
+use crate::Error;
+use crate::app::App;
+use crate::error::is_taken;
+use crate::program::affiliates;
+use domain::ids::{AffiliateId, UserId};
+use domain::people::actor::Actor;
+use domain::people::auth_error::AuthError;
+use domain::people::changes::Changed;
+use domain::people::grant::{self, Power};
+use domain::people::permission::{Permission, Role};
+use domain::people::user::{User, UserStatus, normal_email};
+use storage::base::page::{Page, PageRequest};
+use storage::people::tokens::Purpose;
+
+use super::auth::{issue, password_page, registration};
+use super::mail::Letter;
+use super::outbox;
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    /// For the role affiliate.
+    pub affiliate_id: Option<AffiliateId>,
+}
+
+/// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail, unless it opens more
+/// than the caller may do.
+pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, Option<String>), Error> {
+    let shown = grant::may_hold_link_of(actor, wanted.role);
+    let tx = app.db.begin().await?;
+    let (user, link) = insert(app, &tx, actor, wanted).await?;
+    outbox::post(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    Ok((user, Some(link).filter(|_| shown)))
+}
+
+/// A user and the link with which to choose a password; nobody is sent anything.
+pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+    let tx = app.db.begin().await?;
+    let made = insert(app, &tx, actor, wanted).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+    if wanted.role.is_staff() {
+        grant::may_give(actor, Power::of_role(wanted.role))?;
+    }
+    match (wanted.role, wanted.affiliate_id) {
+        (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
+        (Role::Affiliate, Some(id)) => {
+            let found = storage::program::affiliates::find(tx, id).await?;
+            let affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
+            // The power goes to the affiliate's own mailbox, and not through the hands of somebody who lacks it.
+            if !grant::may_hold_link_of(actor, Role::Affiliate) {
+                actor.require(Permission::ManageAffiliates)?;
+                if normal_email(affiliate.confirming_email(app.clock.now())) != normal_email(&wanted.email) {
+                    return Err(grant::may_give(actor, Power::of_role(Role::Affiliate)).unwrap_err().into());
+                }
+            }
+        }
+        (_, Some(_)) => return Err(Error::invalid("/affiliate_id", "only the role affiliate belongs to one")),
+        (_, None) => {}
+    }
+    let now = app.clock.now();
+    let user = User {
+        id: UserId::new(now),
+        email: normal_email(&wanted.email),
+        name: wanted.name,
+        role: wanted.role,
+        affiliate_id: wanted.affiliate_id,
+        status: UserStatus::Invited,
+        password_hash: None,
+        totp_secret: None,
+        totp_pending: None,
+        created_at: now,
+        updated_at: now,
+    };
+    storage::people::users::insert(tx, &user).await.map_err(|error| match is_taken(&error) {
+        true => Error::Taken { what: "the e-mail address", value: user.email.clone() },
+        false => error.into(),
+    })?;
+    let purpose = Purpose::SetPassword { user: user.id, invited: true };
+    let token = issue(app, tx, &purpose, registration::INVITE).await?;
+    Ok((user, password_page(app, &token)))
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+    /// Active or disabled.
+    pub status: Option<UserStatus>,
+}
+
+pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<Changed<User>, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    // Owners first and all of them: two who disable each other take turns here.
+    let owners = storage::people::users::lock_owners(&tx).await?;
+    let mut user = lock(&tx, id).await?;
+    let role = changes.role.unwrap_or(user.role);
+    grant::may_change(actor, Power::of_role(user.role))?;
+    if role != user.role {
+        grant::may_give(actor, Power::of_role(role))?;
+    }
+    if role.is_staff() != user.role.is_staff() {
+        return Err(Error::invalid("/role", "an affiliate's person stays one; invite them for another role"));
+    }
+    let before = user.clone();
+    let was_working_owner = user.is_working_owner();
+    user.role = role;
+    user.name = changes.name.unwrap_or(user.name);
+    if let Some(status) = changes.status {
+        user.status = moved(user.status, status, &user)?;
+    }
+    let others_work = owners.iter().any(|owner| owner.id != id && owner.is_working_owner());
+    if was_working_owner && !user.is_working_owner() && !others_work {
+        return Err(AuthError::LastOwner.into());
+    }
+    user.updated_at = now;
+    storage::people::users::save(&tx, &user).await?;
+    if user.status == UserStatus::Disabled {
+        storage::people::sessions::revoke_all(&tx, id, None, now).await?;
+        storage::people::tokens::revoke_of(&tx, id, now).await?;
+    }
+    tx.commit().await?;
+    app.catalog.people_changed();
+    Ok(Changed::new(before, user))
+}
+
+fn moved(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Error> {
+    match (from, to) {
+        (_, UserStatus::Disabled) => Ok(to),
+        (from, to) if from == to => Ok(to),
+        // Whoever was disabled before choosing a password goes on where that ended.
+        (UserStatus::Disabled, UserStatus::Active) if user.password_hash.is_none() => Ok(UserStatus::Invited),
+        (UserStatus::Disabled, UserStatus::Active) if user.role == Role::Affiliate && user.affiliate_id.is_none() => {
+            Ok(UserStatus::Waiting)
+        }
+        (UserStatus::Disabled, UserStatus::Active) => Ok(to),
+        _ => Err(Error::invalid("/status", "can be set to active or disabled; approve a registration to let it in")),
+    }
+}
+
+/// Lets a registration in: its affiliate is made. Approving twice changes nothing.
+pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let mut user = lock(&tx, id).await?;
+    let before = user.clone();
+    if user.status != UserStatus::Waiting {
+        return Ok(Changed::new(before, user));
+    }
+    let affiliate = affiliates::sign_up(app, &tx, &user.name, &user.email, None).await?;
+    user.affiliate_id = Some(affiliate.id);
+    user.status = UserStatus::Active;
+    user.updated_at = now;
+    storage::people::users::save(&tx, &user).await?;
+    outbox::post(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    app.catalog.people_changed();
+    Ok(Changed::new(before, user))
+}
+
+async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<User, Error> {
+    storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
+    storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
+}
+
+pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
+    Ok(storage::people::users::list(app.db.lists(), status, page).await?)
+}

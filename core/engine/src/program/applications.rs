@@ -1,0 +1,118 @@
+//! Applications: who may promote an offer that is not open to everybody.
+
+use crate::Error;
+use crate::app::App;
+use crate::error::is_taken;
+use domain::ids::{AffiliateId, ApplicationId, OfferId};
+use domain::people::actor::Actor;
+use domain::people::changes::{Changed, of_word};
+use domain::program::application::{Application, ApplicationStatus};
+use domain::program::offer::Visibility;
+use storage::base::page::{Page, PageRequest};
+use storage::program::applications::Filter;
+
+/// An affiliate asks for itself; whoever runs the program invites, which needs no decision. Asking again changes nothing.
+pub async fn create(
+    app: &App,
+    actor: Actor,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+    message: Option<String>,
+) -> Result<Application, Error> {
+    if !actor.may_see(affiliate_id) {
+        return Err(Error::not_found("affiliate", affiliate_id));
+    }
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    storage::program::affiliates::find(&tx, affiliate_id)
+        .await?
+        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let offer =
+        storage::program::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    if let Some(known) = storage::program::applications::find_of(&tx, offer_id, affiliate_id).await? {
+        return Ok(known);
+    }
+    if offer.visibility == Visibility::Private && !actor.is_staff() {
+        return Err(Error::not_found("offer", offer_id));
+    }
+    let mut application = Application {
+        id: ApplicationId::new(now),
+        offer_id,
+        affiliate_id,
+        status: ApplicationStatus::Pending,
+        message,
+        reason: None,
+        decided_at: None,
+        created_at: now,
+        updated_at: now,
+    };
+    if actor.is_staff() {
+        application.approve(now);
+    }
+    match storage::program::applications::insert(&tx, &application).await {
+        Ok(()) => tx.commit().await?,
+        // Two requests of one moment are one application.
+        Err(error) if is_taken(&error) => {
+            tx.rollback().await?;
+            let known = storage::program::applications::find_of(app.db.writer(), offer_id, affiliate_id).await?;
+            return known.ok_or_else(|| error.into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    app.catalog.application_decided(offer_id, affiliate_id);
+    Ok(application)
+}
+
+/// The affiliate may promote the offer from now on.
+pub async fn approve(app: &App, id: ApplicationId) -> Result<Changed<Application>, Error> {
+    decide(app, id, Decision::Approve).await
+}
+
+/// The affiliate may not, or not any more: its links to the offer are paused.
+pub async fn refuse(app: &App, id: ApplicationId, reason: String) -> Result<Changed<Application>, Error> {
+    decide(app, id, Decision::Refuse(reason)).await
+}
+
+enum Decision {
+    Approve,
+    Refuse(String),
+}
+
+async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Changed<Application>, Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    let found = storage::program::applications::lock(&tx, id).await?;
+    let mut application = found.ok_or_else(|| Error::not_found("application", id))?;
+    let (affiliate_id, offer_id) = (application.affiliate_id, application.offer_id);
+    let before = application.clone();
+    let mut paused = Vec::new();
+    match decision {
+        Decision::Approve => application.approve(now),
+        Decision::Refuse(reason) => {
+            application.refuse(reason, now);
+            let offer = storage::program::offers::find(&tx, offer_id).await?;
+            // To promote a public offer nobody needs to be admitted.
+            if offer.is_some_and(|offer| offer.visibility != Visibility::Public) {
+                paused = storage::tracking::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
+            }
+        }
+    }
+    storage::program::applications::save(&tx, &application).await?;
+    tx.commit().await?;
+    app.catalog.application_decided(offer_id, affiliate_id);
+    let told = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
+    paused.into_iter().for_each(|link| app.catalog.link_changed(link));
+    Ok(Changed::new(before, application).with_unseen(told))
+}
+
+pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {
+    let found = storage::program::applications::find(app.db.reader(), id).await?;
+    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("application", id))
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Application>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::program::applications::list(app.db.lists(), filter, page).await?)
+}

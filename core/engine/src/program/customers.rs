@@ -1,0 +1,213 @@
+//! Customers of the operator: each becomes an affiliate with a code and a link, once.
+
+use std::time::Duration;
+
+use crate::Error;
+use crate::app::App;
+use crate::error::is_taken;
+use crate::people::{notices, outbox};
+use domain::ids::{AffiliateId, CustomerId, LinkId};
+use domain::people::actor::Actor;
+use domain::people::api_key;
+use domain::people::changes::Changed;
+use domain::people::grant::{self, SessionAccess};
+use domain::people::session::Opener;
+use domain::program::customer::Customer;
+use domain::timestamp::Timestamp;
+use domain::tracking::link::{Link, LinkStatus};
+use storage::base::page::{Page, PageRequest};
+use storage::people::tokens::Purpose;
+
+use super::affiliates;
+
+/// How long a login link waits for its customer.
+const LOGIN_LINK: Duration = Duration::from_secs(300);
+
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub external_id: String,
+    pub name: String,
+    pub email: String,
+}
+
+/// What a call that may be repeated did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    Created,
+    Updated,
+    Unchanged,
+}
+
+/// Creates the customer, its affiliate, the affiliate's source and its link to the default offer. A repeated call
+/// brings name and address up to date, and makes up for a link that had no offer to lead to.
+pub async fn create(app: &App, wanted: Wanted) -> Result<(Changed<Customer>, Done), Error> {
+    match try_create(app, &wanted).await {
+        // Somebody else made the same customer in this moment: then it is there.
+        Err(Error::Taken { .. }) => try_create(app, &wanted).await,
+        other => other,
+    }
+}
+
+async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Done), Error> {
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    if let Some(known) = storage::program::customers::lock_by_external_id(&tx, &wanted.external_id).await? {
+        let changes = Changes { name: Some(wanted.name.clone()), email: Some(wanted.email.clone()) };
+        return apply(app, tx, known, changes).await;
+    }
+    let affiliate = affiliates::sign_up(app, &tx, &wanted.name, &wanted.email, None).await?;
+    let customer = Customer {
+        id: CustomerId::new(now),
+        external_id: wanted.external_id.clone(),
+        name: wanted.name.clone(),
+        email: wanted.email.clone(),
+        affiliate_id: affiliate.id,
+        link_id: link_to_default_offer(app, &tx, affiliate.id).await?,
+        created_at: now,
+        updated_at: now,
+    };
+    storage::program::customers::insert(&tx, &customer).await.map_err(|error| match is_taken(&error) {
+        true => Error::Taken { what: "the external id", value: customer.external_id.clone() },
+        false => error.into(),
+    })?;
+    tx.commit().await?;
+    Ok((Changed::made(customer), Done::Created))
+}
+
+async fn link_to_default_offer(
+    app: &App,
+    tx: &sea_orm::DatabaseTransaction,
+    affiliate_id: AffiliateId,
+) -> Result<Option<LinkId>, Error> {
+    let now = app.clock.now();
+    let Some(offer) = storage::program::offers::find_default(tx).await? else { return Ok(None) };
+    let link = Link {
+        id: LinkId::new(now),
+        affiliate_id,
+        offer_id: offer.id,
+        deep_url: None,
+        landing_page: None,
+        status: LinkStatus::Active,
+        created_at: now,
+        updated_at: now,
+    };
+    storage::tracking::links::insert(tx, &link).await?;
+    Ok(Some(link.id))
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub name: Option<String>,
+    pub email: Option<String>,
+}
+
+pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Changed<Customer>, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::program::customers::lock(&tx, id).await?;
+    let customer = found.ok_or_else(|| Error::not_found("customer", id))?;
+    Ok(apply(app, tx, customer, changes).await?.0)
+}
+
+/// Name and address are the affiliate's as well: it is the same person.
+async fn apply(
+    app: &App,
+    tx: sea_orm::DatabaseTransaction,
+    customer: Customer,
+    changes: Changes,
+) -> Result<(Changed<Customer>, Done), Error> {
+    let now = app.clock.now();
+    let name = changes.name.unwrap_or_else(|| customer.name.clone());
+    let email = changes.email.unwrap_or_else(|| customer.email.clone());
+    let renamed = (&name, &email) != (&customer.name, &customer.email);
+    let link_id = match customer.link_id {
+        Some(link) => Some(link),
+        None => link_to_default_offer(app, &tx, customer.affiliate_id).await?,
+    };
+    if !renamed && link_id == customer.link_id {
+        return Ok((Changed::new(customer.clone(), customer), Done::Unchanged));
+    }
+    if renamed {
+        let found = storage::program::affiliates::lock(&tx, customer.affiliate_id).await?;
+        let mut affiliate = found.ok_or_else(|| Error::not_found("affiliate", customer.affiliate_id))?;
+        affiliate.name = name.clone();
+        let before = affiliate.clone();
+        if affiliate.change_email(email.clone(), now) {
+            notices::address_changed(app, &tx, &before, now).await?;
+        }
+        affiliate.updated_at = now;
+        storage::program::affiliates::save(&tx, &affiliate).await?;
+    }
+    let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
+    storage::program::customers::save(&tx, &changed).await?;
+    tx.commit().await?;
+    outbox::hurry(app);
+    app.catalog.affiliate_changed(customer.affiliate_id);
+    Ok((Changed::new(customer, changed), Done::Updated))
+}
+
+pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
+    let found = storage::program::customers::find(app.db.reader(), id).await?;
+    found.ok_or_else(|| Error::not_found("customer", id))
+}
+
+pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
+    Ok(storage::program::customers::list(app.db.lists(), external_id, page).await?)
+}
+
+/// A login link as its maker gets it.
+pub struct LoginLink {
+    pub url: String,
+    pub access: SessionAccess,
+    pub expires_at: Timestamp,
+}
+
+/// A one-time address that opens a session of the affiliate: its own, or one that reads only.
+pub async fn login_link(
+    app: &App,
+    actor: Actor,
+    affiliate: AffiliateId,
+    next: Option<String>,
+) -> Result<LoginLink, Error> {
+    let next = next.unwrap_or_else(|| "/".to_owned());
+    if !is_safe_path(&next) {
+        return Err(Error::invalid("/next", "must be a path of this server, such as /statement"));
+    }
+    let found = storage::program::affiliates::find(app.db.reader(), affiliate).await?;
+    found.ok_or_else(|| Error::not_found("affiliate", affiliate))?;
+    let now = app.clock.now();
+    let (token, expires_at) = (api_key::token(rand::random()), now.plus(LOGIN_LINK));
+    let access = grant::session_access(actor);
+    let opened_by = (access == SessionAccess::ReadOnly).then(|| actor.name());
+    let opener = Opener::of(actor).map(Opener::name);
+    let purpose = Purpose::SignIn { affiliate, next, opened_by, opener };
+    storage::people::tokens::insert(app.db.writer(), api_key::hash(&token), &purpose, now, expires_at).await?;
+    Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
+}
+
+/// A path of our own: nothing that a browser takes for another host.
+fn is_safe_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path.len() <= 2_000
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_safe_path;
+
+    #[test]
+    fn only_paths_of_our_own_are_gone_to() {
+        for safe in ["/", "/statement", "/a/b?c=d#e"] {
+            assert!(is_safe_path(safe), "{safe}");
+        }
+        for unsafe_path in
+            ["", "a", "//evil.example", "/\\evil.example", "\\/x", "https://evil.example", "/a\r\nX: y", "/\t/x"]
+        {
+            assert!(!is_safe_path(unsafe_path), "{unsafe_path:?}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! How much one person or affiliate may have and do, so that nobody multiplies work or storage without end.
+
+use sea_orm::ConnectionTrait;
+
+use crate::Error;
+use crate::app::App;
+use domain::ids::{AffiliateId, UserId};
+use domain::people::actor::Actor;
+use domain::program::quota::QuotaError;
+use storage::program::quotas::{self, Holder};
+
+/// Staff test for many.
+const STAFF_TESTS: u32 = 10;
+
+/// Counts a request that is about to be sent to somebody's destination as a test.
+pub fn test(app: &App, actor: Actor) -> Result<(), Error> {
+    let (who, times) = match (actor.confined_to(), actor.user()) {
+        (Some(affiliate), _) => (affiliate.to_string(), 1),
+        (None, Some(user)) => (user.to_string(), STAFF_TESTS),
+        (None, None) => (actor.name(), STAFF_TESTS),
+    };
+    let per_minute = app.settings.tests_per_minute.saturating_mul(times);
+    app.rates
+        .take(&format!("tests/{who}"), per_minute, app.clock.now())
+        .map_err(|wait| QuotaError::Tests { per_minute, wait }.into())
+}
+
+/// Counts a delivery or a report that an affiliate has tried again. Staff may try all of them after an outage.
+pub fn retry(app: &App, actor: Actor) -> Result<(), Error> {
+    let Some(affiliate) = actor.confined_to() else { return Ok(()) };
+    let per_minute = app.settings.retries_per_minute;
+    app.rates
+        .take(&format!("retries/{affiliate}"), per_minute, app.clock.now())
+        .map_err(|wait| QuotaError::Retries { per_minute, wait }.into())
+}
+
+/// Room for one more postback of this affiliate, held until `tx` ends. Staff may make more.
+pub async fn postback(
+    app: &App,
+    tx: &impl ConnectionTrait,
+    actor: Actor,
+    of: Option<AffiliateId>,
+) -> Result<(), Error> {
+    let limit = app.settings.postbacks_per_affiliate;
+    let Some(of) = of.filter(|_| !actor.is_staff()) else { return Ok(()) };
+    room(quotas::postbacks(tx, of).await?, limit, QuotaError::Postbacks { limit })
+}
+
+/// The same for a source.
+pub async fn source(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: Option<AffiliateId>) -> Result<(), Error> {
+    let limit = app.settings.sources_per_affiliate;
+    let Some(of) = of.filter(|_| !actor.is_staff()) else { return Ok(()) };
+    room(quotas::sources(tx, of).await?, limit, QuotaError::Sources { limit })
+}
+
+/// The same for a link.
+pub async fn link(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: AffiliateId) -> Result<(), Error> {
+    let limit = app.settings.links_per_affiliate;
+    if actor.is_staff() {
+        return Ok(());
+    }
+    room(quotas::links(tx, of).await?, limit, QuotaError::Links { limit })
+}
+
+/// The same for a key: of a person, staff too, or of an affiliate that makes one.
+pub async fn api_key(app: &App, tx: &impl ConnectionTrait, actor: Actor, user: Option<UserId>) -> Result<(), Error> {
+    let limit = app.settings.api_keys_per_person;
+    let holder = match (user, actor.confined_to()) {
+        (Some(user), _) => Holder::User(user),
+        (None, Some(affiliate)) => Holder::Affiliate(affiliate),
+        (None, None) => return Ok(()),
+    };
+    room(quotas::api_keys(tx, holder, app.clock.now()).await?, limit, QuotaError::ApiKeys { limit })
+}
+
+fn room(there: i64, limit: u32, error: QuotaError) -> Result<(), Error> {
+    if there >= i64::from(limit) { Err(error.into()) } else { Ok(()) }
+}

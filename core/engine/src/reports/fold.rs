@@ -1,0 +1,245 @@
+//! Packs what is settled. Nothing waits for it: reports count raw rows where nothing is packed yet.
+//!
+//! An id is made before its row is committed, so a moment is settled only when no row of before can still come:
+//! writers give up what waited long, and every transaction that was open at a later moment must have ended.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use crate::app::App;
+use domain::ids::{floor_uuid, time_of};
+use domain::reports::Scope;
+use domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
+use domain::reports::packed::Columns;
+use domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
+use domain::timestamp::Timestamp;
+use storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
+
+/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::tracking::record_clicks::LATEST`]),
+/// and both wait at most as long for a connection.
+const UNDER_WAY: Duration = Duration::from_secs(75);
+/// Events are looked through in steps of this span.
+const STEP: Duration = Duration::from_secs(24 * 3_600);
+
+/// Every row of before is in the table.
+async fn horizon(app: &App) -> Result<Option<Timestamp>, DbErr> {
+    // The clock first: what comes while the database answers is later.
+    let now = app.clock.now();
+    let settled = match storage::reports::open_transactions(app.db.writer()).await? {
+        // One process and one writer: whoever holds it now has nobody open before.
+        None => Some(now),
+        Some((oldest, next)) => match app.reports.transactions.lock() {
+            Ok(mut transactions) => transactions.settled(now, oldest, next),
+            Err(_) => None,
+        },
+    };
+    Ok(settled.map(|at| at.minus(UNDER_WAY)))
+}
+
+/// Up to when all of both subjects is packed: before that, reports need no raw click or event.
+pub async fn packed_until(app: &App) -> Result<Timestamp, DbErr> {
+    let clicks = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
+    let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
+    Ok(clicks.min(conversions))
+}
+
+/// From when on reports still need clicks and events: what is not packed, and the clicks of conversions that are not.
+pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
+    let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
+    let oldest = storage::reports::oldest_click_converted_since(app.db.reader(), conversions).await?;
+    let packed = packed_until(app).await?;
+    Ok(oldest.map_or(packed, |click| packed.min(time_of(click.0))))
+}
+
+/// Packs all that is settled. Others may do so at the same time; each piece is packed once.
+pub async fn fold(app: &App) -> Result<(), DbErr> {
+    let Some(horizon) = horizon(app).await? else { return Ok(()) };
+    while fold_clicks(app, horizon).await? {}
+    while fold_conversions(app, horizon).await? {}
+    Ok(())
+}
+
+/// One piece: up to a segment's rows, or whole quarters. `false`: there is nothing to pack.
+async fn fold_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
+    let seen = storage::reports::progress(app.db.writer(), Subject::Clicks).await?;
+    let after = before(floor_uuid(seen.until));
+    // A quarter is packed when it is over, or when it has a segment's rows.
+    if quarter(horizon) <= seen.until {
+        let full = storage::reports::click_after(app.db.reader(), after, SEGMENT_ROWS).await?;
+        if full.is_none_or(|id| time_of(id.0) >= horizon) {
+            return Ok(false);
+        }
+    }
+    let mut raw = storage::reports::raw_clicks(app.db.reader(), (after, floor_uuid(horizon)), SEGMENT_ROWS + 1).await?;
+    let until = if raw.len() <= SEGMENT_ROWS {
+        quarter(horizon)
+    } else {
+        let (first, last) = (time_of(raw[0].id.0), time_of(raw[SEGMENT_ROWS].id.0));
+        if first == last {
+            let end = Timestamp::from_millis(last.millis() + 1);
+            raw = storage::reports::raw_clicks(app.db.reader(), (after, floor_uuid(end)), usize::MAX >> 1).await?;
+            end
+        } else {
+            last
+        }
+    };
+    if until <= seen.until {
+        return Ok(false);
+    }
+    raw.retain(|click| time_of(click.id.0) < until);
+    store_clicks(app, seen, until, raw).await?;
+    Ok(true)
+}
+
+/// Stores these clicks as packed, unless somebody else was faster.
+async fn store_clicks(app: &App, seen: Progress, until: Timestamp, raw: Vec<RawClick>) -> Result<(), DbErr> {
+    let segments = pack_raw_clicks(app, seen.until, raw).await?;
+    let tx = app.db.begin().await?;
+    if !storage::reports::advance(&tx, Subject::Clicks, seen, until).await? {
+        return tx.rollback().await;
+    }
+    for (segment, weight, columns) in segments {
+        storage::reports::insert_segment(&tx, Subject::Clicks, segment, weight, columns).await?;
+    }
+    tx.commit().await
+}
+
+type Segments = Vec<(Timestamp, i64, Columns)>;
+
+/// Segments by quarter. A segment has the moment of its quarter's beginning, or `from`, and a millisecond more for each
+/// that follows in the same quarter.
+pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> Result<Segments, DbErr> {
+    // A millisecond is not divided, so that the next segment has a moment of its own.
+    let is_one_moment = raw.first().map(|it| time_of(it.id.0)) == raw.last().map(|it| time_of(it.id.0));
+    let size = if is_one_moment { usize::MAX } else { SEGMENT_ROWS };
+    let mut scopes = app.reports.scopes.lock().await;
+    scopes.number_all(&app.db, raw.iter().map(|it| it.scope)).await?;
+    let rows: Vec<_> =
+        raw.into_iter().map(|it| (quarter(time_of(it.id.0)), row_of_click(scopes.number(it.scope).0, it))).collect();
+    drop(scopes);
+    let pack = move || {
+        let mut segments = Segments::new();
+        for of_quarter in rows.chunk_by(|a, b| a.0 == b.0) {
+            for (index, chunk) in of_quarter.chunks(size).enumerate() {
+                let segment = Timestamp::from_millis(chunk[0].0.max(from).millis() + index as i64);
+                let rows = chunk.iter().map(|(_, row)| row.clone()).collect();
+                segments.push((segment, chunk.len() as i64, pack_clicks(rows)));
+            }
+        }
+        segments
+    };
+    tokio::task::spawn_blocking(pack).await.map_err(|error| DbErr::Custom(format!("packing broke off: {error}")))
+}
+
+/// The quarters that a step's events touched. `false`: there is nothing to pack.
+async fn fold_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
+    let mut seen = storage::reports::progress(app.db.writer(), Subject::Conversions).await?;
+    let whole = quarter(horizon);
+    if whole <= seen.until {
+        return Ok(false);
+    }
+    let next = storage::reports::next_change(app.db.reader(), seen.until).await?;
+    let until = next.map_or(whole, |next| next_quarter(next.plus(STEP)).min(whole));
+    let mut quarters = BTreeSet::new();
+    if next.is_some_and(|next| next < whole) {
+        let always = (Timestamp::from_millis(0), horizon.plus(STEP));
+        quarters = storage::reports::changed_quarters(app.db.reader(), seen.until, until, always).await?;
+        // What was there before there were reports, and what lost its events to retention.
+        quarters.extend(storage::reports::conversion_quarters(app.db.reader(), seen.until, until).await?);
+    }
+    for quarter in quarters {
+        if !pack_conversions_of(app, &mut seen, quarter).await? {
+            return Ok(true);
+        }
+    }
+    let tx = app.db.begin().await?;
+    storage::reports::advance(&tx, Subject::Conversions, seen, until).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Packs a quarter as it is now. What changes it while it is read has an event that is not settled, so the quarter
+/// is packed again. `false`: somebody else packed something meanwhile, perhaps this quarter, so nothing was stored.
+pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
+    let end = Timestamp::from_millis(quarter.millis() + QUARTER_MS);
+    let mut after = before(floor_uuid(quarter));
+    let mut raw: Vec<RawConversion> = Vec::new();
+    loop {
+        let page = storage::reports::raw_conversions(app.db.reader(), (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+        let full = page.len() == SEGMENT_ROWS;
+        raw.extend(page);
+        match raw.last() {
+            Some(last) if full => after = last.id.0,
+            _ => break,
+        }
+    }
+    let mut scopes = app.reports.scopes.lock().await;
+    let wanted: Vec<Scope> = raw.iter().map(|it| it.scope).collect();
+    scopes.number_all(&app.db, wanted.iter().copied()).await?;
+    let numbers: Vec<u32> = wanted.into_iter().map(|scope| scopes.number(scope).0).collect();
+    drop(scopes);
+    let tx = app.db.begin().await?;
+    if !storage::reports::advance(&tx, Subject::Conversions, *seen, seen.until).await? {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    storage::reports::delete_segments(&tx, Subject::Conversions, quarter, end).await?;
+    let new = raw.iter().filter(|it| it.is_new);
+    storage::reports::keep_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
+    let mut rows = raw.into_iter().zip(numbers).map(|(it, scope)| {
+        let weight = i64::from(it.revision) + 1;
+        (weight, row_of_conversion(scope, it))
+    });
+    for index in 0.. {
+        let (weights, rows): (Vec<i64>, Vec<_>) = rows.by_ref().take(SEGMENT_ROWS).unzip();
+        if rows.is_empty() {
+            break;
+        }
+        let (segment, weight) = (Timestamp::from_millis(quarter.millis() + index), weights.iter().sum());
+        let columns = pack_conversions(rows);
+        storage::reports::insert_segment(&tx, Subject::Conversions, segment, weight, columns).await?;
+    }
+    tx.commit().await?;
+    seen.turn += 1;
+    Ok(true)
+}
+
+/// Forgets what was packed of rows that are still there; the next folds pack them anew. What was packed of clicks that are
+/// out of retention is all that is left of them, and stays.
+pub async fn rebuild(db: &storage::Database) -> Result<(), DbErr> {
+    // Whoever packs meanwhile is quicker; then it is forgotten once more.
+    while !try_rebuild(db).await? {}
+    Ok(())
+}
+
+async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
+    let tx = db.begin().await?;
+    let seen = storage::reports::progress(&tx, Subject::Clicks).await?;
+    let oldest = storage::reports::click_after(&tx, uuid::Uuid::nil(), 0).await?.map(|id| time_of(id.0));
+    if let Some(oldest) = oldest {
+        let start = quarter(oldest);
+        // A quarter may have lost its first clicks to retention; then what is packed of it knows more.
+        let end = next_quarter(plus_one(start));
+        let raw = storage::reports::weight(&tx, Subject::Clicks, start, end).await?;
+        let packed = storage::reports::packed_weight(&tx, Subject::Clicks, start, end).await?;
+        let start = if packed > raw { end } else { start }.min(seen.until);
+        if !storage::reports::advance(&tx, Subject::Clicks, seen, start).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        storage::reports::delete_segments(&tx, Subject::Clicks, start, seen.until).await?;
+    }
+    let seen = storage::reports::progress(&tx, Subject::Conversions).await?;
+    if !storage::reports::advance(&tx, Subject::Conversions, seen, Timestamp::from_millis(0)).await? {
+        tx.rollback().await?;
+        return Ok(false);
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+fn plus_one(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.millis() + 1)
+}

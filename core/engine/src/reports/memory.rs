@@ -1,0 +1,53 @@
+//! What one process remembers for its reports.
+
+use domain::timestamp::Timestamp;
+
+use super::scopes::Scopes;
+
+/// Moments that are remembered until the transactions of before have ended.
+const MOMENTS: usize = 100;
+
+/// What one process remembers for its reports.
+#[derive(Debug, Default)]
+pub struct Reports {
+    pub(super) scopes: tokio::sync::Mutex<Scopes>,
+    pub(super) transactions: std::sync::Mutex<Transactions>,
+}
+
+/// Moments, and a number that is greater than those of all transactions that had one then.
+#[derive(Debug, Default)]
+pub struct Transactions(Vec<(Timestamp, i64)>);
+
+impl Transactions {
+    /// The latest known moment whose transactions have all ended.
+    pub(super) fn settled(&mut self, now: Timestamp, oldest_open: i64, next: i64) -> Option<Timestamp> {
+        self.0.push((now, next));
+        let settled = self.0.iter().filter(|(_, next)| *next <= oldest_open).map(|(at, _)| *at).max();
+        self.0.retain(|(at, _)| settled.is_none_or(|settled| *at >= settled));
+        if self.0.len() > MOMENTS {
+            // Thinned out evenly: some transaction has been open for long.
+            let mut keep = false;
+            self.0.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_settled_when_its_transactions_have_ended() {
+        let at = Timestamp::from_millis;
+        let mut transactions = Transactions::default();
+        assert_eq!(transactions.settled(at(1), 100, 100), Some(at(1)), "none is open");
+        assert_eq!(transactions.settled(at(2), 100, 105), Some(at(1)), "number 100 is open");
+        assert_eq!(transactions.settled(at(3), 100, 110), Some(at(1)));
+        assert_eq!(transactions.settled(at(4), 105, 120), Some(at(2)), "number 105 was begun after the second moment");
+        assert_eq!(transactions.settled(at(5), 120, 121), Some(at(4)));
+    }
+}

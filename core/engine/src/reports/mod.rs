@@ -1,0 +1,374 @@
+//! Reports: counts what is packed, and what is not packed yet from raw rows, as of one moment of the database.
+//!
+//! ARCHITECTURE.md, "A report is counted", says why nothing is missed and nothing counted twice.
+
+mod audit;
+mod fold;
+pub(crate) mod memory;
+mod scopes;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, DbErr};
+use tokio::sync::mpsc;
+
+use crate::app::App;
+use domain::amounts::Currency;
+use domain::ids::{floor_uuid, time_of};
+use domain::people::actor::Actor;
+use domain::reports::calendar::{QUARTER_MS, labels, quarter};
+use domain::reports::figures::Figures;
+use domain::reports::keys::Key;
+use domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
+use domain::reports::ranking::{Ranked, Sort, rank};
+use domain::reports::tally::{Question, Tally};
+use domain::reports::{Group, Scope};
+use domain::timestamp::Timestamp;
+use storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
+
+use super::Error;
+use super::heavy::thread;
+
+pub use audit::audit;
+pub use fold::{fold, needed_from, packed_until, rebuild};
+use scopes::Scopes;
+
+/// Segments are read by days, and by less where a day has more than [`WINDOW_BYTES`]: that is what a report needs of memory.
+const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+const WINDOW_BYTES: usize = 8 << 20;
+
+/// A question and the span of time that it is about: whole quarters of an hour.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub question: Question,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub currency: Option<Currency>,
+    pub sort: Sort,
+    pub limit: usize,
+}
+
+/// Counts. An affiliate's questions are about itself.
+pub async fn ask(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
+    let groups = it.question.groups.clone();
+    let [ranked] = ask_each(app, actor, it, [groups]).await?;
+    Ok(ranked)
+}
+
+/// A report for each grouping of the same rows, from one reading and as of one moment.
+pub async fn ask_each<const N: usize>(
+    app: &App,
+    actor: Actor,
+    mut it: Ask,
+    groupings: [Vec<Group>; N],
+) -> Result<[Ranked; N], Error> {
+    confine(actor, &mut it.question)?;
+    let questions = groupings.map(|groups| Question { groups, ..it.question.clone() });
+    let counting = count(app.clone(), questions.to_vec(), (it.from, it.to));
+    let mut counted = app.heavy.compute(actor, counting).await?;
+    for rows in &mut counted {
+        if let Some(wanted) = it.currency {
+            rows.iter_mut().for_each(|(_, figures)| figures.money.retain(|known, _| *known == wanted));
+        }
+        if it.sort.is_of_money() && it.currency.is_none() {
+            it.currency = the_currency(rows)?;
+        }
+        if !actor.is_staff() {
+            rows.iter_mut().for_each(|(_, figures)| hide_revenue(figures));
+        }
+    }
+    let mut counted = counted.into_iter();
+    Ok(questions.map(|question| {
+        let rows = counted.next().expect("every question is answered");
+        rank(rows, &question.groups, (it.sort, it.currency), it.limit)
+    }))
+}
+
+/// The same by one unit of time, without gaps.
+pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
+    let Some(Group::Time(unit)) = it.question.groups.first().copied() else {
+        return Err(Error::invalid("/interval", "a series needs hour, day, week or month"));
+    };
+    let (from, to, zone) = (it.from, it.to, it.question.zone);
+    let mut ranked = ask(app, actor, Ask { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
+    let mut counted: HashMap<_, _> = ranked.rows.into_iter().collect();
+    let fill = |label| {
+        let key = vec![Key::Text(label)];
+        let figures = counted.remove(&key).unwrap_or_default();
+        (key, figures)
+    };
+    let rows = labels(unit, from, to, zone).into_iter().map(fill).collect();
+    ranked.rows = rows;
+    Ok(ranked)
+}
+
+fn confine(actor: Actor, question: &mut Question) -> Result<(), Error> {
+    if let Some(own) = actor.confined_to() {
+        match question.filter.affiliate_id {
+            Some(asked) if asked != own => return Err(Error::not_found("affiliate", asked)),
+            _ => question.filter.affiliate_id = Some(own),
+        }
+    }
+    Ok(())
+}
+
+fn hide_revenue(figures: &mut Figures) {
+    for sums in figures.money.values_mut() {
+        sums.revenue = 0;
+    }
+}
+
+/// The only currency that there is; several can't be put in one order.
+fn the_currency(rows: &[Counted]) -> Result<Option<Currency>, Error> {
+    let all: BTreeSet<Currency> = rows.iter().flat_map(|(_, figures)| figures.money.keys().copied()).collect();
+    if all.len() > 1 {
+        let all = all.iter().map(Currency::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("there are amounts in {all}, which can't be compared; give currency too");
+        return Err(Error::invalid("/sort", message));
+    }
+    Ok(all.into_iter().next())
+}
+
+/// A row of an answer: what it stands for in each group, and what was counted of it.
+type Counted = (Vec<Key>, Figures);
+
+/// Every row of each answer, in no order. The questions have one filter.
+async fn count(
+    app: App,
+    questions: Vec<Question>,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Vec<Vec<Counted>>, Error> {
+    let tx = app.db.begin_report().await?;
+    let scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
+    let (mut counting, mut parts) = (Vec::new(), Vec::new());
+    for question in &questions {
+        let mut tally = Tally::new(question.clone());
+        tally.know(scopes.list());
+        let (sender, received) = mpsc::channel(AHEAD);
+        counting.push(thread::run("report-count", move || count_parts(tally, received)));
+        parts.push(sender);
+    }
+    let mut reading = Reading { scopes, parts };
+    let read = async {
+        clicks(&tx, &mut reading, &questions, from, to).await?;
+        conversions(&tx, &mut reading, &questions, from, to).await
+    };
+    let read = read.await;
+    drop(reading);
+    let mut answers = Vec::new();
+    for tally in counting {
+        let tally = tally.await.expect("counting ends with a result, or has panicked and said why");
+        // If counting failed, reading ended because of it.
+        answers.push(tally.map_err(damaged)?.rows());
+    }
+    read?;
+    tx.rollback().await?;
+    Ok(answers)
+}
+
+/// What is to be counted, in the order of reading.
+#[derive(Clone)]
+enum Part {
+    Scope(Scope),
+    Clicks(Timestamp, Arc<Columns>),
+    Conversions(Timestamp, Arc<Columns>),
+}
+
+impl Part {
+    fn clicks(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Clicks(quarter, Arc::new(columns))
+    }
+
+    fn conversions(quarter: Timestamp, columns: Columns) -> Self {
+        Self::Conversions(quarter, Arc::new(columns))
+    }
+}
+
+/// Segments that are read ahead of counting.
+const AHEAD: usize = 16;
+
+/// Counts on a thread of its own while the next segments are read.
+fn count_parts(mut tally: Tally, mut parts: mpsc::Receiver<Part>) -> Result<Tally, Damaged> {
+    while let Some(part) = parts.blocking_recv() {
+        match part {
+            Part::Scope(scope) => tally.know(&[scope]),
+            Part::Clicks(quarter, columns) => tally.add_clicks(quarter, &columns)?,
+            Part::Conversions(quarter, columns) => tally.add_conversions(quarter, &columns)?,
+        }
+    }
+    Ok(tally)
+}
+
+/// The columns that any of the questions needs.
+fn columns(questions: &[Question]) -> Vec<u8> {
+    let columns: BTreeSet<u8> = questions.iter().flat_map(Question::columns).collect();
+    columns.into_iter().collect()
+}
+
+struct Reading {
+    /// Those of the table, and those that only raw rows have.
+    scopes: Scopes,
+    /// To each who counts.
+    parts: Vec<mpsc::Sender<Part>>,
+}
+
+impl Reading {
+    async fn number(&mut self, scope: Scope) -> Result<u32, DbErr> {
+        let (number, is_new) = self.scopes.number(scope);
+        if is_new {
+            self.count(Part::Scope(scope)).await?;
+        }
+        Ok(number)
+    }
+
+    async fn count(&self, part: Part) -> Result<(), DbErr> {
+        for counting in &self.parts {
+            counting.send(part.clone()).await.map_err(|_| damaged(Damaged))?;
+        }
+        Ok(())
+    }
+}
+
+async fn clicks(
+    tx: &impl ConnectionTrait,
+    reading: &mut Reading,
+    questions: &[Question],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
+    let by_scope = questions.iter().all(Question::is_by_scope);
+    let columns = if by_scope { vec![SCOPES] } else { columns(questions) };
+    let mut windows = Windows::new(from, to.min(packed));
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
+        windows.had(bytes(&segments));
+        for (segment, columns) in segments {
+            reading.count(Part::clicks(quarter(segment), columns)).await?;
+        }
+    }
+    let mut after = before(floor_uuid(from.max(packed)));
+    loop {
+        let raw = storage::reports::raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
+        let full = raw.len() == SEGMENT_ROWS;
+        let Some(last) = raw.last() else { return Ok(()) };
+        after = last.id.0;
+        let mut raw = raw.into_iter().peekable();
+        while let Some(first) = raw.peek() {
+            let this = quarter(time_of(first.id.0));
+            let mut rows = Vec::new();
+            while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
+                rows.push(row_of_click(reading.number(click.scope).await?, click));
+            }
+            reading.count(Part::clicks(this, pack_clicks(rows))).await?;
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+async fn conversions(
+    tx: &impl ConnectionTrait,
+    reading: &mut Reading,
+    questions: &[Question],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let packed = storage::reports::progress(tx, Subject::Conversions).await?.until;
+    let mut raw_quarters = storage::reports::conversion_quarters(tx, from.max(packed), to).await?;
+    if packed > from {
+        let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
+        raw_quarters.extend(changed);
+    }
+    let columns = columns(questions);
+    let mut windows = Windows::new(from, to.min(packed));
+    while let Some(window) = windows.next() {
+        let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;
+        windows.had(bytes(&segments));
+        for (segment, columns) in segments {
+            if !raw_quarters.contains(&quarter(segment)) {
+                reading.count(Part::conversions(quarter(segment), columns)).await?;
+            }
+        }
+    }
+    for this in raw_quarters {
+        let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
+        let mut after = before(floor_uuid(this));
+        loop {
+            let raw = storage::reports::raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+            let full = raw.len() == SEGMENT_ROWS;
+            let Some(last) = raw.last() else { break };
+            after = last.id.0;
+            let mut rows = Vec::with_capacity(raw.len());
+            for it in raw {
+                rows.push(row_of_conversion(reading.number(it.scope).await?, it));
+            }
+            reading.count(Part::conversions(this, pack_conversions(rows))).await?;
+            if !full {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Later than any id.
+const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
+
+fn bytes(segments: &BTreeMap<Timestamp, Columns>) -> usize {
+    segments.values().flatten().map(|(_, data)| data.len()).sum()
+}
+
+/// Spans that follow one another: shorter where much is packed, longer again where little is.
+struct Windows {
+    at: i64,
+    end: i64,
+    length_ms: i64,
+}
+
+impl Windows {
+    fn new(from: Timestamp, to: Timestamp) -> Self {
+        Self { at: from.millis(), end: to.millis(), length_ms: WINDOW_MS }
+    }
+
+    fn next(&mut self) -> Option<(Timestamp, Timestamp)> {
+        let (start, end) = (self.at, self.end.min(self.at.saturating_add(self.length_ms)));
+        self.at = end;
+        (start < end).then(|| (Timestamp::from_millis(start), Timestamp::from_millis(end)))
+    }
+
+    /// The last one held so much.
+    fn had(&mut self, bytes: usize) {
+        if bytes > WINDOW_BYTES {
+            self.length_ms = (self.length_ms / 4).max(QUARTER_MS);
+        } else if bytes < WINDOW_BYTES / 8 {
+            self.length_ms = (self.length_ms * 2).min(WINDOW_MS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_the_span_once_whatever_they_hold() {
+        const HOUR: i64 = 60 * 60 * 1_000;
+        for (bytes, longest, shortest) in [(0, WINDOW_MS, WINDOW_MS), (usize::MAX, WINDOW_MS, QUARTER_MS)] {
+            let mut windows = Windows::new(Timestamp::from_millis(0), Timestamp::from_millis(50 * HOUR));
+            let (mut at, mut lengths) = (0, Vec::new());
+            while let Some((from, to)) = windows.next() {
+                assert_eq!(from.millis(), at);
+                lengths.push(to.millis() - at);
+                at = to.millis();
+                windows.had(bytes);
+            }
+            assert_eq!(at, 50 * HOUR);
+            lengths.pop();
+            assert_eq!((lengths.iter().max(), lengths.iter().min()), (Some(&longest), Some(&shortest)));
+        }
+        assert_eq!(Windows::new(Timestamp::from_millis(5), Timestamp::from_millis(5)).next(), None);
+    }
+}

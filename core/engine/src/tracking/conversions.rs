@@ -1,0 +1,97 @@
+//! Conversions: reported, approved, rejected.
+
+use std::hash::Hash;
+
+use crate::Error;
+use crate::app::App;
+use domain::ids::{AffiliateId, ConversionId};
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+use domain::tracking::conversion::{Conversion, Reporter, Status, transaction_key};
+use domain::tracking::conversion_report::Report;
+use storage::base::page::{Page, PageRequest};
+use storage::{self};
+
+use super::record_conversions::{Command, Recorded};
+
+/// Records a report. The same transaction again is the same conversion; another status or other amounts are an update.
+pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
+    let key = report.transaction_key();
+    submit(app, &key, Command::Report(Box::new(report))).await
+}
+
+/// Records many, in the order given, each with its own answer.
+pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
+    let commands = reports.into_iter().map(|report| (report.transaction_key(), Command::Report(Box::new(report))));
+    let answers = app.conversions.submit_all(commands).await;
+    answers.into_iter().map(|answer| answer?.inspect(count)).collect()
+}
+
+/// Approves a pending conversion; its earning is posted.
+pub async fn approve(app: &App, id: ConversionId) -> Result<Changed<Conversion>, Error> {
+    decide(app, id, Status::Approved).await
+}
+
+/// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
+pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Changed<Conversion>, Error> {
+    decide(app, id, Status::Rejected { reason }).await
+}
+
+async fn decide(app: &App, id: ConversionId, status: Status) -> Result<Changed<Conversion>, Error> {
+    let done = submit(app, &id, Command::ChangeStatus { id, status, reported: false }).await?;
+    let before = match done.previous {
+        Some(previous) => done.conversion.before(previous),
+        None => done.conversion.clone(),
+    };
+    Ok(Changed::new(before, done.conversion))
+}
+
+/// Gives a conversion the status that a source reports for it.
+pub async fn change_status(app: &App, id: ConversionId, status: Status) -> Result<Recorded, Error> {
+    submit(app, &id, Command::ChangeStatus { id, status, reported: true }).await
+}
+
+async fn submit(app: &App, key: &impl Hash, command: Command) -> Result<Recorded, Error> {
+    app.conversions.submit(key, command).await?.inspect(count)
+}
+
+fn count(recorded: &Recorded) {
+    let (status, result) = (recorded.conversion.status.word(), recorded.change.word());
+    metrics::counter!("postrider_conversions_total", "status" => status, "result" => result).increment(1);
+}
+
+pub async fn get(app: &App, actor: Actor, id: ConversionId) -> Result<Conversion, Error> {
+    let found = storage::tracking::conversions::find(app.db.reader(), id).await?;
+    found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("conversion", id))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::tracking::conversions::Filter,
+    transaction_id: Option<String>,
+    page: PageRequest,
+) -> Result<Page<Conversion>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    if let Some(transaction_id) = transaction_id {
+        filter.transaction_keys = Some(transaction_keys(app, &transaction_id, filter.affiliate_id).await?);
+    }
+    Ok(storage::tracking::conversions::list(app.db.lists(), filter, page).await?)
+}
+
+/// A transaction id may be known to the program, and to each source of the affiliate that is asked for.
+async fn transaction_keys(
+    app: &App,
+    transaction_id: &str,
+    affiliate_id: Option<AffiliateId>,
+) -> Result<Vec<String>, Error> {
+    let mut keys = vec![transaction_id.to_owned()];
+    if let Some(affiliate_id) = affiliate_id {
+        for source_id in storage::inbound::sources::list_ids(app.db.reader(), affiliate_id).await? {
+            keys.push(transaction_key(transaction_id, Some(Reporter { source_id, is_affiliate: true })));
+        }
+    }
+    Ok(keys)
+}

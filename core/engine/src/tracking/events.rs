@@ -1,0 +1,52 @@
+//! Events, as people see them, and those that an advertiser reports after a conversion.
+
+use crate::Error;
+use crate::app::App;
+use domain::ids::{ConversionId, EventId};
+use domain::people::actor::Actor;
+use domain::tracking::click::Click;
+use domain::tracking::event::Event;
+use storage::base::page::{Page, PageRequest};
+
+/// Records that something happened after a conversion: a renewal, a level reached.
+pub async fn record(
+    app: &App,
+    conversion_id: ConversionId,
+    name: String,
+    attributes: Vec<(String, String)>,
+) -> Result<Event, Error> {
+    let now = app.clock.now();
+    let conversion = storage::tracking::conversions::find(app.db.reader(), conversion_id).await?;
+    let conversion = conversion.ok_or_else(|| Error::not_found("conversion", conversion_id))?;
+    let click = match conversion.click_id {
+        Some(id) => storage::tracking::clicks::find(app.db.reader(), id).await?,
+        None => None,
+    };
+    let parties = app.catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;
+    let click = click.as_ref().map(Click::facts);
+    let event = Event::after_conversion(&conversion, name, attributes, click, parties, now);
+    let inbox = &app.inboxes.events;
+    let lease = inbox.lease(now);
+    let tx = app.db.begin().await?;
+    storage::tracking::events::append(&tx, std::slice::from_ref(&event), lease).await?;
+    tx.commit().await?;
+    inbox.put(lease, [event.clone()]);
+    Ok(event)
+}
+
+pub async fn get(app: &App, actor: Actor, id: EventId) -> Result<Event, Error> {
+    let found = storage::tracking::events::find(app.db.reader(), id).await?;
+    found.filter(|event| actor.may_see(event.affiliate_id)).ok_or_else(|| Error::not_found("event", id))
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: storage::tracking::events::Filter,
+    page: PageRequest,
+) -> Result<Page<Event>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    Ok(storage::tracking::events::list(app.db.lists(), filter, page).await?)
+}

@@ -1,0 +1,193 @@
+//! Links: an affiliate takes up an offer, for a page of its own and with coupons if need be.
+
+use sea_orm::ConnectionTrait;
+
+use crate::Error;
+use crate::app::App;
+use crate::error::is_taken;
+use crate::program::quota;
+use domain::ids::{AffiliateId, LinkId, OfferId};
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+use domain::people::permission::Permission;
+use domain::program::affiliate::normal_code;
+use domain::program::offer::{Offer, Visibility};
+use domain::tracking::coupon::{Active, Coupon};
+use domain::tracking::deep_link::deep_url;
+use domain::tracking::link::{Link, LinkStatus};
+use storage::base::page::{Page, PageRequest};
+
+/// A link with the coupons that it has.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    pub link: Link,
+    pub coupons: Vec<Coupon>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewLink {
+    pub affiliate_id: AffiliateId,
+    pub offer_id: OfferId,
+    pub deep_url: Option<String>,
+    pub landing_page: Option<String>,
+    pub coupons: Vec<NewCoupon>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewCoupon {
+    pub code: String,
+    pub active: Active,
+}
+
+pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Error> {
+    let NewLink { affiliate_id, offer_id, .. } = new;
+    if !actor.may_see(affiliate_id) {
+        return Err(Error::not_found("affiliate", affiliate_id));
+    }
+    if !new.coupons.is_empty() {
+        actor.require(Permission::ManageAffiliates)?;
+    }
+    let now = app.clock.now();
+    let tx = app.db.begin().await?;
+    storage::program::affiliates::find(&tx, affiliate_id)
+        .await?
+        .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
+    let offer = promoted(&tx, actor, offer_id, affiliate_id).await?;
+    quota::link(app, &tx, actor, affiliate_id).await?;
+    let mut link = Link {
+        id: LinkId::new(now),
+        affiliate_id,
+        offer_id,
+        deep_url: None,
+        landing_page: None,
+        status: LinkStatus::Active,
+        created_at: now,
+        updated_at: now,
+    };
+    aim(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
+    storage::tracking::links::insert(&tx, &link).await?;
+    let coupons = give(&tx, link.id, new.coupons).await?;
+    tx.commit().await?;
+    Ok(Linked { link, coupons })
+}
+
+/// What may be changed; `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    pub deep_url: Option<Option<String>>,
+    pub landing_page: Option<Option<String>>,
+    /// All that it has from now on.
+    pub coupons: Option<Vec<NewCoupon>>,
+    pub status: Option<LinkStatus>,
+}
+
+pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<Linked>, Error> {
+    let tx = app.db.begin().await?;
+    let found = storage::tracking::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
+    let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
+    let coupons = storage::tracking::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
+    let before = Linked { link: link.clone(), coupons };
+    if changes.coupons.is_some() {
+        actor.require(Permission::ManageAffiliates)?;
+    }
+    let aims = changes.deep_url.is_some() || changes.landing_page.is_some();
+    if aims || changes.status == Some(LinkStatus::Active) {
+        let offer = promoted(&tx, actor, link.offer_id, link.affiliate_id).await?;
+        aim(&mut link, &offer, changes.deep_url, changes.landing_page)?;
+    }
+    link.status = changes.status.unwrap_or(link.status);
+    link.updated_at = app.clock.now();
+    storage::tracking::links::save(&tx, &link).await?;
+    let coupons = match changes.coupons {
+        Some(coupons) => give(&tx, id, coupons).await?,
+        None => before.coupons.clone(),
+    };
+    tx.commit().await?;
+    app.catalog.link_changed(id);
+    Ok(Changed::new(before, Linked { link, coupons }))
+}
+
+/// The offer, if this affiliate may promote it.
+async fn promoted(
+    tx: &impl ConnectionTrait,
+    actor: Actor,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+) -> Result<Offer, Error> {
+    let found = storage::program::offers::find(tx, offer_id).await?;
+    let offer = found.ok_or_else(|| Error::not_found("offer", offer_id))?;
+    if offer.visibility == Visibility::Public {
+        return Ok(offer);
+    }
+    let application = storage::program::applications::find_of(tx, offer_id, affiliate_id).await?;
+    match application.is_some_and(|it| it.admits()) {
+        true => Ok(offer),
+        false if offer.visibility == Visibility::Private && !actor.is_staff() => {
+            Err(Error::not_found("offer", offer_id))
+        }
+        false => Err(Error::NotAdmitted { affiliate: affiliate_id, offer: offer_id }),
+    }
+}
+
+fn aim(
+    link: &mut Link,
+    offer: &Offer,
+    deep: Option<Option<String>>,
+    page: Option<Option<String>>,
+) -> Result<(), Error> {
+    if let Some(text) = deep {
+        let url = text.map(|text| deep_url(&text, &offer.terms.deep_link_hosts)).transpose();
+        link.deep_url = url.map_err(|error| Error::invalid("/deep_url", error.to_string()))?.map(String::from);
+    }
+    if let Some(name) = page {
+        if let Some(name) = name.as_deref().filter(|name| offer.landing_page(name).is_none()) {
+            let message =
+                format!("the offer has no landing page \"{name}\"; take the name of one of its landing_pages");
+            return Err(Error::invalid("/landing_page", message));
+        }
+        link.landing_page = name;
+    }
+    Ok(())
+}
+
+async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon>) -> Result<Vec<Coupon>, Error> {
+    let coupon = |it: NewCoupon| Coupon { code: normal_code(&it.code), link_id, active: it.active };
+    let coupons: Vec<Coupon> = coupons.into_iter().map(coupon).collect();
+    if coupons.is_empty() && storage::tracking::coupons::list_of(tx, [link_id]).await?.is_empty() {
+        return Ok(coupons);
+    }
+    let taken = |code: &str| Error::Taken { what: "the coupon", value: code.to_owned() };
+    if let Some(other) = storage::tracking::coupons::find_taken(tx, link_id, &coupons).await? {
+        return Err(taken(&other.code));
+    }
+    // Somebody may give the same one away at this moment.
+    let given = storage::tracking::coupons::replace(tx, link_id, &coupons).await;
+    given.map_err(|error| match coupons.first() {
+        Some(first) if is_taken(&error) => taken(&first.code),
+        _ => error.into(),
+    })?;
+    Ok(coupons)
+}
+
+pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<Linked, Error> {
+    let found = storage::tracking::links::find(app.db.reader(), id).await?;
+    let link = found.filter(|link| actor.may_see(link.affiliate_id)).ok_or_else(|| Error::not_found("link", id))?;
+    let coupons = storage::tracking::coupons::list_of(app.db.reader(), [id]).await?.remove(&id).unwrap_or_default();
+    Ok(Linked { link, coupons })
+}
+
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut affiliate_id: Option<AffiliateId>,
+    offer_id: Option<OfferId>,
+    page: PageRequest,
+) -> Result<Page<Linked>, Error> {
+    if !actor.confine(&mut affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let page = storage::tracking::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
+    let mut coupons =
+        storage::tracking::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
+    Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
+}

@@ -1,0 +1,207 @@
+//! `postrider adapter install`, `list`, `disable`, `enable`, `upgrade`: over HTTP, with a running server.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::check::read_component;
+use crate::cli::api::{Api, text};
+use egress::Egress;
+use engine::config::Settings;
+
+/// Of an answer: descriptors of all adapters with their schemas and macros.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+#[derive(clap::Args)]
+pub struct ServerArgs {
+    /// Where the server is
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An admin key; without it the file admin-api-key in the data folder
+    #[arg(long, env = "POSTRIDER_ADMIN_API_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct InstallArgs {
+    /// The component
+    file: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(clap::Args)]
+pub struct VersionArgs {
+    /// The adapter's id
+    id: String,
+    version: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(clap::Args)]
+pub struct UpgradeArgs {
+    /// The adapter's id
+    id: String,
+    /// The version to move its postbacks to
+    #[arg(long, value_name = "VERSION")]
+    to: String,
+    /// Do it; without this only what would change is shown
+    #[arg(long)]
+    apply: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl ServerArgs {
+    fn api(self, settings_file: &Path) -> anyhow::Result<Api> {
+        let key = match self.key.filter(|key| !key.is_empty()) {
+            Some(key) => key,
+            None => key_in_data_folder(settings_file)?,
+        };
+        // The address is the operator's own choice, as are the networks behind it.
+        let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
+        let client = Egress::new(anywhere.into())?.keeping(MAX_ANSWER_BYTES);
+        Ok(Api::new(client, self.url.trim_end_matches('/').to_owned(), key))
+    }
+}
+
+fn key_in_data_folder(settings_file: &Path) -> anyhow::Result<String> {
+    let settings = Settings::load(settings_file)?;
+    if let Some(key) = settings.admin_api_key {
+        return Ok(key);
+    }
+    let file = settings.data_dir.join("admin-api-key");
+    let key = std::fs::read_to_string(&file)
+        .with_context(|| format!("there is no key in {}; give one with --key", file.display()))?;
+    Ok(key.trim().to_owned())
+}
+
+pub async fn install(args: InstallArgs, settings_file: &Path) -> anyhow::Result<()> {
+    let wasm = read_component(&args.file)?;
+    let api = args.server.api(settings_file)?;
+    let (is_new, installed) = api.create("/api/v1/adapters", "application/wasm", wasm).await?;
+    let adapter = format!("{} {}", text(&installed, "id")?, text(&installed, "version")?);
+    if is_new {
+        println!("Installed {adapter}");
+    } else {
+        println!("{adapter} is already installed, with the same bytes; nothing changed");
+    }
+    Ok(())
+}
+
+pub async fn list(args: ServerArgs, settings_file: &Path) -> anyhow::Result<()> {
+    let adapters = args.api(settings_file)?.list("/api/v1/adapters").await?;
+    for adapter in &adapters {
+        for version in adapter["versions"].as_array().into_iter().flatten() {
+            println!("{}", row(version));
+        }
+    }
+    Ok(())
+}
+
+/// Id, version, where it is from, its state, and why.
+fn row(version: &Value) -> String {
+    let field = |name: &str| version[name].as_str().unwrap_or_default();
+    let origin = field("origin").replace('_', " ");
+    let state = field("state").replace('_', " ");
+    let line = format!("{:<20} {:<10} {origin:<10} {state:<15} {}", field("id"), field("version"), field("reason"));
+    line.trim_end().to_owned()
+}
+
+pub async fn disable(args: VersionArgs, settings_file: &Path) -> anyhow::Result<()> {
+    change(args, "disable", settings_file).await
+}
+
+pub async fn enable(args: VersionArgs, settings_file: &Path) -> anyhow::Result<()> {
+    change(args, "enable", settings_file).await
+}
+
+async fn change(args: VersionArgs, verb: &str, settings_file: &Path) -> anyhow::Result<()> {
+    let VersionArgs { id, version, server } = args;
+    let path = format!("/api/v1/adapters/{}/versions/{}/{verb}", segment(&id), segment(&version));
+    let changed = server.api(settings_file)?.post(&path, json!({})).await?;
+    println!("{}", row(&changed));
+    Ok(())
+}
+
+pub async fn upgrade(args: UpgradeArgs, settings_file: &Path) -> anyhow::Result<()> {
+    let path = format!("/api/v1/adapters/{}/upgrade", segment(&args.id));
+    let body = json!({"to": args.to, "dry_run": !args.apply});
+    let upgrade = args.server.api(settings_file)?.post(&path, body).await?;
+    let postbacks = upgrade["postbacks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for postback in postbacks {
+        judged(postback).iter().for_each(|line| println!("{line}"));
+    }
+    let moved = postbacks.iter().filter(|postback| postback["moved"] == true).count();
+    match (args.apply, postbacks.len()) {
+        (_, 0) => println!("No postback uses another version of {}", args.id),
+        (true, count) => println!("{moved} of {count} postbacks moved to {}", args.to),
+        (false, count) => println!("Nothing is changed yet; --apply moves what has no issue of {count} postbacks"),
+    }
+    if upgrade["more"] == true {
+        println!("There are more postbacks; run it again for the next ones");
+    }
+    Ok(())
+}
+
+/// One postback under the new version, with what it objects to and where it first differs.
+fn judged(postback: &Value) -> Vec<String> {
+    let field = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let of = |name: &str| field(postback, name);
+    let mut lines = vec![format!(
+        "{:<8} {} {}, from {}: {}",
+        of("result"),
+        of("postback_id"),
+        of("name"),
+        of("from"),
+        of("summary")
+    )];
+    for issue in postback["issues"].as_array().into_iter().flatten() {
+        lines.push(format!("         {}: {}", field(issue, "path"), field(issue, "message")));
+    }
+    if let difference @ Value::Object(_) = &postback["first_difference"] {
+        lines.push(format!("         {} of {}", field(difference, "what"), field(difference, "event_id")));
+        lines.push(format!("           before {}", field(difference, "before")));
+        lines.push(format!("           after  {}", field(difference, "after")));
+    }
+    lines
+}
+
+/// Hyphens stay, as ids have them and messages show the path.
+const IN_SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-');
+
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, &IN_SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_judged_postback_is_told_in_lines() {
+        let postback = json!({
+            "postback_id": "pbk_1", "name": "Tracker", "from": "1.0.0", "result": "differs",
+            "summary": "1 of 7 events render differently", "issues": [{"path": "/url", "message": "is too long"}],
+            "first_difference": {"event_id": "evt_1", "what": "url", "before": "https://a", "after": "https://b"},
+        });
+        assert_eq!(
+            judged(&postback),
+            [
+                "differs  pbk_1 Tracker, from 1.0.0: 1 of 7 events render differently",
+                "         /url: is too long",
+                "         url of evt_1",
+                "           before https://a",
+                "           after  https://b",
+            ]
+        );
+    }
+
+    #[test]
+    fn ids_stay_in_their_segment() {
+        assert_eq!(segment("../../x-1?y"), "%2E%2E%2F%2E%2E%2Fx-1%3Fy");
+    }
+}

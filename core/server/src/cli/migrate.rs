@@ -1,0 +1,18 @@
+//! `postrider migrate`: the schema, and the partitions of the months ahead.
+
+use engine::config::Settings;
+use engine::partitions;
+use storage::Database;
+use storage::base::database::Shares;
+use storage::base::private_files;
+use storage::clock::Clock;
+
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    private_files::create_dir(&settings.data_dir)?;
+    let db = Database::open(&settings.database(), Shares::of_command()).await?;
+    db.migrate().await?;
+    partitions::look_after(&db, Clock::system().now()).await?;
+    db.close().await;
+    println!("The database is up to date.");
+    Ok(())
+}

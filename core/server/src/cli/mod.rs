@@ -1,0 +1,108 @@
+//! The command line. `postrider` alone is `postrider serve`.
+
+mod adapter;
+mod api;
+mod backup;
+mod compile_adapter;
+mod demo;
+mod migrate;
+mod openapi;
+mod reports;
+mod secrets;
+mod serve;
+mod user;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use engine::config::Settings;
+
+/// Self-hosted postback integration platform for affiliate marketing.
+#[derive(Parser)]
+#[command(name = "postrider", version)]
+struct Cli {
+    /// The settings file; POSTRIDER_* in the environment wins over it.
+    #[arg(long, global = true, env = "POSTRIDER_CONFIG", default_value = "postrider.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until told to stop (the default)
+    Serve,
+    /// Bring the database up to this release and end
+    Migrate,
+    /// Show it all at work: a seeded program, a tracker, real traffic
+    Demo(demo::DemoArgs),
+    /// Make, build, check, test and install adapters
+    Adapter(adapter::AdapterArgs),
+    /// Make the first owner
+    User(user::UserArgs),
+    /// Look after what reports are counted from
+    Reports(reports::ReportsArgs),
+    /// Copy the SQLite database to a file, also while it is served
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database
+    Restore(backup::RestoreArgs),
+    /// Look after the keys that secrets are sealed with
+    Secrets(secrets::SecretsArgs),
+    /// Print the description of the API
+    Openapi,
+    /// What a server starts for itself to compile an adapter
+    #[command(hide = true)]
+    CompileAdapter(compile_adapter::CompileArgs),
+}
+
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::CompileAdapter(args)) = cli.command {
+        return compile_adapter::run(&args);
+    }
+    start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_))));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            match cli.command.unwrap_or(Command::Serve) {
+                Command::Serve => serve::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Demo(args) => demo::run(args).await,
+                Command::Adapter(args) => adapter::run(args, &cli.config).await,
+                Command::User(args) => user::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Reports(args) => {
+                    reports::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Backup(args) => {
+                    backup::back_up(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Restore(args) => {
+                    backup::restore(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Secrets(args) => {
+                    secrets::run(args, Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
+                Command::Openapi => openapi::run().map(|()| ExitCode::SUCCESS),
+                Command::CompileAdapter(_) => unreachable!("it needs no runtime and has run"),
+            }
+        })
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("postrider: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
+fn start_logging(quiet: bool) {
+    // The demo fails some deliveries on purpose, and adapters are tested to fail: both tell of it themselves.
+    let default = if quiet { "error" } else { "info" };
+    let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let on_terminal = std::io::stderr().is_terminal();
+    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(on_terminal).with_writer(std::io::stderr);
+    if on_terminal || quiet { logging.init() } else { logging.json().init() }
+}

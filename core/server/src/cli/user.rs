@@ -1,0 +1,72 @@
+//! `postrider user create`: the first owner, and a way back in for operators who locked themselves out.
+
+use clap::{Args, Subcommand};
+
+use domain::people::actor::Actor;
+use domain::people::audit::{Ending, Outcome};
+use domain::people::permission::Role;
+use engine::app::App;
+use engine::config::Settings;
+use engine::people::audit::{self, Change};
+use engine::people::users::{self, Wanted};
+use storage::clock::Clock;
+
+#[derive(Args)]
+pub struct UserArgs {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Invite somebody; prints the link with which to choose a password
+    Create(CreateArgs),
+}
+
+#[derive(Args)]
+struct CreateArgs {
+    #[arg(long)]
+    email: String,
+    /// What to call them; the address when absent
+    #[arg(long)]
+    name: Option<String>,
+    /// owner, admin, finance or support
+    #[arg(long, default_value = "owner")]
+    role: String,
+}
+
+/// Beside a running server or without one: it adds rows and takes no work from the queues.
+pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
+    let UserCommand::Create(args) = args.command;
+    let role = Role::from_word(&args.role).filter(|role| role.is_staff());
+    let role =
+        role.ok_or_else(|| anyhow::anyhow!("\"{}\" is no role; use owner, admin, finance or support", args.role))?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let (app, writers) = App::start(settings, Clock::system(), public_url).await?;
+    let actor = Actor::command_line();
+    let name = args.name.unwrap_or_else(|| args.email.clone());
+    let wanted = Wanted { email: args.email, name, role, affiliate_id: None };
+    let change = Change {
+        operation: "create_user".to_owned(),
+        object: None,
+        body: serde_json::json!({"role": role}),
+        address: None,
+        request_id: None,
+    };
+    let asked = audit::ask(&app, actor, change).await?;
+    let (user, link) = users::create(&app, actor, wanted).await?;
+    audit::conclude(
+        &app,
+        asked,
+        Ending { object: Some(user.id.to_string()), ..Ending::of(Outcome::Done, app.clock.now()) },
+    )
+    .await?;
+    println!("Made the {role} {}. Choose a password within seven days at:\n\n{link}\n", user.id);
+    let db = app.db.clone();
+    drop(app);
+    for writer in writers {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), writer).await;
+    }
+    db.close().await;
+    Ok(())
+}

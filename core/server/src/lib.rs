@@ -1,0 +1,6 @@
+//! The program: commands, and a server of the web edge and the workers over one application.
+
+pub mod cli;
+pub mod server;
+
+pub use server::Server;

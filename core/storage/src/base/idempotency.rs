@@ -1,0 +1,79 @@
+//! Answers to requests that carried an `Idempotency-Key`.
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::entities::idempotency_keys::{Column, Entity, Model};
+use domain::timestamp::Timestamp;
+
+/// What is known of a key.
+#[derive(Debug)]
+pub enum Known {
+    /// It was new and is now this request's.
+    Started,
+    /// Its first request has not been answered (yet).
+    Unfinished {
+        request_hash: String,
+        since: Timestamp,
+    },
+    Answered {
+        request_hash: String,
+        status: u16,
+        body: String,
+    },
+}
+
+/// Takes the key for this request, or says what became of the one that took it before.
+pub async fn start(
+    db: &impl ConnectionTrait,
+    actor: &str,
+    key: &str,
+    request_hash: &str,
+    now: Timestamp,
+) -> Result<Known, DbErr> {
+    let row = Model {
+        actor: actor.to_owned(),
+        key: key.to_owned(),
+        request_hash: request_hash.to_owned(),
+        status: None,
+        body: None,
+        created_at: now,
+    };
+    let taken = Entity::insert(row.into_active_model())
+        .on_conflict(OnConflict::columns([Column::Actor, Column::Key]).do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await;
+    match taken {
+        Ok(1..) => return Ok(Known::Started),
+        Ok(0) | Err(DbErr::RecordNotInserted) => {}
+        Err(error) => return Err(error),
+    }
+    let found = Entity::find_by_id((actor.to_owned(), key.to_owned())).one(db).await?;
+    Ok(match found {
+        None => Known::Unfinished { request_hash: request_hash.to_owned(), since: now },
+        Some(Model { request_hash, status: Some(status), body, .. }) => {
+            Known::Answered { request_hash, status: status as u16, body: body.unwrap_or_default() }
+        }
+        Some(row) => Known::Unfinished { request_hash: row.request_hash, since: row.created_at },
+    })
+}
+
+pub async fn finish(db: &impl ConnectionTrait, actor: &str, key: &str, status: u16, body: &str) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(i32::from(status)))
+        .col_expr(Column::Body, Expr::value(body))
+        .filter(Column::Actor.eq(actor))
+        .filter(Column::Key.eq(key))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// Gives the key back: the request changed nothing, so it may be tried again.
+pub async fn forget(db: &impl ConnectionTrait, actor: &str, key: &str) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::Actor.eq(actor)).filter(Column::Key.eq(key)).exec(db).await.map(drop)
+}
+
+pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
+}

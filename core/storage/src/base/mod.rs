@@ -1,0 +1,20 @@
+//! What all queries stand on: connections, groups of writes, bulk rows, pages, partitions and queues.
+
+pub mod bulk;
+pub mod checkpoints;
+pub(crate) mod connection_check;
+pub mod database;
+pub mod failures;
+pub mod idempotency;
+pub mod page;
+pub mod partitions;
+pub mod private_files;
+pub mod queue;
+pub mod schema;
+pub mod servers;
+pub mod sqlite_copy;
+pub(crate) mod sums;
+pub mod time;
+pub mod upkeep;
+pub mod write_probe;
+pub mod writer;

@@ -1,0 +1,121 @@
+//! Queries of adapter versions. There are few rows, and each is found by its key.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement};
+
+use crate::corrupt;
+use crate::entities::adapters::{Column, Entity, Model};
+use domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
+use domain::timestamp::Timestamp;
+
+impl TryFrom<Model> for AdapterVersion {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("adapters", format_args!("a {what} of adapter {} {}", row.id, row.version));
+        Ok(Self {
+            origin: Origin::from_word(&row.origin).ok_or_else(|| bad("origin"))?,
+            state: AdapterState::from_word(&row.state).ok_or_else(|| bad("state"))?,
+            id: row.id,
+            version: row.version,
+            digest: row.digest,
+            faults: row.faults,
+            reason: row.reason,
+            installed_at: row.installed_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<AdapterVersion>, DbErr> {
+    let key = (id.to_owned(), version.to_owned());
+    Entity::find_by_id(key).one(db).await?.map(AdapterVersion::try_from).transpose()
+}
+
+/// Every version of one adapter, or of all.
+pub async fn list(db: &impl ConnectionTrait, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
+    let mut select = Entity::find().order_by_asc(Column::Id).order_by_asc(Column::Version);
+    if let Some(id) = id {
+        select = select.filter(Column::Id.eq(id));
+    }
+    select.all(db).await?.into_iter().map(AdapterVersion::try_from).collect()
+}
+
+pub async fn count_out_of_service(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    Entity::find().filter(Column::State.eq(AdapterState::OutOfService.as_str())).count(db).await
+}
+
+/// The component of a version.
+pub async fn component(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<Vec<u8>>, DbErr> {
+    let sql = "SELECT wasm FROM adapters WHERE id = $1 AND version = $2";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into(), version.into()]);
+    db.query_one_raw(statement).await?.map(|row| row.try_get("", "wasm")).transpose()
+}
+
+/// Adds a version unless it is there already; says whether it was added.
+pub async fn insert(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
+    let sql =
+        "INSERT INTO adapters (id, version, digest, origin, state, faults, reason, installed_at, updated_at, wasm)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id, version) DO NOTHING";
+    Ok(write(tx, sql, it, wasm).await? > 0)
+}
+
+/// Puts other bytes into a version: only what the program itself brings may.
+pub async fn replace(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
+    let sql = "UPDATE adapters SET digest = $3, origin = $4, state = $5, faults = $6, reason = $7, installed_at = $8,
+                   updated_at = $9, wasm = $10 WHERE id = $1 AND version = $2";
+    write(tx, sql, it, wasm).await.map(drop)
+}
+
+async fn write(tx: &impl ConnectionTrait, sql: &str, it: &AdapterVersion, wasm: &[u8]) -> Result<u64, DbErr> {
+    let values = [
+        it.id.clone().into(),
+        it.version.clone().into(),
+        it.digest.clone().into(),
+        it.origin.as_str().into(),
+        it.state.as_str().into(),
+        it.faults.into(),
+        it.reason.clone().into(),
+        it.installed_at.into(),
+        it.updated_at.into(),
+        wasm.to_vec().into(),
+    ];
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    Ok(tx.execute_raw(statement).await?.rows_affected())
+}
+
+/// Saves what a person decided.
+pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Result<(), DbErr> {
+    let sql = "UPDATE adapters SET state = $3, faults = $4, reason = $5, updated_at = $6
+               WHERE id = $1 AND version = $2";
+    let values = [
+        it.id.clone().into(),
+        it.version.clone().into(),
+        it.state.as_str().into(),
+        it.faults.into(),
+        it.reason.clone().into(),
+        it.updated_at.into(),
+    ];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
+}
+
+pub async fn save_faults(tx: &impl ConnectionTrait, id: &str, version: &str, faults: u32) -> Result<(), DbErr> {
+    let sql = "UPDATE adapters SET faults = $3 WHERE id = $1 AND version = $2 AND state = 'active'";
+    let values = [id.into(), version.into(), i64::from(faults).into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
+}
+
+/// Out of service, unless it is not active any more; says whether it was this call.
+pub async fn take_out(
+    tx: &impl ConnectionTrait,
+    id: &str,
+    version: &str,
+    faults: u32,
+    reason: &str,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let sql = "UPDATE adapters SET state = 'out_of_service', faults = $3, reason = $4, updated_at = $5
+               WHERE id = $1 AND version = $2 AND state = 'active'";
+    let values = [id.into(), version.into(), i64::from(faults).into(), reason.into(), now.into()];
+    let done = tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    Ok(done.rows_affected() > 0)
+}

@@ -1,0 +1,96 @@
+//! The log of attempts.
+
+use std::collections::HashMap;
+
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::base::bulk::{Rows, Type};
+use crate::entities::attempts::{Entity, Model};
+use crate::{corrupt, from_json, json, model};
+use domain::delivery::delivery::{Attempt, AttemptOutcome};
+use domain::ids::DeliveryId;
+
+impl TryFrom<Model> for Attempt {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            delivery_id: row.delivery_id,
+            number: row.number,
+            at: row.at,
+            duration_ms: row.duration_ms,
+            method: row.method,
+            url: row.url,
+            request_headers: from_json("attempts", &row.request_headers)?,
+            request_body: row.request_body,
+            status: row.status,
+            response_headers: from_json("attempts", &row.response_headers)?,
+            response_body: row.response_body,
+            truncated: row.truncated,
+            outcome: AttemptOutcome::from_word(&row.outcome)
+                .ok_or_else(|| corrupt("attempts", format_args!("outcome {}", row.outcome)))?,
+            error_code: row.error_code,
+            error: row.error,
+            adapter_log: row.adapter_log.map_or(Ok(Vec::new()), |log| from_json("attempts", &log))?,
+        })
+    }
+}
+
+/// Logs them. A number that is there already stays as it is: somebody else sent that attempt.
+pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
+    use Type::{Big, Bool, Document, Id, Int, Text};
+    let mut rows = Rows::new(&[
+        Id, Int, Big, Int, Text, Document, Document, Document, Int, Document, Document, Bool, Text, Text, Text, Text,
+    ]);
+    for it in attempts {
+        rows.push([
+            it.delivery_id.into(),
+            it.number.into(),
+            it.at.into(),
+            it.duration_ms.into(),
+            it.method.clone().into(),
+            it.url.clone().into(),
+            json(&it.request_headers).into(),
+            it.request_body.clone().into(),
+            it.status.into(),
+            json(&it.response_headers).into(),
+            it.response_body.clone().into(),
+            it.truncated.into(),
+            it.outcome.as_str().into(),
+            it.error_code.clone().into(),
+            it.error.clone().into(),
+            Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO attempts (delivery_id, number, at, duration_ms, method, url, request_headers, request_body, status,
+             response_headers, response_body, truncated, outcome, error_code, error, adapter_log) {rows}
+         ON CONFLICT (delivery_id, number) DO NOTHING",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// The attempts of these deliveries, first to last.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    deliveries: impl IntoIterator<Item = DeliveryId>,
+) -> Result<HashMap<DeliveryId, Vec<Attempt>>, DbErr> {
+    let found = Rows::ids(deliveries)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows})
+             SELECT attempts.* FROM wanted JOIN attempts ON attempts.delivery_id = wanted.id
+             ORDER BY attempts.delivery_id, attempts.number",
+            vec![],
+        )
+        .await?;
+    let mut attempts: HashMap<DeliveryId, Vec<Attempt>> = HashMap::new();
+    for row in &found {
+        let attempt = Attempt::try_from(model::<Entity>(row)?)?;
+        attempts.entry(attempt.delivery_id).or_default().push(attempt);
+    }
+    Ok(attempts)
+}

@@ -1,0 +1,254 @@
+//! Queries of breakers, and of which postback goes to which destination. A breaker's key, in the column `destination`, is its
+//! lane as it is written.
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+
+use crate::base::bulk::{Rows, Type};
+use crate::{corrupt, readable};
+use domain::delivery::breaker::{Breaker, BreakerState};
+use domain::delivery::delivery::Reason;
+use domain::delivery::lane::{LaneId, Owner};
+use domain::ids::{AffiliateId, PostbackId};
+use domain::timestamp::Timestamp;
+
+/// Breakers that are read at once; a lane without a row is closed.
+const PAGE: usize = 1_000;
+
+fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
+    let state: String = row.try_get("", "state")?;
+    let failures: i32 = row.try_get("", "failures")?;
+    let failed_probes: i32 = row.try_get("", "failed_probes")?;
+    Ok(Breaker {
+        lane: lane(row)?,
+        state: BreakerState::from_word(&state).ok_or_else(|| corrupt("breakers", format_args!("state {state}")))?,
+        since: row.try_get("", "since")?,
+        opened_at: row.try_get("", "opened_at")?,
+        failures: failures.cast_unsigned(),
+        failed_probes: failed_probes.cast_unsigned(),
+        probe_at: row.try_get("", "probe_at")?,
+        probe_until: row.try_get("", "probe_until")?,
+        reason: Reason { code: row.try_get("", "reason_code")?, sentence: row.try_get("", "reason")? },
+        told_open_at: row.try_get("", "told_open_at")?,
+        told_day: row.try_get("", "told_day")?,
+    })
+}
+
+fn lane(row: &QueryResult) -> Result<LaneId, DbErr> {
+    let text: String = row.try_get("", "destination")?;
+    Ok(LaneId::read(&text))
+}
+
+async fn run(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<u64, DbErr> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+    Ok(db.execute_raw(statement).await?.rows_affected())
+}
+
+async fn query(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
+}
+
+/// Stores one that opened. `false`: another node was first, and its breaker stays as it is.
+pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr> {
+    let sql =
+        "INSERT INTO breakers (destination, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
+             reason_code, reason, told_open_at, told_day, owner_affiliate_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12)
+         ON CONFLICT (destination) DO UPDATE SET state = excluded.state, since = excluded.since,
+             opened_at = excluded.opened_at, failures = excluded.failures, failed_probes = excluded.failed_probes,
+             probe_at = excluded.probe_at, probe_until = NULL, reason_code = excluded.reason_code,
+             reason = excluded.reason, told_open_at = excluded.told_open_at, told_day = excluded.told_day
+         WHERE breakers.state = 'closed'";
+    let values = vec![
+        it.lane.to_string().into(),
+        it.state.as_str().into(),
+        it.since.into(),
+        it.opened_at.into(),
+        it.failures.cast_signed().into(),
+        it.failed_probes.cast_signed().into(),
+        it.probe_at.into(),
+        it.reason.code.clone().into(),
+        it.reason.sentence.clone().into(),
+        it.told_open_at.into(),
+        it.told_day.into(),
+        it.lane.owner.into(),
+    ];
+    Ok(run(tx, sql, values).await? == 1)
+}
+
+/// Takes the right to the next probe of each of these lanes for which it is due and nobody has it. Says which.
+pub async fn claim_probes(
+    db: &impl ConnectionTrait,
+    lanes: &[LaneId],
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<LaneId>, DbErr> {
+    let sql = "WITH wanted (destination) AS ({rows})
+         UPDATE breakers SET state = 'half_open', since = {1}, probe_until = {2}
+         FROM wanted WHERE breakers.destination = wanted.destination
+             AND (state = 'open' AND probe_at <= {1}
+                  OR state = 'half_open' AND (probe_until IS NULL OR probe_until <= {1}))
+         RETURNING breakers.destination AS destination";
+    rows_of(lanes).query(db, sql, vec![now.into(), until.into()]).await?.iter().map(lane).collect()
+}
+
+fn rows_of(lanes: &[LaneId]) -> Rows {
+    let mut rows = Rows::new(&[Type::Text]);
+    for lane in lanes {
+        rows.push([lane.to_string().into()]);
+    }
+    rows
+}
+
+/// Stores what came of the probe that this node had the right to until `until`; `false`: it had lost it.
+pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
+    let sql = "UPDATE breakers SET state = $2, since = $3, failures = $4, failed_probes = $5, probe_at = $6,
+             probe_until = NULL, reason_code = $7, reason = $8
+         WHERE destination = $1 AND state = 'half_open' AND probe_until = $9";
+    let values = vec![
+        it.lane.to_string().into(),
+        it.state.as_str().into(),
+        it.since.into(),
+        it.failures.cast_signed().into(),
+        it.failed_probes.cast_signed().into(),
+        it.probe_at.into(),
+        it.reason.code.clone().into(),
+        it.reason.sentence.clone().into(),
+        until.into(),
+    ];
+    Ok(run(tx, sql, values).await? == 1)
+}
+
+/// Closes it; `false`: another node was first.
+pub async fn close(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<bool, DbErr> {
+    let sql = "UPDATE breakers SET state = 'closed', since = $2, probe_until = NULL
+         WHERE destination = $1 AND state <> 'closed'";
+    Ok(run(tx, sql, vec![lane.to_string().into(), now.into()]).await? == 1)
+}
+
+/// A person asks for a probe now.
+pub async fn probe_now(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
+    let sql = "UPDATE breakers SET probe_at = $2 WHERE destination = $1 AND state = 'open' AND probe_at > $2";
+    run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
+}
+
+/// Marks that the owners were told that it opened.
+pub async fn told_open(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
+    let sql = "UPDATE breakers SET told_open_at = $2 WHERE destination = $1";
+    run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
+}
+
+/// Marks that the owners were told that it has been open for a day; `false`: they were, by another node.
+pub async fn told_day(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
+    let sql = "UPDATE breakers SET told_day = $2 WHERE destination = $1 AND told_day = $3 AND state <> 'closed'";
+    Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)
+}
+
+/// Every breaker that is not closed, or was closed after `closed_after`: what a node must know.
+pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) -> Result<Vec<Breaker>, DbErr> {
+    let sql = format!(
+        "SELECT * FROM breakers WHERE destination > $1 AND (state <> 'closed' OR since > $2)
+         ORDER BY destination LIMIT {PAGE}"
+    );
+    let (mut found, mut last) = (Vec::new(), String::new());
+    loop {
+        let rows = query(db, &sql, vec![last.into(), closed_after.into()]).await?;
+        found.extend(readable("breakers", &rows, read));
+        match rows.last() {
+            Some(row) if rows.len() == PAGE => last = row.try_get("", "destination")?,
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// Up to `limit` breakers, of an owner's lanes or of all; those that are not closed come first.
+pub async fn list(db: &impl ConnectionTrait, owner: Option<AffiliateId>, limit: usize) -> Result<Vec<Breaker>, DbErr> {
+    let (own, values): (_, Vec<Value>) = match owner {
+        Some(owner) => ("WHERE owner_affiliate_id = $1", vec![owner.into()]),
+        None => ("", vec![]),
+    };
+    let sql = format!(
+        "SELECT * FROM breakers {own} ORDER BY CASE WHEN state = 'closed' THEN 1 ELSE 0 END, destination LIMIT {limit}"
+    );
+    let rows = query(db, &sql, values).await?;
+    Ok(readable("breakers", &rows, read))
+}
+
+pub async fn find(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Option<Breaker>, DbErr> {
+    let rows = query(db, "SELECT * FROM breakers WHERE destination = $1", vec![lane.to_string().into()]).await?;
+    rows.first().map(read).transpose()
+}
+
+/// The breaker, not closed, of the lane in which this postback was last seen to send.
+pub async fn find_of_postback(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Breaker>, DbErr> {
+    let sql = "SELECT it.destination, postbacks.owner_affiliate_id AS owner
+         FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
+         WHERE it.postback_id = $1 ORDER BY it.seen_at DESC LIMIT 10";
+    for row in query(db, sql, vec![id.into()]).await? {
+        let (destination, owner): (String, Owner) = (row.try_get("", "destination")?, row.try_get("", "owner")?);
+        let breaker = find(db, &LaneId::new(&destination, owner)).await?;
+        if breaker.as_ref().is_some_and(|it| !it.is_closed()) {
+            return Ok(breaker);
+        }
+    }
+    Ok(None)
+}
+
+/// How many breakers are in each state but closed.
+pub async fn count(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
+    let sql = "SELECT state, count(*) AS number FROM breakers WHERE state <> 'closed' GROUP BY state";
+    let rows = query(db, sql, vec![]).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "state")?, row.try_get("", "number")?))).collect()
+}
+
+/// Closed ones have told all that there is to tell.
+pub async fn forget_closed_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<(), DbErr> {
+    run(db, "DELETE FROM breakers WHERE state = 'closed' AND since < $1", vec![before.into()]).await.map(drop)
+}
+
+/// Notes where postbacks were seen to go. One that goes to many destinations is kept with the first few: see
+/// `services/delivery/lanes.rs`.
+pub async fn note_destinations(
+    db: &impl ConnectionTrait,
+    seen: &[(PostbackId, String)],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Big]);
+    for (postback, destination) in seen {
+        rows.push([(*postback).into(), destination.clone().into(), now.into()]);
+    }
+    let sql = "INSERT INTO postback_destinations (postback_id, destination, seen_at) {rows}
+         ON CONFLICT (postback_id, destination) DO UPDATE SET seen_at = excluded.seen_at";
+    rows.execute(db, sql, vec![]).await.map(drop)
+}
+
+/// Forgets where a postback was seen to go: it was changed.
+pub async fn forget_destinations(db: &impl ConnectionTrait, id: PostbackId) -> Result<(), DbErr> {
+    run(db, "DELETE FROM postback_destinations WHERE postback_id = $1", vec![id.into()]).await.map(drop)
+}
+
+/// `FROM` and `WHERE` of the postbacks that send in a lane.
+fn of_lane(lane: &LaneId) -> (String, Vec<Value>) {
+    let (own, values) = match lane.owner {
+        Some(owner) => ("= $2", vec![lane.destination.to_string().into(), owner.into()]),
+        None => ("IS NULL", vec![lane.destination.to_string().into()]),
+    };
+    let sql = format!(
+        "FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
+         WHERE it.destination = $1 AND postbacks.owner_affiliate_id {own} AND postbacks.archived_at IS NULL"
+    );
+    (sql, values)
+}
+
+/// Whether a live postback sends in a lane.
+pub async fn is_in_use(db: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
+    let (postbacks, values) = of_lane(lane);
+    let found = query(db, &format!("SELECT 1 {postbacks} AND postbacks.enabled LIMIT 1"), values).await?;
+    Ok(!found.is_empty())
+}
+
+/// The postbacks that send in a lane, up to a hundred.
+pub async fn list_postbacks(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Vec<PostbackId>, DbErr> {
+    let (postbacks, values) = of_lane(lane);
+    let sql = format!("SELECT it.postback_id AS id {postbacks} ORDER BY it.postback_id LIMIT 100");
+    query(db, &sql, values).await?.iter().map(|row| row.try_get("", "id")).collect()
+}

@@ -1,0 +1,277 @@
+//! Queries of deliveries. A row that is pending, due and not leased is owed to the sender.
+
+use std::collections::HashSet;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    Statement,
+};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::database::for_update;
+use crate::base::page::{self, Page, PageRequest};
+use crate::base::queue::Queue;
+use crate::entities::deliveries::{Column, Entity, Model};
+use crate::entities::postbacks;
+use crate::{corrupt, model, readable};
+use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use domain::delivery::lane::LaneId;
+use domain::delivery::lease::Lease;
+use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
+use domain::timestamp::Timestamp;
+
+impl TryFrom<Model> for Delivery {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            event_id: row.event_id,
+            postback_id: row.postback_id,
+            conversion_id: row.conversion_id,
+            revision: row.revision,
+            affiliate_id: row.affiliate_id,
+            state: DeliveryState::from_word(&row.state)
+                .ok_or_else(|| corrupt("deliveries", format_args!("state {}", row.state)))?,
+            reason: row.reason_code.map(|code| Reason { code, sentence: row.reason.unwrap_or_default() }),
+            due_at: row.due_at,
+            lease_until: row.lease_until,
+            attempts: row.attempts,
+            attempts_before_retry: row.attempts_before_retry,
+            created_at: row.created_at,
+            settled_at: row.settled_at,
+        })
+    }
+}
+
+/// What the sender has to do.
+pub const QUEUE: Queue =
+    Queue { table: "deliveries", owed: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
+
+/// Adds what is owed or was never to be sent, those that have a lease to the holder of `claim`. The pair of event and postback decides the
+/// id, so adding twice adds once.
+pub async fn insert(
+    tx: &impl ConnectionTrait,
+    deliveries: impl IntoIterator<Item = &Delivery>,
+    claim: Option<i64>,
+) -> Result<u64, DbErr> {
+    use Type::{Big, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text, Big]);
+    for it in deliveries {
+        rows.push([
+            it.id.into(),
+            it.event_id.into(),
+            it.postback_id.into(),
+            it.conversion_id.into(),
+            it.revision.into(),
+            it.affiliate_id.into(),
+            it.state.as_str().into(),
+            it.due_at.into(),
+            it.attempts.into(),
+            it.attempts_before_retry.into(),
+            it.created_at.into(),
+            it.lease_until.into(),
+            claim.filter(|_| it.lease_until.is_some()).into(),
+            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            it.settled_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO deliveries (id, event_id, postback_id, conversion_id, revision, affiliate_id, state, due_at,
+             attempts, attempts_before_retry, created_at, lease_until, claim, reason_code, reason, settled_at)
+         {rows} ON CONFLICT (id) DO NOTHING",
+        vec![],
+    )
+    .await
+}
+
+/// Takes up to `limit` due deliveries, longest due first.
+pub async fn claim(
+    db: &DatabaseConnection,
+    limit: usize,
+    now: Timestamp,
+    lease: Lease,
+) -> Result<Vec<Delivery>, DbErr> {
+    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let mut claimed: Vec<Delivery> = readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into());
+    claimed.sort_unstable_by_key(|delivery| delivery.due_at);
+    Ok(claimed)
+}
+
+/// What a worker found out about a delivery that it had claimed.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    pub id: DeliveryId,
+    pub state: DeliveryState,
+    pub reason: Option<Reason>,
+    /// When it is due again, for a pending one.
+    pub due_at: Timestamp,
+    pub attempts: i32,
+    pub settled_at: Option<Timestamp>,
+    pub claim: i64,
+}
+
+/// One UPDATE for all; rows that are no longer of their claim are left alone. Says which were finished.
+///
+/// Only pending rows have a claim, so the token is guard enough. To say "pending" as well would lead PostgreSQL to
+/// the index of all pending rows instead of the primary key.
+pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
+    use Type::{Big, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);
+    for it in finished {
+        rows.push([
+            it.id.into(),
+            it.state.as_str().into(),
+            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            it.due_at.into(),
+            it.attempts.into(),
+            it.settled_at.into(),
+            it.claim.into(),
+        ]);
+    }
+    let done = rows
+        .query(
+            tx,
+            "WITH done (id, state, reason_code, reason, due_at, attempts, settled_at, claim) AS ({rows})
+             UPDATE deliveries SET state = done.state, reason_code = done.reason_code, reason = done.reason,
+                 due_at = done.due_at, attempts = done.attempts, settled_at = done.settled_at,
+                 lease_until = NULL, claim = NULL, waiting_for = NULL, waiting_rank = NULL
+             FROM done WHERE deliveries.id = done.id AND deliveries.claim = done.claim
+             RETURNING deliveries.id AS id",
+            vec![],
+        )
+        .await?;
+    done.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Another delivery of a conversion.
+#[derive(Clone, Debug)]
+pub struct Sibling {
+    pub id: DeliveryId,
+    pub postback_id: PostbackId,
+    pub conversion_id: ConversionId,
+    pub revision: i32,
+    pub state: DeliveryState,
+    pub due_at: Timestamp,
+    pub lease_until: Option<Timestamp>,
+    /// The lane in which it waits, and its rank there.
+    pub waits_in: Option<(LaneId, i64)>,
+}
+
+/// Every delivery of these conversions.
+pub async fn list_siblings(
+    db: &impl ConnectionTrait,
+    conversions: &HashSet<ConversionId>,
+) -> Result<Vec<Sibling>, DbErr> {
+    let found = Rows::ids(conversions.iter().copied())
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows})
+             SELECT deliveries.* FROM wanted JOIN deliveries ON deliveries.conversion_id = wanted.id",
+            vec![],
+        )
+        .await?;
+    let mut siblings = Vec::with_capacity(found.len());
+    for row in &found {
+        let row = model::<Entity>(row)?;
+        let waits_in =
+            row.waiting_for.as_deref().map(|lane| (LaneId::read(lane), row.waiting_rank.unwrap_or_default()));
+        let delivery = Delivery::try_from(row)?;
+        if let Some(conversion_id) = delivery.conversion_id {
+            siblings.push(Sibling {
+                id: delivery.id,
+                postback_id: delivery.postback_id,
+                conversion_id,
+                revision: delivery.revision,
+                state: delivery.state,
+                due_at: delivery.due_at,
+                lease_until: delivery.lease_until,
+                waits_in,
+            });
+        }
+    }
+    Ok(siblings)
+}
+
+/// When the next delivery, claimed or not, is due.
+pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    let sql = "SELECT due_at FROM deliveries WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1";
+    let found = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    found.map(|row| row.try_get("", "due_at")).transpose()
+}
+
+/// How many are due, and since when the longest due one is.
+pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, Option<Timestamp>), DbErr> {
+    let sql =
+        "SELECT count(*) AS depth, min(due_at) AS oldest FROM deliveries WHERE state = 'pending' AND due_at <= $1";
+    let found = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, [now.into()])).await?;
+    found.map_or(Ok((0, None)), |row| Ok((row.try_get("", "depth")?, row.try_get("", "oldest")?)))
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<Delivery>, DbErr> {
+    let sql = format!("SELECT * FROM deliveries WHERE id = $1{}", for_update(tx));
+    let found = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.into()])).await?;
+    found.map(|row| model::<Entity>(&row)?.try_into()).transpose()
+}
+
+/// Saves a manual retry; whoever holds a lease on it keeps it.
+pub async fn save_retry(tx: &impl ConnectionTrait, delivery: &Delivery) -> Result<(), DbErr> {
+    let sql = "UPDATE deliveries SET state = $1, reason_code = NULL, reason = NULL, settled_at = NULL, due_at = $2,
+                   attempts_before_retry = $3, waiting_for = NULL, waiting_rank = NULL WHERE id = $4";
+    let values = [
+        delivery.state.as_str().into(),
+        delivery.due_at.into(),
+        delivery.attempts_before_retry.into(),
+        delivery.id.into(),
+    ];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<Delivery>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Delivery::try_from).transpose()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Only deliveries of this affiliate's own postbacks.
+    pub owner: Option<AffiliateId>,
+    pub postback_id: Option<PostbackId>,
+    pub conversion_id: Option<ConversionId>,
+    pub event_id: Option<EventId>,
+    pub state: Option<DeliveryState>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Delivery>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(owner) = filter.owner {
+        let own = postbacks::Entity::find()
+            .select_only()
+            .column(postbacks::Column::Id)
+            .filter(postbacks::Column::OwnerAffiliateId.eq(owner))
+            .into_query();
+        select = select.filter(Column::PostbackId.in_subquery(own));
+    }
+    if let Some(id) = filter.postback_id {
+        select = select.filter(Column::PostbackId.eq(id));
+    }
+    if let Some(id) = filter.conversion_id {
+        select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(id) = filter.event_id {
+        // A delivery's id has its event's millisecond: a range of the primary key instead of an index more.
+        let at = time_of(id.0);
+        let next = at.plus(std::time::Duration::from_millis(1));
+        select = select
+            .filter(Column::EventId.eq(id))
+            .filter(Column::Id.gte(floor_uuid(at)))
+            .filter(Column::Id.lt(floor_uuid(next)));
+    }
+    if let Some(state) = filter.state {
+        select = select.filter(Column::State.eq(state.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Delivery::try_from)
+}

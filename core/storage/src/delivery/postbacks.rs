@@ -1,0 +1,186 @@
+//! Queries of postbacks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, Select,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::postbacks::{Column, Entity, Model};
+use crate::{corrupt, from_json, json, readable};
+use domain::delivery::postback::{Ordering, Postback};
+use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
+use domain::ids::{AffiliateId, PostbackId};
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::event::Event;
+
+impl TryFrom<Model> for Postback {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("postbacks", format_args!("a {what} of postback {}", row.id));
+        let delay = match (row.delay_value, row.delay_unit.as_deref()) {
+            (Some(value), Some(unit)) => Some(Delay {
+                value: u32::try_from(value).map_err(|_| bad("delay"))?,
+                unit: DelayUnit::from_word(unit).ok_or_else(|| bad("delay"))?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            rule: Rule {
+                scope: Scope { affiliate_id: row.affiliate_id, offer_id: row.offer_id },
+                action: Action::from_word(&row.action).ok_or_else(|| bad("action"))?,
+                firing_status: FiringStatus::from_word(&row.firing_status).ok_or_else(|| bad("firing status"))?,
+                rejection_reasons: from_json("postbacks", &row.rejection_reasons)?,
+                delay,
+            },
+            config: from_json("postbacks", &row.config)?,
+            ordering: Ordering::from_word(&row.ordering).ok_or_else(|| bad("ordering"))?,
+            name: row.name,
+            template: row.template,
+            adapter: row.adapter,
+            adapter_version: row.adapter_version,
+            enabled: row.enabled,
+            owner: row.owner_affiliate_id,
+            verified_at: row.verified_at,
+            secret_origins: from_json("postbacks", &row.secret_origins)?,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+        })
+    }
+}
+
+impl From<&Postback> for Model {
+    fn from(postback: &Postback) -> Self {
+        let rule = &postback.rule;
+        Self {
+            id: postback.id,
+            name: postback.name.clone(),
+            adapter: postback.adapter.clone(),
+            adapter_version: postback.adapter_version.clone(),
+            config: json(&postback.config),
+            action: rule.action.to_string(),
+            affiliate_id: rule.scope.affiliate_id,
+            offer_id: rule.scope.offer_id,
+            firing_status: rule.firing_status.to_string(),
+            rejection_reasons: json(&rule.rejection_reasons),
+            delay_value: rule.delay.map(|delay| delay.value.cast_signed()),
+            delay_unit: rule.delay.map(|delay| delay.unit.to_string()),
+            ordering: postback.ordering.to_string(),
+            enabled: postback.enabled,
+            owner_affiliate_id: postback.owner,
+            verified_at: postback.verified_at,
+            secret_origins: json(&postback.secret_origins),
+            created_at: postback.created_at,
+            updated_at: postback.updated_at,
+            archived_at: postback.archived_at,
+            template: postback.template.clone(),
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, postback: &Postback) -> Result<(), DbErr> {
+    Entity::insert(Model::from(postback).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Saves it unless somebody changed it since it was `seen`; says whether it did.
+pub async fn save(tx: &impl ConnectionTrait, postback: &Postback, seen: Timestamp) -> Result<bool, DbErr> {
+    let saved = Entity::update_many()
+        .set(Model::from(postback).into_active_model().reset_all())
+        .filter(Column::Id.eq(postback.id))
+        .filter(Column::UpdatedAt.eq(seen))
+        .exec(tx)
+        .await?;
+    Ok(saved.rows_affected > 0)
+}
+
+/// Also archived ones: their deliveries still refer to them.
+pub async fn find(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Postback>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Postback::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = PostbackId>,
+) -> Result<HashMap<PostbackId, Postback>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    Ok(readable("postbacks", rows, Postback::try_from).into_iter().map(|it| (it.id, it)).collect())
+}
+
+fn live() -> Select<Entity> {
+    Entity::find().filter(Column::Enabled.eq(true)).filter(Column::ArchivedAt.is_null())
+}
+
+/// The live postbacks that may be fired for one of `events`: a little more than their rules admit, never less.
+pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -> Result<Vec<Postback>, DbErr> {
+    let affiliates: BTreeSet<_> = events.iter().map(|event| event.affiliate_id).collect();
+    let actions: BTreeSet<_> = events.iter().map(|event| event.action.as_str()).collect();
+    let select = live()
+        .filter(Column::Action.is_in(actions))
+        .filter(Condition::any().add(Column::AffiliateId.is_null()).add(Column::AffiliateId.is_in(affiliates)));
+    Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
+}
+
+/// Whether a live postback of anybody but `owner` pins this adapter version.
+pub async fn others_use(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    owner: Option<AffiliateId>,
+) -> Result<bool, DbErr> {
+    let other = match owner {
+        Some(owner) => Condition::any().add(Column::OwnerAffiliateId.ne(owner)).add(Column::OwnerAffiliateId.is_null()),
+        None => Condition::all().add(Column::OwnerAffiliateId.is_not_null()),
+    };
+    let select = live().filter(Column::Adapter.eq(adapter)).filter(Column::AdapterVersion.eq(version)).filter(other);
+    Ok(select.limit(1).one(db).await?.is_some())
+}
+
+/// Up to `limit` postbacks that pin another version of this adapter, oldest first.
+pub async fn list_behind(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    limit: u64,
+) -> Result<Vec<Postback>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::ArchivedAt.is_null())
+        .filter(Column::Adapter.eq(adapter))
+        .filter(Column::AdapterVersion.ne(version))
+        .order_by_asc(Column::Id)
+        .limit(limit);
+    Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
+}
+
+/// Who listens for clicks and impressions.
+pub async fn list_listeners(db: &impl ConnectionTrait, actions: &[Action]) -> Result<Vec<Rule>, DbErr> {
+    let select = live().filter(Column::Action.is_in(actions.iter().map(|action| action.as_str())));
+    let listeners = readable("postbacks", select.all(db).await?, Postback::try_from);
+    Ok(listeners.into_iter().map(|it| it.rule).collect())
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    owner: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Postback>, DbErr> {
+    let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
+    if let Some(owner) = owner {
+        select = select.filter(Column::OwnerAffiliateId.eq(owner));
+    }
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len(), page)
+        .await?
+        .try_map(Postback::try_from)
+}
+
+/// All that are stored, also archived ones. One that can't be read is left out.
+pub async fn list_stored(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Postback>, DbErr> {
+    let page = page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?;
+    Ok(Page { items: readable("postbacks", page.items, Postback::try_from), next: page.next })
+}

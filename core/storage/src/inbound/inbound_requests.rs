@@ -1,0 +1,252 @@
+//! Queries of the log of inbound requests, which is the queue of what waits, too.
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    Statement,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::base::queue::Queue;
+use crate::entities::inbound_requests::{Column, Entity, Model};
+use crate::entities::{inbound_firsts, inbound_reports};
+use crate::{corrupt, from_json, json, model, readable};
+use domain::delivery::lease::Lease;
+use domain::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
+use domain::inbound::inbound_request::{Finding, InboundRequest, RawRequest};
+use domain::inbound::report::Outcome;
+use domain::timestamp::Timestamp;
+
+pub const QUEUE: Queue =
+    Queue { table: "inbound_requests", owed: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
+
+impl TryFrom<Model> for InboundRequest {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let outcome = Outcome::from_word(&row.outcome);
+        Ok(Self {
+            id: row.id,
+            source_id: row.source_id,
+            affiliate_id: row.affiliate_id,
+            received_at: row.received_at,
+            raw: RawRequest {
+                method: row.method,
+                path: row.path,
+                query: row.query,
+                headers: from_json("inbound_requests", &row.headers)?,
+                body: row.body,
+                truncated: row.truncated,
+                remote_ip: row.remote_ip.and_then(|ip| ip.parse().ok()),
+            },
+            finding: Finding {
+                outcome: outcome.ok_or_else(|| corrupt("inbound_requests", format_args!("outcome {}", row.outcome)))?,
+                code: row.code,
+                sentence: row.sentence,
+            },
+            items: from_json("inbound_requests", &row.items)?,
+            adapter_log: row.adapter_log.map_or(Ok(Vec::new()), |log| from_json("inbound_requests", &log))?,
+            tries: row.tries.max(0).cast_unsigned(),
+            due_at: row.due_at,
+            settled_at: row.settled_at,
+            repeats: row.repeats,
+        })
+    }
+}
+
+/// Adds it, leased to whoever is about to judge it; without a lease when that was done.
+pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
+    let row = Model {
+        id: it.id,
+        source_id: it.source_id,
+        affiliate_id: it.affiliate_id,
+        received_at: it.received_at,
+        method: it.raw.method.clone(),
+        path: it.raw.path.clone(),
+        query: it.raw.query.clone(),
+        headers: json(&it.raw.headers),
+        body: it.raw.body.clone(),
+        truncated: it.raw.truncated,
+        remote_ip: it.raw.remote_ip.map(|ip| ip.to_string()),
+        outcome: it.finding.outcome.to_string(),
+        code: it.finding.code.clone(),
+        sentence: it.finding.sentence.clone(),
+        items: json(&it.items),
+        adapter_log: stored_log(it),
+        tries: it.tries.cast_signed(),
+        due_at: it.due_at,
+        lease_until: lease.map(|it| it.until),
+        claim: lease.map(|it| it.claim),
+        settled_at: it.settled_at,
+        repeats: it.repeats,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Stores what became of it, if `claim` still holds it; says whether it did.
+pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
+    let saved = Entity::update_many()
+        .col_expr(Column::Outcome, Expr::value(it.finding.outcome.as_str()))
+        .col_expr(Column::Code, Expr::value(it.finding.code.clone()))
+        .col_expr(Column::Sentence, Expr::value(it.finding.sentence.clone()))
+        .col_expr(Column::Items, Expr::value(json(&it.items)))
+        .col_expr(Column::AdapterLog, Expr::value(stored_log(it)))
+        .col_expr(Column::Tries, Expr::value(it.tries.cast_signed()))
+        .col_expr(Column::DueAt, Expr::value(it.due_at))
+        .col_expr(Column::LeaseUntil, Expr::value(None::<Timestamp>))
+        .col_expr(Column::Claim, Expr::value(None::<i64>))
+        .col_expr(Column::SettledAt, Expr::value(it.settled_at))
+        .filter(Column::Id.eq(it.id))
+        .filter(Column::Claim.eq(claim))
+        .exec(tx)
+        .await?;
+    Ok(saved.rows_affected > 0)
+}
+
+fn stored_log(it: &InboundRequest) -> Option<String> {
+    Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json)
+}
+
+/// Takes what is due.
+pub async fn claim_due(
+    db: &DatabaseConnection,
+    limit: usize,
+    now: Timestamp,
+    lease: Lease,
+) -> Result<Vec<InboundRequest>, DbErr> {
+    let rows = QUEUE.take(db, limit, now, lease).await?;
+    Ok(readable("inbound_requests", &rows, |row| model::<Entity>(row)?.try_into()))
+}
+
+/// Takes this one, whatever became of it. `None`: somebody is at it.
+pub async fn claim(
+    db: &impl ConnectionTrait,
+    id: InboundRequestId,
+    now: Timestamp,
+    lease: Lease,
+) -> Result<Option<InboundRequest>, DbErr> {
+    let sql = "UPDATE inbound_requests SET lease_until = $1, claim = $2
+               WHERE id = $3 AND (lease_until IS NULL OR lease_until <= $4) RETURNING *";
+    let values = [lease.until.into(), lease.claim.into(), id.into(), now.into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    row.map(|row| model::<Entity>(&row)?.try_into()).transpose()
+}
+
+/// Makes all that waits at a source due now; says how much that is.
+pub async fn make_due(tx: &impl ConnectionTrait, source: SourceId, now: Timestamp) -> Result<u64, DbErr> {
+    let changed = Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(now))
+        .filter(Column::SourceId.eq(source))
+        .filter(Column::Outcome.eq(Outcome::Waiting.as_str()))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected)
+}
+
+/// How many requests wait and are due, and since when the oldest is.
+pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, Option<Timestamp>), DbErr> {
+    let sql = "SELECT count(*) AS depth, min(due_at) AS oldest FROM inbound_requests
+               WHERE outcome = 'waiting' AND due_at <= $1";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [now.into()]);
+    let row = db.query_one_raw(statement).await?;
+    row.map_or(Ok((0, None)), |row| Ok((row.try_get("", "depth")?, row.try_get("", "oldest")?)))
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: InboundRequestId) -> Result<Option<InboundRequest>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(InboundRequest::try_from).transpose()
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub source_id: Option<SourceId>,
+    pub outcome: Option<Outcome>,
+    pub code: Option<String>,
+}
+
+/// Without the bodies, which may be long.
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
+    use sea_orm::Iterable;
+    let columns = Column::iter().filter(|column| !matches!(column, Column::Body));
+    let mut select = Entity::find().select_only().columns(columns).expr_as(Expr::val(Vec::<u8>::new()), "body");
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.source_id {
+        select = select.filter(Column::SourceId.eq(id));
+    }
+    if let Some(outcome) = filter.outcome {
+        select = select.filter(Column::Outcome.eq(outcome.as_str()));
+    }
+    if let Some(code) = filter.code {
+        select = select.filter(Column::Code.eq(code));
+    }
+    let bytes = |row: &Model| row.headers.len() + row.body.len() + row.query.len() + row.items.len();
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
+}
+
+/// The conversion of a report that was accepted before.
+pub async fn find_report(
+    db: &impl ConnectionTrait,
+    source: SourceId,
+    fingerprint: &str,
+) -> Result<Option<ConversionId>, DbErr> {
+    let found = inbound_reports::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
+    Ok(found.map(|row| row.conversion_id))
+}
+
+/// Remembers an accepted report by each of its fingerprints.
+pub async fn insert_report(
+    tx: &impl ConnectionTrait,
+    source: SourceId,
+    fingerprints: &[String],
+    conversion: ConversionId,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    use inbound_reports::{Column, Entity, Model};
+    let row = |fingerprint: &String| {
+        Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
+            .into_active_model()
+    };
+    let added = Entity::insert_many(fingerprints.iter().map(row))
+        .on_conflict(OnConflict::columns([Column::SourceId, Column::Fingerprint]).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await;
+    match added {
+        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first of the requests with this fingerprint, one of which came at `received_at`, and when it came. One that is older
+/// than `since` is forgotten in favour of `request`.
+pub async fn first_of_its_kind(
+    tx: &impl ConnectionTrait,
+    source: SourceId,
+    fingerprint: &str,
+    request: InboundRequestId,
+    received_at: Timestamp,
+    since: Timestamp,
+) -> Result<(InboundRequestId, Timestamp), DbErr> {
+    let sql = "INSERT INTO inbound_firsts (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (source_id, fingerprint) DO UPDATE SET
+                   request_id = CASE WHEN inbound_firsts.received_at < $5
+                       THEN excluded.request_id ELSE inbound_firsts.request_id END,
+                   received_at = CASE WHEN inbound_firsts.received_at < $5
+                       THEN excluded.received_at ELSE inbound_firsts.received_at END
+               RETURNING request_id, received_at";
+    let values = [source.into(), fingerprint.into(), request.into(), received_at.into(), since.into()];
+    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    let row = row.ok_or_else(|| corrupt("inbound_firsts", "an insert that returned no row"))?;
+    Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
+}
+
+pub async fn forget_firsts_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    use inbound_firsts::{Column, Entity};
+    Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
+}
+
+pub async fn forget_reports_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    use inbound_reports::{Column, Entity};
+    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
+}

@@ -1,0 +1,241 @@
+//! Queries of sources.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, NotSet,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::sources::{ActiveModel, Column, Entity, Model};
+use crate::{from_json, json, readable};
+use domain::ids::{AffiliateId, SourceId};
+use domain::inbound::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
+use domain::people::api_key;
+use domain::timestamp::Timestamp;
+
+impl TryFrom<Model> for Source {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            key: match row.key_hash {
+                Some(hash) => SourceKey { hash, hint: row.key_hint.unwrap_or_default(), sealed: row.key_sealed },
+                // Of an older release's making.
+                None => SourceKey::new(&row.key, None),
+            },
+            name: row.name,
+            adapter: row.adapter,
+            adapter_version: row.adapter_version,
+            config: from_json("sources", &row.config)?,
+            template: row.template,
+            affiliate_id: row.affiliate_id,
+            settings: from_json("sources", &row.settings)?,
+            decorates: row.decorates,
+            enabled: row.enabled,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+        })
+    }
+}
+
+impl From<&Source> for Model {
+    fn from(source: &Source) -> Self {
+        Self {
+            id: source.id,
+            // Leads nowhere, and nobody knows it.
+            key: new_key(rand::random()),
+            key_hash: Some(source.key.hash.clone()),
+            key_hint: Some(source.key.hint.clone()),
+            key_sealed: source.key.sealed.clone(),
+            key_until: None,
+            name: source.name.clone(),
+            adapter: source.adapter.clone(),
+            adapter_version: source.adapter_version.clone(),
+            config: json(&source.config),
+            affiliate_id: source.affiliate_id,
+            settings: json(&source.settings),
+            decorates: source.decorates,
+            enabled: source.enabled,
+            created_at: source.created_at,
+            updated_at: source.updated_at,
+            archived_at: source.archived_at,
+            template: source.template.clone(),
+            // AffRank's own name holds at every affiliate's first source, and need not be looked for.
+            session_parameter: source.session_parameter().filter(|it| *it != AFFRANK_SESSION).map(str::to_owned),
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, source: &Source) -> Result<(), DbErr> {
+    Entity::insert(Model::from(source).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Adds it unless a source with its id is there already.
+pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Result<(), DbErr> {
+    let added = Entity::insert(Model::from(source).into_active_model())
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await;
+    match added {
+        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Saves all but its key, unless somebody changed it since it was `seen`; says whether it did.
+pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
+    let mut row = Model::from(source).into_active_model().reset_all();
+    (row.key, row.key_hash, row.key_hint) = (NotSet, NotSet, NotSet);
+    (row.key_sealed, row.key_until) = (NotSet, NotSet);
+    save_row(tx, row, source.id, seen).await
+}
+
+/// The same with another key.
+pub async fn save_rotated(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
+    save_row(tx, Model::from(source).into_active_model().reset_all(), source.id, seen).await
+}
+
+async fn save_row(tx: &impl ConnectionTrait, row: ActiveModel, id: SourceId, seen: Timestamp) -> Result<bool, DbErr> {
+    let saved =
+        Entity::update_many().set(row).filter(Column::Id.eq(id)).filter(Column::UpdatedAt.eq(seen)).exec(tx).await?;
+    Ok(saved.rows_affected > 0)
+}
+
+/// Also archived ones: their log still refers to them.
+pub async fn find(db: &impl ConnectionTrait, id: SourceId) -> Result<Option<Source>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Source::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = SourceId>,
+) -> Result<HashMap<SourceId, Source>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    Ok(readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
+}
+
+/// By its hash. While an older release may still read and rotate keys, the older column decides.
+pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Source>, DbErr> {
+    let found = Entity::find().filter(Column::KeyHash.eq(api_key::hash(key))).one(db).await?;
+    if let Some(row) = found.filter(|row| row.key_until.is_none() || row.key == key) {
+        return Source::try_from(row).map(Some);
+    }
+    let readable = Condition::any().add(Column::KeyHash.is_null()).add(Column::KeyUntil.is_not_null());
+    let found = Entity::find().filter(Column::Key.eq(key)).filter(readable).one(db).await?;
+    found.map(Source::try_from).transpose()
+}
+
+/// A key that is still readable.
+pub struct ReadableKey {
+    pub id: SourceId,
+    pub owner: Option<AffiliateId>,
+    pub key: String,
+    pub until: Option<Timestamp>,
+}
+
+/// Those that have no hash yet, and those whose time is over, in the order of their ids.
+pub async fn list_readable_keys(
+    db: &impl ConnectionTrait,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Vec<ReadableKey>, DbErr> {
+    let due = Condition::any().add(Column::KeyHash.is_null()).add(Column::KeyUntil.lte(now.millis()));
+    let rows = Entity::find().filter(due).order_by_asc(Column::Id).limit(limit).all(db).await?;
+    let one = |row: Model| ReadableKey { id: row.id, owner: row.affiliate_id, key: row.key, until: row.key_until };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+/// Stores the hash of a key. `until` is how long the key itself stays; without it, the key goes.
+pub async fn save_hashed(
+    tx: &impl ConnectionTrait,
+    seen: &ReadableKey,
+    key: &SourceKey,
+    until: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::KeyHash, Expr::value(key.hash.clone()))
+        .col_expr(Column::KeyHint, Expr::value(key.hint.clone()))
+        .col_expr(Column::KeySealed, Expr::value(key.sealed.clone()))
+        .col_expr(Column::KeyUntil, Expr::value(until.map(Timestamp::millis)))
+        .filter(Column::Id.eq(seen.id))
+        .filter(Column::Key.eq(&seen.key));
+    if until.is_none() {
+        update = update.col_expr(Column::Key, Expr::value(new_key(rand::random())));
+    }
+    update.exec(tx).await.map(drop)
+}
+
+/// Those that add something to landing URLs.
+pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::Decorates.eq(true))
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null());
+    Ok(readable("sources", select.all(db).await?, Source::try_from))
+}
+
+/// Under which names sources find sessions in links, besides AffRank's own.
+pub async fn list_session_parameters(db: &impl ConnectionTrait) -> Result<Vec<(Option<AffiliateId>, String)>, DbErr> {
+    let select = Entity::find()
+        .select_only()
+        .columns([Column::AffiliateId, Column::SessionParameter])
+        .filter(Column::SessionParameter.is_not_null())
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null());
+    select.into_tuple().all(db).await
+}
+
+/// Whether a live source of anybody but `owner` uses this adapter version.
+pub async fn others_use(
+    db: &impl ConnectionTrait,
+    adapter: &str,
+    version: &str,
+    owner: Option<AffiliateId>,
+) -> Result<bool, DbErr> {
+    let other = match owner {
+        Some(owner) => Condition::any().add(Column::AffiliateId.ne(owner)).add(Column::AffiliateId.is_null()),
+        None => Condition::all().add(Column::AffiliateId.is_not_null()),
+    };
+    let select = Entity::find()
+        .filter(Column::Adapter.eq(adapter))
+        // Those that pin none use the newest.
+        .filter(Column::AdapterVersion.is_in([version, ""]))
+        .filter(Column::Enabled.eq(true))
+        .filter(Column::ArchivedAt.is_null())
+        .filter(other);
+    Ok(select.limit(1).one(db).await?.is_some())
+}
+
+/// Those that somebody configured, also archived ones: not as every affiliate's first one comes. One that can't be read is
+/// left out.
+pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Source>, DbErr> {
+    let first = Source::first(AffiliateId(uuid::Uuid::nil()), SourceKey::default(), Timestamp::from_millis(0));
+    let changed =
+        Condition::any().add(Column::Config.ne(json(&first.config))).add(Column::Settings.ne(json(&first.settings)));
+    let page = page::fetch(db, Entity::find().filter(changed), Column::Id, |row| row.id.0, page).await?;
+    Ok(Page { items: readable("sources", page.items, Source::try_from), next: page.next })
+}
+
+/// Every source that an affiliate ever had.
+pub async fn list_ids(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<Vec<SourceId>, DbErr> {
+    Entity::find().select_only().column(Column::Id).filter(Column::AffiliateId.eq(owner)).into_tuple().all(db).await
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    owner: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Source>, DbErr> {
+    let mut select = Entity::find().filter(Column::ArchivedAt.is_null());
+    if let Some(owner) = owner {
+        select = select.filter(Column::AffiliateId.eq(owner));
+    }
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.config.len() + row.settings.len(), page)
+        .await?
+        .try_map(Source::try_from)
+}

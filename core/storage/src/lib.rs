@@ -1,0 +1,42 @@
+//! The only SQL of the program: entities, and one file of queries per noun.
+//!
+//! Verbs: `find` (maybe), `lock` (for update), `claim`, `list`, `insert`, `save`. What takes a `tx` never commits.
+
+pub mod base;
+pub mod clock;
+pub mod delivery;
+pub mod entities;
+pub mod inbound;
+pub mod money;
+pub mod people;
+pub mod program;
+pub mod reports;
+pub mod tracking;
+
+pub use base::database::Database;
+
+use sea_orm::DbErr;
+
+/// A row that this release can't have written.
+fn corrupt(table: &str, what: impl std::fmt::Display) -> DbErr {
+    DbErr::Custom(format!("{table} holds {what}, which this release does not know; was it written by a newer one?"))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("maps with text keys and no floats always serialise")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(table: &str, text: &str) -> Result<T, DbErr> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, format_args!("JSON that can't be read ({error})")))
+}
+
+/// What of `rows` can be read. A row that can't be is told of and left out: it must not take its neighbours with it.
+fn readable<S, T>(table: &str, rows: impl IntoIterator<Item = S>, read: impl Fn(S) -> Result<T, DbErr>) -> Vec<T> {
+    let report = |error| tracing::error!(%error, table, "A row can't be read and is left out");
+    rows.into_iter().filter_map(|row| read(row).map_err(report).ok()).collect()
+}
+
+/// A row of a statement that was written by hand, as its entity's model.
+fn model<E: sea_orm::EntityTrait>(row: &sea_orm::QueryResult) -> Result<E::Model, DbErr> {
+    sea_orm::FromQueryResult::from_query_result(row, "")
+}

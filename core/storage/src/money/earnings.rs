@@ -1,0 +1,245 @@
+//! Queries of earnings.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Statement};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::database::{for_update, skip_locked};
+use crate::base::page::{self, Page, PageRequest};
+use crate::base::sums;
+use crate::entities::earnings::{Column, Entity, Model};
+use crate::{corrupt, model};
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, ConversionId, EarningId};
+use domain::money::earning::{Earning, EarningKind, EarningState};
+use domain::money::release;
+use domain::program::recruiting::Commission;
+use domain::timestamp::Timestamp;
+
+impl TryFrom<Model> for Earning {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let bad = |what: &str| corrupt("earnings", format_args!("a {what} of earning {}", row.id));
+        let percent = row.percent.as_deref().map(|text| text.parse().map_err(|_| bad("percent"))).transpose()?;
+        Ok(Self {
+            id: row.id,
+            affiliate_id: row.affiliate_id,
+            kind: EarningKind::from_word(&row.kind).ok_or_else(|| bad("kind"))?,
+            conversion_id: row.conversion_id,
+            recruit_id: row.recruit_id,
+            commission: percent.map(|percent| Commission {
+                affiliate_id: row.affiliate_id,
+                level: row.level,
+                percent,
+                from_recruit: row.from_recruit,
+            }),
+            earned: Money { micros: row.earned_micros, currency: row.currency.parse().map_err(|_| bad("currency"))? },
+            left: row.micros,
+            state: EarningState::from_word(&row.state).ok_or_else(|| bad("state"))?,
+            release_at: row.release_at,
+            released_at: row.released_at,
+            retry_at: row.retry_at,
+            reason: row.reason,
+            made_by: row.made_by,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(), DbErr> {
+    use Type::{Big, Bool, Id, Int, Text};
+    let mut rows =
+        Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Big, Text, Text, Big, Big]);
+    for it in earnings {
+        rows.push([
+            it.id.into(),
+            it.affiliate_id.into(),
+            it.kind.as_str().into(),
+            it.conversion_id.into(),
+            it.recruit_id.into(),
+            it.commission.map_or(0, |it| it.level).into(),
+            it.commission.map(|it| it.percent.to_string()).into(),
+            it.commission.is_some_and(|it| it.from_recruit).into(),
+            it.earned.currency.to_string().into(),
+            it.earned.micros.into(),
+            it.left.into(),
+            it.state.as_str().into(),
+            it.release_at.into(),
+            it.released_at.into(),
+            it.retry_at.into(),
+            it.reason.clone().into(),
+            it.made_by.clone().into(),
+            it.created_at.into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, recruit_id, level, percent, from_recruit, currency,
+             earned_micros, micros, state, release_at, released_at, retry_at, reason, made_by, created_at, updated_at) {rows}",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// What is left and how far it has come is all that ever changes.
+pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
+    for it in earnings {
+        rows.push([
+            it.id.into(),
+            it.left.into(),
+            it.state.as_str().into(),
+            it.released_at.into(),
+            it.retry_at.into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "WITH changed (id, micros, state, released_at, retry_at, updated_at) AS ({rows})
+         UPDATE earnings SET micros = changed.micros, state = changed.state, released_at = changed.released_at,
+             retry_at = changed.retry_at, updated_at = changed.updated_at
+         FROM changed WHERE earnings.id = changed.id",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// What a recruiter has earned by each of these recruits, less what was taken back.
+pub async fn by_recruit(
+    db: &impl ConnectionTrait,
+    recruiter: AffiliateId,
+    recruits: impl IntoIterator<Item = AffiliateId>,
+) -> Result<HashMap<AffiliateId, Vec<(Currency, i128)>>, DbErr> {
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency, {}
+         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {{1}}
+         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency",
+        sums::of("earnings.micros")
+    );
+    let mut found = HashMap::<_, Vec<_>>::new();
+    for row in Rows::ids(recruits).query(db, &sql, vec![recruiter.into()]).await? {
+        let currency: String = row.try_get("", "currency")?;
+        let currency = currency.parse().map_err(|_| corrupt("earnings", format_args!("currency {currency}")))?;
+        found.entry(row.try_get("", "recruit_id")?).or_default().push((currency, sums::read(&row)?));
+    }
+    Ok(found)
+}
+
+/// Everything that these conversions earned, oldest first, held until `tx` ends.
+pub async fn lock_of_conversions(
+    tx: &impl ConnectionTrait,
+    conversions: &BTreeSet<ConversionId>,
+) -> Result<HashMap<ConversionId, Vec<Earning>>, DbErr> {
+    let of_earnings = match for_update(tx) {
+        "" => " ORDER BY earnings.id".to_owned(),
+        lock => format!(" ORDER BY earnings.id{lock} OF earnings"),
+    };
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT earnings.* FROM wanted JOIN earnings ON earnings.conversion_id = wanted.id{of_earnings}"
+    );
+    let mut found = HashMap::<_, Vec<Earning>>::new();
+    for row in Rows::ids(conversions.iter().copied()).query(tx, &sql, vec![]).await? {
+        let earning: Earning = model::<Entity>(&row)?.try_into()?;
+        if let Some(conversion) = earning.conversion_id {
+            found.entry(conversion).or_default().push(earning);
+        }
+    }
+    Ok(found)
+}
+
+/// When the release of an earning is tried: when its hold ends, or when it was put off to. Words of the index `earnings_to_release`.
+const DUE_AT: &str = "COALESCE(retry_at, release_at)";
+
+/// What is to be released by now, of everybody or of one affiliate, the oldest first; what another process holds is
+/// left out.
+pub async fn lock_due(
+    tx: &impl ConnectionTrait,
+    affiliate: Option<AffiliateId>,
+    limit: usize,
+    now: Timestamp,
+) -> Result<Vec<Earning>, DbErr> {
+    let (of_affiliate, lock) = (affiliate.map_or("", |_| " AND affiliate_id = $3"), skip_locked(tx));
+    let sql = format!(
+        "SELECT * FROM earnings WHERE state = 'pending' AND {DUE_AT} <= $1{of_affiliate} ORDER BY {DUE_AT}, id LIMIT $2{lock}"
+    );
+    let values = [now.into(), (limit as i64).into()].into_iter().chain(affiliate.map(Into::into));
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    tx.query_all_raw(statement).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
+}
+
+/// Whose earnings are among the first that are to be released by now.
+pub async fn due_affiliates(
+    db: &impl ConnectionTrait,
+    limit: usize,
+    now: Timestamp,
+) -> Result<BTreeSet<AffiliateId>, DbErr> {
+    let sql = format!(
+        "SELECT affiliate_id FROM earnings WHERE state = 'pending' AND {DUE_AT} <= $1 ORDER BY {DUE_AT}, id LIMIT $2"
+    );
+    let values = [now.into(), (limit as i64).into()];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
+    rows.iter().map(|row| row.try_get("", "affiliate_id")).collect()
+}
+
+/// Puts off whatever of an affiliate is to be released by now, as [`release::retry_at`] does for one. Reads no row: one of
+/// them may be the trouble.
+pub async fn put_off_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
+    let sql = format!(
+        "UPDATE earnings SET retry_at = $1 + CASE WHEN $1 - release_at < $3 THEN $3 WHEN $1 - release_at > $4 THEN $4
+             ELSE $1 - release_at END
+         WHERE affiliate_id = $2 AND state = 'pending' AND {DUE_AT} <= $1"
+    );
+    let millis = |wait: Duration| wait.as_millis() as i64;
+    let values = [now.into(), affiliate.into(), millis(release::RETRY_MIN).into(), millis(release::RETRY_MAX).into()];
+    Ok(db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.rows_affected())
+}
+
+/// When the next release is to be tried.
+pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+    let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map(|row| row.try_get("", "due_at")).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: EarningId) -> Result<Option<Earning>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Earning::try_from).transpose()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub conversion_id: Option<ConversionId>,
+    pub kind: Option<EarningKind>,
+    pub state: Option<EarningState>,
+    pub currency: Option<Currency>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Earning>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.conversion_id {
+        select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(kind) = filter.kind {
+        select = select.filter(Column::Kind.eq(kind.as_str()));
+    }
+    if let Some(state) = filter.state {
+        select = select.filter(Column::State.eq(state.as_str()));
+    }
+    if let Some(currency) = filter.currency {
+        select = select.filter(Column::Currency.eq(currency.to_string()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Earning::try_from)
+}

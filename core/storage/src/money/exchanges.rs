@@ -1,0 +1,83 @@
+//! Queries of exchanges. Each names the rate that it was made at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::corrupt;
+use crate::entities::exchanges::{ActiveModel, Column, Entity, Model};
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId, floor_uuid};
+use domain::money::exchange::{Exchange, ExchangeRate};
+use domain::timestamp::Timestamp;
+
+use super::exchange_rates;
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    /// What was taken or given is in it.
+    pub currency: Option<Currency>,
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, it: &Exchange) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: Set(it.id),
+        affiliate_id: Set(it.affiliate_id),
+        rate_id: Set(it.rate.id),
+        taken_currency: Set(it.taken.currency.to_string()),
+        taken_micros: Set(it.taken.micros),
+        given_currency: Set(it.given.currency.to_string()),
+        given_micros: Set(it.given.micros),
+        created_at: Set(it.at),
+    };
+    Entity::insert(row).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: ExchangeId) -> Result<Option<Exchange>, DbErr> {
+    let Some(row) = Entity::find_by_id(id).one(db).await? else { return Ok(None) };
+    let rates = exchange_rates::find_many(db, &BTreeSet::from([row.rate_id])).await?;
+    read(row, &rates).map(Some)
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Exchange>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(currency) = filter.currency.map(|it| it.to_string()) {
+        let either = Condition::any().add(Column::TakenCurrency.eq(currency.as_str()));
+        select = select.filter(either.add(Column::GivenCurrency.eq(currency)));
+    }
+    // Ids are in the order of time, so a span of time is a range of the key.
+    if let Some(from) = filter.from {
+        select = select.filter(Column::Id.gte(floor_uuid(from)));
+    }
+    if let Some(until) = filter.until {
+        select = select.filter(Column::Id.lt(floor_uuid(until)));
+    }
+    let page = page::fetch(db, select, Column::Id, |row| row.id.0, page).await?;
+    let rates = exchange_rates::find_many(db, &page.items.iter().map(|row| row.rate_id).collect()).await?;
+    page.try_map(|row| read(row, &rates))
+}
+
+fn read(row: Model, rates: &BTreeMap<ExchangeRateId, ExchangeRate>) -> Result<Exchange, DbErr> {
+    let money = |micros: i64, currency: &str| match currency.parse() {
+        Ok(currency) => Ok(Money { micros, currency }),
+        Err(_) => Err(corrupt("exchanges", format_args!("currency {currency}"))),
+    };
+    let rate = rates.get(&row.rate_id).copied();
+    Ok(Exchange {
+        id: row.id,
+        affiliate_id: row.affiliate_id,
+        taken: money(row.taken_micros, &row.taken_currency)?,
+        given: money(row.given_micros, &row.given_currency)?,
+        rate: rate.ok_or_else(|| DbErr::RecordNotFound(format!("exchange rate {}", row.rate_id)))?,
+        at: row.created_at,
+    })
+}

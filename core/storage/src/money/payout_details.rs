@@ -1,0 +1,77 @@
+//! Queries of payout details.
+
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::payout_details::{Column, Entity, Model};
+use crate::{from_json, json};
+use domain::ids::{AffiliateId, PayoutDetailsId};
+use domain::money::payout_details::PayoutDetails;
+
+impl TryFrom<Model> for PayoutDetails {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            masked: from_json("payout_details", &row.masked)?,
+            id: row.id,
+            affiliate_id: row.affiliate_id,
+            method: row.method,
+            sealed: row.sealed,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&PayoutDetails> for Model {
+    fn from(it: &PayoutDetails) -> Self {
+        Self {
+            id: it.id,
+            affiliate_id: it.affiliate_id,
+            method: it.method.clone(),
+            sealed: it.sealed.clone(),
+            masked: json(&it.masked),
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, details: &PayoutDetails) -> Result<(), DbErr> {
+    Entity::insert(Model::from(details).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, details: &PayoutDetails) -> Result<(), DbErr> {
+    Model::from(details).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Withdrawals keep their own copy, so nothing depends on a row.
+pub async fn delete(tx: &impl ConnectionTrait, id: PayoutDetailsId) -> Result<(), DbErr> {
+    Entity::delete_by_id(id).exec(tx).await.map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: PayoutDetailsId) -> Result<Option<PayoutDetails>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(PayoutDetails::try_from).transpose()
+}
+
+pub async fn find_of(
+    db: &impl ConnectionTrait,
+    affiliate_id: AffiliateId,
+    method: &str,
+) -> Result<Option<PayoutDetails>, DbErr> {
+    let select = Entity::find().filter(Column::AffiliateId.eq(affiliate_id)).filter(Column::Method.eq(method));
+    select.one(db).await?.map(PayoutDetails::try_from).transpose()
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    affiliate_id: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<PayoutDetails>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(PayoutDetails::try_from)
+}

@@ -1,0 +1,96 @@
+//! Queries of payout methods. There are few; they are read whole.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+
+use crate::entities::payout_methods::{Column, Entity, Model};
+use crate::{corrupt, from_json, json, readable};
+use domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
+use domain::timestamp::Timestamp;
+
+const TABLE: &str = "payout_methods";
+
+impl TryFrom<Model> for PayoutMethod {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            file: FileFormat::from_word(&row.file).ok_or_else(|| corrupt(TABLE, format_args!("file {}", row.file)))?,
+            schema: from_json(TABLE, &row.details_schema)?,
+            currencies: from_json(TABLE, &row.currencies)?,
+            payer: row.payer.map(|text| from_json(TABLE, &text)).transpose()?,
+            id: row.id,
+            name: row.name,
+            processing_time: row.processing_time,
+            enabled: row.enabled,
+            built_in: row.built_in,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&PayoutMethod> for Model {
+    fn from(it: &PayoutMethod) -> Self {
+        Self {
+            id: it.id.clone(),
+            name: it.name.clone(),
+            processing_time: it.processing_time.clone(),
+            details_schema: json(&it.schema),
+            currencies: json(&it.currencies),
+            file: it.file.to_string(),
+            payer: it.payer.as_ref().map(json),
+            enabled: it.enabled,
+            built_in: it.built_in,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
+    Entity::insert(Model::from(method).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Stores the built-in methods that are not there yet, at each start. Of those that are, only the schema of the
+/// details belongs to the program; the rest is what finance made of it.
+pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+    for definition in built_in() {
+        insert_or_refresh(db, &definition.into_method(true, now)).await?;
+    }
+    Ok(())
+}
+
+/// Adds it unless there is one of that id already, which keeps everything but its schema.
+pub async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
+    Entity::insert(Model::from(method).into_active_model())
+        .on_conflict(OnConflict::column(Column::Id).update_column(Column::DetailsSchema).to_owned())
+        .exec_without_returning(tx)
+        .await
+        .map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
+    Model::from(method).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<PayoutMethod>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(PayoutMethod::try_from).transpose()
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: &str) -> Result<Option<PayoutMethod>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(PayoutMethod::try_from).transpose()
+}
+
+/// All of them, by name.
+pub async fn list(db: &impl ConnectionTrait, only_enabled: bool) -> Result<Vec<PayoutMethod>, DbErr> {
+    let mut select = Entity::find().order_by_asc(Column::Name);
+    if only_enabled {
+        select = select.filter(Column::Enabled.eq(true));
+    }
+    Ok(readable(TABLE, select.all(db).await?, PayoutMethod::try_from))
+}

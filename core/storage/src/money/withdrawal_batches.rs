@@ -1,0 +1,67 @@
+//! Queries of withdrawal batches.
+
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QuerySelect};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::corrupt;
+use crate::entities::withdrawal_batches::{Column, Entity, Model};
+use domain::ids::WithdrawalBatchId;
+use domain::money::withdrawal_batch::WithdrawalBatch;
+
+impl TryFrom<Model> for WithdrawalBatch {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            currency: row
+                .currency
+                .parse()
+                .map_err(|_| corrupt("withdrawal_batches", format_args!("currency {}", row.currency)))?,
+            id: row.id,
+            method: row.method,
+            count: row.count,
+            net_micros: row.net_micros,
+            created_by: row.created_by,
+            exported_at: row.exported_at,
+            dissolved_at: row.dissolved_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+impl From<&WithdrawalBatch> for Model {
+    fn from(it: &WithdrawalBatch) -> Self {
+        Self {
+            id: it.id,
+            method: it.method.clone(),
+            currency: it.currency.to_string(),
+            count: it.count,
+            net_micros: it.net_micros,
+            created_by: it.created_by.clone(),
+            exported_at: it.exported_at,
+            dissolved_at: it.dissolved_at,
+            created_at: it.created_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, batch: &WithdrawalBatch) -> Result<(), DbErr> {
+    Entity::insert(Model::from(batch).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, batch: &WithdrawalBatch) -> Result<(), DbErr> {
+    Model::from(batch).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: WithdrawalBatchId) -> Result<Option<WithdrawalBatch>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(WithdrawalBatch::try_from).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: WithdrawalBatchId) -> Result<Option<WithdrawalBatch>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(WithdrawalBatch::try_from).transpose()
+}
+
+pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<WithdrawalBatch>, DbErr> {
+    page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?.try_map(WithdrawalBatch::try_from)
+}

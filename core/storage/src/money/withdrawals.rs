@@ -1,0 +1,246 @@
+//! Queries of withdrawals.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Select,
+};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::withdrawals::{Column, Entity, Model};
+use crate::{corrupt, from_json, json};
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
+use domain::money::withdrawal::{Status, Withdrawal};
+use domain::money::withdrawal_batch::Progress;
+use domain::timestamp::Timestamp;
+
+const TABLE: &str = "withdrawals";
+
+impl TryFrom<Model> for Withdrawal {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let currency: Currency =
+            row.currency.parse().map_err(|_| corrupt(TABLE, format_args!("currency {}", row.currency)))?;
+        Ok(Self {
+            status: Status::from_parts(&row.status, row.note)
+                .ok_or_else(|| corrupt(TABLE, format_args!("status {}", row.status)))?,
+            history: from_json(TABLE, &row.history)?,
+            masked_details: from_json(TABLE, &row.masked_details)?,
+            amount: Money { micros: row.amount_micros, currency },
+            fee: Money { micros: row.fee_micros, currency },
+            id: row.id,
+            affiliate_id: row.affiliate_id,
+            method: row.method,
+            asked_all: row.asked_all,
+            sealed_details: row.sealed_details,
+            details_changed_at: row.details_changed_at,
+            batch_id: row.batch_id,
+            accepted_debt: Money { micros: row.accepted_debt_micros, currency },
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&Withdrawal> for Model {
+    fn from(it: &Withdrawal) -> Self {
+        Self {
+            id: it.id,
+            affiliate_id: it.affiliate_id,
+            method: it.method.clone(),
+            currency: it.amount.currency.to_string(),
+            amount_micros: it.amount.micros,
+            fee_micros: it.fee.micros,
+            asked_all: it.asked_all,
+            status: it.status.word().to_owned(),
+            note: it.status.note().map(str::to_owned),
+            history: json(&it.history),
+            sealed_details: it.sealed_details.clone(),
+            masked_details: json(&it.masked_details),
+            details_changed_at: it.details_changed_at,
+            batch_id: it.batch_id,
+            accepted_debt_micros: it.accepted_debt.micros,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, withdrawal: &Withdrawal) -> Result<(), DbErr> {
+    Entity::insert(Model::from(withdrawal).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Saves what may change of them: status, history, batch, the debt that was accepted.
+pub async fn save(tx: &impl ConnectionTrait, withdrawals: &[&Withdrawal]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Text, Type::Text, Type::Id, Type::Big, Type::Big]);
+    for it in withdrawals {
+        rows.push([
+            it.id.into(),
+            it.status.word().into(),
+            it.status.note().map(str::to_owned).into(),
+            json(&it.history).into(),
+            it.batch_id.into(),
+            it.accepted_debt.micros.into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "WITH changed (id, status, note, history, batch_id, accepted_debt_micros, updated_at) AS ({rows})
+         UPDATE withdrawals SET status = changed.status, note = changed.note, history = changed.history,
+             batch_id = changed.batch_id, accepted_debt_micros = changed.accepted_debt_micros,
+             updated_at = changed.updated_at
+         FROM changed WHERE withdrawals.id = changed.id",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: WithdrawalId) -> Result<Option<Withdrawal>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Withdrawal::try_from).transpose()
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: WithdrawalId) -> Result<Option<Withdrawal>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Withdrawal::try_from).transpose()
+}
+
+/// Several, by id; always in the same order, so that two callers never wait for each other in a circle.
+pub async fn lock_many(
+    tx: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = WithdrawalId>,
+) -> Result<BTreeMap<WithdrawalId, Withdrawal>, DbErr> {
+    locked(tx, Entity::find().filter(Column::Id.is_in(ids))).await
+}
+
+/// Everything that a batch was made of.
+pub async fn lock_batch(
+    tx: &impl ConnectionTrait,
+    batch: WithdrawalBatchId,
+) -> Result<BTreeMap<WithdrawalId, Withdrawal>, DbErr> {
+    locked(tx, Entity::find().filter(Column::BatchId.eq(batch))).await
+}
+
+async fn locked(
+    tx: &impl ConnectionTrait,
+    select: Select<Entity>,
+) -> Result<BTreeMap<WithdrawalId, Withdrawal>, DbErr> {
+    let rows = select.order_by_asc(Column::Id).lock_exclusive().all(tx).await?;
+    rows.into_iter().map(|row| Ok((row.id, row.try_into()?))).collect()
+}
+
+const OWES_NO_MORE_THAN_ACCEPTED: &str = "NOT EXISTS (SELECT 1 FROM balances
+    WHERE balances.affiliate_id = withdrawals.affiliate_id AND balances.currency = withdrawals.currency
+        AND balances.debt > withdrawals.accepted_debt_micros)";
+
+/// Approved ones that are in no batch and that no debt stops, the oldest first. Whatever somebody else holds at this moment is left out: it
+/// is being paid or failed.
+pub async fn claim_to_pay(
+    tx: &impl ConnectionTrait,
+    method: &str,
+    currency: Currency,
+    most: u64,
+) -> Result<Vec<Withdrawal>, DbErr> {
+    let rows = Entity::find()
+        .filter(Column::Status.eq(Status::Approved.word()))
+        .filter(Column::BatchId.is_null())
+        .filter(Column::Method.eq(method))
+        .filter(Column::Currency.eq(currency.to_string()))
+        .filter(Expr::cust(OWES_NO_MORE_THAN_ACCEPTED))
+        .order_by_asc(Column::Id)
+        .limit(most)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(tx)
+        .await?;
+    rows.into_iter().map(Withdrawal::try_from).collect()
+}
+
+/// Those of a batch that are neither paid nor failed, the oldest first.
+pub async fn list_open(db: &impl ConnectionTrait, batch: WithdrawalBatchId) -> Result<Vec<Withdrawal>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::BatchId.eq(batch))
+        .filter(Column::Status.eq(Status::Approved.word()))
+        .order_by_asc(Column::Id);
+    select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
+}
+
+/// Those by this method in this currency that were made from `since` on.
+pub async fn list_since(
+    db: &impl ConnectionTrait,
+    affiliate_id: AffiliateId,
+    method: &str,
+    currency: Currency,
+    since: Timestamp,
+) -> Result<Vec<Withdrawal>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::AffiliateId.eq(affiliate_id))
+        .filter(Column::Method.eq(method))
+        .filter(Column::Currency.eq(currency.to_string()))
+        .filter(Column::Id.gte(floor_uuid(since)))
+        .order_by_desc(Column::Id);
+    select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
+}
+
+/// How far each of these batches is.
+pub async fn progress(
+    db: &impl ConnectionTrait,
+    batches: &[WithdrawalBatchId],
+) -> Result<BTreeMap<WithdrawalBatchId, Progress>, DbErr> {
+    let counts: Vec<(WithdrawalBatchId, String, i64)> = Entity::find()
+        .select_only()
+        .column(Column::BatchId)
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "count")
+        .filter(Column::BatchId.is_in(batches.iter().copied()))
+        .group_by(Column::BatchId)
+        .group_by(Column::Status)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let mut progress = BTreeMap::<_, Progress>::new();
+    for (batch, status, count) in counts {
+        let it = progress.entry(batch).or_default();
+        match status.as_str() {
+            "paid" => it.paid = count,
+            "failed" => it.failed = count,
+            "returned" => it.returned = count,
+            _ => it.open += count,
+        }
+    }
+    Ok(progress)
+}
+
+/// Which withdrawals are wanted; `None` is any.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub status: Option<String>,
+    pub method: Option<String>,
+    pub currency: Option<Currency>,
+    pub batch_id: Option<WithdrawalBatchId>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Withdrawal>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(Column::Status.eq(status));
+    }
+    if let Some(method) = filter.method {
+        select = select.filter(Column::Method.eq(method));
+    }
+    if let Some(currency) = filter.currency {
+        select = select.filter(Column::Currency.eq(currency.to_string()));
+    }
+    if let Some(batch) = filter.batch_id {
+        select = select.filter(Column::BatchId.eq(batch));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Withdrawal::try_from)
+}

@@ -1,0 +1,158 @@
+//! Queries of the audit log: add, read, prune by age. The database itself refuses to change its rows, and to delete what
+//! no pruning covers.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Query, UnionType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::audit::{Column, Entity, Model};
+use crate::entities::{audit_outcomes, audit_prunings};
+use crate::{corrupt, from_json, json};
+use domain::ids::{AuditId, UserId, floor_uuid};
+use domain::people::audit::{Ending, Outcome, Record};
+use domain::timestamp::Timestamp;
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub actor: Option<String>,
+    pub user_id: Option<UserId>,
+    pub operation: Option<String>,
+    pub object: Option<String>,
+    /// From this moment on.
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+}
+
+impl TryFrom<Model> for Record {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            fields: from_json("audit", &row.fields)?,
+            id: row.id,
+            at: row.at,
+            actor: row.actor,
+            user_id: row.user_id,
+            role: row.role,
+            operation: row.operation,
+            object: row.object,
+            address: row.address,
+            request_id: row.request_id,
+            ending: None,
+        })
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), DbErr> {
+    let it = record.clone();
+    let row = Model {
+        id: it.id,
+        at: it.at,
+        actor: it.actor,
+        user_id: it.user_id,
+        role: it.role,
+        operation: it.operation,
+        object: it.object,
+        fields: it.fields.to_string(),
+        address: it.address,
+        request_id: it.request_id,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending) -> Result<(), DbErr> {
+    let row = audit_outcomes::Model {
+        audit_id: asked,
+        at: ending.at,
+        outcome: ending.outcome.to_string(),
+        status: ending.status.map(i32::from),
+        object: ending.object.clone(),
+        changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(json),
+    };
+    audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// Says that records of before `older_than` may go. It stays for good.
+pub async fn insert_pruning(
+    tx: &impl ConnectionTrait,
+    now: Timestamp,
+    older_than: Timestamp,
+    actor: &str,
+) -> Result<(), DbErr> {
+    let row = audit_prunings::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
+    audit_prunings::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// The oldest of them, with their outcomes; says how many.
+pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
+    let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);
+    let ids: Vec<AuditId> = oldest.into_tuple().all(tx).await?;
+    let outcomes = audit_outcomes::Entity::delete_many();
+    outcomes.filter(audit_outcomes::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
+    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(gone.rows_affected)
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Record>, DbErr> {
+    let mut select = Entity::find();
+    for (column, wanted) in [(Column::Actor, filter.actor), (Column::Operation, filter.operation)] {
+        if let Some(wanted) = wanted {
+            select = select.filter(column.eq(wanted));
+        }
+    }
+    if let Some(object) = filter.object {
+        // What was made is named by its outcome.
+        let mut named =
+            Query::select().column(Column::Id).from(Entity).and_where(Column::Object.eq(&object)).to_owned();
+        let made = Query::select()
+            .column(audit_outcomes::Column::AuditId)
+            .from(audit_outcomes::Entity)
+            .and_where(audit_outcomes::Column::Object.eq(&object))
+            .to_owned();
+        select = select.filter(Column::Id.in_subquery(named.union(UnionType::Distinct, made).to_owned()));
+    }
+    if let Some(user) = filter.user_id {
+        select = select.filter(Column::UserId.eq(user));
+    }
+    // Ids are in the order of time, so a span of time is a range of the key.
+    if let Some(from) = filter.from {
+        select = select.filter(Column::Id.gte(floor_uuid(from)));
+    }
+    if let Some(until) = filter.until {
+        select = select.filter(Column::Id.lt(floor_uuid(until)));
+    }
+    let mut page = page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.fields.len(), page)
+        .await?
+        .try_map(Record::try_from)?;
+    let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
+    let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
+    let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();
+    for record in &mut page.items {
+        record.ending = outcomes.remove(&record.id).map(Ending::try_from).transpose()?;
+    }
+    Ok(page)
+}
+
+impl TryFrom<audit_outcomes::Model> for Ending {
+    type Error = DbErr;
+
+    fn try_from(row: audit_outcomes::Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            outcome: Outcome::from_word(&row.outcome)
+                .ok_or_else(|| corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,
+            at: row.at,
+            status: row.status.map(|status| status as u16),
+            object: row.object,
+            changes: match &row.changes {
+                Some(text) => from_json("audit_outcomes", text)?,
+                None => Vec::new(),
+            },
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Queries of messages that wait to be sent. Whatever was sent or given up is deleted: it holds personal data.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+
+use crate::base::queue::Queue;
+use crate::entities::mails::{Column, Entity, Model};
+use crate::{model, readable};
+use domain::delivery::lease::{Lease, Leased};
+use domain::ids::MailId;
+use domain::timestamp::Timestamp;
+
+/// Every row is owed.
+pub const QUEUE: Queue = Queue { table: "mails", owed: "true", due: "AND due_at <= $3", order: "due_at" };
+
+/// A message as it is stored; only the vault can read it.
+#[derive(Clone, Debug)]
+pub struct StoredMail {
+    pub id: MailId,
+    pub sealed: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    pub give_up_at: Timestamp,
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, mail: &StoredMail, due_at: Timestamp) -> Result<(), DbErr> {
+    let row = Model {
+        id: mail.id,
+        sealed: mail.sealed.clone(),
+        attempts: mail.attempts as i32,
+        due_at,
+        give_up_at: mail.give_up_at,
+        lease_until: None,
+        claim: None,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn claim(
+    db: &DatabaseConnection,
+    limit: usize,
+    now: Timestamp,
+    lease: Lease,
+) -> Result<Vec<Leased<StoredMail>>, DbErr> {
+    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let read = |row| {
+        let row = model::<Entity>(row)?;
+        let it =
+            StoredMail { id: row.id, sealed: row.sealed, attempts: row.attempts as u32, give_up_at: row.give_up_at };
+        Ok(Leased { it, lease })
+    };
+    Ok(readable("mails", &rows, read))
+}
+
+/// Puts the written letter in the place of what asked for it. `false`: the lease was lost.
+pub async fn replace(tx: &impl ConnectionTrait, mail: &StoredMail, lease: Lease) -> Result<bool, DbErr> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Sealed, Expr::value(&mail.sealed))
+        .col_expr(Column::GiveUpAt, Expr::value(mail.give_up_at))
+        .filter(Column::Id.eq(mail.id))
+        .filter(Column::Claim.eq(lease.claim))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected == 1)
+}
+
+pub async fn put_off(
+    db: &impl ConnectionTrait,
+    id: MailId,
+    lease: Lease,
+    attempts: u32,
+    due_at: Timestamp,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::Attempts, Expr::value(attempts as i32))
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::LeaseUntil, Expr::value(None::<Timestamp>))
+        .col_expr(Column::Claim, Expr::value(None::<i64>))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Claim.eq(lease.claim))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// It was sent, given up, or never needed.
+pub async fn remove(db: &impl ConnectionTrait, id: MailId, lease: Lease) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::Claim.eq(lease.claim)).exec(db).await.map(drop)
+}

@@ -1,0 +1,131 @@
+//! Queries of sessions.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::entities::sessions::{Column, Entity, Model};
+use crate::entities::users;
+use domain::ids::{AffiliateId, SessionId, UserId};
+use domain::people::session::{Opener, Session};
+use domain::timestamp::Timestamp;
+
+/// What one person is shown of theirs.
+const LIST_MAX: u64 = 100;
+
+impl From<Model> for Session {
+    fn from(row: Model) -> Self {
+        Self {
+            id: row.id,
+            hash: row.hash,
+            user_id: row.user_id,
+            affiliate_id: row.affiliate_id,
+            address: row.address,
+            user_agent: row.user_agent,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            // Of one that looks on, the release before has it there.
+            opener: row.opener.as_ref().or(row.opened_by.as_ref()).and_then(|name| Opener::from_name(name)),
+            opened_by: row.opened_by,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), DbErr> {
+    let it = session.clone();
+    let row = Model {
+        id: it.id,
+        hash: it.hash,
+        user_id: it.user_id,
+        affiliate_id: it.affiliate_id,
+        address: it.address,
+        user_agent: it.user_agent,
+        created_at: it.created_at,
+        last_seen_at: it.last_seen_at,
+        expires_at: it.expires_at,
+        revoked_at: it.revoked_at,
+        opened_by: it.opened_by,
+        opener: it.opener.map(Opener::name),
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<Session>, DbErr> {
+    Ok(Entity::find().filter(Column::Hash.eq(hash)).one(db).await?.map(Session::from))
+}
+
+/// Those of a person that have not been revoked or expired, newest first.
+pub async fn list(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<Vec<Session>, DbErr> {
+    let select = Entity::find()
+        .filter(Column::UserId.eq(user))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now.millis()))
+        .order_by_desc(Column::Id)
+        .limit(LIST_MAX);
+    Ok(select.all(db).await?.into_iter().map(Session::from).collect())
+}
+
+pub async fn seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::LastSeenAt, Expr::value(at.millis()))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+/// Whether there was one to end. `user` confines it to that person's.
+pub async fn revoke(
+    tx: &impl ConnectionTrait,
+    id: SessionId,
+    user: Option<UserId>,
+    at: Timestamp,
+) -> Result<bool, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(at.millis()))
+        .filter(Column::Id.eq(id))
+        .filter(Column::RevokedAt.is_null());
+    if let Some(user) = user {
+        update = update.filter(Column::UserId.eq(user));
+    }
+    Ok(update.exec(tx).await?.rows_affected == 1)
+}
+
+/// Ends all of a person's, but for `except`.
+pub async fn revoke_all(
+    tx: &impl ConnectionTrait,
+    user: UserId,
+    except: Option<SessionId>,
+    at: Timestamp,
+) -> Result<u64, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(at.millis()))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::RevokedAt.is_null());
+    if let Some(except) = except {
+        update = update.filter(Column::Id.ne(except));
+    }
+    Ok(update.exec(tx).await?.rows_affected)
+}
+
+/// Ends all that show an affiliate: of its people, of customers who came by a login link, and of staff who look on.
+pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
+    let people = sea_orm::sea_query::Query::select()
+        .column(users::Column::Id)
+        .from(users::Entity)
+        .and_where(users::Column::AffiliateId.eq(id))
+        .to_owned();
+    let update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(at.millis()))
+        .filter(Condition::any().add(Column::AffiliateId.eq(id)).add(Column::UserId.in_subquery(people)))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(at.millis()));
+    Ok(update.exec(tx).await?.rows_affected)
+}
+
+pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
+}

@@ -1,0 +1,46 @@
+//! Queries of throttles. Stored, so that neither a restart nor a second process forgets an attempt.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::entities::throttles::{Column, Entity, Model};
+use domain::people::throttle::Throttle;
+use domain::timestamp::Timestamp;
+
+/// The throttle of a subject, made if there is none, held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, subject: &str, now: Timestamp) -> Result<Throttle, DbErr> {
+    let new = Model { subject: subject.to_owned(), failures: 0, last_at: now, blocked_until: now };
+    let inserted = Entity::insert(new.into_active_model())
+        .on_conflict(OnConflict::column(Column::Subject).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await;
+    if let Err(error) = inserted
+        && !matches!(error, DbErr::RecordNotInserted)
+    {
+        return Err(error);
+    }
+    let found = Entity::find_by_id(subject).lock_exclusive().one(tx).await?;
+    let row = found.ok_or_else(|| DbErr::RecordNotFound("a throttle that was just made".to_owned()))?;
+    Ok(Throttle {
+        subject: row.subject,
+        failures: row.failures,
+        last_at: row.last_at,
+        blocked_until: row.blocked_until,
+    })
+}
+
+pub async fn save(tx: &impl ConnectionTrait, throttle: &Throttle) -> Result<(), DbErr> {
+    let row = Model {
+        subject: throttle.subject.clone(),
+        failures: throttle.failures,
+        last_at: throttle.last_at,
+        blocked_until: throttle.blocked_until,
+    };
+    row.into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::LastAt.lt(before.millis())).exec(db).await?.rows_affected)
+}

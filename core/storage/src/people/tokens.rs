@@ -1,0 +1,152 @@
+//! Queries of one-time links.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
+use serde::{Deserialize, Serialize};
+
+use crate::entities::tokens::{Column, Entity, Model};
+use crate::{from_json, json};
+use domain::ids::{AffiliateId, PayoutDetailsId, UserId};
+use domain::timestamp::Timestamp;
+
+/// What a one-time link does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "does", rename_all = "snake_case")]
+pub enum Purpose {
+    /// Signs a customer in and goes to a page of ours.
+    SignIn {
+        affiliate: AffiliateId,
+        next: String,
+        /// The member of staff who looks on; the session reads only.
+        #[serde(default)]
+        opened_by: Option<String>,
+        /// Who made the link, as [`domain::people::session::Opener`] has it; unknown of one from an older release.
+        #[serde(default)]
+        opener: Option<String>,
+    },
+    /// Somebody who registered chooses a password.
+    Register {
+        name: String,
+        email: String,
+    },
+    /// A user chooses a password: invited, or after forgetting the one before.
+    SetPassword {
+        user: UserId,
+        invited: bool,
+    },
+    ConfirmEmail {
+        user: UserId,
+        email: String,
+    },
+    /// A customer without a password confirms where it is paid.
+    ConfirmPayoutDetails {
+        affiliate: AffiliateId,
+        method: String,
+        sealed: String,
+    },
+    ConfirmPayoutRemoval {
+        affiliate: AffiliateId,
+        details: PayoutDetailsId,
+    },
+}
+
+impl Purpose {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::SignIn { .. } => "sign_in",
+            Self::Register { .. } => "register",
+            Self::SetPassword { .. } => "set_password",
+            Self::ConfirmEmail { .. } => "confirm_email",
+            Self::ConfirmPayoutDetails { .. } => "confirm_payout_details",
+            Self::ConfirmPayoutRemoval { .. } => "confirm_payout_removal",
+        }
+    }
+
+    fn user(&self) -> Option<UserId> {
+        match self {
+            Self::SetPassword { user, .. } | Self::ConfirmEmail { user, .. } => Some(*user),
+            _ => None,
+        }
+    }
+
+    fn affiliate(&self) -> Option<AffiliateId> {
+        match self {
+            Self::SignIn { affiliate, .. }
+            | Self::ConfirmPayoutDetails { affiliate, .. }
+            | Self::ConfirmPayoutRemoval { affiliate, .. } => Some(*affiliate),
+            _ => None,
+        }
+    }
+}
+
+pub async fn insert(
+    tx: &impl ConnectionTrait,
+    hash: String,
+    purpose: &Purpose,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), DbErr> {
+    let row = Model {
+        hash,
+        purpose: purpose.word().to_owned(),
+        user_id: purpose.user(),
+        affiliate_id: purpose.affiliate(),
+        data: json(purpose),
+        created_at: now,
+        expires_at,
+        used_at: None,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+fn read(row: Model) -> Result<Purpose, DbErr> {
+    from_json("tokens", &row.data)
+}
+
+/// What a link would do that may still be used.
+pub async fn find(db: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
+    let select = Entity::find_by_id(hash).filter(Column::UsedAt.is_null()).filter(Column::ExpiresAt.gt(now.millis()));
+    select.one(db).await?.map(read).transpose()
+}
+
+/// Uses a link up: of all who come with it, one gets its purpose.
+pub async fn take(tx: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
+    let taken = Entity::update_many()
+        .col_expr(Column::UsedAt, Expr::value(now.millis()))
+        .filter(Column::Hash.eq(hash))
+        .filter(Column::UsedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now.millis()))
+        .exec(tx)
+        .await?;
+    if taken.rows_affected == 0 {
+        return Ok(None);
+    }
+    Entity::find_by_id(hash).one(tx).await?.map(read).transpose()
+}
+
+/// Whatever was sent to this person by mail no longer opens anything.
+pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::UsedAt, Expr::value(now.millis()))
+        .filter(Column::UserId.eq(user))
+        .filter(Column::UsedAt.is_null())
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+/// No login link to this affiliate works any more.
+pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::UsedAt, Expr::value(now.millis()))
+        .filter(Column::AffiliateId.eq(of))
+        .filter(Column::Purpose.eq("sign_in"))
+        .filter(Column::UsedAt.is_null())
+        .exec(tx)
+        .await
+        .map(drop)
+}
+
+pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
+}

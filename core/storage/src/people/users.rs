@@ -1,0 +1,166 @@
+//! Queries of users and their recovery codes.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, NotSet,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::recovery_codes;
+use crate::entities::users::{Column, Entity, Model};
+use crate::{corrupt, readable};
+use domain::ids::{AffiliateId, UserId};
+use domain::people::permission::Role;
+use domain::people::user::{User, UserStatus};
+use domain::timestamp::Timestamp;
+
+impl TryFrom<Model> for User {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        let unknown = |what: &str, word: &str| corrupt("users", format_args!("{what} {word}"));
+        Ok(Self {
+            id: row.id,
+            email: row.email,
+            name: row.name,
+            role: Role::from_word(&row.role).ok_or_else(|| unknown("role", &row.role))?,
+            affiliate_id: row.affiliate_id,
+            status: UserStatus::from_word(&row.status).ok_or_else(|| unknown("status", &row.status))?,
+            password_hash: row.password_hash,
+            totp_secret: row.totp_secret,
+            totp_pending: row.totp_pending,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&User> for Model {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email.clone(),
+            name: user.name.clone(),
+            role: user.role.to_string(),
+            affiliate_id: user.affiliate_id,
+            status: user.status.to_string(),
+            password_hash: user.password_hash.clone(),
+            totp_secret: user.totp_secret.clone(),
+            totp_pending: user.totp_pending.clone(),
+            totp_last_step: None,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr> {
+    Entity::insert(Model::from(user).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+/// All but the step of the last code, which only [`use_step`] moves.
+pub async fn save(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr> {
+    let mut row = Model::from(user).into_active_model().reset_all();
+    row.totp_last_step = NotSet;
+    row.update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(User::try_from).transpose()
+}
+
+/// All owners, held until `tx` ends, so that two can't remove each other.
+pub async fn lock_owners(tx: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
+    let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
+    let rows = owners.lock_exclusive().all(tx).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(User::try_from).transpose()
+}
+
+/// `email` in its normal form.
+pub async fn find_by_email(db: &impl ConnectionTrait, email: &str) -> Result<Option<User>, DbErr> {
+    Entity::find().filter(Column::Email.eq(email)).one(db).await?.map(User::try_from).transpose()
+}
+
+/// Everybody of an affiliate.
+pub async fn list_of_affiliate(db: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<Vec<User>, DbErr> {
+    let rows = Entity::find().filter(Column::AffiliateId.eq(affiliate)).order_by_asc(Column::Id).all(db).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+pub async fn list_owners(db: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
+    let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
+    owners.all(db).await?.into_iter().map(User::try_from).collect()
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    status: Option<UserStatus>,
+    page: PageRequest,
+) -> Result<Page<User>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(status) = status {
+        select = select.filter(Column::Status.eq(status.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(User::try_from)
+}
+
+/// Whether the code of this step is used for the first time: no code opens twice, nor an older one after it.
+pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Result<bool, DbErr> {
+    let result = Entity::update_many()
+        .col_expr(Column::TotpLastStep, Expr::value(step))
+        .filter(Column::Id.eq(id))
+        .filter(Column::TotpLastStep.is_null().or(Column::TotpLastStep.lt(step)))
+        .exec(tx)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// These instead of the ones before.
+pub async fn replace_recovery_codes(tx: &impl ConnectionTrait, id: UserId, hashes: &[String]) -> Result<(), DbErr> {
+    recovery_codes::Entity::delete_many().filter(recovery_codes::Column::UserId.eq(id)).exec(tx).await?;
+    if hashes.is_empty() {
+        return Ok(());
+    }
+    let rows = hashes
+        .iter()
+        .map(|hash| recovery_codes::Model { user_id: id, hash: hash.clone(), used_at: None }.into_active_model());
+    recovery_codes::Entity::insert_many(rows).exec_without_returning(tx).await.map(drop)
+}
+
+/// Whether it was one of theirs and not used before.
+pub async fn use_recovery_code(
+    tx: &impl ConnectionTrait,
+    id: UserId,
+    hash: &str,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let result = recovery_codes::Entity::update_many()
+        .col_expr(recovery_codes::Column::UsedAt, Expr::value(now.millis()))
+        .filter(recovery_codes::Column::UserId.eq(id))
+        .filter(recovery_codes::Column::Hash.eq(hash))
+        .filter(recovery_codes::Column::UsedAt.is_null())
+        .exec(tx)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// The active people of these owners of postbacks: an affiliate's, or the owners and admins of the program (`None`).
+pub async fn list_of_owners(
+    db: &impl ConnectionTrait,
+    owners: &[Option<AffiliateId>],
+    limit: u64,
+) -> Result<Vec<User>, DbErr> {
+    let mut of = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
+    if owners.contains(&None) {
+        of = of.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
+    }
+    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
+    let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
+    Ok(readable("users", rows, User::try_from))
+}

@@ -1,0 +1,105 @@
+//! Queries of affiliates.
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::corrupt;
+use crate::entities::affiliates::{Column, Entity, Model};
+use domain::ids::AffiliateId;
+use domain::program::affiliate::{Affiliate, AffiliateStatus};
+
+impl TryFrom<Model> for Affiliate {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            email: row.email,
+            referral_code: row.referral_code,
+            status: AffiliateStatus::from_word(&row.status)
+                .ok_or_else(|| corrupt("affiliates", format_args!("status {}", row.status)))?,
+            recruited_by: row.recruited_by,
+            recruited_at: row.recruited_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            former_email: row.former_email,
+            email_changed_at: row.email_changed_at,
+        })
+    }
+}
+
+impl From<&Affiliate> for Model {
+    fn from(affiliate: &Affiliate) -> Self {
+        Self {
+            id: affiliate.id,
+            name: affiliate.name.clone(),
+            email: affiliate.email.clone(),
+            referral_code: affiliate.referral_code.clone(),
+            status: affiliate.status.to_string(),
+            recruited_by: affiliate.recruited_by,
+            recruited_at: affiliate.recruited_at,
+            created_at: affiliate.created_at,
+            updated_at: affiliate.updated_at,
+            former_email: affiliate.former_email.clone(),
+            email_changed_at: affiliate.email_changed_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<(), DbErr> {
+    Entity::insert(Model::from(affiliate).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<(), DbErr> {
+    Model::from(affiliate).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Affiliate::try_from).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Affiliate::try_from).transpose()
+}
+
+/// `code` in its normal form.
+pub async fn find_by_code(db: &impl ConnectionTrait, code: &str) -> Result<Option<Affiliate>, DbErr> {
+    Entity::find().filter(Column::ReferralCode.eq(code)).one(db).await?.map(Affiliate::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = AffiliateId>,
+) -> Result<HashMap<AffiliateId, Affiliate>, DbErr> {
+    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
+    rows.into_iter().map(|row| Affiliate::try_from(row).map(|it| (it.id, it))).collect()
+}
+
+/// `confined_to` shows one affiliate itself only.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    confined_to: Option<AffiliateId>,
+    page: PageRequest,
+) -> Result<Page<Affiliate>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = confined_to {
+        select = select.filter(Column::Id.eq(id));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
+}
+
+/// Whom an affiliate recruited, newest first.
+pub async fn list_recruits(
+    db: &impl ConnectionTrait,
+    recruiter: AffiliateId,
+    page: PageRequest,
+) -> Result<Page<Affiliate>, DbErr> {
+    let select = Entity::find().filter(Column::RecruitedBy.eq(recruiter));
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
+}

@@ -1,0 +1,103 @@
+//! Queries of applications.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::corrupt;
+use crate::entities::applications::{Column, Entity, Model};
+use domain::ids::{AffiliateId, ApplicationId, OfferId};
+use domain::program::application::{Application, ApplicationStatus};
+
+impl TryFrom<Model> for Application {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            offer_id: row.offer_id,
+            affiliate_id: row.affiliate_id,
+            status: ApplicationStatus::from_word(&row.status)
+                .ok_or_else(|| corrupt("applications", format_args!("status {}", row.status)))?,
+            message: row.message,
+            reason: row.reason,
+            decided_at: row.decided_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&Application> for Model {
+    fn from(it: &Application) -> Self {
+        Self {
+            id: it.id,
+            offer_id: it.offer_id,
+            affiliate_id: it.affiliate_id,
+            status: it.status.to_string(),
+            message: it.message.clone(),
+            reason: it.reason.clone(),
+            decided_at: it.decided_at,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, application: &Application) -> Result<(), DbErr> {
+    Entity::insert(Model::from(application).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, application: &Application) -> Result<(), DbErr> {
+    Model::from(application).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: ApplicationId) -> Result<Option<Application>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Application::try_from).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: ApplicationId) -> Result<Option<Application>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Application::try_from).transpose()
+}
+
+/// The one that an affiliate made for an offer.
+pub async fn find_of(
+    db: &impl ConnectionTrait,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+) -> Result<Option<Application>, DbErr> {
+    list_of(db, [offer_id], affiliate_id).await.map(|found| found.into_iter().next())
+}
+
+/// Those that an affiliate made for these offers.
+pub async fn list_of(
+    db: &impl ConnectionTrait,
+    offers: impl IntoIterator<Item = OfferId>,
+    affiliate_id: AffiliateId,
+) -> Result<Vec<Application>, DbErr> {
+    let select = Entity::find().filter(Column::AffiliateId.eq(affiliate_id)).filter(Column::OfferId.is_in(offers));
+    select.all(db).await?.into_iter().map(Application::try_from).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub offer_id: Option<OfferId>,
+    pub status: Option<ApplicationStatus>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Application>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(Column::Status.eq(status.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Application::try_from)
+}

@@ -1,0 +1,78 @@
+//! Counters of caps: how much of a period is taken. A counter is held until its transaction ends, so that two
+//! conversions never take the same place.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+use crate::base::bulk::{Rows, Type};
+use domain::amounts::ACCOUNT_MAX;
+use domain::ids::AffiliateId;
+use domain::program::cap::{Count, Counter};
+use domain::timestamp::Timestamp;
+
+/// Adds to counters, and comes back with what they hold then. A sum of payouts stays at [`ACCOUNT_MAX`] from there on:
+/// no cap is as high, and the sum must stay a whole number. One statement for all, in the order of the keys, so that
+/// two nodes wait for each other in the same order.
+pub async fn add(
+    tx: &impl ConnectionTrait,
+    counts: &BTreeMap<Counter, Count>,
+    now: Timestamp,
+) -> Result<BTreeMap<Counter, Count>, DbErr> {
+    use Type::{Big, Id, Text};
+    let mut rows = Rows::new(&[Id, Id, Text, Text, Big, Big, Big]);
+    for (counter, count) in counts {
+        rows.push([
+            counter.offer_id.into(),
+            // A key has no NULL: the offer's own counters are nobody's.
+            counter.affiliate_id.map_or(Uuid::nil(), |id| id.0).into(),
+            // And what counts any goal has none.
+            counter.goal.clone().unwrap_or_default().into(),
+            counter.period.clone().into(),
+            count.conversions.into(),
+            count.payout_micros.into(),
+            now.into(),
+        ]);
+    }
+    let held = rows
+        .query(
+            tx,
+            "INSERT INTO cap_counters (offer_id, affiliate_id, goal, period, conversions, payout_micros, updated_at) {rows}
+             ON CONFLICT (offer_id, affiliate_id, goal, period) DO UPDATE
+             SET conversions = cap_counters.conversions + excluded.conversions,
+                 payout_micros = CASE WHEN cap_counters.payout_micros + excluded.payout_micros > {1} THEN {1}
+                     ELSE cap_counters.payout_micros + excluded.payout_micros END,
+                 updated_at = excluded.updated_at
+             RETURNING offer_id, affiliate_id, goal, period, conversions, payout_micros",
+            vec![ACCOUNT_MAX.into()],
+        )
+        .await?;
+    held.iter()
+        .map(|row| {
+            let affiliate: Uuid = row.try_get("", "affiliate_id")?;
+            let goal: String = row.try_get("", "goal")?;
+            let counter = Counter {
+                offer_id: row.try_get("", "offer_id")?,
+                affiliate_id: (!affiliate.is_nil()).then_some(AffiliateId(affiliate)),
+                goal: Some(goal).filter(|goal| !goal.is_empty()),
+                period: row.try_get("", "period")?,
+            };
+            let count = Count {
+                conversions: row.try_get("", "conversions")?,
+                payout_micros: row.try_get("", "payout_micros")?,
+            };
+            Ok((counter, count))
+        })
+        .collect()
+}
+
+/// Forgets the counters of days and months that nothing was added to since `before`.
+pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+    let statement = sea_orm::Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "DELETE FROM cap_counters WHERE period <> 'total' AND updated_at < $1",
+        [before.into()],
+    );
+    Ok(db.execute_raw(statement).await?.rows_affected())
+}

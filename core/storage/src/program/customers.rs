@@ -1,0 +1,75 @@
+//! Queries of customers.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::customers::{Column, Entity, Model};
+use domain::ids::CustomerId;
+use domain::program::customer::Customer;
+
+impl From<Model> for Customer {
+    fn from(row: Model) -> Self {
+        Self {
+            id: row.id,
+            external_id: row.external_id,
+            name: row.name,
+            email: row.email,
+            affiliate_id: row.affiliate_id,
+            link_id: row.link_id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+impl From<&Customer> for Model {
+    fn from(it: &Customer) -> Self {
+        Self {
+            id: it.id,
+            external_id: it.external_id.clone(),
+            name: it.name.clone(),
+            email: it.email.clone(),
+            affiliate_id: it.affiliate_id,
+            link_id: it.link_id,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, customer: &Customer) -> Result<(), DbErr> {
+    Entity::insert(Model::from(customer).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, customer: &Customer) -> Result<(), DbErr> {
+    Model::from(customer).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: CustomerId) -> Result<Option<Customer>, DbErr> {
+    Ok(Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Customer::from))
+}
+
+/// Held until `tx` ends.
+pub async fn lock_by_external_id(tx: &impl ConnectionTrait, external_id: &str) -> Result<Option<Customer>, DbErr> {
+    let select = Entity::find().filter(Column::ExternalId.eq(external_id)).lock_exclusive();
+    Ok(select.one(tx).await?.map(Customer::from))
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: CustomerId) -> Result<Option<Customer>, DbErr> {
+    Ok(Entity::find_by_id(id).one(db).await?.map(Customer::from))
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    external_id: Option<&str>,
+    page: PageRequest,
+) -> Result<Page<Customer>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(external_id) = external_id {
+        select = select.filter(Column::ExternalId.eq(external_id));
+    }
+    Ok(page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.map(Customer::from))
+}

@@ -1,0 +1,65 @@
+//! Settings of the program that people change while it runs, and what it remembers of itself: one JSON text a key.
+
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::database::for_update;
+use crate::{from_json, json};
+use domain::money::withdrawal::WithdrawalSettings;
+use domain::program::recruiting::Recruiting;
+use domain::timestamp::Timestamp;
+
+const RECRUITING: &str = "recruiting";
+const WITHDRAWALS: &str = "withdrawals";
+const SEALED_BY: &str = "sealed_by";
+
+pub async fn find_recruiting(db: &impl ConnectionTrait) -> Result<Recruiting, DbErr> {
+    Ok(read(db, RECRUITING, "").await?.unwrap_or_default())
+}
+
+/// Held until `tx` ends; also what takes turns in changing who recruited whom.
+pub async fn lock_recruiting(tx: &impl ConnectionTrait) -> Result<Recruiting, DbErr> {
+    Ok(read(tx, RECRUITING, for_update(tx)).await?.unwrap_or_default())
+}
+
+pub async fn save_recruiting(tx: &impl ConnectionTrait, it: &Recruiting, at: Timestamp) -> Result<(), DbErr> {
+    save(tx, RECRUITING, it, at).await
+}
+
+pub async fn find_withdrawals(db: &impl ConnectionTrait) -> Result<WithdrawalSettings, DbErr> {
+    Ok(read(db, WITHDRAWALS, "").await?.unwrap_or_default())
+}
+
+pub async fn save_withdrawals(db: &impl ConnectionTrait, it: &WithdrawalSettings, at: Timestamp) -> Result<(), DbErr> {
+    save(db, WITHDRAWALS, it, at).await
+}
+
+/// The rules by which a pass over all configurations found no secret in the clear.
+pub async fn find_sealed_by(db: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
+    read(db, SEALED_BY, "").await
+}
+
+pub async fn save_sealed_by(db: &impl ConnectionTrait, rules: &str, at: Timestamp) -> Result<(), DbErr> {
+    save(db, SEALED_BY, rules, at).await
+}
+
+async fn read<T: DeserializeOwned>(db: &impl ConnectionTrait, key: &str, lock: &str) -> Result<Option<T>, DbErr> {
+    let sql = format!("SELECT value FROM program_settings WHERE key = $1{lock}");
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [key.into()]);
+    let row = db.query_one_raw(statement).await?;
+    let text: Option<String> = row.map(|row| row.try_get("", "value")).transpose()?;
+    text.map(|text| from_json("program_settings", &text)).transpose()
+}
+
+async fn save(
+    db: &impl ConnectionTrait,
+    key: &str,
+    it: &(impl Serialize + ?Sized),
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    let sql = "INSERT INTO program_settings (key, value, updated_at) VALUES ($1, $2, $3)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at";
+    let values = [key.into(), json(&it).into(), at.into()];
+    db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+}

@@ -1,0 +1,61 @@
+//! How many of something an affiliate or a person has. Whoever counts holds the holder's row until its transaction ends, so
+//! that two at once do not both find room for the last one.
+
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+
+use crate::base::database::for_update;
+use domain::ids::{AffiliateId, UserId};
+use domain::timestamp::Timestamp;
+
+pub async fn postbacks(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+    lock(tx, "affiliates", of.into()).await?;
+    count(
+        tx,
+        "SELECT count(*) AS there FROM postbacks WHERE owner_affiliate_id = $1 AND archived_at IS NULL",
+        vec![of.into()],
+    )
+    .await
+}
+
+pub async fn sources(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+    lock(tx, "affiliates", of.into()).await?;
+    count(tx, "SELECT count(*) AS there FROM sources WHERE affiliate_id = $1 AND archived_at IS NULL", vec![of.into()])
+        .await
+}
+
+pub async fn links(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+    lock(tx, "affiliates", of.into()).await?;
+    count(tx, "SELECT count(*) AS there FROM links WHERE affiliate_id = $1", vec![of.into()]).await
+}
+
+/// Whose keys are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder {
+    User(UserId),
+    /// Those of no person.
+    Affiliate(AffiliateId),
+}
+
+/// Keys that still open something.
+pub async fn api_keys(tx: &impl ConnectionTrait, of: Holder, now: Timestamp) -> Result<i64, DbErr> {
+    let (table, holder, id) = match of {
+        Holder::User(id) => ("users", "user_id = $1", Value::from(id)),
+        Holder::Affiliate(id) => ("affiliates", "affiliate_id = $1 AND user_id IS NULL", Value::from(id)),
+    };
+    lock(tx, table, id.clone()).await?;
+    let sql = format!(
+        "SELECT count(*) AS there FROM api_keys
+         WHERE {holder} AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+    );
+    count(tx, &sql, vec![id, now.into()]).await
+}
+
+async fn lock(tx: &impl ConnectionTrait, table: &str, id: Value) -> Result<(), DbErr> {
+    let sql = format!("SELECT id FROM {table} WHERE id = $1{}", for_update(tx));
+    tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id])).await.map(drop)
+}
+
+async fn count(tx: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<i64, DbErr> {
+    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "there"))
+}

@@ -1,0 +1,280 @@
+//! Queries of reports: raw rows as they are packed ([`raw`]), and what is packed of them.
+
+mod raw;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
+use uuid::Uuid;
+
+use domain::ids::{ClickId, ConversionId, EventId, LinkId, floor_uuid, time_of};
+use domain::reports::Scope;
+use domain::reports::calendar::{QUARTER_MS, quarter};
+use domain::reports::packed::{Columns, Damaged};
+use domain::timestamp::Timestamp;
+
+use super::base::bulk::{Rows, Type};
+
+pub use raw::{RawClick, RawConversion, keep_visits, raw_clicks, raw_conversions, row_of_click, row_of_conversion};
+
+/// What is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    Clicks = 0,
+    Conversions = 1,
+}
+
+/// How far a subject is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Of clicks: all that were made before are packed. Of conversions: what is packed is as it was by all events before.
+    pub until: Timestamp,
+    /// Grows with every change of what is packed, so that two who pack at once notice each other.
+    pub turn: i64,
+}
+
+fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
+    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+}
+
+pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
+    let sql = "SELECT until, turn FROM report_progress WHERE subject = $1";
+    let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
+    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "turn")? })
+}
+
+/// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
+/// that is being taken.
+pub async fn advance(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    seen: Progress,
+    until: Timestamp,
+) -> Result<bool, DbErr> {
+    let sql = "UPDATE report_progress SET until = $1, turn = turn + 1 WHERE subject = $2 AND turn = $3";
+    let values = vec![until.into(), (subject as i32).into(), seen.turn.into()];
+    Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
+}
+
+/// The oldest transaction of PostgreSQL that has written and is open, and a number that is greater than that of any
+/// before: it is taken for this. (A snapshot's `xmax` would not do: it may be the number of one that is open.)
+pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let next = one_number(db, "SELECT pg_current_xact_id()::text::bigint AS number", vec![]).await?;
+    let sql = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS number";
+    Ok(Some((one_number(db, sql, vec![]).await?, next)))
+}
+
+/// Every scope from the number `first` on, in order. Numbers have no gaps.
+pub async fn scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<Scope>, DbErr> {
+    let sql = "SELECT affiliate_id, offer_id, link_id FROM report_scopes WHERE id >= $1 ORDER BY id";
+    let first = i32::try_from(first).unwrap_or(i32::MAX);
+    let rows = db.query_all_raw(statement(db, sql, vec![first.into()])).await?;
+    rows.iter()
+        .map(|row| {
+            let link: Uuid = row.try_get("", "link_id")?;
+            Ok(Scope {
+                affiliate_id: row.try_get("", "affiliate_id")?,
+                offer_id: row.try_get("", "offer_id")?,
+                link_id: (!link.is_nil()).then_some(LinkId(link)),
+            })
+        })
+        .collect()
+}
+
+/// Numbers new scopes from `first` on. Fails as taken when somebody else was faster.
+pub async fn add_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope]) -> Result<(), DbErr> {
+    let mut rows = Rows::new(&[Type::Int, Type::Id, Type::Id, Type::Id]);
+    for (index, scope) in scopes.iter().enumerate() {
+        let id = i32::try_from(first + index).map_err(|_| DbErr::Custom("there are too many scopes".into()))?;
+        let link = scope.link_id.map_or(Uuid::nil(), |link| link.0);
+        rows.push([id.into(), scope.affiliate_id.into(), scope.offer_id.into(), link.into()]);
+    }
+    let sql = "INSERT INTO report_scopes (id, affiliate_id, offer_id, link_id) {rows}";
+    rows.execute(tx, sql, vec![]).await.map(drop)
+}
+
+/// The id of the click that has `skip` others between it and `after`.
+pub async fn click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
+    let sql = "SELECT id FROM clicks WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
+    let row = db.query_one_raw(statement(db, sql, vec![after.into(), (skip as i64).into()])).await?;
+    row.map(|row| row.try_get("", "id")).transpose()
+}
+
+/// The quarters of conversions that came or changed by the events between two moments, as far as those are in `range`.
+pub async fn changed_quarters(
+    db: &impl ConnectionTrait,
+    from: Timestamp,
+    to: Timestamp,
+    range: (Timestamp, Timestamp),
+) -> Result<BTreeSet<Timestamp>, DbErr> {
+    const PAGE: usize = 10_000;
+    let mut quarters = BTreeSet::new();
+    let mut after = before(floor_uuid(from));
+    loop {
+        let sql = "SELECT id, conversion_id FROM events
+                   WHERE id > $1 AND id < $2 AND action = 'conversion' ORDER BY id LIMIT $3";
+        let values = vec![after.into(), floor_uuid(to).into(), (PAGE as i64).into()];
+        let rows = db.query_all_raw(statement(db, sql, values)).await?;
+        for row in &rows {
+            if let Some(id) = row.try_get::<Option<ConversionId>>("", "conversion_id")? {
+                quarters.insert(quarter(time_of(id.0)));
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == PAGE => after = last.try_get::<EventId>("", "id")?.0,
+            _ => break,
+        }
+    }
+    quarters.retain(|it| *it >= quarter(range.0) && *it < range.1);
+    Ok(quarters)
+}
+
+/// When the first event or conversion from a moment on was made.
+pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+    let mut next: Option<Timestamp> = None;
+    for table in ["events", "conversions"] {
+        let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
+        if let Some(row) = db.query_one_raw(statement(db, &sql, vec![floor_uuid(from).into()])).await? {
+            let at = time_of(row.try_get("", "id")?);
+            next = Some(next.map_or(at, |known| known.min(at)));
+        }
+    }
+    Ok(next)
+}
+
+/// The quarters in which conversions were made between two moments.
+pub async fn conversion_quarters(
+    db: &impl ConnectionTrait,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<BTreeSet<Timestamp>, DbErr> {
+    let mut quarters = BTreeSet::new();
+    let mut at = from;
+    // From quarter to quarter, not from row to row.
+    loop {
+        let sql = "SELECT id FROM conversions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1";
+        let row = db.query_one_raw(statement(db, sql, vec![floor_uuid(at).into(), floor_uuid(to).into()])).await?;
+        let Some(row) = row else { return Ok(quarters) };
+        let found = quarter(time_of(row.try_get("", "id")?));
+        quarters.insert(found);
+        at = Timestamp::from_millis(found.millis() + QUARTER_MS);
+    }
+}
+
+/// The oldest click among those of conversions that were recorded from `since` on.
+pub async fn oldest_click_converted_since(
+    db: &impl ConnectionTrait,
+    since: Timestamp,
+) -> Result<Option<ClickId>, DbErr> {
+    // Those few conversions first: the index of clicks, which is in the wanted order, would be read from its beginning.
+    let sql = "WITH recent AS MATERIALIZED
+                   (SELECT click_id FROM conversions WHERE id >= $1 AND click_id IS NOT NULL)
+               SELECT click_id FROM recent ORDER BY click_id LIMIT 1";
+    let row = db.query_one_raw(statement(db, sql, vec![floor_uuid(since).into()])).await?;
+    row.map(|row| row.try_get("", "click_id")).transpose()
+}
+
+/// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
+pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
+    let sql = match subject {
+        Subject::Clicks => "SELECT count(*) AS number FROM clicks WHERE id >= $1 AND id < $2",
+        Subject::Conversions => {
+            "SELECT count(*) + coalesce(sum(revision), 0) AS number FROM conversions WHERE id >= $1 AND id < $2"
+        }
+    };
+    one_number(db, sql, vec![floor_uuid(from).into(), floor_uuid(to).into()]).await
+}
+
+/// How much what is packed of a span weighs.
+pub async fn packed_weight(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, DbErr> {
+    let sql = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) AS number FROM report_columns
+               WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number = 0";
+    one_number(db, sql, vec![(subject as i32).into(), from.into(), to.into()]).await
+}
+
+async fn one_number(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Result<i64, DbErr> {
+    let row = db.query_one_raw(statement(db, sql, values)).await?;
+    row.map_or(Ok(0), |row| row.try_get("", "number"))
+}
+
+/// Stores a segment.
+pub async fn insert_segment(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    segment: Timestamp,
+    weight: i64,
+    columns: Columns,
+) -> Result<(), DbErr> {
+    let mut values: Vec<Value> = Vec::with_capacity(5 * columns.len());
+    let mut rows = String::new();
+    for (index, (number, data)) in columns.into_iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let first = 5 * index;
+        rows.push_str(&format!(
+            "{comma}(${}, ${}, ${}, ${}, ${})",
+            first + 1,
+            first + 2,
+            first + 3,
+            first + 4,
+            first + 5
+        ));
+        let fields: [Value; 5] =
+            [(subject as i32).into(), segment.into(), i32::from(number).into(), weight.into(), data.into()];
+        values.extend(fields);
+    }
+    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, data) VALUES {rows}");
+    tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
+}
+
+/// Takes away what is packed of a span.
+pub async fn delete_segments(
+    tx: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(), DbErr> {
+    let sql = "DELETE FROM report_columns WHERE subject = $1 AND segment >= $2 AND segment < $3";
+    let values = vec![(subject as i32).into(), from.into(), to.into()];
+    tx.execute_raw(statement(tx, sql, values)).await.map(drop)
+}
+
+/// Some columns of the segments of a span, in order of time. One statement, so that the columns of a segment fit together.
+pub async fn segments(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    (from, to): (Timestamp, Timestamp),
+    columns: &[u8],
+) -> Result<BTreeMap<Timestamp, Columns>, DbErr> {
+    let numbers: Vec<_> = columns.iter().map(u8::to_string).collect();
+    let sql = format!(
+        "SELECT segment, number, data FROM report_columns
+         WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number IN ({}) ORDER BY segment, number",
+        numbers.join(", ")
+    );
+    let values = vec![(subject as i32).into(), from.into(), to.into()];
+    let mut segments: BTreeMap<Timestamp, Columns> = BTreeMap::new();
+    for row in db.query_all_raw(statement(db, &sql, values)).await? {
+        let number: i32 = row.try_get("", "number")?;
+        let number = u8::try_from(number).map_err(|_| damaged(Damaged))?;
+        segments.entry(row.try_get("", "segment")?).or_default().push((number, row.try_get("", "data")?));
+    }
+    Ok(segments)
+}
+
+pub fn damaged(error: Damaged) -> DbErr {
+    DbErr::Custom(error.to_string())
+}
+
+/// The greatest id that is smaller, so that a search after it finds `id` too.
+pub fn before(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128().saturating_sub(1))
+}

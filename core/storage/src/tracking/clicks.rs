@@ -1,0 +1,213 @@
+//! Queries of clicks and impressions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::clicks::{Column, Entity, Model};
+use crate::{corrupt, from_json, json, model};
+use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
+use domain::tracking::action::Action;
+use domain::tracking::click::{Agent, Click};
+
+impl TryFrom<Model> for Click {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            action: Action::from_word(&row.action)
+                .ok_or_else(|| corrupt("clicks", format_args!("action {}", row.action)))?,
+            link_id: row.link_id,
+            affiliate_id: row.affiliate_id,
+            offer_id: row.offer_id,
+            occurred_at: row.occurred_at,
+            external_id: row.external_id,
+            sub_ids: from_json("clicks", &row.sub_ids)?,
+            params: from_json("clicks", &row.params)?,
+            session: row.session,
+            landing_url: row.landing_url,
+            referrer: row.referrer,
+            ip: row.ip,
+            user_agent: row.user_agent,
+            country: row.country,
+            agent: Agent { device: row.device, browser: row.browser, os: row.os, likely_bot: row.likely_bot },
+            visitor: row.visitor,
+            unique: row.is_unique,
+            person: row.person,
+        })
+    }
+}
+
+/// Adds them and finds out who is new today: [`Click::unique`] says only who is the first of its visitor in `clicks`.
+/// A visitor's number has its day in it, so "today" needs no more words, and any word more could lead a planner
+/// away from the index of visitors.
+pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
+    use Type::{Big, Bool, Document, Id, Text};
+    let mut rows = Rows::new(&[
+        Id, Text, Id, Id, Id, Big, Text, Text, Text, Document, Document, Text, Document, Text, Text, Text, Bool, Big,
+        Bool, Big, Text, Text,
+    ]);
+    for click in clicks {
+        rows.push([
+            click.id.into(),
+            click.action.as_str().into(),
+            click.link_id.into(),
+            click.affiliate_id.into(),
+            click.offer_id.into(),
+            click.occurred_at.into(),
+            click.external_id.clone().into(),
+            json(&click.sub_ids).into(),
+            json(&click.params).into(),
+            click.landing_url.clone().into(),
+            click.referrer.clone().into(),
+            click.ip.clone().into(),
+            click.user_agent.clone().into(),
+            click.agent.device.clone().into(),
+            click.agent.browser.clone().into(),
+            click.agent.os.clone().into(),
+            click.agent.likely_bot.into(),
+            click.visitor.into(),
+            click.unique.into(),
+            click.person.into(),
+            click.country.clone().into(),
+            click.session.clone().into(),
+        ]);
+    }
+    rows.execute(
+        db,
+        "WITH new (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_first, person, country,
+             session) AS ({rows})
+         INSERT INTO clicks (id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params,
+             landing_url, referrer, ip, user_agent, device, browser, os, likely_bot, visitor, is_unique, person,
+             country, session)
+         SELECT id, action, link_id, affiliate_id, offer_id, occurred_at, external_id, sub_ids, params, landing_url,
+             referrer, ip, user_agent, device, browser, os, likely_bot, visitor,
+             is_first AND NOT EXISTS (SELECT 1 FROM clicks WHERE clicks.visitor = new.visitor AND clicks.is_unique),
+             person, country, session
+         FROM new",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: ClickId) -> Result<Option<Click>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Click::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = ClickId>,
+) -> Result<HashMap<ClickId, Click>, DbErr> {
+    let found = Rows::ids(ids)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows}) SELECT clicks.* FROM wanted JOIN clicks ON clicks.id = wanted.id",
+            vec![],
+        )
+        .await?;
+    found.iter().map(|row| Click::try_from(model::<Entity>(row)?).map(|click| (click.id, click))).collect()
+}
+
+/// The first or the last click of each person (their number, not before, not after), where there is one.
+pub async fn find_ends(
+    db: &impl ConnectionTrait,
+    persons: &BTreeSet<(i64, ClickId, ClickId)>,
+    end: End,
+) -> Result<HashMap<(i64, ClickId, ClickId), ClickId>, DbErr> {
+    let mut rows = Rows::new(&[Type::Big, Type::Id, Type::Id]);
+    for (person, low, high) in persons {
+        rows.push([(*person).into(), (*low).into(), (*high).into()]);
+    }
+    let order = match end {
+        End::First => "",
+        End::Last => " DESC",
+    };
+    let sql = format!(
+        "WITH wanted (person, low, high) AS ({{rows}})
+         SELECT person, low, high, (SELECT clicks.id FROM clicks
+             WHERE clicks.person = wanted.person AND clicks.id >= wanted.low AND clicks.id <= wanted.high
+             ORDER BY clicks.id{order} LIMIT 1) AS id
+         FROM wanted"
+    );
+    let mut found = HashMap::new();
+    for row in rows.query(db, &sql, vec![]).await? {
+        if let Some(id) = row.try_get::<Option<ClickId>>("", "id")? {
+            found.insert((row.try_get("", "person")?, row.try_get("", "low")?, row.try_get("", "high")?), id);
+        }
+    }
+    Ok(found)
+}
+
+/// Which end of a row of clicks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    First,
+    Last,
+}
+
+/// Clicks whose ids lie between two, both included: one affiliate's or all. No more than `limit`.
+pub async fn list_between(
+    db: &impl ConnectionTrait,
+    (first, last): (ClickId, ClickId),
+    affiliate_id: Option<AffiliateId>,
+    limit: u64,
+) -> Result<Vec<Click>, DbErr> {
+    let mut select =
+        Entity::find().filter(Column::Id.between(first, last)).filter(Column::Action.eq(Action::Click.as_str()));
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
+}
+
+/// Clicks that carried this session, or one that begins so: one affiliate's or all. No more than `limit`, and in no order,
+/// since asking for one would lead PostgreSQL's planner away from the index of sessions.
+pub async fn list_by_session(
+    db: &impl ConnectionTrait,
+    session: &str,
+    begins_so: bool,
+    affiliate_id: Option<AffiliateId>,
+    limit: u64,
+) -> Result<Vec<Click>, DbErr> {
+    let mut select = if begins_so {
+        // No text has a character that comes after the last one of Unicode.
+        let end = format!("{session}{}", char::MAX);
+        Entity::find().filter(Column::Session.gte(session)).filter(Column::Session.lt(end))
+    } else {
+        Entity::find().filter(Column::Session.eq(session))
+    };
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub offer_id: Option<OfferId>,
+    pub link_id: Option<LinkId>,
+    pub action: Option<Action>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Click>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
+    if let Some(id) = filter.link_id {
+        select = select.filter(Column::LinkId.eq(id));
+    }
+    if let Some(action) = filter.action {
+        select = select.filter(Column::Action.eq(action.as_str()));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Click::try_from)
+}

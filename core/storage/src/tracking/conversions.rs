@@ -1,0 +1,295 @@
+//! Queries of conversions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::database::for_update;
+use crate::base::page::{self, Page, PageRequest};
+use crate::entities::conversions::{Column, Entity, Model};
+use crate::{corrupt, from_json, json, model};
+use domain::amounts::{Amount, Money};
+use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
+use domain::tracking::attribution::{Evidence, Trace};
+use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
+
+use super::clicks::End;
+
+fn money(micros: Option<i64>, currency: Option<String>) -> Option<Money> {
+    Some(Money { micros: micros?, currency: currency?.parse().ok()? })
+}
+
+fn micros(money: Option<Money>) -> Option<i64> {
+    money.map(|money| money.micros)
+}
+
+fn currency(money: Option<Money>) -> Option<String> {
+    money.map(|money| money.currency.to_string())
+}
+
+fn status(word: &str, reason: Option<&str>) -> Result<Status, DbErr> {
+    Status::from_parts(word, reason).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))
+}
+
+impl TryFrom<Model> for Conversion {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            offer_id: row.offer_id,
+            transaction_id: transaction_id_in(&row.transaction_id).to_owned(),
+            revision: row.revision,
+            status: status(&row.status, row.rejection_reason.as_deref())?,
+            affiliate_id: row.affiliate_id,
+            link_id: row.link_id,
+            click_id: row.click_id,
+            attributed_by: Evidence::from_word(&row.attributed_by)
+                .ok_or_else(|| corrupt("conversions", format_args!("evidence {}", row.attributed_by)))?,
+            trace: row.attribution.map_or(Ok(Trace::default()), |text| from_json("conversions", &text))?,
+            goal: row.goal,
+            sale: money(row.sale_micros, row.sale_currency),
+            payout: money(row.payout_micros, row.payout_currency),
+            revenue: money(row.revenue_micros, row.revenue_currency),
+            buyer: Buyer {
+                customer_id: row.customer_id,
+                customer_name: row.customer_name,
+                customer_email: row.customer_email,
+                plan_name: row.plan_name,
+                plan_price: row.plan_price_micros.and_then(Amount::from_micros),
+                purchase_id: row.purchase_id,
+                purchase_date: row.purchase_date,
+            },
+            reporter: row.source_id.map(|source_id| Reporter { source_id, is_affiliate: row.self_reported }),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Those of `keys` (offer, transaction key) that exist, held until `tx` ends.
+pub async fn lock_by_transaction(
+    tx: &impl ConnectionTrait,
+    keys: &BTreeSet<(OfferId, String)>,
+) -> Result<Vec<Conversion>, DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Text]);
+    for (offer_id, transaction_id) in keys {
+        rows.push([(*offer_id).into(), transaction_id.clone().into()]);
+    }
+    let sql = format!(
+        "WITH wanted (offer_id, transaction_id) AS ({{rows}})
+         SELECT conversions.* FROM wanted JOIN conversions
+         ON conversions.offer_id = wanted.offer_id AND conversions.transaction_id = wanted.transaction_id{}",
+        of_conversions(tx)
+    );
+    rows.query(tx, &sql, vec![]).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
+}
+
+/// Those of `ids` that exist, held until `tx` ends.
+pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
+    let sql = format!(
+        "WITH wanted (id) AS ({{rows}})
+         SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id{}",
+        of_conversions(tx)
+    );
+    let found = Rows::ids(ids.iter().copied()).query(tx, &sql, vec![]).await?;
+    found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
+}
+
+/// Those of `ids` that exist.
+pub async fn find_many(db: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
+    let sql = "WITH wanted (id) AS ({rows})
+         SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id";
+    let found = Rows::ids(ids.iter().copied()).query(db, sql, vec![]).await?;
+    found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
+}
+
+fn of_conversions(tx: &impl ConnectionTrait) -> String {
+    match for_update(tx) {
+        "" => String::new(),
+        lock => format!("{lock} OF conversions"),
+    }
+}
+
+/// Adds them; says how many were really added. Another node may have been faster with one.
+pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<u64, DbErr> {
+    use Type::{Big, Bool, Id, Int, Text};
+    let mut rows = Rows::new(&[
+        Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
+        Text, Big, Big, Big, Id, Bool, Text, Big, Text,
+    ]);
+    for it in conversions {
+        rows.push([
+            it.id.into(),
+            it.offer_id.into(),
+            it.transaction_key().into(),
+            it.revision.into(),
+            it.status.word().into(),
+            it.status.reason().map(str::to_owned).into(),
+            it.affiliate_id.into(),
+            it.link_id.into(),
+            it.click_id.into(),
+            it.attributed_by.as_str().into(),
+            it.goal.clone().into(),
+            micros(it.sale).into(),
+            currency(it.sale).into(),
+            micros(it.payout).into(),
+            currency(it.payout).into(),
+            micros(it.revenue).into(),
+            currency(it.revenue).into(),
+            it.buyer.customer_name.clone().into(),
+            it.buyer.customer_email.clone().into(),
+            it.buyer.plan_name.clone().into(),
+            it.buyer.plan_price.map(Amount::micros).into(),
+            it.buyer.purchase_id.clone().into(),
+            it.buyer.purchase_date.into(),
+            it.created_at.into(),
+            it.updated_at.into(),
+            it.reporter.map(|reporter| reporter.source_id).into(),
+            it.is_self_reported().into(),
+            it.buyer.customer_id.clone().into(),
+            it.customer_key().into(),
+            (!it.trace.is_plain()).then(|| json(&it.trace)).into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO conversions (id, offer_id, transaction_id, revision, status, rejection_reason, affiliate_id,
+                 link_id, click_id, attributed_by, goal, sale_micros, sale_currency, payout_micros, payout_currency,
+                 revenue_micros, revenue_currency, customer_name, customer_email, plan_name, plan_price_micros,
+                 purchase_id, purchase_date, created_at, updated_at, source_id, self_reported,
+                 customer_id, customer_key, attribution) {rows}
+             ON CONFLICT (offer_id, transaction_id) DO NOTHING",
+        vec![],
+    )
+    .await
+}
+
+/// Status, amounts and revision are all that ever changes.
+pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
+    use Type::{Big, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Int, Text, Text, Big, Text, Big, Text, Big, Text, Big]);
+    for it in conversions {
+        rows.push([
+            it.id.into(),
+            it.revision.into(),
+            it.status.word().into(),
+            it.status.reason().map(str::to_owned).into(),
+            micros(it.sale).into(),
+            currency(it.sale).into(),
+            micros(it.payout).into(),
+            currency(it.payout).into(),
+            micros(it.revenue).into(),
+            currency(it.revenue).into(),
+            it.updated_at.into(),
+        ]);
+    }
+    rows.execute(
+        tx,
+        "WITH changed (id, revision, status, reason, sale, sale_in, payout, payout_in, revenue, revenue_in, updated_at)
+             AS ({rows})
+         UPDATE conversions SET revision = changed.revision, status = changed.status,
+             rejection_reason = changed.reason, sale_micros = changed.sale, sale_currency = changed.sale_in,
+             payout_micros = changed.payout, payout_currency = changed.payout_in,
+             revenue_micros = changed.revenue, revenue_currency = changed.revenue_in, updated_at = changed.updated_at
+         FROM changed WHERE conversions.id = changed.id",
+        vec![],
+    )
+    .await
+    .map(drop)
+}
+
+/// Where conversions stand now: revision and status.
+pub async fn find_standing(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = ConversionId>,
+) -> Result<HashMap<ConversionId, (i32, Status)>, DbErr> {
+    let found = Rows::ids(ids)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows})
+             SELECT conversions.id, revision, status, rejection_reason
+             FROM wanted JOIN conversions ON conversions.id = wanted.id",
+            vec![],
+        )
+        .await?;
+    found
+        .iter()
+        .map(|row| {
+            let word: String = row.try_get("", "status")?;
+            let reason: Option<String> = row.try_get("", "rejection_reason")?;
+            Ok((row.try_get("", "id")?, (row.try_get("", "revision")?, status(&word, reason.as_deref())?)))
+        })
+        .collect()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<Conversion>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
+}
+
+/// The click of the first or the last conversion of each customer that was not rejected. One statement.
+pub async fn find_clicks_of_customers(
+    db: &impl ConnectionTrait,
+    customers: impl IntoIterator<Item = i64>,
+    end: End,
+) -> Result<HashMap<i64, ClickId>, DbErr> {
+    let mut rows = Rows::new(&[Type::Big]);
+    for customer in customers {
+        rows.push([customer.into()]);
+    }
+    let order = match end {
+        End::First => "",
+        End::Last => " DESC",
+    };
+    let sql = format!(
+        "WITH wanted (customer_key) AS ({{rows}})
+         SELECT customer_key, (SELECT conversions.click_id FROM conversions
+             WHERE conversions.customer_key = wanted.customer_key AND conversions.status <> 'rejected'
+             ORDER BY conversions.id{order} LIMIT 1) AS click_id
+         FROM wanted"
+    );
+    let mut found = HashMap::new();
+    for row in rows.query(db, &sql, vec![]).await? {
+        if let Some(click) = row.try_get::<Option<ClickId>>("", "click_id")? {
+            found.insert(row.try_get("", "customer_key")?, click);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of any offer with this transaction key, a few at most.
+pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
+    let rows = Entity::find().filter(Column::TransactionId.eq(key)).limit(10).all(db).await?;
+    rows.into_iter().map(Conversion::try_from).collect()
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub offer_id: Option<OfferId>,
+    pub click_id: Option<ClickId>,
+    pub status: Option<&'static str>,
+    /// One of these keys.
+    pub transaction_keys: Option<Vec<String>>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Conversion>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
+    if let Some(id) = filter.click_id {
+        select = select.filter(Column::ClickId.eq(id));
+    }
+    if let Some(status) = filter.status {
+        select = select.filter(Column::Status.eq(status));
+    }
+    if let Some(keys) = filter.transaction_keys {
+        select = select.filter(Column::TransactionId.is_in(keys));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Conversion::try_from)
+}

@@ -1,0 +1,167 @@
+//! Queries of events. A row of an event is written once; while it is owed to the router, `owed_events` has one, too.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, Statement};
+
+use crate::base::bulk::{Rows, Type};
+use crate::base::page::{self, Page, PageRequest};
+use crate::base::queue::Queue;
+use crate::entities::events::{Column, Entity, Model};
+use crate::{corrupt, from_json, json, model, readable};
+use domain::delivery::lease::Lease;
+use domain::ids::{AffiliateId, ConversionId, EventId, time_of};
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::event::Event;
+
+impl TryFrom<Model> for Event {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            action: Action::from_word(&row.action)
+                .ok_or_else(|| corrupt("events", format_args!("action {}", row.action)))?,
+            occurred_at: row.occurred_at,
+            affiliate_id: row.affiliate_id,
+            offer_id: row.offer_id,
+            click_id: row.click_id,
+            conversion_id: row.conversion_id,
+            revision: row.revision,
+            facts: from_json("events", &row.facts)?,
+        })
+    }
+}
+
+/// What the router has to do.
+pub const QUEUE: Queue = Queue { table: "owed_events", owed: "true", due: "", order: "id" };
+
+/// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
+pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
+    use Type::{Big, Document, Id, Int, Text};
+    let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Document]);
+    let mut owed = Rows::new(&[Id, Big, Big]);
+    for event in events {
+        rows.push([
+            event.id.into(),
+            event.action.as_str().into(),
+            event.occurred_at.into(),
+            event.affiliate_id.into(),
+            event.offer_id.into(),
+            event.click_id.into(),
+            event.conversion_id.into(),
+            event.revision.into(),
+            json(&event.facts).into(),
+        ]);
+        owed.push([event.id.into(), lease.map(|lease| lease.until).into(), lease.map(|lease| lease.claim).into()]);
+    }
+    rows.execute(
+        tx,
+        "INSERT INTO events (id, action, occurred_at, affiliate_id, offer_id, click_id, conversion_id, revision, facts)
+         {rows}",
+        vec![],
+    )
+    .await?;
+    owed.execute(tx, "INSERT INTO owed_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
+}
+
+/// Takes up to `limit` owed events, oldest first.
+pub async fn claim(db: &DatabaseConnection, limit: usize, now: Timestamp, lease: Lease) -> Result<Vec<Event>, DbErr> {
+    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let ids: Vec<EventId> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
+    let mut claimed: Vec<Event> = find_many(db, ids).await?.into_values().collect();
+    claimed.sort_unstable_by_key(|event| event.id);
+    Ok(claimed)
+}
+
+/// Marks as routed those that are still of their claim, and says which they were.
+pub async fn finish(
+    tx: &impl ConnectionTrait,
+    claimed: impl IntoIterator<Item = (EventId, i64)>,
+) -> Result<HashSet<EventId>, DbErr> {
+    let mut rows = Rows::new(&[Type::Id, Type::Big]);
+    for (id, claim) in claimed {
+        rows.push([id.into(), claim.into()]);
+    }
+    let finished = rows
+        .query(
+            tx,
+            "WITH done (id, claim) AS ({rows})
+             DELETE FROM owed_events WHERE (id, claim) IN (SELECT id, claim FROM done) RETURNING id",
+            vec![],
+        )
+        .await?;
+    finished.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Of these conversions, the oldest revision of which an event waits to be routed.
+pub async fn list_unrouted(
+    db: &impl ConnectionTrait,
+    conversions: &HashSet<ConversionId>,
+) -> Result<HashMap<ConversionId, i32>, DbErr> {
+    let found = Rows::ids(conversions.iter().copied())
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows})
+             SELECT wanted.id AS id, min(events.revision) AS revision
+             FROM wanted JOIN events ON events.conversion_id = wanted.id JOIN owed_events ON owed_events.id = events.id
+             GROUP BY wanted.id",
+            vec![],
+        )
+        .await?;
+    found.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "revision")?))).collect()
+}
+
+/// How many are owed, and since when the oldest is.
+pub async fn backlog(db: &impl ConnectionTrait) -> Result<(i64, Option<Timestamp>), DbErr> {
+    let sql = "SELECT count(*) AS depth FROM owed_events";
+    let statement = Statement::from_string(db.get_database_backend(), sql);
+    let depth = db.query_one_raw(statement).await?.map_or(Ok(0), |row| row.try_get("", "depth"))?;
+    let sql = "SELECT id FROM owed_events ORDER BY id LIMIT 1";
+    let oldest = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    let oldest = oldest.map(|row| row.try_get::<EventId>("", "id")).transpose()?;
+    Ok((depth, oldest.map(|id| time_of(id.0))))
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Event>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Event::try_from).transpose()
+}
+
+pub async fn find_many(
+    db: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = EventId>,
+) -> Result<HashMap<EventId, Event>, DbErr> {
+    let found = Rows::ids(ids)
+        .query(
+            db,
+            "WITH wanted (id) AS ({rows}) SELECT events.* FROM wanted JOIN events ON events.id = wanted.id",
+            vec![],
+        )
+        .await?;
+    let events: Vec<Event> = readable("events", &found, |row| model::<Entity>(row)?.try_into());
+    Ok(events.into_iter().map(|event| (event.id, event)).collect())
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub affiliate_id: Option<AffiliateId>,
+    pub conversion_id: Option<ConversionId>,
+    pub action: Option<Action>,
+}
+
+pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Event>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = filter.affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = filter.conversion_id {
+        select = select.filter(Column::ConversionId.eq(id));
+    }
+    if let Some(action) = filter.action {
+        select = select.filter(Column::Action.eq(action.as_str()));
+    }
+    page::fetch_sized(db, select, Column::Id, |row| row.id.0, |row| row.facts.len(), page)
+        .await?
+        .try_map(Event::try_from)
+}

@@ -1,0 +1,100 @@
+//! Queries of links.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+};
+
+use crate::base::page::{self, Page, PageRequest};
+use crate::corrupt;
+use crate::entities::links::{Column, Entity, Model};
+use domain::ids::{AffiliateId, LinkId, OfferId};
+use domain::timestamp::Timestamp;
+use domain::tracking::link::{Link, LinkStatus};
+
+impl TryFrom<Model> for Link {
+    type Error = DbErr;
+
+    fn try_from(row: Model) -> Result<Self, DbErr> {
+        Ok(Self {
+            id: row.id,
+            affiliate_id: row.affiliate_id,
+            offer_id: row.offer_id,
+            status: LinkStatus::from_word(&row.status)
+                .ok_or_else(|| corrupt("links", format_args!("status {}", row.status)))?,
+            deep_url: row.deep_url,
+            landing_page: row.landing_page,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl From<&Link> for Model {
+    fn from(link: &Link) -> Self {
+        Self {
+            id: link.id,
+            affiliate_id: link.affiliate_id,
+            offer_id: link.offer_id,
+            status: link.status.to_string(),
+            created_at: link.created_at,
+            updated_at: link.updated_at,
+            deep_url: link.deep_url.clone(),
+            landing_page: link.landing_page.clone(),
+        }
+    }
+}
+
+pub async fn insert(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr> {
+    Entity::insert(Model::from(link).into_active_model()).exec_without_returning(tx).await.map(drop)
+}
+
+pub async fn save(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr> {
+    Model::from(link).into_active_model().reset_all().update(tx).await.map(drop)
+}
+
+/// Held until `tx` ends.
+pub async fn lock(tx: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Link::try_from).transpose()
+}
+
+pub async fn find(db: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(Link::try_from).transpose()
+}
+
+/// Pauses every link of an affiliate to an offer; comes back with those that were active.
+pub async fn pause_all(
+    tx: &impl ConnectionTrait,
+    affiliate_id: AffiliateId,
+    offer_id: OfferId,
+    at: Timestamp,
+) -> Result<Vec<LinkId>, DbErr> {
+    let active = Entity::find()
+        .filter(Column::AffiliateId.eq(affiliate_id))
+        .filter(Column::OfferId.eq(offer_id))
+        .filter(Column::Status.eq(LinkStatus::Active.as_str()));
+    let ids: Vec<LinkId> = active.lock_exclusive().all(tx).await?.into_iter().map(|row| row.id).collect();
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(LinkStatus::Paused.as_str()))
+        .col_expr(Column::UpdatedAt, Expr::value(at))
+        .filter(Column::Id.is_in(ids.iter().copied()))
+        .exec(tx)
+        .await?;
+    Ok(ids)
+}
+
+pub async fn list(
+    db: &impl ConnectionTrait,
+    affiliate_id: Option<AffiliateId>,
+    offer_id: Option<OfferId>,
+    page: PageRequest,
+) -> Result<Page<Link>, DbErr> {
+    let mut select = Entity::find();
+    if let Some(id) = affiliate_id {
+        select = select.filter(Column::AffiliateId.eq(id));
+    }
+    if let Some(id) = offer_id {
+        select = select.filter(Column::OfferId.eq(id));
+    }
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Link::try_from)
+}

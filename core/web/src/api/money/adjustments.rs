@@ -1,0 +1,87 @@
+//! `/api/v1/adjustments`: what finance gives or takes by hand.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Issues;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut};
+use domain::amounts::{Currency, Money, SignedAmount};
+use domain::ids::AffiliateId;
+use domain::money::earning::EarningKind;
+use domain::program::offer::HOLD_DAYS_MAX;
+use engine::app::App;
+use engine::money::adjustments::{self, NewAdjustment};
+use engine::money::earnings;
+
+use super::earnings::EarningOut;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustmentIn {
+    affiliate_id: AffiliateId,
+    /// Below zero takes away, down to a debt that later earnings settle first.
+    #[schema(example = "25.00")]
+    amount: String,
+    currency: Currency,
+    /// The affiliate reads it.
+    #[schema(example = "Bonus for March", max_length = 500)]
+    reason: String,
+    /// Days that what is given stays pending; 0 when absent.
+    #[serde(default)]
+    #[schema(maximum = 730)]
+    hold_days: u16,
+}
+
+/// Give or take by hand, with a reason. Send an Idempotency-Key, so that asking twice gives once.
+#[utoipa::path(post, path = "/api/v1/adjustments", tag = "money", request_body = AdjustmentIn,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 201, body = EarningOut), (status = "default", body = Problem)))]
+pub async fn create_adjustment(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<AdjustmentIn>,
+) -> ApiResult<(StatusCode, Json<EarningOut>)> {
+    let mut issues = Issues::default();
+    let amount = body.amount.parse::<SignedAmount>();
+    let amount = amount.map_err(|error| issues.add("/amount", "invalid_amount", error.to_string())).unwrap_or_default();
+    if amount.0 == 0 {
+        issues.add("/amount", "invalid_amount", "zero moves nothing; give an amount, below zero to take away");
+    }
+    let reason = issues.text("/reason", &body.reason, 500);
+    if body.hold_days > HOLD_DAYS_MAX {
+        issues.add("/hold_days", "invalid_field", format!("choose 0 to {HOLD_DAYS_MAX} days"));
+    }
+    issues.result()?;
+    let micros = i64::try_from(amount.0).expect("what is read as an amount is one");
+    let money = Money { micros, currency: body.currency };
+    let new = NewAdjustment { affiliate_id: body.affiliate_id, money, reason, hold_days: body.hold_days };
+    Ok((StatusCode::CREATED, Json(adjustments::create(&app, actor, new).await?.into())))
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AdjustmentFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+}
+
+/// List adjustments, newest first.
+#[utoipa::path(get, path = "/api/v1/adjustments", tag = "money", params(AdjustmentFilter),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<EarningOut>), (status = "default", body = Problem)))]
+pub async fn list_adjustments(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<AdjustmentFilter>,
+) -> ApiResult<Json<PageOut<EarningOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let kind = Some(EarningKind::Adjustment);
+    let filter = storage::money::earnings::Filter { affiliate_id: it.affiliate_id, kind, ..Default::default() };
+    Ok(Json(PageOut::of(earnings::list(&app, actor, filter, page).await?, EarningOut::from)))
+}

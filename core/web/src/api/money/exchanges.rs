@@ -1,0 +1,180 @@
+//! `/api/v1/exchange-rates` and `/api/v1/exchanges`: one currency into another.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::{AmountIn, Issues};
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::amounts::{Currency, Money};
+use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId};
+use domain::money::exchange::{Exchange, ExchangeRate, Rate};
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::money::exchanges;
+use storage::money::exchanges::Filter;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeRateIn {
+    from: Currency,
+    to: Currency,
+    /// How many of `to` one of `from` is worth, as text with at most twelve decimals.
+    #[schema(example = "1.0842")]
+    rate: String,
+    /// Now when absent. It holds until a later one does.
+    valid_from: Option<Timestamp>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ExchangeRateOut {
+    id: ExchangeRateId,
+    from: Currency,
+    to: Currency,
+    #[schema(example = "1.0842")]
+    rate: String,
+    valid_from: Timestamp,
+    created_at: Timestamp,
+}
+
+impl From<ExchangeRate> for ExchangeRateOut {
+    fn from(it: ExchangeRate) -> Self {
+        Self {
+            id: it.id,
+            from: it.from,
+            to: it.to,
+            rate: it.rate.to_string(),
+            valid_from: it.valid_from,
+            created_at: it.created_at,
+        }
+    }
+}
+
+/// Add an exchange rate with its date. Nothing is ever converted without one.
+#[utoipa::path(post, path = "/api/v1/exchange-rates", tag = "money", request_body = ExchangeRateIn,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 201, body = ExchangeRateOut), (status = "default", body = Problem)))]
+pub async fn create_exchange_rate(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(body): ApiJson<ExchangeRateIn>,
+) -> ApiResult<(StatusCode, Json<ExchangeRateOut>)> {
+    let mut issues = Issues::default();
+    let rate = body.rate.parse::<Rate>().map_err(|error| issues.add("/rate", "invalid_rate", error.to_string())).ok();
+    if body.from == body.to {
+        issues.add("/to", "invalid_field", "a rate is between two currencies; name another one");
+    }
+    issues.result()?;
+    let rate = rate.expect("what is missing was an issue");
+    let now = app.clock.now();
+    let valid_from = body.valid_from.unwrap_or(now);
+    let rate =
+        ExchangeRate { id: ExchangeRateId::new(now), from: body.from, to: body.to, rate, valid_from, created_at: now };
+    Ok((StatusCode::CREATED, Json(exchanges::add_rate(&app, rate).await?.into())))
+}
+
+/// List exchange rates, the one that was entered last first.
+#[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money", params(PageIn),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<ExchangeRateOut>), (status = "default", body = Problem)))]
+pub async fn list_exchange_rates(
+    State(app): State<App>,
+    _: Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<ExchangeRateOut>>> {
+    Ok(Json(PageOut::of(exchanges::list_rates(&app, page.request()?).await?, ExchangeRateOut::from)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeIn {
+    affiliate_id: AffiliateId,
+    amount: AmountIn,
+    from: Currency,
+    to: Currency,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ExchangeOut {
+    id: ExchangeId,
+    affiliate_id: AffiliateId,
+    taken: Money,
+    given: Money,
+    rate: ExchangeRateOut,
+    at: Timestamp,
+}
+
+impl From<Exchange> for ExchangeOut {
+    fn from(it: Exchange) -> Self {
+        let Exchange { id, affiliate_id, taken, given, rate, at } = it;
+        Self { id, affiliate_id, taken, given, rate: rate.into(), at }
+    }
+}
+
+/// Turn what is available in one currency into another, at the rate of this moment.
+#[utoipa::path(post, path = "/api/v1/exchanges", tag = "money", request_body = ExchangeIn,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 201, body = ExchangeOut), (status = "default", body = Problem)))]
+pub async fn create_exchange(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<ExchangeIn>,
+) -> ApiResult<(StatusCode, Json<ExchangeOut>)> {
+    let mut issues = Issues::default();
+    let amount = AmountIn::read(Some(body.amount), "/amount", &mut issues).unwrap_or_default();
+    if amount.micros() == 0 {
+        issues.add("/amount", "invalid_amount", "zero moves nothing; give an amount");
+    }
+    if body.from == body.to {
+        issues.add("/to", "invalid_field", "that is the currency it is in; name another one");
+    }
+    issues.result()?;
+    let taken = amount.of(body.from);
+    let exchanged = exchanges::exchange(&app, actor, body.affiliate_id, taken, body.to).await?;
+    Ok((StatusCode::CREATED, Json(exchanged.into())))
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExchangeFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+    /// From it or to it.
+    #[param(value_type = Option<String>)]
+    currency: Option<Currency>,
+    /// From this moment on.
+    from: Option<Timestamp>,
+    /// Before this moment.
+    until: Option<Timestamp>,
+}
+
+/// List exchanges, newest first.
+#[utoipa::path(get, path = "/api/v1/exchanges", tag = "money", params(ExchangeFilter),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<ExchangeOut>), (status = "default", body = Problem)))]
+pub async fn list_exchanges(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<ExchangeFilter>,
+) -> ApiResult<Json<PageOut<ExchangeOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = Filter { affiliate_id: it.affiliate_id, currency: it.currency, from: it.from, until: it.until };
+    Ok(Json(PageOut::of(exchanges::list(&app, actor, filter, page).await?, ExchangeOut::from)))
+}
+
+/// Read an exchange.
+#[utoipa::path(get, path = "/api/v1/exchanges/{id}", tag = "money", params(("id" = ExchangeId, Path)),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = ExchangeOut), (status = "default", body = Problem)))]
+pub async fn get_exchange(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<ExchangeId>,
+) -> ApiResult<Json<ExchangeOut>> {
+    Ok(Json(exchanges::get(&app, actor, id).await?.into()))
+}

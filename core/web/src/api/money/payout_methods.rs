@@ -1,0 +1,181 @@
+//! `/api/v1/payout-methods`
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::Issues;
+use crate::audit::Audited;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, PageOut};
+use domain::amounts::Currency;
+use domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, Terms, is_id};
+use domain::people::actor::Actor;
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::money::payout_methods::{self, Changes};
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutMethodIn {
+    /// Small letters, digits and hyphens; it stays.
+    #[schema(example = "revolut", max_length = 40)]
+    id: String,
+    #[schema(example = "Revolut", max_length = 100)]
+    name: String,
+    /// For affiliates: how long it takes.
+    #[schema(example = "1 to 2 working days after approval", max_length = 200)]
+    processing_time: String,
+    /// A JSON Schema of the details: an object of texts, each with a title. Formats beyond the usual ones: iban, sepa-iban, bic, email,
+    /// country, bitcoin-address, ethereum-address, tron-address.
+    #[schema(value_type = Object)]
+    schema: serde_json::Value,
+    /// What it pays in, on which terms.
+    #[schema(value_type = BTreeMap<String, Terms>)]
+    currencies: BTreeMap<Currency, Terms>,
+    /// What its batches are exported as unless something else is asked for.
+    file: FileFormat,
+    /// Whose account pays; needed for pain001.
+    payer: Option<Payer>,
+    #[serde(default = "yes")]
+    enabled: bool,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutMethodChanges {
+    name: Option<String>,
+    processing_time: Option<String>,
+    /// Built-in methods keep theirs.
+    #[schema(value_type = Option<Object>)]
+    schema: Option<serde_json::Value>,
+    /// Replaces all of them.
+    #[schema(value_type = Option<BTreeMap<String, Terms>>)]
+    currencies: Option<BTreeMap<Currency, Terms>>,
+    file: Option<FileFormat>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "crate::api::some")]
+    #[schema(value_type = Option<Payer>)]
+    payer: Option<Option<Payer>>,
+    enabled: Option<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PayoutMethodOut {
+    id: String,
+    name: String,
+    processing_time: String,
+    #[schema(value_type = Object)]
+    schema: serde_json::Value,
+    #[schema(value_type = BTreeMap<String, Terms>)]
+    currencies: BTreeMap<Currency, Terms>,
+    file: FileFormat,
+    /// Not shown to affiliates.
+    payer: Option<Payer>,
+    enabled: bool,
+    /// Whether it comes with the program.
+    built_in: bool,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl PayoutMethodOut {
+    fn of(actor: Actor, it: PayoutMethod) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            processing_time: it.processing_time,
+            schema: it.schema,
+            currencies: it.currencies,
+            file: it.file,
+            payer: it.payer.filter(|_| actor.is_staff()),
+            enabled: it.enabled,
+            built_in: it.built_in,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// Add a payout method.
+#[utoipa::path(post, path = "/api/v1/payout-methods", tag = "withdrawals", request_body = PayoutMethodIn,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 201, body = PayoutMethodOut), (status = "default", body = Problem)))]
+pub async fn create_payout_method(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<PayoutMethodIn>,
+) -> ApiResult<(StatusCode, Json<PayoutMethodOut>)> {
+    let mut issues = Issues::default();
+    if !is_id(&body.id) {
+        issues.add("/id", "invalid_field", "must have 1 to 40 small letters, digits and hyphens");
+    }
+    let definition = Definition {
+        id: body.id,
+        name: issues.text("/name", &body.name, 100),
+        processing_time: issues.text("/processing_time", &body.processing_time, 200),
+        file: body.file,
+        currencies: body.currencies,
+        schema: body.schema,
+    };
+    issues.result()?;
+    let method = payout_methods::create(&app, definition, body.payer, body.enabled).await?;
+    Ok((StatusCode::CREATED, Json(PayoutMethodOut::of(actor, method))))
+}
+
+/// List the payout methods. Affiliates see those that are enabled.
+#[utoipa::path(get, path = "/api/v1/payout-methods", tag = "withdrawals", security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<PayoutMethodOut>), (status = "default", body = Problem)))]
+pub async fn list_payout_methods(
+    State(app): State<App>,
+    Caller(actor): Caller,
+) -> ApiResult<Json<PageOut<PayoutMethodOut>>> {
+    let methods = payout_methods::list(&app, actor).await?;
+    let items = methods.into_iter().map(|it| PayoutMethodOut::of(actor, it)).collect();
+    Ok(Json(PageOut { items, next: None }))
+}
+
+/// Read a payout method.
+#[utoipa::path(get, path = "/api/v1/payout-methods/{id}", tag = "withdrawals", params(("id" = String, Path)),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PayoutMethodOut), (status = "default", body = Problem)))]
+pub async fn get_payout_method(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<PayoutMethodOut>> {
+    Ok(Json(PayoutMethodOut::of(actor, payout_methods::get(&app, actor, &id).await?)))
+}
+
+/// Change a payout method: its terms, whose account pays, or whether it can be chosen.
+#[utoipa::path(patch, path = "/api/v1/payout-methods/{id}", tag = "withdrawals", params(("id" = String, Path)),
+    request_body = PayoutMethodChanges, security(("api_key" = ["manage_money"])),
+    responses((status = 200, body = PayoutMethodOut), (status = "default", body = Problem)))]
+pub async fn change_payout_method(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    ApiJson(body): ApiJson<PayoutMethodChanges>,
+) -> ApiResult<Audited<PayoutMethodOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|it| issues.text("/name", &it, 100)),
+        processing_time: body.processing_time.map(|it| issues.text("/processing_time", &it, 200)),
+        schema: body.schema,
+        currencies: body.currencies,
+        file: body.file,
+        payer: body.payer,
+        enabled: body.enabled,
+    };
+    issues.result()?;
+    Ok(Audited(payout_methods::change(&app, &id, changes).await?.map(|it| PayoutMethodOut::of(actor, it))))
+}

@@ -1,0 +1,226 @@
+//! `/api/v1/withdrawal-batches`
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::audit::{Audited, Told};
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
+use domain::amounts::{Amount, Currency};
+use domain::ids::WithdrawalBatchId;
+use domain::money::payout_method::FileFormat;
+use domain::money::withdrawal_batch::{Progress, WithdrawalBatch};
+use domain::people::changes::{Changed, of_word};
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::money::withdrawal_batches::{self, Effect};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalBatchIn {
+    #[schema(example = "sepa")]
+    method: String,
+    currency: Currency,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct WithdrawalBatchOut {
+    id: WithdrawalBatchId,
+    method: String,
+    currency: Currency,
+    /// How many withdrawals it was made of.
+    count: i32,
+    /// What arrives at all of them together.
+    net: Amount,
+    #[serde(flatten)]
+    progress: Progress,
+    created_by: String,
+    /// When its file was first downloaded; null: the bank can't have it.
+    exported_at: Option<Timestamp>,
+    /// When it was taken apart.
+    dissolved_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl WithdrawalBatchOut {
+    fn of((it, progress): (WithdrawalBatch, Progress)) -> Self {
+        Self {
+            id: it.id,
+            method: it.method,
+            currency: it.currency,
+            count: it.count,
+            net: Amount::from_micros(it.net_micros).unwrap_or_default(),
+            progress,
+            created_by: it.created_by,
+            exported_at: it.exported_at,
+            dissolved_at: it.dissolved_at,
+            created_at: it.created_at,
+        }
+    }
+}
+
+/// Make a batch of the approved withdrawals by one method in one currency that are in no batch yet, at most 5,000. Those
+/// whose affiliate came to owe money are left out.
+#[utoipa::path(post, path = "/api/v1/withdrawal-batches", tag = "withdrawals", request_body = WithdrawalBatchIn,
+    security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 201, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
+pub async fn create_withdrawal_batch(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<WithdrawalBatchIn>,
+) -> ApiResult<(StatusCode, Json<WithdrawalBatchOut>)> {
+    let batch = withdrawal_batches::create(&app, actor, &body.method, body.currency).await?;
+    Ok((StatusCode::CREATED, Json(WithdrawalBatchOut::of(batch))))
+}
+
+/// List batches, newest first.
+#[utoipa::path(get, path = "/api/v1/withdrawal-batches", tag = "withdrawals", params(PageIn),
+    security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = PageOut<WithdrawalBatchOut>), (status = "default", body = Problem)))]
+pub async fn list_withdrawal_batches(
+    State(app): State<App>,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<WithdrawalBatchOut>>> {
+    let page = withdrawal_batches::list(&app, page.request()?).await?;
+    Ok(Json(PageOut::of(page, WithdrawalBatchOut::of)))
+}
+
+/// Read a batch and how far it is.
+#[utoipa::path(get, path = "/api/v1/withdrawal-batches/{id}", tag = "withdrawals",
+    params(("id" = WithdrawalBatchId, Path)), security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
+pub async fn get_withdrawal_batch(
+    State(app): State<App>,
+    PathId(id): PathId<WithdrawalBatchId>,
+) -> ApiResult<Json<WithdrawalBatchOut>> {
+    Ok(Json(WithdrawalBatchOut::of(withdrawal_batches::get(&app, id).await?)))
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExportFilter {
+    /// The method's own when absent.
+    format: Option<FileFormat>,
+}
+
+/// Download what is still to be paid of a batch, with the details whole: pain.001.001.09 for a bank, or CSV.
+#[utoipa::path(get, path = "/api/v1/withdrawal-batches/{id}/export", tag = "withdrawals",
+    params(("id" = WithdrawalBatchId, Path), ExportFilter), security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = String, content_type = "application/xml", description = "The file, also as text/csv."),
+        (status = "default", body = Problem)))]
+pub async fn export_withdrawal_batch(
+    State(app): State<App>,
+    PathId(id): PathId<WithdrawalBatchId>,
+    ApiQuery(filter): ApiQuery<ExportFilter>,
+) -> ApiResult<Response> {
+    let file = withdrawal_batches::export(&app, id, filter.format).await?;
+    let headers = [
+        (header::CONTENT_TYPE, file.content_type.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file.name)),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, file.text).into_response())
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DissolutionIn {
+    /// Its file was downloaded, and never reached the bank.
+    #[serde(default)]
+    never_sent: bool,
+}
+
+/// Take a batch apart that the bank never got: its withdrawals are approved and in no batch, as before.
+#[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/dissolve", tag = "withdrawals",
+    request_body = Option<DissolutionIn>, params(("id" = WithdrawalBatchId, Path)),
+    security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
+pub async fn dissolve_withdrawal_batch(
+    State(app): State<App>,
+    PathId(id): PathId<WithdrawalBatchId>,
+    OptionalJson(body): OptionalJson<DissolutionIn>,
+) -> ApiResult<Audited<WithdrawalBatchOut>> {
+    Ok(Audited(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of)))
+}
+
+/// What one line of the file did.
+#[derive(Serialize, ToSchema)]
+pub struct ResultLineOut {
+    /// Counted from 1; the heading is line 1.
+    line: usize,
+    /// As the file has it.
+    withdrawal_id: String,
+    /// paid, failed, returned, unchanged or error
+    result: &'static str,
+    code: Option<&'static str>,
+    /// What to do about it.
+    message: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ResultsOut {
+    paid: usize,
+    failed: usize,
+    returned: usize,
+    /// Lines that say what was known already.
+    unchanged: usize,
+    errors: usize,
+    lines: Vec<ResultLineOut>,
+    /// How far the batch is now.
+    batch: Progress,
+}
+
+/// Bring in what the bank or PayPal made of a batch: CSV whose first line names the columns withdrawal_id (or end_to_end_id,
+/// customer_id), status (paid, failed or returned), reference and reason.
+///
+/// Lines that are right are applied together; lines that are not are told of. The same file again changes nothing.
+#[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/results", tag = "withdrawals",
+    request_body(content = String, content_type = "text/csv"), params(("id" = WithdrawalBatchId, Path)),
+    security(("api_key" = ["pay_withdrawals"])),
+    responses((status = 200, body = ResultsOut), (status = "default", body = Problem)))]
+pub async fn take_withdrawal_results(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<WithdrawalBatchId>,
+    body: Result<Bytes, BytesRejection>,
+) -> ApiResult<(Extension<Told>, Json<ResultsOut>)> {
+    let body = body.map_err(body_problem)?;
+    let text = String::from_utf8_lossy(&body);
+    let (effects, batch) = withdrawal_batches::take_results(&app, actor, id, &text).await?;
+    let steps = effects.iter().filter_map(|(_, effect)| match effect {
+        Effect::Applied(id, Changed { before, now, .. }) => {
+            of_word(format!("{id}.status"), before.as_ref()?.word(), now.word())
+        }
+        Effect::Unchanged(_) | Effect::Wrong(_) => None,
+    });
+    let told = Told::many(steps);
+    let lines: Vec<_> = effects
+        .into_iter()
+        .map(|(line, effect)| {
+            let (result, code, message) = match effect {
+                Effect::Applied(_, status) => (status.now.word(), None, None),
+                Effect::Unchanged(_) => ("unchanged", None, None),
+                Effect::Wrong(error) => ("error", Some(error.code()), Some(error.to_string())),
+            };
+            ResultLineOut { line: line.number, withdrawal_id: line.given_id, result, code, message }
+        })
+        .collect();
+    let count = |result: &str| lines.iter().filter(|it| it.result == result).count();
+    let results = ResultsOut {
+        paid: count("paid"),
+        failed: count("failed"),
+        returned: count("returned"),
+        unchanged: count("unchanged"),
+        errors: count("error"),
+        lines,
+        batch,
+    };
+    Ok((told, Json(results)))
+}

@@ -1,0 +1,169 @@
+//! `/api/v1/affiliates`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::{Issues, email};
+use crate::audit::Audited;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::ids::AffiliateId;
+use domain::program::affiliate::{Affiliate, AffiliateStatus};
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::people::auth::sessions;
+use engine::program::affiliates::{self, Changes};
+use engine::program::recruiting;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AffiliateIn {
+    #[schema(example = "Ada Lovelace", max_length = 200)]
+    name: String,
+    #[schema(example = "ada@example.com", max_length = 254)]
+    email: String,
+    /// Who brought this one: an affiliate's id or referral code. Gets commissions; fixed unless an admin changes it.
+    #[schema(example = "AF12345")]
+    recruited_by: Option<String>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AffiliateChanges {
+    name: Option<String>,
+    email: Option<String>,
+    status: Option<AffiliateStatus>,
+    /// An id or a referral code; null for nobody. For conversions that are approved from now on.
+    #[serde(default, deserialize_with = "crate::api::some")]
+    recruited_by: Option<Option<String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct AffiliateOut {
+    id: AffiliateId,
+    name: String,
+    email: String,
+    /// For people to type or read aloud.
+    #[schema(example = "AF12345")]
+    referral_code: String,
+    referral_url: String,
+    status: AffiliateStatus,
+    recruited_by: Option<AffiliateId>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl AffiliateOut {
+    fn of(app: &App, it: Affiliate) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            email: it.email,
+            referral_url: format!("{}/r/{}", app.public_url, it.referral_code),
+            referral_code: it.referral_code,
+            status: it.status,
+            recruited_by: it.recruited_by,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// Sign up an affiliate.
+#[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn create_affiliate(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(body): ApiJson<AffiliateIn>,
+) -> ApiResult<(StatusCode, Json<AffiliateOut>)> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", &body.name, 200);
+    let email = email(&mut issues, &body.email);
+    issues.result()?;
+    let recruiter = match body.recruited_by.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => Some(recruiting::named(&app, text).await?),
+        None => None,
+    };
+    let affiliate = affiliates::create(&app, &name, &email, recruiter).await?;
+    Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
+}
+
+/// List affiliates, newest first.
+#[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(PageIn),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = PageOut<AffiliateOut>), (status = "default", body = Problem)))]
+pub async fn list_affiliates(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<AffiliateOut>>> {
+    let page = affiliates::list(&app, actor, page.request()?).await?;
+    Ok(Json(PageOut::of(page, |it| AffiliateOut::of(&app, it))))
+}
+
+/// Read an affiliate.
+#[utoipa::path(get, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn get_affiliate(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Json<AffiliateOut>> {
+    let affiliate = affiliates::get(&app, actor, id).await?;
+    Ok(Json(AffiliateOut::of(&app, affiliate)))
+}
+
+/// Change an affiliate. A suspended one's links and codes lead nowhere.
+#[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
+    request_body = AffiliateChanges,
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = AffiliateOut), (status = "default", body = Problem)))]
+pub async fn change_affiliate(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<AffiliateId>,
+    ApiJson(body): ApiJson<AffiliateChanges>,
+) -> ApiResult<Audited<AffiliateOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        email: body.email.map(|text| email(&mut issues, &text)),
+        status: body.status,
+        recruited_by: match &body.recruited_by {
+            Some(Some(text)) => Some(Some(recruiting::named(&app, text.trim()).await?)),
+            Some(None) => Some(None),
+            None => None,
+        },
+    };
+    issues.result()?;
+    let changed = affiliates::change(&app, id, changes).await?;
+    Ok(Audited(changed.map(|it| AffiliateOut::of(&app, it))))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SessionsEndedOut {
+    /// Sessions that were live.
+    ended: u64,
+}
+
+/// Sign everybody out of an affiliate's account: its people, customers who came by a login link, and staff who look on.
+/// Login links that nobody has used yet end too.
+#[utoipa::path(delete, path = "/api/v1/affiliates/{id}/sessions", tag = "affiliates",
+    params(("id" = AffiliateId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = SessionsEndedOut), (status = "default", body = Problem)))]
+pub async fn end_affiliate_sessions(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<AffiliateId>,
+) -> ApiResult<Json<SessionsEndedOut>> {
+    let ended = sessions::revoke_of_affiliate(&app, id).await?;
+    Ok(Json(SessionsEndedOut { ended }))
+}

@@ -1,0 +1,153 @@
+//! `/api/v1/offers/{id}/applications` and `/api/v1/applications`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Issues;
+use crate::audit::Audited;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::ids::{AffiliateId, ApplicationId, OfferId};
+use domain::program::application::{Application, ApplicationStatus};
+use domain::timestamp::Timestamp;
+use engine::Error;
+use engine::app::App;
+use engine::program::applications;
+use storage::program::applications::Filter;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationIn {
+    /// An affiliate's key may leave it out.
+    affiliate_id: Option<AffiliateId>,
+    /// How the affiliate means to promote it.
+    #[schema(max_length = 2000)]
+    message: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ApplicationOut {
+    id: ApplicationId,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+    status: ApplicationStatus,
+    message: Option<String>,
+    /// Why it was refused.
+    reason: Option<String>,
+    decided_at: Option<Timestamp>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Application> for ApplicationOut {
+    fn from(it: Application) -> Self {
+        Self {
+            id: it.id,
+            offer_id: it.offer_id,
+            affiliate_id: it.affiliate_id,
+            status: it.status,
+            message: it.message,
+            reason: it.reason,
+            decided_at: it.decided_at,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ApplicationFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+    offer_id: Option<OfferId>,
+    status: Option<ApplicationStatus>,
+}
+
+/// Apply for an offer. An admin's application for an affiliate is an invitation, and approved at once.
+#[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
+    request_body = ApplicationIn,
+    security(("api_key" = ["manage_links"])),
+    responses((status = 201, body = ApplicationOut), (status = "default", body = Problem)))]
+pub async fn create_application(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<OfferId>,
+    ApiJson(body): ApiJson<ApplicationIn>,
+) -> ApiResult<(StatusCode, Json<ApplicationOut>)> {
+    let mut issues = Issues::default();
+    let message = issues.optional_text("/message", body.message, 2000);
+    issues.result()?;
+    let affiliate_id = body.affiliate_id.or(actor.confined_to());
+    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say who applies"))?;
+    let application = applications::create(&app, actor, id, affiliate_id, message).await?;
+    Ok((StatusCode::CREATED, Json(application.into())))
+}
+
+/// List applications, newest first.
+#[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(ApplicationFilter),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = PageOut<ApplicationOut>), (status = "default", body = Problem)))]
+pub async fn list_applications(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<ApplicationFilter>,
+) -> ApiResult<Json<PageOut<ApplicationOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = Filter { affiliate_id: it.affiliate_id, offer_id: it.offer_id, status: it.status };
+    Ok(Json(PageOut::of(applications::list(&app, actor, filter, page).await?, ApplicationOut::from)))
+}
+
+/// Read an application.
+#[utoipa::path(get, path = "/api/v1/applications/{id}", tag = "applications", params(("id" = ApplicationId, Path)),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
+pub async fn get_application(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<ApplicationId>,
+) -> ApiResult<Json<ApplicationOut>> {
+    Ok(Json(applications::get(&app, actor, id).await?.into()))
+}
+
+/// Approve an application: the affiliate may promote the offer.
+#[utoipa::path(post, path = "/api/v1/applications/{id}/approve", tag = "applications",
+    params(("id" = ApplicationId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
+pub async fn approve_application(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<ApplicationId>,
+) -> ApiResult<Audited<ApplicationOut>> {
+    Ok(Audited(applications::approve(&app, id).await?.map(Into::into)))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefusalIn {
+    #[schema(example = "no coupon sites", max_length = 500)]
+    reason: String,
+}
+
+/// Refuse an application, or take an approval back: the affiliate's links to the offer are paused.
+#[utoipa::path(post, path = "/api/v1/applications/{id}/refuse", tag = "applications",
+    params(("id" = ApplicationId, Path)), request_body = RefusalIn,
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = ApplicationOut), (status = "default", body = Problem)))]
+pub async fn refuse_application(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<ApplicationId>,
+    ApiJson(body): ApiJson<RefusalIn>,
+) -> ApiResult<Audited<ApplicationOut>> {
+    let mut issues = Issues::default();
+    let reason = issues.text("/reason", &body.reason, 500);
+    issues.result()?;
+    Ok(Audited(applications::refuse(&app, id, reason).await?.map(Into::into)))
+}

@@ -1,0 +1,236 @@
+//! `/api/v1/customers`: the operator's customers as affiliates, and the links that sign them in.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::{Issues, email};
+use crate::audit::{Audited, Told};
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::ids::{AffiliateId, CustomerId, LinkId};
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+use domain::people::grant::SessionAccess;
+use domain::program::affiliate::Affiliate;
+use domain::program::customer::Customer;
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::program::affiliates;
+use engine::program::customers::{self, Changes, Done, LoginLink, Wanted};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerIn {
+    /// What your system calls this customer.
+    #[schema(example = "user-4711", max_length = 200)]
+    external_id: String,
+    #[schema(example = "Ada Lovelace", max_length = 200)]
+    name: String,
+    #[schema(example = "ada@example.com", max_length = 254)]
+    email: String,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CustomerChanges {
+    name: Option<String>,
+    email: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct CustomerOut {
+    id: CustomerId,
+    external_id: String,
+    name: String,
+    email: String,
+    affiliate_id: AffiliateId,
+    #[schema(example = "AF12345")]
+    referral_code: String,
+    referral_url: String,
+    link_id: Option<LinkId>,
+    /// To the default offer; null while there is none.
+    link_url: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// The customer, and what this call did.
+#[derive(Serialize, ToSchema)]
+pub struct CustomerDoneOut {
+    #[serde(flatten)]
+    about: CustomerOut,
+    result: Done,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginLinkIn {
+    /// A path of this server to go to; "/" when absent.
+    #[schema(example = "/")]
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LoginLinkOut {
+    /// Good once; send your customer there. Null in a repeated answer to the same Idempotency-Key.
+    login_url: Option<String>,
+    /// `full` for a key of the program, with which the operator's backend signs its customer in; `read_only` for a person.
+    access: SessionAccess,
+    expires_at: Timestamp,
+}
+
+impl From<LoginLink> for LoginLinkOut {
+    fn from(it: LoginLink) -> Self {
+        Self { login_url: Some(it.url), access: it.access, expires_at: it.expires_at }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct CustomerFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    external_id: Option<String>,
+}
+
+impl CustomerOut {
+    async fn of(app: &App, actor: Actor, it: Customer) -> ApiResult<Self> {
+        let affiliate = affiliates::get(app, actor, it.affiliate_id).await?;
+        Ok(Self::with(app, &affiliate, it))
+    }
+
+    async fn changed(app: &App, actor: Actor, it: Changed<Customer>) -> ApiResult<Audited<Self>> {
+        let affiliate = affiliates::get(app, actor, it.now.affiliate_id).await?;
+        Ok(Audited(it.map(|it| Self::with(app, &affiliate, it))))
+    }
+
+    fn with(app: &App, affiliate: &Affiliate, it: Customer) -> Self {
+        Self {
+            id: it.id,
+            external_id: it.external_id,
+            name: it.name,
+            email: it.email,
+            affiliate_id: it.affiliate_id,
+            referral_url: format!("{}/r/{}", app.public_url, affiliate.referral_code),
+            referral_code: affiliate.referral_code.clone(),
+            link_id: it.link_id,
+            link_url: it.link_id.map(|id| format!("{}/c/{}", app.public_url, id.bare())),
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// Make a customer an affiliate, with a referral code and a link to the default offer. A repeated call with the same
+/// external id brings name and address up to date and changes nothing else.
+#[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CustomerIn,
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 201, description = "Created", body = CustomerDoneOut),
+        (status = 200, description = "Known already", body = CustomerDoneOut),
+        (status = "default", body = Problem)))]
+pub async fn create_customer(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<CustomerIn>,
+) -> ApiResult<(StatusCode, Extension<Told>, Json<CustomerDoneOut>)> {
+    let mut issues = Issues::default();
+    let wanted = Wanted {
+        external_id: issues.text("/external_id", &body.external_id, 200),
+        name: issues.text("/name", &body.name, 200),
+        email: email(&mut issues, &body.email),
+    };
+    issues.result()?;
+    let (customer, result) = customers::create(&app, wanted).await?;
+    let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
+    let told = if result == Done::Created { Vec::new() } else { changed.fields() };
+    Ok((status, Told::many(told), Json(CustomerDoneOut { about: changed.now, result })))
+}
+
+/// List customers, newest first.
+#[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(CustomerFilter),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = PageOut<CustomerOut>), (status = "default", body = Problem)))]
+pub async fn list_customers(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(filter): ApiQuery<CustomerFilter>,
+) -> ApiResult<Json<PageOut<CustomerOut>>> {
+    let page = PageIn { limit: filter.limit, cursor: filter.cursor }.request()?;
+    let page = customers::list(&app, filter.external_id.as_deref(), page).await?;
+    let mut items = Vec::new();
+    for customer in page.items {
+        items.push(CustomerOut::of(&app, actor, customer).await?);
+    }
+    Ok(Json(PageOut { items, next: page.next.map(domain::ids::encode) }))
+}
+
+/// Read a customer.
+#[utoipa::path(get, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = CustomerOut), (status = "default", body = Problem)))]
+pub async fn get_customer(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<CustomerId>,
+) -> ApiResult<Json<CustomerOut>> {
+    let customer = customers::get(&app, id).await?;
+    Ok(Json(CustomerOut::of(&app, actor, customer).await?))
+}
+
+/// Change a customer's name or address, and its affiliate's with it.
+#[utoipa::path(patch, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
+    request_body = CustomerChanges,
+    security(("api_key" = ["manage_affiliates"])),
+    responses((status = 200, body = CustomerOut), (status = "default", body = Problem)))]
+pub async fn change_customer(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<CustomerId>,
+    ApiJson(body): ApiJson<CustomerChanges>,
+) -> ApiResult<Audited<CustomerOut>> {
+    let mut issues = Issues::default();
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        email: body.email.map(|text| email(&mut issues, &text)),
+    };
+    issues.result()?;
+    CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
+}
+
+/// Make a login link for a customer: good once, for five minutes. A key of the program signs the customer in; a person
+/// gets a session that only reads.
+#[utoipa::path(post, path = "/api/v1/customers/{id}/login-link", tag = "customers",
+    params(("id" = CustomerId, Path)), request_body = LoginLinkIn,
+    security(("api_key" = ["open_sessions"])),
+    responses((status = 201, body = LoginLinkOut), (status = "default", body = Problem)))]
+pub async fn create_customer_login_link(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<CustomerId>,
+    ApiJson(body): ApiJson<LoginLinkIn>,
+) -> ApiResult<(StatusCode, Json<LoginLinkOut>)> {
+    let customer = customers::get(&app, id).await?;
+    let link = customers::login_link(&app, actor, customer.affiliate_id, body.next).await?;
+    Ok((StatusCode::CREATED, Json(link.into())))
+}
+
+/// Make a login link for an affiliate: good once, for five minutes. A key of the program signs the affiliate in; a person
+/// gets a session that only reads.
+#[utoipa::path(post, path = "/api/v1/affiliates/{id}/login-link", tag = "customers",
+    params(("id" = AffiliateId, Path)), request_body = LoginLinkIn,
+    security(("api_key" = ["open_sessions"])),
+    responses((status = 201, body = LoginLinkOut), (status = "default", body = Problem)))]
+pub async fn create_affiliate_login_link(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<AffiliateId>,
+    ApiJson(body): ApiJson<LoginLinkIn>,
+) -> ApiResult<(StatusCode, Json<LoginLinkOut>)> {
+    let link = customers::login_link(&app, actor, id, body.next).await?;
+    Ok((StatusCode::CREATED, Json(link.into())))
+}

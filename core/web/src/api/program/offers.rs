@@ -1,0 +1,316 @@
+//! `/api/v1/offers`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::{AmountIn, Issues};
+use crate::audit::Audited;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::amounts::{Amount, Currency, Percent};
+use domain::ids::OfferId;
+use domain::program::application::ApplicationStatus;
+use domain::program::cap::Caps;
+use domain::program::offer::{Goal, HOLD_DAYS_MAX, LandingPage, OfferStatus, Payout, Visibility};
+use domain::timestamp::Timestamp;
+use domain::tracking::attribution::AttributionTerms;
+use domain::tracking::deep_link::HostPattern;
+use domain::tracking::landing::LandingUrl;
+use engine::app::App;
+use engine::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
+
+/// What a conversion pays: `{"fixed": "12.50"}` or `{"percent": "30"}`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutIn {
+    /// An amount in the offer's currency.
+    fixed: Option<AmountIn>,
+    /// A share of the conversion's amount, 0 to 100.
+    percent: Option<AmountIn>,
+}
+
+/// A body that makes or changes an offer: its own fields, and the terms that both may set, each whole.
+macro_rules! offer_body {
+    ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$attribute])*
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($own)*
+            /// Who may promote it; public when absent.
+            visibility: Option<Visibility>,
+            /// What the advertiser pays when its report does not say; null takes it away. Not shown to affiliates.
+            #[serde(default, deserialize_with = "crate::api::some")]
+            #[schema(value_type = Option<PayoutIn>)]
+            revenue: Option<Option<PayoutIn>>,
+            /// Steps that pay differently.
+            goals: Option<Vec<Goal>>,
+            /// Where links lead while the offer is paused; null for a page that says that there is nothing.
+            #[serde(default, deserialize_with = "crate::api::some")]
+            #[schema(value_type = Option<String>)]
+            fallback_url: Option<Option<String>>,
+            /// Other pages than landing_url; a link or the parameter lp asks for one by name.
+            landing_pages: Option<Vec<LandingPage>>,
+            /// Hosts that links may lead to with the parameter url.
+            deep_link_hosts: Option<Vec<HostPattern>>,
+            attribution: Option<AttributionTerms>,
+            caps: Option<Caps>,
+            /// The least that may be withdrawn in the offer's currency by whoever has earned with it; null takes it away.
+            #[serde(default, deserialize_with = "crate::api::some")]
+            #[schema(value_type = Option<Amount>, example = "50.00")]
+            minimum_withdrawal: Option<Option<AmountIn>>,
+        }
+
+        impl $name {
+            fn minimum_withdrawal(&mut self, issues: &mut Issues) -> Option<Option<Amount>> {
+                let given = self.minimum_withdrawal.take()?;
+                Some(AmountIn::read(given, "/minimum_withdrawal", issues).filter(|it| it.micros() > 0))
+            }
+
+            fn terms(&mut self, issues: &mut Issues) -> TermChanges {
+                let revenue = self.revenue.take().map(|it| it.and_then(|it| payout(issues, "/revenue", it)));
+                let fallback_url = self.fallback_url.take();
+                TermChanges {
+                    revenue,
+                    goals: self.goals.take(),
+                    fallback_url: fallback_url
+                        .map(|text| text.and_then(|text| landing_url(issues, "/fallback_url", &text))),
+                    landing_pages: self.landing_pages.take(),
+                    deep_link_hosts: self.deep_link_hosts.take(),
+                    attribution: self.attribution.take(),
+                    caps: self.caps.take(),
+                }
+            }
+        }
+    };
+}
+
+offer_body!(OfferIn {
+    #[schema(example = "Pro plan", max_length = 200)]
+    name: String,
+    /// With macros {click_id}, {affiliate_id}, {offer_id}, {sub1} to {sub10} in path, query or fragment.
+    #[schema(example = "https://shop.example/?cid={click_id}")]
+    landing_url: String,
+    currency: Currency,
+    payout: PayoutIn,
+    /// Referral codes lead to the default offer. The first offer is it.
+    #[serde(default)]
+    default: bool,
+    /// Days that an approved payout stays pending, 0 to 730; 0, the default, makes it available at once.
+    #[serde(default)]
+    #[schema(example = 30, maximum = 730)]
+    hold_days: u16,
+});
+
+offer_body!(
+    #[derive(Default)]
+    OfferChanges {
+        name: Option<String>,
+        landing_url: Option<String>,
+        payout: Option<PayoutIn>,
+        status: Option<OfferStatus>,
+        /// True makes it the default offer; to take that away make another one the default.
+        #[serde(default)]
+        default: bool,
+        /// For approvals to come; what is pending keeps its day.
+        #[schema(maximum = 730)]
+        hold_days: Option<u16>,
+    }
+);
+
+#[derive(Serialize, ToSchema)]
+pub struct OfferOut {
+    id: OfferId,
+    name: String,
+    landing_url: String,
+    currency: Currency,
+    /// For an affiliate: what it earns itself.
+    payout: Payout,
+    /// What the advertiser pays; not shown to affiliates.
+    revenue: Option<Payout>,
+    goals: Vec<Goal>,
+    visibility: Visibility,
+    /// Whether who asks may promote it.
+    may_promote: bool,
+    /// Where the affiliate's application stands; null without one.
+    application: Option<ApplicationStatus>,
+    fallback_url: Option<LandingUrl>,
+    landing_pages: Vec<LandingPage>,
+    deep_link_hosts: Vec<HostPattern>,
+    attribution: AttributionTerms,
+    /// For an affiliate: those per affiliate that hold for it.
+    caps: Caps,
+    default: bool,
+    hold_days: u16,
+    /// Withdrawals in its currency by whoever has earned with it are of this amount or more.
+    minimum_withdrawal: Option<Amount>,
+    status: OfferStatus,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<Shown> for OfferOut {
+    fn from(it: Shown) -> Self {
+        let may_promote = it.may_promote();
+        let Shown { mut offer, standing } = it;
+        let application = standing.as_ref().and_then(|it| it.application);
+        if let Some(own) = standing {
+            let payout = |goal| own.exceptions.payout_for(&offer, own.affiliate_id, goal);
+            let goals = offer.terms.goals.iter().map(|goal| Goal {
+                name: goal.name.clone(),
+                payout: Some(payout(Some(&goal.name))),
+                revenue: None,
+            });
+            (offer.terms.goals, offer.payout) = (goals.collect(), payout(None));
+            offer.terms.revenue = None;
+            offer.terms.caps.limits = offer.terms.caps.of_affiliate(own.affiliate_id).cloned().collect();
+        }
+        let terms = offer.terms;
+        Self {
+            id: offer.id,
+            name: offer.name,
+            landing_url: offer.landing_url.as_str().to_owned(),
+            currency: offer.currency,
+            payout: offer.payout,
+            revenue: terms.revenue,
+            goals: terms.goals,
+            visibility: offer.visibility,
+            may_promote,
+            application,
+            fallback_url: terms.fallback_url,
+            landing_pages: terms.landing_pages,
+            deep_link_hosts: terms.deep_link_hosts,
+            attribution: terms.attribution,
+            caps: terms.caps,
+            default: offer.is_default,
+            hold_days: offer.hold_days,
+            minimum_withdrawal: offer.minimum_withdrawal,
+            status: offer.status,
+            created_at: offer.created_at,
+            updated_at: offer.updated_at,
+        }
+    }
+}
+
+pub(crate) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Payout> {
+    let (fixed_path, percent_path) = (format!("{path}/fixed"), format!("{path}/percent"));
+    match (it.fixed, it.percent) {
+        (Some(fixed), None) => AmountIn::read(Some(fixed), &fixed_path, issues).map(Payout::Fixed),
+        (None, Some(percent)) => {
+            let percent = AmountIn::read(Some(percent), &percent_path, issues)?;
+            let share = Percent::from_amount(percent);
+            if share.is_none() {
+                let message = format!("{percent} is more than the whole; choose 0 to 100");
+                issues.add(&percent_path, "invalid_amount", message);
+            }
+            share.map(Payout::Percent)
+        }
+        _ => {
+            issues.add(path, "invalid_field", "give either fixed or percent, such as {\"fixed\": \"12.50\"}");
+            None
+        }
+    }
+}
+
+fn landing_url(issues: &mut Issues, path: &str, text: &str) -> Option<LandingUrl> {
+    let parsed = LandingUrl::parse(text);
+    parsed.map_err(|error| issues.add(path, "invalid_landing_url", error.to_string())).ok()
+}
+
+fn hold_days(issues: &mut Issues, days: u16) -> u16 {
+    if days > HOLD_DAYS_MAX {
+        issues.add("/hold_days", "invalid_field", format!("{days} days are too many; choose 0 to {HOLD_DAYS_MAX}"));
+    }
+    days
+}
+
+/// Create an offer.
+#[utoipa::path(post, path = "/api/v1/offers", tag = "offers", request_body = OfferIn,
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 201, body = OfferOut), (status = "default", body = Problem)))]
+pub async fn create_offer(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(mut body): ApiJson<OfferIn>,
+) -> ApiResult<(StatusCode, Json<OfferOut>)> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", &body.name, 200);
+    let terms = body.terms(&mut issues);
+    let minimum_withdrawal = body.minimum_withdrawal(&mut issues).flatten();
+    let landing_url = landing_url(&mut issues, "/landing_url", &body.landing_url);
+    let payout = payout(&mut issues, "/payout", body.payout);
+    let hold_days = hold_days(&mut issues, body.hold_days);
+    issues.result()?;
+    let (Some(landing_url), Some(payout)) = (landing_url, payout) else {
+        unreachable!("what is missing was an issue");
+    };
+    let new = NewOffer {
+        name,
+        landing_url,
+        currency: body.currency,
+        payout,
+        visibility: body.visibility.unwrap_or_default(),
+        terms,
+        is_default: body.default,
+        hold_days,
+        minimum_withdrawal,
+    };
+    Ok((StatusCode::CREATED, Json(Shown::whole(offers::create(&app, new).await?).into())))
+}
+
+/// List offers, newest first. An affiliate sees what it may promote or apply for, and what it earns itself.
+#[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(PageIn),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = PageOut<OfferOut>), (status = "default", body = Problem)))]
+pub async fn list_offers(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<OfferOut>>> {
+    Ok(Json(PageOut::of(offers::list(&app, actor, page.request()?).await?, OfferOut::from)))
+}
+
+/// Read an offer.
+#[utoipa::path(get, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
+pub async fn get_offer(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<OfferId>,
+) -> ApiResult<Json<OfferOut>> {
+    Ok(Json(offers::get(&app, actor, id).await?.into()))
+}
+
+/// Change an offer. What it pays changes for conversions to come.
+#[utoipa::path(patch, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
+    request_body = OfferChanges,
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 200, body = OfferOut), (status = "default", body = Problem)))]
+pub async fn change_offer(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<OfferId>,
+    ApiJson(mut body): ApiJson<OfferChanges>,
+) -> ApiResult<Audited<OfferOut>> {
+    let mut issues = Issues::default();
+    let terms = body.terms(&mut issues);
+    let minimum_withdrawal = body.minimum_withdrawal(&mut issues);
+    let changes = Changes {
+        name: body.name.map(|name| issues.text("/name", &name, 200)),
+        landing_url: body.landing_url.and_then(|text| landing_url(&mut issues, "/landing_url", &text)),
+        payout: body.payout.and_then(|it| payout(&mut issues, "/payout", it)),
+        status: body.status,
+        visibility: body.visibility,
+        terms,
+        make_default: body.default,
+        hold_days: body.hold_days.map(|days| hold_days(&mut issues, days)),
+        minimum_withdrawal,
+    };
+    issues.result()?;
+    Ok(Audited(offers::change(&app, id, changes).await?.map(|it| Shown::whole(it).into())))
+}

@@ -1,0 +1,142 @@
+//! `/api/v1/events`
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Issues;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+use domain::people::actor::Actor;
+use domain::people::masking::{mask_email, mask_name};
+use domain::people::permission::Permission;
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::event::{Event, Facts};
+use engine::app::App;
+use engine::tracking::events;
+
+/// Attributes of one event.
+const ATTRIBUTES_MAX: usize = 20;
+
+/// Something that happened after a conversion.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventIn {
+    conversion_id: ConversionId,
+    #[schema(example = "renewal", max_length = 100)]
+    name: String,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct EventOut {
+    id: EventId,
+    action: Action,
+    occurred_at: Timestamp,
+    affiliate_id: AffiliateId,
+    offer_id: OfferId,
+    click_id: Option<ClickId>,
+    conversion_id: Option<ConversionId>,
+    revision: i32,
+    /// What adapters are given; buyers are masked for those who may not see them.
+    facts: Facts,
+}
+
+impl EventOut {
+    pub(crate) fn of(actor: Actor, it: Event) -> Self {
+        let mut facts = it.facts;
+        if let Some(conversion) = &mut facts.conversion {
+            if !actor.may(Permission::ReadBuyers) {
+                conversion.customer_name = conversion.customer_name.take().map(|name| mask_name(&name));
+                conversion.customer_email = conversion.customer_email.take().map(|email| mask_email(&email));
+            }
+            if !actor.is_staff() {
+                conversion.revenue = None;
+            }
+        }
+        Self {
+            id: it.id,
+            action: it.action,
+            occurred_at: it.occurred_at,
+            affiliate_id: it.affiliate_id,
+            offer_id: it.offer_id,
+            click_id: it.click_id,
+            conversion_id: it.conversion_id,
+            revision: it.revision,
+            facts,
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+    conversion_id: Option<ConversionId>,
+    action: Option<Action>,
+}
+
+/// Record that something happened after a conversion: a renewal, a level reached.
+#[utoipa::path(post, path = "/api/v1/events", tag = "events", request_body = EventIn,
+    security(("api_key" = ["manage_conversions"])),
+    responses((status = 201, body = EventOut), (status = "default", body = Problem)))]
+pub async fn create_event(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiJson(body): ApiJson<EventIn>,
+) -> ApiResult<(StatusCode, Json<EventOut>)> {
+    let mut issues = Issues::default();
+    let name = issues.text("/name", &body.name, 100);
+    if body.attributes.len() > ATTRIBUTES_MAX {
+        issues.add("/attributes", "invalid_field", format!("at most {ATTRIBUTES_MAX} attributes"));
+    }
+    let attributes = body.attributes.into_iter().map(|(name, value)| {
+        let path = format!("/attributes/{name}");
+        (issues.text(&path, &name, 100), value.chars().take(500).collect())
+    });
+    let attributes = attributes.collect();
+    issues.result()?;
+    let event = events::record(&app, body.conversion_id, name, attributes).await?;
+    Ok((StatusCode::CREATED, Json(EventOut::of(actor, event))))
+}
+
+/// List events, newest first. Clicks and impressions are events when a postback listens for them.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = PageOut<EventOut>), (status = "default", body = Problem)))]
+pub async fn list_events(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<EventFilter>,
+) -> ApiResult<Json<PageOut<EventOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let filter = storage::tracking::events::Filter {
+        affiliate_id: it.affiliate_id,
+        conversion_id: it.conversion_id,
+        action: it.action,
+    };
+    let page = events::list(&app, actor, filter, page).await?;
+    Ok(Json(PageOut::of(page, |it| EventOut::of(actor, it))))
+}
+
+/// Read an event.
+#[utoipa::path(get, path = "/api/v1/events/{id}", tag = "events", params(("id" = EventId, Path)),
+    security(("api_key" = ["read_program"])),
+    responses((status = 200, body = EventOut), (status = "default", body = Problem)))]
+pub async fn get_event(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    PathId(id): PathId<EventId>,
+) -> ApiResult<Json<EventOut>> {
+    Ok(Json(EventOut::of(actor, events::get(&app, actor, id).await?)))
+}

@@ -1,0 +1,340 @@
+//! `/api/v1/exports`: everything of a span as CSV or JSON Lines, oldest first, written while it is read.
+
+use std::io::Write;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::delivery::deliveries::DeliveryOut;
+use crate::api::reports::spans;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::ApiQuery;
+use crate::streaming;
+use domain::ids::{AffiliateId, OfferId, floor_uuid};
+use domain::money::csv;
+use domain::people::actor::Actor;
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::tracking::exports::{self, Export, Rows, Subject};
+use storage::tracking::exports::Span;
+
+use super::clicks::ClickOut;
+use super::conversions::ConversionOut;
+use super::events::EventOut;
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    #[default]
+    Csv,
+    Jsonl,
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// csv or jsonl; csv when absent.
+    #[serde(default)]
+    #[param(inline)]
+    format: Format,
+    /// A date, or a time; the beginning when absent.
+    #[param(example = "2026-11-01")]
+    from: Option<String>,
+    /// A date, which is included, or a time, which is not; now when absent.
+    #[param(example = "2026-11-30")]
+    to: Option<String>,
+    /// UTC when absent.
+    #[param(example = "Europe/Berlin")]
+    time_zone: Option<String>,
+    affiliate_id: Option<AffiliateId>,
+    /// Not for deliveries.
+    offer_id: Option<OfferId>,
+}
+
+/// The columns of a CSV file, as pointers into the JSON of a row; a column that is no text or number is JSON itself.
+fn columns(subject: Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::Clicks => &[
+            "id",
+            "action",
+            "occurred_at",
+            "link_id",
+            "affiliate_id",
+            "offer_id",
+            "external_click_id",
+            "sub_ids/sub1",
+            "sub_ids/sub2",
+            "sub_ids/sub3",
+            "sub_ids/sub4",
+            "sub_ids/sub5",
+            "sub_ids/sub6",
+            "sub_ids/sub7",
+            "sub_ids/sub8",
+            "sub_ids/sub9",
+            "sub_ids/sub10",
+            "parameters",
+            "landing_url",
+            "referrer",
+            "ip",
+            "user_agent",
+            "country",
+            "device",
+            "browser",
+            "os",
+            "likely_bot",
+            "unique",
+        ],
+        Subject::Conversions => &[
+            "id",
+            "transaction_id",
+            "revision",
+            "status",
+            "rejection_reason",
+            "affiliate_id",
+            "offer_id",
+            "link_id",
+            "click_id",
+            "attributed_by",
+            "attribution/ruling",
+            "goal",
+            "amount",
+            "currency",
+            "payout/amount",
+            "payout/currency",
+            "revenue/amount",
+            "revenue/currency",
+            "customer_id",
+            "customer_name",
+            "customer_email",
+            "plan_name",
+            "plan_price",
+            "purchase_id",
+            "purchase_date",
+            "source_id",
+            "self_reported",
+            "created_at",
+            "updated_at",
+        ],
+        Subject::Events => &[
+            "id",
+            "action",
+            "occurred_at",
+            "affiliate_id",
+            "offer_id",
+            "click_id",
+            "conversion_id",
+            "revision",
+            "facts",
+        ],
+        Subject::Deliveries => &[
+            "id",
+            "event_id",
+            "postback_id",
+            "conversion_id",
+            "affiliate_id",
+            "state",
+            "reason_code",
+            "reason",
+            "due_at",
+            "created_at",
+            "settled_at",
+            "attempts",
+        ],
+    }
+}
+
+/// Export clicks, conversions, events or deliveries, oldest first, as CSV or JSON Lines. An affiliate exports its own.
+/// Buyers are masked for those who may not see them, and every export is in the audit log. Compressed for those who accept gzip.
+#[utoipa::path(get, path = "/api/v1/exports/{subject}", tag = "reports",
+    params(("subject" = String, Path, description = "clicks, conversions, events or deliveries"), ExportQuery),
+    security(("api_key" = ["read_reports"])),
+    responses((status = 200, description = "The rows", body = String, content_type = "text/csv"),
+        (status = "default", body = Problem)))]
+pub async fn export(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(subject): Path<String>,
+    headers: HeaderMap,
+    ApiQuery(it): ApiQuery<ExportQuery>,
+) -> ApiResult<Response> {
+    let subject = Subject::from_word(&subject).ok_or_else(|| {
+        let detail = format!("there is no such export; there are {}", Subject::WORDS.join(", "));
+        Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
+    })?;
+    let zone = spans::zone(it.time_zone.as_deref())?;
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let from = given(&it.from).map_or(Ok(Timestamp::from_millis(0)), |text| spans::from(&text, zone))?;
+    let to = match given(&it.to) {
+        Some(text) => spans::to(&text, zone)?,
+        None => Timestamp::from_millis(app.clock.now().millis() + 1),
+    };
+    spans::check(from, to)?;
+    if subject == Subject::Deliveries && it.offer_id.is_some() {
+        return Err(Problem::bad_request("invalid_parameter", "deliveries have no offer_id; leave it out"));
+    }
+    let mut span = Span::new(floor_uuid(from), floor_uuid(to));
+    (span.affiliate_id, span.offer_id) = (it.affiliate_id, it.offer_id);
+    let export = exports::begin(&app, actor, subject, span)?;
+    let place = app.heavy.stream(actor).await?;
+    let gzip = accepts_gzip(&headers);
+    let writer = Writer {
+        export,
+        actor,
+        format: it.format,
+        now: app.clock.now(),
+        out: Out::new(gzip),
+        begun: false,
+        ended: false,
+    };
+    let turns = app.clone();
+    let pages = stream::try_unfold(writer, move |mut writer| {
+        let app = turns.clone();
+        async move {
+            let _turn = app.heavy.turn(actor).await;
+            Ok(writer.next().await?.map(|bytes| (bytes, writer)))
+        }
+    });
+    let body = streaming::body(&app, place, pages);
+    let (kind, ending) = match it.format {
+        Format::Csv => ("text/csv; charset=utf-8", "csv"),
+        Format::Jsonl => ("application/jsonl; charset=utf-8", "jsonl"),
+    };
+    let name = HeaderValue::try_from(format!("attachment; filename=\"{subject}.{ending}\"")).expect("plain words");
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_DISPOSITION, name);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// Whether gzip is named and not refused by `q=0`.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
+    accepted.flat_map(|it| it.split(',')).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let refused = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()) == Some(0.0);
+        parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip")) && !parts.any(refused)
+    })
+}
+
+/// Turns pages into bytes. An error breaks the connection off, so that nobody takes a part for the whole.
+struct Writer {
+    export: Export,
+    actor: Actor,
+    format: Format,
+    now: Timestamp,
+    out: Out,
+    begun: bool,
+    ended: bool,
+}
+
+impl Writer {
+    async fn next(&mut self) -> Result<Option<Bytes>, engine::Error> {
+        while !self.ended {
+            let mut text = String::new();
+            if !self.begun && self.format == Format::Csv {
+                let names = columns(self.export.subject).iter().map(|path| path.trim_start_matches("sub_ids/"));
+                let names: Vec<_> = names.map(|name| name.replace('/', "_")).collect();
+                csv::push_row(&mut text, names.iter().map(String::as_str));
+            }
+            self.begun = true;
+            match self.export.next().await? {
+                Some(rows) => self.write(rows, &mut text),
+                None => self.ended = true,
+            }
+            let bytes = self.out.write(text.as_bytes(), self.ended);
+            if !bytes.is_empty() {
+                return Ok(Some(bytes.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn write(&self, rows: Rows, text: &mut String) {
+        let (actor, now) = (self.actor, self.now);
+        match rows {
+            Rows::Clicks(items) => items.into_iter().for_each(|it| self.line(&ClickOut::from(it), text)),
+            Rows::Conversions(items) => {
+                items.into_iter().for_each(|it| self.line(&ConversionOut::of(actor, it), text));
+            }
+            Rows::Events(items) => items.into_iter().for_each(|it| self.line(&EventOut::of(actor, it), text)),
+            Rows::Deliveries(items) => {
+                items.into_iter().for_each(|it| self.line(&DeliveryOut::of(now, it), text));
+            }
+        }
+    }
+
+    fn line(&self, row: &impl Serialize, text: &mut String) {
+        let value = serde_json::to_value(row).expect("what the API shows is JSON");
+        match self.format {
+            Format::Jsonl => {
+                text.push_str(&value.to_string());
+                text.push('\n');
+            }
+            Format::Csv => {
+                let cell = |path: &&str| match value.pointer(&format!("/{path}")) {
+                    None | Some(Value::Null) => String::new(),
+                    Some(Value::String(it)) => it.clone(),
+                    Some(it) => it.to_string(),
+                };
+                let cells: Vec<_> = columns(self.export.subject).iter().map(cell).collect();
+                csv::push_row(text, cells.iter().map(String::as_str));
+            }
+        }
+    }
+}
+
+/// As it is, or compressed.
+enum Out {
+    Plain,
+    Gzip(Option<GzEncoder<Vec<u8>>>),
+}
+
+impl Out {
+    fn new(gzip: bool) -> Self {
+        if gzip { Self::Gzip(Some(GzEncoder::new(Vec::new(), Compression::fast()))) } else { Self::Plain }
+    }
+
+    fn write(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
+        let Self::Gzip(encoder) = self else { return bytes.to_vec() };
+        let mut out = Vec::new();
+        if let Some(it) = encoder {
+            it.write_all(bytes).expect("writing into memory");
+            out = std::mem::take(it.get_mut());
+        }
+        if last && let Some(it) = encoder.take() {
+            out.extend(it.finish().expect("writing into memory"));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_accept_it() {
+        for (accepted, wanted) in
+            [("gzip, br", true), ("br;q=1, GZIP;q=0.5", true), ("gzip;q=0", false), ("identity", false)]
+        {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, accepted.parse().unwrap());
+            assert_eq!(accepts_gzip(&headers), wanted, "{accepted}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Errors as problem+json (RFC 9457). The one file that knows which error has which HTTP status.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use domain::delivery::adapter::WAITING;
+use domain::inbound::inbound_request::Finding;
+use domain::inbound::report::Outcome;
+use domain::money::withdrawal_batch::BatchError;
+use domain::people::auth_error;
+use domain::people::auth_error::AuthError;
+use domain::people::permission::Denied;
+use engine::{Error, FieldIssue};
+use host::AdapterError;
+
+use super::verification::VerificationOut;
+
+/// When a caller may ask again who found no place for a report: most have ended by then.
+const REPORTS_RETRY: Duration = Duration::from_secs(5);
+
+pub type ApiResult<T> = Result<T, Problem>;
+
+/// What went wrong: a stable `code` for programs and a `detail` that says what to do.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    #[schema(example = "Unprocessable Entity")]
+    title: &'static str,
+    #[schema(example = 422)]
+    status: u16,
+    /// Stable; programs may rely on it.
+    #[schema(example = "unknown_click")]
+    pub code: &'static str,
+    /// A sentence that says what to do.
+    pub detail: String,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldIssue>,
+    /// What the destination made of a test request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<Box<VerificationOut>>,
+    /// For the header of that name.
+    #[serde(skip)]
+    retry_after_secs: Option<u32>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            verification: None,
+            retry_after_secs: None,
+        }
+    }
+
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    pub fn unauthorized() -> Self {
+        let detail = "send an API key as Authorization: Bearer prk_…; this one is missing, unknown or revoked";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// The same, where another status says more.
+    pub fn with_status(self, status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { status: status.as_u16(), title, ..self }
+    }
+
+    pub fn errors(&self) -> &[FieldIssue] {
+        &self.errors
+    }
+
+    pub fn retry_after_secs(&self) -> Option<u32> {
+        self.retry_after_secs
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("made from a status code")
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, code) = match &error {
+            Error::NotFound { .. } | Error::UnknownAdapterVersion { .. } => (StatusCode::NOT_FOUND, "not_found"),
+            Error::Denied(denied) => (StatusCode::FORBIDDEN, denied.code()),
+            Error::Invalid(issues) => (unprocessable, common_code(issues)),
+            Error::UnknownAdapter { .. } => (unprocessable, "unknown_adapter"),
+            Error::Taken { .. } => (StatusCode::CONFLICT, "taken"),
+            Error::NotAdmitted { .. } => (StatusCode::CONFLICT, "not_admitted"),
+            Error::ChangedMeanwhile { .. } => (StatusCode::CONFLICT, "changed_meanwhile"),
+            Error::Conversion(error) => (unprocessable, error.code()),
+            Error::Insufficient(_) => (unprocessable, "insufficient_balance"),
+            Error::Quota(error) if error.wait().is_some() => (StatusCode::TOO_MANY_REQUESTS, error.code()),
+            Error::Quota(error) => (StatusCode::CONFLICT, error.code()),
+            Error::BalanceLimit(_) => (unprocessable, "balance_limit"),
+            Error::IllegalMove(error) => (StatusCode::CONFLICT, error.code()),
+            Error::NotRetryable(error) => (StatusCode::CONFLICT, error.code()),
+            Error::Withdrawal(error) => (unprocessable, error.code()),
+            Error::Step(error) => (StatusCode::CONFLICT, error.code()),
+            Error::Batch(error @ (BatchError::WrongFormat { .. } | BatchError::UnreadableResults(_))) => {
+                (unprocessable, error.code())
+            }
+            Error::Batch(error) => (StatusCode::CONFLICT, error.code()),
+            Error::VerificationFailed(_) => (unprocessable, "verification_failed"),
+            Error::Adapter(error @ AdapterError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, error.code()),
+            Error::Adapter(error @ (AdapterError::Engine { .. } | AdapterError::Busy)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, error.code())
+            }
+            Error::Adapter(error) => (unprocessable, error.code()),
+            Error::AdapterVersionTaken { .. } => (StatusCode::CONFLICT, "adapter_version_taken"),
+            Error::AdapterWaits(reason) => (StatusCode::CONFLICT, waiting_code(&reason.code)),
+            Error::Secret(error) => (unprocessable, error.code()),
+            Error::Auth(error) => (status_of_auth(error), error.code()),
+            Error::TooManyReports => (StatusCode::TOO_MANY_REQUESTS, "too_many_reports"),
+            Error::TookTooLong => (unprocessable, "took_too_long"),
+            Error::Stopped(_) | Error::Database(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        if let Error::Database(error) = &error {
+            tracing::error!(%error, "A request failed in the database");
+        }
+        let mut problem = Self::new(status, code, error.to_string());
+        let wait = match &error {
+            Error::Auth(AuthError::TooManyAttempts { wait }) => Some(*wait),
+            Error::Quota(error) => error.wait(),
+            Error::TooManyReports => Some(REPORTS_RETRY),
+            _ => None,
+        };
+        problem.retry_after_secs = wait.map(auth_error::whole_seconds);
+        match error {
+            Error::Invalid(issues) => problem.errors = issues,
+            Error::VerificationFailed(verification) => problem.verification = Some(Box::new((*verification).into())),
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Error::from(denied).into()
+    }
+}
+
+fn status_of_auth(error: &AuthError) -> StatusCode {
+    use AuthError::*;
+    match error {
+        SignInFailed | SecondFactorNeeded => StatusCode::UNAUTHORIZED,
+        TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        WaitingForApproval | Disabled | RegistrationClosed | NeedsPerson | CrossSite | PasswordNeeded => {
+            StatusCode::FORBIDDEN
+        }
+        LinkUsed => StatusCode::GONE,
+        WrongPassword | WrongCode => StatusCode::UNPROCESSABLE_ENTITY,
+        NoSecondFactor | HasSecondFactor | LastOwner => StatusCode::CONFLICT,
+        Busy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn waiting_code(code: &str) -> &'static str {
+    WAITING.into_iter().find(|known| *known == code).unwrap_or("adapter_unavailable")
+}
+
+/// What a network is answered whose report was not taken.
+pub fn status_of_finding(finding: &Finding) -> StatusCode {
+    match finding.code.as_deref().unwrap_or_default() {
+        "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
+            StatusCode::UNAUTHORIZED
+        }
+        "network_not_allowed" | "source_disabled" | "affiliate_suspended" => StatusCode::FORBIDDEN,
+        "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
+        _ if finding.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// The code that all issues share.
+fn common_code(issues: &[FieldIssue]) -> &'static str {
+    match issues.split_first() {
+        Some((first, rest)) if rest.iter().all(|it| it.code == first.code) => first.code,
+        _ => "invalid_field",
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let retry_after = self.retry_after_secs;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// What a panic, or work that did not end, comes to.
+pub fn internal_error() -> Response {
+    let detail = "something broke on our side; send the request again, and tell the operator if it stays";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
+}

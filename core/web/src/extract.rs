@@ -1,0 +1,212 @@
+//! Extractors that answer bad input with a problem that names the field.
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::de::DeserializeOwned;
+
+use engine::app::App;
+use engine::error;
+use storage::base::page::{Page, PageRequest};
+
+use super::errors::Problem;
+use super::limits::BODY_LIMIT;
+use super::serving::BodyTimeout;
+
+/// A JSON body.
+pub struct ApiJson<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let value = JsonBody::from_request(request, app).await?;
+        read(value.0).map(Self)
+    }
+}
+
+/// A JSON body that may be left out, or null.
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        let body = Bytes::from_request(Request::from_parts(head.clone(), body), app).await.map_err(body_problem)?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let ApiJson(it) = ApiJson::<Option<T>>::from_request(Request::from_parts(head, body.into()), app).await?;
+        Ok(Self(it.unwrap_or_default()))
+    }
+}
+
+/// A body that is some JSON.
+pub struct JsonBody(pub serde_json::Value);
+
+impl FromRequest<App> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        if content_type.is_some_and(|it| !it.to_ascii_lowercase().contains("json")) {
+            let detail = "send the body as JSON, with Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+        let body = Bytes::from_request(request, app).await.map_err(body_problem)?;
+        if body.windows(6).any(|it| it == b"\\u0000") {
+            return Err(Problem::bad_request(
+                "invalid_json",
+                "text can't hold the character NUL (\\u0000); leave it out",
+            ));
+        }
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| Problem::bad_request("invalid_json", format!("the body is not JSON: {error}")))
+    }
+}
+
+pub fn body_problem(rejection: BytesRejection) -> Problem {
+    if is_timeout(&rejection) {
+        return too_slow();
+    }
+    if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(BODY_LIMIT);
+    }
+    incomplete()
+}
+
+/// What is read of a body that is too large: who is cut off while sending may not see the answer.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// The whole of a body of up to `limit` bytes. Of one that says that it is much larger nothing is read.
+pub async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let size = body.size_hint();
+    if size.lower() > limit as u64 {
+        if size.lower() <= (limit + LINGER_BYTES) as u64 {
+            let _ = axum::body::to_bytes(body, limit + LINGER_BYTES).await;
+        }
+        return Err(too_large(limit));
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|error| match size.exact() {
+        _ if is_timeout(&error) => too_slow(),
+        Some(_) => incomplete(),
+        // It said nothing of its size.
+        None => too_large(limit),
+    })
+}
+
+fn too_large(limit: usize) -> Problem {
+    let limit = match limit / 1024 {
+        kib if kib < 1024 => format!("{kib} KiB"),
+        kib => format!("{} MiB", kib / 1024),
+    };
+    let detail = format!("the body is larger than {limit}; send it in parts");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
+fn too_slow() -> Problem {
+    let detail = "the body came too slowly and was given up; send it again over a better connection";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
+}
+
+fn incomplete() -> Problem {
+    Problem::bad_request("invalid_body", "the body did not arrive whole; send it again")
+}
+
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<BodyTimeout>())
+}
+
+/// JSON as a `T`, or which field is not one.
+pub fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    error::read(value, "").map_err(Problem::from)
+}
+
+/// The id in the path.
+pub struct PathId<T>(pub T);
+
+impl<T> FromRequestParts<App> for PathId<T>
+where
+    T: std::str::FromStr<Err = domain::ids::InvalidId> + Send,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, app)
+            .await
+            .map_err(|error| Problem::bad_request("invalid_id", error.body_text()))?;
+        text.parse()
+            .map(Self)
+            .map_err(|error: domain::ids::InvalidId| Problem::bad_request("invalid_id", error.to_string()))
+    }
+}
+
+/// Query parameters.
+pub struct ApiQuery<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            let detail = "a parameter can't hold the character NUL (%00); leave it out";
+            return Err(Problem::bad_request("invalid_parameter", detail));
+        }
+        let query = axum::extract::Query::<T>::from_request_parts(parts, app).await;
+        let invalid = |text: String| {
+            let text = text.trim_start_matches("Failed to deserialize query string: ").to_owned();
+            Problem::bad_request("invalid_parameter", text)
+        };
+        query.map(|it| Self(it.0)).map_err(|error| invalid(error.body_text()))
+    }
+}
+
+const LIMIT_DEFAULT: u64 = 50;
+const LIMIT_MAX: u64 = 200;
+
+/// Where a page starts and how long it is: `limit` and `cursor`.
+#[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageIn {
+    /// 1 to 200; 50 when absent.
+    pub limit: Option<u64>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl PageIn {
+    pub fn request(&self) -> Result<PageRequest, Problem> {
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Problem::bad_request(
+                "invalid_parameter",
+                format!("limit is {limit}; choose 1 to {LIMIT_MAX}"),
+            ));
+        }
+        let before = self.cursor.as_deref().filter(|text| !text.is_empty()).map(|text| {
+            domain::ids::decode(text).ok_or_else(|| {
+                Problem::bad_request("invalid_cursor", "the cursor is not one of ours; take `next` of the page before")
+            })
+        });
+        Ok(PageRequest { before: before.transpose()?, limit })
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct PageOut<T> {
+    pub items: Vec<T>,
+    /// The cursor of the next page, or null on the last.
+    pub next: Option<String>,
+}
+
+impl<T> PageOut<T> {
+    pub fn of<S>(page: Page<S>, change: impl FnMut(S) -> T) -> Self {
+        Self { items: page.items.into_iter().map(change).collect(), next: page.next.map(domain::ids::encode) }
+    }
+}

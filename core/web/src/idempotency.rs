@@ -1,0 +1,157 @@
+//! `Idempotency-Key` on every POST: the same answer again, a 409 when the request differs.
+//!
+//! The key is taken before the work and the answer is kept after it. If the process dies in between, the
+//! key stays taken and a repetition is told so: nothing is ever done twice behind the caller's back.
+
+use std::borrow::Cow;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use domain::inbound::source::mask_addresses;
+use domain::people::actor::Actor;
+use engine::Error;
+use engine::app::App;
+use storage::base::idempotency::Known;
+
+use super::errors::Problem;
+use super::extract;
+use super::limits::BODY_LIMIT;
+
+const HEADER: &str = "idempotency-key";
+const KEY_MAX_CHARS: usize = 255;
+
+/// Whether the caller says which requests are the same.
+pub fn has_key(headers: &axum::http::HeaderMap) -> bool {
+    headers.contains_key(HEADER)
+}
+
+/// Axum middleware over the API.
+pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let key = request.headers().get(HEADER).map(HeaderValue::to_str);
+    match key {
+        Some(key) if request.method() == Method::POST && !is_forgotten(request.uri().path()) => {
+            let key = match key {
+                Ok(key) if (1..=KEY_MAX_CHARS).contains(&key.trim().len()) => key.trim().to_owned(),
+                _ => {
+                    let detail = format!("an Idempotency-Key has 1 to {KEY_MAX_CHARS} printable ASCII characters");
+                    return Problem::bad_request("invalid_idempotency_key", detail).into_response();
+                }
+            };
+            once(&app, key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// What is sent there is secret, or holds secrets as a pasted address does: neither its answer nor a hash of it is kept.
+/// A pasted address changes nothing, so it may be read as often as it is sent.
+fn is_forgotten(path: &str) -> bool {
+    path.starts_with("/api/v1/auth/") || path == "/api/v1/postbacks/parse"
+}
+
+async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Response, Problem> {
+    let Some(actor) = request.extensions().get::<Actor>().map(|actor| actor.name()) else {
+        return Ok(next.run(request).await);
+    };
+    let (parts, body) = request.into_parts();
+    let body = extract::whole(body, BODY_LIMIT).await?;
+    let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
+    let db = app.db.writer();
+    match storage::base::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
+        Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
+            Err(Problem::conflict(
+                "idempotency_key_reused",
+                "this Idempotency-Key came with another request before; choose a new key for a new request",
+            ))
+        }
+        Known::Answered { status, body, .. } => Ok(replay(status, body)),
+        Known::Unfinished { since, .. } => Err(Problem::conflict(
+            "idempotency_key_in_progress",
+            format!(
+                "a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"
+            ),
+        )),
+        Known::Started => {
+            let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate_key"]
+                .iter()
+                .any(|end| parts.uri.path().ends_with(end));
+            let app = app.clone();
+            // A task of its own: a caller who hangs up must find the answer when it asks again.
+            let work = tokio::spawn(async move {
+                let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+                keep(&app, &actor, &key, response, secret).await
+            });
+            Ok(work.await.unwrap_or_else(|_| super::errors::internal_error()))
+        }
+    }
+}
+
+async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: bool) -> Response {
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let db = app.db.writer();
+    let kept = if parts.status.is_success() {
+        let text = if secret { without_secret(&body) } else { String::from_utf8_lossy(&body).into_owned() };
+        storage::base::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
+    } else {
+        // Refused requests changed nothing: the key may be used for the corrected one.
+        storage::base::idempotency::forget(db, actor, key).await
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn replay(status: u16, body: String) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    response
+}
+
+/// A new API key, a source's address or a link that signs in is shown once, also to those who ask twice.
+fn without_secret(body: &Bytes) -> String {
+    let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    for field in ["key", "invitation_url", "login_url"] {
+        if let Some(secret) = value.get_mut(field) {
+            *secret = serde_json::Value::Null;
+        }
+    }
+    for field in ["url", "paste_url"] {
+        if let Some(text) = value.get(field).and_then(serde_json::Value::as_str) {
+            value[field] = mask_addresses(text).into();
+            value["url_masked"] = true.into();
+        }
+    }
+    for paste in value.get_mut("also_paste").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
+        if let Some(text) = paste["url"].as_str() {
+            paste["url"] = mask_addresses(text).into();
+        }
+    }
+    value.to_string()
+}
+
+/// Whoever reads the table must not be able to guess at a password by its hash.
+fn without_proof<'a>(path: &str, body: &'a [u8]) -> Cow<'a, [u8]> {
+    if !path.ends_with("/api-keys") {
+        return Cow::Borrowed(body);
+    }
+    let mut value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let Some(fields) = value.as_object_mut() else { return Cow::Borrowed(body) };
+    if fields.remove("password").is_none() & fields.remove("code").is_none() {
+        return Cow::Borrowed(body);
+    }
+    Cow::Owned(value.to_string().into_bytes())
+}
+
+fn hash_of(path: &str, body: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(body).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

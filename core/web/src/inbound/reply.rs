@@ -1,0 +1,73 @@
+//! What a network reads: what the source or its adapter wants for what was taken, else a sentence as plain text.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::errors::{Problem, status_of_finding};
+use domain::inbound::report::Outcome;
+use engine::Error;
+use engine::inbound::Received;
+use host::wire as contract;
+
+/// An adapter may choose one of these; anything that a browser would run becomes plain text.
+const CONTENT_TYPES: [&str; 5] = ["text/plain", "application/json", "application/xml", "text/xml", "image/gif"];
+
+pub fn of(received: Received) -> Response {
+    let finding = &received.finding;
+    let sentence = finding.sentence.clone().unwrap_or_default();
+    match finding.outcome {
+        Outcome::Waiting if received.refuses_unknown && finding.is("unknown_status") => {
+            text(status_of_finding(finding), sentence)
+        }
+        Outcome::Accepted | Outcome::Duplicate | Outcome::Waiting => taken(received),
+        Outcome::Ignored => match received.adapters_reply {
+            Some(reply) => adapters(reply),
+            None => text(StatusCode::OK, sentence),
+        },
+        Outcome::Refused | Outcome::Failed => text(status_of_finding(finding), sentence),
+    }
+}
+
+fn taken(received: Received) -> Response {
+    match (received.reply, received.adapters_reply) {
+        (Some(reply), _) => text(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK), reply.body),
+        (None, Some(reply)) => adapters(reply),
+        (None, None) => text(StatusCode::OK, "OK".to_owned()),
+    }
+}
+
+fn adapters(reply: contract::Response) -> Response {
+    let header = reply.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-type"));
+    let wanted = header.map(|header| header.value.as_str()).unwrap_or_default();
+    let kind = wanted.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = CONTENT_TYPES.into_iter().find(|known| *known == kind).unwrap_or("text/plain");
+    answer(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK), kind, reply.body)
+}
+
+pub fn no_source() -> Response {
+    let sentence = "there is no source at this address; copy the address of the source again";
+    text(StatusCode::NOT_FOUND, sentence.to_owned())
+}
+
+pub fn of_error(error: Error) -> Response {
+    let problem = Problem::from(error);
+    let mut response = text(problem.status(), problem.detail.clone());
+    if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+pub fn text(status: StatusCode, body: String) -> Response {
+    answer(status, "text/plain; charset=utf-8", body.into_bytes())
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, headers, Body::from(body)).into_response()
+}

@@ -1,0 +1,223 @@
+//! Every route on one page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use engine::app::App;
+
+use super::access;
+use super::api::delivery::{adapters, deliveries, destinations, postbacks, templates};
+use super::api::inbound::{inbound_requests, sources};
+use super::api::money::{
+    adjustments, balances, earnings, exchanges, payout_details, payout_methods, withdrawal_batches, withdrawals,
+};
+use super::api::people::{api_keys, audit, auth, users, warnings};
+use super::api::program::{affiliates, applications, customers, exceptions, offers, recruiting};
+use super::api::reports;
+use super::api::tracking::{clicks, conversions, events, exports, links};
+use super::errors::{Problem, internal_error};
+use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::operations::Operations;
+use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
+use super::{health, idempotency, inbound, openapi, tracking};
+
+/// The API, with its description.
+pub fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(affiliates::create_affiliate, affiliates::list_affiliates))
+        .routes(routes!(affiliates::get_affiliate, affiliates::change_affiliate))
+        .routes(routes!(affiliates::end_affiliate_sessions))
+        .routes(routes!(offers::create_offer, offers::list_offers))
+        .routes(routes!(offers::get_offer, offers::change_offer))
+        .routes(routes!(exceptions::set_exception, exceptions::list_exceptions))
+        .routes(routes!(exceptions::delete_exception))
+        .routes(routes!(applications::create_application))
+        .routes(routes!(applications::list_applications))
+        .routes(routes!(applications::get_application))
+        .routes(routes!(applications::approve_application))
+        .routes(routes!(applications::refuse_application))
+        .routes(routes!(links::create_link, links::list_links))
+        .routes(routes!(links::get_link, links::change_link))
+        .routes(routes!(clicks::list_clicks))
+        .routes(routes!(clicks::get_click))
+        .routes(routes!(conversions::create_conversions, conversions::list_conversions))
+        .routes(routes!(conversions::get_conversion))
+        .routes(routes!(conversions::approve_conversion))
+        .routes(routes!(conversions::reject_conversion))
+        .routes(routes!(balances::list_balances))
+        .routes(routes!(balances::get_statement))
+        .routes(routes!(earnings::list_earnings))
+        .routes(routes!(earnings::get_earning))
+        .routes(routes!(adjustments::create_adjustment, adjustments::list_adjustments))
+        .routes(routes!(exchanges::create_exchange_rate, exchanges::list_exchange_rates))
+        .routes(routes!(exchanges::create_exchange, exchanges::list_exchanges))
+        .routes(routes!(exchanges::get_exchange))
+        .routes(routes!(recruiting::get_recruiting, recruiting::change_recruiting))
+        .routes(routes!(recruiting::list_recruits))
+        .routes(routes!(events::create_event, events::list_events))
+        .routes(routes!(events::get_event))
+        .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))
+        .routes(routes!(postbacks::parse_postback))
+        .routes(routes!(postbacks::get_postback, postbacks::change_postback, postbacks::archive_postback))
+        .routes(routes!(postbacks::test_postback))
+        .routes(routes!(templates::list_templates))
+        .routes(routes!(templates::get_template))
+        .merge(uploads())
+        .routes(routes!(adapters::get_adapter))
+        .routes(routes!(adapters::disable_adapter))
+        .routes(routes!(adapters::enable_adapter))
+        .routes(routes!(adapters::upgrade_adapter))
+        .routes(routes!(deliveries::list_deliveries))
+        .routes(routes!(deliveries::get_delivery))
+        .routes(routes!(deliveries::retry_delivery))
+        .routes(routes!(destinations::list_destinations))
+        .routes(routes!(sources::create_source, sources::list_sources))
+        .routes(routes!(sources::get_source, sources::change_source, sources::archive_source))
+        .routes(routes!(sources::rotate_source_key))
+        .routes(routes!(inbound_requests::list_inbound_requests))
+        .routes(routes!(inbound_requests::get_inbound_request))
+        .routes(routes!(inbound_requests::replay_inbound_request))
+        .routes(routes!(payout_methods::create_payout_method, payout_methods::list_payout_methods))
+        .routes(routes!(payout_methods::get_payout_method, payout_methods::change_payout_method))
+        .routes(routes!(payout_details::set_payout_details, payout_details::list_payout_details))
+        .routes(routes!(payout_details::remove_payout_details))
+        .routes(routes!(withdrawals::request_withdrawal, withdrawals::list_withdrawals))
+        .routes(routes!(withdrawals::approve_withdrawals))
+        .routes(routes!(withdrawals::get_withdrawal))
+        .routes(routes!(withdrawals::approve_withdrawal))
+        .routes(routes!(withdrawals::refuse_withdrawal))
+        .routes(routes!(withdrawals::pay_withdrawal))
+        .routes(routes!(withdrawals::fail_withdrawal))
+        .routes(routes!(withdrawals::return_withdrawal))
+        .routes(routes!(withdrawals::cancel_withdrawal))
+        .routes(routes!(withdrawals::get_withdrawal_settings, withdrawals::set_withdrawal_settings))
+        .routes(routes!(withdrawal_batches::create_withdrawal_batch, withdrawal_batches::list_withdrawal_batches))
+        .routes(routes!(withdrawal_batches::get_withdrawal_batch))
+        .routes(routes!(withdrawal_batches::export_withdrawal_batch))
+        .routes(routes!(withdrawal_batches::dissolve_withdrawal_batch))
+        .routes(routes!(withdrawal_batches::take_withdrawal_results))
+        .routes(routes!(reports::get_report))
+        .routes(routes!(reports::get_series))
+        .routes(routes!(reports::get_revenue_map))
+        .routes(routes!(exports::export))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::revoke_api_key))
+        .routes(routes!(customers::create_customer, customers::list_customers))
+        .routes(routes!(customers::get_customer, customers::change_customer))
+        .routes(routes!(customers::create_customer_login_link))
+        .routes(routes!(customers::create_affiliate_login_link))
+        .routes(routes!(users::invite_user, users::list_users))
+        .routes(routes!(users::get_user, users::change_user))
+        .routes(routes!(users::approve_user))
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::set_password))
+        .routes(routes!(auth::reset_password))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::get_me))
+        .routes(routes!(auth::account::change_password))
+        .routes(routes!(auth::account::change_email))
+        .routes(routes!(auth::account::confirm_email))
+        .routes(routes!(auth::confirm_change))
+        .routes(routes!(auth::account::list_sessions, auth::account::revoke_other_sessions))
+        .routes(routes!(auth::account::revoke_session))
+        .routes(routes!(auth::second_factor::begin_second_factor, auth::second_factor::remove_second_factor))
+        .routes(routes!(auth::second_factor::confirm_second_factor))
+        .routes(routes!(auth::second_factor::renew_recovery_codes))
+        .routes(routes!(api_keys::create_own_api_key, api_keys::list_own_api_keys))
+        .routes(routes!(api_keys::revoke_own_api_key))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(warnings::list_warnings))
+        .routes(routes!(audit::prune_audit))
+}
+
+/// The description of the API.
+pub fn describe() -> OpenApi {
+    api().split_for_parts().1
+}
+
+/// A component that is too large should be told so by its size, and so must be read.
+fn uploads() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(adapters::install_adapter, adapters::list_adapters))
+        .layer(DefaultBodyLimit::max(2 * BODY_LIMIT))
+}
+
+/// Everything that this server answers.
+pub fn router(app: App) -> Router {
+    let (api, description) = api().split_for_parts();
+    let operations = Arc::new(Operations::of(&description));
+    let api = api
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
+        .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    Router::new()
+        // Visitors
+        .route("/c/{link}", get(tracking::follow_link))
+        .route("/r/{code}", get(tracking::follow_code))
+        .route("/i/{link}", get(tracking::record_impression))
+        .merge(people())
+        // Networks
+        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
+        // Programs
+        .merge(api)
+        .route("/api/openapi.json", openapi::document(description))
+        .route("/api/docs", get(openapi::page))
+        .route("/api/docs/{file}", get(openapi::asset))
+        .merge(operators())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .with_state(app)
+}
+
+/// The pages where people get in. Their forms are read before anybody is known.
+fn people() -> Router<App> {
+    Router::new()
+        // Customers, from the operator's own pages
+        .route("/login/{token}", get(login_link::look).post(login_link::confirm))
+        .route("/", get(sign_in::home))
+        .route("/login", get(sign_in::look).post(sign_in::sign_in))
+        .route("/logout", post(sign_in::sign_out))
+        .route("/forgot-password", get(password::look).post(password::ask))
+        .route("/set-password/{token}", get(password::look_at_link).post(password::set))
+        .route("/register", get(registration::look).post(registration::register))
+        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
+        .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
+        .layer(DefaultBodyLimit::max(STRANGERS_BODY_LIMIT))
+}
+
+/// What a process answers that only works.
+pub fn operator_router(app: App) -> Router {
+    operators().with_state(app)
+}
+
+fn operators() -> Router<App> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+}
+
+async fn not_found(uri: axum::http::Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
+        return Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response();
+    }
+    pages::not_found()
+}
+
+async fn method_not_allowed() -> Problem {
+    let detail = "this address does not take that method; /api/docs shows which it takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
