@@ -85,7 +85,6 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         }
         let served_at = self.served_at;
         let line = self.lines.entry(key.clone()).or_insert_with(|| Line {
-            /// The number of waiting items in a line.
             waiting: Default::default(),
             running: 0,
             used: served_at,
@@ -128,7 +127,7 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         }
     }
 
-    /// Pieces of work that wait in a line.
+    /// The number of waiting items in a line.
     pub fn waiting(&self, key: &K, urgency: Urgency) -> usize {
         self.lines.get(key).map_or(0, |line| line.waiting[urgency as usize].len())
     }
