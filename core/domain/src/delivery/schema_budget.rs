@@ -27,7 +27,7 @@ const STEPS: usize = 2_000_000;
 /// How deep a JSON document may be nested: the limit of the parser.
 const DOCUMENT_DEPTH: usize = 128;
 
-/// Patterns run in a time that is proportional to the text, whatever they are. They cannot look around or refer back.
+/// Options for patterns that match in linear time. They support no look-around and no back-references.
 pub fn patterns() -> PatternOptions<jsonschema::Regex> {
     PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES)
 }
@@ -75,7 +75,7 @@ fn values_of(document: &Value) -> usize {
 #[derive(Default)]
 struct Graph<'a> {
     nodes: Vec<Node<'a>>,
-    /// Options for patterns that match in linear time. They support no look-around and no back-references.
+    /// The number of patterns.
     patterns: usize,
 }
 

@@ -30,7 +30,7 @@ pub struct PayoutMethod {
     pub payer: Option<Payer>,
     /// Whether affiliates can request withdrawals by this method.
     pub enabled: bool,
-    /// The methods that every installation has from the start.
+    /// Whether the method came with the program.
     pub built_in: bool,
     /// When it was added.
     pub created_at: Timestamp,

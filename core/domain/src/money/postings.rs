@@ -21,8 +21,7 @@ pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, a
 pub struct TakenBack {
     /// From earnings in their hold.
     pub pending: i64,
-    /// Earnings of one affiliate in one currency are past their hold. `money` is their sum, `first` and `count` are the
-    /// first id and the number of earnings. An earning is released once, so the first id makes a unique key.
+    /// From earnings past their hold: it is taken from the balance, or becomes a debt.
     pub released: i64,
 }
 
@@ -45,8 +44,8 @@ pub fn taken_back(
     Posting::new(key, kind, cause, currency, sides, at)
 }
 
-/// Earnings of one affiliate in one currency are past their hold. They are released once, so the first of them names
-/// the posting for all.
+/// Earnings of one affiliate in one currency are past their hold. `money` is their sum, `first` and `count` are the
+/// first id and the number of earnings. An earning is released once, so the first id makes a unique key.
 pub fn released(
     affiliate: AffiliateId,
     money: Money,

@@ -34,7 +34,7 @@ pub struct ApiKey {
     pub affiliate_id: Option<AffiliateId>,
     /// The permissions that it is limited to; `None` for all permissions of its role.
     pub scopes: Option<Vec<Permission>>,
-    /// SHA-256 in hexadecimal. A slow hash would protect guessable passwords, but 256 random bits can't be guessed.
+    /// Hash of the secret: see [`hash`].
     pub hash: String,
     /// The last four characters, to distinguish keys.
     pub hint: String,
@@ -100,7 +100,7 @@ pub fn token(random: [u8; 32]) -> String {
     hex(&random)
 }
 
-/// A plain SHA-256: a slow hash protects guessable passwords, and 256 random bits can't be guessed.
+/// SHA-256 in hexadecimal. A slow hash would protect guessable passwords, but 256 random bits can't be guessed.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
 }

@@ -18,8 +18,7 @@ pub struct Affiliate {
     pub name: String,
     /// The current e-mail address.
     pub email: String,
-    /// A random code from `draw`: "AF" and five digits, and one digit more after every four failed `tries` to find a
-    /// free one.
+    /// The code that customers can name: `AF12345`.
     pub referral_code: String,
     /// The current status.
     pub status: AffiliateStatus,
@@ -82,7 +81,8 @@ pub enum AffiliateStatus {
 
 text_enum!(AffiliateStatus { Active => "active", Suspended => "suspended" });
 
-/// `AF12345`: five digits while they last, one more each time drawing a free one fails.
+/// A random code from `draw`: "AF" and five digits, and one digit more after every four failed `tries` to find a free
+/// one.
 pub fn referral_code(draw: u64, tries: u32) -> String {
     let digits = 5 + tries / 4;
     let lowest = 10_u64.pow(digits - 1);

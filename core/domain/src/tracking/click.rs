@@ -51,13 +51,11 @@ pub struct Click {
     pub country: Option<String>,
     /// Device, browser and system.
     pub agent: Agent,
-    /// A hash per link, visitor and day: the day since the epoch << 40, plus 40 bits of a hash of link (`scope`),
-    /// address and user agent. The day comes first, so that new values are added at the end of an index.
+    /// The daily visitor hash: see [`visitor`].
     pub visitor: i64,
     /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,
-    /// A hash per offer and visitor, independent of day and link: 64 bits of a hash of offer, address and user agent.
-    /// May be negative.
+    /// The offer-wide visitor hash, if the offer counts first or last clicks: see [`person`].
     pub person: Option<i64>,
 }
 
@@ -78,7 +76,8 @@ pub struct Agent {
     pub likely_bot: bool,
 }
 
-/// One number per link, visitor and day. The day comes first, so that an index of them grows at its end.
+/// A hash per link, visitor and day: the day since the epoch << 40, plus 40 bits of a hash of link (`scope`), address
+/// and user agent. The day comes first, so that new values are added at the end of an index.
 pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     let digest = Sha256::new()
         .chain_update(scope.as_bytes())
@@ -90,7 +89,8 @@ pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: O
     (at.day() << 40) | (tail & 0xff_ffff_ffff) as i64
 }
 
-/// One number per offer and visitor, on whatever day and over whoever's link.
+/// A hash per offer and visitor, independent of day and link: 64 bits of a hash of offer, address and user agent. May
+/// be negative.
 pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     let digest = Sha256::new()
         .chain_update(offer.0.as_bytes())
