@@ -204,7 +204,7 @@ pub(crate) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Pa
             let percent = AmountIn::read(Some(percent), &percent_path, issues)?;
             let share = Percent::from_amount(percent);
             if share.is_none() {
-                let message = format!("{percent} is more than the whole; choose 0 to 100");
+                let message = format!("{percent} is more than 100 percent; use 0 to 100");
                 issues.add(&percent_path, "invalid_amount", message);
             }
             share.map(Payout::Percent)
