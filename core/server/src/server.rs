@@ -46,7 +46,7 @@ impl Server {
 
         let stopping = CancellationToken::new();
         let router = if app.settings.role.serves_web() {
-            web::router::router(app.clone())
+            web::router::router(app.clone(), dashboard::site())
         } else {
             web::router::operator_router(app.clone())
         };

@@ -6,7 +6,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -72,20 +72,21 @@ impl<T: Serialize> IntoResponse for Gone<T> {
 /// Runs the handler in a task of its own: a caller who hangs up must not get around the log.
 pub async fn record(app: App, operation: &Operation, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let is_json =
-        parts.headers.get(header::CONTENT_TYPE).is_none_or(|it| it.to_str().is_ok_and(|it| it.contains("json")));
+    let content_type = parts.headers.get(header::CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
+    let is_json = content_type.is_none_or(|it| it.contains("json"));
+    let is_form = content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"));
     let mut sent = Value::Null;
     // A component that is uploaded is no field of anything; its name and digest are in the answer.
     let reads = parts.method.is_safe();
     let body = if reads {
-        sent = query(&parts.uri);
+        sent = fields(parts.uri.query().unwrap_or_default().as_bytes());
         body
-    } else if is_json {
+    } else if is_json || is_form {
         let bytes = match extract::whole(body, operation.body_limit()).await {
             Ok(bytes) => bytes,
             Err(problem) => return problem.into_response(),
         };
-        sent = serde_json::from_slice(&bytes).unwrap_or_default();
+        sent = if is_form { fields(&bytes) } else { serde_json::from_slice(&bytes).unwrap_or_default() };
         Body::from(bytes)
     } else {
         body
@@ -112,9 +113,9 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     work.await.unwrap_or_else(|_| internal_error())
 }
 
-/// What was asked for, as it stands in the address.
-fn query(uri: &Uri) -> Value {
-    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+/// The fields of a query or a form.
+fn fields(encoded: &[u8]) -> Value {
+    let pairs = url::form_urlencoded::parse(encoded);
     Value::Object(pairs.map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))).collect())
 }
 

@@ -13,6 +13,8 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, S
 
 use engine::app::App;
 
+use super::errors::Problem;
+
 const PAGE: &str = include_str!("../assets/docs.html");
 /// swagger-ui-dist 5, unmodified; see `assets/README.md`.
 const SCRIPT: &[u8] = include_bytes!("../assets/swagger-ui-bundle.js");
@@ -94,6 +96,8 @@ pub async fn page() -> Html<&'static str> {
 pub async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
     match ASSETS.iter().find(|(name, _)| *name == file) {
         Some((_, asset)) => asset.answer(&headers),
-        None => super::pages::not_found(),
+        None => {
+            Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such file; open /api/docs").into_response()
+        }
     }
 }

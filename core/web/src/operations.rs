@@ -10,6 +10,7 @@ use utoipa::openapi::OpenApi;
 use domain::people::permission::Permission;
 
 use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::site::Row;
 
 /// What an operation needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +64,24 @@ impl Operations {
             }
         }
         Self(paths)
+    }
+
+    /// Adds the pages and forms of a site. Panics on a form whose operation the API lacks: a program that starts has none.
+    pub(crate) fn with_rows(mut self, rows: Vec<Row>) -> Self {
+        for row in rows {
+            let (path, method, id, needs) = match row {
+                Row::Page { path, needs } => (path, Method::GET, format!("page {path}"), needs),
+                Row::Form { path, operation } => (path, Method::POST, operation.to_owned(), self.needs_of(operation)),
+            };
+            let operation = Operation { id, needs, path: path.to_owned() };
+            self.0.entry(path.to_owned()).or_default().insert(method, operation);
+        }
+        self
+    }
+
+    fn needs_of(&self, id: &str) -> Needs {
+        let found = self.0.values().flat_map(HashMap::values).find(|it| it.id == id);
+        found.unwrap_or_else(|| panic!("a form performs {id}, which is not an operation of the API")).needs
     }
 
     pub fn find(&self, request: &Request) -> Option<&Operation> {

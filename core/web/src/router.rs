@@ -7,7 +7,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,9 +26,9 @@ use super::api::program::{affiliates, applications, customers, exceptions, offer
 use super::api::reports;
 use super::api::tracking::{clicks, conversions, events, exports, links};
 use super::errors::{Problem, internal_error};
-use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
+use super::limits::BODY_LIMIT;
 use super::operations::Operations;
-use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
+use super::site::{Site, show_problems};
 use super::{health, idempotency, inbound, openapi, tracking};
 
 /// The API, with its description.
@@ -153,20 +153,27 @@ fn uploads() -> OpenApiRouter<App> {
         .layer(DefaultBodyLimit::max(2 * BODY_LIMIT))
 }
 
-/// Everything that this server answers.
-pub fn router(app: App) -> Router {
+/// Everything that this server answers: the API, the addresses of visitors and networks, and the pages of `site`.
+pub fn router(app: App, site: Site) -> Router {
     let (api, description) = api().split_for_parts();
-    let operations = Arc::new(Operations::of(&description));
+    let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
     let api = api
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
-        .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
+        .layer(middleware::from_fn_with_state((app.clone(), operations.clone()), access::layer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    let pages = site
+        .routes
+        .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
+        .layer(middleware::from_fn_with_state(site.show_problem, show_problems))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT));
+    let not_found = site.not_found;
     Router::new()
         // Visitors
         .route("/c/{link}", get(tracking::follow_link))
         .route("/r/{code}", get(tracking::follow_code))
         .route("/i/{link}", get(tracking::record_impression))
-        .merge(people())
+        // People
+        .merge(pages)
         // Networks
         .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
         // Programs
@@ -175,26 +182,10 @@ pub fn router(app: App) -> Router {
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())
-        .fallback(not_found)
+        .fallback(async move |uri: axum::http::Uri| nothing_at(&uri, not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .with_state(app)
-}
-
-/// The pages where people get in. Their forms are read before anybody is known.
-fn people() -> Router<App> {
-    Router::new()
-        // Customers, from the operator's own pages
-        .route("/login/{token}", get(login_link::look).post(login_link::confirm))
-        .route("/", get(sign_in::home))
-        .route("/login", get(sign_in::look).post(sign_in::sign_in))
-        .route("/logout", post(sign_in::sign_out))
-        .route("/forgot-password", get(password::look).post(password::ask))
-        .route("/set-password/{token}", get(password::look_at_link).post(password::set))
-        .route("/register", get(registration::look).post(registration::register))
-        .route("/confirm-change/{token}", get(confirm_change::look).post(confirm_change::confirm))
-        .route("/confirm-email/{token}", get(registration::look_at_link).post(registration::confirm))
-        .layer(DefaultBodyLimit::max(STRANGERS_BODY_LIMIT))
 }
 
 /// What a process answers that only works.
@@ -209,12 +200,12 @@ fn operators() -> Router<App> {
         .route("/metrics", get(health::metrics))
 }
 
-async fn not_found(uri: axum::http::Uri) -> Response {
+fn nothing_at(uri: &axum::http::Uri, page: fn() -> Response) -> Response {
     if uri.path().starts_with("/api/") {
         let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
         return Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response();
     }
-    pages::not_found()
+    page()
 }
 
 async fn method_not_allowed() -> Problem {

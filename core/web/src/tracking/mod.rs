@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 
 use domain::ids::LinkId;
 use domain::program::affiliate::normal_code;
@@ -19,7 +19,6 @@ use engine::app::App;
 use engine::tracking::clicks::{self, Visit};
 
 use super::errors::Problem;
-use super::pages;
 
 /// More parameters than anybody's link has.
 const PARAMETERS_MAX: usize = 64;
@@ -27,28 +26,35 @@ const PARAMETERS_MAX: usize = 64;
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 
+/// A page for visitors whose link leads nowhere.
+const LINK_NOT_FOUND: &str = include_str!("../../assets/link_not_found.html");
+
+fn link_not_found() -> Response {
+    (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")], Html(LINK_NOT_FOUND)).into_response()
+}
+
 /// `GET /c/{link}`
 pub async fn follow_link(State(app): State<App>, Segment(link): Segment, Visitor(visit): Visitor) -> Response {
-    let Ok(id) = link.parse::<LinkId>() else { return pages::not_found() };
+    let Ok(id) = link.parse::<LinkId>() else { return link_not_found() };
     redirect(clicks::follow_link(&app, id, visit).await)
 }
 
 /// `GET /r/{code}`
 pub async fn follow_code(State(app): State<App>, Segment(code): Segment, Visitor(visit): Visitor) -> Response {
     let offer = visit.query.iter().find(|(name, _)| name == "offer_id").map(|(_, value)| value.parse());
-    let Ok(offer_id) = offer.transpose() else { return pages::not_found() };
+    let Ok(offer_id) = offer.transpose() else { return link_not_found() };
     redirect(clicks::follow_code(&app, &normal_code(&code), offer_id, visit).await)
 }
 
 /// `GET /i/{link}`
 pub async fn record_impression(State(app): State<App>, Segment(link): Segment, Visitor(visit): Visitor) -> Response {
-    let Ok(id) = link.parse::<LinkId>() else { return pages::not_found() };
+    let Ok(id) = link.parse::<LinkId>() else { return link_not_found() };
     match clicks::record_impression(&app, id, visit).await {
         Ok(true) => {
             let headers = [(header::CONTENT_TYPE, "image/gif"), (header::CACHE_CONTROL, "no-store")];
             (headers, PIXEL).into_response()
         }
-        Ok(false) => pages::not_found(),
+        Ok(false) => link_not_found(),
         Err(error) => Problem::from(error).into_response(),
     }
 }
@@ -64,9 +70,9 @@ fn redirect(destination: Result<Option<String>, Error>) -> Response {
                 ];
                 (StatusCode::FOUND, headers).into_response()
             }
-            Err(_) => pages::not_found(),
+            Err(_) => link_not_found(),
         },
-        Ok(None) => pages::not_found(),
+        Ok(None) => link_not_found(),
         Err(error) => Problem::from(error).into_response(),
     }
 }
@@ -82,7 +88,7 @@ impl FromRequestParts<App> for Segment {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let segment = Path::<String>::from_request_parts(parts, app).await;
         let segment = segment.ok().map(|Path(text)| text).filter(|text| !text.contains('\0'));
-        segment.map(Self).ok_or_else(pages::not_found)
+        segment.map(Self).ok_or_else(link_not_found)
     }
 }
 

@@ -1,24 +1,35 @@
-//! `/login/{token}`: where the operator's backend sends its customer. A browser that navigates is signed in at once;
-//! whatever only looks ahead (a preview, a scanner, a HEAD) gets a page with a button, and the link stays good.
+//! `/login/{token}`: where the operator's backend sends its customer. A browser that navigates is signed in at once. A
+//! preview, a scanner or a HEAD gets a page with a button, and the link stays good.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-
-use crate::auth::{self, From, Origin};
-use domain::people::auth_error::AuthError;
 use engine::Error;
 use engine::app::App;
 use engine::people::auth::{Visitor, sign_in};
+use serde::Serialize;
+use web::auth::{self, From};
 
-use super::Page;
+use crate::page::{Message, Page, Reply};
 
-const CONTINUE: &str = include_str!("../../assets/pages/login_link.html");
-const USED: &str = "<p>It was used already, or its five minutes are over. Go back to where you came from and open it once \
-    more from there.</p>";
+const USED: &str = "It was used already, or its five minutes are over. Go back to where you came from and open it once \
+    more from there.";
+
+/// A button that signs in.
+#[derive(Debug, Serialize)]
+pub struct LoginLink {}
+
+impl Page for LoginLink {
+    const TEMPLATE: &'static str = "people/login_link";
+
+    #[cfg(test)]
+    fn samples() -> Vec<Self> {
+        vec![Self {}]
+    }
+}
 
 /// `GET /login/{token}`
-pub async fn look(
+pub async fn show(
     State(app): State<App>,
     method: Method,
     headers: HeaderMap,
@@ -31,14 +42,14 @@ pub async fn look(
         && text("sec-fetch-dest") == Some("document")
         && text("sec-purpose").is_none()
         && text("purpose").is_none();
-    // Whoever is signed in already is asked first: a link from elsewhere must not swap the account under their hands.
+    // A person who is signed in is asked first: a link from elsewhere must not exchange the account without a click.
     if navigates && auth::cookie(&headers, &app).is_none() {
         return enter(&app, &headers, &visitor, &token).await;
     }
     match sign_in::link_works(&app, &token).await {
-        Ok(true) => Page::new("Sign in").add(CONTINUE, &[]).into_response(),
+        Ok(true) => Reply::new("Sign in", LoginLink {}).into_response(),
         Ok(false) => used(),
-        Err(error) => Page::new("Sign in").alert(&error.into()).into_response(),
+        Err(error) => Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
     }
 }
 
@@ -49,9 +60,6 @@ pub async fn confirm(
     From(visitor): From,
     Path(token): Path<String>,
 ) -> Response {
-    if auth::origin(&headers, &app) == Origin::Another {
-        return Page::new("This was refused").alert(&Error::from(AuthError::CrossSite).into()).into_response();
-    }
     enter(&app, &headers, &visitor, &token).await
 }
 
@@ -59,7 +67,7 @@ async fn enter(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -
     let (secret, next) = match sign_in::by_link(app, visitor, token).await {
         Ok(entered) => entered,
         Err(Error::Auth(_)) => return used(),
-        Err(error) => return Page::new("Sign in").alert(&error.into()).into_response(),
+        Err(error) => return Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),
     };
     auth::leave(app, headers).await;
     let headers = [
@@ -72,5 +80,5 @@ async fn enter(app: &App, headers: &HeaderMap, visitor: &Visitor, token: &str) -
 }
 
 fn used() -> Response {
-    Page::new("This link no longer works").with_status(StatusCode::GONE).add(USED, &[]).into_response()
+    Reply::new("This link no longer works", Message::new(USED)).with_status(StatusCode::GONE).into_response()
 }

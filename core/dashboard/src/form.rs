@@ -1,0 +1,27 @@
+//! Forms that browsers send. Where they come from is checked by the access rules, before the body is read.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Form, FromRequest, Request};
+use engine::app::App;
+use serde::de::DeserializeOwned;
+use web::errors::Problem;
+
+/// The fields of a form.
+pub struct Fields<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Fields<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let unreadable =
+            || Problem::bad_request("invalid_body", "the form could not be read; go back and send it again");
+        let (parts, body) = request.into_parts();
+        let body = Bytes::from_request(Request::new(body), app).await.map_err(|_| unreadable())?;
+        // PostgreSQL's text can't hold the character NUL.
+        if body.contains(&0) || body.windows(3).any(|it| it == b"%00") {
+            return Err(unreadable());
+        }
+        let form = Form::<T>::from_request(Request::from_parts(parts, Body::from(body)), app).await;
+        form.map(|Form(form)| Self(form)).map_err(|_| unreadable())
+    }
+}

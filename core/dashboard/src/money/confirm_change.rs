@@ -1,0 +1,65 @@
+//! `/confirm-change/{token}`: a link from a message confirms where an affiliate is paid. The GET changes nothing.
+
+use axum::extract::{Path, State};
+use engine::app::App;
+use engine::money::payout_details::{self, Proposal};
+use serde::Serialize;
+use web::auth::From;
+use web::errors::Problem;
+
+use crate::page::{Message, Page, Reply};
+use crate::problem::refused;
+
+/// The change, before it is confirmed.
+#[derive(Debug, Serialize)]
+pub struct ConfirmChange {
+    affiliate: String,
+    method: String,
+    /// The details are removed, not set.
+    removes: bool,
+    details: Vec<Detail>,
+}
+
+#[derive(Debug, Serialize)]
+struct Detail {
+    label: String,
+    value: String,
+}
+
+impl ConfirmChange {
+    fn of(it: Proposal) -> Self {
+        let details = it.details.into_iter().map(|(label, value)| Detail { label, value }).collect();
+        Self { affiliate: it.affiliate, method: it.method, removes: it.removes, details }
+    }
+}
+
+impl Page for ConfirmChange {
+    const TEMPLATE: &'static str = "money/confirm_change";
+
+    #[cfg(test)]
+    fn samples() -> Vec<Self> {
+        let with = |removes| Self {
+            affiliate: "Ann <b>& Co".into(),
+            method: "SEPA transfer".into(),
+            removes,
+            details: vec![Detail { label: "IBAN".into(), value: "DE•• •••• 3000".into() }],
+        };
+        vec![with(false), with(true)]
+    }
+}
+
+/// `GET /confirm-change/{token}`
+pub async fn show(State(app): State<App>, Path(token): Path<String>) -> Result<Reply<ConfirmChange>, Reply<Message>> {
+    match payout_details::change_of_link(&app, &token).await {
+        Ok(proposal) => Ok(Reply::new("Confirm your payout details", ConfirmChange::of(proposal))),
+        Err(error) => Err(Reply::new("This link no longer works", Message::default()).alert(&error.into())),
+    }
+}
+
+/// `POST /confirm-change/{token}`
+pub async fn confirm(State(app): State<App>, From(visitor): From, Path(token): Path<String>) -> Reply<Message> {
+    match payout_details::confirm(&app, &visitor, &token).await {
+        Ok(()) => Reply::new("Your payout details are changed", Message::default()).notice("The change is confirmed."),
+        Err(error) => refused(&Problem::from(error)),
+    }
+}

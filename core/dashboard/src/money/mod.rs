@@ -1,0 +1,3 @@
+//! Pages about money.
+
+pub mod confirm_change;
