@@ -98,7 +98,10 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "get_application",
         ],
     ),
-    ("manage_offers", &["create_offer", "change_offer", "delete_exception", "list_exceptions", "set_exception"]),
+    (
+        "manage_offers",
+        &["create_offer", "change_offer", "delete_payout_override", "list_payout_overrides", "set_payout_override"],
+    ),
     (
         "manage_affiliates",
         &[

@@ -22,8 +22,8 @@ use domain::inbound::source::{AFFRANK_SESSION, Source};
 use domain::people::actor::Actor;
 use domain::people::api_key::USED_EVERY;
 use domain::program::affiliate::Affiliate;
-use domain::program::exception::Exceptions;
 use domain::program::offer::{Offer, Visibility};
+use domain::program::payout_override::PayoutOverrides;
 use domain::program::recruiting::Recruiting;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
@@ -41,7 +41,7 @@ pub struct Catalog {
     codes: Cache<String, AffiliateId>,
     offers: Cache<OfferId, Arc<Offer>>,
     links: Cache<LinkId, Arc<Link>>,
-    exceptions: Cache<OfferId, Arc<Exceptions>>,
+    payout_overrides: Cache<OfferId, Arc<PayoutOverrides>>,
     /// Whether an affiliate may promote an offer that is not public.
     admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
@@ -132,7 +132,7 @@ impl Catalog {
             codes: cache(20_000, fresh),
             offers: cache(5_000, fresh),
             links: cache(20_000, fresh),
-            exceptions: cache(5_000, fresh),
+            payout_overrides: cache(5_000, fresh),
             admitted: cache(20_000, fresh),
             default_offer: cache(1, fresh),
             minimum_currencies: cache(1, fresh),
@@ -216,13 +216,13 @@ impl Catalog {
     }
 
     /// What single affiliates earn with this offer instead.
-    pub async fn exceptions(&self, offer: OfferId) -> Result<Arc<Exceptions>, DbErr> {
-        if let Some(found) = self.exceptions.get(&offer) {
+    pub async fn payout_overrides(&self, offer: OfferId) -> Result<Arc<PayoutOverrides>, DbErr> {
+        if let Some(found) = self.payout_overrides.get(&offer) {
             return Ok(found);
         }
-        let found = storage::program::exceptions::list_of(self.db.reader(), [offer], None).await?;
-        let found = Arc::new(Exceptions::new(found));
-        self.exceptions.insert(offer, found.clone());
+        let found = storage::program::payout_overrides::list_of(self.db.reader(), [offer], None).await?;
+        let found = Arc::new(PayoutOverrides::new(found));
+        self.payout_overrides.insert(offer, found.clone());
         Ok(found)
     }
 
@@ -386,8 +386,8 @@ impl Catalog {
         self.minimum_currencies.invalidate(&());
     }
 
-    pub fn exceptions_changed(&self, offer: OfferId) {
-        self.exceptions.invalidate(&offer);
+    pub fn payout_overrides_changed(&self, offer: OfferId) {
+        self.payout_overrides.invalidate(&offer);
     }
 
     pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {

@@ -10,8 +10,8 @@ use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
-use domain::program::exception::Exceptions;
 use domain::program::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use domain::program::payout_override::PayoutOverrides;
 use domain::tracking::attribution::AttributionTerms;
 use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
@@ -146,7 +146,7 @@ pub struct Shown {
 pub struct Standing {
     pub affiliate_id: AffiliateId,
     /// Of the affiliate itself.
-    pub exceptions: Exceptions,
+    pub payout_overrides: PayoutOverrides,
     pub application: Option<ApplicationStatus>,
 }
 
@@ -181,10 +181,11 @@ async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>,
     let ids = || offers.iter().map(|offer| offer.id);
     let applications = storage::program::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
     let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
-    let exceptions = storage::program::exceptions::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
+    let payout_overrides =
+        storage::program::payout_overrides::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
     let standing = |id: OfferId| Standing {
         affiliate_id,
-        exceptions: Exceptions::new(exceptions.iter().filter(|it| it.offer_id == id).cloned()),
+        payout_overrides: PayoutOverrides::new(payout_overrides.iter().filter(|it| it.offer_id == id).cloned()),
         application: applications.get(&id).copied(),
     };
     Ok(offers.into_iter().map(|offer| Shown { standing: Some(standing(offer.id)), offer }).collect())

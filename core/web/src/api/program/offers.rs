@@ -159,7 +159,7 @@ impl From<Shown> for OfferOut {
         let Shown { mut offer, standing } = it;
         let application = standing.as_ref().and_then(|it| it.application);
         if let Some(own) = standing {
-            let payout = |goal| own.exceptions.payout_for(&offer, own.affiliate_id, goal);
+            let payout = |goal| own.payout_overrides.payout_for(&offer, own.affiliate_id, goal);
             let goals = offer.terms.goals.iter().map(|goal| Goal {
                 name: goal.name.clone(),
                 payout: Some(payout(Some(&goal.name))),

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{AffiliateId, ExceptionId, OfferId};
+use crate::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use crate::timestamp::Timestamp;
 
 use super::offer::{Offer, Payout};
 
 #[derive(Clone, Debug)]
-pub struct Exception {
-    pub id: ExceptionId,
+pub struct PayoutOverride {
+    pub id: PayoutOverrideId,
     pub offer_id: OfferId,
     pub affiliate_id: AffiliateId,
     /// For this goal; without one in place of the offer's own payout.
@@ -21,11 +21,11 @@ pub struct Exception {
 
 /// The exceptions of one offer.
 #[derive(Clone, Debug, Default)]
-pub struct Exceptions(HashMap<(AffiliateId, Option<String>), Payout>);
+pub struct PayoutOverrides(HashMap<(AffiliateId, Option<String>), Payout>);
 
-impl Exceptions {
-    pub fn new(exceptions: impl IntoIterator<Item = Exception>) -> Self {
-        Self(exceptions.into_iter().map(|it| ((it.affiliate_id, it.goal), it.payout)).collect())
+impl PayoutOverrides {
+    pub fn new(payout_overrides: impl IntoIterator<Item = PayoutOverride>) -> Self {
+        Self(payout_overrides.into_iter().map(|it| ((it.affiliate_id, it.goal), it.payout)).collect())
     }
 
     pub fn find(&self, affiliate: AffiliateId, goal: Option<&str>) -> Option<Payout> {

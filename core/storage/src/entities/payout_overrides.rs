@@ -1,15 +1,15 @@
-//! Exceptions; `goal` is empty for the offer's own payout, `payout` is JSON text.
+//! Payout overrides. `goal` is empty for the payout of the offer itself, `payout` is JSON text.
 
 use sea_orm::entity::prelude::*;
 
-use domain::ids::{AffiliateId, ExceptionId, OfferId};
+use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use domain::timestamp::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "exceptions")]
+#[sea_orm(table_name = "payout_overrides")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: ExceptionId,
+    pub id: PayoutOverrideId,
     pub offer_id: OfferId,
     pub affiliate_id: AffiliateId,
     pub goal: String,
