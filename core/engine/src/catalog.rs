@@ -24,7 +24,7 @@ use domain::people::api_key::USED_EVERY;
 use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Visibility};
 use domain::program::payout_override::PayoutOverrides;
-use domain::program::recruiting::Recruiting;
+use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Parties;
@@ -49,7 +49,7 @@ pub struct Catalog {
     minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
     event_listeners: Cache<(), Arc<Vec<Rule>>>,
-    recruiting: Cache<(), Arc<Recruiting>>,
+    sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
     for_clicks: Cache<(), Arc<ForClicks>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Holder>,
@@ -138,7 +138,7 @@ impl Catalog {
             minimum_currencies: cache(1, fresh),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
-            recruiting: cache(1, fresh),
+            sub_affiliate_settings: cache(1, fresh),
             for_clicks: cache(1, fresh),
             key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
@@ -275,12 +275,12 @@ impl Catalog {
     }
 
     /// Who gets a share of what others earn.
-    pub async fn recruiting(&self) -> Result<Arc<Recruiting>, DbErr> {
-        if let Some(found) = self.recruiting.get(&()) {
+    pub async fn sub_affiliate_settings(&self) -> Result<Arc<SubAffiliateSettings>, DbErr> {
+        if let Some(found) = self.sub_affiliate_settings.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::program::program_settings::find_recruiting(self.db.reader()).await?);
-        self.recruiting.insert((), found.clone());
+        let found = Arc::new(storage::program::program_settings::find_sub_affiliates(self.db.reader()).await?);
+        self.sub_affiliate_settings.insert((), found.clone());
         Ok(found)
     }
 
@@ -402,8 +402,8 @@ impl Catalog {
         self.for_clicks.invalidate(&());
     }
 
-    pub fn recruiting_changed(&self) {
-        self.recruiting.invalidate(&());
+    pub fn sub_affiliate_settings_changed(&self) {
+        self.sub_affiliate_settings.invalidate(&());
     }
 
     pub fn postbacks_changed(&self) {

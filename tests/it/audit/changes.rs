@@ -194,9 +194,13 @@ async fn the_program(trial: &mut Trial<'_>) {
     assert_eq!(status, pair("approved", "rejected"));
 
     let tiers = json!({"tiers": ["10", "5"]});
-    let tiers = trial.does("change_recruiting", Method::PUT, "/api/v1/recruiting", tiers, "tiers").await;
+    let tiers =
+        trial.does("set_sub_affiliate_settings", Method::PUT, "/api/v1/settings/sub-affiliates", tiers, "tiers").await;
     assert_eq!(tiers, (json!([]), json!(["10", "5"])));
-    t.admin.send(t.admin.request(Method::PUT, "/api/v1/recruiting").json(&json!({"tiers": []}))).await.expect(200);
+    t.admin
+        .send(t.admin.request(Method::PUT, "/api/v1/settings/sub-affiliates").json(&json!({"tiers": []})))
+        .await
+        .expect(200);
 }
 
 async fn deliveries_and_sources(trial: &mut Trial<'_>) {

@@ -102,7 +102,7 @@ pub struct Program {
 }
 
 /// The parent affiliate of each sub-affiliate.
-pub const RECRUITS: [(usize, usize); 4] = [(1, 0), (2, 1), (4, 2), (3, 0)];
+pub const SUB_AFFILIATES: [(usize, usize); 4] = [(1, 0), (2, 1), (4, 2), (3, 0)];
 
 fn offers() -> Vec<Offer> {
     use Rate::{Fixed, Percent};
@@ -149,9 +149,9 @@ impl Program {
             t.tick();
             affiliates.push(t.affiliate().await);
         }
-        for (recruit, recruiter) in RECRUITS {
-            let path = format!("/api/v1/affiliates/{}", affiliates[recruit].id);
-            t.admin.patch(&path, &json!({"recruited_by": affiliates[recruiter].id})).await.expect(200);
+        for (sub, parent) in SUB_AFFILIATES {
+            let path = format!("/api/v1/affiliates/{}", affiliates[sub].id);
+            t.admin.patch(&path, &json!({"parent_affiliate": affiliates[parent].id})).await.expect(200);
         }
         let mut offers = offers();
         for (number, offer) in offers.iter_mut().enumerate() {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
-use crate::program::recruiting::Commission;
+use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
@@ -48,7 +48,7 @@ pub struct Earning {
     pub kind: EarningKind,
     pub conversion_id: Option<ConversionId>,
     /// Of a commission: whose conversion it is for.
-    pub recruit_id: Option<AffiliateId>,
+    pub sub_affiliate_id: Option<AffiliateId>,
     /// Of a commission: its share and by how many steps its receiver recruited the conversion's affiliate.
     pub commission: Option<Commission>,
     pub earned: Money,
@@ -80,7 +80,7 @@ impl Earning {
             affiliate_id,
             kind,
             conversion_id: None,
-            recruit_id: None,
+            sub_affiliate_id: None,
             commission: None,
             earned,
             left: earned.micros,
@@ -152,7 +152,7 @@ pub fn owed(conversion: &Conversion, commissions: &[Commission]) -> Owed {
     let mut dues = Vec::with_capacity(1 + commissions.len());
     for commission in commissions {
         let mut money = commission.percent.share_of(payout);
-        if commission.from_recruit {
+        if commission.paid_by_sub_affiliate {
             money.micros = money.micros.min(rest);
             rest -= money.micros;
         }

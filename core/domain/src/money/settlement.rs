@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, EarningId};
-use crate::program::recruiting::Commission;
+use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
@@ -43,8 +43,8 @@ pub fn settle(
             let commission = due.and_then(|due| due.commission);
             let kind = if commission.is_some() { EarningKind::Commission } else { EarningKind::Payout };
             let part = Earning::new(affiliate, kind, money, release_at, at);
-            let recruit_id = commission.map(|_| conversion.affiliate_id);
-            let part = Earning { conversion_id: Some(conversion.id), recruit_id, commission, ..part };
+            let sub_affiliate_id = commission.map(|_| conversion.affiliate_id);
+            let part = Earning { conversion_id: Some(conversion.id), sub_affiliate_id, commission, ..part };
             postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
             earnings.push(part);
         } else if wanted < there {

@@ -77,7 +77,7 @@ impl Line {
     pub fn sentence(&self, reader: AffiliateId) -> String {
         let own = self.conversion.as_ref().filter(|it| it.affiliate_id == reader);
         let sale = own.map_or_else(
-            || "a conversion of an affiliate that you recruited".to_owned(),
+            || "a conversion of your sub-affiliate".to_owned(),
             |it| format!("transaction {} of {}", it.transaction_id, it.offer),
         );
         let note = self.note.as_deref().unwrap_or_default();

@@ -17,8 +17,8 @@ pub struct Affiliate {
     pub referral_code: String,
     pub status: AffiliateStatus,
     /// Who brought this one; gets commissions.
-    pub recruited_by: Option<AffiliateId>,
-    pub recruited_at: Option<Timestamp>,
+    pub parent_affiliate_id: Option<AffiliateId>,
+    pub parent_since: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The mailbox before the last change of the address, and when that was.
@@ -93,8 +93,8 @@ mod tests {
             email: "a@example.com".into(),
             referral_code: "AF12345".into(),
             status: AffiliateStatus::Active,
-            recruited_by: None,
-            recruited_at: None,
+            parent_affiliate_id: None,
+            parent_since: None,
             created_at: start,
             updated_at: start,
             former_email: None,

@@ -8,4 +8,4 @@ pub mod offer;
 pub mod payout_override;
 pub mod quota;
 pub mod rate;
-pub mod recruiting;
+pub mod sub_affiliate;

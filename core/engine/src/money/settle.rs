@@ -11,7 +11,7 @@ use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{self, Balances, Earning};
 use domain::money::{ledger, release, settlement};
 use domain::program::affiliate::AffiliateStatus;
-use domain::program::recruiting::Commission;
+use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
 
@@ -46,7 +46,7 @@ pub async fn settle(
             Entry::Vacant(first) => match stored.get(&conversion.id) {
                 Some(earnings) => first.insert(earning::agreed(earnings)),
                 None if conversion.status == Status::Approved => {
-                    first.insert(recruiters(catalog, conversion.affiliate_id).await?)
+                    first.insert(commissions_for(catalog, conversion.affiliate_id).await?)
                 }
                 None => &mut Vec::new(),
             },
@@ -97,20 +97,21 @@ pub async fn settle(
     Ok(new)
 }
 
-/// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.
-async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
-    let recruiting = catalog.recruiting().await?;
+/// The second-tier commissions for an earning of `affiliate`. A suspended parent affiliate gets none; the levels above it
+/// keep theirs.
+async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
+    let settings = catalog.sub_affiliate_settings().await?;
     let mut commissions = Vec::new();
     let mut seen = HashSet::from([affiliate]);
     let mut below = affiliate;
-    for level in 1..=recruiting.tiers.len() {
-        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.recruited_by) else { break };
+    for level in 1..=settings.tiers.len() {
+        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.parent_affiliate_id) else { break };
         if !seen.insert(id) {
             break;
         }
-        let recruiter = catalog.affiliate(id).await?;
-        if recruiter.is_some_and(|it| it.status == AffiliateStatus::Active) {
-            commissions.extend(recruiting.commission(level, id));
+        let parent = catalog.affiliate(id).await?;
+        if parent.is_some_and(|it| it.status == AffiliateStatus::Active) {
+            commissions.extend(settings.commission(level, id));
         }
         below = id;
     }

@@ -7,4 +7,4 @@ pub mod customers;
 pub mod offers;
 pub mod payout_overrides;
 pub mod quota;
-pub mod recruiting;
+pub mod sub_affiliates;

@@ -15,7 +15,7 @@ use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{Earning, EarningKind, EarningState};
 use domain::money::release;
-use domain::program::recruiting::Commission;
+use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 
 impl TryFrom<Model> for Earning {
@@ -29,12 +29,12 @@ impl TryFrom<Model> for Earning {
             affiliate_id: row.affiliate_id,
             kind: EarningKind::from_word(&row.kind).ok_or_else(|| bad("kind"))?,
             conversion_id: row.conversion_id,
-            recruit_id: row.recruit_id,
+            sub_affiliate_id: row.sub_affiliate_id,
             commission: percent.map(|percent| Commission {
                 affiliate_id: row.affiliate_id,
                 level: row.level,
                 percent,
-                from_recruit: row.from_recruit,
+                paid_by_sub_affiliate: row.paid_by_sub_affiliate,
             }),
             earned: Money { micros: row.earned_micros, currency: row.currency.parse().map_err(|_| bad("currency"))? },
             left: row.micros,
@@ -60,10 +60,10 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
             it.affiliate_id.into(),
             it.kind.as_str().into(),
             it.conversion_id.into(),
-            it.recruit_id.into(),
+            it.sub_affiliate_id.into(),
             it.commission.map_or(0, |it| it.level).into(),
             it.commission.map(|it| it.percent.to_string()).into(),
-            it.commission.is_some_and(|it| it.from_recruit).into(),
+            it.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
             it.earned.currency.to_string().into(),
             it.earned.micros.into(),
             it.left.into(),
@@ -79,7 +79,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     }
     rows.execute(
         tx,
-        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, recruit_id, level, percent, from_recruit, currency,
+        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, sub_affiliate_id, level, percent, paid_by_sub_affiliate, currency,
              earned_micros, micros, state, release_at, released_at, retry_at, reason, made_by, created_at, updated_at) {rows}",
         vec![],
     )
@@ -112,24 +112,24 @@ pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<()
     .map(drop)
 }
 
-/// What a recruiter has earned by each of these recruits, less what was taken back.
-pub async fn by_recruit(
+/// The commissions of a parent affiliate from each of these sub-affiliates, less reversals, in micros.
+pub async fn by_sub_affiliate(
     db: &impl ConnectionTrait,
-    recruiter: AffiliateId,
-    recruits: impl IntoIterator<Item = AffiliateId>,
+    parent: AffiliateId,
+    sub_affiliates: impl IntoIterator<Item = AffiliateId>,
 ) -> Result<HashMap<AffiliateId, Vec<(Currency, i128)>>, DbErr> {
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
-         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency, {}
-         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {{1}}
-         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency",
+         SELECT earnings.sub_affiliate_id AS sub_affiliate_id, earnings.currency AS currency, {}
+         FROM wanted JOIN earnings ON earnings.sub_affiliate_id = wanted.id AND earnings.affiliate_id = {{1}}
+         GROUP BY earnings.sub_affiliate_id, earnings.currency ORDER BY earnings.currency",
         sums::of("earnings.micros")
     );
     let mut found = HashMap::<_, Vec<_>>::new();
-    for row in Rows::ids(recruits).query(db, &sql, vec![recruiter.into()]).await? {
+    for row in Rows::ids(sub_affiliates).query(db, &sql, vec![parent.into()]).await? {
         let currency: String = row.try_get("", "currency")?;
         let currency = currency.parse().map_err(|_| corrupt("earnings", format_args!("currency {currency}")))?;
-        found.entry(row.try_get("", "recruit_id")?).or_default().push((currency, sums::read(&row)?));
+        found.entry(row.try_get("", "sub_affiliate_id")?).or_default().push((currency, sums::read(&row)?));
     }
     Ok(found)
 }

@@ -23,8 +23,8 @@ impl TryFrom<Model> for Affiliate {
             referral_code: row.referral_code,
             status: AffiliateStatus::from_word(&row.status)
                 .ok_or_else(|| corrupt("affiliates", format_args!("status {}", row.status)))?,
-            recruited_by: row.recruited_by,
-            recruited_at: row.recruited_at,
+            parent_affiliate_id: row.parent_affiliate_id,
+            parent_since: row.parent_since,
             created_at: row.created_at,
             updated_at: row.updated_at,
             former_email: row.former_email,
@@ -41,8 +41,8 @@ impl From<&Affiliate> for Model {
             email: affiliate.email.clone(),
             referral_code: affiliate.referral_code.clone(),
             status: affiliate.status.to_string(),
-            recruited_by: affiliate.recruited_by,
-            recruited_at: affiliate.recruited_at,
+            parent_affiliate_id: affiliate.parent_affiliate_id,
+            parent_since: affiliate.parent_since,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
             former_email: affiliate.former_email.clone(),
@@ -94,12 +94,12 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }
 
-/// Whom an affiliate recruited, newest first.
-pub async fn list_recruits(
+/// The sub-affiliates of an affiliate, newest first.
+pub async fn list_sub_affiliates(
     db: &impl ConnectionTrait,
-    recruiter: AffiliateId,
+    parent: AffiliateId,
     page: PageRequest,
 ) -> Result<Page<Affiliate>, DbErr> {
-    let select = Entity::find().filter(Column::RecruitedBy.eq(recruiter));
+    let select = Entity::find().filter(Column::ParentAffiliateId.eq(parent));
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }

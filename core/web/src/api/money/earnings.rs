@@ -20,7 +20,7 @@ pub struct EarningOut {
     id: EarningId,
     affiliate_id: AffiliateId,
     kind: EarningKind,
-    /// Of a commission for staff only: it is the recruit's.
+    /// The conversion that earned it. A parent affiliate does not see the conversions of its commissions; staff do.
     conversion_id: Option<ConversionId>,
     currency: Currency,
     /// What was earned; below zero for what finance took away.
@@ -34,7 +34,7 @@ pub struct EarningOut {
     released_at: Option<Timestamp>,
     /// Of a commission: its share of the payout.
     percent: Option<Percent>,
-    /// Of a commission: 1 for a conversion of an own recruit, 2 for one of a recruit's recruit.
+    /// Of a commission: 1 for a conversion of a sub-affiliate, 2 for one of a sub-affiliate's sub-affiliate.
     level: Option<i32>,
     /// Of an adjustment.
     reason: Option<String>,

@@ -5,4 +5,4 @@ pub mod applications;
 pub mod customers;
 pub mod offers;
 pub mod payout_overrides;
-pub mod recruiting;
+pub mod sub_affiliates;

@@ -10,7 +10,7 @@ pub const LEVELS_MAX: usize = 10;
 
 /// The program's rule: a share of the payout for the recruiter, for the recruiter's recruiter, and so on.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Recruiting {
+pub struct SubAffiliateSettings {
     pub tiers: Vec<Percent>,
     pub paid_from: PaidFrom,
 }
@@ -22,7 +22,7 @@ pub enum PaidFrom {
     #[default]
     Program,
     /// Out of the payout: the recruit gets what is left.
-    Recruit,
+    SubAffiliate,
 }
 
 /// One recruiter's share of one conversion.
@@ -32,10 +32,10 @@ pub struct Commission {
     /// 1: it recruited the conversion's affiliate.
     pub level: i32,
     pub percent: Percent,
-    pub from_recruit: bool,
+    pub paid_by_sub_affiliate: bool,
 }
 
-impl Recruiting {
+impl SubAffiliateSettings {
     /// The share of whoever stands `level` steps above; `None` when that level gets none.
     pub fn commission(&self, level: usize, affiliate_id: AffiliateId) -> Option<Commission> {
         let percent = *self.tiers.get(level.checked_sub(1)?)?;
@@ -43,7 +43,7 @@ impl Recruiting {
             affiliate_id,
             level: level as i32,
             percent,
-            from_recruit: self.paid_from == PaidFrom::Recruit,
+            paid_by_sub_affiliate: self.paid_from == PaidFrom::SubAffiliate,
         })
     }
 }
