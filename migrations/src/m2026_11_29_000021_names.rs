@@ -9,19 +9,36 @@ use crate::{compatibility, dialect};
 pub struct Migration;
 
 /// Each table with its former name.
-const TABLES: &[(&str, &str)] = &[("exceptions", "payout_overrides")];
+const TABLES: &[(&str, &str)] = &[
+    ("exceptions", "payout_overrides"),
+    ("inbound_firsts", "request_fingerprints"),
+    ("inbound_reports", "notification_fingerprints"),
+    ("owed_events", "pending_events"),
+];
 
 /// Each column with its former name.
 const COLUMNS: &[(&str, &str, &str)] = &[
     ("affiliates", "recruited_by", "parent_affiliate_id"),
     ("affiliates", "recruited_at", "parent_since"),
+    ("breakers", "destination", "lane"),
+    ("breakers", "told_day", "day_notified"),
+    ("breakers", "told_open_at", "open_notified_at"),
+    ("earnings", "made_by", "created_by"),
     ("earnings", "recruit_id", "sub_affiliate_id"),
     ("earnings", "from_recruit", "paid_by_sub_affiliate"),
+    ("report_progress", "turn", "version"),
+    ("withdrawals", "asked_all", "requested_all"),
 ];
 
 /// Each index with its former name.
-const INDEXES: &[(&str, &str)] =
-    &[("affiliates_by_recruiter", "affiliates_by_parent"), ("earnings_by_recruit", "earnings_by_sub_affiliate")];
+const INDEXES: &[(&str, &str)] = &[
+    ("affiliates_by_recruiter", "affiliates_by_parent"),
+    ("deliveries_owed", "deliveries_due"),
+    ("earnings_by_recruit", "earnings_by_sub_affiliate"),
+    ("inbound_firsts_by_age", "request_fingerprints_by_age"),
+    ("inbound_reports_by_age", "notification_fingerprints_by_age"),
+    ("inbound_requests_owed", "inbound_requests_due"),
+];
 
 const SETTINGS: &str = r#"
 UPDATE program_settings SET key = 'sub_affiliates',

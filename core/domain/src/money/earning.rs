@@ -61,7 +61,7 @@ pub struct Earning {
     pub retry_at: Option<Timestamp>,
     /// Of an adjustment: why, and who made it.
     pub reason: Option<String>,
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -89,7 +89,7 @@ impl Earning {
             released_at: None,
             retry_at: None,
             reason: None,
-            made_by: None,
+            created_by: None,
             created_at: at,
             updated_at: at,
         }

@@ -30,7 +30,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
     let release_at = now.plus(Duration::from_secs(u64::from(hold_days) * 86_400));
     let mut earning = Earning {
         reason: Some(reason.clone()),
-        made_by: Some(actor.name()),
+        created_by: Some(actor.name()),
         ..Earning::new(affiliate_id, EarningKind::Adjustment, money, release_at, now)
     };
     let tx = app.db.begin().await?;

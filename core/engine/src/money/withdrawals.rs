@@ -84,7 +84,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         method: method.id,
         amount,
         fee,
-        asked_all: wanted.asked == Asked::All,
+        requested_all: wanted.asked == Asked::All,
         status: Status::Requested,
         history: vec![step(&Status::Requested, &actor.name(), now)],
         sealed_details: payout_details::seal(&app.vault, &fields, &id.to_string()),

@@ -25,7 +25,7 @@ pub struct Model {
     pub released_at: Option<Timestamp>,
     pub retry_at: Option<Timestamp>,
     pub reason: Option<String>,
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -43,7 +43,7 @@ impl TryFrom<Model> for Earning {
             released_at: row.released_at,
             retry_at: row.retry_at,
             reason: row.reason,
-            made_by: row.made_by,
+            created_by: row.created_by,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -72,7 +72,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
             it.released_at.into(),
             it.retry_at.into(),
             it.reason.clone().into(),
-            it.made_by.clone().into(),
+            it.created_by.clone().into(),
             it.created_at.into(),
             it.updated_at.into(),
         ]);
@@ -80,7 +80,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     rows.execute(
         tx,
         "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, sub_affiliate_id, level, percent, paid_by_sub_affiliate, currency,
-             earned_micros, micros, state, release_at, released_at, retry_at, reason, made_by, created_at, updated_at) {rows}",
+             earned_micros, micros, state, release_at, released_at, retry_at, reason, created_by, created_at, updated_at) {rows}",
         vec![],
     )
     .await

@@ -113,7 +113,7 @@ pub struct Withdrawal {
     /// The part of it that the program keeps.
     pub fee: Money,
     /// Whether the whole balance was asked for.
-    pub asked_all: bool,
+    pub requested_all: bool,
     pub status: Status,
     pub history: Vec<Step>,
     /// The details at the time of the request, sealed for this withdrawal: a later change redirects nothing.
@@ -197,8 +197,8 @@ impl Withdrawal {
     /// Whether a request with these words, made at `now`, is the click that made this one.
     pub fn is_same_click(&self, asked: Asked, now: Timestamp) -> bool {
         let same = match asked {
-            Asked::All => self.asked_all,
-            Asked::This(amount) => !self.asked_all && amount == self.amount.amount(),
+            Asked::All => self.requested_all,
+            Asked::This(amount) => !self.requested_all && amount == self.amount.amount(),
         };
         same && self.status == Status::Requested && now.since(self.created_at) < SAME_CLICK
     }
@@ -223,7 +223,7 @@ pub mod samples {
             method: "sepa".into(),
             amount: money("100.00"),
             fee: money("1.00"),
-            asked_all: false,
+            requested_all: false,
             status: Status::Requested,
             history: vec![step(&Status::Requested, "affiliate", at)],
             sealed_details: String::new(),

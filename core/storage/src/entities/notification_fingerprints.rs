@@ -1,19 +1,19 @@
-//! Which request was the first of those that are the same, letter for letter, at one source.
+//! Fingerprints of accepted notifications, per source, each with its conversion.
 
 use sea_orm::entity::prelude::*;
 
-use domain::ids::{InboundRequestId, SourceId};
+use domain::ids::{ConversionId, SourceId};
 use domain::timestamp::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "inbound_firsts")]
+#[sea_orm(table_name = "notification_fingerprints")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub source_id: SourceId,
     #[sea_orm(primary_key, auto_increment = false)]
     pub fingerprint: String,
-    pub request_id: InboundRequestId,
-    pub received_at: Timestamp,
+    pub conversion_id: ConversionId,
+    pub created_at: Timestamp,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
