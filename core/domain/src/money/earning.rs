@@ -52,7 +52,7 @@ pub struct Earning {
     /// Of a commission: its share and by how many steps its receiver recruited the conversion's affiliate.
     pub commission: Option<Commission>,
     pub earned: Money,
-    /// What is left of it; less than was earned after a correction or a reversal.
+    /// Micros of `earned.currency`: what is left of `earned` after corrections and reversals.
     pub left: i64,
     pub state: EarningState,
     pub release_at: Timestamp,

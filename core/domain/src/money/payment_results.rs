@@ -9,24 +9,24 @@ use super::withdrawal_batch::BatchError;
 
 /// One line of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Line {
+pub struct ResultLine {
     pub number: usize,
     /// As it was written.
-    pub given_id: String,
-    pub verdict: Result<(WithdrawalId, Status), LineError>,
+    pub withdrawal_id: String,
+    pub result: Result<(WithdrawalId, Status), LineError>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineError {
     #[error("\"{0}\" is not the id of a withdrawal; it should look like wdr_06a5xk2m7q8r9stvwxyz012345")]
-    NoId(String),
+    InvalidId(String),
     #[error("\"{0}\" is no status; write paid, failed or returned")]
     UnknownStatus(String),
     #[error("a payment needs its reference; fill the column \"reference\"")]
     ReferenceMissing,
     #[error("a payment that failed or was returned needs its reason; fill the column \"reason\"")]
     ReasonMissing,
-    #[error("reference and reason have at most {LONGEST} characters")]
+    #[error("reference and reason have at most {NOTE_MAX_CHARS} characters")]
     TooLong,
     #[error("withdrawal {0} is not in this batch")]
     NotInBatch(String),
@@ -37,7 +37,7 @@ pub enum LineError {
 impl LineError {
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoId(_) => "invalid_id",
+            Self::InvalidId(_) => "invalid_id",
             Self::UnknownStatus(_) => "unknown_status",
             Self::ReferenceMissing => "reference_missing",
             Self::ReasonMissing => "reason_missing",
@@ -49,8 +49,8 @@ impl LineError {
 }
 
 /// Of a reference or a reason.
-pub const LONGEST: usize = 200;
-const MOST_LINES: usize = 20_000;
+pub const NOTE_MAX_CHARS: usize = 200;
+const MAX_LINES: usize = 20_000;
 
 /// The columns may stand in any order and under the names that banks and PayPal use.
 const ID: [&str; 6] = ["withdrawal_id", "end_to_end_id", "endtoendid", "customer_id", "reference_id", "id"];
@@ -58,16 +58,16 @@ const STATUS: [&str; 2] = ["status", "state"];
 const REFERENCE: [&str; 4] = ["reference", "external_reference", "transaction_id", "txid"];
 const REASON: [&str; 3] = ["reason", "error", "message"];
 
-pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
+pub fn read(text: &str) -> Result<Vec<ResultLine>, BatchError> {
     let records =
         csv::read(text).map_err(|error| BatchError::UnreadableResults(format!("the file is no CSV: {error}")))?;
     let (heading, records) = records.split_first().ok_or_else(|| {
         let wanted = "the file is empty; send CSV with the columns withdrawal_id, status, reference, reason";
         BatchError::UnreadableResults(wanted.into())
     })?;
-    if records.len() > MOST_LINES {
+    if records.len() > MAX_LINES {
         return Err(BatchError::UnreadableResults(format!(
-            "the file has {} lines; send at most {MOST_LINES} at once",
+            "the file has {} lines; send at most {MAX_LINES} at once",
             records.len()
         )));
     }
@@ -89,24 +89,27 @@ pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
     let lines = records.iter().map(|record| {
         let cell = |at: usize| record.cells.get(at).map(|it| it.trim_start_matches('\'').trim()).unwrap_or_default();
         let optional = |at: Option<usize>| at.map(cell).filter(|it| !it.is_empty());
-        Line {
+        ResultLine {
             number: record.line,
-            given_id: cell(id).chars().take(64).collect(),
-            verdict: verdict(cell(id), cell(status), optional(reference), optional(reason)),
+            withdrawal_id: cell(id).chars().take(64).collect(),
+            result: parse(cell(id), cell(status), optional(reference), optional(reason)),
         }
     });
     Ok(lines.collect())
 }
 
-fn verdict(
+fn parse(
     id: &str,
     status: &str,
     reference: Option<&str>,
     reason: Option<&str>,
 ) -> Result<(WithdrawalId, Status), LineError> {
     let shortened = |text: &str| text.chars().take(64).collect::<String>();
-    let id = id.parse().map_err(|_| LineError::NoId(shortened(id)))?;
-    if [reference, reason].into_iter().flatten().any(|it| it.chars().count() > LONGEST || it.contains(char::is_control))
+    let id = id.parse().map_err(|_| LineError::InvalidId(shortened(id)))?;
+    if [reference, reason]
+        .into_iter()
+        .flatten()
+        .any(|it| it.chars().count() > NOTE_MAX_CHARS || it.contains(char::is_control))
     {
         return Err(LineError::TooLong);
     }
@@ -138,7 +141,7 @@ mod tests {
         let verdicts: Vec<_> = lines
             .iter()
             .map(|it| {
-                let code = match &it.verdict {
+                let code = match &it.result {
                     Ok((_, status)) => status.note().unwrap_or_default().to_owned(),
                     Err(error) => error.code().to_owned(),
                 };

@@ -7,7 +7,7 @@ use super::ledger::PostingKind;
 
 /// What stands where; a debt is positive. Sums, which may be larger than any amount: what is pending has no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Standing {
+pub struct AccountSums {
     pub pending: i128,
     pub available: i128,
     pub withdrawing: i128,
@@ -15,7 +15,7 @@ pub struct Standing {
     pub debt: i128,
 }
 
-impl Standing {
+impl AccountSums {
     /// Adds an entry of this account of the ledger.
     pub fn add(&mut self, account: &str, micros: i128) {
         match account {
@@ -51,7 +51,7 @@ impl Standing {
 
 /// One posting, as one affiliate sees it.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct StatementLine {
     pub posting_id: PostingId,
     pub at: Timestamp,
     pub kind: PostingKind,
@@ -59,7 +59,7 @@ pub struct Line {
     /// The withdrawal, adjustment or release.
     pub cause_id: Option<uuid::Uuid>,
     pub note: Option<String>,
-    pub change: Standing,
+    pub change: AccountSums,
 }
 
 /// What a line says of its conversion.
@@ -72,7 +72,7 @@ pub struct ConversionLine {
     pub rejection_reason: Option<String>,
 }
 
-impl Line {
+impl StatementLine {
     /// What it is, in words. Whoever recruited somebody reads nothing of that one's customers.
     pub fn sentence(&self, reader: AffiliateId) -> String {
         let own = self.conversion.as_ref().filter(|it| it.affiliate_id == reader);

@@ -34,7 +34,7 @@ use super::payout_methods;
 const CONFIRM: Duration = Duration::from_secs(3_600);
 
 /// What came of a wish to change something.
-pub enum Asked<T> {
+pub enum ChangeOutcome<T> {
     Done(T),
     /// A link in the affiliate's mailbox is to confirm it; nothing is changed before.
     Mailed,
@@ -48,7 +48,7 @@ pub async fn set(
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
-) -> Result<Asked<Changed<PayoutDetails>>, Error> {
+) -> Result<ChangeOutcome<Changed<PayoutDetails>>, Error> {
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
@@ -67,11 +67,16 @@ pub async fn set(
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Done(changed))
+    Ok(ChangeOutcome::Done(changed))
 }
 
 /// Returns what was there.
-pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) -> Result<Asked<PayoutDetails>, Error> {
+pub async fn remove(
+    app: &App,
+    actor: Actor,
+    proof: Given,
+    id: PayoutDetailsId,
+) -> Result<ChangeOutcome<PayoutDetails>, Error> {
     let details = get(app, actor, id).await?;
     let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
@@ -85,11 +90,11 @@ pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) 
     notices::payout_details_changed(app, &tx, &affiliate).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Done(details))
+    Ok(ChangeOutcome::Done(details))
 }
 
 /// A session must not be able to fill its affiliate's mailbox.
-async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<Asked<T>, Error> {
+async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
     let to = affiliate.confirming_email(app.clock.now());
     throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
     let tx = app.db.begin().await?;
@@ -98,10 +103,10 @@ async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> R
     outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Mailed)
+    Ok(ChangeOutcome::Mailed)
 }
 
-/// What a link of [`Asked::Mailed`] would change, for the affiliate's own eyes.
+/// What a link of [`ChangeOutcome::Mailed`] would change, for the affiliate's own eyes.
 pub struct Proposal {
     /// Whose account it is.
     pub affiliate: String,

@@ -37,9 +37,9 @@ async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
             Ok(count) => done += count,
             Err(error) if is_outage(&error) => return Err(error),
             Err(error) => {
-                let count = storage::money::earnings::put_off_due(app.db.writer(), affiliate, now).await?;
-                count_put_off(count);
-                if app.put_off.begins(affiliate, None) {
+                let count = storage::money::earnings::defer_due(app.db.writer(), affiliate, now).await?;
+                count_deferred(count);
+                if app.deferred_releases.insert(affiliate, None) {
                     tracing::error!(
                         affiliate.id = %affiliate, %error, earnings = count,
                         "The earnings of an affiliate can't be released; look at its balances and earnings. They are tried again, at first after a minute and in the end every hour; others are not affected"
@@ -64,9 +64,9 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     let found = due.len();
     let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
     let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
-    let put_off = release::put_off(&mut due, &balances, now);
+    let deferred = release::defer_without_room(&mut due, &balances, now);
     let postings = settlement::release(&mut due, &mut balances, now);
-    storage::money::earnings::save(&tx, &due.iter().chain(&put_off).collect::<Vec<_>>()).await?;
+    storage::money::earnings::save(&tx, &due.iter().chain(&deferred).collect::<Vec<_>>()).await?;
     if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
         return Err(DbErr::Custom("a pending earning was posted as released before".into()));
     }
@@ -79,17 +79,17 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
         inbox.put(lease, events);
     }
     release_events::count(due.len());
-    app.put_off.ended(&due);
-    tell_put_off(app, &put_off);
+    app.deferred_releases.remove(&due);
+    log_deferred(app, &deferred);
     Ok(found)
 }
 
 /// What had no room in its balance.
-fn tell_put_off(app: &App, put_off: &[Earning]) {
-    count_put_off(put_off.len() as u64);
-    for it in put_off {
+fn log_deferred(app: &App, deferred: &[Earning]) {
+    count_deferred(deferred.len() as u64);
+    for it in deferred {
         let currency = it.earned.currency;
-        if app.put_off.begins(it.affiliate_id, Some(currency)) {
+        if app.deferred_releases.insert(it.affiliate_id, Some(currency)) {
             tracing::error!(
                 affiliate.id = %it.affiliate_id, %currency, most = %SignedAmount::from(ACCOUNT_MAX),
                 "The balance of an affiliate is full, so its earnings stay pending; check their amounts, and pay out or correct what is there. They are tried again, at first after a minute and in the end every hour; others are not affected"
@@ -98,8 +98,8 @@ fn tell_put_off(app: &App, put_off: &[Earning]) {
     }
 }
 
-fn count_put_off(earnings: u64) {
+fn count_deferred(earnings: u64) {
     if earnings > 0 {
-        metrics::counter!("postrider_releases_put_off_total").increment(earnings);
+        metrics::counter!("postrider_releases_deferred_total").increment(earnings);
     }
 }

@@ -85,8 +85,8 @@ pub async fn settle(
             balances = storage::money::ledger::lock_balances(tx, &keys).await?;
         }
         // Rare, so it is undone here instead of holding the balances from before the insert.
-        let put_off = release::put_off(&mut new, &balances, now);
-        storage::money::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
+        let deferred = release::defer_without_room(&mut new, &balances, now);
+        storage::money::earnings::save(tx, &deferred.iter().collect::<Vec<_>>()).await?;
         postings.extend(settlement::released(&new, &mut balances, now));
     }
     ledger::check_limits(&balances)?;

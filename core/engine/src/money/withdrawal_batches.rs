@@ -7,7 +7,7 @@ use crate::app::App;
 use domain::amounts::{ACCOUNT_MAX, Currency};
 use domain::ids::{WithdrawalBatchId, WithdrawalId};
 use domain::money::payment_file::{self, Payment, PaymentFile};
-use domain::money::payment_results::{self, Line, LineError};
+use domain::money::payment_results::{self, LineError, ResultLine};
 use domain::money::payout_method::FileFormat;
 use domain::money::withdrawal::{Applied, Status, Withdrawal};
 use domain::money::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
@@ -15,7 +15,7 @@ use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use storage::base::page::{Page, PageRequest};
 
-use super::withdrawals::{debts_of, hold, store};
+use super::withdrawals::{debts_of, lock_balances, save_and_post};
 use super::{payout_details, payout_methods};
 
 /// Takes what is approved and in no batch yet, the oldest first.
@@ -70,7 +70,7 @@ fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
 
 /// What is still to be paid of it, as a file. The same until a result comes in. A debt that arose meanwhile stops it.
 pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
-    let (batch, withdrawals) = take_out(app, id).await?;
+    let (batch, withdrawals) = mark_exported(app, id).await?;
     let db = app.db.reader();
     let method = payout_methods::named(db, &batch.method).await?;
     let affiliates: BTreeSet<_> = withdrawals.iter().map(|it| it.affiliate_id).collect();
@@ -89,7 +89,7 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
 }
 
 /// What is open of a batch, and the note that its file went out: from then on the bank may have it.
-async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
+async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
@@ -151,12 +151,12 @@ pub enum Effect {
 
 /// Applies what the bank says, line by line: what is right is applied in one transaction, what is not is told of.
 /// The same file again changes nothing.
-pub async fn take_results(
+pub async fn apply_results(
     app: &App,
     actor: Actor,
     id: WithdrawalBatchId,
     text: &str,
-) -> Result<(Vec<(Line, Effect)>, Progress), Error> {
+) -> Result<(Vec<(ResultLine, Effect)>, Progress), Error> {
     let lines = payment_results::read(text)?;
     let tx = app.db.begin().await?;
     storage::money::withdrawal_batches::find(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
@@ -164,13 +164,13 @@ pub async fn take_results(
     let now = app.clock.now();
     let (mut effects, mut changed) = (Vec::with_capacity(lines.len()), BTreeSet::new());
     for line in lines {
-        let effect = match line.verdict.clone() {
+        let effect = match line.result.clone() {
             Err(error) => Effect::Wrong(error),
             Ok((id, status)) => match withdrawals.get_mut(&id) {
                 None => Effect::Wrong(LineError::NotInBatch(id.to_string())),
                 Some(it) => {
-                    let (before, status) = (it.status.clone(), it.told(status));
-                    match it.advance(status.clone(), &actor.name(), now) {
+                    let (before, status) = (it.status.clone(), it.interpret_bank_status(status));
+                    match it.change_status(status.clone(), &actor.name(), now) {
                         Ok(Applied::Now) => {
                             changed.insert(id);
                             Effect::Applied(id, Changed::new(before, status))
@@ -184,8 +184,8 @@ pub async fn take_results(
         effects.push((line, effect));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| withdrawals.get(id)).collect();
-    let held = hold(&tx, &changed).await?;
-    store(&tx, &changed, held, now).await?;
+    let balances = lock_balances(&tx, &changed).await?;
+    save_and_post(&tx, &changed, balances, now).await?;
     tx.commit().await?;
     let progress = progress_of(app, id).await?;
     Ok((effects, progress))

@@ -139,11 +139,11 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
 pub struct Shown {
     pub offer: Offer,
     /// How an affiliate stands to it; none for whoever runs the program.
-    pub standing: Option<Standing>,
+    pub eligibility: Option<Eligibility>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct Eligibility {
     pub affiliate_id: AffiliateId,
     /// Of the affiliate itself.
     pub payout_overrides: PayoutOverrides,
@@ -153,12 +153,12 @@ pub struct Standing {
 impl Shown {
     /// What the program sees.
     pub fn whole(offer: Offer) -> Self {
-        Self { offer, standing: None }
+        Self { offer, eligibility: None }
     }
 
     pub fn may_promote(&self) -> bool {
         self.offer.visibility == Visibility::Public
-            || self.standing.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
+            || self.eligibility.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
     }
 }
 
@@ -183,10 +183,10 @@ async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>,
     let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
     let payout_overrides =
         storage::program::payout_overrides::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
-    let standing = |id: OfferId| Standing {
+    let eligibility = |id: OfferId| Eligibility {
         affiliate_id,
         payout_overrides: PayoutOverrides::new(payout_overrides.iter().filter(|it| it.offer_id == id).cloned()),
         application: applications.get(&id).copied(),
     };
-    Ok(offers.into_iter().map(|offer| Shown { standing: Some(standing(offer.id)), offer }).collect())
+    Ok(offers.into_iter().map(|offer| Shown { eligibility: Some(eligibility(offer.id)), offer }).collect())
 }

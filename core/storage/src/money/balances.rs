@@ -11,7 +11,7 @@ use crate::corrupt;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, PostingId, floor_uuid};
 use domain::money::ledger::PostingKind;
-use domain::money::statement::{ConversionLine, Line, Standing};
+use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
 
@@ -19,17 +19,17 @@ use domain::tracking::conversion::transaction_id_in;
 pub async fn find(
     db: &impl ConnectionTrait,
     affiliates: &[AffiliateId],
-) -> Result<BTreeMap<(AffiliateId, Currency), Standing>, DbErr> {
-    let mut found = BTreeMap::<_, Standing>::new();
+) -> Result<BTreeMap<(AffiliateId, Currency), AccountSums>, DbErr> {
+    let mut found = BTreeMap::<_, AccountSums>::new();
     let sql = "WITH wanted (id) AS ({rows})
          SELECT balances.* FROM wanted JOIN balances ON balances.affiliate_id = wanted.id";
     for row in Rows::ids(affiliates.iter().copied()).query(db, sql, vec![]).await? {
-        let standing = found.entry(key(&row)?).or_default();
+        let sums = found.entry(key(&row)?).or_default();
         let held = |account: &str| row.try_get::<i64>("", account).map(i128::from);
-        standing.available = held("available")?;
-        standing.withdrawing = held("withdrawing")?;
-        standing.paid = held("paid")?;
-        standing.debt = held("debt")?;
+        sums.available = held("available")?;
+        sums.withdrawing = held("withdrawing")?;
+        sums.paid = held("paid")?;
+        sums.debt = held("debt")?;
     }
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
@@ -68,23 +68,23 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
 }
 
 /// What stood where before `at`, by the entries.
-pub async fn standing_at(
+pub async fn sums_at(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
     at: Timestamp,
-) -> Result<Standing, DbErr> {
+) -> Result<AccountSums, DbErr> {
     let sql = format!(
         "SELECT account, {} FROM entries
          WHERE affiliate_id = $1 AND currency = $2 AND posting_id < $3 GROUP BY account",
         sums::of("micros")
     );
     let values = [affiliate.into(), currency.to_string().into(), floor_uuid(at).into()];
-    let mut standing = Standing::default();
+    let mut sums = AccountSums::default();
     for row in db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await? {
-        standing.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
+        sums.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
     }
-    Ok(standing)
+    Ok(sums)
 }
 
 /// Entries that are read at a time.
@@ -97,7 +97,7 @@ pub async fn lines(
     currency: Currency,
     after: Uuid,
     to: Timestamp,
-) -> Result<Vec<Line>, DbErr> {
+) -> Result<Vec<StatementLine>, DbErr> {
     let sql = "SELECT postings.id AS id, postings.kind AS kind, postings.conversion_id AS conversion_id,
              postings.cause_id AS cause_id, postings.note AS note, postings.created_at AS created_at,
              entries.account AS account, entries.micros AS micros, conversions.affiliate_id AS affiliate_id,
@@ -113,7 +113,7 @@ pub async fn lines(
         [affiliate.into(), currency.to_string().into(), after.into(), floor_uuid(to).into(), (CHUNK as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let whole = rows.len() < CHUNK;
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<StatementLine> = Vec::new();
     for row in &rows {
         let id: PostingId = row.try_get("", "id")?;
         if lines.last().is_none_or(|line| line.posting_id != id) {
@@ -129,7 +129,7 @@ pub async fn lines(
     Ok(lines)
 }
 
-fn line(row: &QueryResult, posting_id: PostingId) -> Result<Line, DbErr> {
+fn line(row: &QueryResult, posting_id: PostingId) -> Result<StatementLine, DbErr> {
     let kind: String = row.try_get("", "kind")?;
     let transaction: Option<String> = row.try_get("", "transaction_id")?;
     let conversion = match transaction {
@@ -142,13 +142,13 @@ fn line(row: &QueryResult, posting_id: PostingId) -> Result<Line, DbErr> {
             rejection_reason: row.try_get("", "rejection_reason")?,
         }),
     };
-    Ok(Line {
+    Ok(StatementLine {
         posting_id,
         at: row.try_get("", "created_at")?,
         kind: PostingKind::from_word(&kind).ok_or_else(|| corrupt("postings", format_args!("kind {kind}")))?,
         conversion,
         cause_id: row.try_get("", "cause_id")?,
         note: row.try_get("", "note")?,
-        change: Standing::default(),
+        change: AccountSums::default(),
     })
 }

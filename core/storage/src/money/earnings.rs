@@ -193,7 +193,7 @@ pub async fn due_affiliates(
 
 /// Puts off whatever of an affiliate is to be released by now, as [`release::retry_at`] does for one. Reads no row: one of
 /// them may be the trouble.
-pub async fn put_off_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
+pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
     let sql = format!(
         "UPDATE earnings SET retry_at = $1 + CASE WHEN $1 - release_at < $3 THEN $3 WHEN $1 - release_at > $4 THEN $4
              ELSE $1 - release_at END

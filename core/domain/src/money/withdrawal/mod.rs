@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 
 use super::payout_details::Fields;
 pub use debt::StepError;
-pub use request::{Asked, Minimum, WithdrawalError, WithdrawalSettings, price};
+pub use request::{Minimum, RequestedAmount, WithdrawalError, WithdrawalSettings, price};
 
 /// A second request like the last one within this time is the same click.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);
@@ -168,7 +168,7 @@ impl Withdrawal {
     }
 
     /// Takes the next step, if the state machine has it.
-    pub fn advance(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
+    pub fn change_status(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
         use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
         match (&self.status, &wanted) {
             (current, wanted) if current == wanted => return Ok(Applied::Already),
@@ -187,7 +187,7 @@ impl Withdrawal {
     }
 
     /// What a bank's word means for this one: what it sent back before it was recorded as paid has failed.
-    pub fn told(&self, word: Status) -> Status {
+    pub fn interpret_bank_status(&self, word: Status) -> Status {
         match (&self.status, word) {
             (Status::Approved | Status::Failed { .. }, Status::Returned { reason }) => Status::Failed { reason },
             (_, word) => word,
@@ -195,10 +195,10 @@ impl Withdrawal {
     }
 
     /// Whether a request with these words, made at `now`, is the click that made this one.
-    pub fn is_same_click(&self, asked: Asked, now: Timestamp) -> bool {
+    pub fn is_same_click(&self, asked: RequestedAmount, now: Timestamp) -> bool {
         let same = match asked {
-            Asked::All => self.requested_all,
-            Asked::This(amount) => !self.requested_all && amount == self.amount.amount(),
+            RequestedAmount::All => self.requested_all,
+            RequestedAmount::Exactly(amount) => !self.requested_all && amount == self.amount.amount(),
         };
         same && self.status == Status::Requested && now.since(self.created_at) < SAME_CLICK
     }
@@ -291,7 +291,7 @@ mod tests {
             for to in &all {
                 let before = Withdrawal { status: from.clone(), ..samples::withdrawal() };
                 let mut it = before.clone();
-                let result = it.advance(to.clone(), "key", Timestamp::from_millis(7));
+                let result = it.change_status(to.clone(), "key", Timestamp::from_millis(7));
                 if from == to {
                     assert_eq!((result, it.history.len()), (Ok(Applied::Already), 1), "{from:?}");
                 } else if steps.contains(&(from.clone(), to.clone())) {
@@ -312,21 +312,25 @@ mod tests {
     #[test]
     fn what_a_bank_sends_back_before_it_was_recorded_as_paid_has_failed() {
         let with = |status| Withdrawal { status, ..samples::withdrawal() };
-        assert_eq!(with(Status::Approved).told(returned("closed")), failed("closed"));
-        assert_eq!(with(failed("closed")).told(returned("closed")), failed("closed"), "the same file again");
-        assert_eq!(with(paid("1")).told(returned("closed")), returned("closed"));
-        assert_eq!(with(Status::Approved).told(paid("1")), paid("1"));
+        assert_eq!(with(Status::Approved).interpret_bank_status(returned("closed")), failed("closed"));
+        assert_eq!(
+            with(failed("closed")).interpret_bank_status(returned("closed")),
+            failed("closed"),
+            "the same file again"
+        );
+        assert_eq!(with(paid("1")).interpret_bank_status(returned("closed")), returned("closed"));
+        assert_eq!(with(Status::Approved).interpret_bank_status(paid("1")), paid("1"));
     }
 
     #[test]
     fn the_same_click_is_the_same_words_within_seconds() {
         let it = samples::withdrawal();
         let at = |ms: u64| it.created_at.plus(Duration::from_millis(ms));
-        let same = |text: &str| Asked::This(text.parse().unwrap());
+        let same = |text: &str| RequestedAmount::Exactly(text.parse().unwrap());
         assert!(it.is_same_click(same("100"), at(9_999)));
         assert!(!it.is_same_click(same("100"), at(10_000)));
         assert!(!it.is_same_click(same("100.01"), at(1)));
-        assert!(!it.is_same_click(Asked::All, at(1)));
+        assert!(!it.is_same_click(RequestedAmount::All, at(1)));
         let approved = Withdrawal { status: Status::Approved, ..it.clone() };
         assert!(!approved.is_same_click(same("100"), at(1)));
     }

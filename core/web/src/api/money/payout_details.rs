@@ -18,7 +18,7 @@ use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
 use engine::money::payout_details;
-use engine::money::payout_details::Asked;
+use engine::money::payout_details::ChangeOutcome;
 use engine::people::auth::step_up::Given;
 
 #[derive(Deserialize, ToSchema)]
@@ -84,8 +84,8 @@ pub async fn set_payout_details(
     let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose details they are"))?;
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::set(&app, actor, given, affiliate_id, &body.method, &body.details).await? {
-        Asked::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
-        Asked::Mailed => mailed(),
+        ChangeOutcome::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
+        ChangeOutcome::Mailed => mailed(),
     })
 }
 
@@ -131,7 +131,7 @@ pub async fn remove_payout_details(
 ) -> ApiResult<Response> {
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::remove(&app, actor, given, id).await? {
-        Asked::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
-        Asked::Mailed => mailed(),
+        ChangeOutcome::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
+        ChangeOutcome::Mailed => mailed(),
     })
 }

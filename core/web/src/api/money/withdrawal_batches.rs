@@ -193,7 +193,7 @@ pub async fn take_withdrawal_results(
 ) -> ApiResult<(Extension<Told>, Json<ResultsOut>)> {
     let body = body.map_err(body_problem)?;
     let text = String::from_utf8_lossy(&body);
-    let (effects, batch) = withdrawal_batches::take_results(&app, actor, id, &text).await?;
+    let (effects, batch) = withdrawal_batches::apply_results(&app, actor, id, &text).await?;
     let steps = effects.iter().filter_map(|(_, effect)| match effect {
         Effect::Applied(id, Changed { before, now, .. }) => {
             of_word(format!("{id}.status"), before.as_ref()?.word(), now.word())
@@ -209,7 +209,7 @@ pub async fn take_withdrawal_results(
                 Effect::Unchanged(_) => ("unchanged", None, None),
                 Effect::Wrong(error) => ("error", Some(error.code()), Some(error.to_string())),
             };
-            ResultLineOut { line: line.number, withdrawal_id: line.given_id, result, code, message }
+            ResultLineOut { line: line.number, withdrawal_id: line.withdrawal_id, result, code, message }
         })
         .collect();
     let count = |result: &str| lines.iter().filter(|it| it.result == result).count();

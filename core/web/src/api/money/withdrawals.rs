@@ -14,15 +14,15 @@ use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 use crate::idempotency;
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
-use domain::money::payment_results::LONGEST;
+use domain::money::payment_results::NOTE_MAX_CHARS;
 use domain::money::payout_details::Fields;
-use domain::money::withdrawal::{Asked, Status, WithdrawalSettings};
+use domain::money::withdrawal::{RequestedAmount, Status, WithdrawalSettings};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
-use engine::money::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
+use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, Shown, WithdrawalRequest};
 use storage::money::withdrawals::Filter;
 
 /// Ids in one bulk approval.
@@ -142,19 +142,19 @@ pub async fn request_withdrawal(
     if affiliate_id.is_none() {
         issues.add("/affiliate_id", "invalid_field", "say whose withdrawal it is");
     }
-    let asked = match body.amount.word() {
-        Some("all") => Some(Asked::All),
-        _ => AmountIn::read(Some(body.amount), "/amount", &mut issues).map(Asked::This),
+    let amount = match body.amount.word() {
+        Some("all") => Some(RequestedAmount::All),
+        _ => AmountIn::read(Some(body.amount), "/amount", &mut issues).map(RequestedAmount::Exactly),
     };
     issues.result()?;
-    let (Some(affiliate_id), Some(asked)) = (affiliate_id, asked) else {
+    let (Some(affiliate_id), Some(amount)) = (affiliate_id, amount) else {
         return Err(Error::invalid("/amount", "write an amount such as \"100.00\", or \"all\"").into());
     };
     let has_key = idempotency::has_key(&headers);
-    let wanted = Wanted { affiliate_id, method: body.method, asked, currency: body.currency, has_key };
-    let (status, withdrawal) = match withdrawals::request(&app, actor, wanted).await? {
-        Requested::New(withdrawal) => (StatusCode::CREATED, withdrawal),
-        Requested::Known(withdrawal) => (StatusCode::OK, withdrawal),
+    let request = WithdrawalRequest { affiliate_id, method: body.method, amount, currency: body.currency, has_key };
+    let (status, withdrawal) = match withdrawals::request(&app, actor, request).await? {
+        RequestOutcome::Created(withdrawal) => (StatusCode::CREATED, withdrawal),
+        RequestOutcome::Duplicate(withdrawal) => (StatusCode::OK, withdrawal),
     };
     Ok((status, Json(WithdrawalOut::of(actor, withdrawal))))
 }
@@ -239,13 +239,18 @@ pub struct WithdrawalReasonIn {
     reason: String,
 }
 
-async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Audited<WithdrawalOut>> {
-    Ok(Audited(withdrawals::advance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
+async fn return_to_balance(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalId,
+    wanted: Status,
+) -> ApiResult<Audited<WithdrawalOut>> {
+    Ok(Audited(withdrawals::return_to_balance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 fn note(path: &str, text: &str) -> Result<String, Error> {
     let mut issues = Issues::default();
-    let text = issues.text(path, text, LONGEST);
+    let text = issues.text(path, text, NOTE_MAX_CHARS);
     issues.result()?;
     Ok(text)
 }
@@ -260,7 +265,7 @@ pub async fn approve_withdrawal(
     PathId(id): PathId<WithdrawalId>,
     OptionalJson(body): OptionalJson<ApprovalIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
-    let changed = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
+    let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Approved, body.despite_debt).await?;
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
@@ -275,7 +280,7 @@ pub async fn refuse_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Refused { reason }).await
+    return_to_balance(&app, actor, id, Status::Refused { reason }).await
 }
 
 /// Record that an approved withdrawal was paid. If its affiliate owes money by now, that takes `despite_debt`.
@@ -289,7 +294,7 @@ pub async fn pay_withdrawal(
     ApiJson(body): ApiJson<PaymentIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
-    let changed = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
+    let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
@@ -304,7 +309,7 @@ pub async fn fail_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Failed { reason }).await
+    return_to_balance(&app, actor, id, Status::Failed { reason }).await
 }
 
 /// Record that the bank sent back the payment of a paid withdrawal, with a reason. All of it is available again, the fee too.
@@ -318,7 +323,7 @@ pub async fn return_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Returned { reason }).await
+    return_to_balance(&app, actor, id, Status::Returned { reason }).await
 }
 
 /// Take back a request that nobody has approved yet.
@@ -330,7 +335,7 @@ pub async fn cancel_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
-    advance(&app, actor, id, Status::Cancelled).await
+    return_to_balance(&app, actor, id, Status::Cancelled).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -371,20 +376,20 @@ pub async fn approve_withdrawals(
     if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
         return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
     }
-    let advanced = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
-    let steps = advanced.iter().filter_map(|(id, result)| {
+    let approvals = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
+    let steps = approvals.iter().filter_map(|(id, result)| {
         let Changed { before, now, .. } = result.as_ref().ok()?;
         of_word(format!("{id}.status"), before.as_ref()?.status.word(), now.status.word())
     });
     let told = Told::many(steps);
-    let items: Vec<_> = advanced
+    let items: Vec<_> = approvals
         .into_iter()
         .map(|(id, result)| match result {
             Ok(_) => ApprovalOut { id, result: "approved", code: None, message: None },
             Err(error) => {
                 let code = match &error {
-                    AdvanceError::NotFound(_) => "not_found",
-                    AdvanceError::Step(error) => error.code(),
+                    ApprovalError::NotFound(_) => "not_found",
+                    ApprovalError::Step(error) => error.code(),
                 };
                 ApprovalOut { id, result: "error", code: Some(code), message: Some(error.to_string()) }
             }

@@ -156,9 +156,9 @@ pub struct OfferOut {
 impl From<Shown> for OfferOut {
     fn from(it: Shown) -> Self {
         let may_promote = it.may_promote();
-        let Shown { mut offer, standing } = it;
-        let application = standing.as_ref().and_then(|it| it.application);
-        if let Some(own) = standing {
+        let Shown { mut offer, eligibility } = it;
+        let application = eligibility.as_ref().and_then(|it| it.application);
+        if let Some(own) = eligibility {
             let payout = |goal| own.payout_overrides.payout_for(&offer, own.affiliate_id, goal);
             let goals = offer.terms.goals.iter().map(|goal| Goal {
                 name: goal.name.clone(),
