@@ -1,4 +1,4 @@
-//! Adjustments: what finance gives or takes by hand, always with a reason.
+//! Adjustments: amounts that finance credits or debits manually, with a reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use domain::people::actor::Actor;
 #[derive(Clone, Debug)]
 pub struct NewAdjustment {
     pub affiliate_id: AffiliateId,
-    /// Below zero: it is taken away, down to a debt.
+    /// A negative amount is debited immediately, down to a debt.
     pub money: Money,
     pub reason: String,
-    /// How long what is given stays pending.
+    /// The hold of a positive amount.
     pub hold_days: u16,
 }
 

@@ -1,4 +1,4 @@
-//! Balances and statements: what an affiliate has, in each currency, and how it came to be.
+//! Balances of affiliates in each currency, and their statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,12 @@ pub struct AffiliateBalance {
     pub affiliate_id: AffiliateId,
     pub currency: Currency,
     pub sums: AccountSums,
-    /// How to show it in another currency; nothing when there is no rate, or it is in that currency.
+    /// The rate to the requested currency. `None` if no rate is stored or the balance is in that currency.
     pub rate: Option<ExchangeRate>,
 }
 
-/// Of up to a page of affiliates, newest first, the balances in each currency.
+/// The balances of a page of affiliates, newest affiliate first, in each currency. `shown_in` adds a rate to each
+/// balance.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -61,17 +62,17 @@ pub async fn list(
     Ok(Page { items, next: affiliates.next })
 }
 
-/// Whose statement, and of when.
+/// The affiliate, currency and period of a statement.
 #[derive(Clone, Copy, Debug)]
 pub struct StatementRequest {
     pub affiliate_id: AffiliateId,
     pub currency: Currency,
     pub from: Timestamp,
-    /// Not included.
+    /// Exclusive.
     pub to: Timestamp,
 }
 
-/// A statement: what stood where at its beginning; its lines are read as they are asked for.
+/// A statement: the sums at its beginning. Its lines are read from the database while they are sent.
 pub struct Statement {
     pub request: StatementRequest,
     pub opening: AccountSums,
@@ -83,14 +84,14 @@ pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Re
         return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
     }
     let StatementRequest { affiliate_id, currency, from, .. } = request;
-    // Everything before is added up.
+    // This reads all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
     let opening = storage::money::balances::sums_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { request, opening })
 }
 
 impl Statement {
-    /// Each line with what stands where after it. A few at a time, however many there are.
+    /// The lines, each with the sums after it, oldest first. They are read in chunks of entries.
     pub fn lines(
         &self,
         app: &App,

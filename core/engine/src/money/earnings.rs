@@ -1,4 +1,4 @@
-//! Earnings: what conversions earn, how their hold ends, and who may see them.
+//! Queries of earnings, with what each caller may see.
 
 use crate::Error;
 use crate::app::App;

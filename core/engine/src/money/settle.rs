@@ -1,4 +1,4 @@
-//! Settles conversions in the transaction that changes them: what they earn, and what is taken back.
+//! Settles changed conversions in the transaction that changes them: earnings, corrections and reversals.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,18 +15,18 @@ use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
 
-/// A conversion as a change left it.
+/// A conversion after a change.
 pub struct Settled<'a> {
     pub conversion: &'a Conversion,
-    /// It was approved before this transaction: what it earned is in the database.
+    /// Whether it was approved before this transaction, so that its earnings are stored.
     pub was_approved: bool,
     pub at: Timestamp,
 }
 
-/// Brings the books to what these changes ask for, in their order, and returns what they released: what has no hold is
-/// available at once. An approval with a hold only inserts; whatever else it takes is held: the earnings of conversions
-/// that were approved before, and the balances that money comes from or goes to. What a balance has no room for stays
-/// pending, and is released when it has.
+/// Changes the earnings and the ledger for these changes, in their order. Returns the released earnings: an earning
+/// without a hold is available immediately. An approval with a hold only inserts rows. Everything else locks the stored
+/// earnings of the conversions, then the balances that change. An earning for which a balance has no room stays pending
+/// and is deferred.
 pub async fn settle(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
@@ -60,8 +60,8 @@ pub async fn settle(
         plan.push((conversion, owed, release_at, at));
     }
 
-    // What is taken back needs its balances now. Else they are held as late and as short as can be: half of a
-    // program's conversions may be one affiliate's.
+    // A correction or reversal needs the balances now. Otherwise they are locked last, because one affiliate can have
+    // many of the conversions.
     let lock_now = !stored.is_empty();
     let mut balances = Balances::new();
     if lock_now {
@@ -84,15 +84,15 @@ pub async fn settle(
         if !lock_now {
             balances = storage::money::ledger::lock_balances(tx, &keys).await?;
         }
-        // Rare, so it is undone here instead of holding the balances from before the insert.
+        // This is rare, so the release is undone here instead of locking the balances before the insert.
         let deferred = release::defer_without_room(&mut new, &balances, now);
         storage::money::earnings::save(tx, &deferred.iter().collect::<Vec<_>>()).await?;
         postings.extend(settlement::released(&new, &mut balances, now));
     }
     ledger::check_limits(&balances)?;
     if storage::money::ledger::post(tx, &postings).await? < postings.len() {
-        // Nothing of this group may be stored: the earnings would say something else than the books.
-        return Err(DbErr::Custom("money of a conversion was posted before".into()).into());
+        // The transaction must be rolled back: the earnings would not agree with the ledger.
+        return Err(DbErr::Custom("a change of a conversion has a posting already".into()).into());
     }
     Ok(new)
 }

@@ -1,4 +1,4 @@
-//! Withdrawal batches: made of what is approved, exported as a payment file, settled by the file of results.
+//! Withdrawal batches: created from approved withdrawals, exported as a payment file, settled by a file of results.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use storage::base::page::{Page, PageRequest};
 use super::withdrawals::{debts_of, lock_balances, save_and_post};
 use super::{payout_details, payout_methods};
 
-/// Takes what is approved and in no batch yet, the oldest first.
+/// Creates a batch of approved withdrawals that are in no batch, oldest first.
 pub async fn create(
     app: &App,
     actor: Actor,
@@ -56,7 +56,8 @@ pub async fn create(
     Ok((batch, progress))
 }
 
-/// As many of these, from the first, as together are no more than an account may hold, and their sum. One always fits.
+/// The net sum of the first withdrawals that together fit in an account, in micros, and their number. The first one
+/// always fits.
 fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     let mut sum = 0;
     for (index, it) in withdrawals.iter().enumerate() {
@@ -68,7 +69,8 @@ fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     (sum, withdrawals.len())
 }
 
-/// What is still to be paid of it, as a file. The same until a result comes in. A debt that arose meanwhile stops it.
+/// Writes the payment file of the open withdrawals. The file is the same until a result arrives. A debt that is not
+/// accepted is an error.
 pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
     let (batch, withdrawals) = mark_exported(app, id).await?;
     let db = app.db.reader();
@@ -88,7 +90,7 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
     Ok(payment_file::write(&batch, &method, format.unwrap_or(method.file), &payments, app.clock.now())?)
 }
 
-/// What is open of a batch, and the note that its file went out: from then on the bank may have it.
+/// Returns the open withdrawals and stores the time of the first export: from then on the bank can have the file.
 async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
@@ -111,7 +113,7 @@ async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBa
     Ok((batch, withdrawals))
 }
 
-/// Takes a batch apart whose file never reached the bank: what is open of it can be in another one.
+/// Dissolves a batch whose file did not reach the bank. Its open withdrawals can be in another batch.
 pub async fn dissolve(
     app: &App,
     id: WithdrawalBatchId,
@@ -140,17 +142,17 @@ pub async fn dissolve(
     Ok(Changed::new(before, get(app, id).await?))
 }
 
-/// What a line of the results did.
+/// The effect of one line of the results.
 #[derive(Clone, Debug)]
 pub enum Effect {
     Applied(WithdrawalId, Changed<Status>),
-    /// It was known already.
+    /// The withdrawal has this status already.
     Unchanged(WithdrawalId),
     Wrong(LineError),
 }
 
-/// Applies what the bank says, line by line: what is right is applied in one transaction, what is not is told of.
-/// The same file again changes nothing.
+/// Applies a file of results. Valid lines are applied in one transaction; the others are returned with an error. The
+/// same file again changes nothing.
 pub async fn apply_results(
     app: &App,
     actor: Actor,

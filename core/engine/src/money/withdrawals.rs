@@ -1,4 +1,4 @@
-//! Withdrawals: requested, approved, paid, or given back. Each step is one transaction: state and money together.
+//! Withdrawals. Each step is one transaction that changes the status and posts the money.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,19 +29,20 @@ pub struct WithdrawalRequest {
     pub method: String,
     pub amount: RequestedAmount,
     pub currency: Currency,
-    /// The caller says by an `Idempotency-Key` which requests are the same.
+    /// The request has an `Idempotency-Key`, so an equal request is not a double click.
     pub has_key: bool,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum RequestOutcome {
     Created(Shown),
-    /// The second half of a double click: what the first one made.
+    /// A double click: the withdrawal of the first request.
     Duplicate(Shown),
 }
 
-/// Reserves the money. Without an `Idempotency-Key` the same request within seconds is the same click.
+/// Requests a withdrawal and reserves its amount. Without an `Idempotency-Key`, an equal request within [`SAME_CLICK`]
+/// returns the first withdrawal.
 pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Result<RequestOutcome, Error> {
     let affiliate_id = request.affiliate_id;
     let unknown = || Error::not_found("affiliate", affiliate_id);
@@ -56,7 +57,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &request.method).await?;
     let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(request.currency);
-    // Requests of one affiliate and currency stand in line here; each sees what the one before left.
+    // Requests of one affiliate and currency take turns at this lock.
     let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, request.currency).await?;
     let now = app.clock.now();
     if !request.has_key {
@@ -105,16 +106,16 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     Ok(RequestOutcome::Created(Shown { withdrawal, debt: None }))
 }
 
-/// A withdrawal as somebody sees it.
+/// A withdrawal with the debt of its affiliate.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub withdrawal: Withdrawal,
-    /// What its affiliate owes in its currency, while that can stop it.
+    /// The debt in the currency of the withdrawal. `None` without a debt, or if the withdrawal is not open any more.
     pub debt: Option<Money>,
 }
 
-/// Approves or pays it. An affiliate that owes money by now is not paid, unless the caller accepts the debt. Repeating a
-/// step changes nothing.
+/// Approves a withdrawal or records its payment. A debt is an error unless `despite_debt` accepts it. Repeating a step
+/// changes nothing.
 pub async fn approve_or_pay(
     app: &App,
     actor: Actor,
@@ -126,7 +127,7 @@ pub async fn approve_or_pay(
     let mut withdrawal =
         storage::money::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
-    // A payment is judged on the locked balance; an approval is not, because the payment is judged again.
+    // A payment is checked against the locked balance. An approval is not, because the payment is checked again.
     let (debt, balances) = match wanted {
         Status::Paid { .. } => {
             let balances = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
@@ -146,7 +147,8 @@ pub async fn approve_or_pay(
     Ok(Changed::new(before, withdrawal).map(shown))
 }
 
-/// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
+/// Refuses, cancels, fails or returns a withdrawal and posts its money back to the balance. Repeating a step changes
+/// nothing.
 pub async fn return_to_balance(
     app: &App,
     actor: Actor,
@@ -182,7 +184,7 @@ async fn commit_step(
     Ok(())
 }
 
-/// What became of one of many.
+/// The outcome for one of many withdrawals.
 pub type Approval = (WithdrawalId, Result<Changed<Withdrawal>, ApprovalError>);
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -193,7 +195,7 @@ pub enum ApprovalError {
     Step(#[from] StepError),
 }
 
-/// Approves each that can be approved, all of them in one transaction.
+/// Approves all withdrawals that can be approved, in one transaction. The others are returned with an error.
 pub async fn approve_many(
     app: &App,
     actor: Actor,
@@ -253,8 +255,8 @@ pub async fn save_and_post(
     }
     ledger::check_limits(&balances)?;
     if storage::money::ledger::post(tx, &postings).await? < postings.len() {
-        // Nothing of this may be stored: the withdrawal would say something else than the books.
-        return Err(DbErr::Custom("money of a withdrawal was posted before".into()).into());
+        // The transaction must be rolled back: the withdrawals would not agree with the ledger.
+        return Err(DbErr::Custom("a step of a withdrawal has a posting already".into()).into());
     }
     Ok(())
 }
@@ -283,7 +285,7 @@ async fn show_all(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Shown>,
     Ok(withdrawals.into_iter().map(shown).collect())
 }
 
-/// What the affiliates of those that are under way owe.
+/// The debts of the affiliates of open withdrawals, by withdrawal.
 pub async fn debts_of(
     db: &impl ConnectionTrait,
     withdrawals: &[Withdrawal],

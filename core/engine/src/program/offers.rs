@@ -1,4 +1,4 @@
-//! Offers: making, changing, finding. One of them is where referral codes lead.
+//! Offers: creation, changes and queries. Referral codes lead to the default offer.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ pub struct NewOffer {
     pub minimum_withdrawal: Option<Amount>,
 }
 
-/// The first offer is the default one whether it asks for that or not.
+/// Creates an offer. The first offer is always the default offer.
 pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     let now = app.clock.now();
     let terms = new.terms.make(Terms::default())?;
@@ -60,7 +60,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     Ok(offer)
 }
 
-/// What may be changed; `None` stays. A currency stays for good: conversions are in it.
+/// Fields with `None` are unchanged. The currency cannot change, because conversions are stored in it.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -74,7 +74,7 @@ pub struct Changes {
     pub minimum_withdrawal: Option<Option<Amount>>,
 }
 
-/// What of the terms is set anew, each whole; `None` stays.
+/// Changes of terms. Each given field replaces its whole value; fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct TermChanges {
     pub revenue: Option<Option<Payout>>,
@@ -134,24 +134,24 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     Ok(Changed::new(before, offer).with_unseen(told.into_iter().collect()))
 }
 
-/// An offer as somebody sees it.
+/// An offer with what the caller may see of it.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub offer: Offer,
-    /// How an affiliate stands to it; none for whoever runs the program.
+    /// The eligibility of the affiliate that calls. `None` for staff.
     pub eligibility: Option<Eligibility>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Eligibility {
     pub affiliate_id: AffiliateId,
-    /// Of the affiliate itself.
+    /// Payout overrides of the affiliate.
     pub payout_overrides: PayoutOverrides,
     pub application: Option<ApplicationStatus>,
 }
 
 impl Shown {
-    /// What the program sees.
+    /// The offer as staff see it.
     pub fn whole(offer: Offer) -> Self {
         Self { offer, eligibility: None }
     }
@@ -162,7 +162,7 @@ impl Shown {
     }
 }
 
-/// A private offer does not exist for those who may not promote it.
+/// A private offer is not found for affiliates that may not promote it.
 pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
     let found = storage::program::offers::find(app.db.reader(), id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", id))?;

@@ -1,4 +1,4 @@
-//! What affiliates have, and the statements of how it came to be. Only reads; `ledger` writes.
+//! Queries of balances and statements. `ledger` writes them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
 
-/// What these affiliates have, in each currency that they ever had something in.
+/// The sums of these affiliates, in each currency with a balance or pending earnings.
 pub async fn find(
     db: &impl ConnectionTrait,
     affiliates: &[AffiliateId],
@@ -44,7 +44,7 @@ pub async fn find(
     Ok(found)
 }
 
-/// What is owed to the program of these: those that owe nothing are left out.
+/// The debts for these keys, in micros. Keys without a debt are left out.
 pub async fn debts(
     db: &impl ConnectionTrait,
     keys: impl IntoIterator<Item = (AffiliateId, Currency)>,
@@ -67,7 +67,7 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
     Ok((row.try_get("", "affiliate_id")?, currency))
 }
 
-/// What stood where before `at`, by the entries.
+/// The sums of all entries before `at`.
 pub async fn sums_at(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
@@ -87,10 +87,10 @@ pub async fn sums_at(
     Ok(sums)
 }
 
-/// Entries that are read at a time.
+/// The number of entries that one query reads.
 const CHUNK: usize = 1_000;
 
-/// The next lines after `after` and before `to`, in the order of time; none: there are no more.
+/// The next lines from the posting id `after` on and before `to`, oldest first. Empty after the last line.
 pub async fn lines(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
@@ -123,7 +123,7 @@ pub async fn lines(
         line.change.add(&row.try_get::<String>("", "account")?, row.try_get::<i64>("", "micros")?.into());
     }
     if !whole {
-        // The rest of the last one is in the next chunk.
+        // More entries of the last line can be in the next chunk.
         lines.pop();
     }
     Ok(lines)

@@ -87,7 +87,7 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     .map(drop)
 }
 
-/// What is left and how far it has come is all that ever changes.
+/// Saves the fields of earnings that can change: what is left, state and times.
 pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
     for it in earnings {
@@ -134,7 +134,7 @@ pub async fn by_sub_affiliate(
     Ok(found)
 }
 
-/// Everything that these conversions earned, oldest first, held until `tx` ends.
+/// Locks all earnings of these conversions until `tx` ends. Oldest first.
 pub async fn lock_of_conversions(
     tx: &impl ConnectionTrait,
     conversions: &BTreeSet<ConversionId>,
@@ -157,11 +157,11 @@ pub async fn lock_of_conversions(
     Ok(found)
 }
 
-/// When the release of an earning is tried: when its hold ends, or when it was put off to. Words of the index `earnings_to_release`.
+/// The time of the next try to release an earning: the end of its hold, or the time to which it is deferred. The same
+/// expression as in the index `earnings_to_release`.
 const DUE_AT: &str = "COALESCE(retry_at, release_at)";
 
-/// What is to be released by now, of everybody or of one affiliate, the oldest first; what another process holds is
-/// left out.
+/// Locks due earnings of one affiliate or of all, oldest first. Leaves out rows that another process has locked.
 pub async fn lock_due(
     tx: &impl ConnectionTrait,
     affiliate: Option<AffiliateId>,
@@ -177,7 +177,7 @@ pub async fn lock_due(
     tx.query_all_raw(statement).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Whose earnings are among the first that are to be released by now.
+/// The affiliates of the first due earnings.
 pub async fn due_affiliates(
     db: &impl ConnectionTrait,
     limit: usize,
@@ -191,8 +191,8 @@ pub async fn due_affiliates(
     rows.iter().map(|row| row.try_get("", "affiliate_id")).collect()
 }
 
-/// Puts off whatever of an affiliate is to be released by now, as [`release::retry_at`] does for one. Reads no row: one of
-/// them may be the trouble.
+/// Defers all due earnings of an affiliate, as [`release::retry_at`] does for one earning. Reads no row, because a row
+/// that cannot be read may be the cause.
 pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
     let sql = format!(
         "UPDATE earnings SET retry_at = $1 + CASE WHEN $1 - release_at < $3 THEN $3 WHEN $1 - release_at > $4 THEN $4
@@ -204,7 +204,7 @@ pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: T
     Ok(db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.rows_affected())
 }
 
-/// When the next release is to be tried.
+/// The time of the next try to release an earning.
 pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;

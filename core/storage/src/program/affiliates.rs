@@ -59,7 +59,7 @@ pub async fn save(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<()
     Model::from(affiliate).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Affiliate::try_from).transpose()
 }
@@ -68,7 +68,7 @@ pub async fn find(db: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<A
     Entity::find_by_id(id).one(db).await?.map(Affiliate::try_from).transpose()
 }
 
-/// `code` in its normal form.
+/// `code` must be in its normal form.
 pub async fn find_by_code(db: &impl ConnectionTrait, code: &str) -> Result<Option<Affiliate>, DbErr> {
     Entity::find().filter(Column::ReferralCode.eq(code)).one(db).await?.map(Affiliate::try_from).transpose()
 }
@@ -81,7 +81,7 @@ pub async fn find_many(
     rows.into_iter().map(|row| Affiliate::try_from(row).map(|it| (it.id, it))).collect()
 }
 
-/// `confined_to` shows one affiliate itself only.
+/// `confined_to` restricts the list to one affiliate.
 pub async fn list(
     db: &impl ConnectionTrait,
     confined_to: Option<AffiliateId>,

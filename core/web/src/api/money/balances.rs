@@ -25,19 +25,19 @@ use engine::app::App;
 use engine::heavy::Place;
 use engine::money::balances::{self, AffiliateBalance, Statement, StatementRequest};
 
-/// What stands where, in one currency.
+/// The sums of the accounts in one currency.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 pub struct AccountSumsOut {
-    /// Within its hold.
+    /// Earnings within their hold.
     pending: SignedAmount,
-    /// May be withdrawn.
+    /// The amount that can be withdrawn.
     available: SignedAmount,
     /// Reserved for withdrawals that are not paid yet.
     withdrawing: SignedAmount,
     paid: SignedAmount,
-    /// Owed to the program; what is released settles it first.
+    /// The debt to the program. Released earnings settle it first.
     debt: SignedAmount,
-    /// All that was ever earned, less what was taken back and the fees of withdrawals.
+    /// All earnings so far, less reversals and the fees of withdrawals.
     lifetime: SignedAmount,
 }
 
@@ -60,7 +60,7 @@ pub struct BalanceOut {
     currency: Currency,
     #[serde(flatten)]
     sums: AccountSumsOut,
-    /// The same in the currency that was asked for; null when no rate is stored.
+    /// The same sums in the currency of the parameter `in`; absent if no rate is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     converted: Option<ConvertedOut>,
 }
@@ -100,17 +100,17 @@ impl From<AffiliateBalance> for BalanceOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct BalanceFilter {
-    /// Affiliates on a page; each has a line per currency.
+    /// Affiliates per page; each has one item per currency.
     limit: Option<u64>,
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
-    /// Show each balance in this currency too, at the stored rate of this moment.
+    /// Adds each balance in this currency, at the current stored rate.
     #[serde(rename = "in")]
     #[param(rename = "in", value_type = Option<Currency>)]
     shown_in: Option<Currency>,
 }
 
-/// List balances, one for each affiliate and currency. Currencies are never added up.
+/// List balances, one for each affiliate and currency. Amounts of different currencies are not added.
 #[utoipa::path(get, path = "/api/v1/balances", tag = "money", params(BalanceFilter),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<BalanceOut>), (status = "default", body = Problem)))]
@@ -127,14 +127,14 @@ pub async fn list_balances(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StatementFilter {
-    /// An affiliate's key reads its own without it.
+    /// Required for staff; an affiliate reads its own statement without it.
     affiliate_id: Option<AffiliateId>,
     currency: Currency,
-    /// From the first posting on when absent.
+    /// Inclusive; the first posting if absent.
     from: Option<Timestamp>,
-    /// Not included; until now when absent.
+    /// Exclusive; now if absent.
     to: Option<Timestamp>,
-    /// `csv`, or ask for `text/csv` by Accept.
+    /// `csv` or `json`; if absent, the header Accept decides.
     #[param(inline)]
     format: Option<Format>,
 }
@@ -146,7 +146,7 @@ enum Format {
     Csv,
 }
 
-/// Only its schema is used: the lines are sent as they are read.
+/// Only the schema is used. The lines are sent while they are read.
 #[derive(Serialize, ToSchema)]
 pub struct StatementOut {
     affiliate_id: AffiliateId,
@@ -163,12 +163,12 @@ pub struct LineOut {
     id: PostingId,
     at: Timestamp,
     kind: PostingKind,
-    /// What it is, in words.
+    /// A description.
     text: String,
     conversion_id: Option<ConversionId>,
-    /// What this line changed.
+    /// The change by this line.
     change: ChangeOut,
-    /// What stands where after it.
+    /// The sums after this line.
     balance: AccountSumsOut,
 }
 
@@ -202,8 +202,8 @@ impl LineOut {
     }
 }
 
-/// Read a statement: opening balance, each line with the balance after it, closing balance. As JSON or CSV; however
-/// long, it is sent as it is read.
+/// Read a statement: opening balance, each line with the balance after it, closing balance. As JSON or CSV, of any
+/// length.
 #[utoipa::path(get, path = "/api/v1/statement", tag = "money", params(StatementFilter),
     security(("api_key" = ["read_money"])),
     responses((status = 200, content((StatementOut = "application/json"), (String = "text/csv"))),
@@ -217,7 +217,7 @@ pub async fn get_statement(
     let affiliate_id = it
         .affiliate_id
         .or(actor.confined_to())
-        .ok_or_else(|| Problem::bad_request("invalid_parameter", "say whose statement: give affiliate_id"))?;
+        .ok_or_else(|| Problem::bad_request("invalid_parameter", "affiliate_id is missing"))?;
     let request = StatementRequest {
         affiliate_id,
         currency: it.currency,

@@ -25,17 +25,17 @@ use engine::app::App;
 use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, Shown, WithdrawalRequest};
 use storage::money::withdrawals::Filter;
 
-/// Ids in one bulk approval.
+/// The maximum number of ids in one bulk approval.
 const MOST_AT_ONCE: usize = 1_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalIn {
-    /// An affiliate's key may leave it out.
+    /// Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
     #[schema(example = "sepa")]
     method: String,
-    /// An amount, or "all" for everything that is available.
+    /// An amount, or "all" for the available balance.
     #[schema(value_type = String, example = "100.00")]
     amount: AmountIn,
     currency: Currency,
@@ -46,9 +46,9 @@ pub struct WithdrawalIn {
 pub struct StepOut {
     status: String,
     at: Timestamp,
-    /// Who did it: the key or person; for an affiliate "affiliate" or "program".
+    /// The key or person of the step; for an affiliate "affiliate" or "program".
     by: String,
-    /// The reference of the payment, or the reason why there is none.
+    /// The reference of the payment, or the reason of a refusal, failure or return.
     note: Option<String>,
 }
 
@@ -57,26 +57,26 @@ pub struct WithdrawalOut {
     id: WithdrawalId,
     affiliate_id: AffiliateId,
     method: String,
-    /// What leaves the balance.
+    /// The amount that leaves the balance.
     amount: Amount,
-    /// The part of it that the program keeps.
+    /// The part of the amount that the program keeps.
     fee: Amount,
-    /// What arrives.
+    /// The amount that is paid.
     net: Amount,
     currency: Currency,
     /// requested, approved, paid, refused, failed, returned or cancelled
     status: String,
-    /// What the bank or PayPal calls the payment.
+    /// The reference of the payment at the bank or PayPal.
     reference: Option<String>,
-    /// Why it was refused, failed or was returned.
+    /// The reason of a refusal, failure or return.
     reason: Option<String>,
-    /// Where the money goes, masked, as it was when the withdrawal was requested.
+    /// The payout details at the time of the request, masked.
     details: Fields,
-    /// When these details were last changed before the request.
+    /// The last change of these details before the request.
     details_changed_at: Timestamp,
-    /// What the affiliate owes in this currency by now; null when it owes nothing, or the withdrawal is not under way.
+    /// The debt of the affiliate in this currency; null without a debt, or if the withdrawal is not open.
     debt: Option<Amount>,
-    /// The withdrawal goes on while its affiliate owes no more than this; not shown to affiliates.
+    /// The debt that was accepted. A larger debt stops the withdrawal. Not shown to affiliates.
     accepted_debt: Option<Amount>,
     batch_id: Option<WithdrawalBatchId>,
     history: Vec<StepOut>,
@@ -87,7 +87,7 @@ pub struct WithdrawalOut {
 impl WithdrawalOut {
     fn of(actor: Actor, it: Shown) -> Self {
         let Shown { withdrawal: it, debt } = it;
-        // The first step is the request; an affiliate need not know who works for the program.
+        // The first step is the request. Affiliates do not see which of the program's people did a step.
         let asked_by = it.history.first().map(|step| step.by.clone()).unwrap_or_default();
         let by = |by: String| match actor.is_staff() {
             true => by,
@@ -123,13 +123,14 @@ impl WithdrawalOut {
     }
 }
 
-/// Ask for money. It is reserved at once, and comes back if the withdrawal is refused, fails or is cancelled.
+/// Request a withdrawal. The amount is reserved immediately, and is available again if the withdrawal is refused, fails
+/// or is cancelled.
 ///
-/// One click twice is one request: repeated within ten seconds without an Idempotency-Key, the same request is answered with
-/// the withdrawal that it made (200). With a key of its own each request is a withdrawal of its own.
+/// A double click counts once: without an Idempotency-Key, the same request within ten seconds is answered with the
+/// withdrawal of the first one (200). Requests with different keys are different withdrawals.
 #[utoipa::path(post, path = "/api/v1/withdrawals", tag = "withdrawals", request_body = WithdrawalIn,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "The same click again."),
+    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "A double click: the withdrawal of the first request."),
         (status = "default", body = Problem)))]
 pub async fn request_withdrawal(
     State(app): State<App>,
@@ -140,7 +141,7 @@ pub async fn request_withdrawal(
     let mut issues = Issues::default();
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
     if affiliate_id.is_none() {
-        issues.add("/affiliate_id", "invalid_field", "say whose withdrawal it is");
+        issues.add("/affiliate_id", "invalid_field", "affiliate_id is missing");
     }
     let amount = match body.amount.word() {
         Some("all") => Some(RequestedAmount::All),
@@ -148,7 +149,7 @@ pub async fn request_withdrawal(
     };
     issues.result()?;
     let (Some(affiliate_id), Some(amount)) = (affiliate_id, amount) else {
-        return Err(Error::invalid("/amount", "write an amount such as \"100.00\", or \"all\"").into());
+        return Err(Error::invalid("/amount", "use an amount such as \"100.00\", or \"all\"").into());
     };
     let has_key = idempotency::has_key(&headers);
     let request = WithdrawalRequest { affiliate_id, method: body.method, amount, currency: body.currency, has_key };
@@ -185,7 +186,7 @@ pub async fn list_withdrawals(
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
     if let Some(status) = it.status.as_deref().filter(|status| !Status::WORDS.contains(status)) {
         let status: String = status.chars().take(40).collect();
-        let detail = format!("\"{status}\" is no status; use one of: {}", Status::WORDS.join(", "));
+        let detail = format!("\"{status}\" is not a valid status; use one of: {}", Status::WORDS.join(", "));
         return Err(Problem::bad_request("invalid_parameter", detail));
     }
     let filter = Filter {
@@ -199,7 +200,7 @@ pub async fn list_withdrawals(
     Ok(Json(PageOut::of(page, |it| WithdrawalOut::of(actor, it))))
 }
 
-/// Read a withdrawal, with each step and its time.
+/// Read a withdrawal with the time of each step.
 #[utoipa::path(get, path = "/api/v1/withdrawals/{id}", tag = "withdrawals", params(("id" = WithdrawalId, Path)),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -214,10 +215,10 @@ pub async fn get_withdrawal(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentIn {
-    /// What the bank or PayPal calls the payment.
+    /// The reference of the payment at the bank or PayPal.
     #[schema(max_length = 200)]
     reference: String,
-    /// Although the affiliate owes money by now.
+    /// Accepts the current debt of the affiliate.
     #[serde(default)]
     despite_debt: bool,
 }
@@ -225,8 +226,8 @@ pub struct PaymentIn {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalIn {
-    /// Accepts what the affiliate owes by now; also of a withdrawal that is approved already. If it comes to owe more, the
-    /// withdrawal stops again.
+    /// Accepts the current debt of the affiliate, also for a withdrawal that is approved already. A larger debt stops
+    /// the withdrawal again.
     #[serde(default)]
     despite_debt: bool,
 }
@@ -234,7 +235,7 @@ pub struct ApprovalIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalReasonIn {
-    /// The affiliate reads it.
+    /// Shown to the affiliate.
     #[schema(max_length = 200)]
     reason: String,
 }
@@ -255,7 +256,7 @@ fn note(path: &str, text: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Approve a withdrawal: it may be paid. If its affiliate came to owe money since it asked, that takes `despite_debt`.
+/// Approve a withdrawal, so that it can be paid. If its affiliate has a debt, this requires `despite_debt`.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals", request_body = Option<ApprovalIn>,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -269,7 +270,7 @@ pub async fn approve_withdrawal(
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
-/// Refuse a withdrawal that was requested, with a reason. The money goes back to the balance.
+/// Refuse a requested withdrawal, with a reason. The money is available again.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/refuse", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -283,7 +284,7 @@ pub async fn refuse_withdrawal(
     return_to_balance(&app, actor, id, Status::Refused { reason }).await
 }
 
-/// Record that an approved withdrawal was paid. If its affiliate owes money by now, that takes `despite_debt`.
+/// Record that an approved withdrawal was paid. If its affiliate has a debt, this requires `despite_debt`.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/pay", tag = "withdrawals", request_body = PaymentIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -298,7 +299,7 @@ pub async fn pay_withdrawal(
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
-/// Record that the payment of an approved withdrawal failed, with a reason. The money goes back to the balance.
+/// Record that the payment of an approved withdrawal failed, with a reason. The money is available again.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/fail", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -312,7 +313,8 @@ pub async fn fail_withdrawal(
     return_to_balance(&app, actor, id, Status::Failed { reason }).await
 }
 
-/// Record that the bank sent back the payment of a paid withdrawal, with a reason. All of it is available again, the fee too.
+/// Record that the bank returned the payment of a paid withdrawal, with a reason. The whole amount is available again,
+/// including the fee.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/return", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -326,7 +328,7 @@ pub async fn return_withdrawal(
     return_to_balance(&app, actor, id, Status::Returned { reason }).await
 }
 
-/// Take back a request that nobody has approved yet.
+/// Cancel a requested withdrawal that is not approved yet.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/cancel", tag = "withdrawals",
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["request_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -343,12 +345,12 @@ pub async fn cancel_withdrawal(
 pub struct ApprovalsIn {
     /// At most 1,000.
     ids: Vec<WithdrawalId>,
-    /// Accepts what their affiliates owe by now.
+    /// Accepts the current debts of the affiliates.
     #[serde(default)]
     despite_debt: bool,
 }
 
-/// What became of one of them.
+/// The result for one withdrawal.
 #[derive(Serialize, ToSchema)]
 pub struct ApprovalOut {
     id: WithdrawalId,
@@ -364,7 +366,8 @@ pub struct ApprovalsOut {
     items: Vec<ApprovalOut>,
 }
 
-/// Approve many withdrawals at once. What can't be approved is told of and leaves the others alone.
+/// Approve many withdrawals at once. Withdrawals that cannot be approved are listed with an error; the others are
+/// approved.
 #[utoipa::path(post, path = "/api/v1/withdrawals/approve", tag = "withdrawals", request_body = ApprovalsIn,
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = ApprovalsOut), (status = "default", body = Problem)))]
@@ -398,14 +401,14 @@ pub async fn approve_withdrawals(
     Ok((told, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
 }
 
-/// Read what the program asks of every withdrawal.
+/// Read the settings of withdrawals.
 #[utoipa::path(get, path = "/api/v1/settings/withdrawals", tag = "withdrawals", security(("api_key" = ["read_money"])),
     responses((status = 200, body = WithdrawalSettings), (status = "default", body = Problem)))]
 pub async fn get_withdrawal_settings(State(app): State<App>) -> ApiResult<Json<WithdrawalSettings>> {
     Ok(Json(withdrawals::settings(&app).await?))
 }
 
-/// Set the least that can be withdrawn in each currency. A method may ask for more.
+/// Set the minimum withdrawal in each currency. A payout method can have a higher minimum.
 #[utoipa::path(put, path = "/api/v1/settings/withdrawals", tag = "withdrawals", request_body = WithdrawalSettings,
     security(("api_key" = ["manage_money"])),
     responses((status = 200, body = WithdrawalSettings), (status = "default", body = Problem)))]

@@ -48,7 +48,7 @@ pub struct AffiliateOut {
     id: AffiliateId,
     name: String,
     email: String,
-    /// For people to type or read aloud.
+    /// A short code that people can type or read aloud.
     #[schema(example = "AF12345")]
     referral_code: String,
     referral_url: String,
@@ -74,7 +74,7 @@ impl AffiliateOut {
     }
 }
 
-/// Sign up an affiliate.
+/// Create an affiliate.
 #[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
@@ -121,7 +121,7 @@ pub async fn get_affiliate(
     Ok(Json(AffiliateOut::of(&app, affiliate)))
 }
 
-/// Change an affiliate. A suspended one's links and codes lead nowhere.
+/// Change an affiliate. The links and codes of a suspended affiliate lead nowhere.
 #[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
     request_body = AffiliateChanges,
     security(("api_key" = ["manage_affiliates"])),
@@ -150,12 +150,12 @@ pub async fn change_affiliate(
 
 #[derive(Serialize, ToSchema)]
 pub struct SessionsEndedOut {
-    /// Sessions that were live.
+    /// The number of sessions that were ended.
     ended: u64,
 }
 
-/// Sign everybody out of an affiliate's account: its people, customers who came by a login link, and staff who look on.
-/// Login links that nobody has used yet end too.
+/// End all sessions of an affiliate: of its people, of customers with a login link, and of staff. Unused login links
+/// end too.
 #[utoipa::path(delete, path = "/api/v1/affiliates/{id}/sessions", tag = "affiliates",
     params(("id" = AffiliateId, Path)),
     security(("api_key" = ["manage_affiliates"])),

@@ -69,7 +69,7 @@ pub async fn set_payout_override(
     let goal = issues.optional_text("/goal", body.goal, 100);
     let payout = payout(&mut issues, "/payout", body.payout);
     issues.result()?;
-    let payout = payout.expect("what is missing was an issue");
+    let payout = payout.expect("a missing field is an issue");
     Ok(Audited(payout_overrides::set(&app, id, body.affiliate_id, goal, payout).await?.map(Into::into)))
 }
 
