@@ -109,7 +109,7 @@ impl Earning {
     }
 
     /// Takes up to `micros` back; returns how much that was.
-    pub(super) fn take_back(&mut self, micros: i64, at: Timestamp) -> i64 {
+    pub(super) fn reduce(&mut self, micros: i64, at: Timestamp) -> i64 {
         let taken = micros.min(self.left);
         if taken > 0 {
             self.left -= taken;
@@ -132,9 +132,9 @@ pub(super) struct Due {
 
 /// What a conversion owes, to whom.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Owed(pub(super) Vec<Due>);
+pub struct TargetEarnings(pub(super) Vec<Due>);
 
-impl Owed {
+impl TargetEarnings {
     /// The balances that it goes to.
     pub fn balances(&self) -> impl Iterator<Item = (AffiliateId, Currency)> {
         self.0.iter().map(|due| (due.affiliate_id, due.money.currency))
@@ -143,10 +143,10 @@ impl Owed {
 
 /// What a conversion owes as it is now: nothing unless it is approved. What an affiliate reports itself is owed by its
 /// network, not by the program.
-pub fn owed(conversion: &Conversion, commissions: &[Commission]) -> Owed {
+pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> TargetEarnings {
     let payout = conversion.payout.filter(|payout| payout.micros > 0);
     let (Some(payout), Status::Approved, false) = (payout, &conversion.status, conversion.is_self_reported()) else {
-        return Owed::default();
+        return TargetEarnings::default();
     };
     let mut rest = payout.micros;
     let mut dues = Vec::with_capacity(1 + commissions.len());
@@ -161,7 +161,7 @@ pub fn owed(conversion: &Conversion, commissions: &[Commission]) -> Owed {
     let money = Money { micros: rest, ..payout };
     dues.insert(0, Due { affiliate_id: conversion.affiliate_id, money, commission: None });
     dues.retain(|due| due.money.micros > 0);
-    Owed(dues)
+    TargetEarnings(dues)
 }
 
 /// The shares that were agreed when a conversion earned its first money; a later change of the program is not theirs.

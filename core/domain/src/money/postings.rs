@@ -18,26 +18,26 @@ pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, a
 
 /// What was taken back from earnings of one affiliate in one currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TakenBack {
+pub struct Reduction {
     pub pending: i64,
     /// Was past its hold: comes out of the balance, or becomes a debt.
     pub released: i64,
 }
 
-pub fn taken_back(
+pub fn reduced(
     affiliate: AffiliateId,
     currency: Currency,
-    taken: TakenBack,
+    reduction: Reduction,
     balance: &mut Balance,
     (key, kind, cause): (String, PostingKind, Cause),
     at: Timestamp,
 ) -> Posting {
-    let [available, debt] = balance.debit(affiliate, taken.released);
+    let [available, debt] = balance.debit(affiliate, reduction.released);
     let sides = [
-        (Account::Pending(affiliate), -taken.pending),
+        (Account::Pending(affiliate), -reduction.pending),
         available,
         debt,
-        (Account::Program, taken.pending + taken.released),
+        (Account::Program, reduction.pending + reduction.released),
     ];
     Posting::new(key, kind, cause, currency, sides, at)
 }

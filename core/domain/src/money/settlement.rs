@@ -9,15 +9,15 @@ use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
-use super::earning::{Balances, Earning, EarningKind, EarningState, Owed};
+use super::earning::{Balances, Earning, EarningKind, EarningState, TargetEarnings};
 use super::ledger::{Cause, Posting, PostingKind};
-use super::postings::{self, TakenBack};
+use super::postings::{self, Reduction};
 
 /// Brings what a conversion has earned to what it owes. Less: what is pending goes first, then what is available, then
 /// the rest is a debt. More: a new part begins a hold of its own.
 pub fn settle(
     conversion: &Conversion,
-    owed: &Owed,
+    target: &TargetEarnings,
     earnings: &mut Vec<Earning>,
     balances: &mut Balances,
     release_at: Timestamp,
@@ -28,7 +28,7 @@ pub fn settle(
     // (level, affiliate, currency): what there is and what there should be; a payout is level 0.
     let mut wanted: BTreeMap<(i32, AffiliateId, Currency), i64> =
         earnings.iter().map(|it| ((level(it.commission), it.affiliate_id, it.earned.currency), 0)).collect();
-    for due in &owed.0 {
+    for due in &target.0 {
         *wanted.entry((level(due.commission), due.affiliate_id, due.money.currency)).or_default() += due.money.micros;
     }
     let sole = wanted.keys().map(|(level, ..)| level).collect::<BTreeSet<_>>().len() == wanted.len();
@@ -39,7 +39,7 @@ pub fn settle(
         let there: i64 = earnings.iter().filter(|it| line_of(it) == line).map(|it| it.left).sum();
         if wanted > there {
             let money = Money { micros: wanted - there, currency };
-            let due = owed.0.iter().find(|due| (self::level(due.commission), due.affiliate_id) == (level, affiliate));
+            let due = target.0.iter().find(|due| (self::level(due.commission), due.affiliate_id) == (level, affiliate));
             let commission = due.and_then(|due| due.commission);
             let kind = if commission.is_some() { EarningKind::Commission } else { EarningKind::Payout };
             let part = Earning::new(affiliate, kind, money, release_at, at);
@@ -48,10 +48,10 @@ pub fn settle(
             postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
             earnings.push(part);
         } else if wanted < there {
-            let taken = take_back(earnings, line, there - wanted, at);
+            let reduction = reduce(earnings, line, there - wanted, at);
             let balance = balances.entry((affiliate, currency)).or_default();
             let kind = what.kind(EarningKind::Payout);
-            postings.push(postings::taken_back(affiliate, currency, taken, balance, (key, kind, cause), at));
+            postings.push(postings::reduced(affiliate, currency, reduction, balance, (key, kind, cause), at));
         }
     }
     postings
@@ -87,26 +87,21 @@ fn line_of(earning: &Earning) -> (i32, AffiliateId, Currency) {
     (level(earning.commission), earning.affiliate_id, earning.earned.currency)
 }
 
-fn take_back(
-    earnings: &mut [Earning],
-    line: (i32, AffiliateId, Currency),
-    mut micros: i64,
-    at: Timestamp,
-) -> TakenBack {
-    let mut taken = TakenBack::default();
+fn reduce(earnings: &mut [Earning], line: (i32, AffiliateId, Currency), mut micros: i64, at: Timestamp) -> Reduction {
+    let mut reduction = Reduction::default();
     // The newest part first: it is the one that the correction before added.
     for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Pending) {
-        let part = earning.take_back(micros, at);
-        taken.pending += part;
+        let part = earning.reduce(micros, at);
+        reduction.pending += part;
         micros -= part;
     }
     for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Available) {
-        let part = earning.take_back(micros, at);
-        taken.released += part;
+        let part = earning.reduce(micros, at);
+        reduction.released += part;
         micros -= part;
     }
     debug_assert_eq!(micros, 0, "no more is taken back than is there");
-    taken
+    reduction
 }
 
 /// Which of the three a settlement is: it names the postings.

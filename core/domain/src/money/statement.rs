@@ -39,13 +39,13 @@ impl AccountSums {
     }
 
     /// What the program still owes: below zero for a debt.
-    pub fn owed(self) -> i128 {
+    pub fn unpaid(self) -> i128 {
         self.pending + self.available + self.withdrawing - self.debt
     }
 
     /// All that was ever earned, less what was taken back and the fees of withdrawals.
     pub fn lifetime(self) -> i128 {
-        self.owed() + self.paid
+        self.unpaid() + self.paid
     }
 }
 

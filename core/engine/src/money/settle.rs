@@ -51,13 +51,13 @@ pub async fn settle(
                 None => &mut Vec::new(),
             },
         };
-        let owed = earning::owed(conversion, commissions);
+        let target = earning::target_earnings(conversion, commissions);
         let offer = catalog.offer(conversion.offer_id).await?;
         let release_at = offer.map_or(at, |offer| offer.release_at(at));
         if release_at <= now {
-            keys.extend(owed.balances());
+            keys.extend(target.balances());
         }
-        plan.push((conversion, owed, release_at, at));
+        plan.push((conversion, target, release_at, at));
     }
 
     // A correction or reversal needs the balances now. Otherwise they are locked last, because one affiliate can have
@@ -69,9 +69,9 @@ pub async fn settle(
     }
     let mut earnings = stored.clone();
     let mut postings = Vec::with_capacity(plan.len());
-    for (conversion, owed, release_at, at) in plan {
+    for (conversion, target, release_at, at) in plan {
         let earnings = earnings.entry(conversion.id).or_default();
-        postings.extend(settlement::settle(conversion, &owed, earnings, &mut balances, release_at, at));
+        postings.extend(settlement::settle(conversion, &target, earnings, &mut balances, release_at, at));
     }
     let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
     let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));

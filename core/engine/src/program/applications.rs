@@ -101,9 +101,9 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
     storage::program::applications::save(&tx, &application).await?;
     tx.commit().await?;
     app.catalog.application_decided(offer_id, affiliate_id);
-    let told = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
+    let unseen = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
     paused.into_iter().for_each(|link| app.catalog.link_changed(link));
-    Ok(Changed::new(before, application).with_unseen(told))
+    Ok(Changed::new(before, application).with_unseen(unseen))
 }
 
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {

@@ -1,8 +1,8 @@
-//! Reservations under the caps of offers: used in the transaction that records the conversions, so that no two of them get
-//! the last one.
+//! Cap reservations: reserved in the transaction that records the conversions, so that two conversions never get the
+//! last place of a cap.
 //!
-//! A group adds what it may need to its counters in one statement, and learns what was there before. What did not fit
-//! is given back by a second one, which a group with room for all never runs.
+//! A batch adds what it may need to the counters with one statement and learns their former counts. A second statement
+//! subtracts what the batch did not use; it does not run if everything was used.
 
 use std::collections::BTreeMap;
 

@@ -130,8 +130,8 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     app.catalog.offer_changed(id);
     former_default.into_iter().for_each(|id| app.catalog.offer_changed(id));
     let displaced = former_default.filter(|former| offer.is_default && *former != id);
-    let told = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
-    Ok(Changed::new(before, offer).with_unseen(told.into_iter().collect()))
+    let unseen = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
+    Ok(Changed::new(before, offer).with_unseen(unseen.into_iter().collect()))
 }
 
 /// An offer with what the caller may see of it.

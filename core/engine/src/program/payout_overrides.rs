@@ -1,4 +1,5 @@
-//! Payout overrides: what one affiliate earns for an offer in place of the offer's payout. Affiliates cannot read them.
+//! Payout overrides: the payout of one affiliate for an offer, in place of the offer's payout. Affiliates cannot read
+//! them.
 
 use crate::Error;
 use crate::app::App;

@@ -125,8 +125,8 @@ impl Books {
     fn settle(&mut self, index: usize, commissions: &[Commission], release_at: Timestamp, at: Timestamp) {
         let (conversion, earnings) = &mut self.conversions[index];
         let commissions = if earnings.is_empty() { commissions.to_vec() } else { agreed(earnings) };
-        let owed = owed(conversion, &commissions);
-        let postings = settle(conversion, &owed, earnings, &mut self.balances, release_at, at);
+        let target = target_earnings(conversion, &commissions);
+        let postings = settle(conversion, &target, earnings, &mut self.balances, release_at, at);
         self.post(postings);
     }
 
