@@ -117,7 +117,7 @@ async fn an_invalid_adapter_is_refused_with_the_reason(db: Database) {
         ("nothing", Vec::new(), 422, "adapter_not_a_component", "not WebAssembly"),
         ("WASI", wasi, 422, "adapter_import_refused", "wasi:clocks/wall-clock@0.2.0"),
         ("no exports", wat::parse_str("(component)").unwrap(), 422, "adapter_contract_mismatch", "contract 0.1"),
-        ("half of one", truncated, 422, "adapter_cut_off", "cut off after 500 bytes"),
+        ("half of one", truncated, 422, "adapter_cut_off", "ends after 500 bytes"),
         ("a bad schema", no_schema.component(), 422, "adapter_invalid_descriptor", "JSON Schema"),
         ("a schema that doubles", doubling.component(), 422, "adapter_invalid_descriptor", "too complex"),
         ("a look-around", look_around.component(), 422, "adapter_invalid_descriptor", "JSON Schema"),

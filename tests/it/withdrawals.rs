@@ -184,7 +184,7 @@ async fn exceeded_limits_are_named(db: Database) {
     let problem = of(json!("50.01"), "paypal", "USD").await.expect_problem(422, "insufficient_balance");
     assert_eq!(
         problem["detail"],
-        "50.00 USD is available, 50.01 USD was requested; ask for less, or wait for what is pending"
+        "50.00 USD is available, 50.01 USD was requested; request less, or wait until pending earnings are released"
     );
     of(json!("all"), "paypal", "EUR").await.expect_problem(422, "insufficient_balance");
     of(json!("9.99"), "paypal", "USD").await.expect_problem(422, "below_minimum");
@@ -225,7 +225,7 @@ async fn an_offers_minimum_applies_to_affiliates_with_earnings_on_it(db: Databas
 
     let problem = request(&earner, "70.00").await.expect_problem(422, "below_minimum");
     let wanted =
-        "70.00 USD was requested, and the offer \"Pro plan\" pays 75.00 USD or more; wait until more is available";
+        "70.00 USD was requested, but the offer \"Pro plan\" pays 75.00 USD or more; wait until more is available";
     assert_eq!(problem["detail"], wanted);
     request(&earner, "all").await.expect_problem(422, "below_minimum");
     request(&other, "50.00").await.expect(201);
@@ -332,7 +332,7 @@ async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
 
     let problem = step(&t.admin, &withdrawal, "approve", json!({})).await.expect_problem(409, "affiliate_indebted");
     let wanted = format!(
-        "the affiliate of withdrawal {} owes 25.00 USD to the program by now; refuse it, and the money settles that first, or go on with \"despite_debt\": true",
+        "the affiliate of withdrawal {} now owes the program 25.00 USD; refuse it, and its amount settles the debt first, or send \"despite_debt\": true to accept the debt",
         text(&withdrawal, "id")
     );
     assert_eq!(problem["detail"], wanted);

@@ -1,4 +1,5 @@
-//! Money: whole millionths of the major unit and an ISO 4217 code. Never a float, also not in JSON.
+//! Money: an integer number of micros (millionths of the major unit) and an ISO 4217 code. Never a float, not even in
+//! JSON.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,41 +7,50 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS: i64 = 1_000_000;
-/// A billion of the major unit: thousands of such amounts still add up within an `i64`.
+/// In micros: a billion of the major unit. The sum of thousands of such amounts fits an `i64`.
 const LARGEST: i64 = 1_000_000_000 * MICROS;
-/// Four million million of the major unit, which no single account exceeds: two of them still add up within an `i64`.
+/// The most that one account may hold, in micros: four trillion (4 × 10¹²) of the major unit. The sum of two such
+/// accounts fits an `i64`.
 pub const ACCOUNT_MAX: i64 = 4_000_000_000_000 * MICROS;
 
-/// Text that is not an amount, and why.
+/// Why a text is not an amount. Each variant holds the text, cut to 40 characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAmount {
+    /// Not digits with an optional decimal point.
     #[error("\"{0}\" is not an amount; write digits with a point, such as 49.00")]
     NotANumber(String),
+    /// Below zero.
     #[error("\"{0}\" is negative; amounts are zero or more, and a refund is a rejection")]
     Negative(String),
+    /// More than six decimals.
     #[error("\"{0}\" has more than six decimals; the smallest unit kept is 0.000001")]
     TooPrecise(String),
+    /// Above [`Amount::MAX`].
     #[error("\"{0}\" is larger than 1,000,000,000")]
     TooLarge(String),
 }
 
-/// An exact, non-negative amount without its currency: what a person types ("12.50").
+/// An exact, non-negative amount in micros, without a currency: what a person types ("12.50").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Amount(i64);
 
 impl Amount {
+    /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// The largest amount that can be parsed: 1,000,000,000 of the major unit.
     pub const MAX: Self = Self(LARGEST);
 
-    /// `None` when negative.
+    /// `None` if `micros` is negative. Does not check [`Self::MAX`].
     pub fn from_micros(micros: i64) -> Option<Self> {
         (micros >= 0).then_some(Self(micros))
     }
 
+    /// The amount in micros.
     pub fn micros(self) -> i64 {
         self.0
     }
 
+    /// Adds the currency.
     pub fn of(self, currency: Currency) -> Money {
         Money { micros: self.0, currency }
     }
@@ -92,13 +102,13 @@ impl Serialize for Amount {
 }
 
 impl<'de> Deserialize<'de> for Amount {
-    /// A string only: a JSON number has been through somebody's float.
+    /// Only a string is accepted: a JSON number may have been rounded as a float before it got here.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
-/// At least two decimals, no more than needed.
+/// Writes at least two decimals, and more only if they are needed.
 fn write_micros(f: &mut fmt::Formatter<'_>, micros: i128) -> fmt::Result {
     let sign = if micros < 0 { "-" } else { "" };
     let (whole, fraction) = (micros.unsigned_abs() / MICROS as u128, micros.unsigned_abs() % MICROS as u128);
@@ -107,25 +117,27 @@ fn write_micros(f: &mut fmt::Formatter<'_>, micros: i128) -> fmt::Result {
     write!(f, "{sign}{whole}.{}", &digits[..kept])
 }
 
-/// Three letters of ISO 4217.
+/// A currency: the three upper-case letters of its ISO 4217 code. Any three letters are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
+/// A text that is not three ASCII letters; holds the text, cut to 20 characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a currency; write its three-letter ISO 4217 code, such as USD")]
 pub struct InvalidCurrency(pub String);
 
 impl Currency {
-    /// Before every other.
+    /// Sorts before every other currency: the lower bound of range queries.
     pub const MIN: Self = Self(*b"AAA");
 
+    /// The three upper-case letters.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).expect("three ASCII letters, checked when made")
     }
 }
 
 impl Currency {
-    /// How many decimals its minor unit has (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD.
+    /// The number of decimals of the minor unit (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD, and 2 for unknown codes.
     pub fn decimals(self) -> u32 {
         match self.code() {
             "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
@@ -172,10 +184,12 @@ impl<'de> Deserialize<'de> for Currency {
     }
 }
 
-/// A signed amount in a currency: ledger entries and reversals have a sign, prices do not.
+/// An amount in a currency. Ledger entries and reversals may be negative, prices never are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Money {
+    /// Millionths of the currency's major unit.
     pub micros: i64,
+    /// The currency of `micros`.
     pub currency: Currency,
 }
 
@@ -186,12 +200,13 @@ struct MoneyJson {
 }
 
 impl Money {
+    /// Without the currency; zero if it is negative.
     pub fn amount(self) -> Amount {
         Amount(self.micros.max(0))
     }
 
-    /// The same part of `now` as this is of `before`, which is not zero; rounded half up to the millionth. `None` when
-    /// that is more than an amount may be.
+    /// `now * self / before`, rounded half up to the micro; `before` must not be zero. The result is in the currency of
+    /// `now`. `None` if it exceeds [`Amount::MAX`].
     pub fn scaled(self, before: Self, now: Self) -> Option<Self> {
         let (exact, divisor) = (i128::from(self.micros) * i128::from(now.micros), i128::from(before.micros));
         let micros = i64::try_from((exact + divisor / 2) / divisor).ok().filter(|micros| *micros <= LARGEST)?;
@@ -218,7 +233,7 @@ impl<'de> Deserialize<'de> for Money {
     }
 }
 
-/// An exact amount with its sign, as the books have it: "-12.50". It may be a sum, and larger than any amount.
+/// An exact amount in micros that may be negative, as in the ledger: "-12.50". As a sum it may exceed [`Amount::MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub struct SignedAmount(pub i128);
 
@@ -251,12 +266,13 @@ impl Serialize for SignedAmount {
     }
 }
 
-/// A share in percent, kept as millionths of a percent ("30" = 30_000_000).
+/// A share in percent, stored in millionths of a percent ("30" = 30_000_000).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Percent(Amount);
 
 impl Percent {
-    /// Rounded half up to the millionth, in integers throughout. A share of up to the whole never exceeds it.
+    /// This share of `money`, in integer arithmetic, rounded half up to the micro. A share of up to 100 % never exceeds
+    /// `money`; the result is capped at [`ACCOUNT_MAX`].
     pub fn share_of(self, money: Money) -> Money {
         let exact = i128::from(money.micros) * i128::from(self.0.micros());
         let divisor = 100 * i128::from(MICROS);
@@ -266,13 +282,14 @@ impl Percent {
 }
 
 impl Percent {
+    /// Whether the share is 0 %.
     pub fn is_zero(self) -> bool {
         self.0 == Amount::ZERO
     }
 
     const WHOLE: i64 = 100 * MICROS;
 
-    /// `None` when it is more than the whole.
+    /// `None` above 100 %.
     pub fn from_amount(amount: Amount) -> Option<Self> {
         (amount.micros() <= Self::WHOLE).then_some(Self(amount))
     }
@@ -290,10 +307,10 @@ impl Serialize for Percent {
 }
 
 impl<'de> Deserialize<'de> for Percent {
-    /// 0 to 100, as text.
+    /// A string from 0 to 100.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let amount = Amount::deserialize(from)?;
-        let too_much = || serde::de::Error::custom(format!("{amount} is more than the whole; choose 0 to 100"));
+        let too_much = || serde::de::Error::custom(format!("{amount} is more than 100 percent; use 0 to 100"));
         Self::from_amount(amount).ok_or_else(too_much)
     }
 }
@@ -328,9 +345,9 @@ macro_rules! text_schema {
     };
 }
 text_schema!(Amount, "An exact amount as text, with at most six decimals.", "12.50");
-text_schema!(SignedAmount, "An exact amount as text, below zero too, with at most six decimals.", "-12.50");
-text_schema!(Percent, "A share in percent as text, 0 to 100.", "30");
-text_schema!(Currency, "An ISO 4217 code.", "USD");
+text_schema!(SignedAmount, "An exact amount as text, which may be negative, with at most six decimals.", "-12.50");
+text_schema!(Percent, "A percentage as text, from 0 to 100.", "30");
+text_schema!(Currency, "A three-letter ISO 4217 currency code.", "USD");
 
 impl utoipa::PartialSchema for Money {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
@@ -349,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_what_is_kept() {
+    fn amounts_are_parsed_and_shown_exactly() {
         for (typed, micros, shown) in [
             ("0", 0, "0.00"),
             ("12.50", 12_500_000, "12.50"),
@@ -365,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_says_why() {
+    fn invalid_amounts_are_refused_with_their_reason() {
         use InvalidAmount::*;
         for (typed, wanted) in [
             ("abc", NotANumber as fn(String) -> InvalidAmount),
@@ -387,18 +404,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_scaled_beyond_an_amount_is_none() {
+    fn scaling_beyond_the_largest_amount_gives_none() {
         let usd: Currency = "usd".parse().unwrap();
         let money = |text: &str| text.parse::<Amount>().unwrap().of(usd);
         let scaled = |part: &str, before: &str, now: &str| money(part).scaled(money(before), money(now));
         assert_eq!(scaled("5", "10", "30"), Some(money("15")));
         assert_eq!(scaled("1", "1", "1000000000"), Some(money("1000000000")));
         assert_eq!(scaled("1.000001", "1", "1000000000"), None);
-        assert_eq!(scaled("1000000000", "0.000001", "1000000000"), None, "beyond an i64 too");
+        assert_eq!(scaled("1000000000", "0.000001", "1000000000"), None, "also beyond an i64");
     }
 
     #[test]
-    fn a_sum_of_amounts_may_be_larger_than_any() {
+    fn a_sum_may_exceed_the_largest_amount() {
         assert_eq!(SignedAmount(12_345_678_901_234_567_890_500_000).to_string(), "12345678901234567890.50");
         assert_eq!(SignedAmount(-1_500_000).to_string(), "-1.50");
     }

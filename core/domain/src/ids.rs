@@ -1,8 +1,8 @@
 //! Identifiers: UUIDv7, written as 26 characters of lower-case Crockford base32.
 //!
-//! Time order makes range partitions and cursors free. Base32 has no case and no look-alikes, because
-//! networks truncate and re-case what passes through them. A prefix says what a person is looking at
-//! (`cnv_…`); click ids go bare, since they travel in other people's URLs.
+//! They sort by time, which range partitions and cursors use. Base32 is case-insensitive and has no look-alikes,
+//! because networks truncate ids and change their case. A prefix names the kind of object (`cnv_…`); click ids have
+//! none, since they are part of other people's URLs.
 
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
@@ -16,18 +16,21 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{given}\" is not {kind}; it should look like {example}")]
 pub struct InvalidId {
+    /// The text, cut to 64 characters.
     pub given: String,
+    /// The expected kind, with its article: "a conversion".
     pub kind: &'static str,
+    /// A valid id of that kind.
     pub example: String,
 }
 
-/// A UUIDv7 at `at`. Those of this process keep the order in which they were made, also within a millisecond: lists and
-/// statements are read in it. 34 bits tell it, and begin anew after 17 billion; 40 are drawn.
+/// A UUIDv7 of the moment `at`. Ids from one process sort in the order of creation, also within a millisecond, because
+/// lists and statements show that order. 34 bits are a sequence that wraps after 17 billion ids; 40 bits are random.
 pub fn new_uuid(at: Timestamp) -> Uuid {
     static SEQUENCE: AtomicU64 = AtomicU64::new(0);
     let mut random: [u8; 10] = rand::random();
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
-    // The first four bits give way to the version, and two in the third byte to the variant.
+    // The version overwrites the first four bits, the variant two bits of the third byte.
     let parts = [sequence >> 30, sequence >> 22, sequence >> 16 & 0x3f, sequence >> 8, sequence];
     for (byte, part) in random.iter_mut().zip(parts) {
         *byte = part as u8;
@@ -35,8 +38,8 @@ pub fn new_uuid(at: Timestamp) -> Uuid {
     uuid_at(at, random)
 }
 
-/// A UUIDv7 for what may be cut off on its way through other people's systems: those of one millisecond differ early, in
-/// the 12 bits that count them. Where these begin anew, the later is the lower.
+/// A UUIDv7 for ids that other systems may truncate: ids of one millisecond differ in the first bits after the time, a
+/// 12-bit counter. When the counter wraps, a later id of the same millisecond sorts before an earlier one.
 fn new_early_uuid(at: Timestamp) -> Uuid {
     static SEQUENCE: AtomicU16 = AtomicU16::new(0);
     let mut random: [u8; 10] = rand::random();
@@ -46,17 +49,18 @@ fn new_early_uuid(at: Timestamp) -> Uuid {
     uuid_at(at, random)
 }
 
-/// The lowest UUIDv7 of a moment: the bound of a range partition or of a search by time.
+/// The lowest UUIDv7 of the moment `at`: a bound for range partitions and searches by time.
 pub fn floor_uuid(at: Timestamp) -> Uuid {
     uuid_at(at, [0; 10])
 }
 
-/// A UUIDv7 of a moment, of which version and variant take six bits of `rest`.
+/// A UUIDv7 of the moment `at`; version and variant overwrite six bits of `rest`. Times before the epoch count as the
+/// epoch.
 fn uuid_at(at: Timestamp, rest: [u8; 10]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(at.millis().max(0) as u64, &rest).into_uuid()
 }
 
-/// When a UUIDv7 was made.
+/// The moment in a UUIDv7, in whole milliseconds.
 pub fn time_of(id: Uuid) -> Timestamp {
     Timestamp::from_millis((id.as_u128() >> 80) as i64)
 }
@@ -78,7 +82,7 @@ fn written(digits: &[u8]) -> &str {
     std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
-/// Reads what [`encode`] wrote, in either case, and forgives the look-alikes o, i and l.
+/// Decodes the output of [`encode`] in either case, with o read as 0, and i and l as 1. `None` for other text.
 pub fn decode(text: &str) -> Option<Uuid> {
     if text.len() != LENGTH {
         return None;
@@ -99,14 +103,15 @@ pub fn decode(text: &str) -> Option<Uuid> {
     Some(Uuid::from_u128(bits))
 }
 
-/// The first and the last id that begin with these characters of [`encode`]; `None` for what no id begins with.
+/// The first and the last id whose [`encode`]d text begins with `text`; `None` if `text` is empty or no id begins with
+/// it.
 pub fn range_of_prefix(text: &str) -> Option<(Uuid, Uuid)> {
     let padded = |with: char| decode(&format!("{text}{}", String::from(with).repeat(LENGTH.checked_sub(text.len())?)));
     Some((padded('0')?, padded('z')?)).filter(|_| !text.is_empty())
 }
 
-/// The id that everybody derives from the same two ids, in the same millisecond as the first.
-/// Deriving instead of drawing makes "one row per pair" hold by primary key, on partitioned tables too.
+/// A deterministic id for a pair of ids, with the time of the first. A derived id instead of a random one makes the
+/// primary key enforce "one row per pair", on partitioned tables too.
 fn derive(first: Uuid, second: Uuid) -> Uuid {
     let digest = Sha256::new().chain_update(first.as_bytes()).chain_update(second.as_bytes()).finalize();
     let mut random = [0; 10];
@@ -119,13 +124,16 @@ macro_rules! id {
         id!($(#[$doc])* $name, $prefix, $kind, new_uuid);
     };
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $kind:literal, $draw:path) => {
+        #[doc = concat!("The id of ", $kind, ".")]
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
         pub struct $name(pub Uuid);
 
         impl $name {
+            /// The beginning of the written form; empty for ids without a prefix.
             pub const PREFIX: &'static str = $prefix;
 
+            /// A new id with the time `at`.
             pub fn new(at: Timestamp) -> Self {
                 Self($draw(at))
             }
@@ -147,7 +155,7 @@ macro_rules! id {
         impl std::str::FromStr for $name {
             type Err = InvalidId;
 
-            /// The prefix may be left out.
+            /// The prefix is optional.
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 let bare = match text.get(..$prefix.len()) {
                     Some(start) if start.eq_ignore_ascii_case($prefix) => &text[$prefix.len()..],
@@ -198,7 +206,7 @@ id!(AffiliateId, "aff_", "an affiliate");
 id!(OfferId, "ofr_", "an offer");
 id!(LinkId, "lnk_", "a link");
 id!(
-    /// Goes bare into other people's URLs; also the session id.
+    /// It has no prefix, because it is part of other people's URLs. It is also the session id.
     ClickId, "", "a click", new_early_uuid
 );
 id!(ConversionId, "cnv_", "a conversion");
@@ -224,29 +232,32 @@ id!(ExchangeRateId, "rat_", "an exchange rate");
 id!(ExchangeId, "exg_", "an exchange");
 
 impl LinkId {
-    /// Without prefix, as in `/c/{link}`.
+    /// Without the prefix, as in `/c/{link}`.
     pub fn bare(self) -> String {
         encode(self.0)
     }
 }
 
 impl DeliveryId {
-    /// One event is owed to one postback once: the pair decides the id, so routing twice adds nothing.
+    /// An event is delivered to a postback once: the id is derived from the pair, so routing an event twice adds no
+    /// delivery.
     pub fn of(event: EventId, postback: PostbackId) -> Self {
         Self(derive(event.0, postback.0))
     }
 }
 
 impl EventId {
-    /// An earning is released once, so it decides the id: a release that a crash of the database took back tells of it again
-    /// under the same one. Its time is that of the release, so that it lies in a month that is kept.
+    /// An earning is released once, so the event id is derived from it: if a database crash undoes the release, the
+    /// repeated release emits the same event id. The id has the time of the release, so that it falls into a partition
+    /// that is still kept.
     pub fn of_release(earning: EarningId, release_at: Timestamp) -> Self {
         Self(derive(floor_uuid(release_at), earning.0))
     }
 }
 
 impl SourceId {
-    /// The source that an affiliate has from the start: whoever makes it makes the same.
+    /// The source that each affiliate has from the start. The id is derived, so concurrent creation gives the same
+    /// source.
     pub fn first_of(affiliate: AffiliateId) -> Self {
         Self(derive(affiliate.0, affiliate.0))
     }
@@ -289,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earning_is_told_of_under_one_id() {
+    fn the_release_event_of_an_earning_has_one_id() {
         let (at, due) = (Timestamp::from_millis(1_763_647_000_123), Timestamp::from_millis(1_766_239_000_123));
         let (earning, other) = (EarningId::new(at), EarningId::new(at));
         assert_eq!(EventId::of_release(earning, due), EventId::of_release(earning, due));

@@ -1,4 +1,4 @@
-//! The rules of affiliate tracking. PURE: no async, no I/O, no clock; time and chance are passed in.
+//! The rules of affiliate tracking. Pure: no async, no I/O, no clock. Callers pass in the time and random values.
 
 #[macro_use]
 mod text_enum;

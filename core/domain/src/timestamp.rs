@@ -1,42 +1,46 @@
-//! Moments, as they are stored and shown.
+//! Points in time, as they are stored and shown.
 
 use std::time::Duration;
 
 use sea_orm::DeriveValueType;
 
-/// Unix milliseconds, UTC. RFC 3339 at the API.
+/// Milliseconds since the Unix epoch, UTC. The API shows RFC 3339 with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, DeriveValueType)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// From milliseconds since the Unix epoch; negative before it.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
+    /// Milliseconds since the Unix epoch.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// Whole days since the epoch, UTC.
+    /// Whole days since the Unix epoch, in UTC; negative before it.
     pub const fn day(self) -> i64 {
         self.0.div_euclid(86_400_000)
     }
 
+    /// Later by `span`; saturates at the bounds of an `i64`.
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// Earlier by `span`; saturates at the bounds of an `i64`.
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Zero when `earlier` is later.
+    /// The time from `earlier` until this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// Reads RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, taken as midnight UTC. What is read can be
-    /// written and read again: years have four digits, also in UTC.
+    /// Parses RFC 3339 (`2026-11-20T14:05:00Z`) or a plain date, which means midnight UTC. `None` for other text and
+    /// for years outside of 0000 to 9999 in UTC, which could not be written and parsed again.
     pub fn parse(text: &str) -> Option<Self> {
         const YEAR_0: i64 = -62_167_219_200_000;
         const YEAR_10000: i64 = 253_402_300_800_000;
@@ -91,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_can_be_written_and_read_again() {
+    fn parsed_times_survive_the_round_trip() {
         for text in ["2026-11-20T14:05:00Z", "2026-11-20T14:05:00.250+02:00", "2026-11-20", "0000-01-01", "9999-12-31"]
         {
             let time = Timestamp::parse(text).unwrap();

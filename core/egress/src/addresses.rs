@@ -1,16 +1,16 @@
-//! Which IP addresses a postback may go to. Pure: it looks at an address and at the operator's allow
-//! list, never at a name, a socket or the clock.
+//! The IP addresses to which requests may be sent. Pure: it checks an address against the operator's allow list,
+//! without names, sockets or the clock.
 //!
-//! The rule: public unicast addresses pass, everything with a special purpose is refused, unless the
-//! operator listed it. The ranges are those of the IANA special-purpose registries (RFC 6890 and its
-//! successors) plus the metadata services that cloud providers put at otherwise ordinary addresses.
+//! Public unicast addresses pass, addresses with a special purpose are refused, unless the operator listed them. The
+//! ranges are those of the IANA special-purpose registries (RFC 6890 and its successors) plus the metadata services
+//! that cloud providers run at otherwise ordinary addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The operator's exceptions (`EGRESS_ALLOW`), and the judgement over single addresses.
+/// The operator's allow list (`EGRESS_ALLOW`), and the check of addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Allow(Vec<IpNet>);
 
@@ -19,8 +19,8 @@ impl Allow {
         Self(networks.into_iter().map(canonical_network).collect())
     }
 
-    /// Judges one address. A listed address passes whatever it is; `127.0.0.0/8` in the list also lets
-    /// `::ffff:127.0.0.1` pass, because both reach the same socket.
+    /// Checks one address. A listed address always passes; `127.0.0.0/8` in the list also admits `::ffff:127.0.0.1`,
+    /// because both reach the same socket.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), AddressKind> {
         let canonical = address.to_canonical();
         let listed = |network: &IpNet| network.contains(&address) || network.contains(&canonical);
@@ -34,17 +34,27 @@ impl Allow {
 /// Why an address is not an ordinary public one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
+    /// This machine.
     Loopback,
+    /// A private network.
     Private,
+    /// Valid on one link only.
     LinkLocal,
+    /// Between a provider and its customers.
     CarrierGradeNat,
+    /// The metadata service of a cloud provider.
     Metadata,
+    /// A multicast group.
     Multicast,
+    /// The broadcast address.
     Broadcast,
+    /// No address.
     Unspecified,
+    /// For examples.
     Documentation,
+    /// Reserved for other purposes.
     Reserved,
-    /// An IPv6 address that carries an IPv4 one: mapped, compatible, NAT64, 6to4 or Teredo.
+    /// An IPv6 address that contains an IPv4 address: mapped, compatible, NAT64, 6to4 or Teredo.
     EmbeddedIpv4,
 }
 
@@ -66,11 +76,11 @@ impl fmt::Display for AddressKind {
     }
 }
 
-/// Names the special purpose of an address, or `None` for an ordinary public one.
+/// The special purpose of an address; `None` for an ordinary public one.
 fn special_purpose(address: IpAddr) -> Option<AddressKind> {
     match address {
         IpAddr::V4(v4) => find(IPV4, |network| network.contains(&v4)),
-        // Anything outside 2000::/3 has never been given out as public unicast.
+        // Addresses outside of 2000::/3 have never been assigned as public unicast.
         IpAddr::V6(v6) => find(IPV6, |network| network.contains(&v6))
             .or_else(|| (!PUBLIC_IPV6.contains(&v6)).then_some(AddressKind::Reserved)),
     }
@@ -80,7 +90,7 @@ fn find<N>(table: &[(N, AddressKind)], contains: impl Fn(&N) -> bool) -> Option<
     table.iter().find(|(network, _)| contains(network)).map(|(_, kind)| *kind)
 }
 
-/// Writes an IPv4-mapped network as the IPv4 network it stands for.
+/// Converts an IPv4-mapped network to the IPv4 network.
 fn canonical_network(network: IpNet) -> IpNet {
     match network {
         IpNet::V6(v6) if v6.prefix_len() >= 96 => match v6.network().to_ipv4_mapped() {
@@ -101,7 +111,7 @@ const fn v6(head: [u16; 4], tail: [u16; 4], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// The first row that contains the address names it, so single addresses stand above their ranges.
+/// The first row that contains the address decides, so single addresses come before their ranges.
 const IPV4: &[(Ipv4Net, AddressKind)] = &[
     (v4(169, 254, 169, 254, 32), AddressKind::Metadata), // AWS, Google Cloud, Azure and most others
     (v4(100, 100, 100, 200, 32), AddressKind::Metadata), // Alibaba Cloud
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn public_addresses_pass_also_just_outside_a_special_range() {
+    fn public_addresses_pass_up_to_the_edge_of_special_ranges() {
         let table = [
             "1.0.0.0",
             "8.8.8.8",
@@ -276,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_allow_list_lets_pass_what_it_names_and_nothing_else() {
+    fn the_allow_list_admits_only_its_networks() {
         let table: [(&[&str], &str, bool); 12] = [
             (&["127.0.0.0/8"], "127.0.0.1", true),
             (&["127.0.0.0/8"], "::ffff:127.0.0.1", true),

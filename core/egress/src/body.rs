@@ -1,8 +1,8 @@
-//! Answer bodies: read within bounds, then decoded within bounds.
+//! Response bodies: read and decoded within bounds.
 //!
-//! Decoding waits until the bounded compressed bytes are there. So one answer costs at most `max` bytes
-//! of input, `max` bytes of output and, for the moment of decoding, the decoder's window; a decoder that
-//! lived as long as a slow connection would hold its window (up to 16 MiB for Brotli) all that time.
+//! Decoding begins when the bounded compressed body is complete. So one response costs at most `max` bytes of input,
+//! `max` bytes of output and, while it is decoded, the decoder's window. A streaming decoder would hold its window (up
+//! to 16 MiB for Brotli) for the duration of a slow connection.
 
 use std::io::Read;
 
@@ -10,18 +10,17 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use reqwest::Response;
 
-/// The content encodings that `decode` understands, as offered to servers.
+/// The content encodings that `decode` supports, as offered to servers.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br";
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
-    /// There was more, or the rest could not be decoded.
+    /// Whether the body was longer, or the rest could not be decoded.
     pub(super) truncated: bool,
 }
 
-/// Reads up to `max` bytes as they came. What lies beyond is never read: dropping the response closes
-/// the connection.
+/// Reads up to `max` bytes without decoding. The rest is never read: dropping the response closes the connection.
 pub(super) async fn read(response: &mut Response, max: usize) -> Result<Body, reqwest::Error> {
     let expected = response.content_length().unwrap_or(0);
     let mut body = Body::default();
@@ -37,8 +36,8 @@ pub(super) async fn read(response: &mut Response, max: usize) -> Result<Body, re
     Ok(body)
 }
 
-/// Undoes the content encoding, up to `max` bytes. A damaged body keeps what could be decoded and counts
-/// as truncated, because the server has answered all the same. An unknown encoding stays as it is.
+/// Decodes the body, up to `max` bytes. Of a damaged body the readable part is kept, and it counts as truncated: the
+/// server has responded in any case. A body with an unknown encoding is not decoded.
 pub(super) fn decode(encoding: &str, body: Body, max: usize) -> Body {
     if body.bytes.is_empty() {
         return body;
@@ -70,7 +69,7 @@ fn has_zlib_header(raw: &[u8]) -> bool {
 }
 
 fn unbrotli(raw: &[u8], max: usize) -> Body {
-    // Strict means RFC 7932: without the "large window" extension, which reserves up to 1 GiB.
+    // Strict: RFC 7932 without the "large window" extension, which allocates up to 1 GiB.
     let mut state =
         BrotliState::new_strict(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default());
     let mut bytes = vec![0; max + 1];
@@ -137,12 +136,12 @@ mod tests {
             let body = decoded(encoding, &raw);
             assert_eq!(body, Body { bytes: plain.to_vec(), truncated: false }, "{encoding}");
         }
-        assert_eq!(decoded("gzip", b""), Body::default(), "the answer to HEAD");
+        assert_eq!(decoded("gzip", b""), Body::default(), "the response to HEAD");
         assert_eq!(decoded("zstd", b"raw").bytes, b"raw");
     }
 
     #[test]
-    fn a_body_of_exactly_the_bound_is_complete_and_one_byte_more_is_not() {
+    fn a_body_is_complete_up_to_the_bound() {
         let body = decoded("gzip", &gzip(&[7; MAX]));
         assert!(body.bytes.len() == MAX && !body.truncated);
         let body = decoded("gzip", &gzip(&[7; MAX + 1]));

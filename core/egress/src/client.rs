@@ -1,10 +1,10 @@
-//! The one HTTP client behind all postbacks: how it is set up, and what its errors mean.
+//! The HTTP client of all outbound requests: its configuration, and the meaning of its errors.
 //!
-//! It follows no redirect, uses no proxy, keeps no cookie, sends no referer and never repeats a request
-//! that may have reached its server. HTTP/1.1 only: one answer per connection keeps the bounds on memory
-//! simple (an HTTP/2 peer may fill a flow-control window per stream), and every receiver speaks it.
+//! It follows no redirect, uses no proxy, stores no cookie, sends no referer and never repeats a request that may have
+//! reached its server. HTTP/1.1 only: one response per connection keeps the memory bounds simple (an HTTP/2 peer may
+//! fill a flow-control window per stream), and every receiver supports it.
 //!
-//! Answer heads are bounded by hyper: 100 headers and about 400 KiB; beyond that the answer is invalid.
+//! Response headers are bounded by hyper: 100 headers and about 400 KiB; a response beyond that is invalid.
 
 use std::error::Error;
 use std::io;
@@ -23,7 +23,7 @@ use super::names::VettedNames;
 
 const USER_AGENT: &str = concat!("Postrider/", env!("CARGO_PKG_VERSION"));
 
-/// Over DNS, TCP and TLS, and never longer than the deadline of the request.
+/// For DNS, TCP and TLS together; the deadline of the request may end it earlier.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_IDLE_PER_HOST: usize = 128;
@@ -40,13 +40,13 @@ pub(super) fn build(allow: Arc<Allow>) -> Result<reqwest::Client, EgressError> {
         .referer(false)
         .user_agent(USER_AGENT)
         .default_headers(always)
-        // Bodies are decoded in body.rs; another crate may have switched on reqwest's own decoders.
+        // Bodies are decoded in body.rs; another crate may have enabled reqwest's own decoders.
         .no_gzip()
         .no_brotli()
         .no_deflate()
         .no_zstd()
         .http1_only()
-        // A tracker with one malformed header has still received the postback.
+        // A tracker that responds with a malformed header has received the postback nevertheless.
         .http1_ignore_invalid_headers_in_responses(true)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
@@ -56,7 +56,7 @@ pub(super) fn build(allow: Arc<Allow>) -> Result<reqwest::Client, EgressError> {
         .map_err(setup_failed)
 }
 
-/// Names the crypto provider instead of relying on a process-wide default that others may set.
+/// Sets the crypto provider explicitly instead of relying on a process-wide default that other crates may set.
 fn tls_config() -> Result<ClientConfig, EgressError> {
     let system = rustls_native_certs::load_native_certs();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -69,8 +69,8 @@ fn tls_config() -> Result<ClientConfig, EgressError> {
     Ok(config)
 }
 
-/// The machine's certificate authorities, or Mozilla's where none are installed (small containers).
-/// Never both: an operator who removed an authority meant it.
+/// The certificate authorities of the machine, or Mozilla's if none are installed (small containers). Never both,
+/// because an operator may have removed an authority on purpose.
 fn roots(system: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(system);
@@ -85,7 +85,7 @@ fn setup_failed(error: impl Error) -> EgressError {
     EgressError::Setup { problem: error.to_string() }
 }
 
-/// Says what went wrong from the chain of causes. The client's own text is never used: it has the URL.
+/// Derives the error from the chain of causes. The client's own text is never used, because it contains the URL.
 pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or_default();
@@ -118,7 +118,7 @@ pub(super) fn explain(error: &reqwest::Error, url: &Url) -> EgressError {
     EgressError::ConnectionClosed { host }
 }
 
-/// The outermost cause of a kind. An `io::Error` hides the error it wraps from `source`.
+/// The outermost cause of a type. An `io::Error` does not return the error it wraps as its `source`.
 fn find<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let outermost: &(dyn Error + 'static) = error;
     let mut causes = std::iter::successors(Some(outermost), |&error| {
@@ -152,7 +152,7 @@ fn io_problem(error: &io::Error) -> String {
     }
 }
 
-/// Certificates are written by strangers, so what they contain is not repeated.
+/// The contents of certificates are untrusted, so they are not repeated.
 fn tls_problem(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     use rustls::Error as Tls;
@@ -170,8 +170,8 @@ fn tls_problem(error: &rustls::Error) -> String {
         .to_owned(),
         Tls::InvalidMessage(_) => "it does not speak TLS on this port".to_owned(),
         Tls::AlertReceived(alert) => format!("it ended the handshake with {alert:?}"),
-        Tls::PeerIncompatible(_) => "it offers no TLS 1.2 or 1.3 that is safe to use".to_owned(),
-        _ => "the handshake went wrong".to_owned(),
+        Tls::PeerIncompatible(_) => "it supports no secure form of TLS 1.2 or 1.3".to_owned(),
+        _ => "the handshake failed".to_owned(),
     }
 }
 
@@ -180,14 +180,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_certificates_gets_the_built_in_list() {
+    fn a_machine_without_certificates_uses_the_built_in_list() {
         assert_eq!(roots(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
         let unreadable = CertificateDer::from(vec![1, 2, 3]);
         assert_eq!(roots(vec![unreadable]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
     }
 
     #[test]
-    fn running_out_of_sockets_is_told_apart_from_a_bad_destination() {
+    fn running_out_of_sockets_is_not_a_failure_of_the_destination() {
         assert_eq!(exhausted(&io::Error::from_raw_os_error(24)), Some("file handles"));
         assert_eq!(exhausted(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
     }

@@ -1,13 +1,14 @@
-//! Why a request brought no answer, in sentences that a support agent can use.
+//! Why a request got no response, in sentences for support agents.
 //!
-//! The text names hosts, addresses and header names only. Paths, query strings, credentials, header
-//! values and bodies may hold personal data and never appear here.
+//! The sentences contain only hosts, addresses and header names. Paths, query strings, credentials, header values and
+//! bodies may contain personal data and never appear here.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::addresses::AddressKind;
 
+/// Why a request was not sent, or got no complete response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EgressError {
     #[error("The URL cannot be used: {problem}.")]
@@ -20,8 +21,8 @@ pub enum EgressError {
     UserInfoRefused,
 
     #[error(
-        "{host} is refused: {address} is {kind}. Only public addresses can be called; whoever runs this \
-         server may list others in EGRESS_ALLOW."
+        "{host} is refused: {address} is {kind}. Only public addresses can be called; the operator of this \
+         server can allow others in EGRESS_ALLOW."
     )]
     AddressRefused { host: String, address: IpAddr, kind: AddressKind },
 
@@ -59,10 +60,12 @@ pub enum EgressError {
     Setup { problem: String },
 }
 
-/// What had not arrived when the deadline passed.
+/// What had not been received when the deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
+    /// The response headers.
     Answer,
+    /// The rest of the response body.
     RestOfAnswer,
 }
 
@@ -76,7 +79,7 @@ impl Missing {
 }
 
 impl EgressError {
-    /// A stable name for logs, metrics and the API.
+    /// The stable code for logs, metrics and the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidUrl { .. } => "invalid_url",
@@ -96,7 +99,7 @@ impl EgressError {
         }
     }
 
-    /// Whether the same request may succeed later without anyone changing it.
+    /// Whether the same request may succeed later, without any change.
     pub fn retryable(&self) -> bool {
         match self {
             Self::DnsFailed { .. }
@@ -116,7 +119,7 @@ impl EgressError {
         }
     }
 
-    /// Whether it tells that the destination is in trouble, rather than the request or this server.
+    /// Whether the error means that the destination fails, rather than the request or this server.
     pub fn is_destinations(&self) -> bool {
         self.retryable() && !matches!(self, Self::LocalLimit { .. })
     }

@@ -1,5 +1,5 @@
-//! The headers that a request may carry. Whatever frames or routes the message belongs to the client;
-//! everything else belongs to the postback.
+//! The headers that a request may have. Headers that frame or route the message are set by the client; all others by
+//! the postback.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -8,8 +8,8 @@ use super::error::EgressError;
 const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// Framing, routing and hop-by-hop headers (RFC 9110, 7.6.1). A postback that could set them could
-/// smuggle a second request into the connection or speak to another virtual host.
+/// Framing, routing and hop-by-hop headers (RFC 9110, 7.6.1). With them a postback could smuggle a second request into
+/// the connection or reach another virtual host.
 const OWNED_BY_THE_CLIENT: &[&str] = &[
     "connection",
     "content-length",
@@ -26,17 +26,17 @@ const OWNED_BY_THE_CLIENT: &[&str] = &[
     "upgrade",
 ];
 
-/// Turns names and values into sendable headers. Repeated names stay repeated.
+/// Validates names and values of headers. Names may repeat.
 pub(super) fn check(headers: &[(String, String)]) -> Result<HeaderMap, EgressError> {
     let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES {
         let header = format!("A request with {} headers of {bytes} bytes", headers.len());
-        let problem = "at most 100 headers of 32 KiB together are possible";
+        let problem = "at most 100 headers with 32 KiB in total are allowed";
         return Err(EgressError::InvalidHeader { header, problem });
     }
     let mut checked = HeaderMap::with_capacity(headers.len() + 4);
     for (index, (name, value)) in headers.iter().enumerate() {
-        // A name that is none may be anything, so it is counted instead of repeated.
+        // An invalid name may contain anything, so the error has its number instead.
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| EgressError::InvalidHeader {
             header: format!("Header number {}", index + 1),
             problem: "its name has characters other than letters, digits and hyphens",

@@ -1,13 +1,13 @@
-//! The way out: sends one HTTP request to an address that was checked, and reads a bounded answer.
+//! The outbound HTTP client: sends one request to an address that was checked, and reads a bounded response.
 //!
-//! Nothing else in the program opens an outbound socket. Egress knows nothing of postbacks, retries or
-//! rules; it refuses inside addresses, redirects, proxies and answers without end.
+//! Nothing else in the program opens an outbound socket. Egress is independent of postbacks, retries and rules; it
+//! refuses internal addresses and unbounded responses, and uses no redirects and no proxies.
 //!
 //! ```text
 //! URL ── target.rs: syntax, scheme, literal addresses ──> headers.rs ──> client.rs (keep-alive pool)
 //!                                                                          │ a new connection
-//!                                               names.rs: resolve, check every address, dial only these
-//! answer <── body.rs: read up to 64 KiB, decode up to 64 KiB <─────────────┘
+//!                                               names.rs: resolve, check every address, connect only to these
+//! response <── body.rs: read up to 64 KiB, decode up to 64 KiB <────────────┘
 //! ```
 
 mod addresses;
@@ -33,19 +33,20 @@ pub use reqwest::Method;
 
 use addresses::Allow;
 
-/// For requests whose sender has no reason to choose another.
+/// The deadline of requests without a special one.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What is kept of an answer's body, also after decompression, unless the client was told otherwise.
+/// The most bytes of a response body that are kept, before and after decompression, unless [`Egress::keeping`] sets
+/// another limit.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What is kept of an answer's headers.
+/// The most bytes of response headers that are kept.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-/// Beyond this a deadline is none.
+/// The longest deadline; longer ones are shortened to it.
 const MAX_DEADLINE: Duration = Duration::from_secs(3600);
 
-/// The vetted HTTP client. Cloning it is cheap and shares its connections.
+/// The outbound HTTP client. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Egress {
     client: reqwest::Client,
@@ -53,26 +54,30 @@ pub struct Egress {
     max_answer_bytes: usize,
 }
 
-/// One request. Without a `User-Agent` of its own it gets ours.
+/// One request. Without a `User-Agent` of its own it gets Postrider's.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
+    /// HTTP method.
     pub method: Method,
+    /// The URL, http or https.
     pub url: String,
+    /// Names and values; names may repeat.
     pub headers: Vec<(String, String)>,
-    /// Content type and bytes. A `Content-Type` among the headers wins over the one here.
+    /// Content type and bytes. A `Content-Type` in `headers` takes precedence.
     pub body: Option<(String, Vec<u8>)>,
 }
 
-/// What came back, whatever its status: a redirect is an answer like any other.
+/// The response, whatever its status; redirects are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// HTTP status.
     pub status: u16,
-    /// As the server sent them, names in lower case. `content-encoding` and `content-length` describe
-    /// the body as it travelled.
+    /// Names, in lower case, and values. `content-encoding` and `content-length` describe the body as it was
+    /// transferred.
     pub headers: Vec<(String, String)>,
-    /// Decompressed.
+    /// The body, decompressed.
     pub body: Vec<u8>,
-    /// The headers or the body were longer than what is kept, or its compression was damaged.
+    /// Whether headers or body exceeded the limits, or the compression was damaged.
     pub truncated: bool,
 }
 
@@ -83,18 +88,18 @@ impl Egress {
         Ok(Self { client: client::build(allow.clone())?, allow, max_answer_bytes: MAX_ANSWER_BYTES })
     }
 
-    /// The same client, which keeps more or less of an answer's body.
+    /// The same client with another limit for response bodies, in bytes.
     pub fn keeping(self, max_answer_bytes: usize) -> Self {
         Self { max_answer_bytes, ..self }
     }
 
-    /// Judges a URL without asking DNS, for the moment a postback is saved.
+    /// Validates a URL without DNS lookups, for the moment that a postback is saved.
     pub fn check_url(&self, url: &str) -> Result<Url, EgressError> {
         target::check(url, &self.allow)
     }
 
-    /// Sends the request once and reads its answer. The deadline covers everything: the lookup of the
-    /// name, the connection, the head and the body.
+    /// Sends the request once and reads its response. The deadline (at most one hour) covers everything: DNS lookup,
+    /// connection, headers and body.
     pub async fn send(&self, outgoing: Outgoing, deadline: Duration) -> Result<Answer, EgressError> {
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
         let request = self.prepare(outgoing)?;

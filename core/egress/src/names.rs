@@ -1,12 +1,12 @@
-//! From a host name to the addresses that may be dialled. The client dials exactly what this returns;
-//! there is no second lookup between the check and the connection that DNS could answer differently.
+//! Resolves a host name to the addresses that may be called. The client connects only to the addresses returned here;
+//! there is no second lookup between check and connection, which DNS could answer differently.
 //!
-//! One refused address refuses the name. A name that mixes public and inside addresses is either a
-//! mistake or an attack, and dialling "only the good ones" would hide which.
+//! One refused address refuses the name. A name with public and internal addresses is either a mistake or an attack,
+//! and connecting only to the public ones would hide it.
 //!
-//! Lookups run on blocking threads and cannot be cancelled, so their number is bounded, and everyone who
-//! asks for the same name while its thread runs shares one: a dead name holds one thread, however often it is asked for. Who finds
-//! no thread free is told so soon, and it is not the destination's failure.
+//! Lookups run on blocking threads and can't be cancelled, so their number is bounded, and concurrent lookups of the
+//! same name share one thread: a name whose lookup hangs occupies only one thread. If no thread is free, the request
+//! fails soon, which does not count as a failure of the destination.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -21,14 +21,14 @@ use tokio::sync::Semaphore;
 use super::addresses::Allow;
 use super::error::EgressError;
 
-/// Well below tokio's 512 blocking threads.
+/// The most concurrent lookups: well below tokio's 512 blocking threads.
 const MAX_LOOKUPS: usize = 64;
-/// How long an asker waits for a thread.
+/// How long a lookup waits for a thread.
 const WAIT: Duration = Duration::from_secs(1);
 
 type Answer = Result<Arc<[IpAddr]>, EgressError>;
 
-/// Asks the system for the addresses of a name. May block.
+/// The system's addresses of a name. May block.
 type Lookup = fn(&str) -> std::io::Result<Vec<IpAddr>>;
 
 #[derive(Clone)]
@@ -41,9 +41,9 @@ pub(super) struct VettedNames {
 
 /// A lookup that can be joined.
 enum Running {
-    /// Waits for a thread; it goes with its last asker.
+    /// Waits for a thread; dropped with the last request that waits for it.
     Waiting(WeakShared<BoxFuture<'static, Answer>>),
-    /// Has a thread, and stays until that ends.
+    /// Runs on a thread; stays until that ends.
     Started(Shared<BoxFuture<'static, Answer>>),
 }
 
@@ -61,7 +61,7 @@ impl Resolve for VettedNames {
         let names = self.clone();
         Box::pin(async move {
             let addresses = names.vetted(name.as_str()).await?;
-            // Port 0 stands for the port of the URL.
+            // Port 0 means the port of the URL.
             let dial: Vec<_> = addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect();
             Ok(Box::new(dial.into_iter()) as Addrs)
         })
@@ -101,7 +101,8 @@ impl VettedNames {
     }
 }
 
-/// Takes a lookup off the list when it ends: its thread, or before it has one its last asker.
+/// Removes a lookup from the list when its thread ends, or, before it has a thread, when the last request stops
+/// waiting.
 struct RunningEntry {
     names: VettedNames,
     name: String,
@@ -120,7 +121,7 @@ impl RunningEntry {
 
 impl Drop for RunningEntry {
     fn drop(&mut self) {
-        // A lookup may hold the last reference to itself: it is dropped outside the lock.
+        // A lookup may hold the last reference to itself, so it is dropped outside of the lock.
         let _ended = self.names.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
@@ -131,12 +132,12 @@ async fn look_up(entry: RunningEntry) -> Answer {
     let slots = entry.names.slots.clone();
     let slot = match tokio::time::timeout(WAIT, slots.acquire_owned()).await {
         Ok(slot) => slot.map_err(|error| failed(error.to_string()))?,
-        Err(_) => return Err(EgressError::LocalLimit { host: name, resource: "threads that look up names" }),
+        Err(_) => return Err(EgressError::LocalLimit { host: name, resource: "threads for DNS lookups" }),
     };
     entry.started();
     let asked = name.clone();
     let answer = tokio::task::spawn_blocking(move || {
-        // Both belong to the thread: they stay after the askers have given up.
+        // Both belong to the thread: they stay after the requests have stopped waiting.
         let (_slot, _entry) = (slot, entry);
         lookup(&asked)
     });
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_of_a_name_is_returned_once_and_only_if_all_are_public() {
+    async fn all_addresses_of_a_name_must_be_public() {
         let public = names(&[], |_| Ok(vec![ip("8.8.8.8"), ip("2606:4700::1111")]));
         let dial: Vec<_> = public.resolve("example.com".parse().expect("a name")).await.expect("passes").collect();
         assert_eq!(dial, [SocketAddr::new(ip("8.8.8.8"), 0), SocketAddr::new(ip("2606:4700::1111"), 0)]);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn askers_of_the_same_name_share_one_lookup() {
+    async fn concurrent_requests_for_a_name_share_one_lookup() {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let names = names(&[], |_| {
             CALLS.fetch_add(1, Ordering::SeqCst);
@@ -211,11 +212,11 @@ mod tests {
         assert!(names.running.lock().expect("not poisoned").is_empty());
 
         names.vetted("busy.example").await.expect("passes");
-        assert_eq!(CALLS.load(Ordering::SeqCst), 2, "an answer is not kept");
+        assert_eq!(CALLS.load(Ordering::SeqCst), 2, "results are not cached");
     }
 
     #[tokio::test]
-    async fn a_name_holds_one_thread_until_that_ends_whoever_gives_up() {
+    async fn a_name_occupies_one_thread_until_it_ends() {
         static GATE: Mutex<()> = Mutex::new(());
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let shut = GATE.lock().expect("not poisoned");
@@ -225,16 +226,16 @@ mod tests {
             Ok(vec![ip("8.8.8.8")])
         });
         for _ in 0..3 {
-            assert!(names.vetted("slow.example").now_or_never().is_none(), "it waits, and gives up");
+            assert!(names.vetted("slow.example").now_or_never().is_none(), "it waits and is dropped");
         }
-        assert_eq!(names.slots.available_permits(), MAX_LOOKUPS - 1, "one thread works for all");
+        assert_eq!(names.slots.available_permits(), MAX_LOOKUPS - 1, "one thread serves all");
         drop(shut);
-        names.vetted("slow.example").await.expect("the thread answers who asks later");
+        names.vetted("slow.example").await.expect("a later request gets the result of the thread");
         assert_eq!(CALLS.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
-    async fn without_a_free_thread_the_destination_is_not_to_blame() {
+    async fn a_lack_of_threads_is_not_a_failure_of_the_destination() {
         let names = names(&[], |_| Ok(vec![ip("8.8.8.8")]));
         let _all = names.slots.clone().acquire_many_owned(MAX_LOOKUPS as u32).await.expect("all are free");
         let error = names.vetted("busy.example").await.expect_err("no thread is free");

@@ -1,7 +1,7 @@
-//! Where a request goes: what may be written in a URL, judged without asking DNS.
+//! The destination of a request: validates URLs without DNS lookups.
 //!
-//! Literal addresses must be judged here, because the HTTP client dials them without calling its
-//! resolver. Names are judged when they are resolved (`names.rs`).
+//! Literal addresses must be checked here, because the HTTP client connects to them without calling its resolver. Names
+//! are checked when they are resolved (`names.rs`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,19 +10,19 @@ use url::{Host, Url};
 use super::addresses::Allow;
 use super::error::EgressError;
 
-/// Many servers refuse request lines beyond 8 KiB; twice that is surely a mistake in a template.
+/// Many servers refuse request lines longer than 8 KiB; twice that is certainly a mistake in a template.
 const MAX_URL_BYTES: usize = 16 * 1024;
 
-/// Parses a URL and refuses what no postback should be sent to.
+/// Parses a URL and refuses destinations to which no postback should be sent.
 pub(super) fn check(text: &str, allow: &Allow) -> Result<Url, EgressError> {
     if text.len() > MAX_URL_BYTES {
         let length = text.len();
         return Err(EgressError::invalid_url(format!(
-            "it is {length} bytes long, at most {MAX_URL_BYTES} are possible"
+            "it is {length} bytes long; at most {MAX_URL_BYTES} are allowed"
         )));
     }
-    // The URL standard drops tabs and line breaks silently. In a rendered template they are a value that
-    // nobody encoded, so dropping them would send something else than what was meant.
+    // The URL standard removes tabs and line breaks silently. In a rendered template they come from a value that was
+    // not encoded, so removing them would change the request.
     if text.bytes().any(|byte| byte.is_ascii_control()) {
         return Err(EgressError::invalid_url("it contains a line break, tab or control character"));
     }
@@ -47,8 +47,8 @@ pub(super) fn check(text: &str, allow: &Allow) -> Result<Url, EgressError> {
     Ok(url)
 }
 
-/// The part between `//` and the path as the person wrote it, which the parser may have read leniently:
-/// it also accepts `http:host`, `http:\\host` and `http:///host`.
+/// The text between `//` and the path. The parser is lenient: it also accepts `http:host`, `http:\\host` and
+/// `http:///host`, which are refused here.
 fn written_authority(text: &str) -> Result<&str, EgressError> {
     let unclear = || EgressError::invalid_url("write it as https://host/path");
     let (_, rest) = text.split_once(':').ok_or_else(unclear)?;
@@ -81,8 +81,8 @@ fn check_address(url: &Url, address: IpAddr, allow: &Allow) -> Result<(), Egress
     allow.check(address).map_err(refused)
 }
 
-/// Refuses `2130706433`, `0x7f.1`, `0177.0.0.1`, `127.1` and their like. Such forms are read differently
-/// by different programs, and nobody who means well writes them.
+/// Refuses `2130706433`, `0x7f.1`, `0177.0.0.1`, `127.1` and similar forms. Programs interpret them differently, and
+/// they have no legitimate use.
 fn check_plain_ipv4(address: Ipv4Addr, authority: &str) -> Result<(), EgressError> {
     match authority.strip_prefix(&address.to_string()) {
         Some(rest) if rest.is_empty() || rest.starts_with(':') => Ok(()),
@@ -90,7 +90,7 @@ fn check_plain_ipv4(address: Ipv4Addr, authority: &str) -> Result<(), EgressErro
     }
 }
 
-/// The URL standard allows more in a host than DNS names and HTTP do.
+/// The URL standard allows hosts that DNS and HTTP don't allow.
 fn check_name(name: &str) -> Result<(), EgressError> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let label_is_sound = |label: &str| {
@@ -103,8 +103,8 @@ fn check_name(name: &str) -> Result<(), EgressError> {
     Ok(())
 }
 
-/// `localhost` always leads home (RFC 6761), so whoever saves a postback hears of it at once. Whether it
-/// really may be called is still decided by what it resolves to.
+/// `localhost` always means this machine (RFC 6761), so it is refused when a postback is saved. Whether it may be
+/// called is still decided by the addresses that it resolves to.
 fn check_localhost(url: &Url, name: &str, allow: &Allow) -> Result<(), EgressError> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name != "localhost" && !name.ends_with(".localhost") {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_called_is_refused() {
+    fn urls_that_cannot_be_called_are_refused() {
         let table = [
             ("", "invalid_url"),
             ("example.com/x", "invalid_url"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_addresses_are_refused_however_they_are_written() {
+    fn internal_addresses_are_refused_in_every_notation() {
         for host in [
             "127.0.0.1",
             "127.0.0.1.",
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_spellings_are_refused_even_when_the_address_would_pass() {
+    fn unusual_notations_are_refused_even_for_allowed_addresses() {
         for host in ["127.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "%31%32%37.0.0.1"] {
             assert_eq!(code(&["127.0.0.0/8"], &format!("http://{host}/")), "invalid_url", "{host}");
         }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_allow_list_opens_literals_and_localhost() {
+    fn the_allow_list_admits_literals_and_localhost() {
         for host in ["127.0.0.1", "127.9.9.9", "[::ffff:127.0.0.1]", "localhost"] {
             assert_eq!(code(&["127.0.0.0/8"], &format!("http://{host}:1/")), "ok", "{host}");
         }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_repeat_nothing_that_may_be_personal() {
+    fn errors_contain_no_personal_data() {
         let allow = Allow::new(Vec::new());
         for text in [
             "http://user:hunter2@example.com/?mail=jane@example.org",

@@ -1,4 +1,4 @@
-//! The whole client against real sockets on loopback: servers that behave, stall, flood, lie and vanish.
+//! The client with real sockets on loopback: servers that behave, stall, flood, lie and disappear.
 
 use std::future::Future;
 use std::io::Write;
@@ -15,7 +15,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_request_arrives_as_written_and_its_answer_comes_back() {
+async fn a_request_is_sent_as_written_and_its_response_is_returned() {
     let (address, mut seen) = recorder(b"HTTP/1.1 202 Accepted\r\nX-Id: 7\r\nContent-Length: 2\r\n\r\nok").await;
     let outgoing = Outgoing {
         method: Method::POST,
@@ -51,7 +51,7 @@ async fn a_request_may_choose_its_user_agent_and_content_type() {
 }
 
 #[tokio::test]
-async fn every_printable_character_that_a_url_may_hold_can_be_sent() {
+async fn every_printable_character_of_a_url_can_be_sent() {
     let (address, _seen) = recorder(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let printable: String = ('!'..='~').filter(|c| !"#?%".contains(*c)).collect();
     let mut outgoing = get(address);
@@ -60,7 +60,7 @@ async fn every_printable_character_that_a_url_may_hold_can_be_sent() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
+async fn a_redirect_is_returned_and_not_followed() {
     let (target, hits) = counter().await;
     let head = format!("HTTP/1.1 302 Found\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n");
     let (address, _seen) = recorder(head.as_bytes()).await;
@@ -70,7 +70,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn inside_addresses_get_no_connection_unless_listed() {
+async fn internal_addresses_are_not_connected_to_unless_listed() {
     let (address, hits) = counter().await;
     let closed = Egress::new(Vec::new()).expect("a client");
     for host in ["127.0.0.1", "127.1", "2130706433", "[::ffff:127.0.0.1]", "localhost", "LocalHost."] {
@@ -87,9 +87,9 @@ async fn inside_addresses_get_no_connection_unless_listed() {
     assert_eq!(egress().send(outgoing, SOON).await.expect("listed").status, 200);
 }
 
-/// What `check_url` cannot know: `localhost` is listed here by one address and resolves to others.
+/// `check_url` can't detect this: one address of `localhost` is listed here, but it resolves to others.
 #[tokio::test]
-async fn a_name_is_refused_by_what_it_resolves_to() {
+async fn a_name_is_checked_by_its_addresses() {
     let (address, hits) = counter().await;
     let elsewhere = Egress::new(vec!["127.0.0.1/32".parse().expect("a network")]).expect("a client");
     let mut outgoing = get(address);
@@ -159,7 +159,7 @@ async fn a_connection_that_went_stale_is_replaced() {
 }
 
 #[tokio::test]
-async fn silence_ends_at_the_deadline() {
+async fn a_silent_server_ends_at_the_deadline() {
     let address = serve(|mut stream| async move {
         read_request(&mut stream).await;
         std::future::pending::<()>().await;
@@ -244,7 +244,7 @@ async fn a_compressed_answer_is_readable() {
 }
 
 #[tokio::test]
-async fn bad_servers_are_told_apart() {
+async fn bad_servers_are_distinguished() {
     let heads_beyond_count: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
     let heads_beyond_size = format!("X-A: {}\r\n", "y".repeat(1 << 20));
     let table = [
@@ -275,7 +275,7 @@ async fn bad_servers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn sloppy_but_understandable_answers_are_taken() {
+async fn lenient_parsing_accepts_imperfect_responses() {
     for message in [
         "HTTP/1.0 200 OK\r\n\r\nok",
         "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
@@ -295,7 +295,7 @@ async fn sloppy_but_understandable_answers_are_taken() {
 }
 
 #[tokio::test]
-async fn https_to_a_plain_port_says_that_it_is_not_tls() {
+async fn https_to_a_plain_port_is_reported_as_not_tls() {
     let address = serve(|mut stream| async move {
         let _ = stream.read_u8().await;
         write(&mut stream, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await;
@@ -333,8 +333,8 @@ async fn requests_that_cannot_be_sent_are_refused_before_any_connection() {
     assert_eq!(hits.load(Ordering::SeqCst), 0);
 }
 
-/// Environment variables belong to the whole process, so this test runs another test in a process of its
-/// own in which every proxy variable leads nowhere.
+/// Environment variables are process-wide, so this test runs another test in its own process, in which every proxy
+/// variable points to a dead address.
 #[test]
 fn proxies_from_the_environment_are_ignored() {
     let this = std::thread::current().name().expect("tests have names").to_owned();
@@ -364,7 +364,7 @@ fn get(address: SocketAddr) -> Outgoing {
     Outgoing { method: Method::GET, url: format!("http://{address}/?token=secret"), headers: Vec::new(), body: None }
 }
 
-/// Waits for the outcome and asserts that it came after `millis`, give or take a slow machine.
+/// Waits for the outcome and asserts that it took at least `millis`, and not much longer.
 async fn in_about<T>(millis: u64, outcome: impl Future<Output = T>) -> T {
     let start = std::time::Instant::now();
     let outcome = outcome.await;
@@ -374,7 +374,7 @@ async fn in_about<T>(millis: u64, outcome: impl Future<Output = T>) -> T {
     outcome
 }
 
-/// Accepts connections and hands each to `connection`, which closes it by returning.
+/// Accepts connections and passes each to `connection`, which closes it by returning.
 async fn serve<C, F>(connection: C) -> SocketAddr
 where
     C: Fn(TcpStream) -> F + Send + Sync + 'static,
@@ -390,7 +390,7 @@ where
     address
 }
 
-/// Answers every request on a connection with the same bytes and passes the requests on.
+/// Responds to every request on a connection with the same bytes, and returns the requests in a channel.
 async fn recorder(message: &[u8]) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     let message: Arc<[u8]> = message.into();
@@ -407,7 +407,7 @@ async fn recorder(message: &[u8]) -> (SocketAddr, tokio::sync::mpsc::UnboundedRe
     (address, receiver)
 }
 
-/// Answers `ok` and counts connections.
+/// Responds with `ok` and counts connections.
 async fn counter() -> (SocketAddr, Arc<AtomicUsize>) {
     let connections = Arc::new(AtomicUsize::new(0));
     let counted = connections.clone();
@@ -441,11 +441,11 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
 }
 
 async fn write(stream: &mut TcpStream, bytes: &[u8]) {
-    // The client may have hung up, which is for the test to notice.
+    // The client may have closed the connection; the test detects that.
     let _ = stream.write_all(bytes).await;
 }
 
-/// Sends the piece again and again, slowly, until the client hangs up.
+/// Sends the piece repeatedly, slowly, until the client closes the connection.
 async fn drip(stream: &mut TcpStream, piece: &[u8]) {
     while stream.write_all(piece).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,4 +1,4 @@
-//! One loaded adapter: who it is, what it accepts as configuration, and new sessions with it.
+//! One loaded adapter: its descriptor, the schema of its configuration, and sessions with it.
 
 use super::error::AdapterError;
 use super::guest::Guest;
@@ -7,6 +7,7 @@ use super::limits::Limits;
 use super::schema::Schema;
 use super::{output, v0_1, wire};
 
+/// A loaded adapter. It runs in sessions: see [`Adapter::session`](Self::session).
 pub struct Adapter {
     descriptor: wire::Descriptor,
     digest: String,
@@ -17,7 +18,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Asks the component to describe itself, which happens once, and checks what it says.
+    /// Calls the component's `describe` once and validates the result.
     pub(super) fn new(
         component: v0_1::AdapterPre<Guest>,
         digest: String,
@@ -30,26 +31,27 @@ impl Adapter {
         Ok(Self { descriptor, digest, schema, component, limits, ours })
     }
 
+    /// The component's own description.
     pub fn descriptor(&self) -> &wire::Descriptor {
         &self.descriptor
     }
 
-    /// The digest of the component that it was loaded from.
+    /// The digest of the component.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The schema of its configuration, which also says what in it is secret.
+    /// The schema of its configuration, which also marks secrets.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// Whether it comes with the program, or is the caller's own.
+    /// Whether it comes with the program, or is the caller's own file, and so was compiled in this process.
     pub fn is_ours(&self) -> bool {
         self.ours
     }
 
-    /// What each call may cost.
+    /// The budget of each call.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -1,8 +1,8 @@
 //! Compiled adapters on disk, so that a restart does not compile them again.
 //!
-//! The files are machine code that will be run without further checks. They are therefore kept in
-//! a folder that only this user can enter, are read back only if their digest fits, and are never
-//! accepted from anybody else. A cache that can't be used is no cache, not an error.
+//! The files are machine code that runs without further checks. They are therefore stored in a folder that only this
+//! user can enter, are read only if their digest is right, and are never accepted from others. If the cache can't be
+//! used, adapters are not cached; that is not an error.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -29,27 +29,27 @@ impl Cache {
         }
     }
 
-    /// Where compiled adapters are kept, if they can be.
+    /// The folder for compiled adapters, if it can be used.
     pub(super) fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
-    /// The compiled form of `wasm` if this engine, version and machine have compiled it before.
+    /// The compiled form of `wasm`, if this engine, version and machine have compiled it before.
     pub(super) fn find(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
         let bytes = std::fs::read(self.path(engine, wasm)?).ok()?;
         let (digest, code) = bytes.split_at_checked(DIGEST_BYTES)?;
         if Sha256::digest(code)[..] != *digest {
             return None;
         }
-        // SAFETY: the code was written by `save`, from this engine's own output: the folder is private
-        // to this user, the name binds it to the engine's settings, and the digest to what was written.
+        // SAFETY: `save` wrote the code from this engine's own output: the folder is private to this user, the file
+        // name contains a hash of the engine's settings, and the digest proves that the file is unchanged.
         #[expect(unsafe_code, reason = "loading compiled code is the purpose of this cache")]
         let component = unsafe { Component::deserialize(engine, code) };
         component.ok()
     }
 
-    /// Keeps a compiled component. Others may do the same at the same time; all write equal files
-    /// under names of their own, and the rename makes any of them complete.
+    /// Stores a compiled component. Other processes may do the same concurrently; all write equal files under different
+    /// temporary names, and each rename gives a complete file.
     pub(super) fn save(&self, engine: &Engine, wasm: &[u8], component: &Component) {
         let Some(path) = self.path(engine, wasm) else { return };
         let Ok(code) = component.serialize() else { return };
@@ -63,7 +63,7 @@ impl Cache {
         }
     }
 
-    /// What a process that ended while it saved has left behind.
+    /// Removes temporary files of a process that ended while it saved.
     pub(super) fn remove_unfinished(folder: &Path, process: u32) {
         let mark = format!(".{process}-");
         for file in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -82,8 +82,8 @@ impl Cache {
     }
 }
 
-/// Creates the folder for this user alone. One that others can already enter is not repaired but
-/// refused, since they may have put files into it.
+/// Creates the folder for this user only. An existing folder that others can enter is refused instead of repaired,
+/// because they may have written files into it.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_that_process_left_unfinished_is_removed() {
+    fn only_temporary_files_of_that_process_are_removed() {
         let folder = std::env::temp_dir().join(format!("postrider-unfinished-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("it is ours");
         let names = ["a.17-0.tmp", "a.170-0.tmp", "a.compiled"];

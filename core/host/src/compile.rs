@@ -1,8 +1,8 @@
-//! Compiling what strangers wrote, in a child process with limits of its own.
+//! Compiles components of third parties in a child process with its own limits.
 //!
-//! The compiler has no budget that could be set from inside, and a component can be written to make it slow, greedy or crash.
-//! The child is this same program under another command. It gets no environment and leaves its result in the cache,
-//! which is read back as any cached component is.
+//! The compiler has no budget that could be set from inside, and a component can be written to make it slow, greedy or
+//! crash. The child is this program with another command. It gets no environment and writes its result to the cache,
+//! which is read back like any cached component.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -19,15 +19,15 @@ use super::error::AdapterError;
 use super::limits::{self, CompileLimits};
 use super::{component, output};
 
-/// The command of the program that is the child.
+/// The command of the program that runs as the child.
 pub const COMMAND: &str = "compile-adapter";
 
-/// How often the parent looks whether the child has ended.
+/// How often the parent checks whether the child has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How children are started. One at a time: uploads are rare, and the machine has other work.
+/// Starts the children, one at a time: uploads are rare, and the machine has other work.
 pub(super) struct Compiler {
-    /// `None`: this program itself.
+    /// The program to start; `None` for this program.
     program: Option<PathBuf>,
     pub(super) limits: CompileLimits,
     turn: Mutex<()>,
@@ -38,7 +38,8 @@ impl Compiler {
         Self { program, limits, turn: Mutex::new(()) }
     }
 
-    /// Comes back when the component is in the cache, or with the reason why it will never be.
+    /// Compiles a component into the cache. Fails if the component is invalid or too costly, or if the child can't be
+    /// run.
     pub(super) fn compile(&self, cache: &Cache, allocation: Allocation, wasm: &[u8]) -> Result<(), AdapterError> {
         let Some(folder) = cache.folder() else {
             return Err(unavailable("its folder for compiled adapters is not private (mode 0700)"));
@@ -47,13 +48,13 @@ impl Compiler {
         let upload = folder.join(format!("{}-{:016x}.upload", std::process::id(), rand::random::<u64>()));
         let ended = std::fs::write(&upload, wasm).and_then(|()| self.run(folder, allocation, &upload));
         let _ = std::fs::remove_file(&upload);
-        match ended.map_err(|error| unavailable(&format!("its compiler does not start: {error}")))? {
+        match ended.map_err(|error| unavailable(&format!("its compiler can't be started: {error}")))? {
             Some((status, said)) => self.judge(status, &said),
             None => Err(too_costly(format!("{} seconds", self.limits.time.as_secs_f64()))),
         }
     }
 
-    /// How the child ended and what it said; `None` when its time was up.
+    /// The child's exit status and standard output; `None` if its time was up.
     fn run(
         &self,
         folder: &Path,
@@ -93,7 +94,7 @@ impl Compiler {
         } else if killed_by(Signal::XCPU) || killed_by(Signal::KILL) {
             Err(too_costly(format!("{cpu_secs} seconds of computing")))
         } else if killed_by(Signal::ABORT) || killed_by(Signal::SEGV) {
-            // How Rust and its allocator end when there is no memory left.
+            // Rust and its allocator abort if no memory is left.
             Err(too_costly(format!("{} MiB of memory", memory_bytes >> 20)))
         } else if killed_by(Signal::XFSZ) {
             Err(too_costly(format!("{} KiB of compiled code", file_bytes >> 10)))
@@ -128,10 +129,10 @@ fn too_costly(limit: String) -> AdapterError {
     AdapterError::CompileTooCostly { limit }
 }
 
-/// With this the child says that the component is to blame; the reason is on its standard output.
+/// The child's exit code for an invalid component; the reason is on its standard output.
 const REFUSED: u8 = 3;
 
-/// The child: limits itself, and then compiles what comes on its standard input into the cache.
+/// The child process: limits itself, then compiles the component on its standard input into the cache.
 pub fn run_child(folder: &Path, allocation: Allocation, limits: CompileLimits) -> ExitCode {
     match compile(folder, allocation, limits) {
         Ok(()) => ExitCode::SUCCESS,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn how_the_child_ended_says_who_is_to_blame() {
+    fn the_exit_status_decides_the_error() {
         let signals = [Signal::XCPU, Signal::KILL, Signal::ABORT, Signal::SEGV, Signal::XFSZ];
         for signal in signals {
             assert_eq!(code(signal.as_raw()), "adapter_compile_too_costly", "{signal:?}");
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn a_child_that_never_ends_is_stopped_and_leaves_nothing() {
         let scratch = Scratch::new("endless-child");
-        // It takes any arguments and never ends.
+        // `yes` accepts any arguments and never ends.
         let limits = CompileLimits { time: Duration::from_millis(50), ..CompileLimits::default() };
         let compiler = Compiler::new(Some("yes".into()), limits);
         let error = compiler.compile(&Cache::open(&scratch.0), Allocation::Pooled, b"").expect_err("it never ends");

@@ -1,18 +1,21 @@
-//! The engine that all adapters share, and the thread that lets its deadlines pass.
+//! The engine that all adapters share, and the thread that advances its deadlines.
 
 use wasmtime::{Config, Engine, PoolingAllocationConfig};
 
 use super::error::AdapterError;
 use super::limits;
 
-/// How the engine gets memory for instances. Compiled code fits only the one that it was compiled for.
+/// How the engine allocates instances. Compiled code only runs with the allocation that it was compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
+    /// From a preallocated pool.
     Pooled,
+    /// One by one.
     OnDemand,
 }
 
 impl Allocation {
+    /// The word on the command line of the child process.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pooled => "pooled",
@@ -20,18 +23,19 @@ impl Allocation {
         }
     }
 
+    /// Parses [`Self::word`].
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Pooled, Self::OnDemand].into_iter().find(|it| it.word() == word)
     }
 }
 
-/// Starts an engine with a pool of preallocated instances, which makes a fresh one cheap. The pool
-/// reserves address space, never memory; where even that is limited (`ulimit -v`, some containers),
-/// instances are allocated one by one instead.
+/// Starts an engine with a pool of preallocated instances, which makes new instances cheap. The pool reserves address
+/// space, not memory. If address space is limited (`ulimit -v`, some containers), instances are allocated one by one
+/// instead.
 pub(super) fn start() -> Result<(Engine, Allocation), AdapterError> {
     let pooled = Engine::new(&pooled()).map(|engine| (engine, Allocation::Pooled));
     let engine = pooled.or_else(|error| {
-        tracing::warn!(%error, "No address space for a pool of adapter instances; each will be allocated alone");
+        tracing::warn!(%error, "No address space for a pool of adapter instances; each is allocated separately");
         Engine::new(&on_demand()).map(|engine| (engine, Allocation::OnDemand))
     });
     let (engine, allocation) = engine.map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })?;
@@ -39,10 +43,10 @@ pub(super) fn start() -> Result<(Engine, Allocation), AdapterError> {
     Ok((engine, allocation))
 }
 
-/// One that runs nothing and needs no room for instances; its code fits an engine of this allocation.
+/// An engine that only compiles and needs no room for instances; its code runs in an engine with this allocation.
 pub(super) fn for_compiling(allocation: Allocation) -> Result<Engine, AdapterError> {
     let config = match allocation {
-        // The pool itself has no part in the code.
+        // The pool does not affect the code.
         Allocation::Pooled => common(),
         Allocation::OnDemand => on_demand(),
     };
@@ -60,7 +64,7 @@ pub(super) fn pooled() -> Config {
         .max_tables_per_component(limits::TABLES_PER_ADAPTER)
         .max_memory_size(limits::MEMORY_BYTES)
         .table_elements(limits::TABLE_ELEMENTS)
-        // What an adapter touches is mostly below this; clearing it is cheaper than giving it back.
+        // Most adapters touch less memory than this; clearing it is cheaper than unmapping it.
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(16 << 10)
         .max_unused_warm_slots(64);
@@ -73,13 +77,12 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
 pub(super) fn on_demand() -> Config {
     let mut config = common();
-    // The default of 4 GiB for each instance is what there was no room for.
+    // The default reservation of 4 GiB per instance is too large where the pool did not fit.
     config.memory_reservation(64 << 20);
     config
 }
 
-/// Only what adapters need of WebAssembly is on. Every proposal that is off is code which
-/// a hostile component cannot reach.
+/// Enables only the WebAssembly proposals that adapters need. A hostile component can't reach the code of the others.
 fn common() -> Config {
     let mut config = Config::new();
     config
@@ -99,7 +102,7 @@ fn common() -> Config {
     config
 }
 
-/// Holds the engine weakly: the thread ends soon after the last adapter and host are gone.
+/// The thread holds only a weak reference to the engine, so it ends soon after the last adapter and host are dropped.
 fn start_ticker(engine: &Engine) -> Result<(), AdapterError> {
     let weak = engine.weak();
     let tick = move || {
@@ -113,5 +116,5 @@ fn start_ticker(engine: &Engine) -> Result<(), AdapterError> {
         .name("adapter-deadline".into())
         .spawn(tick)
         .map(drop)
-        .map_err(|error| AdapterError::Engine { reason: format!("its deadline thread does not start: {error}") })
+        .map_err(|error| AdapterError::Engine { reason: format!("its deadline thread can't be started: {error}") })
 }

@@ -1,29 +1,30 @@
-//! Why an adapter could not be loaded or did not answer, each in a sentence for the person who asks.
+//! Why an adapter could not be loaded or run, each with a sentence for people.
 
-/// [`code`](Self::code) is stable and goes into APIs and logs; the sentence may change.
+/// Why an adapter could not be loaded or run. [`code`](Self::code) is stable and goes into APIs and logs; the sentence
+/// may change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdapterError {
     #[error("The adapter engine cannot start on this machine: {reason}.")]
     Engine { reason: String },
     #[error("This is {what}; an adapter is a WebAssembly component, built with the Postrider SDK.")]
     NotAComponent { what: &'static str },
-    #[error("The component has {bytes} bytes, {max} are allowed.")]
+    #[error("The component has {bytes} bytes; at most {max} are allowed.")]
     TooLarge { bytes: usize, max: usize },
     #[error(
         "The component imports '{import}', but an adapter may import only 'postrider:adapter/log'. Build it for wasm32-unknown-unknown, without WASI."
     )]
     ImportRefused { import: String },
-    #[error("The file is cut off after {bytes} bytes, in the middle of the component; upload it once more, whole.")]
+    #[error("The file ends after {bytes} bytes, in the middle of the component; upload the complete file.")]
     CutOff { bytes: usize },
-    #[error("The component does not fulfil the adapter contract 0.1: {reason}.")]
+    #[error("The component does not implement the adapter contract 0.1: {reason}.")]
     ContractMismatch { reason: String },
-    #[error("The adapter describes itself wrongly: {reason}.")]
+    #[error("The adapter's description is invalid: {reason}.")]
     InvalidDescriptor { reason: String },
 
     #[error("Compiling the component needed more than {limit} and was stopped; make it smaller or simpler.")]
     CompileTooCostly { limit: String },
 
-    #[error("The configuration has {bytes} bytes, {max} are allowed.")]
+    #[error("The configuration has {bytes} bytes; at most {max} are allowed.")]
     ConfigTooLarge { bytes: usize, max: usize },
     #[error("The configuration has more than {max} values, which is too many for the schema of this adapter.")]
     ConfigTooManyValues { max: usize },
@@ -31,39 +32,47 @@ pub enum AdapterError {
     Timeout { call: &'static str, limit_ms: u128 },
     #[error("The adapter used up its computing budget of {fuel} steps in '{call}' and was stopped.")]
     OutOfFuel { call: &'static str, fuel: u64 },
-    #[error("The adapter wanted more than {} MiB of memory in '{call}' and was stopped.", max >> 20)]
+    #[error("The adapter requested more than {} MiB of memory in '{call}' and was stopped.", max >> 20)]
     OutOfMemory { call: &'static str, max: usize },
     #[error("The adapter logged more than {max_lines} lines or {max_bytes} bytes in '{call}' and was stopped.")]
     LogFlood { call: &'static str, max_lines: usize, max_bytes: usize },
     #[error(
-        "The adapter crashed in '{call}': {reason}. What it logged before that is in the log of the attempt, and `postrider adapter run` shows it for any event."
+        "The adapter crashed in '{call}': {reason}. The lines that it logged before are in the log of the attempt; `postrider adapter run` shows them for any event."
     )]
     Trap { call: &'static str, reason: String },
-    #[error("The adapter returned {what} in '{call}', {max} are allowed; a value that it was given may be too long.")]
+    #[error(
+        "The adapter returned {what} in '{call}'; at most {max} are allowed. A value in its input may be too long."
+    )]
     OutputTooLarge { call: &'static str, what: String, max: usize },
-    #[error("The adapter returned something unusable in '{call}': {reason}.")]
+    #[error("The adapter returned an invalid result in '{call}': {reason}.")]
     InvalidOutput { call: &'static str, reason: String },
-    #[error("The adapter wanted to call '{host}', which is not among its own hosts: {allowed}.")]
+    #[error("The adapter's request goes to '{host}', which is not one of its hosts: {allowed}.")]
     HostRefused { host: String, allowed: String },
-    #[error("All places for running this adapter are taken; try again in a moment.")]
+    #[error("All instances for adapters are in use; try again in a moment.")]
     Busy,
 
-    /// The adapter understood the call and answered with an error of its own.
+    /// The adapter returned an error of its own.
     #[error("{message}")]
     Refused { kind: RefusedKind, message: String, path: Option<String> },
 }
 
-/// Why an adapter said no; the contract's `error-kind`.
+/// The kind of an error that an adapter returned: the contract's `error-kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusedKind {
+    /// The configuration is invalid.
     InvalidConfig,
+    /// The event lacks something that the adapter needs.
     InvalidEvent,
+    /// An inbound request is not authentic.
     Unauthenticated,
+    /// The adapter does not implement the call.
     Unsupported,
+    /// An internal error.
     Internal,
 }
 
 impl AdapterError {
+    /// The stable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Engine { .. } => "adapter_engine_unavailable",
@@ -95,14 +104,15 @@ impl AdapterError {
         }
     }
 
-    /// Whether the same call may succeed later, without anyone changing anything. Adapters are
-    /// pure functions, so only the machine's own trouble passes.
+    /// Whether the same call may succeed later, without any change. Adapters are pure functions, so only problems of
+    /// the machine are transient.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Busy | Self::Timeout { .. })
     }
 
-    /// Whether the adapter itself may be to blame. What it refuses it has understood, and what the machine or a configuration lacks
-    /// is not its fault. Neither is size: how much it returns depends on what a visitor or a network sent.
+    /// Whether the adapter itself may be at fault. Errors that it returned are deliberate, and errors of the machine or
+    /// of a configuration are not its fault. Neither is the size of its output, which depends on data from visitors and
+    /// networks.
     pub fn is_fault(&self) -> bool {
         matches!(
             self,

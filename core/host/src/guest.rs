@@ -1,4 +1,4 @@
-//! What the host keeps beside one instance: its memory limit and the lines it logged.
+//! The host's data for one instance: its memory limit and the lines it logged.
 
 use wasmtime::ResourceLimiter;
 
@@ -8,17 +8,20 @@ use super::v0_1::log;
 
 pub use log::Level as LogLevel;
 
-/// A line that an adapter logged, one printable line and never longer than the limit.
+/// A line that an adapter logged: one printable line, cut to the limit.
 ///
-/// Lines may quote an event, so they are shown to whoever tests an adapter, and never
-/// reach the server's own log.
+/// Lines may quote an event, so they are shown to the person who tests the adapter, and never go to the server's own
+/// log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogLine {
+    /// The log level.
     pub level: LogLevel,
+    /// The line.
     pub message: String,
 }
 
 impl LogLevel {
+    /// The level as a word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -44,7 +47,7 @@ impl Guest {
 }
 
 impl Guest {
-    /// A new call has its own share of log lines.
+    /// Each call has its own limit of log lines.
     pub(super) fn begin_call(&mut self) {
         self.log.clear();
         (self.log_calls, self.log_bytes) = (0, 0);
@@ -52,8 +55,8 @@ impl Guest {
 }
 
 impl log::Host for Guest {
-    /// Lines beyond the limit are dropped, since logging should not change an outcome; only a flood
-    /// of them stops the adapter.
+    /// Lines beyond the limit are dropped, because logging should not change the outcome of a call; only a flood of
+    /// lines stops the adapter.
     fn emit(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.log_calls += 1;
         self.log_bytes += message.len();
@@ -67,21 +70,21 @@ impl log::Host for Guest {
     }
 }
 
-/// The interface has types only, nothing to call.
+/// The interface has only types, no functions.
 impl super::v0_1::types::Host for Guest {}
 
-/// Marks the error with which a flood of log lines ends.
+/// Marks the error of a flood of log lines.
 #[derive(Debug, thiserror::Error)]
 #[error("too much logged")]
 pub(super) struct LogFlood;
 
-/// Marks the error with which growth ends, so that it is told from other traps.
+/// Marks the error of excessive memory growth, to distinguish it from other traps.
 #[derive(Debug, thiserror::Error)]
 #[error("out of memory")]
 pub(super) struct OutOfMemory;
 
-/// Growing beyond the limit stops the adapter at once. Most programs would crash a little later
-/// anyway, and less clearly.
+/// Growth beyond the limit stops the adapter at once. Most programs would otherwise crash a little later, with a less
+/// clear error.
 impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired > self.memory_bytes {

@@ -1,4 +1,4 @@
-//! The host itself: one engine, and the adapters that come with the program.
+//! The host: one engine, and the built-in adapters.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::limits::{CompileLimits, Limits};
 use super::load::Origin;
 use super::{engine, load};
 
-/// Adapters that come with the program, as built from `plugins/`.
+/// The built-in adapters, built from `plugins/`.
 const BUILT_IN: [&[u8]; 5] = [
     include_bytes!("../../../plugins/dist/affrank.wasm"),
     include_bytes!("../../../plugins/dist/crm-json.wasm"),
@@ -23,7 +23,7 @@ const BUILT_IN: [&[u8]; 5] = [
     include_bytes!("../../../plugins/dist/mylead.wasm"),
 ];
 
-/// Cheap to clone; all clones share the engine, its pool and the loaded adapters.
+/// The adapter host. Cheap to clone; all clones share the engine, its pool and the loaded adapters.
 #[derive(Clone)]
 pub struct Host {
     inner: Arc<Inner>,
@@ -37,20 +37,23 @@ struct Inner {
     built_in: Vec<BuiltIn>,
 }
 
-/// An adapter that comes with the program, and its bytes.
+/// A built-in adapter and its component.
 pub struct BuiltIn {
+    /// The loaded adapter.
     pub adapter: Arc<Adapter>,
+    /// The bytes of its component.
     pub wasm: &'static [u8],
 }
 
 impl Host {
-    /// Starts the engine and loads the built-in adapters. `cache_dir` is created if need be, for this
-    /// user alone; it holds compiled code and may be deleted at any time.
+    /// Starts the engine and loads the built-in adapters. `cache_dir` is created if necessary, for this user only; it
+    /// contains compiled code and may be deleted at any time.
     pub fn start(cache_dir: &Path) -> Result<Self, AdapterError> {
         Self::start_with(cache_dir, Compiler::new(None, CompileLimits::default()))
     }
 
-    /// The same with another program to compile what strangers wrote, which must be a Postrider, and what that may cost.
+    /// Like [`Self::start`], with another program to compile components of third parties (which must be a Postrider),
+    /// and with other limits for that.
     pub fn start_with_compiler(
         cache_dir: &Path,
         program: Option<PathBuf>,
@@ -62,7 +65,7 @@ impl Host {
     pub(super) fn start_with(cache_dir: &Path, compiler: Compiler) -> Result<Self, AdapterError> {
         let (engine, allocation) = engine::start()?;
         let mut inner = Inner { engine, allocation, cache: Cache::open(cache_dir), compiler, built_in: Vec::new() };
-        // Side by side: on the very first start each has to be compiled.
+        // In parallel: at the first start each must be compiled.
         let loaded: Vec<_> = std::thread::scope(|scope| {
             let load = |wasm| inner.load(wasm, Origin::Ours, Limits::default());
             let loading = BUILT_IN.map(|wasm| (wasm, scope.spawn(move || load(wasm))));
@@ -74,26 +77,27 @@ impl Host {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// A built-in adapter.
+    /// The built-in adapter with this id.
     pub fn adapter(&self, id: &str) -> Option<Arc<Adapter>> {
         self.built_in().iter().find(|it| it.adapter.descriptor().id == id).map(|it| it.adapter.clone())
     }
 
+    /// All built-in adapters.
     pub fn built_in(&self) -> &[BuiltIn] {
         &self.inner.built_in
     }
 
-    /// Compiles and describes a component in this process: for those that are ours or the caller's own.
+    /// Compiles and describes a component in this process: only for components that are built in or the caller's own.
     pub fn load(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
         self.load_with(wasm, Limits::default())
     }
 
-    /// The same with other limits for each call.
+    /// Like [`Self::load`], with other limits for each call.
     pub fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
         self.inner.load(wasm, Origin::Ours, limits).map(Arc::new)
     }
 
-    /// Compiles and describes what somebody sent. Compiling happens in a child process with limits.
+    /// Compiles and describes a component of a third party. It is compiled in a child process with limits.
     pub fn load_strangers(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
         let origin = Origin::Strangers(&self.inner.compiler, self.inner.allocation);
         self.inner.load(wasm, origin, Limits::default()).map(Arc::new)

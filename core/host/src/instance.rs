@@ -1,4 +1,4 @@
-//! One instance of a component: its memory, its budget, and why a call of it was stopped.
+//! One instance of a component: its memory, its budget, and why one of its calls was stopped.
 
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
@@ -7,13 +7,14 @@ use super::guest::{Guest, LogFlood, OutOfMemory};
 use super::limits::{self, Limits};
 use super::{output, v0_1, wire};
 
-/// It may remember what it has seen.
+/// An instance. Its memory persists between calls.
 pub(super) struct Instance {
     pub store: Store<Guest>,
     pub exports: v0_1::Adapter,
 }
 
 impl Instance {
+    /// Creates an instance with the budget of one call.
     pub fn start(component: &v0_1::AdapterPre<Guest>, limits: &Limits) -> Result<Self, AdapterError> {
         let mut store = Store::new(component.engine(), Guest::new(limits));
         store.limiter(|guest| guest);
@@ -24,7 +25,7 @@ impl Instance {
         Ok(Self { store, exports })
     }
 
-    /// What the component says of itself, in an instance for this call only.
+    /// The component's description, from an instance for this call only.
     pub fn describe(component: &v0_1::AdapterPre<Guest>, limits: &Limits) -> Result<wire::Descriptor, AdapterError> {
         let mut instance = Instance::start(component, limits)?;
         let api = instance.exports.postrider_adapter_adapter_api();
@@ -32,15 +33,15 @@ impl Instance {
     }
 }
 
-/// The budget of one call. What an earlier call left over does not count.
+/// Sets the budget of one call, regardless of what earlier calls used.
 pub(super) fn grant(store: &mut Store<Guest>, limits: &Limits) -> Result<(), AdapterError> {
     store.data_mut().begin_call();
     store.set_epoch_deadline(limits.deadline_ticks);
     store.set_fuel(limits.fuel).map_err(|error| AdapterError::Engine { reason: format!("{error:#}") })
 }
 
-/// Why the engine stopped a call. An adapter's own words do not come in here: they
-/// may quote the event, and this sentence is stored and logged.
+/// Why the engine stopped a call. It contains no text of the adapter, which may quote the event: this sentence is
+/// stored and logged.
 pub(super) fn stopped(call: &'static str, limits: &Limits, error: &wasmtime::Error) -> AdapterError {
     if error.is::<PoolConcurrencyLimitError>() {
         return AdapterError::Busy;

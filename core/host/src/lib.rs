@@ -1,8 +1,8 @@
-//! The adapter host: runs network adapters, which are WebAssembly components by other people.
+//! The adapter host: runs network adapters, which are WebAssembly components by third parties.
 //!
-//! An adapter gets plain data and returns plain data. It can't reach the network, the disk, a clock
-//! or another adapter, and it can't take more time, memory or output than [`limits`] grants. This module
-//! alone knows the WebAssembly engine; it decides nothing about deliveries and speaks no HTTP.
+//! An adapter gets plain data and returns plain data. It can't reach the network, the disk, a clock or another adapter,
+//! and it can't use more time, memory or output than [`limits`] allows. This crate alone uses the WebAssembly engine;
+//! it decides nothing about deliveries and speaks no HTTP.
 //!
 //! Everything here is synchronous and may compute for a while: call it on a blocking thread.
 
@@ -33,12 +33,12 @@ pub use host::{BuiltIn, Host};
 pub use schema::Schema;
 pub use session::{Cost, Session};
 
-/// What goes in and out of an adapter, as `sdk/wit/adapter.wit` says it.
+/// The types that adapters get and return, from `sdk/wit/adapter.wit`.
 pub mod wire {
     pub use super::v0_1::types::*;
 }
 
-/// The name of a component's bytes: SHA-256 in hexadecimal digits.
+/// The digest that identifies a component: SHA-256 of its bytes in hexadecimal.
 pub fn digest(wasm: &[u8]) -> String {
     use sha2::Digest;
     format!("{:x}", sha2::Sha256::digest(wasm))

@@ -1,17 +1,18 @@
-//! Every bound on an adapter, in one place, with its reason.
+//! Every limit of an adapter, in one place, with its reason.
 
 use std::time::Duration;
 
-/// What one call may cost. The defaults are two or three orders of magnitude above what a
-/// good adapter needs: rendering a postback takes less than 10 µs and 30,000 units of fuel.
+/// The budget of one call. The defaults are two or three orders of magnitude above the need of a good adapter:
+/// rendering a postback takes less than 10 µs and 30,000 units of fuel.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Roughly one unit per WebAssembly instruction and per byte copied. This is the real budget:
-    /// it does not depend on the load of the machine, so the same call always ends the same way.
+    /// About one unit per WebAssembly instruction and per byte copied. This is the actual budget: it does not depend on
+    /// the load of the machine, so the same call always ends in the same way.
     pub fuel: u64,
-    /// Time on the wall, in ticks of [`TICK`]. Only a backstop for what fuel cannot see, and therefore
-    /// generous: a busy machine may suspend a thread for long without any fault of the adapter.
+    /// Wall-clock time in ticks of [`TICK`]. Only a backstop for work that uses no fuel, and therefore generous: a busy
+    /// machine may suspend a thread for a long time without any fault of the adapter.
     pub deadline_ticks: u64,
+    /// Linear memory, in bytes.
     pub memory_bytes: usize,
 }
 
@@ -21,32 +22,35 @@ impl Default for Limits {
     }
 }
 
-/// How often the deadline is looked at.
+/// The resolution of the deadline.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// The default memory limit: 32 MiB.
 pub const MEMORY_BYTES: usize = 32 << 20;
+/// The most elements of a table.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Adapters that may live at the same time. A session holds one instance.
+/// The most instances at the same time. A session holds one.
 pub const INSTANCES: u32 = 512;
-/// A component of this kind consists of its module and two small shims for the log import.
+/// A component for this contract consists of its module and two small shims for the log import.
 pub const CORE_INSTANCES_PER_ADAPTER: u32 = 6;
+/// The most tables of a component.
 pub const TABLES_PER_ADAPTER: u32 = 4;
 
-/// Compiling takes time and memory in proportion.
+/// The largest component. The time and memory of compilation are proportional to it.
 pub const COMPONENT_BYTES: usize = 4 << 20;
 
-/// What compiling a stranger's component may cost the child process that does it. A good adapter takes
-/// a second, and four of the largest allowed size less than a quarter of this.
+/// Limits of the child process that compiles a component of a third party. A good adapter takes one second; four of the
+/// largest allowed size take less than a quarter of these limits.
 #[derive(Debug, Clone, Copy)]
 pub struct CompileLimits {
-    /// Address space, in which the program itself needs some room.
+    /// Address space, including that of the program itself.
     pub memory_bytes: u64,
-    /// Seconds of computing.
+    /// CPU time, in seconds.
     pub cpu_secs: u64,
-    /// Of any file that it writes: the compiled code, in the end.
+    /// The size of any file that it writes, including the compiled code.
     pub file_bytes: u64,
-    /// On the wall: a backstop for a machine that gives the child nothing to compute with.
+    /// Wall-clock time: a backstop for a machine on which the child gets no CPU time.
     pub time: Duration,
 }
 
@@ -56,36 +60,51 @@ impl Default for CompileLimits {
     }
 }
 
-/// Everything that one call may hand over, counted while it is copied out of the adapter.
+/// The total output of one call, counted while it is copied out of the adapter.
 pub const OUTPUT_BYTES: usize = 1 << 20;
 
+/// The largest configuration.
 pub const CONFIG_BYTES: usize = 64 << 10;
+/// The most issues that are reported for a configuration.
 pub const CONFIG_ISSUES: usize = 100;
 
+/// The longest URL of a request.
 pub const URL_BYTES: usize = 8 << 10;
+/// The most headers of a request, and the most attributes of a notification.
 pub const HEADERS: usize = 32;
-/// One to sign with, one that it replaces, and some to spare.
+/// The most secrets to sign with: one in use, one that it replaces, and some to spare.
 pub const SIGNING_SECRETS: usize = 4;
+/// The most bytes of all headers of a request.
 pub const HEADER_BYTES: usize = 8 << 10;
+/// The largest body of a request.
 pub const BODY_BYTES: usize = 256 << 10;
 
-/// Parameters that an adapter adds to the landing URL of a click: a URL has to stay one that browsers take.
+/// The most parameters that an adapter adds to the landing page URL of a click, so that browsers still accept it.
 pub const DECORATIONS: usize = 10;
+/// The most bytes of these parameters.
 pub const DECORATION_BYTES: usize = 2 << 10;
-/// Conversions in one request of a network.
+/// The most conversions in one request of a network.
 pub const REPORTED: usize = 100;
+/// The largest reply to a network.
 pub const REPLY_BYTES: usize = 4 << 10;
 
+/// The most checks of a decision.
 pub const CHECKS: usize = 32;
-/// Longer sentences are cut, not refused: the outcome matters more than its wording.
+/// The most characters of a sentence. Longer ones are cut, not refused: the outcome matters more than its wording.
 pub const SENTENCE_CHARS: usize = 500;
+/// The most characters of an id or code.
 pub const CODE_CHARS: usize = 64;
 
+/// The most log lines that are stored per call.
 pub const LOG_LINES: usize = 20;
+/// The most characters of a stored log line.
 pub const LOG_LINE_CHARS: usize = 500;
-/// Taking a line costs the host time that no fuel pays for, so beyond these the adapter is stopped.
+/// The most log lines per call; further ones stop the adapter, because the host's work for a line is not paid by fuel.
 pub const LOG_CALLS: usize = 1_000;
+/// The most bytes of log lines per call; more stop the adapter.
 pub const LOG_BYTES: usize = 256 << 10;
 
+/// The most macros of an adapter.
 pub const MACROS: usize = 500;
+/// The most hosts of an adapter.
 pub const HOSTS: usize = 100;

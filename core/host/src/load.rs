@@ -1,5 +1,5 @@
-//! From bytes to something that can be instantiated. Everything that a component could smuggle in is
-//! refused here, before any of it runs.
+//! From bytes to a component that can be instantiated. Everything harmful that a component could contain is refused
+//! here, before any of it runs.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -12,10 +12,10 @@ use super::error::AdapterError;
 use super::guest::Guest;
 use super::{limits, v0_1};
 
-/// The two interfaces of the contract that a component may import; the first has types only.
+/// The two interfaces of the contract that a component may import; the first has only types.
 const ALLOWED_IMPORTS: [&str; 2] = ["postrider:adapter/types", "postrider:adapter/log"];
 
-/// Whose component it is: ours is compiled right here, anybody else's by a child process.
+/// The origin of a component: our own are compiled in this process, those of third parties in a child process.
 pub(super) enum Origin<'a> {
     Ours,
     Strangers(&'a Compiler, Allocation),
@@ -34,11 +34,11 @@ pub(super) fn load(
         (None, Origin::Strangers(compiler, allocation)) => {
             compiler.compile(cache, allocation, wasm)?;
             cache.find(engine, wasm).ok_or_else(|| AdapterError::Engine {
-                reason: "what its compiler left in the cache can't be read".to_owned(),
+                reason: "the compiled component in the cache can't be read".to_owned(),
             })?
         }
     };
-    // A cached component was checked when it was saved, yet the check is cheap and the rule absolute.
+    // A cached component was checked when it was saved, but the check is cheap and must hold without exception.
     check_imports(engine, &component)?;
     let mut linker = Linker::<Guest>::new(engine);
     v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|error| mismatch(&error))?;
@@ -46,7 +46,7 @@ pub(super) fn load(
     v0_1::AdapterPre::new(instance).map_err(|error| mismatch(&error))
 }
 
-/// Machine code would run with all rights of this process, so it must never get near the engine.
+/// Refuses machine code, which would run with all permissions of this process.
 fn check_kind(wasm: &[u8]) -> Result<(), AdapterError> {
     if wasm.len() > limits::COMPONENT_BYTES {
         return Err(AdapterError::TooLarge { bytes: wasm.len(), max: limits::COMPONENT_BYTES });
@@ -65,15 +65,15 @@ fn check_kind(wasm: &[u8]) -> Result<(), AdapterError> {
     Err(AdapterError::NotAComponent { what })
 }
 
-/// Whether the last section is longer than what is left of the file. Each is a kind, a length in LEB128 and that many bytes
-/// (Component Model, Binary.md).
+/// Whether the last section is longer than the rest of the file. A section consists of a kind, a length in LEB128 and
+/// that many bytes (Component Model, Binary.md).
 fn is_cut_off(mut sections: &[u8]) -> bool {
     while let [_, rest @ ..] = sections {
         let mut length = 0_u64;
         let mut bytes = rest.iter().copied().enumerate();
         let end = loop {
             match bytes.next() {
-                // Five bytes hold every length there is; more is nonsense and not for here to judge.
+                // Five bytes hold every valid length; the compiler reports invalid ones.
                 Some((at, _)) if at > 4 => return false,
                 Some((at, byte)) => {
                     length |= u64::from(byte & 0x7f) << (7 * at);

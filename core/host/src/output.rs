@@ -1,4 +1,4 @@
-//! What an adapter returns is a stranger's data. This decides what of it may go on.
+//! Validates and bounds everything that an adapter returns: it is untrusted data.
 
 use postrider_sdk::headers;
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::error::AdapterError;
 use super::{limits, wire};
 
-/// One printable line of at most `max_chars` characters: control characters become spaces.
+/// One printable line of at most `max_chars` characters; control characters become spaces.
 pub(super) fn clean(text: &str, max_chars: usize) -> String {
     let printable = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
     text.chars().take(max_chars).map(printable).collect::<String>().trim_end().to_owned()
@@ -21,7 +21,7 @@ pub(super) fn check_decision(mut decision: wire::Decision) -> Result<wire::Decis
     Ok(decision)
 }
 
-/// Bounds, well-formed headers, and a URL whose host the adapter declared.
+/// Checks the bounds, the headers, and that the adapter declared the host of the URL.
 pub(super) fn check_request(request: &wire::Request, hosts: &[String]) -> Result<(), AdapterError> {
     at_most("render", "bytes of URL", request.url.len(), limits::URL_BYTES)?;
     check_url(&request.url, hosts)?;
@@ -148,16 +148,16 @@ pub(super) fn check_descriptor(descriptor: &wire::Descriptor) -> Result<(), Adap
         return wrong("it has too many macros");
     }
     if descriptor.rules.min_delay > descriptor.rules.max_delay {
-        return wrong("its least delay is longer than its greatest");
+        return wrong("its minimum delay is longer than its maximum delay");
     }
     Ok(())
 }
 
-/// The engine stopped without a trap: what came back was more than allowed, or nonsense
-/// (text that is not UTF-8, a pointer outside the memory).
+/// The engine stopped without a trap: the output was larger than allowed, or malformed (text that is not UTF-8, a
+/// pointer outside of the memory).
 pub(super) fn unreadable(call: &'static str, error: &wasmtime::Error) -> AdapterError {
     let reason = error.root_cause().to_string();
-    // The engine's type for this is private, its sentence is all there is to recognise it by.
+    // The engine's error type is private, so only its message can be matched.
     if reason.contains("fuel allocated for hostcalls") {
         return AdapterError::OutputTooLarge { call, what: "too many bytes".into(), max: limits::OUTPUT_BYTES };
     }
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_web_addresses_are_taken() {
+    fn only_plain_web_addresses_are_accepted() {
         for url in
             ["", "t.example", "/pb", "ftp://t.example/", "file:///etc/passwd", "https://u:p@t.example/", "http://"]
         {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_bounded_and_have_an_honest_type() {
+    fn bodies_are_bounded_and_have_a_valid_type() {
         let with = |content_type: &str, bytes: usize| {
             let body = wire::Body { content_type: content_type.into(), bytes: vec![0; bytes] };
             code(&wire::Request { body: Some(body), ..request("https://t.example/") }, &["*"])
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_people_become_one_short_line() {
+    fn texts_become_one_short_line() {
         assert_eq!(clean("a\r\nb\u{1b}[31mc\u{2028}d\n", 100), "a  b [31mc d");
         assert_eq!(clean(&"ü".repeat(20), 5), "üüüüü");
         let refusal = wire::Refusal { code: "c".repeat(1000), message: "m".repeat(1000) };

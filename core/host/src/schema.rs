@@ -1,6 +1,6 @@
-//! The schema of a configuration: what it accepts, and which places in it are secret.
+//! The schema of a configuration: which values it accepts, and which of them are secret.
 //!
-//! A place is secret when its schema says `"writeOnly": true`; everything below is then secret as well.
+//! A value is secret if its schema has `"writeOnly": true`; everything below it is then secret as well.
 
 use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind;
@@ -11,6 +11,7 @@ use domain::delivery::schema_budget::{self, Cost};
 use super::error::AdapterError;
 use super::{limits, output, wire};
 
+/// The schema of an adapter's configuration.
 pub struct Schema {
     validator: Validator,
     document: Value,
@@ -21,10 +22,10 @@ pub struct Schema {
 const DEPTH: usize = 32;
 
 impl Schema {
-    /// A schema is data from a stranger: it can't fetch anything, since no retriever is built in.
+    /// Compiles a schema. It is untrusted data: it can't fetch anything, because no retriever is compiled in.
     pub(super) fn parse(text: &str) -> Result<Self, AdapterError> {
         let invalid = |reason: String| {
-            let reason = format!("its configuration schema is no JSON Schema: {reason}");
+            let reason = format!("its configuration schema is not a valid JSON Schema: {reason}");
             AdapterError::InvalidDescriptor { reason: output::clean(&reason, limits::SENTENCE_CHARS) }
         };
         let document: Value = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
@@ -36,6 +37,7 @@ impl Schema {
         Ok(Self { validator, document, cost })
     }
 
+    /// The schema as JSON.
     pub fn document(&self) -> &Value {
         &self.document
     }
@@ -48,8 +50,8 @@ impl Schema {
         Ok(self.validator.iter_errors(config).take(limits::CONFIG_ISSUES).map(issue).collect())
     }
 
-    /// Calls `visit` with the JSON pointer and the value of each secret in `config`. A secret is text, or
-    /// whatever `is_secret` recognises as one that was changed before.
+    /// Calls `visit` with the JSON pointer and the value of each secret in `config`. A secret is a value in a secret
+    /// place for which `is_secret` returns true: a text, or a secret that was transformed before.
     pub fn visit_secrets(
         &self,
         config: &mut Value,
@@ -67,7 +69,7 @@ impl Schema {
         }
     }
 
-    /// The configuration with something harmless in place of each secret.
+    /// The configuration with each secret replaced by a harmless text.
     pub(super) fn hidden(&self, config: &Value) -> Value {
         let mut hidden = config.clone();
         let mut number = 0;
@@ -125,7 +127,7 @@ impl Schema {
 fn member_schemas<'a>(schema: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
     let own = schema.get("properties").and_then(|it| it.get(name));
     let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
-    // Which pattern fits is not asked: hiding too much is the safe mistake.
+    // The patterns are not matched: hiding too much is the safer mistake.
     let mut schemas: Vec<_> = own.into_iter().chain(patterns.map(|(_, schema)| schema)).collect();
     if schemas.is_empty() {
         schemas.extend(schema.get("additionalProperties"));
@@ -133,7 +135,7 @@ fn member_schemas<'a>(schema: &'a Map<String, Value>, name: &str) -> Vec<&'a Val
     schemas
 }
 
-/// Everything that could be a secret at and below a place that is secret as a whole.
+/// Every possible secret at and below a place that is secret as a whole.
 fn leaves(value: &Value, is_secret: &impl Fn(&Value) -> bool, place: String, found: &mut Vec<String>) {
     if is_secret(value) {
         return found.push(place);
@@ -154,7 +156,7 @@ fn leaves(value: &Value, is_secret: &impl Fn(&Value) -> bool, place: String, fou
     }
 }
 
-/// A missing field is reported at the field, where a form can show it.
+/// A missing field is reported with the path of that field, so that a form can show the issue there.
 fn issue(error: jsonschema::ValidationError<'_>) -> wire::ConfigIssue {
     let mut path = error.instance_path().to_string();
     if let ValidationErrorKind::Required { property } = error.kind() {
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_found_wherever_the_schema_puts_them() {
+    fn secrets_are_found_anywhere_in_a_schema() {
         let schema = json!({
             "type": "object",
             "$defs": {"key": {"type": "string", "writeOnly": true}},

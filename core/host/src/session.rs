@@ -11,10 +11,10 @@ use super::guest::LogLine;
 use super::instance::{Instance, grant, stopped};
 use super::{limits, output, wire};
 
-/// A conversation with one adapter on behalf of one postback. The instance is made by the first call
-/// and dropped with the session; a call that was stopped drops it at once, and the next one starts afresh.
+/// Calls to one adapter for one postback. The first call creates the instance, which is dropped with the session; after
+/// a call that was stopped, the next call creates a new one.
 ///
-/// Never share a session between postbacks: an instance could remember what it has seen.
+/// Never share a session between postbacks: an instance could remember data of earlier calls.
 pub struct Session {
     adapter: Arc<Adapter>,
     live: Option<Instance>,
@@ -22,29 +22,30 @@ pub struct Session {
     cost: Cost,
 }
 
-/// What one call took, to be held against [`Limits`].
+/// What one call used, for comparison with [`Limits`](limits::Limits).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
+    /// Units of fuel.
     pub fuel: u64,
-    /// The most that the instance has held so far; its memory never shrinks.
+    /// The highest memory of the instance so far, in bytes; its memory never shrinks.
     pub memory_bytes: usize,
-    /// The first call of a session includes the making of the instance.
+    /// Wall-clock time. For the first call of a session it includes the creation of the instance.
     pub elapsed: Duration,
 }
 
 impl Adapter {
-    /// A conversation with this adapter, for one postback. Nothing runs until the first call.
+    /// A session for one postback. Nothing runs until the first call.
     pub fn session(self: &Arc<Self>) -> Session {
         Session::new(Arc::clone(self))
     }
 
-    /// Everything wrong with a configuration: what its schema says, and then what the adapter itself
-    /// says, which sees the secrets hidden. Paths are JSON pointers. Messages never quote a value.
+    /// Everything wrong with a configuration: the issues of its schema, then those of the adapter itself, which gets it
+    /// without secrets. Paths are JSON pointers. Messages never quote a value.
     pub fn check_config(self: &Arc<Self>, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         self.check_config_in(&mut self.session(), config)
     }
 
-    /// The same in a session of the caller, who wants to know what was logged and what it took.
+    /// Like [`Self::check_config`], in the caller's session, for its log and cost.
     pub fn check_config_in(
         &self,
         session: &mut Session,
@@ -57,7 +58,7 @@ impl Adapter {
         let mut issues = self.schema().issues(config)?;
         let mut own = session.validate(&self.schema().hidden(config).to_string())?;
         if !issues.is_empty() {
-            // The schema has told already, field by field, why the whole cannot be read.
+            // The schema's issues already say, field by field, why the configuration as a whole can't be read.
             own.retain(|issue| !issue.path.is_empty());
         }
         issues.append(&mut own);
@@ -71,7 +72,7 @@ impl Session {
         Self { adapter, live: None, log: Vec::new(), cost: Cost::default() }
     }
 
-    /// Whether this event goes out, and why. Ask only after the host's own rules said yes.
+    /// Whether the event is sent, and why. To be called only after the postback's rule has admitted the event.
     pub fn decide(
         &mut self,
         ctx: &wire::Context,
@@ -84,7 +85,7 @@ impl Session {
         output::check_decision(decision.map_err(refused)?)
     }
 
-    /// The request to send. It is within all bounds and goes to a host that the adapter declared.
+    /// The request to send. It is within all limits, and its host is one that the adapter declared.
     pub fn render(
         &mut self,
         ctx: &wire::Context,
@@ -99,7 +100,7 @@ impl Session {
         Ok(request)
     }
 
-    /// What the network's answer means. The caller bounds `response.body` and says if it was cut.
+    /// The meaning of the network's response. The caller bounds `response.body` and says whether it was cut.
     pub fn classify(
         &mut self,
         ctx: &wire::Context,
@@ -114,7 +115,7 @@ impl Session {
         Ok(output::bounded_outcome(outcome.map_err(refused)?))
     }
 
-    /// What to add to the landing URL of a click.
+    /// The parameters to add to the landing page URL of a click.
     pub fn decorate_click(
         &mut self,
         ctx: &wire::Context,
@@ -128,7 +129,7 @@ impl Session {
         output::check_decoration(fields.map_err(refused)?)
     }
 
-    /// What a network's request reports, in its own words.
+    /// The notifications in a network's request, as raw fields.
     pub fn parse_inbound(
         &mut self,
         ctx: &wire::Context,
@@ -149,21 +150,22 @@ impl Session {
         Ok(output::bounded_issues(issues))
     }
 
-    /// What the adapter logged during the last call, also if that call failed.
+    /// The lines that the adapter logged during the last call, even if the call failed.
     pub fn log(&self) -> &[LogLine] {
         &self.log
     }
 
+    /// The adapter of the session.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
     }
 
-    /// What the last call took, also if it failed.
+    /// What the last call used, even if it failed.
     pub fn cost(&self) -> Cost {
         self.cost
     }
 
-    /// Runs one call within its own budget, in an instance that has survived every call before.
+    /// Runs one call with its own budget, in the existing instance or in a new one.
     fn call<T>(
         &mut self,
         name: &'static str,

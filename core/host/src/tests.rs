@@ -1,4 +1,4 @@
-//! The host against the real built-in adapter, and against components that mean harm.
+//! The host with the built-in adapters, and with hostile components.
 
 mod hostile;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::limits::Limits;
 use super::*;
 
-/// A folder that is removed again.
+/// A folder that is removed at the end.
 pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
@@ -90,7 +90,7 @@ pub(super) fn conversion() -> wire::Event {
     }
 }
 
-/// One host for the tests that do not care which. Its folder stays, so that the next run need not compile.
+/// One host shared by tests. Its folder is kept, so that the next run need not compile.
 pub(super) fn shared() -> &'static Host {
     static SHARED: LazyLock<Host> = LazyLock::new(|| {
         let folder = std::env::temp_dir().join("postrider-test-adapters");
@@ -136,7 +136,7 @@ fn macro_url_renders_a_conversion_and_reads_the_answer() {
 }
 
 #[test]
-fn a_call_tells_what_it_took() {
+fn a_call_reports_its_cost() {
     let adapter = macro_url();
     let mut session = adapter.session();
     assert_eq!(session.cost(), Cost::default());
@@ -151,7 +151,7 @@ fn a_call_tells_what_it_took() {
 }
 
 #[test]
-fn an_adapter_without_the_ability_says_so() {
+fn an_unsupported_call_is_an_error() {
     let mut session = macro_url().session();
     let binding = binding(json!({"base_url": "https://t.example/"}));
     let click = conversion().click.expect("it has one");
@@ -214,7 +214,7 @@ fn an_oversized_configuration_never_reaches_the_adapter() {
 }
 
 #[test]
-fn compiled_code_is_reused_and_damage_is_noticed() {
+fn compiled_code_is_reused_and_damage_is_detected() {
     let scratch = Scratch::new("cache");
     Host::start(&scratch.0).expect("the host starts");
     let file =
@@ -231,7 +231,7 @@ fn compiled_code_is_reused_and_damage_is_noticed() {
 }
 
 #[test]
-fn without_room_for_a_pool_adapters_still_run() {
+fn adapters_run_without_a_pool() {
     let engine = wasmtime::Engine::new(&engine::on_demand()).expect("it starts");
     let scratch = Scratch::new("on-demand");
     let wasm = include_bytes!("../../../plugins/dist/macro-url.wasm");
@@ -241,7 +241,7 @@ fn without_room_for_a_pool_adapters_still_run() {
 }
 
 #[test]
-fn a_full_pool_says_so_and_recovers() {
+fn a_full_pool_is_busy_and_recovers() {
     let scratch = Scratch::new("pool");
     let adapter = built_in(&Host::start(&scratch.0).expect("the host starts"));
     let binding = binding(json!({"base_url": "https://t.example/"}));

@@ -1,5 +1,5 @@
-//! Bindings for contract 0.1. A later contract gets its own module and conversions from these types,
-//! so that an adapter which works keeps working.
+//! Bindings for contract 0.1. A later contract gets its own module and conversions from these types, so that existing
+//! adapters keep working.
 
 wasmtime::component::bindgen!({
     path: "../../sdk/wit",
@@ -8,5 +8,5 @@ wasmtime::component::bindgen!({
     additional_derives: [PartialEq],
 });
 
-// `self`, because rustdoc has a crate `postrider` at hand as well.
+// `self`, because rustdoc also has a crate `postrider`.
 pub use self::postrider::adapter::{log, types};

@@ -89,7 +89,7 @@ async fn a_session_with_clicks_on_several_offers_is_ambiguous(db: Database) {
     t.click_on(&t.link(&link.affiliate, &offer).await, &query).await;
     t.tick();
     let answer = source.report(&[("sessionId", SESSION), ("amount", "1")]).await;
-    assert!(answer.text.contains("more than one offer"), "{}", answer.text);
+    assert!(answer.text.contains("several offers"), "{}", answer.text);
     assert_outcome(&source.last().await, "refused", "click_id_ambiguous");
 }
 

@@ -1,4 +1,4 @@
-//! Adapter versions: whether deliveries may go through one, and which of two is the newer.
+//! Adapter versions: whether deliveries may use a version, and which of two versions is newer.
 
 use std::cmp::Ordering;
 
@@ -8,47 +8,55 @@ use crate::timestamp::Timestamp;
 
 use super::delivery::Reason;
 
-/// Where a version came from.
+/// Where an adapter version came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// With a release of this program.
+    /// It came with a release of Postrider.
     BuiltIn,
-    /// Somebody uploaded it.
+    /// It was uploaded.
     Installed,
 }
 
 text_enum!(Origin { BuiltIn => "built_in", Installed => "installed" });
 
+/// Whether an adapter version is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdapterState {
+    /// It is used.
     Active,
-    /// A person switched it off.
+    /// Staff disabled it.
     Disabled,
-    /// It failed too often in a row.
+    /// It was taken out of service because it failed too often in a row.
     OutOfService,
 }
 
 text_enum!(AdapterState { Active => "active", Disabled => "disabled", OutOfService => "out_of_service" });
 
-/// Faults in a row after which a version goes out of service.
+/// The number of faults in a row after which a version is examined, and may be taken out of service.
 pub const FAULTS_IN_A_ROW: u32 = 10;
 
-/// One version of an adapter, as this installation knows it.
+/// One version of an adapter, as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdapterVersion {
+    /// Id of the adapter.
     pub id: String,
+    /// The version: "1.2.0".
     pub version: String,
-    /// SHA-256 of the component.
+    /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
+    /// Where it came from.
     pub origin: Origin,
+    /// Whether it is in use.
     pub state: AdapterState,
-    /// Faults in a row.
+    /// Faults in a row so far.
     pub faults: i32,
     /// Why it is out of service.
     pub reason: Option<String>,
+    /// When it was installed.
     pub installed_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
@@ -62,37 +70,39 @@ pub const WAITING: [&str; 6] = [
     "secret_unreadable",
 ];
 
-/// The code of a delivery whose adapter is slow, and which waits for its turn.
+/// The code of a delivery that waits for its turn because its adapter is slow.
 pub const ADAPTER_BUSY: &str = "adapter_busy";
 
 impl AdapterVersion {
-    /// Why deliveries wait for it; `None` while it works.
+    /// Why deliveries wait for the version; `None` while it is active.
     pub fn waits_because(&self) -> Option<Reason> {
         let Self { id, version, .. } = self;
         match self.state {
             AdapterState::Active => None,
             AdapterState::Disabled => Some(Reason::new(
                 "adapter_disabled",
-                format!("version {version} of the adapter \"{id}\" is disabled; enable it or upgrade what uses it"),
+                format!(
+                    "version {version} of the adapter \"{id}\" is disabled; enable it, or upgrade the postbacks and sources that use it"
+                ),
             )),
             AdapterState::OutOfService => {
                 let why = self.reason.as_deref().unwrap_or("it failed too often");
                 let sentence = format!(
-                    "version {version} of the adapter \"{id}\" is out of service ({why}); repair it, then enable it or upgrade what uses it"
+                    "version {version} of the adapter \"{id}\" is out of service ({why}); fix the cause and enable it, or upgrade the postbacks and sources that use it"
                 );
                 Some(Reason::new("adapter_out_of_service", sentence))
             }
         }
     }
 
-    /// Why deliveries wait for a version that is not there.
+    /// Why deliveries wait for a version that is not installed.
     pub fn missing(id: &str, version: &str) -> Reason {
         let sentence =
             format!("version {version} of the adapter \"{id}\" is not installed; install it or upgrade the postback");
         Reason::new("adapter_missing", sentence)
     }
 
-    /// A person puts it back; it starts with a clean record.
+    /// Staff enables the version: its fault count starts at zero.
     pub fn enable(&mut self, now: Timestamp) {
         if self.state != AdapterState::Active {
             (self.state, self.faults, self.reason) = (AdapterState::Active, 0, None);
@@ -100,7 +110,7 @@ impl AdapterVersion {
         }
     }
 
-    /// A person takes it out.
+    /// Staff disables the version.
     pub fn disable(&mut self, now: Timestamp) {
         if self.state != AdapterState::Disabled {
             (self.state, self.reason) = (AdapterState::Disabled, None);
@@ -109,7 +119,8 @@ impl AdapterVersion {
     }
 }
 
-/// By the numbers between the dots; a pre-release ("1.2.0-rc1") comes before its release.
+/// Compares versions by the numbers between the dots. A pre-release ("1.2.0-rc1") comes before its release; build
+/// metadata ("+…") only breaks ties.
 pub fn compare_versions(left: &str, right: &str) -> Ordering {
     let parts = |text: &str| -> (Vec<u64>, Option<String>) {
         let text = text.split('+').next().unwrap_or_default();
@@ -134,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_compare_by_their_numbers() {
+    fn versions_are_compared_by_their_numbers() {
         let ordered = ["", "0.9.0", "0.10.0", "1.0.0-rc1", "1.0.0-rc2", "1.0.0", "1.0.1", "10.0"];
         for (index, low) in ordered.iter().enumerate() {
             for high in &ordered[index + 1..] {

@@ -1,33 +1,35 @@
-//! What follows from an adapter's faults. Pure.
+//! The consequences of an adapter's faults. Pure.
 //!
-//! Whatever a visitor, a buyer or a network sends ends up in the events that an adapter is called with, so a call that fails proves
-//! little by itself. After [`FAULTS_IN_A_ROW`](super::adapter::FAULTS_IN_A_ROW) the host makes the same call with a known-good sample,
-//! for each owner whose calls failed: data alone never takes a version out of service.
+//! The events of a call contain data from visitors, buyers and networks, so one failed call proves little. After
+//! [`FAULTS_IN_A_ROW`](super::adapter::FAULTS_IN_A_ROW) faults the host repeats the call with a known-good sample for
+//! each owner whose calls failed: data alone never takes a version out of service.
 
 use std::time::Duration;
 
-/// What is known when a version has failed too often in a row.
+/// The facts about a version that failed too often in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Case {
-    /// It comes with the program.
+    /// Whether it came with a release of the program.
     pub built_in: bool,
-    /// Owners whose calls failed, and fail with the sample too.
+    /// The number of owners whose calls failed and also fail with the sample.
     pub owners_failing: usize,
-    /// Whether owners whose calls did not fail use the version as well.
+    /// Whether owners without failed calls use the version, too.
     pub others_use: bool,
 }
 
+/// What happens to the version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ruling {
-    /// The events were at fault: their deliveries failed with a reason, and that is all.
+    /// The events caused the faults: their deliveries fail with a reason, and nothing else happens.
     Keep,
-    /// One owner's configuration is what the adapter fails with: that owner's deliveries wait.
+    /// The adapter fails with the configuration of one owner: that owner's deliveries wait.
     Suspend,
-    /// It fails for everybody.
+    /// The adapter fails for everybody: the version is taken out of service.
     TakeOut,
 }
 
 impl Case {
+    /// The decision. A built-in version is always kept.
     pub fn ruling(self) -> Ruling {
         match self {
             Self { owners_failing: 0, .. } | Self { built_in: true, .. } => Ruling::Keep,
@@ -37,7 +39,8 @@ impl Case {
     }
 }
 
-/// How long an owner's deliveries wait for a version after its `times`-th suspension in a row. Then it is tried again.
+/// How long an owner's deliveries wait for a version after its `times`-th suspension in a row: 60 s, doubled each time,
+/// up to 900 s. Then the version is tried again.
 pub fn suspended_for(times: u32) -> Duration {
     const SHORTEST: Duration = Duration::from_secs(60);
     const LONGEST: Duration = Duration::from_secs(900);
@@ -51,7 +54,7 @@ mod tests {
     #[test]
     fn data_alone_takes_nothing_out_of_service() {
         use Ruling::{Keep, Suspend, TakeOut};
-        // built in, owners that fail with the sample, others use it
+        // Built in, owners that fail with the sample, whether others use it.
         for (built_in, owners_failing, others_use, expected) in [
             (false, 0, false, Keep),
             (false, 0, true, Keep),

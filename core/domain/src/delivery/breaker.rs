@@ -1,8 +1,8 @@
-//! Circuit breakers of lanes: when a destination counts as dead for an owner, when it is probed, and how fast the backlog
-//! drains afterwards.
+//! Circuit breakers of lanes: when deliveries to a destination are paused for an owner, when it is probed, and how fast
+//! the backlog drains afterwards.
 //!
-//! `closed → open` after failures in a row or by their rate, `open → half_open` for one probe, and back to `open` with a
-//! longer wait or on to `closed`. While it is not closed, deliveries wait and use up no attempt.
+//! `closed → open` after failures in a row or a failure rate; `open → half_open` for one probe; then back to `open`
+//! with a longer wait, or on to `closed`. While the breaker is not closed, deliveries wait and use up no attempts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,39 +14,41 @@ use crate::timestamp::Timestamp;
 use super::delivery::Reason;
 use super::lane::LaneId;
 
-/// Failures in a row that open a breaker.
+/// The weight of failures in a row that opens a breaker; a quick failure weighs 1.
 pub const FAILURES_IN_A_ROW: u32 = 20;
-/// A timeout held a place for the whole deadline, so it counts as much as this many quick failures.
+/// The weight of a timeout: it held a place for the whole deadline.
 pub const TIMEOUT_WEIGHT: u32 = 5;
 
-/// The rate is judged over the outcomes of this span …
+/// The failure rate is calculated over the outcomes of this span …
 pub const RATE_WINDOW: Duration = Duration::from_secs(60);
-/// … if there are at least this many of them …
+/// … if there are at least this many …
 pub const RATE_LEAST: usize = 40;
-/// … and opens the breaker when this share of them, in percent, failed.
+/// … and opens the breaker if at least this percentage of them failed.
 pub const RATE_PERCENT: usize = 75;
-/// The rate is judged on the latest outcomes only.
+/// The most recent outcomes that are considered.
 const RATE_MOST: usize = 200;
 
 /// The wait for the first probe; each failed probe doubles it.
 pub const FIRST_PROBE: Duration = Duration::from_secs(5);
+/// The longest wait for a probe, before jitter.
 pub const LONGEST_PROBE_WAIT: Duration = Duration::from_secs(5 * 60);
-/// A destination may ask for more with `Retry-After`, up to this.
+/// A destination can request a longer wait by `Retry-After`, up to this.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
-/// Jitter only ever adds, up to this share of the wait.
+/// Jitter only lengthens a wait, by up to this share.
 const JITTER: f64 = 0.1;
-/// A breaker that opens again this soon goes on with the waits that it had reached.
+/// A breaker that opens again within this time continues with the waits that it had reached.
 pub const RELAPSE: Duration = Duration::from_secs(10 * 60);
-/// One that opens again this soon sends no second message.
+/// A breaker that opens again within this time sends no second notification.
 pub const TOLD_FOR: Duration = Duration::from_secs(3_600);
-/// When the owner is told again.
+/// After this time the owner is notified once more that the breaker is open.
 pub const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Waiting deliveries of a destination that is back leave at this rate per second at first …
+/// The deliveries per second that are sent at first when a destination is available again …
 pub const FIRST_DRAIN_RATE: u32 = 20;
-/// … which doubles this often, up to the configured one.
+/// … and the time in which that rate doubles, up to the configured rate.
 pub const DRAIN_DOUBLES: Duration = Duration::from_secs(5);
 
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {
@@ -60,29 +62,34 @@ pub enum BreakerState {
 
 text_enum!(BreakerState { Closed => "closed", Open => "open", HalfOpen => "half_open" });
 
-/// What a request told about its destination, whatever it told about the delivery.
+/// What a request says about its destination, regardless of the result of the delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It answered, were it only to refuse this one request.
+    /// The destination responded, even if it refused this request.
     Alive,
+    /// The destination failed.
     Failed(Failure),
-    /// Nothing was sent, or the fault is this server's own.
+    /// Nothing was sent, or the error is on our side.
     Unrelated,
 }
 
+/// A failure of a destination.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
+    /// Code and sentence of the failure.
     pub reason: Reason,
+    /// Whether the request ended by its deadline.
     pub timed_out: bool,
+    /// The wait that the destination requested by `Retry-After`.
     pub retry_after: Option<Duration>,
 }
 
-/// Whether a status says that the destination, and not this request, is in trouble.
+/// Whether an HTTP status means that the destination fails, and not only this request.
 pub fn is_failure(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..)
 }
 
-/// The latest outcomes of a destination whose breaker is closed, as one node saw them.
+/// The recent outcomes of a destination whose breaker is closed, as one node saw them.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     in_a_row: u32,
@@ -92,15 +99,19 @@ pub struct Health {
     recent: VecDeque<(Timestamp, bool)>,
 }
 
-/// A breaker that is to open.
+/// A reason to open a breaker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trip {
+    /// Failures in a row, or within [`RATE_WINDOW`].
     pub failures: u32,
+    /// The last failure.
     pub reason: Reason,
+    /// The longest `Retry-After` of the failures in a row.
     pub retry_after: Option<Duration>,
 }
 
 impl Health {
+    /// Records an outcome; returns a trip if the breaker is to be opened.
     pub fn record(&mut self, outcome: &Outcome, now: Timestamp) -> Option<Trip> {
         let failure = match outcome {
             Outcome::Unrelated => return None,
@@ -135,31 +146,36 @@ impl Health {
     }
 }
 
-/// The breaker of a lane, as all nodes share it.
+/// The breaker of a lane, shared by all nodes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Breaker {
+    /// The lane.
     pub lane: LaneId,
+    /// The current state.
     pub state: BreakerState,
-    /// Since when it is in that state.
+    /// When it entered that state.
     pub since: Timestamp,
+    /// When it last changed from closed to open.
     pub opened_at: Timestamp,
-    /// Failures that opened it, and those of its probes.
+    /// The failures that opened it, plus its failed probes.
     pub failures: u32,
+    /// Failed probes in a row.
     pub failed_probes: u32,
     /// When the next probe may be made.
     pub probe_at: Timestamp,
-    /// Until when the node that makes the probe has the right to it.
+    /// The end of the lease of the node that makes the probe.
     pub probe_until: Option<Timestamp>,
     /// The last failure.
     pub reason: Reason,
-    /// When the owners were told that it opened.
+    /// When the owner was notified that it opened.
     pub told_open_at: Option<Timestamp>,
-    /// Whether they were told that it has been open for a day.
+    /// Whether the owner was notified that it has been open for a day.
     pub told_day: bool,
 }
 
 impl Breaker {
-    /// Opens. `before` is the breaker of the same lane, if there was one; `chance` is a draw from 0 to 1.
+    /// A breaker that opens at `now`. `before` is the previous breaker of the lane; `chance` is a random number from 0
+    /// to 1 for the jitter.
     pub fn opened(lane: &LaneId, before: Option<&Self>, trip: Trip, now: Timestamp, chance: f64) -> Self {
         let relapse = before.filter(|it| now.since(it.since) < RELAPSE);
         let failed_probes = relapse.map_or(0, |it| it.failed_probes);
@@ -178,6 +194,7 @@ impl Breaker {
         }
     }
 
+    /// The probe failed: the breaker is open again, and the next wait is longer.
     pub fn probe_failed(&mut self, failure: Failure, now: Timestamp, chance: f64) {
         self.failed_probes = self.failed_probes.saturating_add(1);
         self.failures = self.failures.saturating_add(1);
@@ -186,36 +203,39 @@ impl Breaker {
         (self.state, self.since, self.probe_until) = (BreakerState::Open, now, None);
     }
 
-    /// Nothing was there to be sent as a probe. The next delivery is one.
+    /// There was no delivery to send as a probe. The next delivery becomes the probe.
     pub fn probe_left_out(&mut self, now: Timestamp) {
         (self.state, self.since, self.probe_until) = (BreakerState::Open, now, None);
     }
 
-    /// Deliveries were there, and none of them could be sent now. That says nothing about the destination; the next probe is
-    /// made after the usual wait.
+    /// There were deliveries, but none could be sent. That says nothing about the destination, so the next probe
+    /// follows after the usual wait.
     pub fn probe_given_up(&mut self, now: Timestamp, chance: f64) {
         self.probe_left_out(now);
         self.probe_at = now.plus(wait_for_probe(self.failed_probes, None, chance));
     }
 
+    /// A node begins a probe and holds the lease for it until `until`.
     pub fn half_opened(&mut self, now: Timestamp, until: Timestamp) {
         (self.state, self.since, self.probe_until) = (BreakerState::HalfOpen, now, Some(until));
     }
 
+    /// A probe succeeded: deliveries are sent again.
     pub fn closed(&mut self, now: Timestamp) {
         (self.state, self.since, self.probe_until) = (BreakerState::Closed, now, None);
     }
 
+    /// Whether deliveries are sent.
     pub fn is_closed(&self) -> bool {
         self.state == BreakerState::Closed
     }
 
-    /// Whether a probe may be made now: it is due, or the node that made the last one is gone.
+    /// Whether a probe may be made at `now`: it is due, or the lease of the last probe has ended.
     pub fn may_be_probed(&self, now: Timestamp) -> bool {
         self.next_probe().is_some_and(|at| at <= now)
     }
 
-    /// When a probe may be made next; `None`: it is closed.
+    /// When the next probe may be made; `None` if the breaker is closed.
     pub fn next_probe(&self) -> Option<Timestamp> {
         match self.state {
             BreakerState::Closed => None,
@@ -224,43 +244,45 @@ impl Breaker {
         }
     }
 
-    /// Why deliveries to it wait.
+    /// Why deliveries of the lane wait.
     pub fn waiting_reason(&self) -> Reason {
         let Self { lane: LaneId { destination, .. }, reason, probe_at, .. } = self;
         let sentence = format!(
-            "{destination} is paused after {} failures ({}); the next probe is at {probe_at}, and waiting uses up no attempt",
+            "{destination} is paused after {} failures ({}); the next probe is at {probe_at}; waiting uses up no attempts",
             self.failures, reason.sentence
         );
         Reason::new(PAUSED, sentence)
     }
 }
 
-/// The codes of the reasons for which a delivery waits for its destination.
+/// The code of a delivery that waits because the breaker of its lane is not closed.
 pub const PAUSED: &str = "destination_paused";
+/// The code of a delivery that waits for a place.
 pub const BUSY: &str = "destination_busy";
 
-/// Why a delivery waits for a destination that works, but has all the places it may have.
+/// Why a delivery waits although its destination works: all places are taken.
 pub fn busy_reason(destination: &str) -> Reason {
-    let sentence =
-        format!("{destination} has as many requests in flight as it may have now; this is sent when one of them ends");
+    let sentence = format!(
+        "{destination} has reached its limit of requests in flight; this delivery is sent when one of them ends"
+    );
     Reason::new(BUSY, sentence)
 }
 
-/// How long after opening, or after the `failed`-th failed probe, the next probe is made.
+/// The wait for the next probe, after opening or after the `failed`-th failed probe. `chance` is from 0 to 1.
 pub fn wait_for_probe(failed: u32, retry_after: Option<Duration>, chance: f64) -> Duration {
     let wait = FIRST_PROBE.saturating_mul(1 << failed.min(10)).min(LONGEST_PROBE_WAIT);
     let wait = wait.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0));
     wait.max(retry_after.unwrap_or_default().min(LONGEST_PAUSE))
 }
 
-/// Waiting deliveries per second that may leave `since_closed` after the breaker closed.
+/// The deliveries per second that may be sent `since_closed` after the breaker closed: at most `most`, at least 1.
 pub fn drain_rate(since_closed: Duration, most: u32) -> u32 {
     let doublings = since_closed.as_secs() / DRAIN_DOUBLES.as_secs();
     let rate = u64::from(FIRST_DRAIN_RATE) << doublings.min(20);
     u32::try_from(rate).unwrap_or(u32::MAX).min(most).max(1)
 }
 
-/// What may leave now, as a token bucket that holds one second's worth.
+/// Limits the deliveries after a breaker closed: a token bucket that holds one second's worth.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain {
     tokens: f64,
@@ -268,10 +290,12 @@ pub struct Drain {
 }
 
 impl Drain {
+    /// A full bucket of the first rate.
     pub fn new(closed_at: Timestamp) -> Self {
         Self { tokens: f64::from(FIRST_DRAIN_RATE), at: closed_at }
     }
 
+    /// How many deliveries may be sent at `now`; `most` is the configured rate per second.
     pub fn available(&mut self, closed_at: Timestamp, most: u32, now: Timestamp) -> usize {
         let rate = f64::from(drain_rate(now.since(closed_at), most));
         self.tokens = (self.tokens + rate * now.since(self.at).as_secs_f64()).min(rate);
@@ -279,6 +303,7 @@ impl Drain {
         self.tokens as usize
     }
 
+    /// Takes `count` tokens.
     pub fn spend(&mut self, count: usize) {
         self.tokens -= count as f64;
     }
@@ -301,7 +326,7 @@ mod tests {
         Outcome::Failed(Failure { reason: Reason::new("http_429", "it answered 429"), timed_out: false, retry_after })
     }
 
-    /// After how many of these outcomes, repeated, a breaker opens; within 500.
+    /// The number of outcomes, repeated in this order, after which a breaker opens; `None` if 500 don't open it.
     fn opens_after(outcomes: &[Outcome], millis_apart: i64) -> Option<usize> {
         let mut health = Health::default();
         let opens = |(index, outcome): (usize, &Outcome)| {
@@ -311,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn when_a_breaker_opens() {
+    fn a_breaker_opens_by_failures_in_a_row_or_by_rate() {
         use Outcome::{Alive, Unrelated};
         let (quick, slow) = (failure(false), failure(true));
         let table: [(&str, Vec<Outcome>, i64, Option<usize>); 8] = [
             ("quick failures in a row", vec![quick.clone()], 0, Some(20)),
             ("timeouts in a row", vec![slow.clone()], 0, Some(4)),
-            ("what is not its fault does not count", vec![quick.clone(), Unrelated], 0, Some(39)),
+            ("unrelated errors don't count", vec![quick.clone(), Unrelated], 0, Some(39)),
             ("answers", vec![Alive], 0, None),
             ("half of all", vec![quick.clone(), Alive], 0, None),
             ("four of five, often", [vec![quick.clone(); 4], vec![Alive]].concat(), 0, Some(41)),
@@ -340,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_come_less_and_less_often() {
+    fn waits_for_probes_double_up_to_a_bound() {
         let waits: Vec<_> = (0..9).map(|failed| wait_for_probe(failed, None, 0.0).as_secs()).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
         assert_eq!(wait_for_probe(u32::MAX, None, 0.0), LONGEST_PROBE_WAIT);
@@ -357,13 +382,13 @@ mod tests {
     }
 
     #[test]
-    fn a_breaker_goes_from_open_over_half_open_to_closed() {
+    fn a_breaker_goes_from_open_through_half_open_to_closed() {
         let mut breaker = opened(None, at(0));
         assert!(!breaker.may_be_probed(at(4)));
         assert!(breaker.may_be_probed(at(5)));
         breaker.half_opened(at(5), at(25));
         assert!(!breaker.may_be_probed(at(24)), "one probe at a time");
-        assert!(breaker.may_be_probed(at(25)), "its node is gone");
+        assert!(breaker.may_be_probed(at(25)), "the lease of its node has ended");
         let Outcome::Failed(failure) = failure(false) else { unreachable!() };
         breaker.probe_failed(failure, at(6), 0.0);
         assert_eq!((breaker.state, breaker.probe_at, breaker.failures), (BreakerState::Open, at(16), 21));
@@ -377,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relapse_goes_on_where_it_was_and_tells_nobody_twice() {
+    fn a_relapse_continues_the_waits_and_sends_no_second_notification() {
         let mut before = opened(None, at(0));
         before.told_open_at = Some(at(0));
         before.failed_probes = 4;
@@ -390,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn which_answers_count_against_a_destination() {
+    fn some_statuses_count_as_failures_of_the_destination() {
         for status in [408, 429, 500, 502, 503, 504, 520, 599] {
             assert!(is_failure(status), "{status}");
         }
@@ -400,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_drains_faster_and_faster_up_to_a_bound() {
+    fn the_drain_rate_doubles_up_to_a_bound() {
         for (secs, most, expected) in
             [(0, 500, 20), (4, 500, 20), (5, 500, 40), (20, 500, 320), (25, 500, 500), (9_999, 500, 500), (60, 7, 7)]
         {
@@ -411,6 +436,6 @@ mod tests {
         drain.spend(20);
         assert_eq!(drain.available(at(0), 500, at(0)), 0);
         assert_eq!(drain.available(at(0), 500, at(1)), 20);
-        assert_eq!(drain.available(at(0), 500, at(100)), 500, "what was not used is not saved up");
+        assert_eq!(drain.available(at(0), 500, at(100)), 500, "unused tokens beyond one second are lost");
     }
 }

@@ -1,4 +1,4 @@
-//! Deliveries: one event owed to one postback. Terminal or scheduled at any time, and never neither.
+//! Deliveries: one event on its way to one postback. At any time a delivery is either scheduled or in a final state.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::timestamp::Timestamp;
 use crate::tracking::event::Event;
 
-/// Where a delivery stands; all but `Pending` are terminal.
+/// The state of a delivery; all but `pending` are final.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// Waits for `due_at`, or is being sent.
+    /// It waits for its due time, or is being sent.
     Pending,
     /// The destination accepted it.
     Success,
-    /// Given up; a person may retry it.
+    /// It was given up after its last attempt, or was refused; a person can retry it.
     Failed,
-    /// The rules no longer let it through.
+    /// The rule of its postback no longer admits it.
     Cancelled,
-    /// A newer state of the same conversion took its place.
+    /// A newer state of the same conversion replaced it.
     Superseded,
 }
 
@@ -32,53 +32,71 @@ text_enum!(DeliveryState {
     Superseded => "superseded",
 });
 
-/// Why a delivery is in its state: a stable code and a sentence.
+/// Why a delivery is in its state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reason {
+    /// A stable code.
     pub code: String,
+    /// A sentence for people.
     pub sentence: String,
 }
 
 impl Reason {
+    /// A reason of this code and sentence.
     pub fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { code: code.into(), sentence: sentence.into() }
     }
 }
 
-/// One event owed to one postback.
+/// One event on its way to one postback.
 #[derive(Clone, Debug)]
 pub struct Delivery {
+    /// Id of the delivery.
     pub id: DeliveryId,
+    /// The event.
     pub event_id: EventId,
+    /// The postback.
     pub postback_id: PostbackId,
+    /// The conversion of the event.
     pub conversion_id: Option<ConversionId>,
+    /// The revision of the conversion in the event.
     pub revision: i32,
+    /// The affiliate of the event.
     pub affiliate_id: AffiliateId,
+    /// The current state.
     pub state: DeliveryState,
+    /// Why it is in that state.
     pub reason: Option<Reason>,
+    /// When it is to be sent next.
     pub due_at: Timestamp,
-    /// Until when the worker that claimed it may keep it.
+    /// The end of the lease of the worker that claimed it.
     pub lease_until: Option<Timestamp>,
-    /// Attempts made, ever.
+    /// Attempts so far.
     pub attempts: i32,
-    /// Attempts made before the last manual retry: the schedule counts from there.
+    /// Attempts before the last manual retry: the schedule counts from there.
     pub attempts_before_retry: i32,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it entered its final state.
     pub settled_at: Option<Timestamp>,
 }
 
-/// A retry that makes no sense.
+/// Why a delivery can't be retried.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotRetryable {
+    /// The destination accepted it.
     #[error("delivery {0} was accepted by its destination; there is nothing to retry")]
     Accepted(DeliveryId),
-    #[error("delivery {0} is being sent right now; look again in a moment")]
+    /// It is being sent.
+    #[error("delivery {0} is being sent right now; try again in a moment")]
     InFlight(DeliveryId),
+    /// A newer delivery replaced it.
     #[error("delivery {0} was superseded by a newer state of its conversion; retry that delivery instead")]
     Superseded(DeliveryId),
 }
 
 impl NotRetryable {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InFlight(_) => "delivery_in_flight",
@@ -88,7 +106,7 @@ impl NotRetryable {
 }
 
 impl Delivery {
-    /// A new one, due at `due_at`.
+    /// A new delivery of `event`, due at `due_at`.
     pub fn owed(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id: DeliveryId::of(event.id, postback_id),
@@ -108,17 +126,18 @@ impl Delivery {
         }
     }
 
-    /// It ends before anything was sent.
+    /// The delivery, cancelled before it was sent.
     pub fn cancelled(self, reason: Reason, now: Timestamp) -> Self {
         Self { state: DeliveryState::Cancelled, reason: Some(reason), settled_at: Some(now), ..self }
     }
 
-    /// A person wants it sent now. The schedule starts anew; attempts already made stay in the log.
+    /// A person retries the delivery: it is due at `now`, and its schedule starts again. Earlier attempts stay in the
+    /// log.
     pub fn retry(&mut self, now: Timestamp) -> Result<(), NotRetryable> {
         match self.state {
             DeliveryState::Success => return Err(NotRetryable::Accepted(self.id)),
             DeliveryState::Superseded => return Err(NotRetryable::Superseded(self.id)),
-            // What comes of the attempt under way would overwrite the wish.
+            // The result of the attempt in progress would overwrite the retry.
             DeliveryState::Pending if self.in_flight(now) => return Err(NotRetryable::InFlight(self.id)),
             DeliveryState::Pending | DeliveryState::Failed | DeliveryState::Cancelled => {}
         }
@@ -130,6 +149,7 @@ impl Delivery {
         Ok(())
     }
 
+    /// Whether a worker has a lease on it at `now`.
     pub fn in_flight(&self, now: Timestamp) -> bool {
         self.state == DeliveryState::Pending && self.lease_until.is_some_and(|until| until > now)
     }
@@ -139,9 +159,11 @@ impl Delivery {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
+    /// The destination accepted it.
     Accepted,
-    /// Will be, or would have been, tried again.
+    /// It failed; it is tried again, unless this was the last attempt.
     Retry,
+    /// The destination refused it for good.
     Refused,
 }
 
@@ -150,44 +172,59 @@ text_enum!(AttemptOutcome { Accepted => "accepted", Retry => "retry", Refused =>
 /// A line that an adapter logged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AdapterLine {
+    /// The log level.
     #[schema(example = "info")]
     pub level: String,
+    /// The message.
     pub message: String,
 }
 
 impl AdapterLine {
+    /// A line of this level and message.
     pub fn new(level: impl Into<String>, message: impl Into<String>) -> Self {
         Self { level: level.into(), message: message.into() }
     }
 }
 
-/// One HTTP request and its answer, as the log keeps it.
+/// One HTTP request and its response, as stored in the log.
 #[derive(Clone, Debug)]
 pub struct Attempt {
+    /// The delivery.
     pub delivery_id: DeliveryId,
+    /// The number of the attempt, counted from 1.
     pub number: i32,
+    /// When the request was sent.
     pub at: Timestamp,
+    /// How long it took, in milliseconds.
     pub duration_ms: i32,
-    /// Empty when the adapter could not say what to send.
+    /// HTTP method; empty if the adapter could not render the request.
     pub method: String,
+    /// URL of the request.
     pub url: String,
+    /// Names and values of the request headers.
     pub request_headers: Vec<(String, String)>,
+    /// Body of the request.
     pub request_body: Option<String>,
+    /// HTTP status of the response; `None` if there was no response.
     pub status: Option<i32>,
+    /// Names and values of the response headers.
     pub response_headers: Vec<(String, String)>,
-    /// The first 16 KiB, decompressed.
+    /// The first 16 KiB of the body, decompressed.
     pub response_body: Option<String>,
-    /// Something of the request or the answer was longer than what is kept.
+    /// Whether a part of the request or response was too long to be stored.
     pub truncated: bool,
+    /// How it ended.
     pub outcome: AttemptOutcome,
+    /// Stable code of the error.
     pub error_code: Option<String>,
+    /// The error as a sentence.
     pub error: Option<String>,
-    /// What its adapter logged while it rendered the request and read the answer.
+    /// The lines that the adapter logged while it rendered the request and interpreted the response.
     pub adapter_log: Vec<AdapterLine>,
 }
 
 impl Attempt {
-    /// Roughly what it takes in memory and in an answer.
+    /// The approximate size in memory and in an API response, in bytes.
     pub fn bytes(&self) -> usize {
         let headers = self.request_headers.iter().chain(&self.response_headers);
         let texts = [&self.request_body, &self.response_body, &self.error].into_iter().flatten();
@@ -198,10 +235,11 @@ impl Attempt {
     }
 }
 
-/// A delivery and the event that it tells of.
+/// A pending delivery and its event.
 #[derive(Clone, Debug)]
 pub struct Owed {
+    /// The delivery.
     pub delivery: Delivery,
-    /// `None`: it is older than the retention and was deleted.
+    /// `None` if the event is older than the retention time and was deleted.
     pub event: Option<Arc<Event>>,
 }

@@ -1,30 +1,33 @@
-//! A fair queue: work in lines, served by the time that each line has used. Pure: the caller measures the time and runs the work.
+//! A fair queue: work waits in lines, which are served by the time that each line has used. Pure: the caller measures
+//! the time and runs the work.
 //!
-//! This is start-time fair queueing (Goyal, Vin and Cheng, 1996) with costs that are known afterwards: the line that has used the
-//! least time is served next, and a line that comes back after a rest starts where the others are, so that rest is not saved up.
-//! A line whose work is slow gets one place at a time, and some places take no slow work at all.
+//! This is start-time fair queueing (Goyal, Vin and Cheng, 1996) with costs that are known afterwards: the line that
+//! has used the least time is served next. A line that returns after a rest starts at the level of the others, so that
+//! it can't save up time. A line with slow work gets one place at a time, and some places take no slow work.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
-/// What goes first within a line.
+/// The order of work within a line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Urgency {
-    /// Something is held up in the middle, such as an answer that waits to be judged.
+    /// The last step of work in progress, such as a response that waits to be interpreted.
     Finishing,
-    /// A person or another program waits for one call; such callers are bounded in number.
+    /// A caller waits for the result; the number of such callers is bounded.
     Asked,
+    /// Everything else.
     Queued,
 }
 
 const URGENCIES: usize = 3;
 
-/// Which work a place takes.
+/// The kind of work that a place takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
+    /// All work.
     Any,
-    /// Slow work never holds it.
+    /// Only quick work.
     QuickOnly,
 }
 
@@ -32,10 +35,10 @@ pub enum Place {
 #[derive(Debug)]
 pub struct FairQueue<K, T> {
     lines: HashMap<K, Line<T>>,
-    /// Lines that could be served, least used first.
+    /// The lines that can be served, least used time first.
     quick: BTreeSet<(Duration, K)>,
     slow: BTreeSet<(Duration, K)>,
-    /// The virtual time: how much the line that was served last had used by then.
+    /// The virtual time: the most used time of a line at the moment that it was served.
     served_at: Duration,
     waiting: usize,
 }
@@ -70,11 +73,12 @@ impl<K, T> Default for FairQueue<K, T> {
     }
 }
 
-/// Lines at rest are forgotten when there are more than this: they have nothing but a debt that is soon paid.
+/// Above this number of lines, idle lines are removed. The used time of an idle line is lost, which matters only for a
+/// short time.
 const LINES_AT_REST: usize = 4_096;
 
 impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
-    /// Puts work at the end of its line; `slow` is what the caller knows of the line now.
+    /// Adds work to the end of its line. `slow`: whether the line's work currently counts as slow.
     pub fn push(&mut self, key: &K, urgency: Urgency, work: T, slow: bool) {
         if self.lines.len() > LINES_AT_REST {
             self.lines.retain(|_, line| line.running > 0 || !line.is_empty());
@@ -96,7 +100,7 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         self.refile(key, None, slow);
     }
 
-    /// The next work for a place, and its line. [`FairQueue::finish`] must follow.
+    /// The next work for a place, and its line. The caller must call [`FairQueue::finish`] afterwards.
     pub fn take(&mut self, place: Place) -> Option<(K, T)> {
         let quick = self.quick.first();
         let slow = self.slow.first().filter(|_| place == Place::Any);
@@ -114,7 +118,7 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         Some((key, work))
     }
 
-    /// A place is free again after `took`.
+    /// Ends a turn of the line that took `took`, and frees its place.
     pub fn finish(&mut self, key: &K, took: Duration, slow: bool) {
         if let Some(line) = self.lines.get_mut(key) {
             line.running = line.running.saturating_sub(1);
@@ -123,21 +127,22 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         }
     }
 
-    /// Pieces of work that wait in a line.
+    /// The number of waiting items in a line.
     pub fn waiting(&self, key: &K, urgency: Urgency) -> usize {
         self.lines.get(key).map_or(0, |line| line.waiting[urgency as usize].len())
     }
 
-    /// Pieces of work that wait in all lines.
+    /// The number of waiting items in all lines.
     pub fn len(&self) -> usize {
         self.waiting
     }
 
+    /// Whether no work waits.
     pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Drops all that waits.
+    /// Removes all waiting work.
     pub fn clear(&mut self) {
         self.lines.clear();
         self.quick.clear();
@@ -145,7 +150,7 @@ impl<K: Clone + Eq + Hash + Ord, T> FairQueue<K, T> {
         self.waiting = 0;
     }
 
-    /// Puts a line where `take` finds it, or takes it away from there.
+    /// Moves a line to the set in which `take` finds it, or removes it from there.
     fn refile(&mut self, key: &K, used: Option<Duration>, slow: bool) {
         let Some(line) = self.lines.get_mut(key) else { return };
         let at = (line.used, key.clone());
@@ -166,7 +171,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Runs `turns` turns of one place, in which each line's work costs what `cost` says and is asked for again.
+    /// Runs `turns` turns of one place. Each line's work has the given cost in milliseconds and is queued again.
     fn shares(turns: usize, lines: &[(&'static str, u32)]) -> HashMap<&'static str, usize> {
         let mut queue = FairQueue::default();
         for (line, _) in lines {
@@ -192,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn rest_is_not_saved_up() {
+    fn an_idle_line_saves_up_no_time() {
         let mut queue = FairQueue::default();
         for _ in 0..10 {
             queue.push(&"busy", Urgency::Queued, (), false);
@@ -208,7 +213,7 @@ mod tests {
             order.push(line);
             queue.finish(&line, MS * 100, false);
         }
-        // The last work of the busy line counts, and no more: then they take turns.
+        // Only the last work of the busy line counts; after it the lines take turns.
         assert_eq!(order, ["late", "busy", "late", "busy", "late", "busy", "late", "busy"]);
     }
 
@@ -222,13 +227,13 @@ mod tests {
         assert_eq!(queue.take(Place::QuickOnly), None);
         assert_eq!(queue.take(Place::Any), Some(("slow", 0)));
         assert_eq!(queue.take(Place::Any), Some(("slower", 0)));
-        assert_eq!(queue.take(Place::Any), None, "both lines have their place");
+        assert_eq!(queue.take(Place::Any), None, "both lines hold their place");
         queue.push(&"quick", Urgency::Queued, 9, false);
         assert_eq!(queue.take(Place::QuickOnly), Some(("quick", 9)));
         queue.finish(&"slow", MS, true);
         assert_eq!(queue.take(Place::QuickOnly), None);
         assert_eq!(queue.take(Place::Any), Some(("slow", 1)));
-        // It proved to be quick: the last of its line may go anywhere.
+        // The work proved to be quick: the rest of its line may use any place.
         queue.finish(&"slower", MS, false);
         assert_eq!(queue.take(Place::QuickOnly), Some(("slower", 1)));
         assert!(queue.is_empty());
@@ -236,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_finished_goes_before_what_is_new() {
+    fn work_in_progress_goes_before_new_work() {
         let mut queue = FairQueue::default();
         queue.push(&"line", Urgency::Asked, "asked", false);
         queue.push(&"line", Urgency::Queued, "queued", false);

@@ -1,28 +1,32 @@
-//! Lanes: the requests of one owner's postbacks to one destination. Queue, health, breaker, probe and rank belong to a lane,
-//! so that nobody's trouble on a shared host is anybody else's.
+//! Lanes: the requests of one owner's postbacks to one destination. Queue, health, breaker, probe and rank belong to a
+//! lane, so that on a shared host the failures of one owner don't affect the others.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::ids::AffiliateId;
 
-/// Whose postbacks: an affiliate's, or the program's own.
+/// The owner of postbacks: an affiliate, or the program itself (`None`).
 pub type Owner = Option<AffiliateId>;
 
-/// Written as the destination alone for the program, and as `destination owner` for an affiliate. Cheap to clone.
+/// A destination and an owner. Written as `destination` for the program and as `destination owner` for an affiliate.
+/// Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LaneId {
     /// Scheme, host and port.
     pub destination: Arc<str>,
+    /// The owner of the postbacks.
     pub owner: Owner,
 }
 
 impl LaneId {
+    /// A lane of this destination and owner.
     pub fn new(destination: &str, owner: Owner) -> Self {
         Self { destination: destination.into(), owner }
     }
 
-    /// Reads what was written. A destination has no space in it.
+    /// Parses the written form. A destination contains no space; text without a valid owner is a destination of the
+    /// program.
     pub fn read(text: &str) -> Self {
         let of_affiliate =
             text.split_once(' ').and_then(|(destination, owner)| Some((destination, owner.parse().ok()?)));
@@ -40,7 +44,7 @@ impl fmt::Display for LaneId {
     }
 }
 
-/// `https://host` or `https://host:port`: whom a request goes to.
+/// The origin of a URL: `https://host` or `https://host:port`. `None` for text that is not a URL with a host.
 pub fn destination_of(url: &str) -> Option<String> {
     let origin = url::Url::parse(url).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization())

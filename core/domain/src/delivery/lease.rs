@@ -1,18 +1,21 @@
-//! Leases: who works on a row, and until when.
+//! Leases: which process works on a row, and until when.
 
 use crate::timestamp::Timestamp;
 
-/// The right to work on rows until it ends. Whoever still holds the token may finish them.
+/// The exclusive right to work on rows until it ends. A process that still holds the token afterwards may finish them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lease {
-    /// Random, so that no two processes ever draw the same.
+    /// A random token, different for every process and claim.
     pub claim: i64,
+    /// When the lease ends.
     pub until: Timestamp,
 }
 
-/// Something to work on, and the lease on its row.
+/// Work, and the lease on its row.
 #[derive(Clone, Debug)]
 pub struct Leased<T> {
+    /// The work.
     pub it: T,
+    /// The lease.
     pub lease: Lease,
 }

@@ -1,4 +1,4 @@
-//! Postbacks to others: rules, adapters, templates, lanes, breakers and retries.
+//! Outbound postbacks: rules, adapters, templates, lanes, breakers and retries.
 
 pub mod adapter;
 pub mod adapter_faults;

@@ -1,40 +1,42 @@
-//! How long the calls of an adapter compute, and what follows: slow work is kept away from quick work, and slowness that lasts is a
-//! fault. Pure: moments are durations since the start of the process.
+//! How long the calls of an adapter compute, and the consequences: slow work is separated from quick work, and lasting
+//! slowness is a fault. Pure: points in time are durations since the start of the process.
 
 use std::time::Duration;
 
-/// Work goes on in one turn for this long before others have theirs. One call is never broken off for it.
+/// How long the work of one line runs before other lines get their turn. A call in progress is not interrupted.
 pub const TURN: Duration = Duration::from_millis(2);
 
-/// A turn that is this much longer than [`TURN`] had a slow call in it. A good call takes less than a thousandth.
+/// A turn that exceeds [`TURN`] by this much contained a slow call. A normal call takes less than a thousandth of it.
 const SLOW_CALL: Duration = Duration::from_millis(25);
-/// After a slow call the work counts as slow for this many times its length: it can hold a place for quick work for less than a
-/// three-hundredth of the time, whatever it does in between.
+/// After a slow call the work counts as slow for this many times the length of the call. So it can hold a place for
+/// quick work for less than a three-hundredth of the time.
 const SLOW_FOR_TIMES: u32 = 300;
+/// The shortest time for which work counts as slow.
 const SLOW_FOR_AT_LEAST: Duration = Duration::from_secs(60);
-/// A call that takes longer than this on average is the adapter's fault, like a crash. It is thousands of times what a good one
-/// takes, so that a busy machine alone makes nobody guilty.
+/// If calls take longer than this on average, it is a fault of the adapter, like a crash. It is thousands of times as
+/// long as a normal call, so a busy machine alone does not cause a fault.
 pub const FAULTY_AVERAGE: Duration = Duration::from_millis(50);
-/// How much one turn weighs in the average.
+/// The moving average takes one WEIGHT-th of the latest turn.
 const WEIGHT: u32 = 4;
 
-/// The calls of one adapter version on behalf of one owner.
+/// Measurements of one adapter version's calls for one owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Pace {
     average: Option<Duration>,
     slow_until: Duration,
 }
 
-/// What one turn says about the adapter.
+/// The result of one turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Judgement {
+    /// No fault.
     Fine,
-    /// Its calls take this long on average, the last ones included.
+    /// The calls take this long on average, and the last turn was too slow as well.
     TooSlow(Duration),
 }
 
 impl Pace {
-    /// Counts a turn of `calls` calls that ended at `now` after `took`.
+    /// Records a turn with `calls` calls that took `took` and ended at `now`.
     pub fn count(&mut self, calls: u32, took: Duration, now: Duration) -> Judgement {
         let Some(each) = took.checked_div(calls) else { return Judgement::Fine };
         let average = self.average.map_or(each, |average| (average * (WEIGHT - 1) + each) / WEIGHT);
@@ -46,21 +48,22 @@ impl Pace {
         if average > FAULTY_AVERAGE && each > FAULTY_AVERAGE { Judgement::TooSlow(average) } else { Judgement::Fine }
     }
 
-    /// Whether it had a slow call not long ago.
+    /// Whether a recent call was slow.
     pub fn is_slow(&self, now: Duration) -> bool {
         now < self.slow_until
     }
 
-    /// Whether any call has been measured.
+    /// Whether any call was measured.
     pub fn is_known(&self) -> bool {
         self.average.is_some()
     }
 
+    /// The moving average of a call's duration; zero if none was measured.
     pub fn average(&self) -> Duration {
         self.average.unwrap_or_default()
     }
 
-    /// How many calls fit into a span, as far as is known.
+    /// How many calls fit into `span` by the average; `usize::MAX` if none was measured.
     pub fn calls_within(&self, span: Duration) -> usize {
         let calls = span.as_nanos().checked_div(self.average().as_nanos()).unwrap_or(u128::MAX);
         usize::try_from(calls).unwrap_or(usize::MAX)
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_call_is_remembered_in_proportion() {
+    fn work_counts_as_slow_in_proportion_to_its_slow_call() {
         // Calls, how long the turn took, and for how long the work counts as slow.
         for (calls, took, slow_for) in [
             (1, ms(1), 0),
@@ -97,17 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn the_average_says_how_many_calls_fit_into_a_span() {
+    fn calls_within_a_span_follow_from_the_average() {
         for (each, span, expected) in [(ms(7), ms(100), 14), (ms(200), ms(100), 0), (ms(0), ms(100), usize::MAX)] {
             let mut pace = Pace::default();
             pace.count(1, each, ms(0));
             assert_eq!(pace.calls_within(span), expected, "{each:?} in {span:?}");
         }
-        assert_eq!(Pace::default().calls_within(ms(100)), usize::MAX, "nothing is known yet");
+        assert_eq!(Pace::default().calls_within(ms(100)), usize::MAX, "nothing was measured yet");
     }
 
     #[test]
-    fn quick_calls_in_between_do_not_make_it_quick() {
+    fn quick_calls_in_between_change_nothing() {
         let mut pace = Pace::default();
         pace.count(1, ms(302), ms(0));
         for _ in 0..1_000 {
@@ -120,7 +123,7 @@ mod tests {
     fn only_calls_that_are_slow_on_average_are_a_fault() {
         let mut pace = Pace::default();
         assert_eq!(pace.count(1, ms(40), ms(0)), Judgement::Fine);
-        assert_eq!(pace.count(1, ms(60), ms(0)), Judgement::Fine, "one that is longer than usual");
+        assert_eq!(pace.count(1, ms(60), ms(0)), Judgement::Fine, "only one slow call");
         assert_eq!(pace.count(1, ms(145), ms(0)), Judgement::TooSlow(ms(70)));
         assert_eq!(pace.count(100, ms(300), ms(0)), Judgement::Fine, "these were quick");
         assert_eq!(pace.count(0, ms(300), ms(0)), Judgement::Fine, "nothing was called");

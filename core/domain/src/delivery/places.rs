@@ -1,34 +1,34 @@
-//! Places: how many requests may be in flight at once, in one lane, to one destination, for one owner and in all.
+//! Places: concurrency slots. They limit the requests in flight per lane, per destination, per owner and in total.
 //!
-//! A place is held for as long as the destination takes to answer. So what decides who gets the last ones is how long the
-//! requests of a lane took lately, and not how few it has: a hundred silent destinations with one request each hold as
-//! many places as one with a hundred.
+//! A request holds its place until the destination responds. The last places are therefore given by how long recent
+//! requests of a lane took, not by how few requests it has: a hundred silent destinations with one request each hold as
+//! many places as one destination with a hundred.
 
 use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// Places of a lane that has not answered yet, or not for a while.
+/// Places of a lane that has not responded yet, or not recently.
 pub const FIRST_PLACES: usize = 2;
-/// A request that ended within this was quick.
+/// A request that took less than this was quick.
 pub const QUICK: Duration = Duration::from_secs(1);
-/// How long a lane is called slow after a request that was not.
+/// How long a lane counts as slow after a request that was not quick.
 const SLOW_FOR: Duration = Duration::from_secs(60);
 
-/// How the requests of a lane ended lately.
+/// How the recent requests of a lane ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Liveness {
-    /// None has ended yet.
+    /// None has ended so far.
     New,
-    /// All of the last minute were over soon.
+    /// All requests of the last minute were quick.
     Quick,
-    /// It answers, and has taken long.
+    /// It responds, but at least one request of the last minute took long.
     Slow,
-    /// The last one took long and had no answer that counts.
+    /// The last request took long and got no usable response.
     Silent,
 }
 
-/// What is known of how requests ended.
+/// How the requests of a lane ended; the input of [`Liveness`].
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Answers {
     any: bool,
@@ -37,6 +37,7 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Records a request that ended at `now`. `answered`: whether it got a usable response.
     pub fn record(&mut self, answered: bool, took: Duration, now: Timestamp) {
         let slow = took >= QUICK;
         (self.any, self.silent) = (true, slow && !answered);
@@ -45,6 +46,7 @@ impl Answers {
         }
     }
 
+    /// The state of the lane at `now`.
     pub fn liveness(&self, now: Timestamp) -> Liveness {
         match self {
             Self { any: false, .. } => Liveness::New,
@@ -55,21 +57,26 @@ impl Answers {
     }
 }
 
-/// Requests in flight: all, and those of lanes that were new or silent when they began.
+/// Numbers of requests in flight. A request is counted under the liveness that its lane had when it began.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Tally {
+    /// All requests.
     pub all: usize,
+    /// Requests of new lanes.
     pub new: usize,
+    /// Requests of silent lanes.
     pub silent: usize,
 }
 
 impl Tally {
+    /// A request began.
     pub fn add(&mut self, liveness: Liveness) {
         self.all += 1;
         self.new += usize::from(liveness == Liveness::New);
         self.silent += usize::from(liveness == Liveness::Silent);
     }
 
+    /// A request ended; `liveness` is the value it was added with.
     pub fn remove(&mut self, liveness: Liveness) {
         self.all -= 1;
         self.new -= usize::from(liveness == Liveness::New);
@@ -81,31 +88,38 @@ impl Tally {
     }
 }
 
-/// What a node grants.
+/// The limits of one node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Places {
+    /// Requests in flight in total.
     pub in_all: usize,
+    /// Requests in flight to one destination.
     pub per_destination: usize,
+    /// Requests in flight of one owner.
     pub per_owner: usize,
 }
 
-/// What is in flight, as far as it concerns one delivery.
+/// The requests in flight that count for the admission of one delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct InFlight {
+    /// Of the node.
     pub in_all: Tally,
+    /// Of the delivery's owner.
     pub of_owner: Tally,
+    /// To its destination, from all owners.
     pub of_destination: usize,
-    /// Other owners have lanes to this destination.
+    /// Whether other owners have lanes to this destination.
     pub is_shared: bool,
+    /// Of its lane.
     pub of_lane: usize,
 }
 
 impl Places {
-    /// Whether one more may be sent in a lane that may have `limit` places.
+    /// Whether one more request may be sent in a lane whose own window is `limit` places.
     ///
-    /// The last quarter, in all, of each owner and of a destination that owners share, is kept for quick lanes with nothing in
-    /// flight: these give their place back soon. What new and silent lanes hold together is bounded, so that it does not matter to the
-    /// others how many there are.
+    /// The last quarter of the node's and the owner's places, and of a destination that owners share, is reserved for
+    /// quick lanes without a request in flight, because these return a place soon. The places of all new and silent
+    /// lanes together are bounded, so their number does not affect other lanes.
     pub fn admit(self, liveness: Liveness, limit: usize, used: InFlight) -> bool {
         let to_the_last = liveness == Liveness::Quick && used.of_lane == 0;
         let part = |places: usize| if to_the_last { places } else { places - places / 4 };
@@ -119,7 +133,7 @@ impl Places {
     }
 }
 
-/// A lane that never answered, or no longer, gets no more than it takes to find out whether it does.
+/// New and silent lanes get only the places that are needed to find out whether they respond.
 fn lane_limit(liveness: Liveness, limit: usize) -> usize {
     match liveness {
         Liveness::Quick | Liveness::Slow => limit,
@@ -128,7 +142,8 @@ fn lane_limit(liveness: Liveness, limit: usize) -> usize {
     }
 }
 
-/// Whether one more fits among the `most` places of new and silent lanes. Half of these are for the first request of new ones.
+/// Whether one more request fits into the `most` places of new and silent lanes. Half of them are reserved for the
+/// first requests of new lanes.
 fn has_room(liveness: Liveness, of_lane: usize, used: Tally, most: usize) -> bool {
     let most = most.max(2);
     match liveness {
@@ -139,7 +154,7 @@ fn has_room(liveness: Liveness, of_lane: usize, used: Tally, most: usize) -> boo
     }
 }
 
-/// The places of one lane: more while it answers, fewer when it fails, and few again after a rest.
+/// The window of one lane: it grows with each response, shrinks with each failure, and starts small after a rest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
     size: usize,
@@ -147,22 +162,27 @@ pub struct Window {
 }
 
 impl Window {
+    /// A window of [`FIRST_PLACES`] that can grow to `most` places.
     pub fn new(most: usize) -> Self {
         Self { size: FIRST_PLACES.min(most), most }
     }
 
+    /// The current number of places, at least 1 unless `most` is 0.
     pub fn size(self) -> usize {
         self.size
     }
 
+    /// One place more, up to the maximum.
     pub fn answered(&mut self) {
         self.size = (self.size + 1).min(self.most);
     }
 
+    /// Half the places, at least 1.
     pub fn failed(&mut self) {
         self.size = (self.size / 2).max(1);
     }
 
+    /// Back to [`FIRST_PLACES`], if the lane was idle.
     pub fn rested(&mut self) {
         self.size = self.size.clamp(1, FIRST_PLACES.min(self.most));
     }
@@ -180,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_a_place() {
+    fn admission_follows_liveness_and_limits() {
         let none = tally(0, 0, 0);
         // (what, liveness, (in all, of owner, of destination, shared, of lane), expected), with a window of 64.
         let table = [
@@ -191,22 +211,27 @@ mod tests {
             ("within its window", Quick, (tally(63, 0, 0), tally(63, 0, 0), 63, false, 63), true),
             ("its window is full", Quick, (tally(64, 0, 0), tally(64, 0, 0), 64, false, 64), false),
             ("three quarters are taken", Quick, (tally(192, 0, 0), tally(10, 0, 0), 1, false, 1), false),
-            ("the rest is for those with none", Quick, (tally(255, 0, 0), tally(10, 0, 0), 0, false, 0), true),
-            ("and quick ones", Slow, (tally(192, 0, 0), tally(10, 0, 0), 0, false, 0), false),
+            ("the rest is for lanes with no request", Quick, (tally(255, 0, 0), tally(10, 0, 0), 0, false, 0), true),
+            ("and only for quick lanes", Slow, (tally(192, 0, 0), tally(10, 0, 0), 0, false, 0), false),
             ("slow ones share three quarters", Slow, (tally(191, 0, 0), tally(10, 0, 0), 5, false, 5), true),
             ("all are taken", Quick, (tally(256, 0, 0), none, 0, false, 0), false),
             ("three quarters of its owner's", Quick, (tally(150, 0, 0), tally(144, 0, 0), 1, false, 1), false),
-            ("the owner's last for those with none", Quick, (tally(191, 0, 0), tally(191, 0, 0), 0, false, 0), true),
+            (
+                "the owner's last for lanes with no request",
+                Quick,
+                (tally(191, 0, 0), tally(191, 0, 0), 0, false, 0),
+                true,
+            ),
             ("all of its owner's", Quick, (tally(192, 0, 0), tally(192, 0, 0), 0, false, 0), false),
-            ("others have most of its destination", Quick, (tally(48, 0, 0), none, 48, true, 0), true),
+            ("others hold most of its destination", Quick, (tally(48, 0, 0), none, 48, true, 0), true),
             ("its destination is shared", Quick, (tally(48, 0, 0), tally(48, 0, 0), 48, true, 48), false),
-            ("others have all of its destination", Quick, (tally(64, 0, 0), none, 64, true, 0), false),
+            ("others hold all of its destination", Quick, (tally(64, 0, 0), none, 64, true, 0), false),
             ("many silent ones of its owner", Silent, (tally(12, 0, 12), tally(12, 0, 12), 0, false, 0), false),
             ("many silent ones of others", Silent, (tally(32, 0, 32), none, 0, false, 0), false),
-            ("new ones go beside silent ones", New, (tally(32, 0, 32), tally(12, 0, 12), 0, false, 0), true),
+            ("new lanes next to silent ones", New, (tally(32, 0, 32), tally(12, 0, 12), 0, false, 0), true),
             ("many new ones of its owner", New, (tally(24, 12, 12), tally(24, 12, 12), 0, false, 0), false),
             ("many new ones of others", New, (tally(64, 64, 0), none, 0, false, 0), false),
-            ("answering ones mind neither", Quick, (tally(64, 32, 32), tally(24, 12, 12), 9, false, 9), true),
+            ("responding lanes are not affected", Quick, (tally(64, 32, 32), tally(24, 12, 12), 9, false, 9), true),
         ];
         for (what, liveness, (in_all, of_owner, of_destination, is_shared, of_lane), expected) in table {
             let used = InFlight { in_all, of_owner, of_destination, is_shared, of_lane };
@@ -214,10 +239,10 @@ mod tests {
         }
     }
 
-    /// However many destinations of however many owners fall silent, one that answers has a place.
+    /// A destination that responds has a place, no matter how many destinations of how many owners fall silent.
     #[test]
-    fn silent_destinations_leave_a_place_for_one_that_answers() {
-        // Those that never answered, those that no longer do, and those that did until now, in turns.
+    fn silent_destinations_leave_a_place_for_a_responding_one() {
+        // Lanes that never responded, that no longer respond, and that responded so far, in turns.
         for (liveness, lanes, owners) in
             [(New, 150, 1), (New, 1_000, 3), (Silent, 1_000, 1), (Silent, 1_000, 30), (Quick, 150, 1), (Quick, 200, 3)]
         {
@@ -242,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_is_enough_to_go_on() {
+    fn one_place_is_enough_to_send() {
         let places = Places { in_all: 1, per_destination: 1, per_owner: 1 };
         for liveness in [New, Quick, Slow, Silent] {
             assert!(places.admit(liveness, 1, InFlight::default()), "{liveness:?}");
@@ -254,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn how_requests_ended_says_what_a_lane_is() {
+    fn liveness_follows_from_recent_requests() {
         let at = |secs: i64| Timestamp::from_millis(secs * 1_000);
         let (soon, late) = (Duration::from_millis(20), Duration::from_secs(10));
         let mut answers = Answers::default();
@@ -272,11 +297,11 @@ mod tests {
             assert_eq!(answers.liveness(at(then)), expected, "{answered} {took:?} at {then}");
         }
         answers.record(false, late, at(100));
-        assert_eq!(answers.liveness(at(9_999)), Silent, "until it answers");
+        assert_eq!(answers.liveness(at(9_999)), Silent, "until it responds");
     }
 
     #[test]
-    fn a_window_follows_its_lane() {
+    fn a_window_grows_and_shrinks_with_its_lane() {
         let mut window = Window::new(64);
         assert_eq!(window.size(), FIRST_PLACES);
         (0..100).for_each(|_| window.answered());

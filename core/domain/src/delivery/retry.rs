@@ -1,8 +1,8 @@
-//! When a delivery is tried again, and when it is given up. Adapters report facts; only this file decides.
+//! When a delivery is retried, and when it fails for good. Adapters report facts; only this file decides.
 
 use std::time::Duration;
 
-/// Waits between attempts. Nine attempts over a day and a half.
+/// The waits between attempts: nine attempts within a day and a half.
 pub const SCHEDULE: [Duration; 8] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
@@ -14,22 +14,25 @@ pub const SCHEDULE: [Duration; 8] = [
     Duration::from_secs(24 * 3_600),
 ];
 
-/// A destination may ask for more patience than the schedule has, up to this.
+/// A destination can request a longer wait than the schedule's by `Retry-After`, up to this.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
-/// Jitter only ever adds, up to this share of the wait, so that a crowd of retries spreads out.
+/// Jitter only lengthens a wait, by up to this share, so that many retries don't coincide.
 pub const JITTER: f64 = 0.1;
 
+/// The step after a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
+    /// Try again after this time.
     After(Duration),
+    /// The delivery has failed.
     GiveUp,
 }
 
-/// What follows the `made`-th attempt (1 for the first) of the running schedule.
+/// The step after the `made`-th attempt (1 for the first) of the current schedule.
 ///
-/// `retry_after` is the destination's own wish; it can lengthen the wait and never shorten it.
-/// `chance` is a draw from 0 to 1.
+/// `retry_after` is the wait that the destination requested; it can lengthen the wait, but not shorten it. `chance` is
+/// a random number from 0 to 1 for the jitter.
 pub fn after_attempt(made: u32, retry_after: Option<Duration>, chance: f64) -> Next {
     let Some(wait) = made.checked_sub(1).and_then(|index| SCHEDULE.get(index as usize)) else {
         return Next::GiveUp;
@@ -44,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn nine_attempts_and_no_more() {
+    fn a_delivery_fails_after_nine_attempts() {
         let made: Vec<_> = (1..=9).map(|made| after_attempt(made, None, 0.0)).collect();
         assert_eq!(made[..8], SCHEDULE.map(Next::After));
         assert_eq!(made[8], Next::GiveUp);
@@ -52,7 +55,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_never_shorter_than_the_schedule_nor_longer_than_its_bounds(
+        fn a_wait_is_within_its_bounds(
             made in 1_u32..=8, hint in proptest::option::of(0_u64..10_000_000), chance in -1.0..2.0_f64,
         ) {
             let scheduled = SCHEDULE[made as usize - 1];
@@ -71,7 +74,7 @@ mod tests {
         }
 
         #[test]
-        fn more_attempts_never_wait_less(made in 1_u32..8, chance in 0.0..1.0_f64) {
+        fn waits_never_get_shorter(made in 1_u32..8, chance in 0.0..1.0_f64) {
             let (Next::After(first), Next::After(second)) =
                 (after_attempt(made, None, chance), after_attempt(made + 1, None, 0.0)) else { panic!("gave up") };
             prop_assert!(second >= first);

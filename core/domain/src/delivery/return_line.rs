@@ -1,7 +1,8 @@
-//! How deliveries that wait for the same thing come back: one after another at a bounded rate, not all at one moment. Pure.
+//! Deliveries that wait for the same adapter become due again at a bounded rate, instead of all at once. Pure.
 //!
-//! A delivery that is put off gets a place in the line of its owner and adapter version. The line is kept by the due times alone:
-//! while the adapter stays away, those that fall due join the line again, so that looking again is bounded as well.
+//! A postponed delivery gets a place in the line of its owner and adapter version. A line is stored only as due times:
+//! while the adapter is unavailable, deliveries that become due join the line again, so the repeated checks are bounded
+//! as well.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,19 +10,19 @@ use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// Deliveries of one line that are due in the same second, at most.
+/// The most deliveries of one line that are due in the same second.
 pub const RETURNS_PER_SECOND: u32 = 100;
 
-/// Lines that are kept although they ended.
+/// The number of lines above which ended lines are removed.
 const MANY: usize = 1_024;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The lines of this process.
+/// The lines of this process, by key.
 #[derive(Debug)]
 pub struct ReturnLines<K>(HashMap<K, End>);
 
-/// The last second of a line that has places, and how many are taken.
+/// The last second of a line, and how many deliveries are due in it.
 #[derive(Clone, Copy, Debug)]
 struct End {
     at: Timestamp,
@@ -35,7 +36,8 @@ impl<K> Default for ReturnLines<K> {
 }
 
 impl<K: Eq + Hash> ReturnLines<K> {
-    /// When the next delivery of a line is due: not before `earliest`, and with no more than `per_second` others.
+    /// The due time of the next delivery in a line: not before `earliest`, and in one second with at most `per_second`
+    /// deliveries (at least 1).
     pub fn place(&mut self, key: K, earliest: Timestamp, per_second: u32) -> Timestamp {
         let end = self.0.entry(key).or_insert(End { at: earliest, taken: 0 });
         if end.at < earliest {
@@ -48,7 +50,7 @@ impl<K: Eq + Hash> ReturnLines<K> {
         end.at
     }
 
-    /// Forgets the lines that ended before `now`, once there are many.
+    /// Removes the lines that ended before `now`, if there are more than 1,024 lines.
     pub fn forget_ended(&mut self, now: Timestamp) {
         if self.0.len() > MANY {
             self.0.retain(|_, end| end.at >= now);
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn no_second_has_more_than_its_places() {
+    fn no_second_has_more_deliveries_than_allowed() {
         let mut lines = ReturnLines::default();
         let due: Vec<_> = (0..250).map(|_| lines.place("a", at(60), 100)).collect();
         let count = |secs: i64| due.iter().filter(|it| **it == at(secs)).count();
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_goes_on_where_it_ends() {
+    fn a_line_continues_where_it_ends() {
         let mut lines = ReturnLines::default();
         for (earliest, expected) in [(60, 60), (60, 60), (60, 61), (10, 61), (70, 70), (70, 70), (65, 71)] {
             assert_eq!(lines.place("a", at(earliest), 2), at(expected), "{earliest}");

@@ -1,7 +1,7 @@
-//! Rules: which events a postback is fired for, judged by the host and explained check by check.
+//! Rules: which events a postback is fired for. The host evaluates them and explains each check.
 //!
-//! Rules are data. They are judged when an event is routed and again each time one of its deliveries
-//! falls due, because a conversion may have been rejected in between.
+//! Rules are data. They are evaluated when an event is routed, and again each time one of its deliveries becomes due,
+//! because a conversion may have been rejected in between.
 
 use std::time::Duration;
 
@@ -12,47 +12,60 @@ use crate::tracking::action::Action;
 use crate::tracking::conversion::Status;
 use crate::tracking::event::Event;
 
-/// Which conversions a postback is fired for. Clicks and impressions have no status and always pass.
+/// The status of conversions for which a postback is fired. Clicks and impressions have no status and always pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FiringStatus {
+    /// Conversions of every status.
     Any,
+    /// Pending conversions.
     Pending,
+    /// Approved conversions.
     Approved,
+    /// Rejected conversions.
     Rejected,
 }
 
 text_enum!(FiringStatus { Any => "any", Pending => "pending", Approved => "approved", Rejected => "rejected" });
 
-/// Whose events: all, one affiliate's, one offer's, or one affiliate's on one offer.
+/// The events that a postback is fired for: all, one affiliate's, one offer's, or one affiliate's for one offer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
+    /// Only events of this affiliate.
     #[serde(default)]
     pub affiliate_id: Option<AffiliateId>,
+    /// Only events of this offer.
     #[serde(default)]
     pub offer_id: Option<OfferId>,
 }
 
+/// The unit of a delay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DelayUnit {
+    /// Seconds.
     Seconds,
+    /// Minutes.
     Minutes,
+    /// Hours.
     Hours,
 }
 
 text_enum!(DelayUnit { Seconds => "seconds", Minutes => "minutes", Hours => "hours" });
 
-/// How long to wait, in the words it was asked for.
+/// How long a delivery waits before it is sent, in the unit that was chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delay {
+    /// The number of units.
     pub value: u32,
+    /// The unit.
     pub unit: DelayUnit,
 }
 
 impl Delay {
+    /// The delay as a duration.
     pub fn span(self) -> Duration {
         let seconds = match self.unit {
             DelayUnit::Seconds => 1,
@@ -69,44 +82,53 @@ impl std::fmt::Display for Delay {
     }
 }
 
-/// What decides whether a postback is fired, and when.
+/// When a postback is fired.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
+    /// Whose events.
     pub scope: Scope,
+    /// Which kind of event.
     pub action: Action,
+    /// Conversions of which status.
     pub firing_status: FiringStatus,
-    /// Only these reasons, for rejected conversions; all of them when empty.
+    /// For rejected conversions: only these reasons, in any case; all if empty.
     pub rejection_reasons: Vec<String>,
+    /// How long a delivery waits before it is sent.
     pub delay: Option<Delay>,
 }
 
-/// One test and what it found, in words.
+/// One check of a rule and its result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct Check {
+    /// The check: "action", "affiliate", "offer", "status" or "rejection_reason".
     pub name: &'static str,
+    /// Whether the event passed.
     pub passed: bool,
+    /// The result as a sentence.
     pub detail: String,
 }
 
-/// Every test of a rule against one event.
+/// All checks of a rule for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Judgement {
+    /// The checks, in order.
     pub checks: Vec<Check>,
 }
 
 impl Judgement {
+    /// Whether every check passed.
     pub fn fires(&self) -> bool {
         self.checks.iter().all(|check| check.passed)
     }
 
-    /// The first test that failed.
+    /// The first check that failed.
     pub fn objection(&self) -> Option<&Check> {
         self.checks.iter().find(|check| !check.passed)
     }
 }
 
 impl Rule {
-    /// Cheap and without words: whether the rule lets `event` through while its conversion is `status`.
+    /// Whether `event` passes while its conversion has `status`: the fast form of [`Self::judge`], without texts.
     pub fn admits(&self, event: &Event, status: Option<&Status>) -> bool {
         self.action == event.action
             && self.scope.affiliate_id.is_none_or(|id| id == event.affiliate_id)
@@ -114,7 +136,7 @@ impl Rule {
             && status.is_none_or(|status| self.admits_status(status) && self.admits_reason(status))
     }
 
-    /// The same, telling every test and why it passed or failed.
+    /// Every check of `event` while its conversion has `status`, with the reason of each result.
     pub fn judge(&self, event: &Event, status: Option<&Status>) -> Judgement {
         let mut checks = vec![Check {
             name: "action",
@@ -216,12 +238,12 @@ mod tests {
             let rule = rule(*firing, reasons);
             let judgement = rule.judge(&event(), Some(status));
             assert_eq!(judgement.fires(), *fires, "{firing:?} {reasons:?} {status:?}");
-            assert_eq!(rule.admits(&event(), Some(status)), *fires, "the short answer agrees with the long one");
+            assert_eq!(rule.admits(&event(), Some(status)), *fires, "both forms agree");
         }
     }
 
     #[test]
-    fn each_scope_lets_its_own_through_only() {
+    fn each_scope_admits_only_its_own_events() {
         let event = event();
         let other_affiliate = AffiliateId::new(Timestamp::from_millis(9));
         let other_offer = OfferId::new(Timestamp::from_millis(9));
@@ -237,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_objection_names_what_did_not_fit() {
+    fn an_objection_names_the_check_that_failed() {
         let judgement = rule(FiringStatus::Approved, &[]).judge(&event(), Some(&Status::Pending));
         assert_eq!(judgement.objection().unwrap().detail, "fires on approved, the conversion is pending");
     }

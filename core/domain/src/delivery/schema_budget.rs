@@ -1,57 +1,60 @@
-//! What a JSON Schema of somebody else may cost. Pure.
+//! Bounds the cost of JSON Schemas from third parties. Pure.
 //!
-//! A schema of two kilobytes can ask for billions of comparisons: each `$ref` from within an `anyOf` doubles them. So the work that it
-//! asks for is counted before it is used: how many of its subschemas are evaluated, in the worst case, for a single value of a
-//! document. Together with the number of values that bounds the time and the memory of a validation.
+//! A schema of two kilobytes can need billions of comparisons: each level of `$ref`s within an `anyOf` doubles them.
+//! The cost of a schema is therefore calculated before it is used: the number of subschemas that are evaluated, in the
+//! worst case, for a single value of a document. Together with the number of values this bounds the time and the memory
+//! of a validation.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jsonschema::PatternOptions;
 use serde_json::{Map, Value};
 
-/// Evaluations of subschemas for one value, in the worst case. Schemas of real adapters need less than a hundred.
+/// The most evaluations of subschemas for one value, in the worst case. Schemas of real adapters need less than a
+/// hundred.
 pub const EVALUATIONS_PER_VALUE: u64 = 2_000;
-/// Evaluations for one document.
+/// The most evaluations for one document.
 const EVALUATIONS: u64 = 500_000;
-/// Subschemas that a schema may consist of.
+/// The most subschemas of a schema.
 const NODES: usize = 5_000;
-/// Patterns that a schema may have, and what each may grow to when it is compiled.
+/// The most patterns of a schema, and the most bytes of each compiled pattern.
 const PATTERNS: usize = 100;
 const PATTERN_BYTES: usize = 512 << 10;
-/// Subschemas within each other that are about the same value.
+/// How deep subschemas for the same value may be nested.
 const DEPTH_IN_PLACE: usize = 32;
-/// What counting itself may take.
+/// The most steps of the calculation itself.
 const STEPS: usize = 2_000_000;
-/// How deep a JSON document may be nested, which is what the parser takes.
+/// How deep a JSON document may be nested: the limit of the parser.
 const DOCUMENT_DEPTH: usize = 128;
 
-/// Patterns run in a time that is proportional to the text, whatever they are. They cannot look around or refer back.
+/// Options for patterns that match in linear time. They support no look-around and no back-references.
 pub fn patterns() -> PatternOptions<jsonschema::Regex> {
     PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES)
 }
 
-/// What a schema may ask for, as it was counted.
+/// The calculated cost of a schema.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cost {
-    /// Evaluations for one value.
+    /// Evaluations for one value, in the worst case.
     pub per_value: u64,
 }
 
-/// Counts what a schema may cost. What is beyond the budget, or cannot be counted, is refused with a sentence.
+/// Calculates the cost of a schema. The error is a sentence: the schema exceeds the budget, or its cost can't be
+/// calculated.
 pub fn check(schema: &Value) -> Result<Cost, String> {
     let graph = Graph::of(schema)?;
     let order = graph.order_in_place()?;
     let per_value = graph.most_evaluations(&order);
     if per_value > EVALUATIONS_PER_VALUE {
         return Err(format!(
-            "it is too complex: a single value could need more than {EVALUATIONS_PER_VALUE} evaluations of its parts; use fewer references within anyOf, oneOf and allOf"
+            "it is too complex: a single value could need more than {EVALUATIONS_PER_VALUE} evaluations of subschemas; use fewer references within anyOf, oneOf and allOf"
         ));
     }
     Ok(Cost { per_value })
 }
 
 impl Cost {
-    /// Whether a document with this many values can be validated within the budget; otherwise how many may be.
+    /// Whether a document can be validated within the budget. The error is the most values that a document may have.
     pub fn admits(self, document: &Value) -> Result<(), usize> {
         let most = EVALUATIONS / self.per_value.max(1);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -59,7 +62,7 @@ impl Cost {
     }
 }
 
-/// Everything in a document: objects, lists and what is in them.
+/// The number of values in a document: objects, lists and their contents.
 fn values_of(document: &Value) -> usize {
     match document {
         Value::Array(items) => 1 + items.iter().map(values_of).sum::<usize>(),
@@ -68,10 +71,11 @@ fn values_of(document: &Value) -> usize {
     }
 }
 
-/// The subschemas and which of them are evaluated because of which.
+/// The subschemas, and which of them each one evaluates.
 #[derive(Default)]
 struct Graph<'a> {
     nodes: Vec<Node<'a>>,
+    /// The number of patterns.
     patterns: usize,
 }
 
@@ -86,7 +90,7 @@ struct Node<'a> {
     any: Vec<usize>,
 }
 
-/// Keywords whose values are subschemas, or objects or lists of such.
+/// Keywords whose values are subschemas, or objects or lists of subschemas.
 const IN_PLACE: [&str; 7] = ["not", "if", "then", "else", "allOf", "anyOf", "oneOf"];
 const IN_PLACE_BY_NAME: [&str; 2] = ["dependentSchemas", "dependencies"];
 const ANY: [&str; 9] = [
@@ -100,7 +104,7 @@ const ANY: [&str; 9] = [
     "unevaluatedItems",
     "contentSchema",
 ];
-/// What would give a reference another meaning than a place in this document.
+/// Keywords that let a reference mean something else than a location in this document.
 const REFUSED: [&str; 4] = ["$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$anchor"];
 
 impl<'a> Graph<'a> {
@@ -121,7 +125,7 @@ impl<'a> Graph<'a> {
             let node = graph.node(document, schema, number == 1, &mut visit)?;
             graph.nodes.push(node);
             if open.len() > NODES {
-                return Err(format!("it has more than {NODES} parts"));
+                return Err(format!("it has more than {NODES} subschemas"));
             }
             if graph.patterns > PATTERNS {
                 return Err(format!("it has more than {PATTERNS} patterns"));
@@ -140,10 +144,10 @@ impl<'a> Graph<'a> {
         let mut node = Node { weight: 1, ..Node::default() };
         let Value::Object(schema) = schema else { return Ok(node) };
         if let Some(word) = REFUSED.into_iter().find(|word| schema.contains_key(*word)) {
-            return Err(format!("it uses {word}; use $ref with a place in the schema, such as \"#/$defs/name\""));
+            return Err(format!("it uses {word}; use $ref with a location in the schema, such as \"#/$defs/name\""));
         }
         if !is_root && schema.contains_key("$id") {
-            return Err("a part of it has an $id; only the whole may have one".to_owned());
+            return Err("a subschema has an $id; only the root may have one".to_owned());
         }
         if let Some(target) = schema.get("$ref") {
             node.in_place.push(visit(target_of(document, target)?));
@@ -161,14 +165,14 @@ impl<'a> Graph<'a> {
             node.any.extend(members.values().map(&mut *visit));
         }
         if schema.contains_key("unevaluatedProperties") || schema.contains_key("unevaluatedItems") {
-            // To know what was evaluated, everything in place is evaluated once more.
+            // To find the unevaluated members, the validator evaluates everything in place once more.
             node.in_place.extend_from_within(..);
         }
         node.weight += self.weight_of(schema);
         Ok(node)
     }
 
-    /// Long lists take their time to be looked through, and patterns theirs to be matched.
+    /// The extra weight of long lists, which are searched, and of patterns, which are matched.
     fn weight_of(&mut self, schema: &Map<String, Value>) -> u64 {
         let entries =
             ["enum", "required", "properties", "dependentRequired"].into_iter().map(|word| match schema.get(word) {
@@ -182,9 +186,9 @@ impl<'a> Graph<'a> {
         entries / 16 + 8 * u64::from(has_pattern) + 8 * u64::from(schema.get("uniqueItems") == Some(&Value::Bool(true)))
     }
 
-    /// The subschemas so that what is evaluated for the same value comes after what asks for it.
+    /// The subschemas in topological order: each comes before those that it evaluates for the same value.
     fn order_in_place(&self) -> Result<Vec<usize>, String> {
-        // The longest way to each: a subschema that leads to itself has none.
+        // The longest path to each; a subschema in a cycle is never reached.
         let mut waiting_for = vec![0_usize; self.nodes.len()];
         self.nodes.iter().flat_map(|node| &node.in_place).for_each(|below| waiting_for[*below] += 1);
         let mut depth = vec![0_usize; self.nodes.len()];
@@ -202,18 +206,20 @@ impl<'a> Graph<'a> {
         }
         if order.len() < self.nodes.len() {
             return Err(
-                "a part of it refers to itself for the same value, so that no value could ever be judged".to_owned()
+                "a subschema refers to itself for the same value, so no value could ever be validated".to_owned()
             );
         }
         if depth.iter().any(|depth| *depth > DEPTH_IN_PLACE) {
-            return Err(format!("more than {DEPTH_IN_PLACE} parts of it within each other are about the same value"));
+            return Err(format!(
+                "more than {DEPTH_IN_PLACE} subschemas for the same value are nested within each other"
+            ));
         }
         Ok(order)
     }
 
-    /// The most evaluations that one value may need, at any depth of a document.
+    /// The most evaluations that one value can need, at any depth of a document.
     fn most_evaluations(&self, order: &[usize]) -> u64 {
-        // What each subschema costs with all that it asks for in place.
+        // The cost of each subschema, including those that it evaluates in place.
         let mut whole = vec![0_u64; self.nodes.len()];
         for node in order.iter().rev() {
             let below = self.nodes[*node].in_place.iter().map(|below| whole[*below]);
@@ -221,7 +227,7 @@ impl<'a> Graph<'a> {
         }
         let mut rank = vec![0; self.nodes.len()];
         order.iter().enumerate().for_each(|(at, node)| rank[*node] = at);
-        // How often each subschema is evaluated, at most, for one value at this depth.
+        // The most evaluations of each subschema for one value at this depth.
         let mut asked = vec![0_u64; self.nodes.len()];
         let mut steps = STEPS;
         self.in_place(order, &rank, [(0, 1)], &mut steps).into_iter().for_each(|(node, count)| asked[node] = count);
@@ -240,7 +246,7 @@ impl<'a> Graph<'a> {
         most
     }
 
-    /// How often each subschema is evaluated one level further down, at most, and what the dearest member there costs.
+    /// The most evaluations of each subschema one level deeper, and the cost of the most expensive member there.
     fn below(
         &self,
         asked: &[u64],
@@ -265,7 +271,7 @@ impl<'a> Graph<'a> {
         };
         let of_any = costs(&any);
         let (mut next, mut dearest) = (vec![0_u64; self.nodes.len()], of_any);
-        // A value has one name, so of what is asked for by name only the most counts.
+        // A value has one name, so only the maximum over the names counts.
         for members in by_name.into_values() {
             dearest = dearest.max(of_any.saturating_add(costs(&members)));
             let evaluated = self.in_place(order, rank, members, steps);
@@ -276,7 +282,7 @@ impl<'a> Graph<'a> {
         (next, dearest)
     }
 
-    /// These subschemas with all that they ask for in place.
+    /// These subschemas and those that they evaluate in place, with their counts.
     fn in_place(
         &self,
         order: &[usize],
@@ -301,7 +307,7 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// One subschema, or each of a list of them.
+/// One subschema, or each of a list.
 fn subschemas(value: &Value) -> impl Iterator<Item = &Value> {
     match value {
         Value::Array(items) => items.iter(),
@@ -313,7 +319,8 @@ fn target_of<'a>(document: &'a Value, target: &Value) -> Result<&'a Value, Strin
     let target = target.as_str().ok_or("a $ref is not text")?;
     let pointer = target.strip_prefix('#').filter(|it| !it.contains('%') && (it.is_empty() || it.starts_with('/')));
     let place = pointer.and_then(|pointer| document.pointer(pointer));
-    place.ok_or_else(|| format!("\"{target}\" is no place in it; a reference looks like \"#/$defs/name\""))
+    place
+        .ok_or_else(|| format!("\"{target}\" is not a location in the schema; a reference looks like \"#/$defs/name\""))
 }
 
 #[cfg(test)]
@@ -338,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_schema_asks_for_is_counted() {
+    fn the_cost_of_a_schema_is_calculated() {
         let field = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
         let tree = json!({"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "text": {}}});
         for (schema, expected) in [
@@ -352,7 +359,7 @@ mod tests {
                 json!({"properties": {"a": {"anyOf": [{}, {}]}}, "patternProperties": {".": {}}, "additionalProperties": {}}),
                 5,
             ),
-            // A member is the left one or the right one.
+            // A member is either `left` or `right`.
             (tree, 2),
             (json!({"allOf": [{}], "unevaluatedProperties": false}), 3),
             (doubling(2), 1 + 1 + 2 * (1 + 1 + 2 * 2)),
@@ -362,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_without_bound_is_refused() {
+    fn schemas_of_unbounded_cost_are_refused() {
         let below_each_other = json!({"properties": {"a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}});
         let in_turn = json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}});
         let many = |word: &str, count: usize| {
@@ -377,11 +384,11 @@ mod tests {
             (in_turn, "refers to itself"),
             (json!({"allOf": [{"$ref": "#"}]}), "refers to itself"),
             (many("pattern", 101), "100 patterns"),
-            (many("title", 5_000), "5000 parts"),
+            (many("title", 5_000), "5000 subschemas"),
             (json!({"enum": vec![0; 40_000]}), "too complex"),
-            (json!({"$ref": "http://127.0.0.1/schema.json"}), "no place in it"),
-            (json!({"$ref": "file:///etc/passwd"}), "no place in it"),
-            (json!({"$ref": "#/$defs/none"}), "no place in it"),
+            (json!({"$ref": "http://127.0.0.1/schema.json"}), "not a location"),
+            (json!({"$ref": "file:///etc/passwd"}), "not a location"),
+            (json!({"$ref": "#/$defs/none"}), "not a location"),
             (json!({"items": {"$dynamicRef": "#a"}}), "$dynamicRef"),
             (json!({"items": {"$id": "https://x.example/"}}), "$id"),
         ] {
@@ -391,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_has_as_many_values_as_its_schema_allows() {
+    fn the_cost_of_a_schema_limits_the_values_of_a_document() {
         let cost = Cost { per_value: 1_000 };
         assert_eq!(cost.admits(&json!(vec![0; 499])), Ok(()));
         assert_eq!(cost.admits(&json!({"a": vec![0; 499]})), Err(500));

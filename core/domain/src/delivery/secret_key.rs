@@ -1,9 +1,9 @@
-//! How the key that seals secrets is written.
+//! Parsing of the key that seals secrets.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// 32 bytes as 64 hexadecimal digits or in base64.
+/// A key of 32 bytes from 64 hexadecimal digits or base64, with surrounding whitespace; `None` for other text.
 pub fn parse_key(text: &str) -> Option<[u8; 32]> {
     let text = text.trim();
     if text.len() == 64 && text.is_ascii() {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_32_bytes_in_either_form() {
+    fn a_key_of_32_bytes_is_read_in_either_form() {
         assert_eq!(parse_key(&"07".repeat(32)), Some([7; 32]));
         assert_eq!(parse_key(&BASE64.encode([7; 32])), Some([7; 32]));
         for wrong in ["", "07", &"zz".repeat(32), &BASE64.encode([7; 31])] {

@@ -1,7 +1,7 @@
-//! Templates: how a real network, tracker or CRM is connected, and what a person must supply for it.
+//! Templates: how a real network, tracker or CRM is connected, and which values a person must supply.
 //!
-//! A template is a configuration with `{{field}}` where the person's own values go. Filling it is pure; whether an
-//! adapter takes the result is the adapter's business.
+//! A template is a configuration with `{{field}}` in place of the person's own values. Filling it in is pure; the
+//! adapter validates the result.
 
 mod keys;
 
@@ -12,107 +12,135 @@ use serde_json::{Value, json};
 
 use super::pasted;
 
-/// What is at the other end.
+/// The kind of system that a template connects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = TemplateKind)]
 pub enum Kind {
+    /// An affiliate network.
     Network,
+    /// A tracker.
     Tracker,
+    /// An advertising platform.
     AdPlatform,
+    /// A CRM.
     Crm,
 }
 
-/// Who calls whom.
+/// The direction of the requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = TemplateDirection)]
 pub enum Direction {
-    /// We call them.
+    /// Postrider sends requests to the system.
     Outbound,
-    /// They call us.
+    /// The system sends requests to Postrider.
     Inbound,
 }
 
-/// What a person must supply.
+/// A value that a person must supply.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
+    /// The placeholder's name: `{{name}}`.
     pub name: String,
+    /// A short title for people.
     pub title: String,
+    /// Where to find the value, as a sentence.
     pub help: String,
+    /// An example of the value.
     pub example: String,
-    /// A regular expression.
+    /// A regular expression that the value must match.
     pub pattern: String,
-    /// Not to be shown on a screen.
+    /// Whether the value must not be shown on a screen.
     #[serde(default)]
     pub secret: bool,
-    /// Taken when the person gives none.
+    /// The value if the person gives none.
     #[serde(default)]
     pub default: Option<String>,
 }
 
-/// One more URL to paste, for networks with one place per status or event.
+/// One more URL to paste, for networks with a field per status or event.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paste {
+    /// Where in the network it is pasted.
     pub r#where: String,
+    /// The URL, with `{source_url}` for the address of the source.
     pub url: String,
 }
 
-/// One entry of the catalogue; `schemas/template.schema.json` says what may stand in it.
+/// One entry of the catalogue; its format is `schemas/template.schema.json`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
+    /// Id of the template: `voluum`.
     pub id: String,
+    /// The name that people see.
     pub name: String,
+    /// What it connects.
     pub kind: Kind,
+    /// Which side sends requests.
     pub direction: Direction,
-    /// Whether the network's own documentation says so.
+    /// Whether it follows the network's own documentation.
     pub verified: bool,
+    /// Id of the adapter.
     pub adapter: String,
+    /// The adapter's configuration, with placeholders.
     pub config: Value,
+    /// The values that a person must supply.
     pub fields: Vec<Field>,
-    /// How an inbound source reads the network's words, amounts and times.
+    /// For inbound templates: how the source interprets the network's words, amounts and times.
     pub source_settings: Option<Value>,
     /// The parameter of the network's link that takes our click id.
     pub click_parameter: Option<String>,
-    /// What a person pastes into the network: `{source_url}` is ours, everything else the network's.
+    /// The URL that a person pastes into the network: `{source_url}` is the address of the source, every other token is
+    /// the network's.
     pub paste: Option<String>,
+    /// More URLs to paste.
     #[serde(default)]
     pub also_paste: Vec<Paste>,
+    /// The steps to set it up, as sentences.
     pub instructions: Vec<String>,
+    /// Remarks, as sentences.
     pub notes: Vec<String>,
-    /// Where it is documented.
+    /// URL of the network's documentation.
     pub source: String,
     /// An example that the tests run.
     pub case: Value,
 }
 
-/// A template with a person's values in it.
+/// A template with a person's values filled in.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Filled {
+    /// The adapter's configuration.
     pub config: Value,
+    /// The settings of the source, for inbound templates.
     pub source_settings: Option<Value>,
 }
 
 /// What is wrong with the value of one field.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FieldProblem {
+    /// The field.
     pub name: String,
+    /// A sentence for people.
     pub message: String,
 }
 
-/// How well a template answers a search: smaller is better.
+/// How well a template matches a search; smaller is better.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Match {
+    /// The text is the name or the id.
     Whole,
+    /// The name or the id begins with the text.
     Start,
+    /// The name or the id contains every word, or the letters of the text.
     Words,
 }
 
 impl Template {
-    /// The configuration with `given` in it, or every field that is missing, unknown or not what it must be.
+    /// The configuration with the values of `given`, or every field that is missing, unknown or invalid.
     pub fn fill(&self, given: &BTreeMap<String, String>) -> Result<Filled, Vec<FieldProblem>> {
         let mut problems: Vec<_> =
             given.keys().filter(|name| self.field(name).is_none()).map(|name| self.unknown(name)).collect();
@@ -132,7 +160,7 @@ impl Template {
         })
     }
 
-    /// How well it answers the search for `words`, in any case, by name and id.
+    /// How well the template matches a search for `words` by name and id, in any case; `None` if it does not match.
     pub fn matches(&self, words: &str) -> Option<Match> {
         let asked = words.trim().to_lowercase();
         let (name, id) = (self.name.to_lowercase(), self.id.to_lowercase());
@@ -143,13 +171,14 @@ impl Template {
             return Some(Match::Start);
         }
         let all = format!("{name} {}", id.replace('_', " "));
-        // "share a sale" is ShareASale, too.
+        // "share a sale" finds ShareASale, too.
         let found =
             asked.split_whitespace().all(|word| all.contains(word)) || letters(&name).contains(&letters(&asked));
         found.then_some(Match::Words)
     }
 
-    /// A URL that people copy from the network has its parameters in it, which the template fills in itself.
+    /// The given value. A URL that was copied from the network may contain parameters that the template adds itself;
+    /// they are removed.
     fn meant(&self, field: &Field, given: Option<&String>) -> Option<String> {
         let base_url = self.config["base_url"].as_str().unwrap_or_default();
         if !base_url.starts_with(&format!("{{{{{}}}}}", field.name)) {
@@ -167,9 +196,9 @@ impl Template {
     fn unknown(&self, name: &str) -> FieldProblem {
         let known: Vec<_> = self.fields.iter().map(|field| field.name.as_str()).collect();
         let message = if known.is_empty() {
-            "this template asks for nothing; leave it out".to_owned()
+            "this template has no fields; leave it out".to_owned()
         } else {
-            format!("this template does not ask for it; its fields are: {}", known.join(", "))
+            format!("this template has no such field; its fields are: {}", known.join(", "))
         };
         FieldProblem { name: name.to_owned(), message }
     }
@@ -183,16 +212,16 @@ impl Field {
         };
         if let Some(token) = pasted::token_in(value) {
             return Err(format!(
-                "{} still has {token} in it; put a value of your own in its place, or leave that part out",
+                "{} still contains {token}; replace it with your own value, or remove that part",
                 self.title
             ));
         }
-        // Such a value would become a macro, or end the text that it stands in.
+        // With these characters a value could become a macro, or end the JSON text around it.
         if value.contains(['{', '}', '"', '\\']) || value.contains(char::is_control) {
-            return Err(format!("{} can't hold braces, quotes, backslashes or line breaks", self.title));
+            return Err(format!("{} can't contain braces, quotes, backslashes or line breaks", self.title));
         }
         if !self.admits(value) {
-            return Err(format!("{} does not look right; an example is {}", self.title, self.example));
+            return Err(format!("{} does not have the expected form; an example is {}", self.title, self.example));
         }
         Ok(value.to_owned())
     }
@@ -217,7 +246,7 @@ fn fill_value(value: &Value, values: &BTreeMap<&str, String>) -> Value {
     }
 }
 
-/// Braces with another name in them are the adapter's own, and stay.
+/// Placeholders with other names are the adapter's and stay unchanged.
 fn fill_text(text: &str, values: &BTreeMap<&str, String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -239,7 +268,7 @@ fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     Some((before, name, after))
 }
 
-/// People paste a domain with its scheme and a slash as often as without: either is understood.
+/// Domains are often pasted with a scheme and a slash: both forms are accepted.
 fn push_value(out: &mut String, value: &str, after: &str) {
     let scheme = ["https://", "http://"].into_iter().find(|scheme| out.ends_with(scheme));
     let Some(scheme) = scheme else { return out.push_str(value) };
@@ -273,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn values_fill_their_places_and_other_braces_stay() {
+    fn values_replace_placeholders_and_other_braces_stay() {
         let filled = template().fill(&given(&[("domain", "t.example:8443"), ("key", "a&b")])).expect("it is complete");
         let wanted = json!({
             "base_url": "https://t.example:8443/p/{sub1}", "custom": [{"name": "k", "value": "a&b"}], "body": "{{payout}}"
@@ -296,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_url_does_not_send_twice_what_the_template_sends() {
+    fn a_pasted_url_does_not_repeat_parameters_of_the_template() {
         let mut template = template();
         template.config = json!({"base_url": "{{url}}", "parameters": [{"name": "visitor_id", "macro": "x"}], "custom": [{"name": "k", "value": "{{key}}"}]});
         template.fields[0] =
@@ -310,21 +339,21 @@ mod tests {
     #[test]
     fn every_bad_field_is_named_with_its_title() {
         let problems = |pairs: &[(&str, &str)]| template().fill(&given(pairs)).expect_err("it is refused");
-        let told = |name: &str, message: &str| FieldProblem { name: name.into(), message: message.into() };
-        assert_eq!(problems(&[]), [told("domain", "Domain is missing. Where it is.")]);
+        let issue = |name: &str, message: &str| FieldProblem { name: name.into(), message: message.into() };
+        assert_eq!(problems(&[]), [issue("domain", "Domain is missing. Where it is.")]);
         assert_eq!(
             problems(&[("domain", " "), ("key", "abcdef"), ("port", "1")]),
             [
-                told("port", "this template does not ask for it; its fields are: domain, key"),
-                told("domain", "Domain is missing. Where it is."),
-                told("key", "Key does not look right; an example is abc"),
+                issue("port", "this template has no such field; its fields are: domain, key"),
+                issue("domain", "Domain is missing. Where it is."),
+                issue("key", "Key does not have the expected form; an example is abc"),
             ]
         );
-        let message = "Key still has ${KEY} in it; put a value of your own in its place, or leave that part out";
-        assert_eq!(problems(&[("domain", "t.example"), ("key", "${KEY}")]), [told("key", message)]);
+        let message = "Key still contains ${KEY}; replace it with your own value, or remove that part";
+        assert_eq!(problems(&[("domain", "t.example"), ("key", "${KEY}")]), [issue("key", message)]);
         for value in ["{1}", "a\"b", "a\\b", "a\nb"] {
-            let message = "Key can't hold braces, quotes, backslashes or line breaks";
-            assert_eq!(problems(&[("domain", "t.example"), ("key", value)]), [told("key", message)]);
+            let message = "Key can't contain braces, quotes, backslashes or line breaks";
+            assert_eq!(problems(&[("domain", "t.example"), ("key", value)]), [issue("key", message)]);
         }
     }
 

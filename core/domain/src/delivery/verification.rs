@@ -1,26 +1,33 @@
-//! What came of a test request.
+//! The result of a test request.
 
 use std::time::Duration;
 
 use crate::people::actor::Actor;
 use crate::people::masking::hide_address;
 
-/// What the destination made of a test request.
+/// How the destination responded to a test request.
 #[derive(Clone, Debug)]
 pub struct Verification {
+    /// Whether it accepted the request.
     pub accepted: bool,
+    /// HTTP method of the request.
     pub method: String,
+    /// URL of the request, with secrets redacted.
     pub url: String,
+    /// HTTP status of the response; `None` if there was no response.
     pub status: Option<u16>,
-    /// The first 16 KiB of the answer.
+    /// The first 16 KiB of the response.
     pub body: Option<String>,
+    /// Stable code of the error.
     pub error_code: Option<String>,
+    /// The error as a sentence.
     pub error: Option<String>,
+    /// How long the request took.
     pub duration: Duration,
 }
 
 impl Verification {
-    /// Which inside address a name has is nobody's business but the operator's.
+    /// Hides the internal address that a host name resolved to, except from staff.
     pub fn shown_to(mut self, actor: Actor) -> Self {
         if !actor.is_staff() {
             self.error = hide_address(self.error_code.as_deref(), self.error.take());
@@ -28,9 +35,10 @@ impl Verification {
         self
     }
 
+    /// Why the postback was not saved, as a sentence.
     pub fn sentence(&self) -> String {
         let what = match (self.status, &self.error) {
-            // An answer may be a 200 and say in its body that it is none.
+            // A response may have the status 200 and report an error in its body.
             (Some(status), Some(error)) if (200..300).contains(&status) => format!("{error} (it answered {status})"),
             (Some(status), _) => {
                 let body = self.body.as_deref().unwrap_or_default().trim();

@@ -1,4 +1,5 @@
-//! Guards of a source: who may report there. The networks first, then the token, then the signature.
+//! Guards of a source: who may send notifications to it. Networks are checked first, then the token, then the
+//! signature.
 
 use std::net::IpAddr;
 
@@ -9,24 +10,26 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What a secret looks like in answers. Sent back, it stands for the secret that is stored.
+/// The mask of a secret in responses. If a client sends it back, the stored secret is kept.
 pub const MASKED: &str = "••••••••";
 
-/// How a secret begins that is stored sealed. Nobody may enter one that does.
+/// The prefix of a secret that is stored sealed. No entered secret may begin with it.
 pub const SEALED: &str = "$sealed:";
 
-/// How many characters a token or a secret has; templates that ask for one say the same.
+/// The allowed number of characters of a token or secret. Templates that require one use the same bounds.
 pub const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=200;
 
-/// Who may report. All that are set must hold.
+/// Who may send notifications to a source. Every guard that is set must pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guards {
+    /// A secret token in a parameter.
     pub token: Option<TokenGuard>,
-    /// Networks that may report, such as 203.0.113.0/24; any when empty.
+    /// Networks that may send, in CIDR notation: 203.0.113.0/24. All networks if empty.
     #[schema(value_type = Vec<String>)]
     #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
+    /// A signature in a header.
     pub hmac: Option<HmacGuard>,
 }
 
@@ -37,66 +40,77 @@ fn networks<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::
 struct Network(IpNet);
 
 impl<'de> Deserialize<'de> for Network {
-    /// One address is a network, too.
+    /// A single address is a network of one address.
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
         let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
         network.map(Self).ok_or_else(|| {
             let shown: String = text.chars().take(60).collect();
             serde::de::Error::custom(format!(
-                "\"{shown}\" is not a network; write all four numbers and how many bits count, such as 203.0.113.0/24, or one address, such as 203.0.113.7"
+                "\"{shown}\" is not a network; write it in CIDR notation, such as 203.0.113.0/24, or write one address, such as 203.0.113.7"
             ))
         })
     }
 }
 
-/// A parameter that must have a value which only the network knows.
+/// A parameter that must have a secret value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenGuard {
+    /// Name of the parameter in query, form or JSON.
     pub parameter: String,
-    /// Masked in answers.
+    /// The secret value; masked in responses.
     pub value: String,
 }
 
-/// A header with the HMAC of the body, or of the raw query when there is no body, in hex or base64.
+/// A header that must contain the HMAC of the body, or of the raw query if there is no body, in hexadecimal or base64.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HmacGuard {
+    /// Name of the header.
     pub header: String,
-    /// Masked in answers.
+    /// The secret of the HMAC; masked in responses.
     pub secret: String,
+    /// The hash function of the HMAC.
     #[serde(default)]
     pub algorithm: HmacAlgorithm,
 }
 
+/// The hash function of an HMAC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HmacAlgorithm {
+    /// HMAC-SHA256.
     #[default]
     Sha256,
 }
 
-/// Why somebody may not report.
+/// Why a request is refused. Each variant holds the name of a parameter or header, or the sender's address.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotAdmitted {
+    /// The parameter is missing or empty.
     #[error("the request has no token; the network must send the parameter \"{0}\" with the source's token")]
     TokenMissing(String),
+    /// The token in the parameter is wrong.
     #[error("the token in \"{0}\" is not the source's; copy it again from the source's settings")]
     TokenWrong(String),
+    /// The sender's address is in none of the networks.
     #[error(
         "the request came from {0}, which is not among the source's networks; add it there if the network sends from it"
     )]
     NetworkNotAllowed(String),
+    /// The header is missing or empty.
     #[error("the request has no signature; the network must send the header \"{0}\"")]
     SignatureMissing(String),
+    /// The signature in the header is wrong.
     #[error(
-        "the signature in \"{0}\" does not fit: it must be the HMAC-SHA256 of the body, or of the query when there is no body, with the source's secret"
+        "the signature in \"{0}\" is wrong: it must be the HMAC-SHA256 of the body, or of the query when there is no body, with the source's secret"
     )]
     SignatureWrong(String),
 }
 
 impl NotAdmitted {
+    /// The stable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TokenMissing(_) => "token_missing",
@@ -108,18 +122,20 @@ impl NotAdmitted {
     }
 }
 
-/// What guards look at.
+/// The parts of a request that guards check.
 pub struct Credentials<'a> {
-    /// The value of a parameter of the query, the form or the JSON object.
+    /// Returns the value of a parameter of the query, the form or the JSON object.
     pub parameter: &'a dyn Fn(&str) -> Option<String>,
-    /// The value of a header, its name in lower case.
+    /// Returns the value of a header; the name is in lower case.
     pub header: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The sender's address.
     pub remote_ip: Option<IpAddr>,
-    /// The body, or the raw query when there is none.
+    /// The body, or the raw query if there is no body.
     pub signed: &'a [u8],
 }
 
 impl Guards {
+    /// Checks every guard. Fails with the first that does not pass.
     pub fn admit(&self, given: &Credentials<'_>) -> Result<(), NotAdmitted> {
         if !self.networks.is_empty() {
             let known = |ip: &IpAddr| self.networks.iter().any(|network| network.contains(ip));
@@ -148,12 +164,12 @@ impl Guards {
         Ok(())
     }
 
-    /// As answers show it.
+    /// Replaces the secrets with [`MASKED`] for responses.
     pub fn mask(&mut self) {
         self.secrets().for_each(|(_, secret)| *secret = MASKED.to_owned());
     }
 
-    /// Puts the secrets of `before` where the masked value came back.
+    /// Replaces masked values with the secrets of `before`.
     pub fn unmask(&mut self, before: &Self) {
         let mut before = before.clone();
         let known: Vec<_> = before.secrets().map(|(path, secret)| (path, secret.clone())).collect();
@@ -166,7 +182,7 @@ impl Guards {
         }
     }
 
-    /// Everything wrong with them, with JSON pointers.
+    /// Everything that is invalid: JSON pointers and sentences.
     pub fn issues(&self) -> Vec<(String, String)> {
         let mut issues = Vec::new();
         let mut add = |path: &str, message: &str| issues.push((path.to_owned(), message.to_owned()));
@@ -181,7 +197,7 @@ impl Guards {
         }
         for (path, secret) in self.clone().secrets() {
             if secret == MASKED {
-                add(path, "this is the masked value of a secret, and none is stored; write the secret itself");
+                add(path, "this is the masked value of a secret, but no secret is stored; send the secret itself");
             } else if !secret.starts_with(SEALED) && !SECRET_CHARS.contains(&secret.chars().count()) {
                 add(path, "must have 8 to 200 characters");
             }
@@ -189,14 +205,14 @@ impl Guards {
         issues
     }
 
-    /// Each secret and where it stands.
+    /// The JSON pointer and value of each secret.
     pub fn secrets(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
         let token = self.token.as_mut().map(|it| ("/token/value", &mut it.value));
         let hmac = self.hmac.as_mut().map(|it| ("/hmac/secret", &mut it.secret));
         token.into_iter().chain(hmac)
     }
 
-    /// The values that nobody may read.
+    /// The values of the secrets, which must not be shown.
     pub fn secret_values(&self) -> Vec<&str> {
         let token = self.token.as_ref().map(|it| it.value.as_str());
         token.into_iter().chain(self.hmac.as_ref().map(|it| it.secret.as_str())).collect()
@@ -207,13 +223,13 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
 }
 
-/// Takes as long for a wrong value as for the right one.
+/// Compares in constant time.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a, b) = (Sha256::digest(a), Sha256::digest(b));
     a.iter().zip(b.iter()).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
-/// Hex in either case or base64, with or without `sha256=` before it.
+/// Hexadecimal in either case or base64, with or without the prefix `sha256=`.
 fn is_signature(value: &str, wanted: &[u8; 32]) -> bool {
     let value = value.trim();
     let value = value.strip_prefix("sha256=").unwrap_or(value);
@@ -233,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guards_say_which_of_them_did_not_hold() {
+    fn the_error_names_the_guard_that_failed() {
         let guards: Guards = serde_json::from_value(serde_json::json!({
             "token": {"parameter": "token", "value": "first-secret"},
             "networks": ["203.0.113.0/24"],
@@ -263,7 +279,7 @@ mod tests {
 
     /// RFC 4231, test cases 2 and 6.
     #[test]
-    fn signatures_are_those_of_their_standard() {
+    fn signatures_equal_the_test_vectors() {
         let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(
             hex(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),

@@ -1,4 +1,4 @@
-//! Inbound requests: what came to a source, as it came, and what became of each report in it.
+//! Inbound requests: requests to a source as they were received, and the result of each notification in them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,53 +13,65 @@ use crate::timestamp::Timestamp;
 
 use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
-/// The code of a request that nobody has judged yet.
+/// The code of a request that is not processed yet.
 pub const NOT_JUDGED: &str = "not_judged";
 
 /// A request to a source, as it is stored.
 #[derive(Clone, Debug)]
 pub struct InboundRequest {
+    /// Id of the request.
     pub id: InboundRequestId,
+    /// The source.
     pub source_id: SourceId,
-    /// Of the source.
+    /// The affiliate that owns the source.
     pub affiliate_id: Option<AffiliateId>,
+    /// When it was received.
     pub received_at: Timestamp,
+    /// The HTTP request.
     pub raw: RawRequest,
+    /// The result of the whole request.
     pub finding: Finding,
-    /// One for each report that the adapter found.
+    /// The result of each notification that the adapter found.
     pub items: Vec<Item>,
-    /// What its adapter logged when it last read the request.
+    /// The lines that the adapter logged when it last parsed the request.
     pub adapter_log: Vec<AdapterLine>,
+    /// How often it was processed.
     pub tries: u32,
-    /// When it is judged again; none when it is settled.
+    /// When it is processed again; `None` once it is settled.
     pub due_at: Option<Timestamp>,
+    /// When it was settled.
     pub settled_at: Option<Timestamp>,
-    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    /// Of a refused request: how many further refused requests of the source were only counted since the previous
+    /// stored one.
     pub repeats: i64,
 }
 
-/// What came, without cookies and authorization.
+/// An HTTP request without cookies and authorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRequest {
+    /// HTTP method.
     pub method: String,
+    /// The path.
     pub path: String,
-    /// As it was written.
+    /// The query as it was written, without "?".
     pub query: String,
-    /// Names in lower case.
+    /// Names, in lower case, and values.
     pub headers: Vec<(String, String)>,
+    /// The body.
     pub body: Vec<u8>,
-    /// The body was longer.
+    /// Whether a part was too long to be stored.
     pub truncated: bool,
+    /// The sender's address.
     pub remote_ip: Option<IpAddr>,
 }
 
-/// What is kept of a request that was refused before anything of it was believed: enough to read what it was, and all of
-/// most networks' requests, so that they can be judged again after the guard is put right.
+/// The most bytes that are stored of a request that a guard refused: enough to identify it, and enough for most
+/// networks' requests to be replayed after the guard is corrected.
 pub const REFUSED_BYTES: usize = 4 * 1024;
 
 const MASK: &str = "***";
 
-/// Whether a text is written so that it holds the key once or twice decoded.
+/// Whether the text contains the key after percent-decoding it once or twice.
 fn holds_encoded(text: &str, key: &str) -> bool {
     let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().to_ascii_lowercase();
     let once = decode(text);
@@ -67,7 +79,7 @@ fn holds_encoded(text: &str, key: &str) -> bool {
 }
 
 impl RawRequest {
-    /// No more than [`REFUSED_BYTES`], of the path and query first, then of the headers and the body.
+    /// Cut to [`REFUSED_BYTES`]: path and query first, then headers, then the body.
     #[must_use]
     pub fn cut(mut self) -> Self {
         let mut left = REFUSED_BYTES;
@@ -91,9 +103,9 @@ impl RawRequest {
         self
     }
 
-    /// The same without the key of its source, wherever a network repeats it: with the key anybody may report. What is
-    /// signed stays as it is, because its signature is checked each time that it is judged, and without the signature's
-    /// secret the key alone reports nothing.
+    /// Masks the source's key wherever the request repeats it, because the key alone allows to send notifications.
+    /// Query and body of a signed request stay unchanged: its signature is checked again each time it is processed, and
+    /// without the secret of the signature the key is not sufficient.
     #[must_use]
     pub fn without_key(mut self, key: &str, is_signed: bool) -> Self {
         let parameter = |text: &str| match masking::mask(text, &[key]) {
@@ -110,7 +122,7 @@ impl RawRequest {
             return self;
         }
         self.query = parameters(&self.query);
-        // A body that is no text can't be read by anybody, and stays as it is.
+        // A body that is not text stays unchanged.
         if let Ok(body) = std::str::from_utf8(&self.body) {
             self.body = parameters(body).into_bytes();
         }
@@ -119,7 +131,7 @@ impl RawRequest {
 
     fn shown(mut self, hide: impl Fn(&str) -> String) -> Self {
         let body = String::from_utf8_lossy(&self.body).into_owned();
-        // Older rows have the key of their source in it.
+        // Rows of older versions contain the source's key.
         self.path = super::source::mask_addresses(&self.path);
         self.query = hide(&self.query);
         self.body = hide(&body).into_bytes();
@@ -130,23 +142,29 @@ impl RawRequest {
     }
 }
 
-/// An outcome with its stable code and its sentence; what was accepted needs neither.
+/// The result of a request or notification. If it was accepted, it has no code and no sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
+    /// The outcome.
     pub outcome: Outcome,
+    /// A stable code.
     pub code: Option<String>,
+    /// The reason as a sentence.
     pub sentence: Option<String>,
 }
 
 impl Finding {
+    /// A result with a code and a sentence.
     pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
     }
 
+    /// Accepted, without a code.
     pub fn accepted() -> Self {
         Self { outcome: Outcome::Accepted, code: None, sentence: None }
     }
 
+    /// Whether it has this code.
     pub fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
@@ -158,27 +176,32 @@ impl From<Issue> for Finding {
     }
 }
 
-/// What became of one report.
+/// The result of one notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Item {
+    /// Outcome, code and sentence.
     #[serde(flatten)]
     pub finding: Finding,
-    /// truncated_id: the click was found by the beginning of its id.
+    /// truncated_id: the click was found by a prefix of its id.
     #[serde(default)]
     pub flags: Vec<String>,
+    /// The transaction id of the conversion.
     #[serde(default)]
     pub transaction_id: Option<String>,
-    /// The network's own status word.
+    /// The status word that the network sent.
     #[serde(default)]
     pub status: Option<String>,
+    /// The click that was found.
     #[serde(default)]
     pub click_id: Option<ClickId>,
+    /// The conversion that was recorded or changed.
     #[serde(default)]
     pub conversion_id: Option<ConversionId>,
 }
 
 impl InboundRequest {
-    /// Stored before anything judges it. Should nobody come to do so, it is due again after `lease`.
+    /// A new request that is stored before it is processed. It is due at once, so the worker processes it if this
+    /// process crashes.
     pub fn arrived(
         id: InboundRequestId,
         source_id: SourceId,
@@ -186,7 +209,7 @@ impl InboundRequest {
         raw: RawRequest,
         at: Timestamp,
     ) -> Self {
-        let sentence = "the request is stored and will be judged";
+        let sentence = "the request is stored and will be processed";
         Self {
             id,
             source_id,
@@ -203,7 +226,8 @@ impl InboundRequest {
         }
     }
 
-    /// Notes what became of the whole of it and decides whether and when it is judged again.
+    /// Records the result of the request (`whole`, otherwise that of its items) and when it is processed again, if it
+    /// waits.
     pub fn conclude(&mut self, whole: Option<Finding>, items: Vec<Item>, now: Timestamp) {
         self.tries += 1;
         self.items = items;
@@ -221,7 +245,8 @@ impl InboundRequest {
         }
     }
 
-    /// A click may come any moment; a meaning comes from people, and they make what waits for it due themselves.
+    /// A missing click may appear at any moment. A status word without a meaning needs a person, and mapping it makes
+    /// the waiting requests due at once.
     fn next_try(&self, now: Timestamp) -> Timestamp {
         let waiting: Vec<_> = self.items.iter().filter(|it| it.finding.outcome == Outcome::Waiting).collect();
         let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.finding));
@@ -230,14 +255,14 @@ impl InboundRequest {
         if for_people { end } else { now.plus(next_try(self.tries)).min(end) }
     }
 
-    /// What a repetition of the work need not do again.
+    /// The items that need no further processing, by position; `None` for the others.
     pub fn settled_items(&self) -> Vec<Option<Item>> {
         let done = |it: &Item| matches!(it.finding.outcome, Outcome::Accepted | Outcome::Duplicate);
         self.items.iter().map(|it| done(it).then(|| it.clone())).collect()
     }
 
-    /// For somebody to read: without secrets and, for those who may not see buyers, without people. Its adapter may have
-    /// logged what the request says.
+    /// For display: without secrets and, with `hides_people`, without personal data. This includes the adapter's log,
+    /// which may repeat the request.
     pub fn shown(mut self, secrets: &[String], hides_people: bool) -> Self {
         let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
         let hide = |text: &str| {
@@ -251,10 +276,12 @@ impl InboundRequest {
         self
     }
 
+    /// The conversions that were recorded or changed.
     pub fn conversion_ids(&self) -> Vec<ConversionId> {
         self.items.iter().filter_map(|it| it.conversion_id).collect()
     }
 
+    /// The flags of all items, sorted, each once.
     pub fn flags(&self) -> Vec<String> {
         let mut flags: Vec<_> = self.items.iter().flat_map(|it| it.flags.clone()).collect();
         flags.sort();
@@ -266,19 +293,19 @@ impl InboundRequest {
 fn of_items(items: &[Item]) -> Finding {
     let outcome = Outcome::of_all(items.iter().map(|it| it.finding.outcome));
     let first = items.iter().map(|it| &it.finding).find(|finding| Some(finding.outcome) == outcome);
-    first.cloned().unwrap_or_else(|| Issue::NothingReported("it holds no report".into()).into())
+    first.cloned().unwrap_or_else(|| Issue::NothingReported("its result is empty".into()).into())
 }
 
 fn is_for_people(finding: &Finding) -> bool {
     finding.is(Issue::StatusUnknown(String::new()).code())
 }
 
-/// People put an adapter or a key back, and tell nobody.
+/// A missing adapter or key is restored by a person, and nothing signals that.
 fn waits_for_adapter(finding: &Finding) -> bool {
     finding.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
 }
 
-/// Waiting ends some day.
+/// Fails a result that has waited too long.
 fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
     let patient = is_for_people(finding) || waits_for_adapter(finding);
     let patience = if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE };
@@ -293,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_is_kept_of_what_is_refused() {
+    fn refused_requests_are_truncated() {
         let raw = |query: usize, header: usize, body: usize| RawRequest {
             method: "POST".into(),
             path: "/in/key".into(),
@@ -333,7 +360,7 @@ mod tests {
         assert_eq!(hidden.headers[0].1, "https://h.example/in/***");
         assert_eq!(hidden.headers[1].1, "***");
         assert_eq!(hidden.body, br#"{"u":"https://h/in/***","v":5}"#);
-        // What is signed is judged by its signature again.
+        // A signed request keeps the text that its signature covers.
         let signed = raw.clone().without_key(key, true);
         assert_eq!((&signed.query, &signed.body, &signed.headers), (&raw.query, &raw.body, &hidden.headers));
     }
@@ -359,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_click_is_tried_less_and_less_often_and_given_up_after_a_day() {
+    fn a_request_without_its_click_fails_after_a_day_of_growing_waits() {
         let (mut it, mut now, mut gaps) = (request(), START, Vec::new());
         while it.finding.outcome == Outcome::Waiting {
             it.conclude(None, vec![item(Issue::ClickNotThere("06a5".into()))], now);
@@ -377,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_meaning_waits_for_people() {
+    fn an_unmapped_status_waits_thirty_days() {
         let mut it = request();
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START);
         assert_eq!(it.due_at, Some(START.plus(PATIENCE_FOR_PEOPLE)));
@@ -388,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_reports_the_one_that_asks_for_attention_speaks_for_all() {
+    fn the_outcome_of_a_request_is_the_most_important_of_its_items() {
         let mut it = request();
         let items = vec![item(Finding::accepted()), item(Issue::ForeignClickId("x".into()))];
         it.conclude(None, items, START);

@@ -1,4 +1,4 @@
-//! What networks report: sources, guards, requests and what they say.
+//! Inbound notifications from networks: sources, guards, requests and their contents.
 
 pub mod guards;
 pub mod inbound_request;

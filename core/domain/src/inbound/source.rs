@@ -1,4 +1,4 @@
-//! Sources: inbound endpoints for networks. Who may report there, and what the network's words mean.
+//! Sources: addresses at which networks report conversions, with guards and with the meaning of the network's words.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use super::guards::Guards;
 
 /// The adapter of the source that every affiliate has from the start.
 pub const FIRST_ADAPTER: &str = "affrank";
-/// The template that says the same.
+/// The template of that source.
 const FIRST_TEMPLATE: &str = "affrank_inbound";
-/// Where AffRank's adapter has its session unless its configuration says otherwise.
+/// The parameter with AffRank's session id, unless the configuration of its adapter names another one.
 pub const AFFRANK_SESSION: &str = "affrank_sid";
 
 const KEY_CHARS: usize = 32;
@@ -25,45 +25,59 @@ const ADDRESS: &str = "/in/";
 const MASK: &str = "****";
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// An inbound endpoint, as it is stored.
+/// A source as it is stored.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// Id of the source.
     pub id: SourceId,
+    /// The secret part of its address.
     pub key: SourceKey,
+    /// The name that people see.
     pub name: String,
+    /// Id of the adapter that parses its requests.
     pub adapter: String,
+    /// Version of that adapter.
     pub adapter_version: String,
+    /// The adapter's configuration.
     pub config: serde_json::Value,
-    /// The template of the catalogue that it was made of.
+    /// Id of the catalogue template that it was made from.
     pub template: Option<String>,
-    /// Whose it is: it then finds that affiliate's clicks only. `None` for the operator's, which find all.
+    /// The affiliate that owns it; the source then finds only that affiliate's clicks. `None` for the operator's
+    /// sources, which find all clicks.
     pub affiliate_id: Option<AffiliateId>,
+    /// How it interprets and answers requests.
     pub settings: SourceSettings,
-    /// Whether its adapter adds parameters to landing URLs.
+    /// Whether its adapter adds parameters to landing page URLs.
     pub decorates: bool,
+    /// Whether it accepts requests.
     pub enabled: bool,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
+    /// When it was archived; an archived source accepts no requests.
     pub archived_at: Option<Timestamp>,
 }
 
-/// What makes a source's address unguessable, as it is stored: whoever has the key may report.
+/// The secret part of a source's address, as it is stored: it allows to send notifications to the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceKey {
-    /// By which a request finds its source.
+    /// Hash of the key, by which a request finds its source.
     pub hash: String,
-    /// The last characters, to tell addresses apart.
+    /// The last four characters, to distinguish addresses.
     pub hint: String,
-    /// Of an affiliate's source, for that affiliate to read again. The operator's is shown once.
+    /// The sealed key of an affiliate's source, which that affiliate can read again. The operator's keys are shown only
+    /// once.
     pub sealed: Option<String>,
 }
 
 impl SourceKey {
+    /// The stored form of `key`.
     pub fn new(key: &str, sealed: Option<String>) -> Self {
         Self { hash: api_key::hash(key), hint: hint_of(key), sealed }
     }
 
-    /// In place of the key, for everybody who is not shown it.
+    /// The masked key, for readers who may not see it: `****` and the hint.
     pub fn masked(&self) -> String {
         format!("{MASK}{}", self.hint)
     }
@@ -73,7 +87,7 @@ fn hint_of(key: &str) -> String {
     key.chars().skip(key.chars().count().saturating_sub(4)).collect()
 }
 
-/// A text in which each address of a source ends as [`SourceKey::masked`] has it.
+/// The text with the key of each source address masked as in [`SourceKey::masked`].
 pub fn mask_addresses(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -82,7 +96,7 @@ pub fn mask_addresses(text: &str) -> String {
         out.push_str(ADDRESS);
         let end = after.find(|it: char| !it.is_ascii_alphanumeric()).unwrap_or(after.len());
         let (key, tail) = after.split_at(end);
-        // A shorter one is no key of ours, and no secret.
+        // A shorter text is not a key.
         let shown = if key.len() >= KEY_CHARS { format!("{MASK}{}", hint_of(key)) } else { key.to_owned() };
         out.push_str(&shown);
         rest = tail;
@@ -92,7 +106,8 @@ pub fn mask_addresses(text: &str) -> String {
 }
 
 impl Source {
-    /// The source that an affiliate has from the start. It adds nothing to landing URLs until told to.
+    /// The source that an affiliate has from the start. It adds no parameters to landing page URLs until it is
+    /// configured to.
     pub fn first(affiliate_id: AffiliateId, key: SourceKey, at: Timestamp) -> Self {
         Self {
             id: SourceId::first_of(affiliate_id),
@@ -116,79 +131,92 @@ impl Source {
         }
     }
 
-    /// The parameter of our links in which a tracker passes a session id of its own.
+    /// The parameter of affiliate links in which a tracker passes its own session id.
     pub fn session_parameter(&self) -> Option<&str> {
         let affranks = || self.config.get("parameter").and_then(|it| it.as_str()).unwrap_or(AFFRANK_SESSION);
         let set = self.settings.session_parameter.as_deref();
         set.or_else(|| (self.adapter == FIRST_ADAPTER).then(affranks))
     }
 
-    /// What the network's commission is to us: paid to us where the source is the operator's, to the affiliate where
-    /// it is the affiliate's.
+    /// What the network's commission means. The default is the payout for an affiliate's source and the revenue for the
+    /// operator's.
     pub fn commission_is(&self) -> CommissionIs {
         let by_owner = if self.affiliate_id.is_some() { CommissionIs::Payout } else { CommissionIs::Revenue };
         self.settings.commission_is.unwrap_or(by_owner)
     }
 }
 
-/// 160 random bits in 32 characters that survive every network's case.
+/// A key of 160 random bits in 32 characters. It is case-insensitive, because networks change the case of URLs. Only
+/// the low five bits of each byte are used.
 pub fn new_key(random: [u8; KEY_CHARS]) -> String {
     random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
-/// What the words of a network mean, how it is answered, and who may report.
+/// How a source interprets the words of a network, how it answers, and who may send.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// The network's status words, in any case, and what they mean. Ours mean themselves.
+    /// The network's status words, in any case, and their meanings. Postrider's own words need no entry.
     #[schema(example = json!({"1": "approved", "2": {"status": "rejected", "reason": "fraud"}, "3": "ignored"}))]
     pub statuses: BTreeMap<String, Meaning>,
-    /// When the network sends no status; approved when absent.
+    /// The meaning of a notification without a status; approved if absent.
     pub default_status: Option<Meaning>,
+    /// The reply to a status word without a meaning.
     pub unknown_status_reply: UnknownReply,
+    /// How the network writes amounts.
     pub amounts: Amounts,
-    /// What the network's commission is to us, the amount that the adapter reads as `payout`. By default what we get
-    /// (revenue) at the operator's sources, what the affiliate gets (payout) at an affiliate's.
+    /// What the network's commission means: the amount that the adapter reads as `payout`. The default is revenue for
+    /// the operator's sources and payout for an affiliate's.
     pub commission_is: Option<CommissionIs>,
+    /// How notifications without a transaction id are counted.
     pub without_transaction_id: WithoutTransactionId,
-    /// The parameter of our links in which a tracker passes a session id of its own, which the network then reports in
-    /// place of our click id. That of AffRank's adapter when absent.
+    /// The parameter of affiliate links in which a tracker passes its own session id, which the network then reports
+    /// instead of the click id. The default is the parameter of the AffRank adapter.
     #[schema(example = "affrank_sid")]
     pub session_parameter: Option<String>,
-    /// Of times without one: "UTC", a place such as "Europe/Berlin", or an offset such as "+02:00".
+    /// The zone of times without an offset: "UTC", a place such as "Europe/Berlin", or an offset such as "+02:00".
     pub time_zone: Zone,
-    /// To what was accepted; what the adapter says, or 200 OK, when absent.
+    /// The reply to accepted notifications; that of the adapter, or 200 OK, if absent.
     pub reply: Option<Reply>,
+    /// Who may send.
     pub guards: Guards,
 }
 
-/// What a status word of the network means.
+/// The meaning of a network's status word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(
     untagged,
     expecting = "must be pending, approved, rejected or ignored, or an object such as {\"status\": \"rejected\", \"reason\": \"fraud\"}"
 )]
 pub enum Meaning {
+    /// A status without a reason.
     Word(MeaningWord),
+    /// A status with a reason.
     Reasoned(Reasoned),
 }
 
+/// A status with the reason of a rejection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reasoned {
+    /// The status.
     pub status: MeaningWord,
-    /// Of a rejection.
+    /// The reason, if the status is rejected. The default is the reason that the network sends.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
+/// The status that a network's word stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MeaningWord {
+    /// The conversion is pending.
     Pending,
+    /// The conversion is approved.
     Approved,
+    /// The conversion is rejected.
     Rejected,
-    /// Nothing of ours: the report is logged and answered, and that is all.
+    /// The notification is logged and answered, and has no other effect.
     Ignored,
 }
 
@@ -202,12 +230,13 @@ impl Meaning {
         }
     }
 
-    /// The status, with the network's own reason where the settings have none. `None`: it is to be ignored.
+    /// The status, with the reason of the settings or else the reported one. `None`: the notification is ignored.
     pub fn status(&self, reported_reason: Option<&str>) -> Option<Status> {
         let (word, reason) = self.parts();
         Status::from_parts(word.as_str(), reason.or(reported_reason))
     }
 
+    /// The reason in the settings.
     pub fn reason(&self) -> Option<&str> {
         self.parts().1
     }
@@ -217,87 +246,95 @@ impl Meaning {
     }
 }
 
-/// How a report is answered whose status word has no meaning yet. It waits for one in either case.
+/// The reply to a notification whose status word has no meaning yet. It waits for one in both cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownReply {
+    /// As if it had been accepted.
     #[default]
     Accept,
+    /// With an error.
     Refuse,
 }
 
-/// What a network's commission is to us.
+/// What a network's commission means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommissionIs {
-    /// The affiliate earns it, in place of what the offer pays.
+    /// The affiliate earns it, instead of the offer's payout.
     Payout,
-    /// It is paid to us; the affiliate earns what the offer pays.
+    /// The network pays it to the program; the affiliate earns the offer's payout.
     Revenue,
-    /// The offer's percentage is taken of it.
+    /// It is the amount of the sale, of which the offer pays a percentage.
     Sale,
 }
 
-/// What a report is that has no transaction id.
+/// How notifications without a transaction id are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutTransactionId {
-    /// The one sale of its click and goal: another report changes it.
+    /// One sale for each click and goal: a later notification changes it.
     #[default]
     OnePerClick,
-    /// A sale of its own, unless it is the same request once more within ten minutes.
+    /// One sale for each notification, except if the same request is repeated within ten minutes.
     EachReport,
 }
 
-/// How the network writes money.
+/// How the network writes amounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Amounts {
+    /// The unit of the numbers.
     pub unit: Unit,
-    /// When the network names none; the offer's when absent.
+    /// The currency if the network sends none; the offer's if absent.
     pub currency: Option<Currency>,
+    /// The decimal separator.
     pub decimal: Decimal,
 }
 
+/// The unit of amounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// 12.50
+    /// Units of the currency: 12.50.
     #[default]
     Major,
-    /// 1250 for 12.50 USD, 12 for 12 JPY
+    /// Minor units: 1250 for 12.50 USD, 12 for 12 JPY.
     Minor,
 }
 
-/// The decimal sign.
+/// The decimal separator of amounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Decimal {
+    /// A point.
     #[default]
     #[serde(rename = ".")]
     Point,
+    /// A comma.
     #[serde(rename = ",")]
     Comma,
 }
 
-/// What the network reads when its report was taken.
+/// The reply to an accepted notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
-    /// 200 to 299.
+    /// HTTP status, 200 to 299.
     #[schema(example = 200)]
     pub status: u16,
+    /// The body, at most 4096 bytes.
     #[schema(example = "OK")]
     pub body: String,
 }
 
 impl SourceSettings {
-    /// As answers show it.
+    /// The settings with masked secrets, for responses.
     pub fn masked(mut self) -> Self {
         self.guards.mask();
         self
     }
 
-    /// Everything wrong with it, with JSON pointers.
+    /// Everything that is invalid: JSON pointers and sentences.
     pub fn issues(&self) -> Vec<(String, String)> {
         let mut issues = Vec::new();
         let mut add = |path: &str, message: &str| issues.push((path.to_owned(), message.to_owned()));
@@ -307,21 +344,21 @@ impl SourceSettings {
         for (word, meaning) in &self.statuses {
             let path = format!("/statuses/{}", word.replace('~', "~0").replace('/', "~1"));
             if word.trim().is_empty() || word.chars().count() > 100 {
-                add(&path, "a status word has 1 to 100 characters");
+                add(&path, "a status word must have 1 to 100 characters");
             }
             if meaning.reason().is_some() && !meaning.is_rejection() {
-                add(&path, "a reason belongs to the status rejected");
+                add(&path, "only the status rejected can have a reason");
             }
             if meaning.reason().is_some_and(|reason| reason.trim().is_empty() || reason.chars().count() > 100) {
-                add(&path, "a reason has 1 to 100 characters");
+                add(&path, "a reason must have 1 to 100 characters");
             }
         }
         let session = self.session_parameter.as_deref();
         if session.is_some_and(|name| name.trim().is_empty() || name.chars().count() > 100) {
-            add("/session_parameter", "a parameter's name has 1 to 100 characters");
+            add("/session_parameter", "the name of a parameter must have 1 to 100 characters");
         }
         if self.reply.as_ref().is_some_and(|reply| !(200..300).contains(&reply.status)) {
-            add("/reply/status", "must be 200 to 299: it is the answer to what was accepted");
+            add("/reply/status", "must be 200 to 299, because it is the reply to accepted notifications");
         }
         if self.reply.as_ref().is_some_and(|reply| reply.body.len() > 4096) {
             add("/reply/body", "at most 4096 bytes");
@@ -330,7 +367,7 @@ impl SourceSettings {
         issues
     }
 
-    /// What a status word means; `None` when nobody has said so yet.
+    /// The meaning of a status word, in any case; `None` if it has none yet.
     pub fn meaning(&self, word: &str) -> Option<Meaning> {
         let word = word.trim();
         let mapped = self.statuses.iter().find(|(known, _)| known.trim().to_lowercase() == word.to_lowercase());
@@ -338,14 +375,15 @@ impl SourceSettings {
         mapped.map(|(_, meaning)| meaning.clone()).or_else(|| own().map(Meaning::Word))
     }
 
-    /// What a report without a status means.
+    /// The meaning of a notification without a status.
     pub fn meaning_of_none(&self) -> Meaning {
         self.default_status.clone().unwrap_or(Meaning::Word(MeaningWord::Approved))
     }
 }
 
-/// Changes settings in JSON by a merge patch (RFC 7396): what is not given stays, and null takes away. Status words are
-/// the same in any case; what a word means, a guard or another thing of that depth is replaced as a whole.
+/// Applies a merge patch (RFC 7396) to settings in JSON: absent fields are unchanged, null removes a field. Status
+/// words are compared without case. The patch is merged two levels deep; deeper values, such as the meaning of a word
+/// or a guard, are replaced as a whole.
 pub fn merge_settings(settings: &mut serde_json::Value, patch: serde_json::Value) {
     use serde_json::Value;
     let same_word = |a: &str, b: &str| a.trim().to_lowercase() == b.trim().to_lowercase();
@@ -370,7 +408,7 @@ pub fn merge_settings(settings: &mut serde_json::Value, patch: serde_json::Value
     }
 }
 
-/// What a patch adds as a whole has nothing to take away.
+/// The nulls in an added value have nothing to remove.
 fn without_nulls(value: serde_json::Value) -> serde_json::Value {
     match value {
         serde_json::Value::Object(mut fields) => {
@@ -390,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_masked_wherever_they_stand() {
+    fn addresses_are_masked_anywhere_in_a_text() {
         let key = new_key([7; KEY_CHARS]);
         let masked = SourceKey::new(&key, None).masked();
         assert_eq!(masked, "****7777");
@@ -408,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_word_means_what_the_settings_say_in_any_case() {
+    fn status_words_are_mapped_without_case() {
         let it = settings(serde_json::json!({"statuses": {
             "1": "approved", "Sale": "pending", "2": {"status": "rejected", "reason": "fraud"}, "hold": "ignored",
         }}));
@@ -418,7 +456,7 @@ mod tests {
         assert_eq!(status(" sale ", None), Some(Some(Status::Pending)));
         assert_eq!(status("2", Some("bad traffic")), rejected("fraud"));
         assert_eq!(status("HOLD", None), Some(None));
-        // Ours mean themselves.
+        // Postrider's own words.
         assert_eq!(status("Approved", None), Some(Some(Status::Approved)));
         assert_eq!(status("rejected", Some("bad traffic")), rejected("bad traffic"));
         assert_eq!(status("rejected", None), rejected("unspecified"));
@@ -429,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_touches_what_it_names_and_null_takes_away() {
+    fn a_patch_changes_named_fields_and_null_removes_them() {
         let mut it = serde_json::to_value(settings(serde_json::json!({
             "statuses": {"1": "approved", "Sale": "pending", "2": {"status": "rejected", "reason": "fraud"}},
             "amounts": {"unit": "minor", "currency": "EUR"}, "reply": {"status": 200, "body": "1"}, "time_zone": "+02:00",
@@ -448,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_secret_that_comes_back_keeps_what_is_stored() {
+    fn a_masked_secret_keeps_the_stored_one() {
         let stored = settings(serde_json::json!({"guards": {
             "token": {"parameter": "token", "value": "first-secret"},
             "hmac": {"header": "X-Signature", "secret": "second-secret", "algorithm": "sha256"},
@@ -460,11 +498,11 @@ mod tests {
         assert_eq!(back, stored);
         assert_eq!(back.issues(), []);
         let lost = shown;
-        assert_eq!(lost.issues().len(), 2, "a mask is no secret");
+        assert_eq!(lost.issues().len(), 2, "a mask is not a secret");
     }
 
     #[test]
-    fn settings_that_cannot_work_name_the_field() {
+    fn issues_name_the_field() {
         for (json, path) in [
             (serde_json::json!({"statuses": {"x": {"status": "approved", "reason": "why"}}}), "/statuses/x"),
             (serde_json::json!({"statuses": {" ": "approved"}}), "/statuses/ "),

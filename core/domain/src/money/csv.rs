@@ -1,20 +1,20 @@
-//! CSV (RFC 4180): written so that a spreadsheet opens it without carrying anything out, read with its line numbers.
+//! CSV (RFC 4180): written so that spreadsheets execute nothing in it, and read with line numbers.
 
 /// A value in a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Cell<'a> {
-    /// Anybody's words.
+    /// Untrusted text; it is never read as a formula.
     Text(&'a str),
-    /// Of our own making, perhaps with a sign, which spreadsheets are to add up.
+    /// A number that the program wrote, perhaps with a sign; spreadsheets can add it up.
     Number(&'a str),
 }
 
-/// Adds one line of text.
+/// Appends one line of text cells.
 pub fn push_row<'a>(text: &mut String, cells: impl IntoIterator<Item = &'a str>) {
     push_cells(text, cells.into_iter().map(Cell::Text));
 }
 
-/// Adds one line.
+/// Appends one line.
 pub fn push_cells<'a>(text: &mut String, cells: impl IntoIterator<Item = Cell<'a>>) {
     for (index, cell) in cells.into_iter().enumerate() {
         if index > 0 {
@@ -28,9 +28,9 @@ pub fn push_cells<'a>(text: &mut String, cells: impl IntoIterator<Item = Cell<'a
     text.push_str("\r\n");
 }
 
-/// What would begin like a formula gets an apostrophe, which makes it text (OWASP, CSV injection). Many spreadsheets
-/// separate by semicolons or tabs, and then no quotation mark in the middle of a line holds a cell together: so what
-/// follows a semicolon, a tab or a line break is looked at like a cell.
+/// A cell that begins like a formula gets an apostrophe, which makes it text (OWASP, CSV injection). Many spreadsheets
+/// separate by semicolons or tabs, and then a quotation mark in the middle of a line does not hold a cell together:
+/// text after a semicolon, a tab or a line break is therefore checked like a cell.
 fn push_text(text: &mut String, cell: &str) {
     let quoted = is_formula(cell) || cell.contains([',', '"', '\r', '\n', ';', '\t']);
     if !quoted {
@@ -53,19 +53,22 @@ fn push_text(text: &mut String, cell: &str) {
 }
 
 fn is_formula(cell: &str) -> bool {
-    // A quotation mark would be taken for the beginning of a quoted cell.
+    // A reader would take a quotation mark for the beginning of a quoted cell.
     cell.trim_start_matches([' ', '"'])
         .starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'])
 }
 
-/// A record and the line on which it begins, counted from 1.
+/// A record of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Record {
+    /// The number of the line on which it begins, counted from 1.
     pub line: usize,
+    /// The cells, trimmed.
     pub cells: Vec<String>,
 }
 
-/// Reads records separated by what the first line separates with: comma, semicolon or tab. Empty lines are left out.
+/// Parses records with the separator that is most frequent in the first line: comma, semicolon or tab. Empty lines are
+/// left out. Fails if a quotation mark is never closed.
 pub fn read(text: &str) -> Result<Vec<Record>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().next().unwrap_or_default();
@@ -107,7 +110,7 @@ struct Reading {
     cell: String,
     quoted: bool,
     quoted_since: usize,
-    /// Where the reader is, and where the record began.
+    /// The number of the current line, counted from 1; and the number of lines before the current record.
     line: usize,
     began: usize,
 }
@@ -169,7 +172,7 @@ mod tests {
         assert_eq!(text, "\"'-1\",-1.50\r\n");
     }
 
-    /// What a program makes of a line that does not ask which separator it has.
+    /// Splits a line as a program does that uses a fixed separator.
     fn naive_cells(line: &str, separator: char) -> Vec<String> {
         let mut cells = vec![String::new()];
         let mut quoted = false;
@@ -189,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_separator_makes_a_formula_of_a_cell(cells in prop::collection::vec("[a-b =+@;,\"\n\t-]{0,8}", 1..4)) {
+        fn no_cell_is_a_formula_with_any_separator(cells in prop::collection::vec("[a-b =+@;,\"\n\t-]{0,8}", 1..4)) {
             let mut text = String::new();
             push_row(&mut text, std::iter::once("id").chain(cells.iter().map(String::as_str)));
             for separator in [',', ';', '\t'] {
@@ -214,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(rows in prop::collection::vec(prop::collection::vec("[a-z ,;\"\n\t]{0,8}z", 3), 1..6)) {
+        fn rows_survive_the_round_trip(rows in prop::collection::vec(prop::collection::vec("[a-z ,;\"\n\t]{0,8}z", 3), 1..6)) {
             let mut text = String::from("h1,h2,h3,h4,h5,h6,h7,h8,h9,h10,h11,h12,h13,h14,h15,h16,h17,h18,h19\n");
             for row in &rows {
                 push_row(&mut text, row.iter().map(String::as_str));

@@ -1,8 +1,9 @@
-//! Earnings: what an affiliate is owed for one thing, and how far it has come: pending during its hold, then available;
-//! or reversed.
+//! Earnings: the money that an affiliate is owed for one conversion or adjustment. It is pending during its hold, then
+//! available; or reversed.
 //!
-//! A conversion earns its payout, and commissions for those who recruited its affiliate. [`super::settlement::settle`] brings these to what
-//! they should be: it is approval, reversal and correction in one.
+//! A conversion earns its payout, and commissions for the parent affiliates of its affiliate.
+//! [`super::settlement::settle`] adjusts them to the current state of the conversion: it implements approval, reversal
+//! and correction.
 
 use std::collections::BTreeMap;
 
@@ -16,58 +17,76 @@ use crate::tracking::conversion::{Conversion, Status};
 
 use super::ledger::Balance;
 
-/// The event that tells postbacks of a payout that can be withdrawn from now on.
+/// The event that notifies postbacks of a payout that can now be withdrawn.
 pub const AVAILABLE_TO_PAY: &str = "available_to_pay";
 
+/// The kind of an earning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EarningKind {
+    /// The payout of a conversion.
     Payout,
-    /// For recruiting the affiliate of the conversion.
+    /// A second-tier commission: a share of a sub-affiliate's payout.
     Commission,
-    /// By finance: a bonus, a correction by hand.
+    /// Added by finance: a bonus, or a correction by hand.
     Adjustment,
 }
 
 text_enum!(EarningKind { Payout => "payout", Commission => "commission", Adjustment => "adjustment" });
 
+/// The state of an earning.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EarningState {
+    /// In its hold.
     Pending,
+    /// Past its hold.
     Available,
+    /// Taken back completely.
     Reversed,
 }
 
 text_enum!(EarningState { Pending => "pending", Available => "available", Reversed => "reversed" });
 
+/// An earning as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Earning {
+    /// Id of the earning.
     pub id: EarningId,
+    /// The affiliate that is owed the money.
     pub affiliate_id: AffiliateId,
+    /// The kind of the earning.
     pub kind: EarningKind,
+    /// The conversion that earned it; `None` for an adjustment.
     pub conversion_id: Option<ConversionId>,
-    /// Of a commission: whose conversion it is for.
+    /// Of a commission: the sub-affiliate whose conversion it is for.
     pub sub_affiliate_id: Option<AffiliateId>,
-    /// Of a commission: its share and by how many steps its receiver recruited the conversion's affiliate.
+    /// Of a commission: its share, and the number of levels between its receiver and the conversion's affiliate.
     pub commission: Option<Commission>,
+    /// The original amount.
     pub earned: Money,
-    /// Micros of `earned.currency`: what is left of `earned` after corrections and reversals.
+    /// What is left of it after corrections and reversals, in micros of the currency of `earned`.
     pub left: i64,
+    /// The current state.
     pub state: EarningState,
+    /// The end of its hold.
     pub release_at: Timestamp,
+    /// When it became available.
     pub released_at: Option<Timestamp>,
-    /// Its release was tried and put off until then.
+    /// When a postponed release is tried again.
     pub retry_at: Option<Timestamp>,
-    /// Of an adjustment: why, and who made it.
+    /// Of an adjustment: its reason.
     pub reason: Option<String>,
+    /// Of an adjustment: the name of the caller who made it.
     pub created_by: Option<String>,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Earning {
-    /// A pending one.
+    /// A pending earning, created at `at`.
     pub fn new(
         affiliate_id: AffiliateId,
         kind: EarningKind,
@@ -95,11 +114,12 @@ impl Earning {
         }
     }
 
+    /// Whether its hold is over and its release is still to be done.
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.state == EarningState::Pending && self.release_at <= now
     }
 
-    /// Its hold is over.
+    /// Makes a pending earning available.
     pub fn release(&mut self, at: Timestamp) {
         debug_assert_eq!(self.state, EarningState::Pending);
         self.state = EarningState::Available;
@@ -108,7 +128,7 @@ impl Earning {
         self.updated_at = at;
     }
 
-    /// Takes up to `micros` back; returns how much that was.
+    /// Takes up to `micros` back and returns how many micros were taken. If nothing is left, the earning is reversed.
     pub(super) fn reduce(&mut self, micros: i64, at: Timestamp) -> i64 {
         let taken = micros.min(self.left);
         if taken > 0 {
@@ -122,7 +142,7 @@ impl Earning {
     }
 }
 
-/// One who should have `micros` for a conversion.
+/// A part of what a conversion owes: `money` for one affiliate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Due {
     pub affiliate_id: AffiliateId,
@@ -130,19 +150,19 @@ pub(super) struct Due {
     pub commission: Option<Commission>,
 }
 
-/// What a conversion owes, to whom.
+/// The amounts that a conversion owes, and to whom.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TargetEarnings(pub(super) Vec<Due>);
 
 impl TargetEarnings {
-    /// The balances that it goes to.
+    /// The affiliate and currency of each amount.
     pub fn balances(&self) -> impl Iterator<Item = (AffiliateId, Currency)> {
         self.0.iter().map(|due| (due.affiliate_id, due.money.currency))
     }
 }
 
-/// What a conversion owes as it is now: nothing unless it is approved. What an affiliate reports itself is owed by its
-/// network, not by the program.
+/// The amounts that a conversion owes in its current state: none unless it is approved. The network pays a
+/// self-reported conversion, so the program owes nothing for it.
 pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> TargetEarnings {
     let payout = conversion.payout.filter(|payout| payout.micros > 0);
     let (Some(payout), Status::Approved, false) = (payout, &conversion.status, conversion.is_self_reported()) else {
@@ -164,17 +184,18 @@ pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> T
     TargetEarnings(dues)
 }
 
-/// The shares that were agreed when a conversion earned its first money; a later change of the program is not theirs.
+/// The commissions agreed when the conversion earned its first money; later changes of the program's settings don't
+/// affect them.
 pub fn agreed(earnings: &[Earning]) -> Vec<Commission> {
     let by_level: BTreeMap<i32, Commission> =
         earnings.iter().filter_map(|it| it.commission).map(|it| (it.level, it)).collect();
     by_level.into_values().collect()
 }
 
-/// The balances that taking back from these earnings may touch.
+/// The balances that change if these earnings are taken back.
 pub fn balances_of(earnings: &[Earning]) -> impl Iterator<Item = (AffiliateId, Currency)> {
     earnings.iter().map(|it| (it.affiliate_id, it.earned.currency))
 }
 
-/// Balances while postings are put together.
+/// Balances by affiliate and currency, while postings are prepared.
 pub type Balances = BTreeMap<(AffiliateId, Currency), Balance>;

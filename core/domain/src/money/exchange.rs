@@ -1,5 +1,5 @@
-//! Exchange between currencies, at a rate that somebody entered with its date. Nothing is ever added up across
-//! currencies without one.
+//! Exchange between currencies, at a rate that finance entered with its date. Amounts in different currencies are never
+//! added without a rate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,11 @@ use super::ledger::BalanceLimit;
 const DIGITS: usize = 12;
 const UNIT: u64 = 10_u64.pow(DIGITS as u32);
 
-/// How many units of one currency another one's unit is worth: at most twelve decimals, more than zero.
+/// The value of one unit of a currency in another currency: above zero, below 1,000,000, with at most twelve decimals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate(u64);
 
+/// A text that is not a rate; holds the text, cut to 40 characters.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "\"{0}\" is not a rate; write a number above 0 and below 1,000,000 with at most 12 decimals, such as \"1.0842\""
@@ -24,8 +25,8 @@ pub struct Rate(u64);
 pub struct InvalidRate(String);
 
 impl Rate {
-    /// Micros of one currency in the other, rounded half up. The whole units are converted apart: a sum times a rate
-    /// may be more than an `i128` holds.
+    /// Converts micros of one currency into micros of the other, rounded half up. Whole units are converted separately,
+    /// because the product of a sum and a rate may exceed an `i128`.
     pub fn convert(self, micros: i128) -> i128 {
         let (unit, rate) = (i128::from(UNIT), i128::from(self.0));
         let (whole, rest) = (micros.div_euclid(unit), micros.rem_euclid(unit));
@@ -58,30 +59,42 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A rate from its date on, until a later one.
+/// A rate that applies from its date on, until a later one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExchangeRate {
+    /// Id of the rate.
     pub id: ExchangeRateId,
+    /// The currency that is exchanged.
     pub from: Currency,
+    /// The currency that it is exchanged into.
     pub to: Currency,
+    /// How many units of `to` one unit of `from` is worth.
     pub rate: Rate,
+    /// When it begins to apply.
     pub valid_from: Timestamp,
+    /// When it was entered.
     pub created_at: Timestamp,
 }
 
-/// What was available in one currency became another, at the rate of its moment.
+/// An exchange of an affiliate's available money into another currency, at the rate of that moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exchange {
+    /// Id of the exchange.
     pub id: ExchangeId,
+    /// Whose money was exchanged.
     pub affiliate_id: AffiliateId,
+    /// The amount in the old currency.
     pub taken: Money,
+    /// The amount in the new currency.
     pub given: Money,
+    /// The rate that was applied.
     pub rate: ExchangeRate,
+    /// When it was exchanged.
     pub at: Timestamp,
 }
 
 impl Exchange {
-    /// An error: no account holds as much as it would give.
+    /// Exchanges `taken` at `rate`. Fails if the result exceeds [`ACCOUNT_MAX`].
     pub fn new(affiliate: AffiliateId, taken: Money, rate: ExchangeRate, at: Timestamp) -> Result<Self, BalanceLimit> {
         let wanted = rate.rate.convert(taken.micros.into());
         let fits = i64::try_from(wanted).ok().filter(|micros| *micros <= ACCOUNT_MAX);

@@ -1,5 +1,4 @@
-//! The double-entry ledger: accounts, postings, and what of an affiliate's money stands where. Rows are added, never
-//! edited; a mistake gets a reversal.
+//! The double-entry ledger: accounts, postings and balances. Rows are added, never edited; a mistake gets a reversal.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +6,30 @@ use crate::amounts::{ACCOUNT_MAX, Currency, Money, SignedAmount};
 use crate::ids::{AffiliateId, ConversionId, EarningId, ExchangeId, PostingId, WithdrawalId};
 use crate::timestamp::Timestamp;
 
-/// Where money stands. Every affiliate has its accounts per currency; the program is the other side.
+/// An account of the ledger. Every affiliate has its accounts per currency; the program is the other side of each
+/// posting.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Account {
+    /// The program's own account.
     Program,
-    /// Earned, and not yet past its hold.
+    /// Earned, still in its hold.
     Pending(AffiliateId),
-    /// May be withdrawn.
+    /// Can be withdrawn.
     Available(AffiliateId),
-    /// Asked for, and reserved until it is paid or refused.
+    /// Requested, and reserved until the withdrawal is paid or the money is returned.
     Withdrawing(AffiliateId),
+    /// Paid to the affiliate.
     Paid(AffiliateId),
-    /// The one account that may be below zero: what was taken back after it had been withdrawn.
+    /// Owed by the affiliate, because money was taken back after it had been withdrawn. The only account of an
+    /// affiliate whose entries may add up to less than zero.
     Debt(AffiliateId),
 }
 
 impl Account {
+    /// Every [`Self::name`].
     pub const NAMES: [&'static str; 6] = ["program", "pending", "available", "withdrawing", "paid", "debt"];
 
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Program => "program",
@@ -36,6 +41,7 @@ impl Account {
         }
     }
 
+    /// The owner; `None` for the program.
     pub fn affiliate_id(self) -> Option<AffiliateId> {
         match self {
             Self::Program => None,
@@ -48,31 +54,42 @@ impl Account {
     }
 }
 
-/// One side of a posting; positive is credit.
+/// One side of a posting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry {
+    /// The account that changes.
     pub account: Account,
+    /// Micros of the posting's currency; positive is credit.
     pub micros: i64,
 }
 
-/// What a posting is about; the word of the statement.
+/// The kind of a posting, as shown on statements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PostingKind {
+    /// A payout was earned; its hold begins.
     Earned,
-    /// For a conversion of somebody whom this affiliate recruited.
+    /// A second-tier commission was earned: a sub-affiliate had a conversion.
     Commission,
+    /// The amounts of an approved conversion changed.
     Corrected,
+    /// A conversion was rejected, and its earnings were taken back.
     Reversed,
+    /// Earnings are past their hold and became available.
     Released,
+    /// Finance added or deducted money.
     Adjusted,
+    /// Money was reserved for a withdrawal.
     WithdrawalRequested,
+    /// A withdrawal was paid.
     WithdrawalPaid,
-    /// Refused, failed or cancelled: the money is back.
+    /// A withdrawal was refused, failed or was cancelled, and its money is available again.
     WithdrawalReturned,
+    /// The fee of a paid withdrawal.
     WithdrawalFee,
-    /// The bank sent a payment back.
+    /// The bank returned a payment.
     PaymentReturned,
+    /// Money was exchanged for another currency.
     Exchanged,
 }
 
@@ -91,33 +108,42 @@ text_enum!(PostingKind {
     Exchanged => "exchanged",
 });
 
-/// What made money move.
+/// The object that caused a posting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
+    /// A conversion that was approved, corrected or rejected.
     Conversion(ConversionId),
-    /// An adjustment, or the first of the earnings that a release took together.
+    /// An adjustment, or the first of the earnings that were released together.
     Earning(EarningId),
+    /// A step of a withdrawal.
     Withdrawal(WithdrawalId),
-    /// Its two halves are postings of their own, each in its currency.
+    /// An exchange. It has two postings, one for each currency.
     Exchange(ExchangeId),
 }
 
-/// Money that moved, once: `key` is unique, so posting twice is a no-op.
+/// One movement of money. `key` is unique, so posting it again has no effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Posting {
+    /// Id of the posting.
     pub id: PostingId,
+    /// Idempotency key, made of the cause and its step: `withdrawal:wdr_…:paid`.
     pub key: String,
+    /// The kind, as shown on statements.
     pub kind: PostingKind,
+    /// The object that caused it.
     pub cause: Cause,
+    /// The currency of every entry.
     pub currency: Currency,
+    /// The sides; they add up to zero, and none is zero.
     pub entries: Vec<Entry>,
-    /// What a person should read beside it: a reason, a reference, how many.
+    /// A reason, a reference or a count, shown beside the posting.
     pub note: Option<String>,
+    /// When the money moved.
     pub at: Timestamp,
 }
 
 impl Posting {
-    /// Sides of nothing are left out.
+    /// A posting of these sides, in micros; sides of zero are left out. Panics if they don't add up to zero.
     pub fn new(
         key: String,
         kind: PostingKind,
@@ -133,32 +159,37 @@ impl Posting {
         posting
     }
 
+    /// Sets the note.
     #[must_use]
     pub fn noting(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 
-    /// A posting that creates or destroys money is a bug, not an input.
+    /// Panics if the entries don't add up to zero: such a posting is a bug, not a wrong input.
     pub fn assert_balanced(&self) {
         let sum: i128 = self.entries.iter().map(|entry| i128::from(entry.micros)).sum();
         assert_eq!(sum, 0, "posting {} does not balance", self.key);
     }
 }
 
-/// What of an affiliate's money in one currency is past its hold. Kept beside the entries, in the same transaction;
-/// what is pending is the sum of the earnings that are. Whoever owes has nothing available.
+/// What an affiliate has past the hold in one currency, in micros. Stored beside the entries and updated in the same
+/// transaction. Pending money is not part of it; that is the sum of the pending earnings. With a debt, `available` is
+/// zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Balance {
+    /// Can be withdrawn.
     pub available: i64,
+    /// Reserved for withdrawals.
     pub withdrawing: i64,
+    /// Paid to the affiliate so far.
     pub paid: i64,
-    /// Owed to the program; positive.
+    /// Owed to the program; zero or positive.
     pub debt: i64,
 }
 
 impl Balance {
-    /// Puts `micros` where it belongs: a debt is settled first. Returns the sides.
+    /// Adds `micros`: first to a debt, until it is settled, then to `available`. Returns the sides of the posting.
     pub fn credit(&mut self, affiliate: AffiliateId, micros: i64) -> [(Account, i64); 2] {
         let settled = micros.min(self.debt);
         self.debt -= settled;
@@ -166,7 +197,7 @@ impl Balance {
         [(Account::Debt(affiliate), settled), (Account::Available(affiliate), micros - settled)]
     }
 
-    /// Takes `micros` back as far as it is there; the rest becomes a debt. Returns the sides.
+    /// Takes `micros` from `available` as far as it suffices; the rest becomes debt. Returns the sides of the posting.
     pub fn debit(&mut self, affiliate: AffiliateId, micros: i64) -> [(Account, i64); 2] {
         let there = micros.min(self.available);
         self.available -= there;
@@ -176,12 +207,13 @@ impl Balance {
 }
 
 impl Balance {
-    /// Whether `micros` more can be credited. A step moves so little that no sum of it leaves an `i64`.
+    /// Whether `micros` more can be credited without exceeding [`ACCOUNT_MAX`].
     pub fn has_room_for(&self, micros: i64) -> bool {
         let more = micros.saturating_sub(self.debt);
         self.available.checked_add(more).is_some_and(|sum| sum <= ACCOUNT_MAX)
     }
 
+    /// Fails if an account holds more than [`ACCOUNT_MAX`].
     pub fn check_limit(&self, (affiliate, currency): (AffiliateId, Currency)) -> Result<(), BalanceLimit> {
         let accounts = [
             ("available", self.available),
@@ -196,8 +228,8 @@ impl Balance {
     }
 }
 
-/// Asked before anything is posted: what a database adds up beyond an `i64` is an error there or, on SQLite, no whole
-/// number any more.
+/// Fails if any account holds more than [`ACCOUNT_MAX`]. Checked before anything is posted: a sum beyond an `i64` is an
+/// error in PostgreSQL and becomes a float in SQLite.
 pub fn check_limits(balances: &BTreeMap<(AffiliateId, Currency), Balance>) -> Result<(), BalanceLimit> {
     balances.iter().try_for_each(|(key, balance)| balance.check_limit(*key))
 }
@@ -205,29 +237,36 @@ pub fn check_limits(balances: &BTreeMap<(AffiliateId, Currency), Balance>) -> Re
 /// An account would hold more than [`ACCOUNT_MAX`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "the account \"{account}\" of affiliate {affiliate} would hold {wanted} {currency}, and no account holds more than \
-     {most}; check the amounts, and pay out or correct what is there first",
+    "the account \"{account}\" of affiliate {affiliate} would hold {wanted} {currency}, but an account can hold at most \
+     {most}; check the amounts, or first pay out or correct what the account holds",
     most = SignedAmount::from(ACCOUNT_MAX)
 )]
 pub struct BalanceLimit {
+    /// The owner of the account.
     pub affiliate: AffiliateId,
+    /// The name of the account.
     pub account: &'static str,
+    /// What it would hold.
     pub wanted: SignedAmount,
+    /// The currency of the account.
     pub currency: Currency,
 }
 
 impl BalanceLimit {
+    /// `wanted` is in micros.
     pub fn of(affiliate: AffiliateId, account: &'static str, wanted: i128, currency: Currency) -> Self {
         Self { affiliate, account, wanted: SignedAmount(wanted), currency }
     }
 }
 
-/// More was asked for than there is.
+/// More was requested than is available.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{available} is available, {requested} was requested; ask for less, or wait until more earnings are past their hold"
+    "{available} is available, {requested} was requested; request less, or wait until more earnings are past their hold"
 )]
 pub struct Insufficient {
+    /// What is available.
     pub available: Money,
+    /// What was requested.
     pub requested: Money,
 }

@@ -1,5 +1,5 @@
-//! What a bank or PayPal made of a batch, as a CSV file: one line a withdrawal. A line that can't be read is told of
-//! by its number and leaves the others alone.
+//! The results of a batch from a bank or PayPal, as a CSV file with one withdrawal per line. A line that can't be read
+//! is reported by its number; the other lines are not affected.
 
 use crate::ids::WithdrawalId;
 
@@ -10,31 +10,42 @@ use super::withdrawal_batch::BatchError;
 /// One line of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResultLine {
+    /// The number of the line, counted from 1.
     pub number: usize,
-    /// As it was written.
+    /// The id as it was written, cut to 64 characters.
     pub withdrawal_id: String,
+    /// The withdrawal and its new status, or why the line can't be used.
     pub result: Result<(WithdrawalId, Status), LineError>,
 }
 
+/// Why a line can't be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LineError {
+    /// Not the id of a withdrawal; holds the text, cut to 64 characters.
     #[error("\"{0}\" is not the id of a withdrawal; it should look like wdr_06a5xk2m7q8r9stvwxyz012345")]
     InvalidId(String),
-    #[error("\"{0}\" is no status; write paid, failed or returned")]
+    /// Not a known status; holds the text, cut to 64 characters.
+    #[error("\"{0}\" is not a valid status; write paid, failed or returned")]
     UnknownStatus(String),
-    #[error("a payment needs its reference; fill the column \"reference\"")]
+    /// Paid, without a reference.
+    #[error("a paid withdrawal needs a reference; fill in the column \"reference\"")]
     ReferenceMissing,
-    #[error("a payment that failed or was returned needs its reason; fill the column \"reason\"")]
+    /// Failed or returned, without a reason.
+    #[error("a failed or returned payment needs a reason; fill in the column \"reason\"")]
     ReasonMissing,
-    #[error("reference and reason have at most {NOTE_MAX_CHARS} characters")]
+    /// A reference or reason is too long or has control characters.
+    #[error("reference and reason may have at most {NOTE_MAX_CHARS} characters, without control characters")]
     TooLong,
+    /// The withdrawal is not in the batch; holds its id.
     #[error("withdrawal {0} is not in this batch")]
     NotInBatch(String),
+    /// The withdrawal can't take this status.
     #[error("{0}")]
     IllegalStep(#[from] super::withdrawal::IllegalStep),
 }
 
 impl LineError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidId(_) => "invalid_id",
@@ -48,19 +59,21 @@ impl LineError {
     }
 }
 
-/// Of a reference or a reason.
+/// The most characters of a reference or a reason.
 pub const NOTE_MAX_CHARS: usize = 200;
 const MAX_LINES: usize = 20_000;
 
-/// The columns may stand in any order and under the names that banks and PayPal use.
+/// The columns may have any order, and the names that banks and PayPal use for them.
 const ID: [&str; 6] = ["withdrawal_id", "end_to_end_id", "endtoendid", "customer_id", "reference_id", "id"];
 const STATUS: [&str; 2] = ["status", "state"];
 const REFERENCE: [&str; 4] = ["reference", "external_reference", "transaction_id", "txid"];
 const REASON: [&str; 3] = ["reason", "error", "message"];
 
+/// Reads the results from CSV. Fails if the file as a whole is unreadable: not CSV, empty, more than 20,000 lines, or
+/// without the columns for id and status.
 pub fn read(text: &str) -> Result<Vec<ResultLine>, BatchError> {
-    let records =
-        csv::read(text).map_err(|error| BatchError::UnreadableResults(format!("the file is no CSV: {error}")))?;
+    let records = csv::read(text)
+        .map_err(|error| BatchError::UnreadableResults(format!("the file is not valid CSV: {error}")))?;
     let (heading, records) = records.split_first().ok_or_else(|| {
         let wanted = "the file is empty; send CSV with the columns withdrawal_id, status, reference, reason";
         BatchError::UnreadableResults(wanted.into())
@@ -79,7 +92,7 @@ pub fn read(text: &str) -> Result<Vec<ResultLine>, BatchError> {
         column(names).ok_or_else(|| {
             let found = heading.cells.join(", ");
             BatchError::UnreadableResults(format!(
-                "the first line must name the columns; \"{}\" is missing among: {found}",
+                "the first line must name the columns; \"{}\" is missing in: {found}",
                 names[0]
             ))
         })
@@ -133,7 +146,7 @@ mod tests {
     const A: &str = "wdr_06a5xk2m7q8r9stvwxyz012345";
 
     #[test]
-    fn each_line_is_judged_for_itself() {
+    fn each_line_has_its_own_result() {
         let text = format!(
             "Status;Withdrawal ID;Reference;Reason\r\npaid;{A};TX-1;\r\n\r\nfailed;{A};;\"account; closed\"\r\nPAID;{A};;\r\nfailed;{A};;\r\nmaybe;{A};;\r\npaid;nonsense;TX;\r\n"
         );
@@ -160,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_its_columns_is_refused_as_a_whole() {
+    fn a_file_without_required_columns_is_refused() {
         for (text, part) in [
             ("", "empty"),
             ("status,reference\npaid,1", "\"withdrawal_id\" is missing"),

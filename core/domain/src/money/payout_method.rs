@@ -1,5 +1,5 @@
-//! Payout methods: ways in which affiliates are paid. Data, not code: what details one needs is a JSON Schema, what it
-//! pays and costs is a table by currency.
+//! Payout methods: the ways in which affiliates are paid. They are data, not code: a JSON Schema describes the payout
+//! details that a method needs, a table by currency holds its minimums and fees.
 
 use std::collections::BTreeMap;
 
@@ -11,77 +11,90 @@ use crate::timestamp::Timestamp;
 use super::payout_details::Schema;
 use super::payout_details::iban;
 
+/// A payout method as it is stored.
 #[derive(Clone, Debug)]
 pub struct PayoutMethod {
-    /// A word in small letters that people choose once: `paypal`.
+    /// Up to 40 lower-case letters, digits and hyphens; never changes: `paypal`.
     pub id: String,
+    /// The name that people see.
     pub name: String,
-    /// For affiliates: how long it takes.
+    /// How long a payment takes, as a text for affiliates.
     pub processing_time: String,
-    /// What the details must look like.
+    /// JSON Schema of the payout details.
     pub schema: serde_json::Value,
-    /// What it pays in, and on which terms.
+    /// The currencies that the method pays in, with the terms of each.
     pub currencies: BTreeMap<Currency, Terms>,
-    /// What its batches are exported as unless something else is asked for.
+    /// The default format of its payment files.
     pub file: FileFormat,
-    /// Whose account pays; a bank's file must say it.
+    /// The account that pays; required for pain.001 files.
     pub payer: Option<Payer>,
+    /// Whether affiliates can request withdrawals by this method.
     pub enabled: bool,
+    /// Whether the method came with the program.
     pub built_in: bool,
+    /// When it was added.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a payment file looks like.
+/// The format of a payment file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFormat {
     /// ISO 20022 pain.001.001.09, for SEPA credit transfers.
     Pain001,
-    /// What PayPal's Payouts page takes.
+    /// The CSV file that PayPal's Payouts page imports.
     Paypal,
-    /// Address, amount and currency.
+    /// CSV with asset, address, amount and currency.
     Crypto,
-    /// Everything, one payment a line.
+    /// CSV with all payout details, one payment per line.
     Csv,
 }
 
 text_enum!(FileFormat { Pain001 => "pain001", Paypal => "paypal", Crypto => "crypto", Csv => "csv" });
 
+/// The terms of a payout method in one currency.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
-    /// The least that can be withdrawn.
+    /// The minimum amount of a withdrawal.
     pub minimum: Amount,
+    /// The fee of a withdrawal.
     #[serde(default)]
     pub fee: Fee,
 }
 
-/// What a withdrawal costs; it is taken from the amount.
+/// The fee of a withdrawal; it is deducted from the amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fee {
+    /// The fixed part, in the currency of the withdrawal.
     #[serde(default)]
     pub fixed: Amount,
-    /// Of the amount.
+    /// A percentage of the amount, added to the fixed part.
     #[serde(default)]
     pub percent: Percent,
 }
 
-/// The account that a bank's file is paid from.
+/// The account that a bank's payment file is paid from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Payer {
+    /// The account holder, up to 70 characters.
     #[schema(example = "Example GmbH", max_length = 70)]
     pub name: String,
+    /// IBAN of an account in the SEPA area; spaces are allowed.
     #[schema(example = "DE89370400440532013000")]
     pub iban: String,
+    /// BIC of the bank, with 8 or 11 characters; optional.
     #[serde(default)]
     pub bic: Option<String>,
 }
 
 impl Payer {
-    /// With an IBAN that can be written into a file.
+    /// Trims the name and normalises IBAN and BIC (capitals, no spaces). The error is a sentence that says which of the
+    /// three is invalid.
     pub fn checked(self) -> Result<Self, String> {
         let compact = |text: &str| -> String {
             text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect()
@@ -100,13 +113,14 @@ impl Payer {
     }
 }
 
-/// Banks and PayPal pay whole minor units: cents of a dollar, yen.
+/// The currency's minor unit in micros: 10,000 for USD (one cent), 1,000,000 for JPY. Banks and PayPal pay whole minor
+/// units.
 pub fn minor_unit_micros(currency: Currency) -> i64 {
     10_i64.pow(6 - currency.decimals())
 }
 
 impl Terms {
-    /// Rounded half up to what can be paid.
+    /// The fee of a withdrawal of `amount`, rounded half up to the currency's minor unit.
     pub fn fee_of(&self, amount: Money) -> Money {
         let unit = minor_unit_micros(amount.currency);
         let exact = self.fee.fixed.micros() + self.fee.percent.share_of(amount).micros;
@@ -115,29 +129,37 @@ impl Terms {
 }
 
 impl PayoutMethod {
+    /// The compiled schema of the payout details; the error is a sentence that says why the schema is invalid.
     pub fn schema(&self) -> Result<Schema<'_>, String> {
         Schema::parse(&self.schema)
     }
 }
 
-/// A word in small letters, as ids of methods are.
+/// Whether `text` can be the id of a method: 1 to 40 lower-case letters, digits and hyphens.
 pub fn is_id(text: &str) -> bool {
     let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     plain && (1..=40).contains(&text.len())
 }
 
-/// A method as a data file has it.
+/// A payout method as written in a data file.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Definition {
+    /// See [`PayoutMethod::id`].
     pub id: String,
+    /// The name that people see.
     pub name: String,
+    /// How long a payment takes, as a text for affiliates.
     pub processing_time: String,
+    /// The default format of its payment files.
     pub file: FileFormat,
+    /// The currencies that the method pays in, with the terms of each.
     pub currencies: BTreeMap<Currency, Terms>,
+    /// JSON Schema of the payout details.
     pub schema: serde_json::Value,
 }
 
 impl Definition {
+    /// An enabled method without a payer, created at `now`.
     pub fn into_method(self, built_in: bool, now: Timestamp) -> PayoutMethod {
         PayoutMethod {
             id: self.id,
@@ -165,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_built_in_method_can_be_used() {
+    fn every_built_in_method_is_valid() {
         let methods = built_in();
         assert_eq!(methods.len(), 6);
         for method in methods {
@@ -173,14 +195,14 @@ mod tests {
                 panic!("{}: {error}", method.id);
             }
             for (currency, terms) in &method.currencies {
-                let least = terms.minimum.of(*currency);
-                assert!(terms.fee_of(least).micros < least.micros, "{}: the fee leaves nothing of {least}", method.id);
+                let minimum = terms.minimum.of(*currency);
+                assert!(terms.fee_of(minimum).micros < minimum.micros, "{}: the fee exceeds {minimum}", method.id);
             }
         }
     }
 
     #[test]
-    fn a_fee_is_rounded_to_what_can_be_paid() {
+    fn a_fee_is_rounded_to_the_minor_unit() {
         let terms: Terms =
             serde_json::from_str(r#"{"minimum": "1", "fee": {"fixed": "0.30", "percent": "2.5"}}"#).unwrap();
         let fee = |amount: &str, currency: &str| {

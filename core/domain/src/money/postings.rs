@@ -1,4 +1,4 @@
-//! Every way in which money moves, one function each. What takes a balance changes it as the posting will.
+//! Every movement of money, one function each. Functions that get a balance change it as the posting will.
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, EarningId, WithdrawalId};
@@ -9,21 +9,23 @@ use super::exchange::Exchange;
 use super::ledger::{Account, Balance, Cause, Insufficient, Posting, PostingKind};
 use super::withdrawal::{Status, Withdrawal};
 
-/// An earning came to be; its hold begins.
+/// An earning was created; its hold begins.
 pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, at: Timestamp) -> Posting {
     let micros = earning.earned.micros;
     let sides = [(Account::Program, -micros), (Account::Pending(earning.affiliate_id), micros)];
     Posting::new(key, kind, cause, earning.earned.currency, sides, at)
 }
 
-/// What was taken back from earnings of one affiliate in one currency.
+/// What was taken back from earnings of one affiliate in one currency, in micros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reduction {
+    /// From earnings in their hold.
     pub pending: i64,
-    /// Was past its hold: comes out of the balance, or becomes a debt.
+    /// From earnings past their hold: it is taken from the balance, or becomes a debt.
     pub released: i64,
 }
 
+/// Earnings of one affiliate in one currency were taken back, partly or wholly.
 pub fn reduced(
     affiliate: AffiliateId,
     currency: Currency,
@@ -42,8 +44,8 @@ pub fn reduced(
     Posting::new(key, kind, cause, currency, sides, at)
 }
 
-/// Earnings of one affiliate in one currency are past their hold. They are released once, so the first of them names
-/// the posting for all.
+/// Earnings of one affiliate in one currency are past their hold. `money` is their sum, `first` and `count` are the
+/// first id and the number of earnings. An earning is released once, so the first id makes a unique key.
 pub fn released(
     affiliate: AffiliateId,
     money: Money,
@@ -57,7 +59,8 @@ pub fn released(
     Posting::new(key, PostingKind::Released, Cause::Earning(first), money.currency, sides, at).noting(count.to_string())
 }
 
-/// Finance takes something away, down to a debt. What it gives is an earning.
+/// Finance deducts money; what exceeds the available balance becomes a debt. Money that finance adds is an earning
+/// instead.
 pub fn deducted(
     affiliate: AffiliateId,
     adjustment: EarningId,
@@ -72,7 +75,7 @@ pub fn deducted(
     Posting::new(key, PostingKind::Adjusted, Cause::Earning(adjustment), money.currency, sides, at).noting(reason)
 }
 
-/// Money is reserved for a withdrawal.
+/// Money is reserved for a withdrawal. Fails if less is available.
 pub fn withdrawal_requested(
     affiliate: AffiliateId,
     withdrawal: WithdrawalId,
@@ -104,7 +107,7 @@ pub fn withdrawal_paid(
     of_withdrawal(withdrawal, PostingKind::WithdrawalPaid, "paid", money.currency, sides, at)
 }
 
-/// A withdrawal was refused, failed or was cancelled: what was reserved is back, a debt first.
+/// A withdrawal was refused, failed or was cancelled: its reserved money is credited, to a debt first.
 pub fn withdrawal_returned(
     affiliate: AffiliateId,
     withdrawal: WithdrawalId,
@@ -118,7 +121,7 @@ pub fn withdrawal_returned(
     of_withdrawal(withdrawal, PostingKind::WithdrawalReturned, "returned", money.currency, sides, at)
 }
 
-/// The program keeps a part of what was reserved, for paying the rest.
+/// The program keeps a part of the reserved money as the fee of the payment.
 pub fn withdrawal_fee(
     affiliate: AffiliateId,
     withdrawal: WithdrawalId,
@@ -131,7 +134,7 @@ pub fn withdrawal_fee(
     of_withdrawal(withdrawal, PostingKind::WithdrawalFee, "fee", fee.currency, sides, at)
 }
 
-/// The bank sent a payment back. All that was requested is there again, the fee too: nothing arrived.
+/// The bank returned a payment. The whole requested amount is credited, including the fee, because nothing arrived.
 pub fn payment_returned(
     affiliate: AffiliateId,
     withdrawal: WithdrawalId,
@@ -145,7 +148,7 @@ pub fn payment_returned(
     of_withdrawal(withdrawal, PostingKind::PaymentReturned, "sent-back", net.currency, sides, at)
 }
 
-/// What the last step of a withdrawal does to the books.
+/// The postings of a withdrawal's final status; none while it is requested or approved.
 pub fn withdrawal_settled(it: &Withdrawal, balance: &mut Balance, at: Timestamp) -> Vec<Posting> {
     let (affiliate, id) = (it.affiliate_id, it.id);
     let noted = |posting: Posting| match it.status.note() {
@@ -177,7 +180,8 @@ fn of_withdrawal<const N: usize>(
     Posting::new(format!("withdrawal:{withdrawal}:{what}"), kind, Cause::Withdrawal(withdrawal), currency, sides, at)
 }
 
-/// What is available in one currency becomes another; the program keeps the one and gives the other.
+/// Exchanges available money for another currency: the program takes the one and gives the other. Fails if less is
+/// available.
 pub fn exchanged(it: &Exchange, balances: &mut Balances) -> Result<[Posting; 2], Insufficient> {
     let affiliate = it.affiliate_id;
     let mut balance = |currency: Currency| *balances.entry((affiliate, currency)).or_default();
@@ -218,13 +222,17 @@ mod tests {
         assert_eq!(paid, (2, Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 0 }), "the fee is kept");
         let back = settled(Status::Cancelled, 30_000_000);
         let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
-        assert_eq!(back, (1, wanted), "what comes back settles a debt first");
+        assert_eq!(back, (1, wanted), "returned money settles a debt first");
         assert_eq!(settled(Status::Approved, 0), (0, reserved(0)));
 
         let mut balance = Balance { available: 0, withdrawing: 0, paid: 99_000_000, debt: 30_000_000 };
         let returned = Withdrawal { status: Status::Returned { reason: "closed".into() }, ..withdrawal() };
         let postings = withdrawal_settled(&returned, &mut balance, at);
         let wanted = Balance { available: 70_000_000, withdrawing: 0, paid: 0, debt: 0 };
-        assert_eq!((postings.len(), balance), (1, wanted), "what a bank sends back comes with its fee, a debt first");
+        assert_eq!(
+            (postings.len(), balance),
+            (1, wanted),
+            "a returned payment includes its fee and settles a debt first"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Releases: which earnings their balances have room for when the hold ends, and when the others are tried again.
+//! Releases: decides which earnings are released when their hold ends, given the room in their balances, and when the
+//! others are tried again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use crate::timestamp::Timestamp;
 
 use super::earning::{Balances, Earning, EarningState};
 
-/// The first release that is put off is tried again after this.
+/// The wait after a release is first postponed.
 pub const RETRY_MIN: Duration = Duration::from_secs(60);
-/// And every one after this at the latest: somebody may have made room meanwhile.
+/// The longest wait until a postponed release is tried again; the balance may have room by then.
 pub const RETRY_MAX: Duration = Duration::from_secs(3_600);
 
-/// Takes out of `due` what no balance has room for, to be tried again later; the rest can be released together.
+/// Removes the earnings from `due` whose balances have no room for them, and postpones and returns them. The earnings
+/// left in `due` can be released together.
 pub fn defer_without_room(due: &mut Vec<Earning>, balances: &Balances, now: Timestamp) -> Vec<Earning> {
     let mut credited = BTreeMap::<(AffiliateId, Currency), i64>::new();
     let (fitting, mut rest): (Vec<_>, Vec<_>) = due.drain(..).partition(|earning| {
@@ -30,13 +32,14 @@ pub fn defer_without_room(due: &mut Vec<Earning>, balances: &Balances, now: Time
     rest
 }
 
-/// As long again as it has waited already, so the longer the trouble lasts the less often it is looked at.
+/// When a postponed release is tried again: after as long as the earning has waited since `release_at`, at least
+/// [`RETRY_MIN`] and at most [`RETRY_MAX`]. So the waits double.
 pub fn retry_at(release_at: Timestamp, now: Timestamp) -> Timestamp {
     now.plus(now.since(release_at).clamp(RETRY_MIN, RETRY_MAX))
 }
 
 impl Earning {
-    /// It can't be released yet, and is tried again later.
+    /// Postpones the release; the earning stays pending.
     pub fn defer(&mut self, at: Timestamp) {
         self.state = EarningState::Pending;
         self.released_at = None;
@@ -53,7 +56,7 @@ mod tests {
     use crate::money::ledger::Balance;
 
     #[test]
-    fn it_is_tried_again_less_and_less_often() {
+    fn waits_double_up_to_an_hour() {
         let begin = Timestamp::from_millis(1_773_144_000_000);
         let mut now = begin;
         let mut waits = Vec::new();
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_waits_and_the_rest_goes() {
+    fn earnings_without_room_wait_and_the_others_are_released() {
         let now = Timestamp::from_millis(1_773_144_000_000);
         let currency: Currency = "USD".parse().unwrap();
         let (full, other) = (AffiliateId::new(now), AffiliateId::new(now));

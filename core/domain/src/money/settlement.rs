@@ -1,5 +1,5 @@
-//! Settlement: brings what a conversion has earned to what it owes, and ends holds. It changes earnings, and says what moves in the
-//! books.
+//! Settlement: adjusts the earnings of a conversion to what it owes, and ends holds. It changes earnings and returns
+//! the postings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,9 @@ use super::earning::{Balances, Earning, EarningKind, EarningState, TargetEarning
 use super::ledger::{Cause, Posting, PostingKind};
 use super::postings::{self, Reduction};
 
-/// Brings what a conversion has earned to what it owes. Less: what is pending goes first, then what is available, then
-/// the rest is a debt. More: a new part begins a hold of its own.
+/// Adjusts the earnings of a conversion to what it owes. A decrease is taken from pending earnings first, then from
+/// available ones; what the balance lacks becomes debt. An increase adds an earning with a hold of its own, until
+/// `release_at`. Returns the postings.
 pub fn settle(
     conversion: &Conversion,
     target: &TargetEarnings,
@@ -25,7 +26,7 @@ pub fn settle(
 ) -> Vec<Posting> {
     let what = What::of(conversion, earnings.is_empty());
     let mut postings = Vec::new();
-    // (level, affiliate, currency): what there is and what there should be; a payout is level 0.
+    // (level, affiliate, currency) to the micros that it should have; a payout is level 0.
     let mut wanted: BTreeMap<(i32, AffiliateId, Currency), i64> =
         earnings.iter().map(|it| ((level(it.commission), it.affiliate_id, it.earned.currency), 0)).collect();
     for due in &target.0 {
@@ -57,13 +58,13 @@ pub fn settle(
     postings
 }
 
-/// Ends the hold of these: one posting for each affiliate and currency.
+/// Releases these pending earnings. Returns one posting for each affiliate and currency.
 pub fn release(due: &mut [Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
     due.iter_mut().for_each(|earning| earning.release(now));
     released(due, balances, now)
 }
 
-/// What moves when the hold of these ends.
+/// The postings of released earnings: one for each affiliate and currency.
 pub fn released(earnings: &[Earning], balances: &mut Balances, now: Timestamp) -> Vec<Posting> {
     let mut sums = BTreeMap::<(AffiliateId, Currency), (i64, usize, EarningId)>::new();
     for earning in earnings {
@@ -89,7 +90,7 @@ fn line_of(earning: &Earning) -> (i32, AffiliateId, Currency) {
 
 fn reduce(earnings: &mut [Earning], line: (i32, AffiliateId, Currency), mut micros: i64, at: Timestamp) -> Reduction {
     let mut reduction = Reduction::default();
-    // The newest part first: it is the one that the correction before added.
+    // The newest earning first: the previous correction added it.
     for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Pending) {
         let part = earning.reduce(micros, at);
         reduction.pending += part;
@@ -100,11 +101,11 @@ fn reduce(earnings: &mut [Earning], line: (i32, AffiliateId, Currency), mut micr
         reduction.released += part;
         micros -= part;
     }
-    debug_assert_eq!(micros, 0, "no more is taken back than is there");
+    debug_assert_eq!(micros, 0, "no more is taken back than the earnings hold");
     reduction
 }
 
-/// Which of the three a settlement is: it names the postings.
+/// The kind of a settlement, which names its postings.
 enum What {
     Approved,
     Reversed,

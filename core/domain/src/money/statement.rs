@@ -1,22 +1,28 @@
-//! A statement: what moved an affiliate's money in one currency, line by line, and what stood where after each.
+//! A statement: an affiliate's postings in one currency, line by line, with the balance after each.
 
 use crate::ids::{AffiliateId, ConversionId, PostingId, encode};
 use crate::timestamp::Timestamp;
 
 use super::ledger::PostingKind;
 
-/// What stands where; a debt is positive. Sums, which may be larger than any amount: what is pending has no limit.
+/// The sums of an affiliate's accounts in one currency, in micros. They may exceed an `i64`, because pending money has
+/// no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AccountSums {
+    /// In the hold.
     pub pending: i128,
+    /// Can be withdrawn.
     pub available: i128,
+    /// Reserved for withdrawals.
     pub withdrawing: i128,
+    /// Paid to the affiliate.
     pub paid: i128,
+    /// Owed to the program; positive.
     pub debt: i128,
 }
 
 impl AccountSums {
-    /// Adds an entry of this account of the ledger.
+    /// Adds the `micros` of an entry to the account of this name. The program's account is ignored.
     pub fn add(&mut self, account: &str, micros: i128) {
         match account {
             "pending" => self.pending += micros,
@@ -28,6 +34,7 @@ impl AccountSums {
         }
     }
 
+    /// The sum of both, account by account.
     pub fn plus(self, change: Self) -> Self {
         Self {
             pending: self.pending + change.pending,
@@ -38,12 +45,12 @@ impl AccountSums {
         }
     }
 
-    /// What the program still owes: below zero for a debt.
+    /// What the program still owes the affiliate; negative if the affiliate owes more.
     pub fn unpaid(self) -> i128 {
         self.pending + self.available + self.withdrawing - self.debt
     }
 
-    /// All that was ever earned, less what was taken back and the fees of withdrawals.
+    /// Everything that was ever earned, less reversals and withdrawal fees.
     pub fn lifetime(self) -> i128 {
         self.unpaid() + self.paid
     }
@@ -52,32 +59,43 @@ impl AccountSums {
 /// One posting, as one affiliate sees it.
 #[derive(Clone, Debug)]
 pub struct StatementLine {
+    /// Id of the posting.
     pub posting_id: PostingId,
+    /// When the money moved.
     pub at: Timestamp,
+    /// The kind of the posting.
     pub kind: PostingKind,
+    /// The conversion that caused it.
     pub conversion: Option<ConversionLine>,
-    /// The withdrawal, adjustment or release.
+    /// The withdrawal, adjustment or release that caused it.
     pub cause_id: Option<uuid::Uuid>,
+    /// A reason, a reference or a count.
     pub note: Option<String>,
+    /// What the posting changed.
     pub change: AccountSums,
 }
 
-/// What a line says of its conversion.
+/// What a line shows of its conversion.
 #[derive(Clone, Debug)]
 pub struct ConversionLine {
+    /// Id of the conversion.
     pub id: ConversionId,
+    /// The affiliate that brought the conversion, which may be a sub-affiliate of the reader.
     pub affiliate_id: AffiliateId,
+    /// The advertiser's id of the conversion.
     pub transaction_id: String,
+    /// Name of the offer.
     pub offer: String,
+    /// Why the conversion was rejected.
     pub rejection_reason: Option<String>,
 }
 
 impl StatementLine {
-    /// What it is, in words. Whoever recruited somebody reads nothing of that one's customers.
+    /// The posting as a sentence. A parent affiliate sees no transaction ids or offers of its sub-affiliates.
     pub fn sentence(&self, reader: AffiliateId) -> String {
         let own = self.conversion.as_ref().filter(|it| it.affiliate_id == reader);
         let sale = own.map_or_else(
-            || "a conversion of your sub-affiliate".to_owned(),
+            || "a conversion of one of your sub-affiliates".to_owned(),
             |it| format!("transaction {} of {}", it.transaction_id, it.offer),
         );
         let note = self.note.as_deref().unwrap_or_default();

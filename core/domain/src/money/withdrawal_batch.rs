@@ -1,4 +1,4 @@
-//! Withdrawal batches: approved withdrawals of one method and currency that are paid with one file.
+//! Withdrawal batches: approved withdrawals of one method and currency that are paid with one payment file.
 
 use crate::amounts::Currency;
 use crate::ids::{WithdrawalBatchId, WithdrawalId};
@@ -6,39 +6,49 @@ use crate::timestamp::Timestamp;
 
 use super::withdrawal::Applied;
 
-/// What PayPal takes in one file; banks take more.
+/// The most withdrawals of a batch: PayPal's limit for one file. Banks accept more.
 pub const LARGEST: u64 = 5_000;
 
+/// A batch as it is stored.
 #[derive(Clone, Debug)]
 pub struct WithdrawalBatch {
+    /// Id of the batch.
     pub id: WithdrawalBatchId,
+    /// Id of the payout method.
     pub method: String,
+    /// The currency of every withdrawal in the batch.
     pub currency: Currency,
-    /// How many withdrawals it was made of.
+    /// Number of withdrawals when the batch was made.
     pub count: i32,
-    /// What arrives at all of them together, in micros.
+    /// Sum of the amounts after fees when the batch was made, in micros.
     pub net_micros: i64,
+    /// Name of the caller who made it.
     pub created_by: String,
     /// When its file was first downloaded.
     pub exported_at: Option<Timestamp>,
+    /// When it was dissolved; its withdrawals are then in no batch.
     pub dissolved_at: Option<Timestamp>,
+    /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// What became of the withdrawals of a batch so far.
+/// How many withdrawals of a batch have which result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, utoipa::ToSchema)]
 pub struct Progress {
-    /// Neither paid nor failed yet.
+    /// Approved, without a result so far.
     pub open: i64,
+    /// Paid, and not returned.
     pub paid: i64,
+    /// The payment failed.
     pub failed: i64,
-    /// Paid, and sent back by the bank.
+    /// Paid, and returned by the bank.
     pub returned: i64,
 }
 
 impl WithdrawalBatch {
-    /// Takes it apart, because the bank never got it: what is open of it may be in another one. `never_sent` is what a person
-    /// says of a file that was downloaded.
+    /// Dissolves a batch that was never paid, so that its open withdrawals can go into another one. After its file was
+    /// downloaded this takes `never_sent`: a person confirms that the bank never got the file. Fails if any withdrawal
+    /// of the batch was paid.
     pub fn dissolve(&mut self, progress: Progress, never_sent: bool, at: Timestamp) -> Result<Applied, BatchError> {
         if self.dissolved_at.is_some() {
             return Ok(Applied::Already);
@@ -55,36 +65,68 @@ impl WithdrawalBatch {
     }
 }
 
-/// A batch that can't be made, exported or taken apart.
+/// Why a batch can't be made, exported or dissolved.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BatchError {
+    /// No withdrawal is ready for a batch.
     #[error(
-        "there is no approved withdrawal by \"{method}\" in {currency} that is not in a batch yet and whose affiliate owes nothing; approve some first"
+        "no approved withdrawal by \"{method}\" in {currency} is ready for a batch: each is in a batch already, or its affiliate owes money to the program; approve withdrawals first"
     )]
-    NothingToPay { method: String, currency: Currency },
+    NothingToPay {
+        /// Id of the payout method.
+        method: String,
+        /// The currency of the batch.
+        currency: Currency,
+    },
+    /// Every withdrawal has its result.
     #[error("every withdrawal of batch {0} is paid or failed; there is nothing left to export")]
     Settled(WithdrawalBatchId),
+    /// These withdrawals are of affiliates that owe more than was accepted.
     #[error(
-        "the affiliates of these withdrawals owe money to the program by now: {}; report them as failed, or approve them once more with \"despite_debt\": true", listed(.0)
+        "the affiliates of these withdrawals now owe money to the program: {}; report the withdrawals as failed, or approve them again with \"despite_debt\": true", listed(.0)
     )]
     Indebted(Vec<WithdrawalId>),
-    #[error("batch {0} was dissolved, and its withdrawals are in none; make a new one")]
+    /// The batch was dissolved.
+    #[error("batch {0} was dissolved, and its withdrawals are in no batch; make a new one")]
     Dissolved(WithdrawalBatchId),
+    /// The file may be with the bank.
     #[error(
         "the file of batch {id} was downloaded at {at} and may be with the bank; if it never got there, send \"never_sent\": true"
     )]
-    Exported { id: WithdrawalBatchId, at: Timestamp },
-    #[error("of batch {id} {paid} were paid, so the bank has its file; wait for its other results")]
-    UnderWay { id: WithdrawalBatchId, paid: i64 },
+    Exported {
+        /// The batch.
+        id: WithdrawalBatchId,
+        /// When its file was first downloaded.
+        at: Timestamp,
+    },
+    /// Some withdrawals are paid.
+    #[error("payments of batch {id} were recorded ({paid}), so the bank has its file; wait for the other results")]
+    UnderWay {
+        /// The batch.
+        id: WithdrawalBatchId,
+        /// How many are paid, including returned payments.
+        paid: i64,
+    },
+    /// The method with this id has no payer.
     #[error("the bank's file must say who pays; set \"payer\" (name and IBAN) of the payout method \"{0}\"")]
     PayerMissing(String),
-    #[error("the file {format} can't be made of payments by \"{method}\": {reason}; export it as csv")]
-    WrongFormat { format: &'static str, method: String, reason: String },
+    /// The payments don't fit the format of the file.
+    #[error("payments by \"{method}\" can't be exported as {format}: {reason}; export them as csv")]
+    WrongFormat {
+        /// The requested format.
+        format: &'static str,
+        /// Id of the payout method.
+        method: String,
+        /// What does not fit, as a clause.
+        reason: String,
+    },
+    /// A file of payment results can't be read; holds a sentence for people.
     #[error("{0}")]
     UnreadableResults(String),
 }
 
 impl BatchError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NothingToPay { .. } => "nothing_to_pay",
@@ -100,7 +142,7 @@ impl BatchError {
     }
 }
 
-/// The first few; more would fill the screen.
+/// The first five ids, and how many more there are.
 fn listed(ids: &[WithdrawalId]) -> String {
     let mut text = ids.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if ids.len() > 5 {
@@ -114,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_that_the_bank_may_have_is_not_taken_apart() {
+    fn a_batch_that_the_bank_may_have_is_not_dissolved() {
         let at = Timestamp::from_millis(1_763_647_000_000);
         let batch = WithdrawalBatch {
             id: WithdrawalBatchId::new(at),

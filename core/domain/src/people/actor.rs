@@ -1,52 +1,69 @@
-//! Who asks. An affiliate sees and changes only its own; someone else's object does not exist for it.
+//! The caller of an operation. An affiliate sees and changes only its own objects; other affiliates' objects are
+//! reported as not found.
 
 use crate::ids::{AffiliateId, KeyId, SessionId, UserId};
 
 use super::permission::{Denied, Permission, Permissions, Role};
 
-/// Why somebody reads and changes nothing.
+/// Why a caller can read but not change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Restriction {
-    /// A member of staff opened the session to look on.
+    /// Staff opened the session, which is read-only.
     OpenedByStaff,
-    /// Its affiliate is suspended.
+    /// The affiliate is suspended.
     Suspended,
 }
 
-/// How the caller proved who it is.
+/// How the caller was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The key that lives in the settings.
+    /// The key in the server's settings.
     Bootstrap,
-    /// `user` is the person whose key it is; without one it is the program's or an affiliate's.
-    Key { id: KeyId, user: Option<UserId> },
-    /// Somebody at the command line of the server itself.
+    /// An API key.
+    Key {
+        /// The key.
+        id: KeyId,
+        /// The person that the key belongs to; `None` for keys of the program or of an affiliate.
+        user: Option<UserId>,
+    },
+    /// A command on the server itself.
     CommandLine,
-    /// A one-time link that came by mail. Without `user` it is a customer's.
-    Link { user: Option<UserId> },
-    /// Without `user` it is a customer's, who came by a login link.
-    Session { id: SessionId, user: Option<UserId> },
+    /// A one-time link from an e-mail.
+    Link {
+        /// The person; `None` for a customer.
+        user: Option<UserId>,
+    },
+    /// A browser session.
+    Session {
+        /// The session.
+        id: SessionId,
+        /// The person; `None` for a customer, who signed in by a login link.
+        user: Option<UserId>,
+    },
 }
 
-/// Somebody with a valid key or session, and what that allows at this moment.
+/// An authenticated caller, and what it may do at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
+    /// How it was authenticated.
     pub proof: Proof,
+    /// Its role.
     pub role: Role,
     /// Present if and only if the role is affiliate.
     affiliate_id: Option<AffiliateId>,
-    /// What the role grants, less what a key's scopes leave out.
+    /// The permissions of the role, limited by the scopes of the key.
     permissions: Permissions,
     restriction: Option<Restriction>,
-    /// Of a key of the program: its login links sign customers in for good.
+    /// For keys of the program: whether its login links open full sessions for customers.
     vouches: bool,
-    /// Keys that it makes may vouch too.
+    /// Whether keys that it creates may also vouch.
     vouches_for_keys: bool,
 }
 
 impl Actor {
-    /// `None` for an affiliate's role without an affiliate, who could see everything or nothing.
+    /// A caller with all permissions of its role. `None` if the role is affiliate and `affiliate_id` is missing, or the
+    /// other way round.
     pub fn new(proof: Proof, role: Role, affiliate_id: Option<AffiliateId>) -> Option<Self> {
         let consistent = role.is_staff() == affiliate_id.is_none();
         consistent.then(|| Self {
@@ -60,21 +77,22 @@ impl Actor {
         })
     }
 
+    /// The owner with the key in the server's settings.
     pub fn bootstrap() -> Self {
         Self::new(Proof::Bootstrap, Role::Owner, None).expect("an owner has no affiliate").vouching(true)
     }
 
-    /// Who can start programs on the server owns it.
+    /// The owner at the command line: a person who can start programs on the server owns it.
     pub fn command_line() -> Self {
         Self { proof: Proof::CommandLine, ..Self::bootstrap() }
     }
 
-    /// The same with nothing beyond `scopes`.
+    /// The same caller, limited to the permissions in `scopes`.
     pub fn limited_to(self, scopes: Permissions) -> Self {
         Self { permissions: self.permissions.and(scopes), ..self }
     }
 
-    /// The same, which reads and changes nothing.
+    /// The same caller; with a restriction it can only read.
     pub fn restricted(self, restriction: Option<Restriction>) -> Self {
         match restriction {
             Some(_) => Self { permissions: self.permissions.reading(), restriction, ..self },
@@ -82,25 +100,27 @@ impl Actor {
         }
     }
 
+    /// Why the caller can only read.
     pub fn restriction(self) -> Option<Restriction> {
         self.restriction
     }
 
+    /// The same caller; `vouches` sets whether it and the keys that it creates vouch.
     pub fn vouching(self, vouches: bool) -> Self {
         Self { vouches, vouches_for_keys: vouches, ..self }
     }
 
-    /// The same, whose own login links sign customers in, and not those of keys that it makes.
+    /// The same caller, which vouches, while keys that it creates don't.
     pub fn vouching_alone(self) -> Self {
         Self { vouches: true, vouches_for_keys: false, ..self }
     }
 
-    /// Whether a key that it makes may vouch, see [`super::grant::key_vouches`].
+    /// Whether a key that it creates may vouch: see [`super::grant::key_vouches`].
     pub fn vouches_for_keys(self) -> bool {
         self.vouches_for_keys
     }
 
-    /// Narrows a filter to what the actor may see; `false` when nothing is left.
+    /// Narrows a filter to what the caller may see. Returns `false` if nothing is left.
     pub fn confine(self, affiliate_id: &mut Option<AffiliateId>) -> bool {
         match (self.confined_to(), *affiliate_id) {
             (Some(own), Some(asked)) if own != asked => false,
@@ -112,12 +132,12 @@ impl Actor {
         }
     }
 
-    /// Whether its login links open full sessions, see [`super::grant::session_access`].
+    /// Whether its login links open full sessions: see [`super::grant::session_access`].
     pub fn vouches(self) -> bool {
         self.vouches
     }
 
-    /// Asked before anything that is not reading.
+    /// Fails if the caller can only read. Checked before every operation that changes something.
     pub fn may_change(self) -> Result<(), Denied> {
         match self.restriction {
             None => Ok(()),
@@ -126,6 +146,7 @@ impl Actor {
         }
     }
 
+    /// Fails if the caller lacks this permission.
     pub fn require(self, permission: Permission) -> Result<(), Denied> {
         if self.permissions.contains(permission) {
             Ok(())
@@ -136,29 +157,32 @@ impl Actor {
         }
     }
 
+    /// Whether the caller has this permission.
     pub fn may(self, permission: Permission) -> bool {
         self.permissions.contains(permission)
     }
 
+    /// Its permissions.
     pub fn permissions(self) -> Permissions {
         self.permissions
     }
 
-    /// Somebody of the program, who sees all affiliates and what affiliates are not shown.
+    /// Whether it belongs to the program, so that it sees all affiliates, including data that affiliates don't see.
     pub fn is_staff(self) -> bool {
         self.role.is_staff()
     }
 
-    /// The affiliate that everything must belong to, or `None` for the program's people, who see all.
+    /// The affiliate whose objects the caller is limited to; `None` for staff.
     pub fn confined_to(self) -> Option<AffiliateId> {
         self.affiliate_id
     }
 
+    /// Whether it may see objects of this affiliate.
     pub fn may_see(self, owner: AffiliateId) -> bool {
         self.confined_to().is_none_or(|own| own == owner)
     }
 
-    /// The person, where there is one.
+    /// The person, if the caller is one.
     pub fn user(self) -> Option<UserId> {
         match self.proof {
             Proof::Bootstrap | Proof::CommandLine => None,
@@ -166,7 +190,7 @@ impl Actor {
         }
     }
 
-    /// A stable name, to keep one caller's idempotency keys apart from another's.
+    /// A stable name, which separates the idempotency keys of callers and identifies them in the audit log.
     pub fn name(self) -> String {
         match self.proof {
             Proof::Bootstrap => "bootstrap".into(),

@@ -1,5 +1,5 @@
-//! API keys: 256 random bits, of which only a hash is kept. A key never allows more than its role, and a person's
-//! key never more than that person's role at this moment.
+//! API keys: 256 random bits, of which only a hash is stored. A key never allows more than its role, and a person's key
+//! never more than that person's current role.
 
 use std::time::Duration;
 
@@ -13,47 +13,56 @@ use super::grant::Power;
 use super::permission::{Permission, Role};
 use super::user::User;
 
+/// The prefix of every key.
 pub const PREFIX: &str = "prk_";
 
-/// How exactly a key's last use is known. Noting it costs one statement a minute and key, and nobody waits for it.
+/// The resolution of a key's last use: one asynchronous statement per minute and key.
 pub const USED_EVERY: Duration = Duration::from_secs(60);
 
+/// An API key as it is stored.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
+    /// Id of the key.
     pub id: KeyId,
+    /// The name that people see.
     pub name: String,
-    /// Whose it is; without one it is the program's or an affiliate's.
+    /// The person that it belongs to; `None` for keys of the program or of an affiliate.
     pub user_id: Option<UserId>,
-    /// Of a person's key, the role at the time when it was made: what counts is the person's of today.
+    /// Its role. For a person's key, the role at its creation: the person's current role applies instead.
     pub role: Role,
-    /// For the role affiliate.
+    /// The affiliate, for the role affiliate.
     pub affiliate_id: Option<AffiliateId>,
-    /// What it is limited to; without any, to its role.
+    /// The permissions that it is limited to; `None` for all permissions of its role.
     pub scopes: Option<Vec<Permission>>,
+    /// Hash of the secret: see [`hash`].
     pub hash: String,
-    /// The last four characters, to tell keys apart.
+    /// The last four characters, to distinguish keys.
     pub hint: String,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// To the minute.
+    /// Its last use, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Whether its login links sign customers in for good, see [`super::grant::key_vouches`]. A key from before that
-    /// question says nothing: its own links do, and it makes no keys that do.
+    /// Whether its login links open full sessions for customers: see [`super::grant::key_vouches`]. `None` for keys of
+    /// older releases: they vouch, but the keys that they create don't.
     pub vouches: Option<bool>,
 }
 
 impl ApiKey {
+    /// Whether it is neither revoked nor expired.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
     }
 
-    /// What it allowed at most when it was made.
+    /// The most that it allowed at its creation.
     pub fn power(&self) -> Power {
         self.power_as(self.role)
     }
 
-    /// What it allows at most while its person has this role.
+    /// The most that it allows while its person has this role.
     pub fn power_as(&self, role: Role) -> Power {
         let of_role = Power::of_role(role);
         match &self.scopes {
@@ -62,7 +71,7 @@ impl ApiKey {
         }
     }
 
-    /// `None` for a key whose person may not sign in, and for a row that contradicts itself: it opens nothing.
+    /// The caller with this key. `None` if its person is not active, or if the row is inconsistent.
     pub fn actor(&self, user: Option<&User>) -> Option<Actor> {
         let (role, affiliate_id) = match (self.user_id, user) {
             (None, _) => (self.role, self.affiliate_id),
@@ -81,17 +90,17 @@ impl ApiKey {
     }
 }
 
-/// A new secret, to be shown once.
+/// A new key, which is shown once.
 pub fn secret(random: [u8; 32]) -> String {
     format!("{PREFIX}{}", hex(&random))
 }
 
-/// 256 bits for a cookie or a one-time link.
+/// 256 bits in hexadecimal for a cookie or a one-time link.
 pub fn token(random: [u8; 32]) -> String {
     hex(&random)
 }
 
-/// A plain SHA-256: a slow hash protects guessable passwords, and 256 random bits can't be guessed.
+/// SHA-256 in hexadecimal. A slow hash would protect guessable passwords, but 256 random bits can't be guessed.
 pub fn hash(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
 }

@@ -1,5 +1,5 @@
-//! Changes: what a thing was, what it is now, and in which fields that differs. Compared is what the API shows; what
-//! the audit log keeps of it holds no secret and nobody's personal data.
+//! Changes: an object before and after an operation, and the fields that differ. The comparison uses the API's
+//! representation; the result for the audit log contains no secrets and no personal data.
 
 use std::collections::BTreeSet;
 
@@ -8,62 +8,66 @@ use serde_json::Value;
 
 use super::{masking, redaction};
 
-/// Fields that one record has at most.
+/// The most fields of one entry.
 const FIELDS_MAX: usize = 50;
-/// A list is kept as it is up to this length.
+/// The most characters of a list that is stored as it is.
 const LIST_MAX_CHARS: usize = 200;
-/// They change with every change, or say what other fields say.
+/// Fields that are left out: they change with every change, or repeat other fields.
 const UNTOLD: [&str; 2] = ["updated_at", "history"];
-/// Whoever knows the address of a source can report to it.
+/// The addresses of sources are secret: they allow to send notifications.
 const ADDRESSES: [&str; 3] = ["url", "paste_url", "also_paste"];
 
-/// One field that is not what it was.
+/// A field that changed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FieldChange {
-    /// Its place in what the API shows; parts of lists are counted from 0.
+    /// Path of the field in the API's representation; items of lists are counted from 0.
     #[schema(example = "payout.fixed")]
     pub field: String,
-    /// Null when there was nothing.
+    /// The old value; null if there was none.
     #[schema(example = "10.00")]
     pub from: Value,
-    /// Null when there is nothing any more.
+    /// The new value; null if there is none.
     #[schema(example = "12.50")]
     pub to: Value,
 }
 
-/// A thing after a change, with what it was before.
+/// An object after a change, and before it.
 #[derive(Clone, Debug)]
 pub struct Changed<T> {
-    /// Nothing if it was made.
+    /// The object before; `None` if it was created.
     pub before: Option<T>,
+    /// The object after the change.
     pub now: T,
-    /// What differs although it is shown alike: secrets behind their masks.
+    /// Changes that the representation does not show: secrets behind their masks.
     unseen: Vec<FieldChange>,
 }
 
 impl<T> Changed<T> {
+    /// A changed object.
     pub fn new(before: T, now: T) -> Self {
         Self { before: Some(before), now, unseen: Vec::new() }
     }
 
+    /// A created object.
     pub fn made(now: T) -> Self {
         Self { before: None, now, unseen: Vec::new() }
     }
 
+    /// Adds changes of masked secrets.
     #[must_use]
     pub fn with_unseen(mut self, unseen: Vec<FieldChange>) -> Self {
         self.unseen.extend(unseen);
         self
     }
 
-    /// The same as somebody sees it.
+    /// Converts both states, for example to the API's representation.
     pub fn map<U>(self, mut shown: impl FnMut(T) -> U) -> Changed<U> {
         Changed { before: self.before.map(&mut shown), now: shown(self.now), unseen: self.unseen }
     }
 }
 
 impl<T: Serialize> Changed<T> {
-    /// What the audit log keeps of it.
+    /// The changed fields for the audit log.
     pub fn fields(&self) -> Vec<FieldChange> {
         let before = self.before.as_ref().map(json).unwrap_or_default();
         let mut fields = Vec::new();
@@ -77,26 +81,26 @@ impl<T: Serialize> Changed<T> {
     }
 }
 
-/// What there was of a thing that is gone.
+/// The fields of a deleted object for the audit log.
 pub fn gone(it: &impl Serialize) -> Vec<FieldChange> {
     let mut fields = Vec::new();
     compare("", false, &json(it), &Value::Null, &mut fields);
     bounded(fields)
 }
 
-/// Which parts of something secret differ, and nothing of what they are.
+/// The changed fields of a secret object, without their values.
 pub fn of_secrets(field: &str, before: &impl Serialize, now: &impl Serialize) -> Vec<FieldChange> {
     let mut fields = Vec::new();
     compare(field, true, &json(before), &json(now), &mut fields);
     fields
 }
 
-/// A word that is not what it was; nothing if it is.
+/// The change of a single word; `None` if it is the same.
 pub fn of_word(field: impl Into<String>, from: &str, to: &str) -> Option<FieldChange> {
     (from != to).then(|| FieldChange { field: field.into(), from: from.into(), to: to.into() })
 }
 
-/// What goes beyond is counted.
+/// At most 50 changes; the last one counts the rest.
 pub fn bounded(mut fields: Vec<FieldChange>) -> Vec<FieldChange> {
     if fields.len() > FIELDS_MAX {
         let rest = fields.split_off(FIELDS_MAX - 1).len();
@@ -106,7 +110,7 @@ pub fn bounded(mut fields: Vec<FieldChange>) -> Vec<FieldChange> {
 }
 
 fn json(it: &impl Serialize) -> Value {
-    serde_json::to_value(it).expect("what the API shows is JSON")
+    serde_json::to_value(it).expect("API representations are JSON")
 }
 
 fn compare(path: &str, hidden: bool, before: &Value, now: &Value, found: &mut Vec<FieldChange>) {
@@ -140,9 +144,9 @@ fn is_list_of_things(before: &Value, now: &Value) -> bool {
 }
 
 fn is_hidden(path: &str, name: &str) -> bool {
-    // What customers type at checkout is no secret.
+    // Coupon codes are not secret: customers type them at checkout.
     let is_coupon = name == "code" && path.starts_with("coupons");
-    // Goals and landing pages are called what the program calls them.
+    // Names of goals and landing pages are not personal data.
     let is_label = name == "name" && ["goals", "landing_pages"].iter().any(|list| path.starts_with(list));
     (redaction::is_secret(name) && !is_coupon)
         || (masking::is_personal(name) && !is_label)
@@ -158,7 +162,7 @@ fn kept(hidden: bool, value: &Value) -> Value {
             let text = shown.to_string();
             if text.chars().count() <= LIST_MAX_CHARS { shown } else { redaction::shortened(&text).into() }
         }
-        // By itself a text is no JSON that could be looked through.
+        // Wrapped in a list, because a bare string is not searched as JSON.
         value => redaction::shown(&Value::Array(vec![value.clone()]))[0].take(),
     }
 }
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_told_by_its_place() {
+    fn only_changed_fields_are_listed_by_path() {
         let before =
             json!({"payout": {"fixed": "10.00"}, "hold_days": 0, "updated_at": 1, "hosts": ["a"], "status": "x"});
         let now =
@@ -194,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_things_of_a_list_are_compared_one_by_one() {
+    fn items_of_a_list_are_compared_one_by_one() {
         let before = json!({"limits": [{"max": 1}, {"max": 2}]});
         let now = json!({"limits": [{"max": 1}, {"max": 3}, {"max": 4}]});
         let wanted = [change("limits.1.max", json!(2), json!(3)), change("limits.2.max", Value::Null, json!(4))];
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn of_secrets_and_people_only_that_they_changed_is_told() {
+    fn values_of_secrets_and_personal_data_are_hidden() {
         let before =
             json!({"email": "a@b.example", "config": {"url": "https://a"}, "note": "x", "details": {"iban": "DE1"}});
         let now = json!({"email": "c@d.example", "config": {"url": "https://b"}, "note": "ask a@b.example", "details": {"iban": "DE2"}});
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_stays_small() {
+    fn an_entry_is_bounded() {
         let many = |n: usize| (0..200).map(|it| (format!("f{it}"), json!(n))).collect::<serde_json::Map<_, _>>();
         let fields = between(many(1).into(), many(2).into());
         assert_eq!(fields.len(), FIELDS_MAX);

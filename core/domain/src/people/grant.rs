@@ -1,30 +1,33 @@
-//! Grants: nobody gives, takes over or changes more power than they have. One rule for invitations, roles, keys and
-//! login links; the services ask it, and nothing else compares permissions.
+//! Grants: nobody can give, take over or change more permissions than they have. One rule for invitations, roles, keys
+//! and login links; services call it, and no other code compares permissions.
 
 use super::actor::{Actor, Proof};
 use super::permission::{Denied, Permission, Permissions, Role};
 
-/// Power over the whole program, or over one affiliate.
+/// What an account allows: over the whole program, or over one affiliate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Power {
+    /// The role.
     pub role: Role,
+    /// The permissions.
     pub permissions: Permissions,
 }
 
 impl Power {
+    /// All permissions of a role.
     pub fn of_role(role: Role) -> Self {
         Self { role, permissions: role.permissions() }
     }
 }
 
-/// Whether `giver` may hand this out: all of it must be the giver's.
+/// Fails if `power` exceeds the permissions of `giver`.
 pub fn may_give(giver: Actor, power: Power) -> Result<(), Denied> {
     let beyond = power.permissions.without(giver.permissions());
     if beyond == Permissions::default() { Ok(()) } else { Err(Denied::Beyond { beyond }) }
 }
 
-/// Whether `changer` may edit, disable or re-enable the holder of this. Affiliates are in the program's hands, whatever
-/// each may do with its own; of staff, only those who may do no more than the changer.
+/// Fails if `changer` may not edit, disable or re-enable an account with this power. Staff may change every affiliate;
+/// accounts of staff only if they have no more permissions than `changer`.
 pub fn may_change(changer: Actor, power: Power) -> Result<(), Denied> {
     match power.role {
         Role::Affiliate if changer.is_staff() => Ok(()),
@@ -32,23 +35,24 @@ pub fn may_change(changer: Actor, power: Power) -> Result<(), Denied> {
     }
 }
 
-/// Whether `inviter` may see the link that it has made for an affiliate's person. Otherwise the link goes to the
-/// affiliate's own mailbox and nowhere else, so that no power passes through the inviter's hands.
+/// Whether `inviter` may see the invitation link of a person with this role. Otherwise the link is only sent to the
+/// affiliate's own mailbox, so that the inviter can't use it.
 pub fn may_hold_link_of(inviter: Actor, role: Role) -> bool {
     may_give(inviter, Power::of_role(role)).is_ok()
 }
 
-/// What a login link opens.
+/// The access of a session that a login link opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionAccess {
-    /// The customer's own.
+    /// The customer's own access.
     Full,
-    /// Somebody looks on; nothing can be changed.
+    /// Read access for staff.
     ReadOnly,
 }
 
-/// A key of the program vouches for a customer whom the operator's backend knows. A person does not.
+/// The access that a login link of `opener` gives. A key of the program vouches for a customer of the operator's
+/// system; a person does not.
 pub fn session_access(opener: Actor) -> SessionAccess {
     match opener.proof {
         Proof::Bootstrap => SessionAccess::Full,
@@ -57,8 +61,8 @@ pub fn session_access(opener: Actor) -> SessionAccess {
     }
 }
 
-/// Whether a key of the program that `maker` makes opens full sessions: only if its maker could have acted for every
-/// affiliate itself.
+/// Whether a key of the program that `maker` creates with the permissions `asked` opens full sessions: only if the
+/// maker could act for every affiliate itself.
 pub fn key_vouches(maker: Actor, asked: Permissions) -> bool {
     asked.contains(Permission::OpenSessions)
         && (maker.vouches_for_keys() || maker.permissions().includes(Role::Affiliate.permissions()))
@@ -77,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn may_a_give_b() {
+    fn roles_can_give_what_they_have() {
         for (giver, given, may) in [
             (Owner, [Owner, Admin, Finance, Support, Affiliate].as_slice(), true),
             (Admin, &[Admin, Support], true),
@@ -95,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_bound_what_is_given() {
+    fn scopes_limit_what_can_be_given() {
         let limited = staff(Owner, Some(&[Permission::ManageUsers]));
         for role in [Owner, Admin, Finance, Support, Affiliate] {
             assert!(may_give(limited, Power::of_role(role)).is_err(), "{role}");
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn may_a_change_b() {
+    fn roles_can_change_accounts_without_more_permissions() {
         for (changer, changed, may) in [
             (Owner, Owner, true),
             (Admin, Owner, false),
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_key_signs_customers_in_and_a_person_looks_on() {
+    fn program_keys_open_full_sessions_and_people_read_only_ones() {
         let (key, user) = (KeyId(uuid::Uuid::nil()), UserId(uuid::Uuid::nil()));
         let session = Proof::Session { id: SessionId(uuid::Uuid::nil()), user: Some(user) };
         for (proof, access) in [
@@ -139,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_vouches_for_customers_if_its_maker_could_act_for_them() {
+    fn a_key_vouches_if_its_maker_could_act_for_every_affiliate() {
         let asked = Admin.permissions();
         assert!(key_vouches(Actor::bootstrap(), asked));
         assert!(!key_vouches(staff(Admin, None).vouching(false), asked));
         assert!(key_vouches(staff(Admin, None).vouching(true), asked));
-        // A key from before the question: its own links only.
+        // A key of an older release vouches, but the keys that it creates don't.
         let old = staff(Admin, None).vouching_alone();
         assert_eq!((session_access(old), key_vouches(old, asked)), (SessionAccess::Full, false));
         assert!(key_vouches(staff(Owner, None).vouching_alone(), asked));

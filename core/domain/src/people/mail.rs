@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// Waits between attempts; the last one repeats.
+/// The waits between attempts; the last one is repeated.
 const SCHEDULE: [Duration; 5] = [
     Duration::from_secs(10),
     Duration::from_secs(60),
@@ -13,10 +13,10 @@ const SCHEDULE: [Duration; 5] = [
     Duration::from_secs(3_600),
 ];
 
-/// Whoever waits for a message has asked again by then, or does not need it any more.
+/// After this time a message is no longer useful: the person has requested it again, or no longer needs it.
 pub const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3_600);
 
-/// When to try again after the `made`-th attempt (1 for the first); `None` gives up.
+/// The time of the next attempt after the `made`-th (1 for the first); `None` if it would be at `give_up_at` or later.
 pub fn next_attempt(made: u32, now: Timestamp, give_up_at: Timestamp) -> Option<Timestamp> {
     let last = SCHEDULE.len() - 1;
     let next = now.plus(SCHEDULE[(made.saturating_sub(1) as usize).min(last)]);
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_tried_for_a_day_and_no_longer() {
+    fn a_message_is_tried_for_a_day() {
         let start = Timestamp::from_millis(1_773_144_000_000);
         let end = start.plus(GIVEN_UP_AFTER);
         let (mut now, mut made) = (start, 1);

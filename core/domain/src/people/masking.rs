@@ -1,4 +1,4 @@
-//! Masking: taking a buyer's data out of what a person without the right to see it reads.
+//! Masking: removes a buyer's data from texts for readers who may not see it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -6,7 +6,8 @@ const MASK: &str = "***";
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const LOOSE: &AsciiSet = &STRICT.remove(b'@');
 
-/// Replaces every `value` in `text`, however it was written there: plain, percent-encoded, as a form or in JSON.
+/// Replaces every `value` in `text`, in any case and however it is encoded: plain, percent-encoded, as a form or in
+/// JSON.
 pub fn mask(text: &str, values: &[&str]) -> String {
     let mut masked = text.to_owned();
     for value in values.iter().filter(|value| !value.is_empty()) {
@@ -30,8 +31,8 @@ pub fn mask_name(name: &str) -> String {
     format!("{}{MASK}", name.chars().next().map(String::from).unwrap_or_default())
 }
 
-/// Takes people out of a query, a form, a flat JSON object or any other text: every value whose name says that it is
-/// about a person, and everything that looks like an e-mail address.
+/// Removes personal data from a query, a form, JSON or any other text: every value whose name suggests personal data,
+/// and everything that looks like an e-mail address.
 pub fn hide_people(text: &str) -> String {
     if let Ok(mut value @ (serde_json::Value::Object(_) | serde_json::Value::Array(_))) = serde_json::from_str(text) {
         hide_in_json(&mut value);
@@ -70,6 +71,7 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
+/// Whether the name of a field suggests personal data.
 pub fn is_personal(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "mail",
@@ -94,8 +96,8 @@ fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
 }
 
-/// A sentence about a refused address names the address, which would let an affiliate explore the names of the
-/// inside network. `code` says what the sentence is about.
+/// Replaces the sentence about a refused address, because the address would let an affiliate explore the operator's
+/// internal network. `code` is the code of the error.
 pub fn hide_address(code: Option<&str>, sentence: Option<String>) -> Option<String> {
     match code {
         Some("address_refused") => {
@@ -120,7 +122,7 @@ fn written_forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// Hex digits of percent-encoding and e-mail addresses come in either case.
+/// Ignores ASCII case, because hex digits of percent-encoding and e-mail addresses come in either case.
 fn replace_ignoring_case(text: &str, wanted: &str) -> String {
     let (low, low_wanted) = (text.to_ascii_lowercase(), wanted.to_ascii_lowercase());
     let mut out = String::with_capacity(text.len());
@@ -139,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buyer_is_masked_in_every_way_of_writing() {
+    fn a_buyer_is_masked_in_every_encoding() {
         let values = ["ada+shop@example.com", "Ada \"Countess\" Lovelace"];
         for text in [
             "https://t.example/?e=ada%2Bshop%40example.com&n=Ada%20%22Countess%22%20Lovelace",
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_taken_out_of_what_a_network_sent() {
+    fn personal_data_is_removed_from_requests_of_networks() {
         for (text, wanted) in [
             ("subid=06a5&email=a%40b.example&sum=5", "subid=06a5&email=***&sum=5"),
             ("subid=06a5&aff_sub=ada%40b.example", "subid=06a5&aff_sub=***"),

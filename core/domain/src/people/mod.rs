@@ -1,4 +1,4 @@
-//! Users, sessions, keys, permissions, and the log of what they did.
+//! Users, sessions, API keys, permissions, and the audit log.
 
 pub mod actor;
 pub mod api_key;

@@ -1,4 +1,4 @@
-//! Where a request comes from when proxies are, or may be, in between; and what its attempts to sign in count for.
+//! The origin of a request that may have passed proxies, and which throttle its attempts to sign in count for.
 
 use std::net::IpAddr;
 
@@ -7,42 +7,43 @@ use super::throttle::Kind;
 /// The code of the warning about a proxy that is not listed.
 pub const UNLISTED_PROXY: &str = "unlisted_proxy";
 
-/// Where a request comes from.
+/// The origin of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
-    /// The visitor's, as far as it is known: the peer's, or what listed proxies say.
+    /// The visitor's address as far as it is known: the peer's, or the one that listed proxies report.
     pub address: IpAddr,
-    /// The peer says that it forwards, and is not listed as a proxy.
+    /// Present if the peer says that it forwards, but is not listed as a proxy.
     pub unlisted: Option<Unlisted>,
-    /// A listed proxy says so.
+    /// Whether a listed proxy reported the address.
     pub is_listed: bool,
 }
 
-/// What a peer says that nobody vouches for.
+/// The claim of a peer that is not listed as a proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unlisted {
-    /// For whom it forwards: the last address, which a proxy writes itself. Anybody else writes what they like.
+    /// The visitor's address according to the peer: the last one, which a proxy adds itself. A client can send any
+    /// value.
     pub claimed: Option<IpAddr>,
 }
 
 impl Origin {
-    /// Of a peer that says nothing about others.
+    /// The origin of a request whose peer does not forward.
     pub fn of(address: IpAddr) -> Self {
         Self { address, unlisted: None, is_listed: false }
     }
 
-    /// Whether nobody from the internet can be the peer.
+    /// Whether the peer has a private address, so that it can't be on the internet.
     pub fn is_from_inside(&self) -> bool {
         is_private(self.address)
     }
 
-    /// What an attempt counts for, beside its account.
+    /// The throttle that an attempt counts for, besides that of its account: kind and subject.
     ///
-    /// Behind a proxy that is not listed all visitors have its address, so the address must not be what keeps one of them
-    /// out; and a header must not be what lets a stranger try without end. Nobody from the internet has a private address:
-    /// a peer that has one is taken for a proxy. Each address that it names counts by itself; if it names none, it counts
-    /// nothing against an account, see [`Kind::Unnamed`]. A peer with a public address that forwards may be a stranger or
-    /// somebody's network of proxies; it counts as a whole, for many.
+    /// Behind a proxy that is not listed all visitors have its address, so the address alone must not block one of
+    /// them; and a header must not give a stranger unlimited attempts. Nobody on the internet has a private address: a
+    /// peer with one is treated as a proxy. Each address that it names is counted separately; if it names none, it
+    /// never blocks an account, see [`Kind::Unnamed`]. A peer with a public address that forwards may be a stranger or
+    /// a network of proxies; it is counted as a whole, with a high limit.
     pub fn counts_as(&self) -> (Kind, String) {
         let peer = network_of(self.address);
         match self.unlisted {
@@ -57,7 +58,7 @@ impl Origin {
     }
 }
 
-/// The address, or its network: whoever has an IPv6 address has its whole /64.
+/// The address, or for IPv6 its /64 network, because a subscriber has all addresses of it.
 pub fn network_of(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
@@ -68,7 +69,7 @@ pub fn network_of(address: IpAddr) -> String {
     }
 }
 
-/// This machine or its networks (RFC 1918, 3927, 4193, 6598).
+/// Loopback, link-local and private addresses (RFC 1918, 3927, 4193, 6598).
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(it) => {
@@ -84,21 +85,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unlisted_proxy_locks_nobody_out_and_a_header_lets_nobody_off() {
+    fn an_unlisted_proxy_blocks_nobody_and_a_header_avoids_no_limit() {
         for (peer, unlisted, kind, subject) in [
             ("203.0.113.9", None, Kind::Address, "203.0.113.9"),
-            // It may be a proxy that names nobody.
+            // It may be a proxy that names no visitor.
             ("10.0.0.2", None, Kind::Unnamed, "10.0.0.2"),
             ("::1", None, Kind::Unnamed, "0:0:0:0::/64"),
             ("2001:db8:1:2:3::4", None, Kind::Address, "2001:db8:1:2::/64"),
             ("::ffff:203.0.113.9", None, Kind::Address, "203.0.113.9"),
-            // A proxy of the operator: each visitor that it names by itself.
+            // A proxy of the operator: each visitor that it names is counted separately.
             ("127.0.0.1", Some(Some("198.51.100.1")), Kind::Forwarded, "127.0.0.1>198.51.100.1"),
             ("10.0.0.2", Some(Some("198.51.100.2")), Kind::Forwarded, "10.0.0.2>198.51.100.2"),
             ("100.64.0.1", Some(Some("198.51.100.2")), Kind::Forwarded, "100.64.0.1>198.51.100.2"),
             ("fd00::1", Some(Some("2001:db8::9")), Kind::Forwarded, "fd00:0:0:0::/64>2001:db8:0:0::/64"),
             ("10.0.0.2", Some(None), Kind::Unnamed, "10.0.0.2"),
-            // From the internet: whatever it names, it is one peer.
+            // From the internet: one peer, regardless of the address that it names.
             ("203.0.113.9", Some(Some("198.51.100.1")), Kind::Shared, "203.0.113.9"),
             ("203.0.113.9", Some(Some("198.51.100.2")), Kind::Shared, "203.0.113.9"),
             ("203.0.113.9", Some(None), Kind::Shared, "203.0.113.9"),
@@ -108,7 +109,7 @@ mod tests {
             let origin = Origin { unlisted, ..Origin::of(peer.parse().expect("an address")) };
             assert_eq!(origin.counts_as(), (kind, subject.to_owned()), "{peer} {unlisted:?}");
         }
-        // What a listed proxy names is a visitor, also one from inside.
+        // An address that a listed proxy names is a visitor, even a private one.
         let listed = Origin { is_listed: true, ..Origin::of("10.0.0.9".parse().expect("an address")) };
         assert_eq!(listed.counts_as(), (Kind::Address, "10.0.0.9".to_owned()));
     }

@@ -1,21 +1,21 @@
-//! Who may do what: one table of roles and permissions. An operation names one permission; a key's scopes are
-//! some of its holder's permissions; an affiliate's permissions always mean what is its own.
+//! Roles and permissions in one table. An operation needs one permission; the scopes of a key are some of its holder's
+//! permissions; an affiliate's permissions apply to its own objects only.
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody is in the program.
+/// The role of a caller in the program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything, and makes other owners.
+    /// May do everything, and can make other owners.
     Owner,
-    /// Runs the program; does not pay out.
+    /// Runs the program, but does not pay out.
     Admin,
-    /// Keeps the books and pays.
+    /// Manages money and pays.
     Finance,
-    /// Reads, so as to answer questions; changes nothing.
+    /// Reads, to answer questions; changes nothing.
     Support,
-    /// Sees and changes what belongs to its affiliate, and nothing else exists for it.
+    /// Sees and changes only what belongs to its affiliate.
     Affiliate,
 }
 
@@ -27,29 +27,49 @@ text_enum!(Role {
     Affiliate => "affiliate",
 });
 
-/// One thing to be allowed. Its word is also the scope of an API key.
+/// A permission. Its word is also the scope of an API key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
+    /// See offers, affiliates, links, conversions and deliveries.
     ReadProgram,
+    /// Change offers.
     ManageOffers,
+    /// Change affiliates, customers and coupons.
     ManageAffiliates,
+    /// Change links.
     ManageLinks,
+    /// Report, approve and reject conversions.
     ManageConversions,
+    /// Save and test postbacks, and send deliveries again.
     ManagePostbacks,
+    /// Change sources.
     ManageSources,
+    /// Install, enable and disable adapters.
     ManageAdapters,
+    /// Manage the keys of the program and of others; one's own keys need no permission.
     ManageKeys,
+    /// Manage users who have no more permissions than the caller.
     ManageUsers,
+    /// See balances, earnings and withdrawals.
     ReadMoney,
+    /// Adjust balances, and set commissions and exchange rates.
     ManageMoney,
+    /// Request withdrawals.
     RequestWithdrawals,
+    /// Approve, refuse and pay withdrawals.
     PayWithdrawals,
+    /// See reports.
     ReadReports,
+    /// See the audit log.
     ReadAudit,
+    /// Change the settings of the program.
     ManageSettings,
+    /// Create login links for affiliates.
     OpenSessions,
+    /// See names and e-mail addresses of buyers, which are masked otherwise.
     ReadBuyers,
+    /// Delete old entries of the audit log.
     PruneAudit,
 }
 
@@ -79,62 +99,64 @@ text_enum!(Permission {
 use Permission::*;
 use Role::*;
 
-/// THE table. Whoever is not named may not.
+/// The roles that have each permission. A role that is not listed does not have it.
 pub const TABLE: [(Permission, &[Role]); 20] = [
     (ReadProgram, &[Owner, Admin, Finance, Support, Affiliate]),
     (ManageOffers, &[Owner, Admin]),
-    // Customers and coupons too.
+    // Includes customers and coupons.
     (ManageAffiliates, &[Owner, Admin]),
     (ManageLinks, &[Owner, Admin, Affiliate]),
     // Reporting, approving and rejecting.
     (ManageConversions, &[Owner, Admin]),
-    // Saving, testing, and sending deliveries again.
+    // Includes tests, and sending deliveries again.
     (ManagePostbacks, &[Owner, Admin, Affiliate]),
     (ManageSources, &[Owner, Admin, Affiliate]),
     (ManageAdapters, &[Owner, Admin]),
-    // The program's keys and everybody's; one's own need no permission.
+    // The keys of the program and of others; one's own need no permission.
     (ManageKeys, &[Owner, Admin]),
-    // Of people who may do no more than the caller, see [`super::grant`].
+    // Only users who have no more permissions than the caller: see [`super::grant`].
     (ManageUsers, &[Owner, Admin]),
     (ReadMoney, &[Owner, Admin, Finance, Support, Affiliate]),
-    // Adjustments, tiers, rates. Who adjusts and who pays are two people where an admin adjusts.
+    // Adjustments, commissions and exchange rates. If an admin adjusts, another person pays.
     (ManageMoney, &[Owner, Admin, Finance]),
     (RequestWithdrawals, &[Owner, Finance, Affiliate]),
     (PayWithdrawals, &[Owner, Finance]),
     (ReadReports, &[Owner, Admin, Finance, Support, Affiliate]),
     (ReadAudit, &[Owner, Admin, Finance]),
     (ManageSettings, &[Owner, Admin]),
-    // Login links: a key of the program signs a customer in, a person gets a session that only reads.
+    // Login links: a key of the program opens a full session for a customer, a person a read-only one.
     (OpenSessions, &[Owner, Admin]),
-    // Names and e-mail addresses of buyers; without it they are masked.
+    // Without it, names and e-mail addresses of buyers are masked.
     (ReadBuyers, &[Owner, Admin, Finance, Support]),
     (PruneAudit, &[Owner]),
 ];
 
 impl Role {
+    /// Whether the role has this permission.
     pub fn grants(self, permission: Permission) -> bool {
         self.permissions().contains(permission)
     }
 
+    /// The permissions of the role.
     pub fn permissions(self) -> Permissions {
         TABLE.iter().filter(|(_, roles)| roles.contains(&self)).map(|(permission, _)| *permission).collect()
     }
 
-    /// Somebody of the program, in contrast to an affiliate.
+    /// Whether the role belongs to the program, and not to an affiliate.
     pub fn is_staff(self) -> bool {
         self != Affiliate
     }
 }
 
 impl Permission {
-    /// What one may not do without it: "you may not …".
+    /// What is denied without the permission, after "may not".
     fn verb(self) -> &'static str {
         match self {
             ReadProgram => "see the program",
             ManageOffers => "change offers",
             ManageAffiliates => "change affiliates, customers and coupons",
             ManageLinks => "change links",
-            ManageConversions => "report or judge conversions",
+            ManageConversions => "report, approve or reject conversions",
             ManagePostbacks => "change postbacks or send deliveries",
             ManageSources => "change sources",
             ManageAdapters => "change adapters",
@@ -165,28 +187,32 @@ impl Permission {
 pub struct Permissions(u32);
 
 impl Permissions {
+    /// Whether the permission is in the set.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u32) != 0
     }
 
+    /// The intersection.
     pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Those that change nothing.
+    /// The permissions that change nothing.
     pub fn reading(self) -> Self {
         self.and([ReadProgram, ReadMoney, ReadReports, ReadAudit, ReadBuyers].into_iter().collect())
     }
 
-    /// Those of `self` that `other` lacks.
+    /// The permissions that `other` lacks.
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
+    /// Whether all permissions of `other` are in the set.
     pub fn includes(self, other: Self) -> bool {
         self.and(other) == other
     }
 
+    /// The permissions in the order of [`TABLE`].
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         TABLE.into_iter().map(|(permission, _)| permission).filter(move |it| self.contains(*it))
     }
@@ -198,22 +224,39 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// Somebody asked for what is not theirs to do.
+/// The caller may not do this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    #[error("the role {role} may not {}; ask somebody who is {}", .permission.verb(), .permission.holders())]
-    Role { role: Role, permission: Permission },
+    /// The role lacks the permission.
+    #[error("the role {role} may not {}; ask a person with the role {}", .permission.verb(), .permission.holders())]
+    Role {
+        /// The role.
+        role: Role,
+        /// The permission.
+        permission: Permission,
+    },
+    /// The role has the permission, but the key does not.
     #[error("this key may not {}; use one with the scope {permission}", .permission.verb())]
-    Scope { permission: Permission },
-    #[error("you may not give or change what goes beyond your own permissions: {}; ask somebody who has them", list(.beyond))]
-    Beyond { beyond: Permissions },
-    #[error("this session was opened by a member of staff and reads only; the affiliate must sign in to do this")]
+    Scope {
+        /// The permission.
+        permission: Permission,
+    },
+    /// The account to give or change has more permissions than the caller.
+    #[error("you may not give or change permissions that you don't have: {}; ask a person who has them", list(.beyond))]
+    Beyond {
+        /// The permissions that the caller lacks.
+        beyond: Permissions,
+    },
+    /// The session is read-only.
+    #[error("this session was opened by staff and is read-only; the affiliate must sign in to do this")]
     ReadOnlySession,
-    #[error("this affiliate is suspended: it may read and change nothing; ask the operator")]
+    /// The affiliate is suspended.
+    #[error("this affiliate is suspended: it may read, but change nothing; ask the operator")]
     Suspended,
 }
 
 impl Denied {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Role { .. } | Self::Scope { .. } | Self::Beyond { .. } => "forbidden",
@@ -234,7 +277,7 @@ mod tests {
     const ROLES: [Role; 5] = [Owner, Admin, Finance, Support, Affiliate];
 
     #[test]
-    fn the_table_has_each_permission_once_and_in_order() {
+    fn the_table_has_each_permission_once_in_order() {
         assert_eq!(TABLE.len(), Permission::WORDS.len());
         for (row, (permission, roles)) in TABLE.iter().enumerate() {
             assert_eq!(*permission as usize, row);
@@ -252,8 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_who_may() {
+    fn a_denial_names_the_roles_that_may() {
         let denied = Denied::Role { role: Support, permission: ManageOffers };
-        assert_eq!(denied.to_string(), "the role support may not change offers; ask somebody who is owner or admin");
+        assert_eq!(
+            denied.to_string(),
+            "the role support may not change offers; ask a person with the role owner or admin"
+        );
     }
 }

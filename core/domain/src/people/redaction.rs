@@ -1,16 +1,17 @@
-//! Redaction: what a record keeps of a request and of what it changed. No secret, and nobody's personal data.
+//! Redaction: what the audit log stores of a request and of its changes. No secrets, and no personal data.
 
 use serde_json::{Map, Value};
 
 use super::masking;
 
-/// What one record may hold of a request.
+/// The most characters of a request in one entry, and of one text in it.
 const FIELDS_MAX_CHARS: usize = 4_000;
 const TEXT_MAX_CHARS: usize = 200;
+/// Replaces hidden values.
 pub const HIDDEN: &str = "•••";
 
-/// The fields of requests whose values a record shows. Every other value is hidden, also of a field that is added later or
-/// is misspelled: a caller may send anything.
+/// The fields of requests whose values are shown. Every other value is hidden, including fields that are added later or
+/// are misspelled, because a caller can send anything.
 const SHOWN: [&str; 95] = [
     "action",
     "adapter",
@@ -109,16 +110,16 @@ const SHOWN: [&str; 95] = [
     "without_transaction_id",
 ];
 
-/// What stands in these is named by the program or its networks: currencies and status words.
+/// Objects whose keys are currencies or status words, not fields.
 const MAPS: [&str; 3] = ["currencies", "minimums", "statuses"];
 
-/// The fields of a request as the log keeps them: only values of [`SHOWN`] fields, no personal data, and long text is cut
-/// off. What was changed stays visible, what it was changed to where that is harmless.
+/// The fields of a request for the audit log: only values of known harmless fields, no personal data, and long text is
+/// cut. Names of changed fields stay visible; their new values only if they are harmless.
 pub fn asked(body: &Value) -> Value {
     finished(known(body, false))
 }
 
-/// Only what is known to be harmless; `named` says whether a name of [`SHOWN`] vouches for it.
+/// Only values that are known to be harmless; `named` is whether the field's name is in [`SHOWN`].
 fn known(value: &Value, named: bool) -> Value {
     match value {
         Value::Object(fields) => {
@@ -147,14 +148,14 @@ fn shortened_if_long(text: &str) -> String {
     if text.chars().count() > TEXT_MAX_CHARS { shortened(text) } else { text.to_owned() }
 }
 
-/// A value that the API shows, as the log keeps it: secrets, free-form configurations and everything about a person are
-/// hidden, long text is cut off.
+/// A value in the API's representation for the audit log: secrets, free-form configurations and personal data are
+/// hidden, long text is cut.
 pub fn shown(value: &Value) -> Value {
     finished(hide(value))
 }
 
 fn finished(mut shown: Value) -> Value {
-    // A second look at what is left, by the rules that hold for everything that networks send.
+    // The rules for requests of networks are applied to the rest as well.
     if let Ok(masked) = serde_json::from_str(&masking::hide_people(&shown.to_string())) {
         shown = masked;
     }
@@ -179,11 +180,13 @@ fn hide(value: &Value) -> Value {
     }
 }
 
+/// The first 200 characters and an ellipsis.
 pub fn shortened(text: &str) -> String {
     text.chars().take(TEXT_MAX_CHARS).chain(['…']).collect()
 }
 
-/// The author of a schema names the fields of configurations and details: nothing is known to be harmless there.
+/// Whether the name of a field suggests a secret. This includes whole configurations and payout details: their fields
+/// are named by the author of a schema, so none is known to be harmless.
 pub fn is_secret(name: &str) -> bool {
     const PARTS: [&str; 12] = [
         "password", "secret", "token", "key", "code", "config", "fields", "guards", "details", "header", "current",
@@ -199,7 +202,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_request_shows_only_what_is_known_to_be_harmless() {
+    fn a_request_shows_only_harmless_fields() {
         let body = json!({
             "name": "Ada", "email": "ada@example.com", "password": "x", "status": "active", "config": {"a": "b"},
             "reason": "write to ada@example.com", "api_key": null, "caps": {"token": "t", "limits": [{"payout": 5}]},
@@ -227,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_shown_secrets_and_people_are_hidden() {
+    fn secrets_and_personal_data_are_hidden() {
         let shown = shown(&json!({"status": "active", "password": "x", "email": "ada@example.com", "note": "y"}));
         assert_eq!(shown, json!({"status": "active", "password": HIDDEN, "email": "***", "note": "y"}));
     }
 
-    /// Every field that a request may have is shown on purpose, and none that is called like a secret.
+    /// No field with a name like a secret is in the list of shown fields.
     #[test]
-    fn no_field_of_a_request_that_is_called_like_a_secret_is_shown() {
+    fn no_field_named_like_a_secret_is_shown() {
         let called_like = |name: &str| is_secret(name) || ["new", "pin", "otp", "credential", "auth"].contains(&name);
         let secret: Vec<_> = SHOWN.iter().chain(&MAPS).filter(|name| called_like(name)).collect();
         assert_eq!(secret, Vec::<&&str>::new());

@@ -1,4 +1,4 @@
-//! Sessions: somebody who signed in, for a while. 256 random bits in a cookie, of which only a hash is kept.
+//! Sessions: a signed-in browser, for a limited time. 256 random bits in a cookie, of which only a hash is stored.
 
 use std::time::Duration;
 
@@ -7,42 +7,55 @@ use crate::timestamp::Timestamp;
 
 use super::actor::{Actor, Proof};
 
-/// Ends when nobody uses it for so long.
+/// A session ends if it is not used for this long.
 pub const IDLE: Duration = Duration::from_secs(12 * 3_600);
-/// Ends in any case.
+/// The longest duration of a session.
 pub const ABSOLUTE: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// How exactly its last use is known.
+/// The resolution of a session's last use.
 pub const SEEN_EVERY: Duration = Duration::from_secs(60);
 
+/// A session as it is stored.
 #[derive(Clone, Debug)]
 pub struct Session {
+    /// Id of the session.
     pub id: SessionId,
+    /// Hash of the token in the cookie.
     pub hash: String,
+    /// The person that signed in.
     pub user_id: Option<UserId>,
-    /// Of a login link, which signs in a customer that has no user.
+    /// For a session from a login link: the affiliate of the customer, who has no user.
     pub affiliate_id: Option<AffiliateId>,
+    /// The address at sign-in.
     pub address: Option<String>,
+    /// The user agent at sign-in.
     pub user_agent: Option<String>,
+    /// When it began.
     pub created_at: Timestamp,
+    /// Its last use, to the minute.
     pub last_seen_at: Timestamp,
+    /// When it ends at the latest.
     pub expires_at: Timestamp,
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// The member of staff who opened it to look on: it reads only.
+    /// The member of staff who opened it; the session is then read-only.
     pub opened_by: Option<String>,
-    /// Who made the login link that began it; unknown of one from an older release that signed a customer in.
+    /// Who created its login link; `None` for some sessions of older releases.
     pub opener: Option<Opener>,
 }
 
-/// Who opened the account of an affiliate, for itself or to look on. What it opened ends when it may open nothing more.
+/// Who created a login link. The sessions that it opened end when the opener may no longer open sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Opener {
-    /// Who has the server itself: the key in its settings, or its command line.
+    /// The operator of the server: the key in its settings, or its command line.
     Server,
+    /// A user.
     User(UserId),
+    /// An API key.
     Key(KeyId),
 }
 
 impl Opener {
+    /// The opener for a caller; `None` for callers that can't create login links.
     pub fn of(actor: Actor) -> Option<Self> {
         match actor.proof {
             Proof::Bootstrap | Proof::CommandLine => Some(Self::Server),
@@ -52,7 +65,7 @@ impl Opener {
         }
     }
 
-    /// As [`Actor::name`] has it.
+    /// Parses [`Actor::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "bootstrap" | "command line" => Some(Self::Server),
@@ -60,6 +73,7 @@ impl Opener {
         }
     }
 
+    /// The name in the database.
     pub fn name(self) -> String {
         match self {
             Self::Server => "bootstrap".to_owned(),
@@ -70,6 +84,7 @@ impl Opener {
 }
 
 impl Session {
+    /// Whether it is neither revoked nor expired nor idle at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && now < self.expires_at && now.since(self.last_seen_at) < IDLE
     }
@@ -80,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_ends_idle_or_old() {
+    fn a_session_ends_by_idle_time_or_age() {
         let start = Timestamp::from_millis(1_773_144_000_000);
         let mut session = Session {
             id: SessionId::new(start),

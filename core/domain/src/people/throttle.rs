@@ -1,29 +1,31 @@
-//! How often somebody may try: some attempts are free, then each costs twice the wait of the one before.
+//! Throttling of attempts: some attempts are free, then each wait is twice the one before.
 
 use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// Attempts are forgotten when none came for so long.
+/// The count of attempts starts again if there was none for this long.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 const WAIT_MAX: Duration = Duration::from_secs(900);
-/// What an account may try however many others failed from where it comes from: one may mistype.
+/// Attempts of an account that are always allowed, regardless of other attempts from its address: a person may mistype.
 const OWN_ATTEMPTS: i32 = 3;
 
-/// What is counted by itself, and how many attempts of it are free.
+/// What attempts are counted for; it determines how many are free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// An account: 5.
     Account,
-    /// Many people may share one.
+    /// An address, which several people may share: 30.
     Address,
-    /// An address that an unlisted proxy from inside names. Nobody vouches for it, so it may stand for more people.
+    /// An address that an unlisted proxy with a private address names. It is unverified, so it may stand for more
+    /// people: 100.
     Forwarded,
-    /// An address from inside that names nobody: it may be a proxy for everybody. It counts the accounts that failed from
-    /// there and keeps none of them out: the account decides.
+    /// A private address that names no visitor: it may be a proxy for all visitors. It counts the accounts that failed
+    /// from there, but never blocks: only the account's own count does.
     Unnamed,
-    /// An address from outside that forwards for others, or says so.
+    /// A public address that forwards, or claims to: 300.
     Shared,
-    /// Messages to one mailbox.
+    /// Messages to one mailbox: 3.
     Mail,
 }
 
@@ -39,6 +41,7 @@ impl Kind {
         }
     }
 
+    /// The key in the database for this account, address or mailbox.
     pub fn subject(self, of: &str) -> String {
         let kind = match self {
             Self::Account => "account",
@@ -52,38 +55,44 @@ impl Kind {
     }
 }
 
+/// The attempts of one subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throttle {
+    /// See [`Kind::subject`].
     pub subject: String,
-    /// Attempts that did not succeed, or not yet.
+    /// Attempts that failed or are in progress.
     pub failures: i32,
+    /// The last attempt.
     pub last_at: Timestamp,
+    /// When the next attempt is allowed.
     pub blocked_until: Timestamp,
 }
 
 impl Throttle {
+    /// A subject without attempts.
     pub fn new(subject: String, now: Timestamp) -> Self {
         Self { subject, failures: 0, last_at: now, blocked_until: now }
     }
 
-    /// Whether an attempt at this account, which is counted already, is let through although many others failed from
-    /// where it comes from.
+    /// Whether an attempt at this account, which is counted already, is allowed although the address it comes from is
+    /// blocked.
     pub fn is_let_through(&self, from: Kind) -> bool {
         from == Kind::Shared && self.failures <= OWN_ATTEMPTS
     }
 
-    /// Whether this is the account's first attempt since one succeeded or all were forgotten.
+    /// Whether this is the account's first attempt since the last success, or since the count started again.
     pub fn is_first(&self) -> bool {
         self.failures == 1
     }
 
-    /// Counts an attempt that is let through although it would have to wait.
+    /// Counts an attempt that is allowed although its subject is blocked.
     pub fn count(&mut self, now: Timestamp) {
         self.failures = self.failures.saturating_add(1);
         self.last_at = now;
     }
 
-    /// Counts an attempt before it is made, so that many at once are counted too; or how long to wait for the next.
+    /// Counts an attempt before it is made, so that concurrent attempts are counted, too. The error is how long to
+    /// wait.
     pub fn attempt(&mut self, kind: Kind, now: Timestamp) -> Result<(), Duration> {
         if now < self.blocked_until {
             return Err(self.blocked_until.since(now));
@@ -101,11 +110,11 @@ impl Throttle {
         Ok(())
     }
 
-    /// The attempt succeeded. An account starts afresh; an address only gets its own attempt back, or whoever has
-    /// one account could guess at all others.
+    /// Records a success. The count of an account is reset. The count of an address is only reduced by this attempt,
+    /// because otherwise the owner of one account could try all others.
     pub fn succeeded(&mut self, kind: Kind, now: Timestamp) {
         self.failures = if kind == Kind::Account { 0 } else { (self.failures - 1).max(0) };
-        // Who is let through must not clear the way for others.
+        // An attempt that was allowed in spite of the block must not unblock the others.
         if kind != Kind::Shared || self.failures < kind.free() {
             self.blocked_until = now;
         }
@@ -132,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn success_clears_the_account_and_only_the_account() {
+    fn success_resets_only_the_account() {
         let now = Timestamp::from_millis(1_773_144_000_000);
         let mut account = Throttle { failures: 5, ..Throttle::new("a".into(), now) };
         account.succeeded(Kind::Account, now);
@@ -143,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_not_kept_out_by_what_others_try_from_a_shared_address() {
+    fn attempts_of_others_do_not_block_an_account_behind_a_shared_address() {
         let now = Timestamp::from_millis(1_773_144_000_000);
         let later = now.plus(WAIT_MAX);
         let mut shared = Throttle { failures: 400, blocked_until: later, ..Throttle::new("s".into(), now) };
@@ -156,11 +165,11 @@ mod tests {
         }
         shared.count(now);
         shared.succeeded(Kind::Shared, now);
-        assert_eq!((shared.failures, shared.blocked_until), (400, later), "it clears the way for nobody");
+        assert_eq!((shared.failures, shared.blocked_until), (400, later), "the others stay blocked");
     }
 
     #[test]
-    fn an_hour_of_peace_forgives() {
+    fn the_count_starts_again_after_an_hour() {
         let start = Timestamp::from_millis(1_773_144_000_000);
         let mut throttle = Throttle { failures: 50, ..Throttle::new("a".into(), start) };
         let later = start.plus(FORGOTTEN_AFTER);

@@ -1,4 +1,4 @@
-//! Codes of an authenticator app: RFC 6238 with what every app takes, SHA-1, six digits, thirty seconds.
+//! Codes of authenticator apps: RFC 6238 with the parameters that all apps support: SHA-1, six digits, thirty seconds.
 
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -11,7 +11,7 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// RFC 4226 recommends 160 bits.
 pub const SECRET_BYTES: usize = 20;
 
-/// Base32 without padding, as authenticator apps read it.
+/// Base32 without padding, the form that authenticator apps accept.
 pub fn encode(secret: &[u8]) -> String {
     let (mut text, mut bits, mut held) = (String::new(), 0_u32, 0);
     for byte in secret {
@@ -28,6 +28,7 @@ pub fn encode(secret: &[u8]) -> String {
     text
 }
 
+/// Decodes [`encode`]; `None` for other characters.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
     for letter in text.bytes() {
@@ -42,13 +43,13 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What an app scans.
+/// The URI for the QR code; `secret` is in base32.
 pub fn uri(secret: &str, email: &str) -> String {
     let label = percent_encoding::utf8_percent_encode(email, percent_encoding::NON_ALPHANUMERIC);
     format!("otpauth://totp/Postrider:{label}?secret={secret}&issuer=Postrider")
 }
 
-/// The code of a step.
+/// The code of a time step (30 s each, since the Unix epoch).
 pub fn code(secret: &[u8], step: i64) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(&step.to_be_bytes());
@@ -58,15 +59,16 @@ pub fn code(secret: &[u8], step: i64) -> String {
     format!("{:0width$}", number % 10_u32.pow(DIGITS), width = DIGITS as usize)
 }
 
-/// The step whose code this is: the present one, or its neighbour, since clocks differ and people type slowly.
+/// The time step of a typed code: the current one or a neighbour, because clocks differ and people type slowly. `None`
+/// if the code is wrong.
 pub fn step_of(secret: &[u8], typed: &str, now: Timestamp) -> Option<i64> {
     let typed: String = typed.chars().filter(|it| !it.is_whitespace()).collect();
     let present = now.millis().div_euclid(STEP_MS);
-    // Six digits that change are compared a few times a minute: how long it takes tells nothing of use.
+    // Not in constant time: the code changes, and only a few comparisons per minute are allowed.
     [present, present - 1, present + 1].into_iter().find(|step| code(secret, *step) == typed)
 }
 
-/// Ten codes of 50 bits for the day when the app is gone.
+/// Ten codes of about 49 random bits each, for people who lost the app.
 pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
     let letters = b"abcdefghjkmnpqrstvwxyz23456789wz";
     let code = |bytes: [u8; 10]| {
@@ -76,7 +78,7 @@ pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
     random.into_iter().map(code).collect()
 }
 
-/// As it is hashed, however it was typed.
+/// The form of a recovery code that is hashed: without separators, in lower case.
 pub fn normal_recovery_code(typed: &str) -> String {
     typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase()).collect()
 }
@@ -85,9 +87,9 @@ pub fn normal_recovery_code(typed: &str) -> String {
 mod tests {
     use super::*;
 
-    /// RFC 6238, appendix B; its eight digits end in our six.
+    /// RFC 6238, appendix B: the last six of its eight digits.
     #[test]
-    fn codes_are_those_of_the_standard() {
+    fn codes_equal_the_test_vectors() {
         let secret = b"12345678901234567890";
         for (seconds, wanted) in
             [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_lives_for_its_step_and_the_neighbours() {
+    fn a_code_is_valid_for_its_step_and_the_neighbours() {
         let secret = b"12345678901234567890";
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
         for (seconds, taken) in [(0, true), (30, true), (89, true), (90, false)] {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_code_may_be_typed_in_any_way() {
+    fn recovery_codes_are_normalised() {
         let codes = recovery_codes(std::array::from_fn(|n| [n as u8; 10]));
         assert_eq!(codes.len(), 10);
         assert_eq!(normal_recovery_code(&codes[0].to_uppercase().replace('-', " ")), codes[0].replace('-', ""));

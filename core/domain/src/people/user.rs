@@ -1,4 +1,4 @@
-//! Users: people who sign in. What a person may do follows from its role; see [`super::permission`].
+//! Users: people who sign in. A person's permissions follow from the role: see [`super::permission`].
 
 use serde::{Deserialize, Serialize};
 
@@ -7,37 +7,49 @@ use crate::timestamp::Timestamp;
 
 use super::permission::Role;
 
+/// The fewest characters of a password.
 pub const PASSWORD_CHARS_MIN: usize = 10;
-/// Longer ones would only cost time to hash.
+/// The most bytes of a password; longer ones would only take time to hash.
 pub const PASSWORD_BYTES_MAX: usize = 200;
 
+/// A user as it is stored.
 #[derive(Clone, Debug)]
 pub struct User {
+    /// Id of the user.
     pub id: UserId,
-    /// As [`normal_email`] has it.
+    /// The e-mail address, normalised by [`normal_email`].
     pub email: String,
+    /// The name that people see.
     pub name: String,
+    /// The role.
     pub role: Role,
-    /// Whose person it is, for the role affiliate. A registration that waits for its approval has none yet.
+    /// The affiliate, for the role affiliate; `None` while the registration waits for approval.
     pub affiliate_id: Option<AffiliateId>,
+    /// The current status.
     pub status: UserStatus,
+    /// Hash of the password.
     pub password_hash: Option<String>,
-    /// The second factor, sealed.
+    /// The secret of the second factor, sealed.
     pub totp_secret: Option<String>,
-    /// A second factor that has not been confirmed with a code, sealed.
+    /// The secret of a second factor that is not confirmed yet, sealed.
     pub totp_pending: Option<String>,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
+/// The status of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
     /// Has not chosen a password yet.
     Invited,
-    /// Registered, and waits for an approval.
+    /// Has registered and waits for approval.
     Waiting,
+    /// Can sign in.
     Active,
+    /// Can't sign in.
     Disabled,
 }
 
@@ -49,26 +61,28 @@ text_enum!(UserStatus {
 });
 
 impl User {
+    /// Whether the user can sign in.
     pub fn is_active(&self) -> bool {
         self.status == UserStatus::Active
     }
 
-    /// Without one of these nobody can make owners any more.
+    /// Whether the user is an active owner. The program needs at least one.
     pub fn is_working_owner(&self) -> bool {
         self.role == Role::Owner && self.is_active()
     }
 
+    /// Whether sign-in needs a second factor.
     pub fn has_second_factor(&self) -> bool {
         self.totp_secret.is_some()
     }
 }
 
-/// An address is one account however it is typed. Mail servers that tell case apart do not exist.
+/// The normalised form of an e-mail address: trimmed, in lower case. No relevant mail server distinguishes case.
 pub fn normal_email(typed: &str) -> String {
     typed.trim().to_lowercase()
 }
 
-/// What is wrong with a password that somebody chooses.
+/// Why a new password is not acceptable, as the end of a sentence.
 pub fn password_fault(password: &str, email: &str) -> Option<String> {
     let lower = password.to_lowercase();
     let name = email.split('@').next().unwrap_or_default();
@@ -85,7 +99,7 @@ pub fn password_fault(password: &str, email: &str) -> Option<String> {
         || lower == email
         || (name.len() > 3 && lower.starts_with(name) && lower.len() < name.len() + 6)
     {
-        return Some("is too easy to guess; choose one that has nothing to do with the address".to_owned());
+        return Some("is too easy to guess; choose one that is not derived from the e-mail address".to_owned());
     }
     let rest = guessable.iter().fold(lower, |rest, word| rest.replace(word, ""));
     (rest.chars().count() < 6).then(|| "is too easy to guess; use several words".to_owned())
@@ -107,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_account_however_it_is_typed() {
+    fn spellings_of_an_address_are_one_account() {
         assert_eq!(normal_email(" Ada@Example.COM "), "ada@example.com");
     }
 }

@@ -1,4 +1,4 @@
-//! Affiliates: who promotes, and the code that people can read aloud.
+//! Affiliates, and the referral codes that people can read aloud.
 
 use std::time::Duration;
 
@@ -9,29 +9,39 @@ use crate::people::user::normal_email;
 use crate::timestamp::Timestamp;
 use crate::tracking::event::PartyFacts;
 
+/// An affiliate as it is stored.
 #[derive(Clone, Debug)]
 pub struct Affiliate {
+    /// Id of the affiliate.
     pub id: AffiliateId,
+    /// The name that people see.
     pub name: String,
+    /// The current e-mail address.
     pub email: String,
+    /// The code that customers can name: `AF12345`.
     pub referral_code: String,
+    /// The current status.
     pub status: AffiliateStatus,
-    /// Who brought this one; gets commissions.
+    /// The parent affiliate, which gets second-tier commissions.
     pub parent_affiliate_id: Option<AffiliateId>,
+    /// When the parent affiliate was set.
     pub parent_since: Option<Timestamp>,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
-    /// The mailbox before the last change of the address, and when that was.
+    /// The e-mail address before the last change.
     pub former_email: Option<String>,
+    /// When the e-mail address was last changed.
     pub email_changed_at: Option<Timestamp>,
 }
 
-/// How long a former mailbox still confirms what is changed by mail: whoever may change an address must not be able to
-/// confirm with it where the money goes before the affiliate has read the message about it.
+/// How long the former mailbox still confirms changes. Otherwise a person with access to the account could change the
+/// address and confirm new payout details with it before the affiliate has read the warning.
 pub const FORMER_CONFIRMS: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 impl Affiliate {
-    /// Changes the address; says whether it is another one.
+    /// Changes the address. Returns whether it is another mailbox.
     pub fn change_email(&mut self, email: String, now: Timestamp) -> bool {
         if normal_email(&email) == normal_email(&self.email) {
             self.email = email;
@@ -45,7 +55,7 @@ impl Affiliate {
         true
     }
 
-    /// The mailbox that confirms changes.
+    /// The mailbox that confirms changes: for a week after a change, the former one.
     pub fn confirming_email(&self, now: Timestamp) -> &str {
         match (&self.former_email, self.email_changed_at) {
             (Some(former), Some(at)) if now < at.plus(FORMER_CONFIRMS) => former,
@@ -53,29 +63,33 @@ impl Affiliate {
         }
     }
 
+    /// The data for adapters.
     pub fn facts(&self) -> PartyFacts {
         PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: Some(self.referral_code.clone()) }
     }
 }
 
-/// Whether an affiliate's links and codes still lead somewhere.
+/// The status of an affiliate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AffiliateStatus {
+    /// Its links and codes work.
     Active,
+    /// Its links and codes don't work, and it can't withdraw.
     Suspended,
 }
 
 text_enum!(AffiliateStatus { Active => "active", Suspended => "suspended" });
 
-/// `AF12345`: five digits while they last, one more each time drawing a free one fails.
+/// A random code from `draw`: "AF" and five digits, and one digit more after every four failed `tries` to find a free
+/// one.
 pub fn referral_code(draw: u64, tries: u32) -> String {
     let digits = 5 + tries / 4;
     let lowest = 10_u64.pow(digits - 1);
     format!("AF{}", lowest + draw % (9 * lowest))
 }
 
-/// Codes are read aloud and typed by hand: case and surrounding space do not matter.
+/// A code as it is stored: people type it in any case and with surrounding spaces.
 pub fn normal_code(typed: &str) -> String {
     typed.trim().to_ascii_uppercase()
 }
@@ -104,7 +118,7 @@ mod tests {
         assert_eq!(it.confirming_email(start), "A@example.com");
         assert!(it.change_email("b@example.com".into(), start));
         assert_eq!(it.confirming_email(start), "A@example.com");
-        // Changing it twice does not get around that, and changing it back ends it.
+        // A second change does not replace the confirming mailbox; changing back ends the week.
         let mut twice = it.clone();
         assert!(twice.change_email("c@example.com".into(), start));
         assert_eq!(twice.confirming_email(start), "A@example.com");
@@ -114,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_have_five_digits_and_grow_when_those_run_out() {
+    fn codes_have_five_digits_and_grow_when_tries_fail() {
         assert_eq!(referral_code(0, 0), "AF10000");
         assert_eq!(referral_code(89_999, 0), "AF99999");
         assert_eq!(referral_code(90_000, 0), "AF10000");

@@ -1,5 +1,6 @@
-//! Caps: how many conversions, or how much payout, an offer takes in a day, a month or in all: of everybody or of each
-//! affiliate, with any goal or with one. One affiliate may have a limit of its own in place of that for each.
+//! Caps: the most conversions, or the highest payout, of an offer per day, per month or in total. They apply to the
+//! whole offer or to each affiliate, and to all goals or to one. An affiliate can have its own limit instead of the
+//! general limit per affiliate.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,88 +13,106 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
+    /// The limits.
     pub limits: Vec<Cap>,
+    /// How conversions beyond a limit are handled.
     pub over: OverCap,
-    /// Whose days and months are counted.
+    /// The zone in which days and months begin.
     pub time_zone: Zone,
 }
 
-/// One limit; of conversions, of payout in the offer's currency, or of both.
+/// One limit: of conversions, of payout in the offer's currency, or of both.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cap {
+    /// Whether the limit applies to the whole offer or to each affiliate.
     #[serde(default)]
     pub per: CapScope,
-    /// Per affiliate: this one's, in place of the limit for each with the same goal and period.
+    /// Only with `per` "affiliate": the limit applies to this affiliate, instead of the general limit with the same
+    /// goal and period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affiliate_id: Option<AffiliateId>,
-    /// Conversions with this goal only.
+    /// Only conversions with this goal count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "trial", max_length = 100)]
     pub goal: Option<String>,
+    /// The period in which conversions are counted.
     pub period: Period,
+    /// The most conversions.
     #[serde(default)]
     pub conversions: Option<u32>,
+    /// The highest total payout, in the offer's currency.
     #[serde(default)]
     pub payout: Option<Amount>,
 }
 
-/// Whose conversions count together.
+/// Whose conversions are counted together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CapScope {
-    /// All of the offer's.
+    /// All conversions of the offer.
     #[default]
     Offer,
-    /// Those of each affiliate.
+    /// The conversions of each affiliate separately.
     Affiliate,
 }
 
+/// The period of a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
+    /// A day.
     Day,
+    /// A calendar month.
     Month,
+    /// All time.
     Total,
 }
 
-/// What a conversion beyond a cap is.
+/// How a conversion beyond a limit is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverCap {
-    /// Rejected with the reason "over cap".
+    /// It is rejected with the reason "over cap".
     #[default]
     Reject,
-    /// Pending until a person approves it.
+    /// It is pending until a person approves it.
     Hold,
-    /// As reported, and it pays nothing.
+    /// It is recorded as reported, with a payout of zero.
     Unpaid,
 }
 
-/// What is counted together: the conversions of one offer, or of one affiliate for it, with any goal or one, in one period.
+/// A set of conversions that are counted together: those of one offer, or of one affiliate for it, with any goal or
+/// with one, in one period.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Counter {
+    /// The offer.
     pub offer_id: OfferId,
+    /// The affiliate, for limits per affiliate.
     pub affiliate_id: Option<AffiliateId>,
+    /// The goal, for limits of one goal.
     pub goal: Option<String>,
     /// `day:2026-03-10`, `month:2026-03` or `total`.
     pub period: String,
 }
 
-/// What a counter has counted.
+/// The value of a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Count {
+    /// The number of conversions.
     pub conversions: i64,
+    /// The sum of their payouts, in micros of the offer's currency.
     pub payout_micros: i64,
 }
 
 impl Count {
-    /// One conversion. A payout in another currency than the offer's counts as a conversion only.
+    /// The value of one conversion. `offers` is the offer's currency; a payout in another currency counts as zero.
     pub fn of(payout: Option<Money>, offers: Currency) -> Self {
         let payout = payout.filter(|payout| payout.currency == offers);
         Self { conversions: 1, payout_micros: payout.map_or(0, |payout| payout.micros) }
     }
 
+    /// The sum.
     pub fn plus(self, other: Self) -> Self {
         Self {
             conversions: self.conversions + other.conversions,
@@ -101,6 +120,7 @@ impl Count {
         }
     }
 
+    /// The difference.
     pub fn minus(self, other: Self) -> Self {
         Self {
             conversions: self.conversions - other.conversions,
@@ -110,7 +130,7 @@ impl Count {
 }
 
 impl Caps {
-    /// The limits per affiliate that hold for this one.
+    /// The limits per affiliate that apply to this affiliate.
     pub fn of_affiliate(&self, id: AffiliateId) -> impl Iterator<Item = &Cap> {
         let own = move |cap: &&Cap| match cap.affiliate_id {
             Some(named) => named == id,
@@ -119,7 +139,8 @@ impl Caps {
         self.limits.iter().filter(|cap| cap.per == CapScope::Affiliate).filter(own)
     }
 
-    /// Each limit that holds for a conversion of this affiliate with this goal, and what counts it at `at`.
+    /// The limits that apply to a conversion of this affiliate with this goal, each with its counter at the time `at`.
+    /// The limits of the whole offer come first.
     pub fn counters<'a>(
         &'a self,
         offer_id: OfferId,
@@ -143,17 +164,17 @@ impl Caps {
 }
 
 impl Cap {
-    /// Whether both count the same: the same goal in the same period.
+    /// Whether both limits count the same goal in the same period.
     fn counts_as(&self, other: &Self) -> bool {
         (self.period, &self.goal) == (other.period, &other.goal)
     }
 
-    /// Whether both would hold for the same conversions.
+    /// Whether both limits apply to the same conversions.
     pub fn is_same_limit(&self, other: &Self) -> bool {
         self.counts_as(other) && (self.per, self.affiliate_id) == (other.per, other.affiliate_id)
     }
 
-    /// Whether one more fits in.
+    /// Whether `more` fits into the limit if `taken` is counted already.
     pub fn admits(&self, taken: Count, more: Count) -> bool {
         let sum = taken.plus(more);
         self.conversions.is_none_or(|most| sum.conversions <= i64::from(most))
@@ -180,14 +201,14 @@ mod tests {
         let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
         let (offer, affiliate) = (OfferId::new(at), AffiliateId::new(at));
         let counters: Vec<_> = caps.counters(offer, affiliate, None, at).map(|(_, counter)| counter).collect();
-        // Those of the offer come first.
+        // The limits of the offer come first.
         assert_eq!(counters[0].period, "day:2026-04-01");
         assert_eq!((counters[1].period.as_str(), counters[1].affiliate_id), ("total", None));
         assert_eq!((counters[2].period.as_str(), counters[2].affiliate_id), ("month:2026-04", Some(affiliate)));
     }
 
     #[test]
-    fn a_day_of_a_place_begins_when_its_clocks_say_so() {
+    fn a_day_begins_at_midnight_local_time() {
         let day = |at: &str| {
             let cap = Cap {
                 per: CapScope::Offer,
@@ -208,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_affiliates_own_limit_stands_in_place_of_that_for_each() {
+    fn an_affiliates_own_limit_replaces_the_general_one() {
         let at = Timestamp::parse("2026-03-31T22:30:00Z").unwrap();
         let (offer, star, other) = (OfferId::new(at), AffiliateId::new(at), AffiliateId::new(at));
         let cap = |per, affiliate_id, goal: Option<&str>, conversions| Cap {
@@ -240,11 +261,11 @@ mod tests {
         assert_eq!(held(star, Some("trial")), [1, 2, 4, 5]);
         let keys: std::collections::BTreeSet<_> =
             caps.counters(offer, star, Some("trial"), at).map(|(_, counter)| counter).collect();
-        assert_eq!(keys.len(), 4, "each limit counts for itself");
+        assert_eq!(keys.len(), 4, "each limit has its own counter");
     }
 
     #[test]
-    fn a_cap_of_payout_and_conversions_holds_both() {
+    fn a_cap_of_payout_and_conversions_checks_both() {
         let cap = Cap {
             per: CapScope::Offer,
             affiliate_id: None,

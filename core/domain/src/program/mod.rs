@@ -1,4 +1,4 @@
-//! The program: its affiliates and their sub-affiliates, offers, applications, caps and customers.
+//! The program: affiliates and sub-affiliates, offers, applications, caps and customers.
 
 pub mod affiliate;
 pub mod application;

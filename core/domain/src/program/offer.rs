@@ -14,119 +14,143 @@ use crate::tracking::landing::LandingUrl;
 
 use super::cap::{CapScope, Caps};
 
-/// The longest hold: two years.
+/// The longest hold, in days: two years.
 pub const HOLD_DAYS_MAX: u16 = 730;
 
+/// An offer as it is stored.
 #[derive(Clone, Debug)]
 pub struct Offer {
+    /// Id of the offer.
     pub id: OfferId,
+    /// The name that people see.
     pub name: String,
+    /// The landing page.
     pub landing_url: LandingUrl,
+    /// The currency of its amounts.
     pub currency: Currency,
+    /// What an affiliate earns for a conversion.
     pub payout: Payout,
+    /// The current status.
     pub status: OfferStatus,
+    /// Who may promote it.
     pub visibility: Visibility,
+    /// Everything else that is agreed.
     pub terms: Terms,
-    /// Where referral codes lead; one offer is it.
+    /// Whether referral codes lead to it; at most one offer is the default.
     pub is_default: bool,
-    /// How long an approved payout stays pending; 0: it is available at once.
+    /// The hold of an approved payout, in days; with 0 it is available at once.
     pub hold_days: u16,
-    /// The least that may be withdrawn in its currency by whoever has earned with it.
+    /// Minimum withdrawal in its currency for affiliates with earnings on this offer.
     pub minimum_withdrawal: Option<Amount>,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
+/// The status of an offer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferStatus {
+    /// Its links lead to it.
     Active,
+    /// Its links lead to the fallback URL, if there is one.
     Paused,
 }
 
 text_enum!(OfferStatus { Active => "active", Paused => "paused" });
 
-/// Who may promote an offer.
+/// Who may see and promote an offer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Every affiliate.
     #[default]
     Public,
-    /// Every affiliate sees it; whose application is approved may promote it.
+    /// Every affiliate sees it; affiliates with an approved application may promote it.
     OnApplication,
-    /// Only who may promote it sees it.
+    /// Only affiliates that may promote it see it.
     Private,
 }
 
 text_enum!(Visibility { Public => "public", OnApplication => "on_application", Private => "private" });
 
-/// What an affiliate earns per conversion, or an advertiser pays.
+/// What an affiliate earns, or an advertiser pays, for a conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Payout {
-    /// In the offer's currency.
+    /// A fixed amount in the offer's currency.
     Fixed(Amount),
-    /// Of the conversion's amount, in the conversion's currency.
+    /// A percentage of the conversion's amount, in the conversion's currency.
     Percent(Percent),
 }
 
-/// Everything else that is agreed.
+/// The other terms of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Terms {
-    /// What the advertiser pays when its report does not say.
+    /// What the advertiser pays if the conversion does not say it.
     pub revenue: Option<Payout>,
+    /// Goals that pay differently.
     pub goals: Vec<Goal>,
     /// Where links lead while the offer is paused.
     pub fallback_url: Option<LandingUrl>,
+    /// Further landing pages.
     pub landing_pages: Vec<LandingPage>,
+    /// The hosts to which deep links are allowed.
     pub deep_link_hosts: Vec<HostPattern>,
+    /// How conversions are attributed.
     pub attribution: AttributionTerms,
+    /// The most conversions and the highest payout.
     pub caps: Caps,
 }
 
-/// A step that pays differently from the offer.
+/// A kind of conversion that pays differently from the offer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Goal {
-    /// As reports name it.
+    /// The name, as conversions report it.
     #[schema(example = "trial", max_length = 100)]
     pub name: String,
-    /// The offer's when absent.
+    /// What the affiliate earns; the offer's payout if absent.
     #[serde(default)]
     pub payout: Option<Payout>,
-    /// The offer's when absent.
+    /// What the advertiser pays; the offer's revenue if absent.
     #[serde(default)]
     pub revenue: Option<Payout>,
 }
 
-/// Another page than the offer's, by name.
+/// A further landing page of an offer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LandingPage {
+    /// The name by which links choose it.
     #[schema(example = "spring", max_length = 100)]
     pub name: String,
+    /// The URL.
     pub url: LandingUrl,
-    /// Its share of the visitors who ask for no page. 0, or nothing: only who asks for it gets there.
+    /// Its share of the visitors of links that choose no page. With 0 only links that choose it lead to it.
     #[serde(default)]
     pub weight: u16,
 }
 
-/// The share of a sale that was agreed, of the sale as it was corrected, is more than an amount may be.
+/// The agreed share of a corrected sale exceeds the largest amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{payout} of {before} is more than {max} of {sale}; send the payout and the revenue with the corrected amount",
+    "the same share as {payout} of {before} would exceed {max} for {sale}; send payout and revenue with the corrected amount",
     max = Amount::MAX
 )]
 pub struct ShareTooLarge {
+    /// The payout before the correction.
     pub payout: Money,
+    /// The sale before the correction.
     pub before: Money,
+    /// The corrected sale.
     pub sale: Money,
 }
 
 impl Payout {
-    /// `None` when a percentage has no amount to be taken of.
+    /// The amount for one conversion; `None` for a percentage if the conversion has no amount.
     pub fn of(self, offer_currency: Currency, sale: Option<Money>) -> Option<Money> {
         match self {
             Self::Fixed(amount) => Some(amount.of(offer_currency)),
@@ -134,8 +158,9 @@ impl Payout {
         }
     }
 
-    /// What a conversion pays whose sale turned out to be another: the same share as before. A share that was agreed
-    /// before the offer changed, or that the report named, is kept. An error: it would be more than an amount may be.
+    /// The payout of a conversion whose sale was corrected from `known_sale` to `sale`: the same share as before. A
+    /// share that was agreed before the offer changed, or that was reported, is kept. Fails if it would exceed the
+    /// largest amount.
     pub fn corrected(
         self,
         known_sale: Option<Money>,
@@ -154,16 +179,17 @@ impl Payout {
 }
 
 impl Offer {
+    /// The data for adapters.
     pub fn facts(&self) -> PartyFacts {
         PartyFacts { id: self.id.to_string(), name: self.name.clone(), referral_code: None }
     }
 
-    /// When what is approved at `at` becomes available.
+    /// The end of the hold of a payout that is approved at `at`.
     pub fn release_at(&self, at: Timestamp) -> Timestamp {
         at.plus(Duration::from_secs(u64::from(self.hold_days) * 86_400))
     }
 
-    /// What the advertiser pays for this goal, where that is agreed.
+    /// What the advertiser pays for this goal, if that is agreed.
     pub fn revenue_for(&self, goal: Option<&str>) -> Option<Payout> {
         self.goal(goal).and_then(|goal| goal.revenue).or(self.terms.revenue)
     }
@@ -172,16 +198,17 @@ impl Offer {
         self.terms.goals.iter().find(|goal| Some(goal.name.as_str()) == name)
     }
 
-    /// Whether clicks must remember their visitor, so that the first or the last one can be found.
+    /// Whether clicks must store the offer-wide visitor hash, because the offer counts first or last clicks.
     pub fn counts_visitors(&self) -> bool {
         self.terms.attribution.click != ClickModel::Named
     }
 
+    /// The landing page of this name.
     pub fn landing_page(&self, name: &str) -> Option<&LandingPage> {
         self.terms.landing_pages.iter().find(|page| page.name == name)
     }
 
-    /// Where a visitor lands who asks for no page: by weight, the same page for the same `visitor`.
+    /// The landing page of a visitor whose link chooses none: by weight, and the same page for the same `visitor`.
     pub fn landing_for(&self, visitor: i64) -> &LandingUrl {
         let pages = &self.terms.landing_pages;
         let total: u64 = pages.iter().map(|page| u64::from(page.weight)).sum();
@@ -205,7 +232,7 @@ const HOSTS_MAX: usize = 100;
 const CAPS_MAX: usize = 100;
 
 impl Terms {
-    /// What does not fit together: a JSON pointer and a sentence each.
+    /// Everything that is invalid: JSON pointers and sentences.
     pub fn issues(&self) -> Vec<(String, String)> {
         let mut issues = Vec::new();
         for (what, count, max) in [
@@ -215,7 +242,7 @@ impl Terms {
             ("caps/limits", self.caps.limits.len(), CAPS_MAX),
         ] {
             if count > max {
-                issues.push((format!("/{what}"), format!("has {count} entries; {max} is the most")));
+                issues.push((format!("/{what}"), format!("has {count} entries; at most {max} are allowed")));
             }
         }
         names(&mut issues, "goals", self.goals.iter().map(|goal| goal.name.as_str()));
@@ -229,11 +256,11 @@ impl Terms {
             if cap.conversions.is_none() && cap.payout.is_none() {
                 issues.push((path, "a cap needs conversions, payout or both".into()));
             } else if cap.affiliate_id.is_some() && cap.per != CapScope::Affiliate {
-                issues.push((path, "a cap of one affiliate is per affiliate; set per to \"affiliate\"".into()));
+                issues.push((path, "a cap for one affiliate must be per affiliate; set per to \"affiliate\"".into()));
             } else if cap.goal.as_ref().is_some_and(|goal| goal.is_empty() || goal.chars().count() > 100) {
                 issues.push((format!("{path}/goal"), "must have 1 to 100 characters".into()));
             } else if self.caps.limits[..index].iter().any(|it| it.is_same_limit(cap)) {
-                issues.push((path, "there is a cap per the same, with the same goal and period already".into()));
+                issues.push((path, "another cap has the same scope, goal and period".into()));
             }
         }
         issues
@@ -246,11 +273,10 @@ fn names<'a>(issues: &mut Vec<(String, String)>, what: &str, names: impl Iterato
         if name.trim() != name || name.is_empty() || name.chars().count() > 100 {
             issues.push((
                 format!("/{what}/{index}/name"),
-                "must have 1 to 100 characters, none of them around it".into(),
+                "must have 1 to 100 characters, without spaces around it".into(),
             ));
         } else if !seen.insert(name) {
-            issues
-                .push((format!("/{what}/{index}/name"), format!("\"{name}\" is there twice; give each its own name")));
+            issues.push((format!("/{what}/{index}/name"), format!("\"{name}\" is used twice; give each its own name")));
         }
     }
 }
@@ -285,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_particular_agreement_pays() {
+    fn the_most_specific_payout_applies() {
         let at = Timestamp::from_millis(1);
         let goal = |name: &str, payout| Goal { name: name.into(), payout, revenue: None };
         let offer =
@@ -318,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn visitors_are_shared_out_by_weight_and_stay_where_they_are() {
+    fn visitors_are_distributed_by_weight_and_keep_their_page() {
         let page = |name: &str, weight| LandingPage {
             name: name.into(),
             url: LandingUrl::parse(&format!("https://shop.example/{name}")).unwrap(),
@@ -334,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn terms_that_do_not_fit_together_are_named() {
+    fn invalid_terms_are_named() {
         let terms: Terms = serde_json::from_value(serde_json::json!({
             "goals": [{"name": "a"}, {"name": "a"}, {"name": " "}],
             "attribution": {"window_days": 0},

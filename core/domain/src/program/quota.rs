@@ -1,37 +1,66 @@
-//! Quotas: how much one person or affiliate may have and do.
+//! Quotas: limits for what one person or affiliate may have and do.
 
 use std::time::Duration;
 
 use crate::people::auth_error::whole_seconds;
 
+/// A limit is reached.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum QuotaError {
+    /// The affiliate has too many postbacks.
     #[error(
-        "there are {limit} postbacks of this affiliate, and no more are allowed; archive one, or ask the operator to raise postbacks_per_affiliate"
+        "this affiliate has {limit} postbacks, which is the limit; archive one, or ask the operator to raise postbacks_per_affiliate"
     )]
-    Postbacks { limit: u32 },
+    Postbacks {
+        /// The limit.
+        limit: u32,
+    },
+    /// The affiliate has too many sources.
     #[error(
-        "there are {limit} sources of this affiliate, and no more are allowed; archive one, or ask the operator to raise sources_per_affiliate"
+        "this affiliate has {limit} sources, which is the limit; archive one, or ask the operator to raise sources_per_affiliate"
     )]
-    Sources { limit: u32 },
+    Sources {
+        /// The limit.
+        limit: u32,
+    },
+    /// The affiliate has too many links.
     #[error(
-        "there are {limit} links of this affiliate, and no more are allowed; use one of them with sub ids, or ask the operator to raise links_per_affiliate"
+        "this affiliate has {limit} links, which is the limit; use one of them with sub ids, or ask the operator to raise links_per_affiliate"
     )]
-    Links { limit: u32 },
+    Links {
+        /// The limit.
+        limit: u32,
+    },
+    /// The holder has too many API keys.
     #[error(
-        "there are {limit} API keys of this holder, and no more are allowed; revoke one, or ask the operator to raise api_keys_per_person"
+        "this holder has {limit} API keys, which is the limit; revoke one, or ask the operator to raise api_keys_per_person"
     )]
-    ApiKeys { limit: u32 },
-    #[error("{per_minute} requests to destinations may be tested in a minute; try again in {} seconds", whole_seconds(*.wait))]
-    Tests { per_minute: u32, wait: Duration },
+    ApiKeys {
+        /// The limit.
+        limit: u32,
+    },
+    /// Too many test requests.
+    #[error("at most {per_minute} test requests are allowed per minute; try again in {} seconds", whole_seconds(*.wait))]
+    Tests {
+        /// The limit per minute.
+        per_minute: u32,
+        /// When the next one is allowed.
+        wait: Duration,
+    },
+    /// Too many manual retries.
     #[error(
-        "{per_minute} deliveries and reports may be tried again in a minute; try again in {} seconds", whole_seconds(*.wait)
+        "at most {per_minute} retries of deliveries and inbound requests are allowed per minute; try again in {} seconds", whole_seconds(*.wait)
     )]
-    Retries { per_minute: u32, wait: Duration },
+    Retries {
+        /// The limit per minute.
+        per_minute: u32,
+        /// When the next one is allowed.
+        wait: Duration,
+    },
 }
 
 impl QuotaError {
-    /// Of what is limited in time: how long to wait.
+    /// How long to wait, for limits per minute.
     pub fn wait(&self) -> Option<Duration> {
         match self {
             Self::Tests { wait, .. } | Self::Retries { wait, .. } => Some(*wait),
@@ -41,6 +70,7 @@ impl QuotaError {
 }
 
 impl QuotaError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Postbacks { .. } => "too_many_postbacks",

@@ -1,4 +1,4 @@
-//! A rate: so many in a minute, spread or at once (the generic cell rate algorithm, in milliseconds).
+//! A rate limit per minute that allows bursts (the generic cell rate algorithm, in milliseconds).
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use crate::timestamp::Timestamp;
 
 const MINUTE_MS: i64 = 60_000;
 
-/// When those that were taken so far would have come, had they been spread evenly. `None`: none was.
+/// The theoretical arrival time: when all requests so far would have arrived if they were spread evenly. `None` if
+/// there were none.
 pub type Taken = Option<Timestamp>;
 
-/// Takes one of `per_minute`, which is not 0; or how long to wait for it.
+/// Takes one of `per_minute`, which must not be 0, and returns the new state. The error is how long to wait.
 pub fn take(taken: Taken, per_minute: u32, now: Timestamp) -> Result<Taken, Duration> {
     let each = (MINUTE_MS / i64::from(per_minute)).max(1);
     let begin = taken.map_or(now.millis(), |taken| taken.millis().max(now.millis()));
@@ -20,7 +21,7 @@ pub fn take(taken: Taken, per_minute: u32, now: Timestamp) -> Result<Taken, Dura
     }
 }
 
-/// Whether it can be forgotten.
+/// Whether the state can be deleted, because the full rate is available again.
 pub fn is_over(taken: Timestamp, now: Timestamp) -> bool {
     taken <= now
 }
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_at_once_and_then_one_after_the_other() {
+    fn a_burst_is_allowed_and_then_an_even_rate() {
         let begin = Timestamp::from_millis(1_773_144_000_000);
         let mut taken = None;
         for _ in 0..30 {

@@ -1,38 +1,43 @@
-//! Quarters of an hour, and the local hours, days, weeks and months that they add up to. Every zone in use is a whole
-//! number of quarters ahead of UTC or behind, so no quarter lies in two local days.
+//! Quarters of an hour, and the local hours, days, weeks and months that they add up to. The offset of every time zone
+//! in use is a whole number of quarters, so no quarter belongs to two local days.
 
 use chrono::{Datelike, NaiveDate, TimeDelta};
 
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
 
+/// A quarter of an hour in milliseconds.
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// What reports break time down by.
+/// A unit of time in reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
+    /// A local hour.
     Hour,
+    /// A local day.
     Day,
+    /// A local week, from Monday.
     Week,
+    /// A local month.
     Month,
 }
 
 text_enum!(Unit { Hour => "hour", Day => "day", Week => "week", Month => "month" });
 
-/// The beginning of the quarter of an hour that `at` lies in.
+/// The beginning of the quarter of an hour that contains `at`.
 pub fn quarter(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis().div_euclid(QUARTER_MS) * QUARTER_MS)
 }
 
-/// The same, or the next quarter for what is not the beginning of one.
+/// `at` if it is the beginning of a quarter, otherwise the beginning of the next quarter.
 pub fn next_quarter(at: Timestamp) -> Timestamp {
     quarter(Timestamp::from_millis(at.millis() + QUARTER_MS - 1))
 }
 
 impl Unit {
-    /// The unit that a quarter lies in: `2026-11-20` for a day or for the Monday of a week, `2026-11`, or
-    /// `2026-11-20T14:00+01:00`, since an hour may come twice.
+    /// The label of the unit that contains a quarter: `2026-11-20` for a day or for the Monday of a week, `2026-11`, or
+    /// `2026-11-20T14:00+01:00` with the offset, because a local hour can occur twice.
     pub fn label(self, quarter: Timestamp, zone: Zone) -> String {
         let local = zone.from_utc(quarter);
         match self {
@@ -47,13 +52,14 @@ impl Unit {
     }
 }
 
-/// When an hour of this label begins. Labels alone do not tell which of an autumn's two equal hours comes first.
+/// The beginning of the hour with this label. Hours are sorted by it, because labels don't show which of the two equal
+/// hours in autumn comes first.
 pub fn start_of_hour(label: &str) -> Option<Timestamp> {
     let start = chrono::DateTime::parse_from_str(label, "%Y-%m-%dT%H:%M%:z").ok()?;
     Some(Timestamp::from_millis(start.timestamp_millis()))
 }
 
-/// When a local day begins: its first quarter, also where clocks skip midnight.
+/// The beginning of a local day: its first quarter, even if clocks skip midnight.
 pub fn start_of_day(date: NaiveDate, zone: Zone) -> Timestamp {
     let midnight = date.and_hms_opt(0, 0, 0).expect("midnight exists").and_utc().timestamp_millis();
     let mut at = quarter(Timestamp::from_millis(midnight - 15 * 3_600_000));
@@ -63,7 +69,7 @@ pub fn start_of_day(date: NaiveDate, zone: Zone) -> Timestamp {
     at
 }
 
-/// The label of every unit between two moments, in order.
+/// The labels of all units from `from` until before `to`, in order.
 pub fn labels(unit: Unit, from: Timestamp, to: Timestamp, zone: Zone) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     let mut at = quarter(from);
@@ -77,13 +83,14 @@ pub fn labels(unit: Unit, from: Timestamp, to: Timestamp, zone: Zone) -> Vec<Str
     labels
 }
 
-/// The local days before `today`'s end: `days` of them, as a range of moments.
+/// The range of the last `days` local days, including today: beginning and (exclusive) end.
 pub fn last_days(days: u32, now: Timestamp, zone: Zone) -> (Timestamp, Timestamp) {
     let today = zone.from_utc(now).date();
     let first = today.checked_sub_signed(TimeDelta::days(i64::from(days.max(1)) - 1)).unwrap_or(today);
     (start_of_day(first, zone), end_of_day(today, zone))
 }
 
+/// The end of a local day: the beginning of the next.
 pub fn end_of_day(date: NaiveDate, zone: Zone) -> Timestamp {
     match date.succ_opt() {
         Some(next) => start_of_day(next, zone),
@@ -122,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_25_hours_has_25_hours() {
+    fn a_day_of_25_hours_has_25_labels() {
         let date = NaiveDate::from_ymd_opt(2026, 10, 25).unwrap();
         let berlin = zone("Europe/Berlin");
         let (from, to) = (start_of_day(date, berlin), end_of_day(date, berlin));
@@ -131,7 +138,7 @@ mod tests {
         assert_eq!((&*hours[2], &*hours[3]), ("2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"));
         assert!(
             hours.is_sorted_by_key(|hour| start_of_hour(hour)) && !hours.is_sorted(),
-            "labels are in another order"
+            "the order of labels is different"
         );
         assert_eq!(labels(Unit::Day, from, to, berlin), ["2026-10-25"]);
         assert_eq!(Unit::Week.label(from, berlin), "2026-10-19");
@@ -139,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_quarter_lies_in_two_local_days() {
+    fn no_quarter_belongs_to_two_local_days() {
         for tz in ["Asia/Kathmandu", "Australia/Eucla", "Pacific/Chatham", "America/St_Johns", "Asia/Tehran"] {
             let zone = zone(tz);
             let mut quarter = at("2026-01-01");

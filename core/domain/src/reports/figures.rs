@@ -1,4 +1,4 @@
-//! The figures of a row: counts, and money that is never mixed across currencies.
+//! The figures of a report's row: counts, and sums per currency.
 
 use std::collections::BTreeMap;
 
@@ -6,37 +6,43 @@ use crate::amounts::Currency;
 
 use super::packed::{BOT, CLICK, Flags, Standing, Status, UNIQUE};
 
-/// Everything that is counted of one row of a report.
+/// Everything that is counted for one row of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
+    /// Clicks and impressions by their flags.
     pub flags: Flags,
+    /// Pending conversions.
     pub pending: u64,
+    /// Approved conversions.
     pub approved: u64,
+    /// Rejected conversions.
     pub rejected: u64,
-    /// Of these, those that affiliates' own sources reported.
+    /// Conversions in any status that affiliates' own sources reported.
     pub self_reported: u64,
+    /// Sums per currency.
     pub money: BTreeMap<Currency, Sums>,
 }
 
 /// Sums of one currency, in micros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Owed or paid for approved conversions.
+    /// Payout of approved conversions, owed or paid by the program.
     pub payout: i128,
-    /// Of conversions that wait for a decision.
+    /// Payout of pending conversions.
     pub payout_pending: i128,
-    /// What advertisers pay for approved conversions.
+    /// Revenue of approved conversions.
     pub revenue: i128,
-    /// What affiliates' own networks pay them for approved conversions; the program owes nothing of it.
+    /// Payout of approved self-reported conversions; the affiliates' own networks pay it, not the program.
     pub self_reported: i128,
 }
 
 impl Sums {
-    /// By affiliates, whoever pays them.
+    /// What affiliates earn, including self-reported conversions.
     pub fn earned(&self) -> i128 {
         self.payout + self.self_reported
     }
 
+    /// Revenue less payout.
     pub fn profit(&self) -> i128 {
         self.revenue - self.payout
     }
@@ -48,43 +54,49 @@ impl Figures {
         self.flags.iter().enumerate().map(of).sum()
     }
 
-    /// People's; bots are counted apart.
+    /// Impressions without bots.
     pub fn impressions(&self) -> u64 {
         self.count(0, CLICK | BOT)
     }
 
+    /// Clicks without bots.
     pub fn clicks(&self) -> u64 {
         self.count(CLICK, CLICK | BOT)
     }
 
-    /// The first of each visitor on each link and day (UTC).
+    /// The first click of each visitor per link and day (UTC), without bots.
     pub fn unique_clicks(&self) -> u64 {
         self.count(CLICK | UNIQUE, CLICK | UNIQUE | BOT)
     }
 
+    /// Impressions by bots.
     pub fn bot_impressions(&self) -> u64 {
         self.count(BOT, CLICK | BOT)
     }
 
+    /// Clicks by bots.
     pub fn bot_clicks(&self) -> u64 {
         self.count(CLICK | BOT, CLICK | BOT)
     }
 
+    /// Conversions in any status.
     pub fn conversions(&self) -> u64 {
         self.pending + self.approved + self.rejected
     }
 
-    /// Conversions that are not rejected per click, in millionths.
+    /// Conversions that are not rejected per click, in millionths; `None` without clicks.
     pub fn conversion_rate(&self) -> Option<i128> {
         per(i128::from(self.pending + self.approved) * 1_000_000, self.clicks())
     }
 
-    /// What approved conversions earn affiliates per click, in micros.
+    /// Earnings per click: what affiliates earn for approved conversions per click, in micros; `None` without clicks or
+    /// money.
     pub fn epc(&self, currency: Currency) -> Option<i128> {
         let sums = self.money.get(&currency)?;
         per(sums.earned(), self.clicks())
     }
 
+    /// Counts a conversion.
     pub fn add_conversion(&mut self, it: &Standing) {
         match it.status {
             Status::Pending => self.pending += 1,
@@ -101,12 +113,13 @@ impl Figures {
                 Status::Pending | Status::Rejected => {}
             }
         }
-        // No advertiser of the program pays for what affiliates report to themselves.
+        // The program gets no revenue for self-reported conversions.
         if let Some(money) = it.revenue.filter(|_| it.status == Status::Approved && !it.self_reported) {
             self.money.entry(money.currency).or_default().revenue += i128::from(money.micros);
         }
     }
 
+    /// Adds the figures of another row.
     pub fn add(&mut self, other: &Self) {
         for (sum, count) in self.flags.iter_mut().zip(other.flags) {
             *sum += count;
@@ -125,7 +138,7 @@ impl Figures {
     }
 }
 
-/// Millionths as text: at least two decimals, no more than needed.
+/// Millionths as text, with at least two decimals and no unneeded zeros.
 pub fn decimal(micros: i128) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     let digits = format!("{:06}", micros.unsigned_abs() % 1_000_000);
@@ -133,7 +146,7 @@ pub fn decimal(micros: i128) -> String {
     format!("{sign}{}.{}", micros.unsigned_abs() / 1_000_000, &digits[..kept])
 }
 
-/// Rounded half up; nothing for nothing.
+/// `sum / count`, rounded half up; `None` if `count` is zero.
 fn per(sum: i128, count: u64) -> Option<i128> {
     let count = i128::from(count);
     (count > 0).then(|| (2 * sum + count).div_euclid(2 * count))
@@ -145,7 +158,7 @@ mod tests {
     use crate::amounts::Money;
 
     #[test]
-    fn what_affiliates_report_themselves_is_no_revenue() {
+    fn self_reported_conversions_have_no_revenue() {
         let usd: Currency = "USD".parse().unwrap();
         let money = |micros| Some(Money { micros, currency: usd });
         let mut it = Figures::default();
@@ -158,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_rounded_and_nothing_is_divided_by_nothing() {
+    fn rates_are_rounded_and_absent_without_clicks() {
         let usd: Currency = "USD".parse().unwrap();
         let mut it = Figures { approved: 2, pending: 1, rejected: 4, ..Figures::default() };
         it.money

@@ -1,4 +1,4 @@
-//! What the rows of a report stand for, and the numbers by which they are counted.
+//! The keys of a report's rows, and the integer codes that stand for them while rows are counted.
 
 use std::collections::HashMap;
 
@@ -6,32 +6,36 @@ use uuid::Uuid;
 
 use super::packed::{Coded, OTHER};
 
-/// Values of a dimension that a report tells apart; what comes after them is counted together, as "other".
+/// The most values of a dimension in one report; further values are counted together as "other".
 pub const VALUES_MAX: usize = 100_000;
 
 /// What a row of a report stands for, in one of its groups.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Key {
-    /// Visits without such a value, or a click without a link.
+    /// Visits without a value, or clicks without a link.
     None,
-    /// More values than are told apart.
+    /// All values beyond the limit.
     Other,
+    /// An affiliate, offer or link.
     Id(Uuid),
+    /// A value of a dimension, or the label of a unit of time.
     Text(String),
 }
 
-/// No code yet.
+/// A code that is not assigned yet.
 pub const UNKNOWN: u32 = u32::MAX;
 
-/// The keys of one group, by their codes.
+/// The keys of one group: a dictionary from keys to codes.
 #[derive(Default)]
 pub struct Slot {
     texts: HashMap<String, u32>,
     others: HashMap<Key, u32>,
+    /// The keys; the index is the code.
     pub keys: Vec<Key>,
 }
 
 impl Slot {
+    /// The code of a key; a new one if the key is new.
     pub fn code(&mut self, key: Key) -> u32 {
         let next = self.keys.len() as u32;
         *self.others.entry(key).or_insert_with_key(|key| {
@@ -40,6 +44,7 @@ impl Slot {
         })
     }
 
+    /// The code of a text; that of [`Key::Other`] beyond [`VALUES_MAX`] keys.
     pub fn text(&mut self, text: &str) -> u32 {
         if let Some(code) = self.texts.get(text) {
             return *code;
@@ -53,7 +58,7 @@ impl Slot {
         next
     }
 
-    /// The code among all segments of what has `local` in this one.
+    /// The code for `local`, a code within the current segment.
     pub fn global(&mut self, lane: &mut Lane, local: usize) -> u32 {
         match lane {
             Lane::Fixed(code) => *code,
@@ -72,17 +77,18 @@ impl Slot {
     }
 }
 
-/// How a slot gets its code in the segment at hand.
+/// How the rows of the current segment get their code in a slot.
 pub enum Lane<'a> {
-    /// The same for all rows.
+    /// The same code for all rows.
     Fixed(u32),
     /// By the scope of a run.
     Scope,
-    /// By the row; with the codes of values that were seen.
+    /// By the row's value; with the global codes of the local codes, as far as they are known.
     Value(Coded<'a>, Vec<u32>),
 }
 
 impl Lane<'_> {
+    /// The number of local codes.
     pub fn width(&self, slot: &Slot) -> usize {
         match self {
             Self::Fixed(_) => 1,

@@ -1,7 +1,7 @@
-//! Reports: what clicks, impressions and conversions add up to. (`report.rs`, in the singular, is what a network tells.)
+//! Reports: statistics of clicks, impressions and conversions.
 //!
-//! Rows are packed by quarters of an hour ([`packed`]), since a day of every time zone begins on one ([`calendar`]),
-//! and counted from there ([`tally`]), in an order ([`ranking`]).
+//! Rows are packed per quarter of an hour ([`packed`]), because the days of every time zone begin at one
+//! ([`calendar`]), then counted ([`tally`]) and sorted ([`ranking`]).
 
 pub mod calendar;
 pub mod figures;
@@ -15,28 +15,44 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AffiliateId, LinkId, OfferId};
 
-/// What a visit is told apart by, besides whose it is and when it was.
+/// A property of a visit by which reports group and filter, besides its affiliate, offer, link and time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Dimension {
+    /// Sub id 1.
     Sub1,
+    /// Sub id 2.
     Sub2,
+    /// Sub id 3.
     Sub3,
+    /// Sub id 4.
     Sub4,
+    /// Sub id 5.
     Sub5,
+    /// Sub id 6.
     Sub6,
+    /// Sub id 7.
     Sub7,
+    /// Sub id 8.
     Sub8,
+    /// Sub id 9.
     Sub9,
+    /// Sub id 10.
     Sub10,
+    /// The visitor's country.
     Country,
+    /// desktop, mobile or tablet.
     Device,
+    /// Name of the browser.
     Browser,
+    /// Name of the operating system.
     Os,
-    /// Where the visitor came from: the link's `source`, `utm_source`, or the host of the referrer.
+    /// Where the visitor came from: the link's `source` or `utm_source`, otherwise the host of the referrer.
     Source,
+    /// The link's `keyword` or `utm_term`.
     Keyword,
+    /// The link's `page`, otherwise host and path of the referrer.
     Page,
-    /// Of a conversion only.
+    /// The goal of a conversion; clicks have none.
     Goal,
 }
 
@@ -46,34 +62,44 @@ text_enum!(Dimension {
     Os => "os", Source => "source", Keyword => "keyword", Page => "page", Goal => "goal",
 });
 
-/// Longer values are cut here: a report is read by people.
+/// The most characters of a value; longer ones are cut.
 pub const VALUE_MAX_CHARS: usize = 100;
 
-/// What one visit says of itself; a dimension that is not there has no value.
+/// The dimensions of one visit; a dimension without a value is left out.
 pub type Values = Vec<(Dimension, String)>;
 
-/// Whose click or conversion it is. Packed rows have its number.
+/// Affiliate, offer and link of a click or conversion. Packed rows refer to it by a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Scope {
+    /// The affiliate.
     pub affiliate_id: AffiliateId,
+    /// The offer.
     pub offer_id: OfferId,
-    /// None for a referral code.
+    /// The link; `None` for a referral code.
     pub link_id: Option<LinkId>,
 }
 
-/// What a click keeps that reports tell visits apart by.
+/// The data of a click from which its dimensions are derived.
 #[derive(Clone, Debug, Default)]
 pub struct Visit {
+    /// Names and values of the sub ids.
     pub sub_ids: Vec<(String, String)>,
+    /// Names and values of the link's other parameters.
     pub params: Vec<(String, String)>,
+    /// The page that the visitor came from.
     pub referrer: Option<String>,
+    /// ISO 3166-1 code of two letters.
     pub country: Option<String>,
+    /// desktop, mobile or tablet.
     pub device: Option<String>,
+    /// Name of the browser.
     pub browser: Option<String>,
+    /// Name of the operating system.
     pub os: Option<String>,
 }
 
 impl Visit {
+    /// The dimensions of the visit.
     pub fn values(self) -> Values {
         let mut values = Values::new();
         let mut put = |dimension, value: Option<String>| {
@@ -103,22 +129,28 @@ impl Visit {
     }
 }
 
-/// At most [`VALUE_MAX_CHARS`] of it.
+/// The first [`VALUE_MAX_CHARS`] characters.
 pub fn cut(text: &str) -> String {
     text.chars().take(VALUE_MAX_CHARS).collect()
 }
 
-/// What the rows of a report stand for.
+/// What the rows of a report are grouped by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
+    /// Units of local time.
     Time(calendar::Unit),
+    /// Offers.
     Offer,
+    /// Affiliates.
     Affiliate,
+    /// Links.
     Link,
+    /// The values of a dimension.
     Dimension(Dimension),
 }
 
 impl Group {
+    /// Parses [`Self::as_str`].
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "offer" => Self::Offer,
@@ -131,6 +163,7 @@ impl Group {
         })
     }
 
+    /// The word in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Time(unit) => unit.as_str(),
@@ -141,23 +174,28 @@ impl Group {
         }
     }
 
-    /// Every word, for error messages.
+    /// Every word, separated by commas, for error messages.
     pub fn words() -> String {
         let words = ["offer", "affiliate", "link"].iter().chain(calendar::Unit::WORDS).chain(Dimension::WORDS);
         words.copied().collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Which rows count.
+/// The rows that a report counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// Only this affiliate.
     pub affiliate_id: Option<AffiliateId>,
+    /// Only this offer.
     pub offer_id: Option<OfferId>,
+    /// Only this link.
     pub link_id: Option<LinkId>,
+    /// Only these values of dimensions.
     pub values: Vec<(Dimension, String)>,
 }
 
 impl Filter {
+    /// Whether the scope passes; values of dimensions are not checked.
     pub fn admits(&self, scope: &Scope) -> bool {
         self.affiliate_id.is_none_or(|id| id == scope.affiliate_id)
             && self.offer_id.is_none_or(|id| id == scope.offer_id)
@@ -174,7 +212,7 @@ impl Serialize for Dimension {
 impl<'de> Deserialize<'de> for Dimension {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        Self::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is no dimension")))
+        Self::from_word(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is not a valid dimension")))
     }
 }
 
@@ -183,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visit_says_where_it_came_from() {
+    fn dimensions_are_derived_from_a_visit() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let visit = Visit {
             sub_ids: vec![pair("sub2", "red"), pair("sub3", " ")],
@@ -195,7 +233,7 @@ mod tests {
         let values = visit.values();
         let of = |dimension| values.iter().find(|(known, _)| *known == dimension).map(|(_, value)| value.as_str());
         assert_eq!(of(Dimension::Sub2), Some("red"));
-        assert_eq!(of(Dimension::Sub3), None, "blanks are no value");
+        assert_eq!(of(Dimension::Sub3), None, "blank values are left out");
         assert_eq!(of(Dimension::Source), Some("mail"));
         assert_eq!(of(Dimension::Page), Some("blog.example/review"));
         assert_eq!(of(Dimension::Keyword).map(str::len), Some(VALUE_MAX_CHARS));

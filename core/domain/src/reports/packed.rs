@@ -1,8 +1,8 @@
-//! Clicks and conversions, packed column by column: what the database keeps of them for reports.
+//! Clicks and conversions in packed columns: the form in which the database stores them for reports.
 //!
-//! A segment holds some [`SEGMENT_ROWS`] rows at most, of one quarter of an hour, sorted by scope. Column 0 has the scopes and how many
-//! rows each has; column 1 what is measured; the others one dimension each, as codes into a list of its values.
-//! A report reads only the columns that it asks for. A dimension that no row has has no column.
+//! A segment contains at most [`SEGMENT_ROWS`] rows of one quarter of an hour, sorted by scope. Column 0 has the scopes
+//! and their numbers of rows; column 1 the measures; each other column one dimension, as codes into a list of its
+//! values. A report reads only the columns that it needs. A dimension without values has no column.
 
 use std::collections::HashMap;
 
@@ -10,29 +10,35 @@ use crate::amounts::{Currency, Money};
 
 use super::{Dimension, Values};
 
+/// The most rows of a segment.
 pub const SEGMENT_ROWS: usize = 32_768;
-/// Values of one dimension and scope that a segment tells apart; more are counted together, as "other". It bounds
-/// what a sub id costs that is different for every click.
+/// The most values of one dimension and scope in a segment; further values are counted together as "other". It bounds
+/// the size of sub ids that are different for every click.
 pub const VALUES_MAX: usize = 1_000;
 
+/// Number of the column with the scopes.
 pub const SCOPES: u8 = 0;
+/// Number of the column with the measures.
 pub const MEASURES: u8 = 1;
 const FIRST_DIMENSION: u8 = 2;
 
-/// Flags of a click: without `CLICK` it is an impression.
+/// Flag of a click; without it the row is an impression.
 pub const CLICK: u8 = 1;
+/// Flag of the first click of a visitor on a link and day.
 pub const UNIQUE: u8 = 2;
+/// Flag of a probable bot.
 pub const BOT: u8 = 4;
 
-/// Clicks and impressions, counted by their flags.
+/// Numbers of clicks and impressions, indexed by their flags.
 pub type Flags = [u64; 8];
 
-/// Codes of a column that are no index into its values.
+/// The code of rows without a value.
 pub const NO_VALUE: u16 = 0;
+/// The code of values beyond [`VALUES_MAX`].
 pub const OTHER: u16 = 1;
 const FIRST_VALUE: u16 = 2;
 
-/// The column of a dimension.
+/// The number of a dimension's column.
 pub fn column_of(dimension: Dimension) -> u8 {
     FIRST_DIMENSION + dimension as u8
 }
@@ -40,32 +46,44 @@ pub fn column_of(dimension: Dimension) -> u8 {
 /// One row to be packed.
 #[derive(Clone, Debug)]
 pub struct Row<M> {
+    /// The number of its scope.
     pub scope: u32,
+    /// Flags of a click, or the state of a conversion.
     pub measure: M,
+    /// Its dimensions.
     pub values: Values,
 }
 
-/// What a conversion counts for.
+/// The state of a conversion for reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Standing {
+    /// Its status.
     pub status: Status,
+    /// Whether an affiliate's own source reported it.
     pub self_reported: bool,
+    /// What the affiliate earns.
     pub payout: Option<Money>,
+    /// What the advertiser pays.
     pub revenue: Option<Money>,
 }
 
+/// The status of a conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Status {
+    /// Waits for a decision.
     Pending,
+    /// The affiliate earns its payout.
     Approved,
+    /// It earns nothing.
     Rejected,
 }
 
 text_enum!(Status { Pending => "pending", Approved => "approved", Rejected => "rejected" });
 
-/// Columns by their numbers.
+/// Numbers and contents of columns, in order.
 pub type Columns = Vec<(u8, Vec<u8>)>;
 
+/// Packs clicks and impressions; the measures are their flags.
 pub fn pack_clicks(mut rows: Vec<Row<u8>>) -> Columns {
     rows.sort_by_key(|row| row.scope);
     let mut scopes = Vec::new();
@@ -83,6 +101,7 @@ pub fn pack_clicks(mut rows: Vec<Row<u8>>) -> Columns {
     with_dimensions(&rows, vec![(SCOPES, scopes), (MEASURES, measures)])
 }
 
+/// Packs conversions.
 pub fn pack_conversions(mut rows: Vec<Row<Standing>>) -> Columns {
     rows.sort_by_key(|row| row.scope);
     let (mut scopes, mut measures) = (Vec::new(), Vec::new());
@@ -117,12 +136,12 @@ fn with_dimensions<M>(rows: &[Row<M>], mut columns: Columns) -> Columns {
     columns
 }
 
-/// A dimension while it is packed.
+/// A column of a dimension while it is packed.
 struct Column<'a> {
     codes: Vec<u16>,
     known: HashMap<&'a str, u16>,
     values: Vec<&'a str>,
-    /// The scope at hand and how many values it brought.
+    /// The current scope, and how many values it has added.
     bound: (u32, usize),
 }
 
@@ -164,23 +183,26 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Whether a code of that many values fits a byte.
+/// Whether the codes of so many values fit into a byte.
 fn is_narrow(values: usize) -> bool {
     values + usize::from(FIRST_VALUE) <= 256
 }
 
-/// Rows of one scope that follow each other.
+/// Consecutive rows of one scope.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
+    /// The number of the scope.
     pub scope: u32,
+    /// How many rows.
     pub rows: usize,
 }
 
-/// Bytes that this release can't have packed.
+/// Bytes that are not a valid column.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a packed column can't be read; run `postrider reports rebuild`")]
 pub struct Damaged;
 
+/// The runs in the scopes column of clicks.
 pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     let mut runs = Vec::new();
     flags_of_clicks(bytes, |scope, flags| {
@@ -191,7 +213,7 @@ pub fn runs_of_clicks(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     Ok(runs)
 }
 
-/// Calls with each scope and its clicks by their flags.
+/// Calls `each` with every scope in the scopes column of clicks and its numbers by flags.
 #[inline]
 pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result<(), Damaged>) -> Result<(), Damaged> {
     let mut bytes = Bytes(bytes);
@@ -208,6 +230,7 @@ pub fn flags_of_clicks(bytes: &[u8], mut each: impl FnMut(u32, &Flags) -> Result
     Ok(())
 }
 
+/// The runs in the scopes column of conversions.
 pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     let mut bytes = Bytes(bytes);
     let mut runs = Vec::new();
@@ -219,6 +242,7 @@ pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     Ok(runs)
 }
 
+/// The measures column of conversions.
 pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
     let mut bytes = Bytes(bytes);
     let mut standings = Vec::new();
@@ -237,15 +261,17 @@ pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
     Ok(standings)
 }
 
-/// The values of a column, and each row's code.
+/// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
 pub struct Coded<'a> {
+    /// The values, in the order of their codes.
     pub values: Vec<&'a str>,
     codes: &'a [u8],
     narrow: bool,
 }
 
 impl<'a> Coded<'a> {
+    /// Parses a column with this number of rows.
     pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
         let mut bytes = Bytes(bytes);
         let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
@@ -263,12 +289,12 @@ impl<'a> Coded<'a> {
         Ok(Self { values, codes: bytes.0, narrow })
     }
 
-    /// How many codes there may be.
+    /// The number of possible codes.
     pub fn width(&self) -> usize {
         self.values.len() + usize::from(FIRST_VALUE)
     }
 
-    /// Calls with each row and its code.
+    /// Calls `it` with each row and its code.
     #[inline]
     pub fn each(&self, mut it: impl FnMut(usize, u16)) {
         if self.narrow {
@@ -279,18 +305,19 @@ impl<'a> Coded<'a> {
         }
     }
 
-    /// None for the two codes that are no value.
+    /// The value of a code; `None` for [`NO_VALUE`] and [`OTHER`].
     pub fn value(&self, code: u16) -> Option<&'a str> {
         self.values.get(usize::from(code.checked_sub(FIRST_VALUE)?)).copied()
     }
 
+    /// The code of a value.
     pub fn code_of(&self, value: &str) -> Option<u16> {
         let index = self.values.iter().position(|known| *known == value)?;
         u16::try_from(index).ok().map(|index| index + FIRST_VALUE)
     }
 }
 
-/// LEB128: seven bits a byte, the lowest first.
+/// LEB128: seven bits per byte, the lowest first.
 fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -372,7 +399,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_out_again(rows in rows()) {
+        fn clicks_survive_the_round_trip(rows in rows()) {
             let mut sorted = rows.clone();
             sorted.sort_by_key(|row| row.scope);
             let columns = pack_clicks(rows);
@@ -393,7 +420,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_break_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..64), rows in 0_usize..40) {
+        fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), rows in 0_usize..40) {
             let _ = runs_of_clicks(&bytes);
             let _ = runs_of_conversions(&bytes);
             let _ = standings(&bytes);
@@ -402,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_for_every_click_is_bounded() {
+    fn distinct_values_are_bounded() {
         let row = |n: usize| Row { scope: 1, measure: CLICK, values: vec![(Dimension::Sub1, n.to_string())] };
         let columns = pack_clicks((0..VALUES_MAX + 10).map(row).collect());
         let coded = Coded::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();

@@ -8,20 +8,30 @@ use super::calendar::{Unit, start_of_hour};
 use super::figures::Figures;
 use super::keys::Key;
 
-/// What rows are ordered by.
+/// What rows are sorted by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sort {
-    /// By what they stand for; time runs forward.
+    /// By their keys, ascending; times in chronological order.
     Key,
+    /// Impressions.
     Impressions,
+    /// Clicks.
     Clicks,
+    /// Unique clicks.
     UniqueClicks,
+    /// Conversions in any status.
     Conversions,
+    /// Approved conversions.
     Approved,
+    /// Conversion rate.
     ConversionRate,
+    /// What affiliates earn.
     Payout,
+    /// Revenue.
     Revenue,
+    /// Revenue less payout.
     Profit,
+    /// Earnings per click.
     Epc,
 }
 
@@ -32,6 +42,7 @@ text_enum!(Sort {
 });
 
 impl Sort {
+    /// Whether the order needs a currency.
     pub fn is_of_money(self) -> bool {
         matches!(self, Self::Payout | Self::Revenue | Self::Profit | Self::Epc)
     }
@@ -54,16 +65,20 @@ impl Sort {
     }
 }
 
-/// The first rows of an order, and what all the others add up to.
+/// The first rows of an order, and sums.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranked {
+    /// The first rows: keys and figures.
     pub rows: Vec<(Vec<Key>, Figures)>,
+    /// The sum of the rows that are not shown.
     pub rest: Figures,
+    /// The number of the rows that are not shown.
     pub rest_rows: usize,
+    /// The sum of all rows.
     pub totals: Figures,
 }
 
-/// Largest first, or by key, smallest first. Equal rows are in the order of their keys.
+/// Sorts rows, largest first, or by key, smallest first; equal rows by their keys. Keeps `limit` rows.
 pub fn rank(
     mut rows: Vec<(Vec<Key>, Figures)>,
     groups: &[Group],
@@ -84,7 +99,7 @@ pub fn rank(
     ranked
 }
 
-/// Where a row stands among others by its keys: hours by when they were, all else as it is written.
+/// The sort key of a row's keys: hours by time, everything else by its text or id.
 fn place(groups: &[Group], keys: &[Key]) -> Vec<(Option<Timestamp>, Key)> {
     let at = |(group, key): (&Group, &Key)| match (group, key) {
         (Group::Time(Unit::Hour), Key::Text(label)) => start_of_hour(label),

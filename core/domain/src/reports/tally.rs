@@ -1,4 +1,4 @@
-//! Counts packed rows: which of them a report asks for, and what they have in common.
+//! Counts packed rows by the groups of a report.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -14,17 +14,19 @@ use super::packed::{
 };
 use super::{Dimension, Filter, Group, Scope};
 
-/// What is asked for.
+/// A report query.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// One or two.
+    /// One or two groups.
     pub groups: Vec<Group>,
+    /// The rows that count.
     pub filter: Filter,
+    /// The zone of local times.
     pub zone: Zone,
 }
 
 impl Question {
-    /// The columns that must be read to answer it.
+    /// The columns that must be read.
     pub fn columns(&self) -> Vec<u8> {
         let grouped = self.groups.iter().filter_map(|group| match group {
             Group::Dimension(dimension) => Some(*dimension),
@@ -38,7 +40,7 @@ impl Question {
         columns
     }
 
-    /// Whether clicks can be counted by their scopes alone.
+    /// Whether clicks can be counted by their scopes alone, without reading rows.
     pub fn is_by_scope(&self) -> bool {
         self.filter.values.iter().all(|(dimension, _)| *dimension == Dimension::Goal)
             && !self.groups.iter().any(|group| matches!(group, Group::Dimension(_)))
@@ -46,22 +48,22 @@ impl Question {
 }
 
 const OUT: u32 = u32::MAX;
-/// A table of local codes is worth it up to this size.
+/// The most combinations of local codes for which a lookup table is used.
 const TABLE_MAX: usize = 1 << 16;
 
-/// A report that is being counted.
+/// A report while it is counted.
 pub struct Tally {
     question: Question,
     slots: [Slot; 2],
-    /// By scope: its code in each slot that is of the scope; `OUT` for scopes that are filtered out.
+    /// By scope: its codes in the slots that are grouped by scope; `OUT` if the scope is filtered out.
     scopes: Vec<[u32; 2]>,
     cells: HashMap<(u32, u32), u32, BuildHasherDefault<Mixer>>,
-    /// By scope, as long as the codes that do not depend on it stay the same.
+    /// Cells by scope, valid while the codes that don't depend on the scope stay the same.
     cells_of_scopes: ([Option<u32>; 2], Vec<u32>),
     figures: Vec<Figures>,
 }
 
-/// Where each row of a segment is counted: rows that have all in common have one place. `NOWHERE` is what is filtered out.
+/// The place of each row of a segment, which combines its local codes; `NOWHERE` if the row is filtered out.
 struct Places<'a> {
     of_rows: Vec<usize>,
     lanes: [Lane<'a>; 2],
@@ -77,6 +79,7 @@ impl Places<'_> {
 }
 
 impl Tally {
+    /// An empty report.
     pub fn new(question: Question) -> Self {
         Self {
             question,
@@ -88,7 +91,7 @@ impl Tally {
         }
     }
 
-    /// Makes scopes known, by the numbers that follow those known already. Rows may have no others.
+    /// Adds scopes, numbered after those added so far. Packed rows must not refer to others.
     pub fn know(&mut self, scopes: &[Scope]) {
         for scope in scopes {
             let mut codes = [0; 2];
@@ -120,7 +123,7 @@ impl Tally {
         if measures.len() != runs.iter().map(|run| run.rows).sum::<usize>() {
             return Err(Damaged);
         }
-        // A click has no goal, and is as good for one goal as for another.
+        // Clicks have no goal, so a filter by goal does not exclude them.
         let Some(mut places) = self.places(quarter, columns, &runs, false)? else { return Ok(()) };
         if places.count() > measures.len() {
             self.add_rows(&mut places, |figures, row| figures.flags[usize::from(measures[row] & 7)] += 1);
@@ -191,7 +194,7 @@ impl Tally {
         })
     }
 
-    /// `None`: the segment has no row that is asked for.
+    /// `None` if no row of the segment passes the filter.
     fn places<'a>(
         &mut self,
         quarter: Timestamp,
@@ -277,7 +280,7 @@ impl Tally {
         }
     }
 
-    /// The cell among all segments for a place in this one.
+    /// The cell of the report for a place in the current segment.
     fn cell_at(&mut self, places: &mut Places, place: usize) -> usize {
         let [first, second] = &mut places.lanes;
         let width = places.widths[1];
@@ -294,7 +297,7 @@ impl Tally {
         cell as usize
     }
 
-    /// What was counted, in no order.
+    /// The rows, in no particular order.
     pub fn rows(self) -> Vec<(Vec<Key>, Figures)> {
         let Self { question, slots, cells, mut figures, .. } = self;
         let groups = question.groups.len().min(2);
@@ -313,7 +316,7 @@ fn column(columns: &Columns, number: u8) -> Option<&[u8]> {
     columns.iter().find(|(known, _)| *known == number).map(|(_, bytes)| &bytes[..])
 }
 
-/// Mixes two small numbers; nobody outside chooses them.
+/// A fast hash for pairs of small numbers, which no client can choose.
 #[derive(Default)]
 struct Mixer(u64);
 

@@ -1,15 +1,15 @@
-//! Time zones, by name or as fixed offsets, and the ways in which networks write a moment.
+//! Time zones, by name or as fixed offsets, and parsing of the notations that networks use for times.
 //!
-//! Twice a year a local time is there twice or not at all. What is there twice is the earlier one; what is not
-//! there is as long after the gap as it claims to be after the gap's beginning (02:30 is 03:30), which is what RFC 5545
-//! says for calendars. So midnight is always the beginning of a local day.
+//! Twice a year a local time is ambiguous or does not exist. Of an ambiguous time the earlier one is used. A time in a
+//! gap is moved by the length of the gap (02:30 becomes 03:30), as RFC 5545 specifies for calendars. So midnight is
+//! always the beginning of a local day.
 
 use chrono::{DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 
 use crate::timestamp::Timestamp;
 
-/// UTC, a fixed offset, or a place whose offset changes with its laws (IANA's tables, compiled in).
+/// UTC, a fixed offset, or a place of the IANA database (compiled in).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Zone(Rule);
 
@@ -25,6 +25,7 @@ impl Default for Zone {
     }
 }
 
+/// A text that is not a time zone; holds the text, cut to 40 characters.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "\"{0}\" is not a time zone; write UTC, a place of the IANA time zone database such as Europe/Berlin, or an offset such as +02:00"
@@ -32,8 +33,8 @@ impl Default for Zone {
 pub struct InvalidZone(String);
 
 impl Zone {
-    /// Reads `UTC`, `Europe/Berlin` in any case, or `+02:00`. Abbreviations such as EST are refused, because
-    /// those who write them mean different things, and so are `Etc/GMT+5`, which is five hours *behind*.
+    /// Parses `UTC`, `Europe/Berlin` in any case, or `+02:00`. Abbreviations such as EST are refused, because they are
+    /// ambiguous, and so is `Etc/GMT+5`, which is five hours *behind* UTC.
     pub fn parse(text: &str) -> Result<Self, InvalidZone> {
         let invalid = || InvalidZone(text.chars().take(40).collect());
         if ["UTC", "GMT", "Z", "Etc/UTC"].iter().any(|name| name.eq_ignore_ascii_case(text)) {
@@ -46,17 +47,17 @@ impl Zone {
         }
         let written = text.len() == 6 && text.is_ascii() && text.as_bytes()[3] == b':';
         let offset = written.then(|| text.parse::<FixedOffset>().ok()).flatten().ok_or_else(invalid)?;
-        // No place on earth is further away from Greenwich.
+        // The largest offset of any place.
         if offset.local_minus_utc().abs() > 14 * 3_600 { Err(invalid()) } else { Ok(Self(Rule::Fixed(offset))) }
     }
 
-    /// The moment that clocks in this zone call `local`; see above for what is there twice or not at all.
+    /// The moment of a local time; ambiguous and missing times are resolved as described above.
     pub fn to_utc(self, local: NaiveDateTime) -> Timestamp {
         let offset = match self.0 {
             Rule::Fixed(offset) => offset,
             Rule::Place(place) => match place.offset_from_local_datetime(&local) {
                 MappedLocalTime::Single(offset) | MappedLocalTime::Ambiguous(offset, _) => offset.fix(),
-                // The offset before the gap. No clock is put forward twice within a day and its offset.
+                // The offset before the gap: clocks are not put forward twice within that time.
                 MappedLocalTime::None => {
                     let before = local.checked_sub_signed(TimeDelta::days(1)).unwrap_or(local);
                     place.offset_from_utc_datetime(&before).fix()
@@ -66,13 +67,13 @@ impl Zone {
         Timestamp::from_millis(local.and_utc().timestamp_millis() - i64::from(offset.local_minus_utc()) * 1_000)
     }
 
-    /// What clocks in this zone show at `at`.
+    /// The local time of a moment.
     pub fn from_utc(self, at: Timestamp) -> NaiveDateTime {
         let utc = utc(at);
         utc.checked_add_offset(self.offset_at(at)).unwrap_or(utc)
     }
 
-    /// How far this zone is ahead of UTC at `at`.
+    /// The offset from UTC at a moment.
     pub fn offset_at(self, at: Timestamp) -> FixedOffset {
         match self.0 {
             Rule::Fixed(offset) => offset,
@@ -80,13 +81,14 @@ impl Zone {
         }
     }
 
-    /// Reads RFC 3339, Unix seconds or milliseconds, and `2026-11-20 14:05:00` or a date, which are in this zone.
+    /// Parses RFC 3339, Unix seconds (10 digits) or milliseconds (13 digits), and `2026-11-20 14:05:00` or a date in
+    /// this zone. `None` for other text.
     pub fn read(self, text: &str) -> Option<Timestamp> {
         let text = text.trim();
         if !text.is_empty() && text.len() <= 13 && text.bytes().all(|b| b.is_ascii_digit()) {
             let number: i64 = text.parse().ok()?;
             return match text.len() {
-                // 2001 to 2286, which tells seconds from milliseconds.
+                // 10 digits are seconds from 2001 to 2286.
                 10 => Some(Timestamp::from_millis(number * 1_000)),
                 13 => Some(Timestamp::from_millis(number)),
                 _ => None,
@@ -99,7 +101,7 @@ impl Zone {
         let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
         let at = self.to_utc(local.or_else(midnight)?);
-        // Only what can be written and read again is a time to us.
+        // Checks that the time can be written and parsed again.
         Timestamp::parse(&at.to_string())
     }
 }
@@ -147,7 +149,7 @@ impl utoipa::PartialSchema for Zone {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("UTC, a place of the IANA time zone database, or an offset."))
+            .description(Some("UTC, a name of the IANA time zone database, or an offset."))
             .examples(["UTC", "Europe/Berlin", "+02:00"])
             .into()
     }
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_read_however_a_network_writes_it() {
+    fn times_are_read_in_the_notations_of_networks() {
         let zone = Zone::parse("+02:00").unwrap();
         for (text, wanted) in [
             ("2026-11-20T14:05:00Z", "2026-11-20T14:05:00.000Z"),
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_utc_a_place_or_an_offset() {
+    fn a_zone_is_utc_a_name_or_an_offset() {
         for (text, shown) in [
             ("utc", "UTC"),
             ("+00:00", "UTC"),
@@ -200,22 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn a_places_offset_changes_with_its_laws() {
+    fn the_offset_of_a_place_changes_over_time() {
         let berlin = Zone::parse("Europe/Berlin").unwrap();
         let apia = Zone::parse("Pacific/Apia").unwrap();
         let beirut = Zone::parse("Asia/Beirut").unwrap();
         for (zone, local, wanted) in [
             (berlin, "2026-07-01 12:00:00", "2026-07-01T10:00:00.000Z"),
             (berlin, "2026-12-01 12:00:00", "2026-12-01T11:00:00.000Z"),
-            // Put forward from 02:00 to 03:00: what is skipped comes as long after the gap.
+            // Put forward from 02:00 to 03:00: skipped times are moved by the gap.
             (berlin, "2026-03-29 01:59:59", "2026-03-29T00:59:59.000Z"),
             (berlin, "2026-03-29 02:00:00", "2026-03-29T01:00:00.000Z"),
             (berlin, "2026-03-29 02:30:00", "2026-03-29T01:30:00.000Z"),
             (berlin, "2026-03-29 03:00:00", "2026-03-29T01:00:00.000Z"),
-            // Put back from 03:00 to 02:00: what is there twice is the earlier one.
+            // Put back from 03:00 to 02:00: the earlier of two equal times.
             (berlin, "2026-10-25 02:30:00", "2026-10-25T00:30:00.000Z"),
             (berlin, "2026-10-25 03:00:00", "2026-10-25T02:00:00.000Z"),
-            // A whole day that was skipped, and a midnight that was.
+            // A whole day was skipped, and a midnight.
             (apia, "2011-12-30 12:00:00", "2011-12-30T22:00:00.000Z"),
             (beirut, "2024-03-31", "2024-03-30T22:00:00.000Z"),
         ] {
@@ -227,9 +229,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever clocks show at a moment is a local time of that moment, or of the earlier one that looks the same.
+        /// The local time of a moment leads back to that moment, or to the earlier one with the same local time.
         #[test]
-        fn what_clocks_show_leads_back(millis in 0_i64..4_102_444_800_000, which in 0_usize..600) {
+        fn local_times_lead_back(millis in 0_i64..4_102_444_800_000, which in 0_usize..600) {
             let places = chrono_tz::TZ_VARIANTS;
             let zone = Zone(Rule::Place(places[which % places.len()]));
             let at = Timestamp::from_millis(millis);

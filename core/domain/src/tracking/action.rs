@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of thing happened; a postback listens for one of them.
+/// The kind of an event. A postback listens for one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
+    /// A banner of a link was shown.
     Impression,
+    /// A visitor followed a link.
     Click,
+    /// A conversion was created, or its status changed.
     Conversion,
-    /// Something after the conversion: a renewal, a level reached.
+    /// Something that happened after a conversion, such as a renewal.
     Event,
 }
 

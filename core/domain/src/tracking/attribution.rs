@@ -1,6 +1,6 @@
-//! Attribution: which evidence says whose conversion it is, and what the program's rules make of it.
+//! Attribution: which evidence decides whose conversion it is, and how the program's rules change the result.
 //!
-//! A click beats a code beats a coupon beats what is known of the customer. docs/attribution.md has the whole order.
+//! Click before referral code before coupon before known customer. docs/attribution.md has the complete order.
 
 use std::time::Duration;
 
@@ -10,14 +10,17 @@ use sha2::{Digest, Sha256};
 use crate::ids::{AffiliateId, OfferId};
 use crate::timestamp::Timestamp;
 
-/// What a conversion was attributed by, strongest first.
+/// The evidence that a conversion was attributed by, strongest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
+    /// A click id.
     Click,
+    /// An affiliate's referral code.
     ReferralCode,
+    /// A coupon of a link.
     Coupon,
-    /// A click of an earlier conversion of the same customer.
+    /// The click of an earlier conversion of the same customer.
     Customer,
 }
 
@@ -29,25 +32,27 @@ text_enum!(Evidence {
 });
 
 impl Evidence {
-    /// "the referral code"
+    /// With its article, for sentences: "the referral code".
     pub fn named(self) -> String {
         format!("the {}", self.as_str().replace('_', " "))
     }
 }
 
-/// What became of one piece of evidence.
+/// The result for one piece of evidence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// It decided whose conversion it is.
     Decided,
-    /// It names the same affiliate as the evidence that decided.
+    /// It names the same affiliate as the deciding evidence.
     Agrees,
-    /// It names another affiliate, and stronger evidence was there.
+    /// It names another affiliate, and stronger evidence decided.
     Weaker,
-    /// It leads nowhere.
+    /// Nothing matches it.
     Unknown,
+    /// Its click is older than the attribution window.
     OutsideWindow,
-    /// A coupon before its first or after its last day.
+    /// A coupon before its start or after its end.
     NotActive,
     /// A code of an affiliate that may not promote the offer.
     NotAdmitted,
@@ -56,12 +61,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The result as a sentence.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::Decided => "this says whose conversion it is",
-            Self::Agrees => "it says the same as what decided",
-            Self::Weaker => "stronger evidence says something else",
-            Self::Unknown => "it leads nowhere",
+            Self::Decided => "this evidence decided whose conversion it is",
+            Self::Agrees => "it names the same affiliate as the evidence that decided",
+            Self::Weaker => "stronger evidence names another affiliate",
+            Self::Unknown => "nothing matches it",
             Self::OutsideWindow => "the click is older than the offer's attribution window",
             Self::NotActive => "the coupon was not active at the time of the purchase",
             Self::NotAdmitted => "the affiliate may not promote this offer",
@@ -70,30 +76,35 @@ impl Verdict {
     }
 }
 
-/// One piece of evidence that a report came with.
+/// A piece of evidence that came with a conversion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Considered {
+    /// The kind of evidence.
     pub evidence: Evidence,
-    /// A click id, a code or a coupon; nothing for a customer.
+    /// A click id, a code or a coupon; absent for a customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Whom it names.
+    /// The affiliate that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affiliate_id: Option<AffiliateId>,
+    /// The result.
     pub verdict: Verdict,
 }
 
-/// A rule of the program that made more of a new conversion than its report said.
+/// A rule of the program that changed a new conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
+    /// The caps of the offer had no room for it.
     OverCap,
+    /// The affiliate bought from itself.
     SelfReferral,
+    /// The click is older than the attribution window.
     OutsideWindow,
 }
 
 impl Ruling {
-    /// Why the conversion is rejected.
+    /// The reason of the rejection.
     pub fn reason(self) -> &'static str {
         match self {
             Self::OverCap => "over cap",
@@ -103,37 +114,44 @@ impl Ruling {
     }
 }
 
-/// How a conversion came to its affiliate, where there is more to say than one word.
+/// How a conversion was attributed, if there is more than one piece of evidence or a rule applied.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Trace {
+    /// The rule that changed the conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
+    /// The evidence besides the one that decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub considered: Vec<Considered>,
 }
 
 impl Trace {
+    /// Whether there is nothing to show.
     pub fn is_plain(&self) -> bool {
         self.ruling.is_none() && self.considered.is_empty()
     }
 }
 
-/// How an offer's conversions find their affiliate.
+/// How an offer's conversions are attributed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttributionTerms {
-    /// How many days after the click a conversion still counts; null has no limit.
+    /// How many days after the click a conversion counts; null for no limit.
     #[schema(minimum = 1, maximum = 3650)]
     pub window_days: Option<u32>,
+    /// Which click of a visitor counts.
     pub click: ClickModel,
+    /// How conversions after the window are handled.
     pub outside_window: OutsideWindow,
+    /// How an affiliate's own purchases are handled.
     pub self_referral: SelfReferral,
 }
 
+/// The longest attribution window, in days.
 pub const WINDOW_MAX_DAYS: u32 = 3_650;
 
 impl AttributionTerms {
-    /// The oldest click that a purchase at `at` counts for.
+    /// The earliest time of a click that counts for a purchase at `at`; the epoch if there is no limit.
     pub fn opens(&self, at: Timestamp) -> Timestamp {
         let days = |days| at.minus(Duration::from_secs(u64::from(days) * 86_400));
         self.window_days.map_or(Timestamp::from_millis(0), days)
@@ -144,41 +162,43 @@ impl AttributionTerms {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClickModel {
-    /// The one that the report names.
+    /// The click that the conversion names.
     #[default]
     Named,
-    /// The visitor's first one on the offer within the window, whoever's link it was.
+    /// The visitor's first click on the offer within the window, by any affiliate's link.
     First,
-    /// The visitor's last one before the purchase.
+    /// The visitor's last click on the offer before the purchase.
     Last,
 }
 
-/// What a report is whose click is too old.
+/// How a conversion is handled if its click is older than the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutsideWindow {
-    /// Nothing is recorded; the report is answered with `outside_window`.
+    /// It is not recorded; the error code is `outside_window`.
     #[default]
     Refuse,
-    /// Recorded as rejected.
+    /// It is recorded as rejected.
     Reject,
 }
 
-/// What an affiliate's own purchase is.
+/// How an affiliate's own purchase is handled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SelfReferral {
+    /// It is recorded as rejected.
     #[default]
     Reject,
+    /// It counts like any other.
     Allow,
 }
 
-/// When a purchase was made: as told, but never later than it was reported.
+/// The time of a purchase: as reported, but not later than `now`.
 pub fn time_of_purchase(told: Option<Timestamp>, now: Timestamp) -> Timestamp {
     told.map_or(now, |told| told.min(now))
 }
 
-/// Two ways to write one mailbox are one: case, `+tags` and, at Gmail, dots do not matter.
+/// The same text for different spellings of one mailbox: case, `+tags` and, at Gmail, dots don't matter.
 pub fn normal_email(email: &str) -> String {
     let lower = email.trim().to_lowercase();
     let Some((name, host)) = lower.rsplit_once('@') else { return lower };
@@ -189,7 +209,8 @@ pub fn normal_email(email: &str) -> String {
     }
 }
 
-/// One number per customer of an offer: by the advertiser's own id, else by e-mail. Nothing can be read from it.
+/// A hash that identifies a customer within an offer: by the advertiser's own id, otherwise by e-mail; `None` without
+/// either. The customer can't be derived from it.
 pub fn customer_key(offer: OfferId, customer_id: Option<&str>, email: Option<&str>) -> Option<i64> {
     let (kind, value) = match (customer_id, email) {
         (Some(id), _) => ("id", id.to_owned()),
@@ -210,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mailbox_is_the_same_however_it_is_written() {
+    fn spellings_of_one_mailbox_are_equal() {
         for (text, wanted) in [
             (" Ada@Example.COM ", "ada@example.com"),
             ("ada+shop@example.com", "ada@example.com"),
@@ -223,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_customer_is_known_by_id_or_email_and_within_one_offer() {
+    fn a_customer_is_identified_by_id_or_email_within_one_offer() {
         let (offer, other) = (OfferId::new(Timestamp::from_millis(1)), OfferId::new(Timestamp::from_millis(2)));
         let by_email = customer_key(offer, None, Some("ada@example.com"));
         assert_eq!(by_email, customer_key(offer, None, Some("ADA+x@example.com")));
@@ -240,7 +261,7 @@ mod tests {
         let terms = AttributionTerms { window_days: Some(30), ..AttributionTerms::default() };
         assert_eq!(terms.opens(at), Timestamp::from_millis(0).plus(day * 70));
         assert_eq!(AttributionTerms::default().opens(at), Timestamp::from_millis(0));
-        assert_eq!(time_of_purchase(Some(at.plus(day)), at), at, "nobody buys tomorrow");
+        assert_eq!(time_of_purchase(Some(at.plus(day)), at), at, "a purchase is not in the future");
         assert_eq!(time_of_purchase(Some(at.minus(day)), at), at.minus(day));
     }
 }

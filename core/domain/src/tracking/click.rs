@@ -1,4 +1,4 @@
-//! Clicks: who came over which link, from where and with what.
+//! Clicks: visits over an affiliate's link, with their parameters and origin.
 
 use std::time::Duration;
 
@@ -11,55 +11,73 @@ use crate::timestamp::Timestamp;
 
 use super::action::Action;
 
-/// How many sub id slots a link carries: `sub1` to `sub10`.
+/// The number of sub ids of a link: `sub1` to `sub10`.
 pub const SUB_IDS: usize = 10;
-/// Longer query values, referrers and user agents are cut here: nobody's report needs more.
+/// The most characters of a query value, referrer or user agent; longer ones are cut.
 pub const VALUE_MAX_CHARS: usize = 512;
 
 /// A click or an impression, as it is stored.
 #[derive(Clone, Debug)]
 pub struct Click {
+    /// Id of the click; also its session id.
     pub id: ClickId,
+    /// Click or impression.
     pub action: Action,
+    /// The link; `None` for a referral code.
     pub link_id: Option<LinkId>,
+    /// The affiliate of the link.
     pub affiliate_id: AffiliateId,
+    /// The offer of the link.
     pub offer_id: OfferId,
+    /// When it happened.
     pub occurred_at: Timestamp,
-    /// The tracker's own id, given as `click_id`.
+    /// The tracker's own id of the click, from the parameter `click_id`.
     pub external_id: Option<String>,
     /// `("sub1", "…")`, in order.
     pub sub_ids: Vec<(String, String)>,
-    /// Every other parameter of the link: keyword, page and whatever was unknown.
+    /// Every other parameter of the link: names and values.
     pub params: Vec<(String, String)>,
-    /// A tracker's own id of this visit that a network may report in place of ours; in lower case, to be found by.
+    /// A tracker's own session id, which a network may report instead of the click id; in lower case, for lookups.
     pub session: Option<String>,
+    /// The page that the visitor was redirected to.
     pub landing_url: String,
+    /// The page that the visitor came from.
     pub referrer: Option<String>,
+    /// The visitor's address.
     pub ip: Option<String>,
+    /// The visitor's user agent.
     pub user_agent: Option<String>,
-    /// ISO 3166-1, two letters, by the address; none without a database of countries.
+    /// ISO 3166-1 code of two letters, by the visitor's address; `None` without a country database.
     pub country: Option<String>,
+    /// Device, browser and system.
     pub agent: Agent,
+    /// The daily visitor hash: see [`visitor`].
     pub visitor: i64,
-    /// The first of this visitor on this link today.
+    /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,
-    /// Who it is on the whole offer, where the offer counts first or last clicks.
+    /// The offer-wide visitor hash, if the offer counts first or last clicks: see [`person`].
     pub person: Option<i64>,
 }
 
-/// Half the shortest retention: what is younger stays while its conversion is recorded, even if clocks are hours apart.
+/// Half the shortest retention: a younger click is not deleted while its conversion is recorded, even if clocks differ
+/// by hours.
 const YOUNG: Duration = Duration::from_secs(12 * 3_600);
 
-/// What a user agent string gives away.
+/// The parts of a user agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
+    /// desktop, mobile or tablet.
     pub device: Option<String>,
+    /// Name of the browser.
     pub browser: Option<String>,
+    /// Name of the operating system.
     pub os: Option<String>,
+    /// Whether it is probably a bot.
     pub likely_bot: bool,
 }
 
-/// One number per link, visitor and day. The day comes first, so that an index of them grows at its end.
+/// A hash per link, visitor and day: the day since the epoch << 40, plus 40 bits of a hash of link (`scope`), address
+/// and user agent. The day comes first, so that new values are added at the end of an index.
 pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     let digest = Sha256::new()
         .chain_update(scope.as_bytes())
@@ -71,7 +89,8 @@ pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: O
     (at.day() << 40) | (tail & 0xff_ffff_ffff) as i64
 }
 
-/// One number per offer and visitor, on whatever day and over whoever's link.
+/// A hash per offer and visitor, independent of day and link: 64 bits of a hash of offer, address and user agent. May
+/// be negative.
 pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     let digest = Sha256::new()
         .chain_update(offer.0.as_bytes())
@@ -83,7 +102,7 @@ pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64
 }
 
 impl Click {
-    /// What its link carried under this name.
+    /// The value of this parameter of the link.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         if name == "click_id" {
             return self.external_id.as_deref();
@@ -92,7 +111,7 @@ impl Click {
         carried.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What reports tell its conversions apart by.
+    /// The dimensions by which reports group the conversions of the click.
     pub fn visit(&self) -> Visit {
         Visit {
             sub_ids: self.sub_ids.clone(),
@@ -105,7 +124,8 @@ impl Click {
         }
     }
 
-    /// Whether it could be out of retention, which is a day at least, before a conversion of `now` is on the disk.
+    /// Whether the click may exceed the retention time, which is at least a day, before a conversion at `now` is
+    /// stored.
     pub fn may_leave(&self, now: Timestamp) -> bool {
         self.occurred_at < now.minus(YOUNG)
     }
@@ -116,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_visitor_is_the_same_all_day_on_one_link_only() {
+    fn a_visitor_hash_depends_on_link_and_day() {
         let (link, other) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
         let at = Timestamp::from_millis(1_763_596_800_000);
         let later = at.plus(std::time::Duration::from_secs(86_399));
@@ -126,6 +146,6 @@ mod tests {
         assert_ne!(of(link, at), of(link, tomorrow));
         assert_ne!(of(link, at), of(other, at));
         assert_ne!(of(link, at), visitor(link, at, Some("203.0.113.8"), Some("Firefox")));
-        assert!(of(link, at) < of(link, tomorrow), "an index of visitors grows at its end");
+        assert!(of(link, at) < of(link, tomorrow), "new values are at the end of an index");
     }
 }

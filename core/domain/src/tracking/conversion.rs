@@ -1,7 +1,7 @@
 //! Conversions: pending → approved or rejected(reason); approved → rejected (a chargeback).
 //!
-//! A conversion is identified within its offer by the advertiser's transaction id. Every change of its
-//! status and every correction of its amounts is a new revision; nothing else about it ever changes.
+//! A conversion is identified within its offer by the advertiser's transaction id. Every change of its status and every
+//! correction of its amounts is a new revision; everything else is immutable.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,19 +14,24 @@ use super::attribution::{
     AttributionTerms, Considered, Evidence, Ruling, SelfReferral, Trace, customer_key, normal_email,
 };
 
-/// Where a conversion stands.
+/// The status of a conversion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
+    /// Waits for a decision.
     Pending,
+    /// The affiliate earns its payout.
     Approved,
+    /// It earns nothing. A rejection is final.
     Rejected {
+        /// Why.
         #[serde(rename = "rejection_reason")]
         reason: String,
     },
 }
 
 impl Status {
+    /// The status as one word, without the reason.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -35,6 +40,7 @@ impl Status {
         }
     }
 
+    /// The reason of a rejection.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Rejected { reason } => Some(reason),
@@ -42,7 +48,7 @@ impl Status {
         }
     }
 
-    /// From two columns or fields; `None` for an unknown word.
+    /// From the word and the reason (default "unspecified"); `None` for an unknown word.
     pub fn from_parts(word: &str, reason: Option<&str>) -> Option<Self> {
         Some(match word {
             "pending" => Self::Pending,
@@ -53,40 +59,58 @@ impl Status {
     }
 }
 
-/// One conversion, as it is stored.
+/// A conversion as it is stored.
 #[derive(Clone, Debug)]
 pub struct Conversion {
+    /// Id of the conversion.
     pub id: ConversionId,
+    /// The offer.
     pub offer_id: OfferId,
+    /// The advertiser's id of the conversion.
     pub transaction_id: String,
+    /// 1 for the first state, and 1 more for each change.
     pub revision: i32,
+    /// The current status.
     pub status: Status,
+    /// The affiliate that it is attributed to.
     pub affiliate_id: AffiliateId,
+    /// The link.
     pub link_id: Option<LinkId>,
+    /// The click.
     pub click_id: Option<ClickId>,
+    /// The evidence that decided.
     pub attributed_by: Evidence,
-    /// What else was known of whose it is, and what the program's rules made of it.
+    /// Further evidence, and the rule that changed the conversion.
     pub trace: Trace,
+    /// The goal.
     pub goal: Option<String>,
+    /// The amount of the sale.
     pub sale: Option<Money>,
+    /// What the affiliate earns.
     pub payout: Option<Money>,
+    /// What the advertiser pays.
     pub revenue: Option<Money>,
+    /// Who bought what.
     pub buyer: Buyer,
+    /// The source that reported it; `None` for the API.
     pub reporter: Option<Reporter>,
+    /// When it was recorded.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// The source that reported a conversion; none for the API.
+/// The source that reported a conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reporter {
+    /// The source.
     pub source_id: SourceId,
-    /// The source is the affiliate's own: what it reports is shown, and nobody owes money for it.
+    /// Whether the source belongs to an affiliate: its conversions are shown, but the program owes nothing for them.
     pub is_affiliate: bool,
 }
 
-/// What identifies a transaction within its offer. An affiliate's own source has a name space of its own: it can
-/// neither change nor forestall what others report.
+/// The key of a transaction within its offer. An affiliate's source has its own name space: it can neither change nor
+/// block the transactions of others.
 pub fn transaction_key(transaction_id: &str, reporter: Option<Reporter>) -> String {
     match reporter {
         Some(Reporter { source_id, is_affiliate: true }) => format!("{transaction_id}{KEY_SEPARATOR}{source_id}"),
@@ -94,67 +118,89 @@ pub fn transaction_key(transaction_id: &str, reporter: Option<Reporter>) -> Stri
     }
 }
 
-/// The transaction id in such a key.
+/// The transaction id in a transaction key.
 pub fn transaction_id_in(key: &str) -> &str {
     key.split_once(KEY_SEPARATOR).map_or(key, |(transaction_id, _)| transaction_id)
 }
 
-/// Reports have no control characters.
+/// Transaction ids contain no control characters.
 const KEY_SEPARATOR: char = '\u{1f}';
 
-/// Who bought what, as the advertiser told it.
+/// Who bought what, as the advertiser reported it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buyer {
     /// The advertiser's own id of the customer.
     pub customer_id: Option<String>,
+    /// The customer's name.
     pub customer_name: Option<String>,
+    /// The customer's e-mail address.
     pub customer_email: Option<String>,
+    /// Name of the plan or product.
     pub plan_name: Option<String>,
+    /// Price of the plan or product, in the conversion's currency.
     pub plan_price: Option<Amount>,
+    /// The advertiser's id of the purchase.
     pub purchase_id: Option<String>,
+    /// When the purchase was made.
     pub purchase_date: Option<Timestamp>,
 }
 
 impl Buyer {
-    /// Whether an affiliate bought from itself, and may not.
+    /// Whether the buyer is the affiliate with this e-mail address, and the terms don't allow that.
     pub fn is_affiliate(&self, email: &str, terms: &AttributionTerms) -> bool {
         terms.self_referral == SelfReferral::Reject
             && self.customer_email.as_deref().is_some_and(|buyer| normal_email(buyer) == normal_email(email))
     }
 }
 
-/// The amounts of a conversion: what a later report may correct.
+/// The amounts of a conversion, which a later notification can correct.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Figures {
+    /// The amount of the sale.
     pub sale: Option<Money>,
+    /// What the affiliate earns.
     pub payout: Option<Money>,
+    /// What the advertiser pays.
     pub revenue: Option<Money>,
 }
 
-/// Whether a command changed anything. Repeating a command is harmless.
+/// Whether a command changed anything. Repeating a command has no effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// With the status before; the same one when only amounts were corrected.
+    /// The command was applied.
     Now {
+        /// The status before; equal to the current one if only amounts were corrected.
         previous: Status,
     },
+    /// The conversion was in that state before.
     Already,
 }
 
-/// A move that the state machine does not have.
+/// The status of a conversion does not allow the change.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum IllegalMove {
+    /// It is rejected.
     #[error(
         "conversion {id} is already rejected ({reason}); a rejection is final, report the sale again under a new transaction id"
     )]
-    AlreadyRejected { id: ConversionId, reason: String },
+    AlreadyRejected {
+        /// The conversion.
+        id: ConversionId,
+        /// Why it was rejected.
+        reason: String,
+    },
+    /// It is approved and can't become pending.
     #[error(
         "conversion {id} is already approved and can't go back to pending; reject it with a reason to take it back"
     )]
-    AlreadyApproved { id: ConversionId },
+    AlreadyApproved {
+        /// The conversion.
+        id: ConversionId,
+    },
 }
 
 impl IllegalMove {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::AlreadyRejected { .. } => "conversion_already_rejected",
@@ -164,20 +210,22 @@ impl IllegalMove {
 }
 
 impl Conversion {
+    /// See [`transaction_key`].
     pub fn transaction_key(&self) -> String {
         transaction_key(&self.transaction_id, self.reporter)
     }
 
-    /// Whether an affiliate told of it itself.
+    /// Whether an affiliate's own source reported it.
     pub fn is_self_reported(&self) -> bool {
         self.reporter.is_some_and(|reporter| reporter.is_affiliate)
     }
 
+    /// Its amounts.
     pub fn figures(&self) -> Figures {
         Figures { sale: self.sale, payout: self.payout, revenue: self.revenue }
     }
 
-    /// Takes over what a later report says. Status and amounts that change together are one revision.
+    /// Applies a later notification: status and amounts. If both change, they are one revision.
     pub fn report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
         let applied = self.hear(wanted, at)?;
         if figures == self.figures() {
@@ -192,7 +240,7 @@ impl Conversion {
         Ok(applied)
     }
 
-    /// Moves to `wanted`, if the state machine has that move.
+    /// Changes the status, if the current status allows it.
     pub fn change_status(&mut self, wanted: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         use Status::{Approved, Pending, Rejected};
         match (&self.status, wanted) {
@@ -210,19 +258,19 @@ impl Conversion {
         Ok(Applied::Now { previous })
     }
 
-    /// What it was before its last change of status.
+    /// The conversion before its last change of status.
     pub fn before(&self, previous: Status) -> Self {
         Self { status: previous, revision: self.revision - 1, ..self.clone() }
     }
 
-    /// Whether its first report named this click, also if another click counted.
+    /// Whether its first notification named this click, even if another click counted.
     pub fn was_reported_with(&self, click: ClickId) -> bool {
         let named = |it: &Considered| it.evidence == Evidence::Click && it.value == Some(click.to_string());
         self.click_id == Some(click) || self.trace.considered.iter().any(named)
     }
 
-    /// Takes the status that a report tells. What a rule of the program decided stands: the same report again is the
-    /// same answer, and only a person approves what is held.
+    /// Applies the status of a later notification. A decision of a rule stands: the same notification again has no
+    /// effect, and only a person can approve a conversion that is held.
     pub fn hear(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         let stands = match (&self.status, reported) {
             (Status::Rejected { reason }, _) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),
@@ -232,13 +280,13 @@ impl Conversion {
         if stands { Ok(Applied::Already) } else { self.change_status(reported, at) }
     }
 
-    /// A new conversion that a rule of the program rejects, whatever its report says.
+    /// Rejects a new conversion by a rule of the program, regardless of the reported status.
     pub fn reject_by(&mut self, ruling: Ruling) {
         self.trace.ruling = Some(ruling);
         self.status = Status::Rejected { reason: ruling.reason().to_owned() };
     }
 
-    /// A new conversion for which the caps of its offer have no room.
+    /// Applies a cap without room to a new conversion.
     pub fn exceed(&mut self, over: OverCap) {
         match over {
             OverCap::Reject => self.reject_by(Ruling::OverCap),
@@ -248,23 +296,24 @@ impl Conversion {
         self.trace.ruling = Some(Ruling::OverCap);
     }
 
-    /// Whether a cap left it without payout.
+    /// Whether a cap removed its payout.
     pub fn is_unpaid(&self) -> bool {
         self.trace.ruling == Some(Ruling::OverCap) && self.payout.is_none_or(|payout| payout.micros == 0)
     }
 
-    /// Whether the caps of its offer count it: what is rejected or owed by others takes nobody's place.
+    /// Whether the caps of its offer count it: rejected and self-reported conversions don't count.
     pub fn counts_for_caps(&self) -> bool {
         !self.is_self_reported() && !matches!(self.status, Status::Rejected { .. })
     }
 
-    /// By what a later conversion of the same customer finds this one.
+    /// The key by which later conversions of the same customer find this one; `None` without a click or customer.
     pub fn customer_key(&self) -> Option<i64> {
         self.click_id.filter(|_| !self.is_self_reported())?;
         customer_key(self.offer_id, self.buyer.customer_id.as_deref(), self.buyer.customer_email.as_deref())
     }
 }
 
+/// Test data.
 #[cfg(test)]
 pub mod samples {
     use super::*;
@@ -305,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rule_decided_no_report_undoes() {
+    fn notifications_do_not_undo_the_decision_of_a_rule() {
         use Status::{Approved, Pending};
         let at = Timestamp::from_millis(1);
         let mut over = samples::conversion();
@@ -313,13 +362,13 @@ mod tests {
         assert_eq!(over.status, rejected("over cap"));
         assert_eq!(over.hear(&Approved, at), Ok(Applied::Already));
         assert_eq!(over.hear(&rejected("fraud"), at), Ok(Applied::Already));
-        assert!(over.change_status(&Approved, at).is_err(), "a person is told that it is final");
+        assert!(over.change_status(&Approved, at).is_err(), "a rejection is final for a person, too");
 
         let mut held = samples::conversion();
         held.exceed(OverCap::Hold);
         assert_eq!(held.hear(&Approved, at), Ok(Applied::Already));
         assert_eq!(held.hear(&rejected("fraud"), at), Ok(Applied::Now { previous: Pending }));
-        assert!(held.hear(&Approved, at).is_err(), "that was no rule's decision");
+        assert!(held.hear(&Approved, at).is_err(), "no rule decided this rejection");
 
         let mut unpaid = Conversion { status: Approved, ..samples::conversion() };
         unpaid.exceed(OverCap::Unpaid);
@@ -328,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn every_move_is_allowed_repeated_or_refused() {
+    fn every_change_is_applied_repeated_or_refused() {
         use Status::{Approved, Pending};
         enum Want {
             Moves,

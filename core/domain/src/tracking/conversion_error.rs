@@ -4,46 +4,80 @@ use crate::ids::{ClickId, ConversionId, OfferId};
 use crate::program::offer::ShareTooLarge;
 use crate::timestamp::Timestamp;
 
-/// Why a report can't be taken.
+/// Why a conversion can't be recorded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConversionError {
+    /// There is no click with this id.
     #[error("there is no click {0}; send the click id that the landing page got in {{click_id}}, unshortened")]
     UnknownClick(String),
+    /// The id belongs to an impression.
     #[error("\"{0}\" is an impression, and impressions do not convert; send a click id")]
     NotAClick(ClickId),
+    /// No affiliate has this referral code.
     #[error("no affiliate has the referral code \"{0}\"")]
     UnknownReferralCode(String),
+    /// No link has this coupon.
     #[error("no link has the coupon \"{0}\"")]
     UnknownCoupon(String),
+    /// No evidence was given, and the customer is unknown.
     #[error("no earlier conversion of this customer came from a click; send click_id, referral_code or coupon")]
     UnknownCustomer,
+    /// The click is older than the offer's attribution window.
     #[error(
-        "click {click} is of {at}, and this offer counts purchases up to {days} × 24 hours after the click; if the purchase was in time, send purchase_date"
+        "click {click} was at {at}, but this offer counts purchases only up to {days} × 24 hours after the click; if the purchase was in time, send purchase_date"
     )]
-    OutsideWindow { click: ClickId, at: Timestamp, days: u32 },
+    OutsideWindow {
+        /// The click.
+        click: ClickId,
+        /// When it happened.
+        at: Timestamp,
+        /// The window, in days.
+        days: u32,
+    },
+    /// The coupon was not active at the time of the purchase.
     #[error("the coupon \"{0}\" was not active at the time of the purchase; change its dates, or send purchase_date")]
     CouponNotActive(String),
+    /// The affiliate may not promote this offer.
     #[error("the affiliate of this referral code may not promote offer {0}; approve its application first")]
     NotAdmitted(OfferId),
+    /// There is no offer with this id.
     #[error("there is no offer {0}")]
     UnknownOffer(OfferId),
-    #[error("a referral code says who, not what: send offer_id too, or make one offer the default")]
+    /// A referral code without an offer, and there is no default offer.
+    #[error("a referral code names an affiliate, but no offer; send offer_id as well, or make one offer the default")]
     OfferMissing,
+    /// Evidence and conversion name different offers.
     #[error(
         "{evidence} leads to offer {found}, but the conversion names offer {given}; leave offer_id out or correct it"
     )]
-    OfferMismatch { evidence: String, found: OfferId, given: OfferId },
+    OfferMismatch {
+        /// The evidence with its article: "the coupon".
+        evidence: String,
+        /// The offer of the evidence.
+        found: OfferId,
+        /// The offer that the conversion names.
+        given: OfferId,
+    },
+    /// The transaction id belongs to a conversion of another click.
     #[error(
-        "the transaction id \"{transaction_id}\" belongs to the conversion {conversion} of another click; give each sale an id of its own, or send the click id of that conversion, or none, to change it. Two networks may count alike: have this one send an id of its own, or none"
+        "the transaction id \"{transaction_id}\" belongs to conversion {conversion} of another click; give each sale its own id or, to change that conversion, send its click id or none. If two networks use the same numbers, have this network send another id, or none"
     )]
-    TransactionOfAnother { transaction_id: String, conversion: ConversionId },
-    #[error("this offer pays a share of the amount, and the conversion has none; send amount, or payout")]
+    TransactionOfAnother {
+        /// The transaction id.
+        transaction_id: String,
+        /// The conversion that has it.
+        conversion: ConversionId,
+    },
+    /// The offer pays a percentage, and the amount is missing.
+    #[error("this offer pays a percentage of the amount, but the conversion has no amount; send amount or payout")]
     AmountMissing,
+    /// The corrected share exceeds the largest amount.
     #[error("{0}")]
     ShareTooLarge(#[from] ShareTooLarge),
 }
 
 impl ConversionError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownClick(_) => "unknown_click",

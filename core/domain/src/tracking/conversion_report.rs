@@ -1,66 +1,80 @@
-//! What is reported of a conversion, by the API or by a network.
+//! A conversion as it was reported by the API or by a network.
 
 use crate::amounts::{Amount, Currency};
 use crate::ids::{ClickId, OfferId};
 use crate::tracking::attribution::Evidence;
 use crate::tracking::conversion::{Buyer, Reporter, Status, transaction_key};
 
-/// A conversion as an advertiser tells of it.
+/// A conversion as an advertiser or network reported it.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// The evidence for its attribution.
     pub claims: Claims,
+    /// The offer.
     pub offer_id: Option<OfferId>,
+    /// The advertiser's id of the conversion.
     pub transaction_id: String,
+    /// The goal.
     pub goal: Option<String>,
-    /// Pending for a new conversion when absent; a known one then stays as it is.
+    /// The status; if absent, a new conversion is pending, and a known one keeps its status.
     pub status: Option<Status>,
+    /// The amount of the sale.
     pub amount: Option<Amount>,
-    /// The offer's when absent.
+    /// The currency of the amounts; the offer's if absent.
     pub currency: Option<Currency>,
-    /// What the offer pays when absent.
+    /// What the affiliate earns; the offer's payout if absent.
     pub payout: Option<Amount>,
+    /// What the advertiser pays.
     pub revenue: Option<Amount>,
+    /// Who bought what.
     pub buyer: Buyer,
-    /// The source that it came to; none for the API.
+    /// The source that received it; `None` for the API.
     pub reporter: Option<Reporter>,
 }
 
 impl Report {
+    /// See [`transaction_key`].
     pub fn transaction_key(&self) -> String {
         transaction_key(&self.transaction_id, self.reporter)
     }
 }
 
-/// What a report says of whose conversion it is. The buyer may say it too: see [`Evidence::Customer`].
+/// The evidence that was given for the attribution. The buyer can be evidence, too: see [`Evidence::Customer`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Claims {
+    /// A click id.
     pub click: Option<ClickId>,
+    /// An affiliate's referral code.
     pub referral_code: Option<String>,
+    /// A coupon.
     pub coupon: Option<String>,
 }
 
 impl Claims {
+    /// A click id as the only evidence.
     pub fn click(id: ClickId) -> Self {
         Self { click: Some(id), ..Self::default() }
     }
 
+    /// Whether no evidence was given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What was given, strongest first.
+    /// The evidence that was given, strongest first; the customer if none was given.
     pub fn given(&self) -> Vec<Evidence> {
         let mut given = Vec::with_capacity(1);
         given.extend(self.click.is_some().then_some(Evidence::Click));
         given.extend(self.referral_code.is_some().then_some(Evidence::ReferralCode));
         given.extend(self.coupon.is_some().then_some(Evidence::Coupon));
-        // Who names nobody may still have bought before.
+        // Without other evidence the customer may have an earlier conversion.
         if given.is_empty() {
             given.push(Evidence::Customer);
         }
         given
     }
 
+    /// The text of this evidence.
     pub fn value(&self, evidence: Evidence) -> Option<String> {
         match evidence {
             Evidence::Click => self.click.map(|id| id.to_string()),

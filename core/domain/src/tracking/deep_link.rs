@@ -1,16 +1,17 @@
-//! Deep links: a link that leads to one page of the shop, and to no other host than the offer allows.
+//! Deep links: links to one page of a shop, limited to the hosts that the offer allows.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-/// `shop.example`, or `*.shop.example` for whatever is below it (and not for itself).
+/// `shop.example`, or `*.shop.example` for all its subdomains (but not for `shop.example`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HostPattern(String);
 
+/// A text that is not a host pattern; holds the text, cut to 100 characters.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("\"{0}\" is not a host; write shop.example, or *.shop.example for all below it")]
+#[error("\"{0}\" is not a host; write shop.example, or *.shop.example for all its subdomains")]
 pub struct InvalidHost(String);
 
 impl FromStr for HostPattern {
@@ -24,11 +25,11 @@ impl FromStr for HostPattern {
             None => ("", text),
         };
         let foreign = |c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'));
-        // A star over a whole top-level domain would be an open redirect.
+        // A star for a whole top-level domain would be an open redirect.
         if host.is_empty() || host.contains(foreign) || (!star.is_empty() && !host.contains('.')) {
             return Err(invalid());
         }
-        // As the parser of URLs writes it: lower case, punycode.
+        // In the form of the URL parser: lower case, punycode.
         let url = Url::parse(&format!("https://{host}/")).map_err(|_| invalid())?;
         Ok(Self(format!("{star}{}", url.host_str().ok_or_else(invalid)?)))
     }
@@ -65,7 +66,7 @@ impl utoipa::PartialSchema for HostPattern {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("A host, or `*.` and a host for whatever is below it."))
+            .description(Some("A host, or `*.` and a host for all its subdomains."))
             .examples(["shop.example", "*.shop.example"])
             .into()
     }
@@ -73,19 +74,30 @@ impl utoipa::PartialSchema for HostPattern {
 
 impl utoipa::ToSchema for HostPattern {}
 
+/// Why a text is not an allowed deep link.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidDeepLink {
+    /// Not a URL; holds the text, cut to 200 characters.
     #[error("\"{0}\" is not a URL; write the whole address, such as https://shop.example/product/1")]
     NotAUrl(String),
-    #[error("a deep link needs http or https, no user name and no port of its own")]
+    /// Another scheme than http and https, or with user name, password or port.
+    #[error("a deep link must use http or https, without user name and port")]
     Unusual,
+    /// The host is not allowed.
     #[error("this offer does not allow deep links to \"{host}\"; it allows {allowed}")]
-    Host { host: String, allowed: String },
+    Host {
+        /// The host.
+        host: String,
+        /// The allowed hosts, separated by commas.
+        allowed: String,
+    },
+    /// The offer allows no deep links.
     #[error("this offer allows no deep links; set deep_link_hosts of the offer first")]
     None,
 }
 
-/// The page that `text` names, as the parser writes it: what a browser makes of it is what was judged here.
+/// Parses a deep link and checks its host. The caller must use the returned URL instead of the text, because a browser
+/// could interpret the text differently.
 pub fn deep_url(text: &str, allowed: &[HostPattern]) -> Result<Url, InvalidDeepLink> {
     let text = text.trim();
     let url = Url::parse(text).map_err(|_| InvalidDeepLink::NotAUrl(text.chars().take(200).collect()))?;
@@ -112,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_allowed_hosts_are_led_to() {
+    fn only_allowed_hosts_are_accepted() {
         let allowed: Vec<HostPattern> =
             ["Shop.example", "*.shops.example"].iter().map(|text| text.parse().unwrap()).collect();
         for text in [
@@ -147,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_host() {
+    fn a_pattern_must_be_a_host() {
         for text in ["", "*", "*.", "*.com", "https://shop.example", "shop.example/p", "a b", "*.*.example", "x:80"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }

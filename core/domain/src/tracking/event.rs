@@ -1,7 +1,7 @@
-//! Events: whatever happened, with everything an adapter may know of it.
+//! Events: what happened, with all data that an adapter may use.
 //!
-//! An event is self-contained. Rendering, previewing or replaying one reads no other row, so its answer
-//! is the same today and in a year, also when the click it came from is long pruned.
+//! An event is self-contained. It is rendered, previewed and replayed without reading other rows, so the result stays
+//! the same even when the click has been deleted.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,114 +13,160 @@ use super::action::Action;
 use super::click::Click;
 use super::conversion::{Conversion, Status};
 
-/// One thing that happened.
+/// Something that happened.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// Id of the event.
     pub id: EventId,
+    /// The kind of the event.
     pub action: Action,
+    /// When it happened.
     pub occurred_at: Timestamp,
+    /// The affiliate.
     pub affiliate_id: AffiliateId,
+    /// The offer.
     pub offer_id: OfferId,
+    /// The click.
     pub click_id: Option<ClickId>,
+    /// The conversion.
     pub conversion_id: Option<ConversionId>,
-    /// Of the conversion; 0 without one.
+    /// The revision of the conversion; 0 without one.
     pub revision: i32,
+    /// The data for adapters.
     pub facts: Facts,
 }
 
-/// The part that is stored as JSON and handed to adapters.
+/// The data of an event that adapters get.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Facts {
     /// The name of a custom event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The affiliate.
     pub affiliate: PartyFacts,
+    /// The offer.
     pub offer: PartyFacts,
+    /// The click.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub click: Option<ClickFacts>,
+    /// The conversion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<ConversionFacts>,
-    /// Of a custom event.
+    /// Names and values of a custom event's attributes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub attributes: Vec<(String, String)>,
 }
 
+/// An affiliate or an offer.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PartyFacts {
+    /// Its id.
     pub id: String,
+    /// Its name.
     pub name: String,
+    /// The affiliate's referral code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referral_code: Option<String>,
 }
 
+/// A click or an impression.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ClickFacts {
+    /// Id of the click.
     pub id: ClickId,
+    /// The tracker's own id of the click.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// When it happened.
     pub at: Timestamp,
+    /// The page that the visitor was redirected to.
     pub landing_url: String,
+    /// The page that the visitor came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
+    /// The visitor's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
+    /// The visitor's user agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
+    /// ISO 3166-1 code of two letters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
+    /// desktop, mobile or tablet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Names and values of the sub ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub sub_ids: Vec<(String, String)>,
+    /// Names and values of the link's other parameters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub params: Vec<(String, String)>,
 }
 
-/// A conversion as it was at one revision.
+/// A conversion at one revision.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ConversionFacts {
+    /// Id of the conversion.
     pub id: ConversionId,
+    /// The advertiser's id of the conversion.
     pub transaction_id: String,
+    /// The revision.
     pub revision: i32,
+    /// The goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<String>,
+    /// Status and rejection reason.
     #[serde(flatten)]
     pub status: Status,
+    /// The status before the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Status>,
+    /// What the affiliate earns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payout: Option<Money>,
+    /// What the advertiser pays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revenue: Option<Money>,
+    /// The amount of the sale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sale: Option<Money>,
+    /// The customer's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<String>,
+    /// The customer's e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_email: Option<String>,
+    /// Name of the plan or product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_name: Option<String>,
+    /// Price of the plan or product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_price: Option<Amount>,
+    /// The advertiser's id of the purchase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchase_id: Option<String>,
+    /// When the purchase was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purchase_date: Option<Timestamp>,
+    /// When the conversion was recorded.
     pub occurred_at: Timestamp,
 }
 
-/// The names that go with a conversion's or click's ids.
+/// The affiliate and the offer of an event.
 #[derive(Clone, Debug)]
 pub struct Parties {
+    /// The affiliate.
     pub affiliate: PartyFacts,
+    /// The offer.
     pub offer: PartyFacts,
 }
 
 impl Event {
-    /// A conversion came to be or changed its status.
+    /// A conversion was created or changed. `previous`: the status before, `None` for a new conversion.
     pub fn conversion_changed(
         conversion: &Conversion,
         previous: Option<Status>,
@@ -139,7 +185,7 @@ impl Event {
         Self::of_conversion(Action::Conversion, conversion, facts, at)
     }
 
-    /// Something happened after a conversion.
+    /// A custom event after a conversion.
     pub fn after_conversion(
         conversion: &Conversion,
         name: String,
@@ -173,7 +219,7 @@ impl Event {
         }
     }
 
-    /// A click or an impression happened.
+    /// A click or an impression.
     pub fn clicked(click: &super::click::Click, parties: Parties) -> Self {
         Self {
             id: EventId::new(click.occurred_at),
@@ -195,7 +241,7 @@ impl Event {
         }
     }
 
-    /// The buyer's data in it: what must not be read by those who may not see it.
+    /// The buyer's personal data in the event, which must be hidden from readers without the permission to see it.
     pub fn personal_data(&self) -> Vec<&str> {
         let conversion = self.facts.conversion.as_ref();
         conversion
@@ -208,7 +254,7 @@ impl Event {
 }
 
 impl Click {
-    /// What adapters and logs may know of it.
+    /// The data for adapters and logs.
     pub fn facts(&self) -> ClickFacts {
         ClickFacts {
             id: self.id,
@@ -227,7 +273,7 @@ impl Click {
 }
 
 impl Conversion {
-    /// What adapters and logs may know of it, as it is now.
+    /// The data for adapters and logs, in the current state.
     pub fn facts(&self, previous: Option<Status>) -> ConversionFacts {
         ConversionFacts {
             id: self.id,

@@ -1,16 +1,16 @@
-//! Landing pages: filling an offer's URL with the click that leads to it.
+//! Landing pages: fills the values of a click into an offer's URL.
 //!
-//! A link can't become an open redirect: macros are only ever put where they can't change the scheme,
-//! host or port, and a visitor's own parameters are appended as parameters.
+//! A link can't become an open redirect: macros are allowed only where they can't change scheme, host or port, and the
+//! visitor's parameters are only appended as parameters.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-/// What stays as it is in a value: RFC 3986 unreserved characters.
+/// The characters that are not encoded in values: RFC 3986 unreserved.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Macros that a landing page may carry.
+/// The macros of landing pages.
 pub const MACROS: [&str; 13] = [
     "click_id",
     "affiliate_id",
@@ -27,27 +27,34 @@ pub const MACROS: [&str; 13] = [
     "sub10",
 ];
 
+/// Why a text is not a landing page.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidLandingUrl {
+    /// Not a URL; holds the text, cut to 200 characters.
     #[error("\"{0}\" is not a URL; write the whole address, such as https://shop.example/?cid={{click_id}}")]
     NotAUrl(String),
-    #[error("a landing page needs http or https, not \"{0}\"")]
+    /// Another scheme than http and https.
+    #[error("a landing page must use http or https, not \"{0}\"")]
     Scheme(String),
-    #[error("a landing page can't carry a user name or password")]
+    /// With a user name or password.
+    #[error("a landing page can't have a user name or password")]
     UserInfo,
+    /// With a macro in scheme, host or port.
     #[error(
-        "a macro can't stand in the scheme, host or port of a landing page: that would let a visitor choose where to go"
+        "a landing page can't have a macro in its scheme, host or port, because a visitor could then choose the destination"
     )]
     MacroInHost,
+    /// With a macro that does not exist.
     #[error("{{{0}}} is not a macro of landing pages; use one of {list}", list = MACROS.join(", "))]
     UnknownMacro(String),
 }
 
-/// A landing page that has been looked at: filling it can't fail and can't leave its host.
+/// A validated landing page: filling it in can't fail and can't change its host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LandingUrl(String);
 
 impl LandingUrl {
+    /// Validates the URL of a landing page.
     pub fn parse(text: &str) -> Result<Self, InvalidLandingUrl> {
         let text = text.trim();
         let url = Url::parse(text).map_err(|_| InvalidLandingUrl::NotAUrl(text.chars().take(200).collect()))?;
@@ -57,7 +64,7 @@ impl LandingUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidLandingUrl::UserInfo);
         }
-        // A parser skips any slashes and backslashes before the host; here it must stand right after `://`.
+        // URL parsers skip extra slashes and backslashes before the host; here the host must directly follow `://`.
         let rest = text.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
         let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
         if authority.is_empty() {
@@ -73,22 +80,23 @@ impl LandingUrl {
         Ok(Self(text.to_owned()))
     }
 
+    /// The URL with its macros.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Puts values in place of macros, each percent-encoded once, and appends `params`.
+    /// Replaces the macros by their values, each percent-encoded once, and appends `params`.
     pub fn fill<'a>(&self, value: impl Fn(&str) -> Option<&'a str>, params: &[(String, String)]) -> String {
         let mut out = filled(&self.0, value);
         append_params(&mut out, params);
-        // The stored text may hold spaces or letters that a header can't: the parsed form never does.
+        // The stored text may contain spaces or letters that a header can't; the parsed form does not.
         Url::parse(&out).map_or(out, String::from)
     }
 }
 
 impl LandingUrl {
-    /// Another page of the same shop, with those parameters of this page that carry macros: a shop knows its click id
-    /// from them. A deep link can't bring its own in their place.
+    /// Another page of the same shop, with the parameters of this page that contain macros: the shop finds its click id
+    /// in them. Parameters of the deep link with the same names are removed.
     pub fn fill_deep<'a>(
         &self,
         mut deep: Url,
@@ -137,7 +145,7 @@ impl utoipa::PartialSchema for LandingUrl {
 
 impl utoipa::ToSchema for LandingUrl {}
 
-/// Adds parameters that the URL does not have yet, each value percent-encoded once.
+/// Appends parameters that the URL does not have yet, each value percent-encoded once.
 pub fn with_fields(url: &str, fields: &[(String, String)]) -> String {
     let Ok(parsed) = Url::parse(url) else { return url.to_owned() };
     let mut missing: Vec<(String, String)> = Vec::new();
@@ -171,7 +179,7 @@ fn append_params(url: &mut String, params: &[(String, String)]) {
     url.push_str(&fragment.unwrap_or_default());
 }
 
-/// Every macro filled, encoded once.
+/// Replaces every macro by its value, percent-encoded once.
 fn filled<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
@@ -239,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_adapter_adds_is_encoded_once_and_never_twice_there() {
+    fn added_parameters_are_encoded_once_and_never_repeated() {
         let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let url = "https://shop.example/p?cid=1&s%69d=mine#buy";
         let fields = [field("sid", "x"), field("aff", "a b&c%41"), field("aff", "again"), field("cid", "2")];
@@ -248,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deep_link_carries_the_click_along() {
+    fn a_deep_link_has_the_parameters_of_the_click() {
         let landing = LandingUrl::parse("https://shop.example/?cid={click_id}&ref=pr&s={sub1}#top").unwrap();
         let value = |name: &str| Some(if name == "click_id" { "06a5" } else { "a b&c" });
         let fill = |deep: &str| landing.fill_deep(Url::parse(deep).unwrap(), value, &[("utm".into(), "x".into())]);
@@ -263,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_landing_page_that_would_let_a_visitor_choose_the_host_is_refused() {
+    fn a_visitor_cannot_choose_the_host() {
         use InvalidLandingUrl::*;
         for (text, wanted) in [
             ("shop.example", NotAUrl("shop.example".into())),

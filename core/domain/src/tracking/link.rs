@@ -1,29 +1,39 @@
-//! Links: one affiliate promoting one offer.
+//! Links: one affiliate promotes one offer.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::timestamp::Timestamp;
 
+/// The status of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkStatus {
+    /// Visitors are redirected.
     Active,
+    /// Visitors are not redirected to the offer.
     Paused,
 }
 
 text_enum!(LinkStatus { Active => "active", Paused => "paused" });
 
+/// A link as it is stored.
 #[derive(Clone, Debug)]
 pub struct Link {
+    /// Id of the link.
     pub id: LinkId,
+    /// The affiliate.
     pub affiliate_id: AffiliateId,
+    /// The offer.
     pub offer_id: OfferId,
-    /// One page of the shop; it was on a host that the offer allowed when it was saved.
+    /// One page of the shop, on a host that the offer allowed when the link was saved.
     pub deep_url: Option<String>,
     /// The name of one of the offer's landing pages.
     pub landing_page: Option<String>,
+    /// The current status.
     pub status: LinkStatus,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }

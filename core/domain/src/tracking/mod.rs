@@ -1,4 +1,4 @@
-//! Clicks and conversions: links, landing pages, coupons, attribution, and the events that follow.
+//! Clicks and conversions: links, landing pages, coupons, attribution, and the events of conversions.
 
 pub mod action;
 pub mod attribution;

@@ -96,7 +96,7 @@ pub async fn judge(app: &App, source: &Source, request: &InboundRequest) -> Resu
     if report.conversions.is_empty() {
         let finding = match report.ignored {
             Some(it) => Finding::new(Issue::outcome_of_code(&it.code), it.code, it.message),
-            None => Issue::NothingReported("it holds no report".into()).into(),
+            None => Issue::NothingReported("its result is empty".into()).into(),
         };
         return Ok(Judgement { reply: report.reply, adapter_log, ..Judgement::whole(finding) });
     }

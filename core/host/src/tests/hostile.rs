@@ -1,5 +1,5 @@
-//! Components that try what an adapter must not be able to do. They are written as WebAssembly text,
-//! because no compiler would produce most of them.
+//! Components that try what an adapter must not be able to do. They are written as WebAssembly text, because no
+//! compiler would produce most of them.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -8,7 +8,7 @@ use super::*;
 
 const CONTRACT: &str = include_str!("../../../../sdk/wit/adapter.wit");
 
-/// Bodies of the exported functions, and anything beside them.
+/// Bodies of the exported functions, and other parts of the module.
 struct Hostile {
     describe: &'static str,
     decide: &'static str,
@@ -30,7 +30,7 @@ const HARMLESS: Hostile = Hostile {
 };
 
 impl Hostile {
-    /// A module that describes itself properly, and misbehaves where it was told to.
+    /// A module with a valid description, and with the given misbehaviour.
     fn component(&self) -> Vec<u8> {
         let Self { describe, decide, render, realloc, extra, memory } = self;
         let descriptor = data(&descriptor());
@@ -96,14 +96,14 @@ fn data(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
 }
 
-/// The text of a data segment for `result<request, adapter-error>` that is `ok` with these words.
+/// A data segment with a `result<request, adapter-error>` that is `ok` with these words.
 fn segment(at: u32, words: &[u32]) -> String {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     format!("(data (i32.const {at}) \"{}\")", data(&bytes))
 }
 
 #[test]
-fn a_harmless_one_loads() {
+fn a_harmless_component_loads() {
     let adapter = HARMLESS.load(Limits::default()).expect("it loads");
     assert_eq!(adapter.descriptor().id, "hostile");
 }
@@ -121,7 +121,7 @@ fn an_endless_loop_runs_out_of_fuel() {
 }
 
 #[test]
-fn what_copies_much_in_one_step_pays_for_each_byte() {
+fn bulk_copies_use_fuel_for_each_byte() {
     let fill = "(loop (memory.fill (i32.const 4096) (i32.const 1) (i32.const 120000)) br 0) unreachable";
     assert_eq!(Hostile { decide: fill, ..HARMLESS }.decide().code(), "adapter_out_of_fuel");
     let copy = "(loop (memory.copy (i32.const 4096) (i32.const 0) (i32.const 120000)) br 0) unreachable";
@@ -129,7 +129,7 @@ fn what_copies_much_in_one_step_pays_for_each_byte() {
 }
 
 #[test]
-fn an_endless_loop_ends_in_time_if_fuel_does_not_end_it() {
+fn an_endless_loop_ends_at_the_deadline() {
     let limits = Limits { fuel: u64::MAX, deadline_ticks: 3, ..Limits::default() };
     let adapter = Hostile { decide: "(loop br 0) unreachable", ..HARMLESS }.load(limits).expect("it loads");
     let error = adapter.session().decide(&context(), &binding(json!({})), &conversion()).expect_err("it never ends");
@@ -137,7 +137,7 @@ fn an_endless_loop_ends_in_time_if_fuel_does_not_end_it() {
 }
 
 #[test]
-fn memory_ends_at_its_limit() {
+fn memory_is_limited() {
     let grow = "(loop (drop (memory.grow (i32.const 16))) br 0) unreachable";
     assert_eq!(Hostile { decide: grow, ..HARMLESS }.decide().code(), "adapter_memory");
     let at_once = "(memory (export \"memory\") 1000)";
@@ -146,7 +146,7 @@ fn memory_ends_at_its_limit() {
 }
 
 #[test]
-fn tables_end_at_their_limit() {
+fn tables_are_limited() {
     let decide = "(loop (drop (table.grow $many (ref.null func) (i32.const 1000))) br 0) unreachable";
     let extra = "(table $many 1 funcref)";
     assert_eq!(Hostile { decide, extra, ..HARMLESS }.decide().code(), "adapter_memory");
@@ -174,8 +174,8 @@ fn a_crash_and_a_runaway_recursion_are_traps() {
 }
 
 #[test]
-fn after_a_crash_the_session_starts_afresh() {
-    // The first call sets a mark in memory and crashes; a second one that saw it would loop forever.
+fn after_a_crash_the_session_has_a_new_instance() {
+    // The first call sets a mark in memory and crashes; a second call that sees the mark loops forever.
     let decide =
         "(if (i32.load (i32.const 4096)) (then (loop br 0))) (i32.store (i32.const 4096) (i32.const 1)) unreachable";
     let adapter = Hostile { decide, ..HARMLESS }.load(Limits::default()).expect("it loads");
@@ -187,8 +187,8 @@ fn after_a_crash_the_session_starts_afresh() {
 }
 
 #[test]
-fn no_session_sees_what_another_left_behind() {
-    // Leaves a mark far up in its memory and returns; a mark that is there already is a crash.
+fn sessions_do_not_share_memory() {
+    // Sets a mark far up in its memory and loops; if the mark is there already, it crashes.
     let decide = "(if (i32.load (i32.const 100000)) (then unreachable)) (i32.store (i32.const 100000) (i32.const 7)) (loop br 0) unreachable";
     let limits = Limits { fuel: 100_000, ..Limits::default() };
     let adapter = Hostile { decide, ..HARMLESS }.load(limits).expect("it loads");
@@ -199,7 +199,7 @@ fn no_session_sees_what_another_left_behind() {
 }
 
 #[test]
-fn pointers_and_lengths_are_not_believed() {
+fn invalid_pointers_and_lengths_are_refused() {
     let unusable = |render: &'static str, extra: &'static str| {
         let error = Hostile { render, extra, ..HARMLESS }.render();
         assert_eq!(error.code(), "adapter_invalid_output", "{render} {extra}: {error}");
@@ -218,7 +218,7 @@ fn pointers_and_lengths_are_not_believed() {
     ] {
         unusable("i32.const 8192", segment(8192, &words).leak());
     }
-    // A URL that is no UTF-8.
+    // A URL that is not UTF-8.
     let words = segment(8192, &[0, 0, 9000, 4, 0, 0, 0, 0, 0, 0, 0]);
     unusable("i32.const 8192", format!("{words} (data (i32.const 9000) \"\\ff\\fe\\c0\\80\")").leak());
     for realloc in ["i32.const -1", "i32.const 131071", "i32.const 0x7fffffff"] {
@@ -229,16 +229,16 @@ fn pointers_and_lengths_are_not_believed() {
 
 #[test]
 fn a_flood_of_output_is_cut_off_before_it_is_copied() {
-    // `ok`, GET, a URL of 32 MiB that is not even there, no headers, no body.
+    // `ok`, GET, a URL of 32 MiB outside of the memory, no headers, no body.
     let request = segment(4096, &[0, 0, 1024, 32 << 20, 0, 0, 0, 0, 0, 0, 0]);
     let extra: &'static str = request.leak();
     let error = Hostile { render: "i32.const 4096", extra, ..HARMLESS }.render();
     assert_eq!(error.code(), "adapter_invalid_output", "{error}");
-    // Ten million headers that all lie on the same bytes.
+    // Ten million headers.
     let request = segment(4096, &[0, 0, 2048, 7, 8192, 10_000_000, 0, 0, 0, 0, 0]);
     let error = Hostile { render: "i32.const 4096", extra: request.leak(), ..HARMLESS }.render();
     assert_eq!(error.code(), "adapter_invalid_output", "{error}");
-    // The same with enough memory to be in bounds.
+    // The same with enough memory.
     let request = segment(4096, &[0, 0, 0, 24 << 20, 0, 0, 0, 0, 0, 0, 0]);
     let memory = "(memory (export \"memory\") 500)";
     let error = Hostile { render: "i32.const 4096", extra: request.leak(), memory, ..HARMLESS }.render();
@@ -262,7 +262,7 @@ fn a_flood_of_log_lines_stays_bounded() {
 }
 
 #[test]
-fn lines_beyond_the_limit_are_dropped_without_harm() {
+fn lines_beyond_the_limit_are_dropped() {
     let decide = "(local i32) (loop (call $emit (i32.const 1) (i32.const 2048) (i32.const 7))
         (br_if 0 (i32.lt_u (local.tee 1 (i32.add (local.get 1) (i32.const 1))) (i32.const 900)))) unreachable";
     let adapter = Hostile { decide, ..HARMLESS }.load(Limits::default()).expect("it loads");
@@ -294,13 +294,13 @@ fn a_component_that_imports_anything_else_is_refused_by_name() {
 }
 
 #[test]
-fn a_component_that_exports_nothing_is_no_adapter() {
+fn a_component_without_exports_is_refused() {
     let empty = wat::parse_str("(component)").expect("it is right");
     assert_eq!(refusal(&empty).code(), "adapter_contract_mismatch");
 }
 
 #[test]
-fn exports_of_other_types_or_versions_are_no_adapter() {
+fn exports_of_other_types_or_versions_are_refused() {
     let exporting = |name: &str, function: &str| {
         let text = format!(
             r#"(component
@@ -323,7 +323,7 @@ fn exports_of_other_types_or_versions_are_no_adapter() {
 }
 
 #[test]
-fn only_a_binary_component_is_read() {
+fn only_binary_components_are_accepted() {
     let scratch = Scratch::new("kinds");
     let host = Host::start(&scratch.0).expect("the host starts");
     let file = std::fs::read_dir(&scratch.0).expect("it exists").next().expect("a file").expect("readable").path();
@@ -348,7 +348,7 @@ fn a_truncated_component_is_an_error_not_a_panic() {
     for end in 9..whole.len() {
         match shared().load(&whole[..end]).map_err(|error| error.code()) {
             Err("adapter_cut_off") => {}
-            // What follows the last export is remarks; without them it is whole.
+            // The sections after the last export are optional.
             Ok(_) | Err("adapter_contract_mismatch") => between_sections += 1,
             Err(other) => panic!("{end} bytes: {other}"),
         }

@@ -1,18 +1,18 @@
-//! The tokens of a text, however a network marks them (`postrider_sdk::marks` has the list).
+//! Finds the tokens in a text, in every notation that networks use (`postrider_sdk::marks` has the list).
 
 use postrider_sdk::marks;
 
-/// Longer ones are no names.
+/// The most bytes of a token's name.
 const NAME_BYTES: usize = 64;
 
-/// A piece of a text with tokens.
+/// A piece of a text: plain text or a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
     Token(Token<'a>),
 }
 
-/// `{{payout}}` and `payout`.
+/// A token as it was written, `{{payout}}`, and its name, `payout`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) marked: &'a str,
@@ -25,19 +25,19 @@ impl Token<'_> {
     }
 }
 
-/// The token that the whole value is.
+/// The token, if the whole value is one.
 pub(super) fn whole(value: &str) -> Option<Token<'_>> {
     let name = marks::insides(value).find_map(named)?;
     Some(Token { marked: value, name })
 }
 
-/// `CLICK_ID`, which is how some manuals write a token without any mark.
+/// A word in capitals, such as `CLICK_ID`: some manuals write tokens like this.
 pub(super) fn in_capitals(value: &str) -> Option<Token<'_>> {
     let word = value.len() > 3 && value.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     word.then_some(Token { marked: value, name: value })
 }
 
-/// Whether any value of a URL's query has a token that is not written `<x>`.
+/// Whether any value of a URL's query contains a token in another notation than `<x>`.
 pub(super) fn has_other_than_angles(url: &str) -> bool {
     let other = |token: &Token<'_>| !token.is_angled();
     let values = url.split(['?', '&']).map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
@@ -47,7 +47,7 @@ pub(super) fn has_other_than_angles(url: &str) -> bool {
     })
 }
 
-/// The text and the tokens of a value, in order.
+/// Splits a value into text and tokens, in order.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -69,7 +69,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The token that this text begins with.
+/// The token at the beginning of the text.
 fn token_at(text: &str) -> Option<Token<'_>> {
     marks::CLEAR.iter().find_map(|(open, close)| {
         let rest = text.strip_prefix(open)?;
@@ -79,12 +79,12 @@ fn token_at(text: &str) -> Option<Token<'_>> {
     })
 }
 
-/// Where the fragment of a URL begins: at the first # that marks no token.
+/// The position of a URL's fragment: the first # that does not belong to a token.
 pub(super) fn fragment_at(url: &str) -> Option<usize> {
     let mut at = 0;
     while at < url.len() {
         let rest = &url[at..];
-        // `#x#` stands around a whole value only, which begins behind = or /.
+        // `#x#` is only recognized as a whole value, which follows = or /.
         let hashed = || whole_until_hash(rest).filter(|_| url[..at].ends_with(['=', '/']));
         match token_at(rest).map(|token| token.marked.len()).or_else(hashed) {
             Some(length) => at += length,
@@ -95,7 +95,7 @@ pub(super) fn fragment_at(url: &str) -> Option<usize> {
     None
 }
 
-/// The length of `#x#` at the beginning.
+/// The length of a token `#x#` at the beginning of the text.
 fn whole_until_hash(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('#')?;
     let near = &inner[..inner.floor_char_boundary(NAME_BYTES + 1)];
@@ -103,7 +103,7 @@ fn whole_until_hash(text: &str) -> Option<usize> {
     named(&near[..end]).map(|_| end + 2)
 }
 
-/// `payout`, `click.publisher.clickId`, `url(sid)`. The name of the last one is `sid`. People put blanks around it.
+/// The name in a token, without surrounding spaces: `payout`, `click.publisher.clickId`; that of `url(sid)` is `sid`.
 fn named(inner: &str) -> Option<&str> {
     let inner = inner.trim();
     let name = match inner.split_once('(') {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_is_known_around_a_value() {
+    fn every_notation_is_recognized_as_a_whole_value() {
         for value in [
             "{x}", "{{x}}", "[x]", "[[[x]]]", "#x#", "##x##", "${x}", "${(x)!}", "#{x}", "%x%", "%%x%%", "!!x!!",
             "!!!x!!!", "__x__", "<x>", "(x)", "{!x!}", "{url(x)}", "{ x }", "{{ x}}", "[x ]",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_is_told_from_a_token() {
+    fn fragments_and_tokens_are_distinguished() {
         for (url, fragment) in [
             ("https://t.example/p?a=1#frag", "#frag"),
             ("https://t.example/p?a={x}#top#x#", "#top#x#"),

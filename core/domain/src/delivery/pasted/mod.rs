@@ -1,4 +1,4 @@
-//! Pasted URLs: splitting what somebody copied from a tracker into a base and parameters.
+//! Pasted URLs: splits a postback URL that was copied from a tracker into a base URL and parameters.
 
 mod marks;
 mod names;
@@ -11,39 +11,45 @@ use percent_encoding::percent_decode_str;
 
 use marks::{Piece, Token};
 
-/// One parameter whose value is a macro of ours.
+/// A parameter whose value is one of our macros.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MacroParameter {
+    /// Name of the parameter.
     pub name: String,
+    /// Name of the macro, without braces.
     pub r#macro: String,
 }
 
-/// A pasted URL, taken apart.
+/// A pasted URL, split into its parts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pasted {
+    /// The URL with the parameters that can't be split off.
     pub base_url: String,
+    /// Parameters whose values are macros.
     pub parameters: Vec<MacroParameter>,
-    /// Fixed values.
+    /// Parameters with fixed values: names and values.
     pub custom: Vec<(String, String)>,
-    /// Keys to be kept sealed, by the name that a parameter's macro has for them.
+    /// Keys to be sealed, by their name in a parameter's macro.
     pub secrets: BTreeMap<String, String>,
-    /// Values with tokens that name no macro of ours: somebody must choose. Those of the address are named `base_url`.
+    /// Names and values of parameters with tokens that match no macro; a person must choose one. Tokens in the address
+    /// have the name `base_url`.
     pub unknown: Vec<(String, String)>,
 }
 
+/// A text that is not an HTTP URL; holds the text, cut to 200 characters.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("\"{0}\" is not a postback URL; paste the whole address, starting with https://")]
 pub struct NotAUrl(pub String);
 
-/// What macro-url takes as fixed values. More of them, and longer ones, stay in the URL.
+/// The limits of the adapter macro-url for fixed values. Further and longer values stay in the URL.
 const CUSTOM_MOST: usize = 20;
 const CUSTOM_CHARS: usize = 100;
-/// What trackers write where a value goes, beside the names of values: `REPLACE`, `CLICK_ID`.
+/// Words in capitals that trackers write as placeholders, besides names of values such as `CLICK_ID`.
 const BLANKS: [&str; 4] = ["REPLACE", "REPLACE_ME", "REPLACEME", "OPTIONAL"];
-/// The name under which a token of the address itself is told as unknown.
+/// The name of unknown tokens in the address itself.
 const BASE_URL: &str = "base_url";
 
-/// Splits `text`. `is_macro` says which names the adapter knows.
+/// Splits `text`. `is_macro`: whether the adapter has a macro of this name. Fails if the text is not an HTTP URL.
 pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotAUrl> {
     let text = plain(text);
     let lower = text.to_ascii_lowercase();
@@ -54,7 +60,7 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     if !valid {
         return Err(NotAUrl(text.chars().take(200).collect()));
     }
-    // Beside tokens of another kind, <account> is a blank for a person to fill, as manuals write it.
+    // Besides tokens in another notation, <account> is a blank that a person must fill in.
     let has_blanks = text.contains('<') && marks::has_other_than_angles(&text);
     let words = Words { is_macro: &is_macro, has_blanks };
     let (address, query) = text.split_once('?').unwrap_or((&text, ""));
@@ -70,7 +76,7 @@ pub fn split(text: &str, is_macro: impl Fn(&str) -> bool) -> Result<Pasted, NotA
     Ok(pasted)
 }
 
-/// A URL as it was meant: a page's source and some manuals write & as &amp;, and what follows # is never sent.
+/// The URL with &amp; decoded (page sources and some manuals contain it) and without its fragment, which is never sent.
 fn plain(text: &str) -> String {
     let mut text = text.trim().replace("&amp;", "&");
     if let Some(at) = marks::fragment_at(&text) {
@@ -79,7 +85,7 @@ fn plain(text: &str) -> String {
     text
 }
 
-/// A pasted URL without those parameters of its query that are filled in anyway: people leave them in, token and all.
+/// A pasted URL without the parameters of these names: the template adds them itself.
 pub fn without_parameters(url: &str, names: &[&str]) -> String {
     let url = plain(url);
     let Some((address, query)) = url.split_once('?') else { return url };
@@ -88,7 +94,7 @@ pub fn without_parameters(url: &str, names: &[&str]) -> String {
     if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
 }
 
-/// The first part of a text that is a token of some network, as `${SUBID}` in a URL.
+/// The first token of a network in a text, such as `${SUBID}` in a URL.
 pub fn token_in(text: &str) -> Option<&str> {
     marks::pieces(text).into_iter().find_map(|piece| match piece {
         Piece::Token(token) if !token.is_angled() => Some(token.marked),
@@ -96,10 +102,10 @@ pub fn token_in(text: &str) -> Option<&str> {
     })
 }
 
-/// What the tokens of one URL mean.
+/// Translates the tokens of one URL into macros.
 struct Words<'a> {
     is_macro: &'a dyn Fn(&str) -> bool,
-    /// `<account>` is a blank for a person to fill.
+    /// Whether `<account>` is a blank that a person must fill in.
     has_blanks: bool,
 }
 
@@ -108,7 +114,7 @@ impl Words<'_> {
         if self.has_blanks && token.is_angled() { None } else { names::ours(token.name, self.is_macro) }
     }
 
-    /// Where the network's word for a value says nothing to us, the parameter's name may: `txid={id}`.
+    /// The macro of a token, or else the macro that the parameter's name suggests: `txid={id}`.
     fn of_value(&self, parameter: &str, token: &Token<'_>) -> Option<String> {
         let by_name = || names::of_parameter(parameter, self.is_macro);
         self.of(token).or_else(|| by_name().filter(|_| !(self.has_blanks && token.is_angled())))
@@ -116,7 +122,7 @@ impl Words<'_> {
 }
 
 impl Pasted {
-    /// Makes secrets of the fixed values that look like keys.
+    /// Turns fixed values whose parameter names suggest a key into secrets.
     pub fn seal_keys(&mut self) {
         let is_key = |(name, value): &(String, String)| !value.is_empty() && names::is_key(name);
         let (keys, custom): (Vec<_>, _) = std::mem::take(&mut self.custom).into_iter().partition(is_key);
@@ -128,7 +134,7 @@ impl Pasted {
         }
     }
 
-    /// Letters, digits and underscores, and no name twice.
+    /// A name for a secret: letters, digits and underscores, and not used so far.
     fn name_secret(&self, parameter: &str) -> String {
         let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         let name: String = parameter.chars().take(30).map(letter).collect();
@@ -137,7 +143,7 @@ impl Pasted {
         names.find(|name| !self.secrets.contains_key(name)).expect("there are more numbers than secrets")
     }
 
-    /// Tokens in the path become our macros in its place.
+    /// Takes scheme, host and path, with tokens in the path replaced by our macros.
     fn take_address(&mut self, address: &str, words: &Words<'_>) {
         let address = plain_braces(address);
         let path_at = address.match_indices('/').nth(2).map_or(address.len(), |(at, _)| at);
@@ -153,12 +159,12 @@ impl Pasted {
         self.base_url = format!("{host}{path}");
     }
 
-    /// Sorts one pair of the query. What is neither one macro nor a short fixed value is given
-    /// back, as it has to stand in the URL.
+    /// Takes one pair of the query. Returns the pair if it is neither a macro nor a short fixed value and must stay in
+    /// the URL.
     fn take_pair(&mut self, pair: &str, words: &Words<'_>) -> Option<String> {
         let (raw_name, raw) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(raw_name), decoded(raw));
-        // A browser's address bar encodes braces; `%payout%` must be seen before it is decoded.
+        // The raw value first: decoding would destroy `%payout%`. Then the decoded one, because browsers encode braces.
         if let Some(token) = marks::whole(raw).or_else(|| marks::whole(&value)) {
             match words.of_value(&name, &token) {
                 Some(found) => self.parameters.push(MacroParameter { name, r#macro: found }),
@@ -168,7 +174,7 @@ impl Pasted {
         }
         let in_capitals = marks::in_capitals(&value);
         if in_capitals.is_some_and(|token| BLANKS.contains(&token.name) || words.of(&token).is_some()) {
-            // Only a word, so it may be meant as it is: somebody must say.
+            // The word may also be meant literally: a person must decide.
             self.unknown.push((name, value));
             return None;
         }
@@ -176,7 +182,7 @@ impl Pasted {
         let (inside, missing) = in_our_macros(&raw, words);
         let is_fixed = !marks::pieces(&raw).iter().any(|piece| matches!(piece, Piece::Token(_)));
         if !missing.is_empty() || (is_fixed && value.contains(['{', '[', '}', ']', '<', '>'])) {
-            // A token inside a longer value is not sent literally without somebody having seen it.
+            // An unknown token inside a longer value is not sent literally; a person must see it first.
             self.unknown.push((name, value));
             return None;
         }
@@ -189,7 +195,7 @@ impl Pasted {
     }
 }
 
-/// A text with its tokens as `{macro}`, and those that name no macro of ours.
+/// The text with its tokens as `{macro}`, and the tokens that match no macro.
 fn in_our_macros(text: &str, words: &Words<'_>) -> (String, Vec<String>) {
     let mut out = String::with_capacity(text.len());
     let mut missing = Vec::new();

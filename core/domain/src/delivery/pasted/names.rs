@@ -1,6 +1,6 @@
-//! Other systems' words for our macros. Rules where a rule says it, a list where none does.
+//! Translates other systems' names for values into our macros: by rules where possible, otherwise by a list.
 
-/// The macro that a token of this name means. `is_macro` says which ones there are.
+/// The macro for a token of this name. `is_macro`: whether a macro exists.
 pub(super) fn ours(token: &str, is_macro: impl Fn(&str) -> bool) -> Option<String> {
     let known = |name: &str| is_macro(name).then(|| name.to_owned());
     if token.strip_prefix("secret.").is_some_and(|name| !name.is_empty()) {
@@ -19,7 +19,7 @@ pub(super) fn ours(token: &str, is_macro: impl Fn(&str) -> bool) -> Option<Strin
     })
 }
 
-/// The macro that a parameter of this name wants. A click id that somebody else's URL asks for is the one that they gave out.
+/// The macro for a parameter of this name. A click id parameter in another system's URL means that system's click id.
 pub(super) fn of_parameter(name: &str, is_macro: impl Fn(&str) -> bool) -> Option<String> {
     if name.starts_with("secret.") {
         return None;
@@ -29,12 +29,12 @@ pub(super) fn of_parameter(name: &str, is_macro: impl Fn(&str) -> bool) -> Optio
     Some(if theirs { "external_click_id".to_owned() } else { found })
 }
 
-/// How trackers (Binom, RedTrack, Voluum, Zeropark …) write the click id that they gave out, in a postback URL of theirs. Ours
-/// is written with two words, as our macro is.
+/// The names of trackers (Binom, RedTrack, Voluum, Zeropark …) for their own click id in their postback URLs. Our macro
+/// is written as two words.
 const THEIR_CLICK_ID: [&str; 2] = ["clickid", "cid"];
 
-/// The name in our spelling, then its last part and its first part if it has points: `lead.Sub1` is `lead_sub1`,
-/// `sub1`, `lead`. Each also with the break between words that some leave out.
+/// The name in snake case, and then its last and its first part if it has dots: `lead.Sub1` gives `lead_sub1`, `sub1`,
+/// `lead`. Each also with the underscore that some systems leave out.
 fn candidates(token: &str) -> Vec<String> {
     let parts: Vec<&str> = token.split('.').collect();
     let mut names = vec![snake_case(token)];
@@ -44,7 +44,7 @@ fn candidates(token: &str) -> Vec<String> {
     names.into_iter().flat_map(|name| [Some(name.clone()), with_word_break(&name)]).flatten().collect()
 }
 
-/// `clickID`, `ClickId`, `CLICK_ID` and `click-id` are all `click_id`.
+/// `clickID`, `ClickId`, `CLICK_ID` and `click-id` become `click_id`.
 fn snake_case(name: &str) -> String {
     let mut out = String::with_capacity(name.len() + 4);
     let mut before = '_';
@@ -59,7 +59,7 @@ fn snake_case(name: &str) -> String {
     out
 }
 
-/// Words that no rule explains.
+/// Names that no rule covers, by macro.
 #[rustfmt::skip]
 const ALIASES: [(&str, &[&str]); 28] = [
     ("external_click_id", &["external_transaction_id", "external_id", "ymid"]),
@@ -96,8 +96,8 @@ fn alias(name: &str) -> Option<&'static str> {
     ALIASES.iter().find(|(_, theirs)| theirs.contains(&name)).map(|(ours, _)| *ours)
 }
 
-/// A sub id is a word for it and a number: `s2`, `aff_sub3`, `subid4`, `ml_sub5`, `sub_id_6`. Without a
-/// number it is the first.
+/// Sub ids consist of a word and a number: `s2`, `aff_sub3`, `subid4`, `ml_sub5`, `sub_id_6`. Without a number they
+/// mean `sub1`.
 fn sub_id(name: &str) -> Option<String> {
     const NUMBERED: [&str; 9] = ["s", "sid", "sub", "subid", "subaff", "data", "afp", "param", "clickref"];
     const ALONE: [&str; 4] = ["sub", "subid", "subaff", "sid"];
@@ -112,14 +112,14 @@ fn sub_id(name: &str) -> Option<String> {
     }
 }
 
-/// `clickid` is `click_id`, `offername` is `offer_name`.
+/// `clickid` becomes `click_id`, `offername` becomes `offer_name`.
 fn with_word_break(name: &str) -> Option<String> {
     const LAST_WORDS: [&str; 6] = ["id", "name", "date", "code", "reason", "email"];
     let first = LAST_WORDS.iter().find_map(|last| Some((name.strip_suffix(last)?, *last)))?;
     (!first.0.is_empty() && !first.0.ends_with('_')).then(|| format!("{}_{}", first.0, first.1))
 }
 
-/// What a longer name is about is said by its end: `action_status`, `offer_currency`, `order_commission`.
+/// The macro that the end of a longer name suggests: `action_status`, `offer_currency`, `order_commission`.
 fn by_ending(name: &str) -> Option<&'static str> {
     let letters: String = name.chars().filter(|c| *c != '_').collect();
     let theirs = ["ext", "external", "aff", "affiliate", "pub", "publisher", "partner"];
@@ -144,7 +144,7 @@ fn by_ending(name: &str) -> Option<&'static str> {
     endings.iter().find(|(ending, _)| letters.ends_with(ending)).map(|(_, ours)| *ours)
 }
 
-/// Whether a parameter of this name carries a key or password.
+/// Whether the name of a parameter suggests a key or password.
 pub(super) fn is_key(parameter: &str) -> bool {
     const KEYS: [&str; 15] = [
         "key",
@@ -204,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn spelling_does_not_matter() {
+    fn names_are_recognized_in_every_spelling() {
         for token in ["click_id", "CLICK_ID", "Click_Id", "click-id", "url.clickid"] {
             assert_eq!(found(token).as_deref(), Some("click_id"), "{token}");
         }
         for token in ["clickid", "clickId", "ClickID", "CLICKID", "cid", "CID", "external_click_id"] {
             assert_eq!(found(token).as_deref(), Some("external_click_id"), "{token}");
         }
-        assert_eq!(ours("clickid", |name| name == "click_id").as_deref(), Some("click_id"), "there is no other");
+        assert_eq!(ours("clickid", |name| name == "click_id").as_deref(), Some("click_id"), "the only click id macro");
         assert_eq!(found("transactionID").as_deref(), Some("transaction_id"));
         assert_eq!(found("offerid").as_deref(), Some("offer_id"));
         assert_eq!(found("payout_minor").as_deref(), Some("payout_minor"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_name_says_what_it_is_about() {
+    fn longer_names_are_recognized_by_their_end() {
         for (token, expected) in [
             ("aff_click_id", "external_click_id"),
             ("S_CLICK_ID", "click_id"),

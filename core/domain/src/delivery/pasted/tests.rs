@@ -1,4 +1,4 @@
-//! What is pasted, and what comes of it.
+//! Pasted URLs and their parts.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn split_ours(text: &str) -> Result<Pasted, NotAUrl> {
 }
 
 #[test]
-fn the_guides_own_example_is_taken_apart() {
+fn the_example_of_the_guide_is_split() {
     let pasted = split_ours(
         "https://yourtracking.com/postback?event=sale&click_id={click_id}&payout={payout}&name={customer_name}",
     )
@@ -22,7 +22,7 @@ fn the_guides_own_example_is_taken_apart() {
 }
 
 #[test]
-fn every_way_of_marking_a_token_is_recognised() {
+fn every_token_notation_is_recognized() {
     for token in [
         "{payout}",
         "{{payout}}",
@@ -47,7 +47,7 @@ fn every_way_of_marking_a_token_is_recognised() {
 }
 
 #[test]
-fn what_is_no_url_is_refused() {
+fn text_that_is_not_a_url_is_refused() {
     for text in ["", "t.example/?a=1", "ftp://t.example", "https://", "https:///x", "https://t.example/ x"] {
         assert!(split_ours(text).is_err(), "{text}");
     }
@@ -69,13 +69,13 @@ struct Network {
     url: String,
     /// Parameter to macro.
     parameters: std::collections::BTreeMap<String, String>,
-    /// What a person must choose or fill in.
+    /// Values that a person must choose or fill in.
     unknown: Vec<String>,
 }
 
-/// As networks, trackers and ad platforms document them: each outbound URL, and a URL of every token syntax.
+/// Each documented outbound URL of networks, trackers and ad platforms, and a URL for every token syntax.
 #[test]
-fn the_urls_of_real_networks_are_taken_apart() {
+fn the_urls_of_real_networks_are_split() {
     let networks: Vec<Network> = serde_json::from_str(include_str!("networks.json")).expect("it is a table");
     for network in networks {
         let pasted = split_all(&network.url);
@@ -90,7 +90,7 @@ fn the_urls_of_real_networks_are_taken_apart() {
 }
 
 #[test]
-fn macros_in_the_path_and_inside_of_values_stay_where_they_are() {
+fn macros_in_the_path_and_inside_values_stay_in_place() {
     let pasted =
         split_all("https://t.example/%7BclickId%7D/[offerid].php?id=c-{subid2}%20&u={goal}x{nope}&f=1&p=[payout]");
     assert_eq!(pasted.base_url, "https://t.example/{external_click_id}/{offer_id}.php?id=c-{sub2}%20");
@@ -103,10 +103,10 @@ fn macros_in_the_path_and_inside_of_values_stay_where_they_are() {
 }
 
 #[test]
-fn angles_are_macros_where_nothing_else_is() {
+fn angle_brackets_are_macros_only_without_other_notations() {
     let macros = |url| split_all(url).parameters.into_iter().map(|it| it.r#macro).collect::<Vec<_>>();
     assert_eq!(macros("https://t.example/?a=<click_id>&b=<payout>"), ["click_id", "payout"]);
-    assert_eq!(macros("https://t.example/?a={click_id}&b=<payout>"), ["click_id"], "a blank to fill");
+    assert_eq!(macros("https://t.example/?a={click_id}&b=<payout>"), ["click_id"], "a blank to fill in");
     assert_eq!(macros("https://t.example/?a=x&amp;b=%3Cpayout%3E"), ["payout"], "from a page's source");
 }
 
@@ -121,14 +121,14 @@ fn fixed_values_that_macro_url_cannot_take_stay_in_the_url() {
 }
 
 #[test]
-fn a_hostile_paste_is_no_trouble() {
+fn hostile_input_is_harmless() {
     for part in ["{", "{{", "[[[", "!!", "${(", "{a", "%", "ż{ż}", "#", "<", "&amp;"] {
         split_all(&format!("https://t.example/{0}?a={0}&b={0}", part.repeat(20_000)));
     }
 }
 
 #[test]
-fn words_in_capitals_that_stand_for_a_value_are_left_to_a_person() {
+fn placeholder_words_in_capitals_are_left_to_a_person() {
     let pasted =
         split("https://t.example/p?cid=REPLACE&tx=OPTIONAL&c=CLICK_ID&cur=USD&e=LEADGEN&cb=__PAYOUT__", |name| {
             matches!(name, "click_id" | "payout")
@@ -141,7 +141,7 @@ fn words_in_capitals_that_stand_for_a_value_are_left_to_a_person() {
 }
 
 #[test]
-fn blanks_and_fragments_do_no_harm() {
+fn blanks_and_fragments_are_ignored() {
     let pasted = split_all(" https://t.example/{ offer_id }?c={ click_id }&d={{ payout}}&e=1#frag{goal} ");
     assert_eq!(pasted.base_url, "https://t.example/{offer_id}");
     let macros: Vec<_> = pasted.parameters.iter().map(|it| it.r#macro.as_str()).collect();
@@ -152,7 +152,7 @@ fn blanks_and_fragments_do_no_harm() {
 }
 
 #[test]
-fn a_trackers_own_click_id_is_the_one_that_came_with_the_click() {
+fn a_trackers_click_id_is_the_external_click_id() {
     for (url, wanted) in [
         ("https://track.example/click.php?cnv_id={clickid}&payout={payout}", "external_click_id"),
         ("https://track.example/postback?clickid={clickId}&sum={payout}", "external_click_id"),
@@ -184,7 +184,7 @@ fn a_key_can_be_made_a_secret() {
 }
 
 #[test]
-fn what_is_filled_in_anyway_is_left_out() {
+fn parameters_of_the_template_are_removed() {
     let pasted = "https://ad.example/conversion.php?aid=1&amp;pid=&visitor_id=${SUBID}&tid=2#x";
     assert_eq!(without_parameters(pasted, &["visitor_id"]), "https://ad.example/conversion.php?aid=1&pid=&tid=2");
     assert_eq!(without_parameters("https://ad.example/?c={c}", &["c", "d"]), "https://ad.example/");
@@ -194,14 +194,14 @@ fn what_is_filled_in_anyway_is_left_out() {
 }
 
 #[test]
-fn macros_of_ours_may_stand_in_a_longer_value() {
+fn macros_in_a_longer_value_stay_in_the_url() {
     let pasted = split_all("https://t.example/p?s={goal}x{status}&t=c-[sub3]&u=a{b");
     assert_eq!(pasted.base_url, "https://t.example/p?s={goal}x{status}&t=c-{sub3}");
     assert_eq!(pasted.unknown, [("u".into(), "a{b".into())]);
 }
 
 #[test]
-fn a_word_that_says_nothing_is_understood_by_the_name_of_its_parameter() {
+fn an_unknown_token_is_understood_by_its_parameter_name() {
     let pasted = split_all(
         "https://t.example/p?txid={id}&payout=#{pay.theyGetInDollars}&clickid=[cmc_tid]&status={{x.y}}&time={when}&z={id}",
     );
@@ -215,7 +215,7 @@ fn a_word_that_says_nothing_is_understood_by_the_name_of_its_parameter() {
     ];
     assert_eq!(macros, wanted);
     assert_eq!(pasted.unknown, [("z".into(), "{id}".into())]);
-    // A blank that a person fills is none, and a name is no way to a secret.
+    // A blank is not translated by its parameter's name, and a parameter's name does not give access to a secret.
     let pasted = split_all("https://t.example/p?c={click_id}&status=<your_status>&secret.k={x}");
     let unknown: Vec<_> = pasted.unknown.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(unknown, ["status", "secret.k"]);

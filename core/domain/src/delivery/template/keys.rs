@@ -1,12 +1,12 @@
-//! Keys that an older version of a template put where everybody reads them, in a URL or among fixed values, go where this
-//! one keeps them: among the secrets.
+//! Moves keys that an older version of a template stored in plain sight, in a URL or among fixed values, to the secrets
+//! of the configuration.
 
 use serde_json::{Value, json};
 
 use super::Template;
 
 impl Template {
-    /// The configuration with its keys among its `secrets`, sending what it sent before; `None` when no key stands
+    /// The configuration with its keys moved to `secrets`; the requests stay the same. `None` if no key is stored
     /// elsewhere.
     pub fn with_keys_apart(&self, config: &Value) -> Option<Value> {
         let secrets = self.config["secrets"].as_object()?;
@@ -21,7 +21,7 @@ impl Template {
         (apart != *config).then_some(apart)
     }
 
-    /// A fixed value of the parameter in which the template sends the key.
+    /// Takes the key from a fixed value of the parameter in which the template sends it.
     fn take_fixed(&self, name: &str, config: &mut Value) -> Option<String> {
         let token = format!("secret.{name}");
         let parameter = self.config["parameters"].as_array()?.iter().find(|it| it["macro"] == *token)?;
@@ -33,12 +33,12 @@ impl Template {
         Some(key)
     }
 
-    /// The part of the path where the template has the key, if the other parts are the template's.
+    /// Takes the key from the path, where the template has its placeholder, if the other segments equal the template's.
     fn take_from_path(&self, name: &str, config: &mut Value) -> Option<String> {
         let token = format!("{{secret.{name}}}");
         let ours: Vec<&str> = self.config["base_url"].as_str()?.split('/').collect();
         let theirs: Vec<&str> = config["base_url"].as_str()?.split('/').collect();
-        // A person may have entered the scheme.
+        // The scheme is not compared: the person may have entered it.
         let is_same = |(ours, theirs): (&&str, &&str)| ours == theirs || ours.contains("{{") || **ours == token;
         if ours.len() != theirs.len() || !ours.iter().zip(&theirs).skip(1).all(is_same) {
             return None;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_the_path_goes_among_the_secrets() {
+    fn a_key_in_the_path_is_moved_to_the_secrets() {
         let config = json!({"base_url": "https://{{domain}}/{secret.key}/postback", "secrets": {"key": "{{key}}"}});
         let template = template(config);
         let apart = |base_url: &str| template.with_keys_apart(&json!({"base_url": base_url}));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_value_goes_among_the_secrets() {
+    fn a_fixed_value_is_moved_to_the_secrets() {
         let parameter = json!({"name": "k", "macro": "secret.key"});
         let template = template(json!({
             "base_url": "https://t.example/", "parameters": [parameter], "secrets": {"key": "{{key}}"}

@@ -1,4 +1,4 @@
-//! Amounts as networks write them.
+//! Parsing of amounts in the notation of networks.
 
 use crate::amounts::{Amount, Currency, InvalidAmount};
 use crate::inbound::source::{Amounts, Decimal, Unit};
@@ -6,7 +6,7 @@ use crate::inbound::source::{Amounts, Decimal, Unit};
 use super::Issue;
 
 impl Amounts {
-    /// An exact amount of `currency`, from the network's own way of writing it.
+    /// An exact amount of `currency`, from the notation that the settings describe. `field` is named in errors.
     pub fn read(&self, field: &'static str, text: &str, currency: Currency) -> Result<Amount, Issue> {
         let invalid = |why: String| Issue::InvalidAmount { field, why };
         let foreign = match self.decimal {
@@ -17,12 +17,12 @@ impl Amounts {
             let shown: String = text.chars().take(40).collect();
             let own = if foreign == ',' { '.' } else { ',' };
             return Err(invalid(format!(
-                "\"{shown}\" has a \"{foreign}\", and this source's decimal sign is \"{own}\"; change amounts.decimal, or have the network leave out thousands separators"
+                "\"{shown}\" contains \"{foreign}\", but the decimal separator of this source is \"{own}\"; change amounts.decimal, or have the network leave out thousands separators"
             )));
         }
         let text = text.replace(',', ".");
         let text = if text.starts_with('.') { format!("0{text}") } else { text };
-        // Zeros after the sixth decimal are no more precise than none.
+        // Zeros after the sixth decimal add no precision.
         let text = match text.split_once('.') {
             Some((whole, fraction)) if fraction.len() > 6 => {
                 format!("{whole}.{:0<6}", fraction.trim_end_matches('0'))
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_exact_in_every_unit_and_with_either_sign() {
+    fn amounts_are_exact_in_every_unit_and_with_either_separator() {
         let read = |unit, decimal, text: &str, currency: &str| {
             let amount = amounts(unit, decimal).read("payout", text, currency.parse().unwrap());
             amount.map(|it| it.to_string()).map_err(|issue| issue.code())

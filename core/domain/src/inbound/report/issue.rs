@@ -1,90 +1,145 @@
-//! Every way in which a report can fail to become a conversion: a code, a sentence and an outcome.
+//! Every reason why a notification does not become a conversion: a code, a sentence and an outcome.
 
 use crate::amounts::Currency;
 
 use super::{Outcome, PREFIX_MIN_CHARS};
 
-/// Why a report is no conversion (yet).
+/// Why a notification did not become a conversion (yet).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Issue {
+    /// The request has no parameters.
     #[error(
         "the request has no parameters; the address works, and the network must call it with the click id and the amount"
     )]
     EmptyRequest,
-    #[error("the request is a test of the address and reports nothing; the address works")]
+    /// The request is a test.
+    #[error("the request is a test of the address and reports no conversion; the address works")]
     TestPing,
-    #[error("the adapter found nothing in the request to report: {0}")]
+    /// The adapter found no notification; holds its reason.
+    #[error("the adapter found no notification in the request: {0}")]
     NothingReported(String),
-    #[error("the settings of this source say to ignore the status \"{0}\"")]
+    /// The settings ignore this status word.
+    #[error("the settings of this source ignore the status \"{0}\"")]
     StatusIgnored(String),
 
+    /// There is no click id and no transaction id.
     #[error(
-        "the report has no click id; check that the affiliate link passes the click id to the network, and that the network sends it back in the parameter that this source reads"
+        "the notification has no click id; check that the affiliate link passes the click id to the network, and that the network sends it back in the parameter that this source reads"
     )]
     ClickIdMissing,
+    /// Fields with placeholders that the network did not fill in: names and values.
     #[error(
-        "the network did not fill in {}; check how it spells its placeholders, with their brackets and their case", list(.0)
+        "the network did not fill in {}; check the spelling of its placeholders, including brackets and case", list(.0)
     )]
     LiteralMacros(Vec<(&'static str, String)>),
+    /// The text is not a click id.
     #[error(
-        "\"{0}\" never was a click id of ours; the network may send its own id: have it send the sub id that carries ours"
+        "\"{0}\" is not a click id of this program; the network may be sending its own id: have it send the sub id that holds the click id"
     )]
     ForeignClickId(String),
+    /// The text is neither a click id nor the session of a click.
     #[error(
-        "\"{text}\" never was a click id of ours, and no click that this source finds carried it as {parameter}; check that the affiliate link has {parameter}, and that the network sends its value back"
+        "\"{text}\" is not a click id of this program, and no click that this source finds carried it as {parameter}; check that the affiliate link has {parameter}, and that the network sends its value back"
     )]
-    ForeignSession { text: String, parameter: String },
+    ForeignSession {
+        /// The text.
+        text: String,
+        /// The parameter with the session.
+        parameter: String,
+    },
+    /// Several clicks match the session.
     #[error(
-        "\"{text}\" fits the {parameter} of clicks on more than one offer, or of more than one affiliate or session; give every click a {parameter} of its own, and use a sub id that holds all of it"
+        "\"{text}\" matches the {parameter} of clicks on several offers, or of several affiliates or sessions; give every click its own {parameter}, and use a sub id that holds all of its characters"
     )]
-    SessionAmbiguous { text: String, parameter: String },
+    SessionAmbiguous {
+        /// The session.
+        text: String,
+        /// The parameter with the session.
+        parameter: String,
+    },
+    /// A truncated click id that is too short.
     #[error(
-        "\"{text}\" is the beginning of a click id, cut off after {kept} of 26 characters; at least {PREFIX_MIN_CHARS} are needed to find the click, so use a sub id that holds all of it"
+        "\"{text}\" is the beginning of a click id, cut off after {kept} of 26 characters; at least {PREFIX_MIN_CHARS} are needed to find the click, so use a sub id that holds all 26"
     )]
-    ClickIdTooShort { text: String, kept: usize },
+    ClickIdTooShort {
+        /// The text.
+        text: String,
+        /// The number of its characters.
+        kept: usize,
+    },
+    /// Several clicks begin with this text.
     #[error(
-        "\"{0}\" is the beginning of more than one click id; the network cuts it off, so use a sub id that holds all 26 characters"
+        "\"{0}\" is the beginning of several click ids; the network truncates it, so use a sub id that holds all 26 characters"
     )]
     ClickIdAmbiguous(String),
+    /// The click with this id belongs to another affiliate than the source.
     #[error(
-        "click {0} came over a link of another affiliate, and this source takes reports of its own affiliate's clicks only; give the network the address of the other's source"
+        "click {0} belongs to another affiliate, but this source accepts only clicks of its own affiliate; give the network the address of the other affiliate's source"
     )]
     ClickOfAnother(String),
+    /// There is no click with this id (yet).
     #[error(
-        "there is no click {0} yet; it is looked for again for 24 hours. If it stays so, check that the network sends back the value it got"
+        "there is no click {0} yet; the lookup is repeated for 24 hours. If the click is still missing then, check that the network sends back the value it got"
     )]
     ClickNotThere(String),
+    /// There is no conversion with this transaction id (yet).
     #[error(
-        "the report has no click id, and there is no conversion with the transaction id \"{0}\" yet; it is looked for again for 24 hours"
+        "the notification has no click id, and there is no conversion with the transaction id \"{0}\" yet; the lookup is repeated for 24 hours"
     )]
     ConversionNotThere(String),
+    /// Several conversions have this transaction id.
     #[error(
-        "the report has no click id, and several conversions have the transaction id \"{0}\"; have the network send the click id too"
+        "the notification has no click id, and several conversions have the transaction id \"{0}\"; have the network send the click id too"
     )]
     ConversionAmbiguous(String),
+    /// The status word has no meaning (yet).
     #[error(
-        "nobody has said what the status \"{0}\" means; map it in the statuses of this source, and what waits is taken at once"
+        "the status \"{0}\" has no meaning yet; add it to the statuses of this source, and waiting notifications are processed at once"
     )]
     StatusUnknown(String),
 
+    /// An amount is invalid.
     #[error("{field}: {why}")]
-    InvalidAmount { field: &'static str, why: String },
+    InvalidAmount {
+        /// The field.
+        field: &'static str,
+        /// A sentence.
+        why: String,
+    },
+    /// A currency is invalid; holds a sentence.
     #[error("{0}")]
     InvalidCurrency(String),
-    #[error("the amounts are in {0} and {1}; a report has one currency")]
+    /// The amounts have two currencies.
+    #[error("the amounts are in {0} and {1}; a notification must have one currency")]
     TwoCurrencies(Currency, Currency),
+    /// The text is not a time.
     #[error(
-        "\"{0}\" is not a time; the network must send RFC 3339, Unix seconds or milliseconds, or such as 2026-11-20 14:05:00"
+        "\"{0}\" is not a time; the network must send RFC 3339, Unix seconds or milliseconds, or a form such as 2026-11-20 14:05:00"
     )]
     InvalidTime(String),
-    #[error("{field} has {chars} characters, at most {max} are kept")]
-    TooLong { field: &'static str, chars: usize, max: usize },
+    /// A field is too long.
+    #[error("{field} has {chars} characters; at most {max} are allowed")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// The number of its characters.
+        chars: usize,
+        /// The most characters.
+        max: usize,
+    },
 
-    #[error("it waited for {hours} hours and is given up: {last}")]
-    GivenUp { hours: u64, last: String },
+    /// It waited too long.
+    #[error("it failed after waiting for {hours} hours: {last}")]
+    GivenUp {
+        /// How long it waited.
+        hours: u64,
+        /// The last reason, as a sentence.
+        last: String,
+    },
 }
 
 impl Issue {
+    /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::EmptyRequest => "empty_request",
@@ -110,7 +165,8 @@ impl Issue {
         }
     }
 
-    /// Of what an adapter found and named itself: a mistake of the set-up is refused, so that the network's log shows it.
+    /// The outcome of a code that an adapter reported itself. Mistakes in the set-up are refused, so that the network's
+    /// log shows them.
     pub fn outcome_of_code(code: &str) -> Outcome {
         match code {
             "unreplaced_macro" | "no_click_id" | "unreadable_body" | "invalid_amount" => Outcome::Refused,
@@ -118,6 +174,7 @@ impl Issue {
         }
     }
 
+    /// The outcome.
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::EmptyRequest | Self::TestPing | Self::NothingReported(_) | Self::StatusIgnored(_) => Outcome::Ignored,

@@ -1,7 +1,7 @@
-//! Reports: what a network told a source, in its own words, and what becomes of it.
+//! Inbound notifications: the raw fields that a network sent to a source, and the result.
 //!
-//! Every way in which a report can fail to become a conversion has a code and a sentence here, and the code
-//! decides the outcome. Nothing is dropped in silence.
+//! Every reason why a notification does not become a conversion has a code and a sentence here, and the code decides
+//! the outcome. Nothing is dropped silently.
 
 mod amounts;
 mod issue;
@@ -22,30 +22,30 @@ pub use reference::ClickReference;
 
 use placeholders::is_test_word;
 
-/// Shorter prefixes of a click id say no more than its day or minute.
+/// The fewest characters by which a click is found. A shorter prefix of a click id only contains its day or minute.
 pub const PREFIX_MIN_CHARS: usize = 10;
-/// How long a report waits for its click or conversion.
+/// How long a notification waits for its click or conversion.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3_600);
-/// How long a report waits until somebody says what its status word means.
+/// How long a notification waits for a meaning of its status word, or for its adapter.
 pub const PATIENCE_FOR_PEOPLE: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3_600);
-/// How long the same request, letter for letter, is a network's second try and not a second sale.
+/// A byte-identical request within this time is a retry of the network, not a second sale.
 pub const SECOND_TRY: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
-/// What became of a request or of one report in it.
+/// The outcome of a request or of one notification in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It is a conversion now, or changed one.
+    /// It created or changed a conversion.
     Accepted,
-    /// It had been accepted before.
+    /// The same notification was accepted before.
     Duplicate,
-    /// It is tried again by itself.
+    /// It is processed again automatically.
     Waiting,
-    /// It reports nothing: a test, an empty request, a status to be ignored.
+    /// It reports no conversion: a test, an empty request, or a status that is ignored.
     Ignored,
-    /// It can't be taken as it is.
+    /// It is invalid.
     Refused,
-    /// Something broke, or it waited too long; replay it after the fix.
+    /// An error occurred, or it waited too long. Replay it after the cause is fixed.
     Failed,
 }
 
@@ -59,7 +59,7 @@ text_enum!(Outcome {
 });
 
 impl Outcome {
-    /// Of a request with several reports: what asks for attention comes first.
+    /// The outcome of a request with several notifications: the most important one. `None` if there are none.
     pub fn of_all(outcomes: impl IntoIterator<Item = Self>) -> Option<Self> {
         use Outcome::{Accepted, Duplicate, Failed, Ignored, Refused, Waiting};
         let order = [Waiting, Failed, Refused, Accepted, Duplicate, Ignored];
@@ -68,29 +68,43 @@ impl Outcome {
     }
 }
 
-/// One report in the network's own words, as the adapter found them.
+/// The raw fields of one notification, as the adapter found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
+    /// The advertiser's id of the conversion.
     pub transaction_id: Option<String>,
+    /// The click id, or the session id of a tracker.
     pub click_id: Option<String>,
+    /// The goal.
     pub goal: Option<String>,
+    /// The network's status word.
     pub status: Option<String>,
+    /// The network's reason for a rejection.
     pub rejection_reason: Option<String>,
+    /// What the affiliate earns, or the network's commission.
     pub payout: Option<AmountWords>,
+    /// What the advertiser or network pays to the program.
     pub revenue: Option<AmountWords>,
+    /// The amount of the sale.
     pub sale: Option<AmountWords>,
+    /// When the conversion happened.
     pub occurred_at: Option<String>,
+    /// Names and values of other fields.
     pub attributes: Vec<(String, String)>,
 }
 
+/// An amount as the network wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmountWords {
+    /// The number.
     pub text: String,
+    /// The currency code.
     pub currency: Option<String>,
 }
 
 impl Words {
-    /// Empty words are none. Placeholders that the network forgot to fill are named; they are never a value.
+    /// Validates the fields. Empty fields are removed. Placeholders that the network did not fill in are an error and
+    /// never taken as values.
     pub fn screened(mut self) -> Result<Self, Issue> {
         let mut literals = Vec::new();
         for (field, word, max) in [
@@ -111,7 +125,7 @@ impl Words {
                 literals.push((field, text.clone()));
             }
         }
-        // An adapter may let the click id stand for a transaction id that is not there: one placeholder, told once.
+        // An adapter may use the click id as the transaction id; the same placeholder is then reported once.
         if self.click_id == self.transaction_id {
             literals.retain(|(field, _)| *field != "transaction_id");
         }
@@ -135,15 +149,14 @@ impl Words {
         }
     }
 
-    /// An attribute that is not empty, cut to what we keep.
+    /// A non-empty attribute, cut to `max` characters.
     pub fn attribute(&self, name: &str, max: usize) -> Option<String> {
         let found = self.attributes.iter().find(|(known, _)| known == name)?;
         let text: String = plain(&found.1).chars().take(max).collect();
         Some(text).filter(|text| !text.is_empty())
     }
 
-    /// With the network's commission in the place where it belongs. Whoever sends the other amount as well tells them
-    /// apart already.
+    /// Moves the network's commission to the field that `what` names, unless that field has an amount of its own.
     pub fn with_commission_as(mut self, what: CommissionIs) -> Self {
         let place = match what {
             CommissionIs::Payout => return self,
@@ -156,7 +169,8 @@ impl Words {
         self
     }
 
-    /// The currency that the amounts are in; `otherwise` when neither the network nor the settings say.
+    /// The currency of the amounts; `otherwise` if neither the network nor the settings name one. Fails if the amounts
+    /// have different currencies.
     pub fn currency(&self, amounts: &Amounts, otherwise: Currency) -> Result<Currency, Issue> {
         let mut found = None;
         for word in [&self.payout, &self.revenue, &self.sale].into_iter().flatten() {
@@ -178,17 +192,18 @@ impl AmountWords {
     }
 }
 
-/// Trimmed, and without the one character that PostgreSQL can't keep.
+/// Trimmed, and without NUL characters, which PostgreSQL can't store.
 fn plain(text: &str) -> String {
     text.replace('\0', "").trim().to_owned()
 }
 
-/// The transaction id of a report that has none: the same for the same click and goal at the same source.
+/// The transaction id of a notification without one: the same for the same click and goal at the same source.
 pub fn derived_transaction_id(source: SourceId, click: ClickId, goal: Option<&str>) -> String {
     format!("in-{}", &fingerprint(&[&source.to_string(), &click.to_string(), goal.unwrap_or_default()])[..24])
 }
 
-/// The transaction id of a sale that has none, where each report is a sale: its request tells it from the next.
+/// The transaction id of a notification without one if each notification is a sale: it differs by request and by
+/// `place`, the position in the request.
 pub fn transaction_id_of_request(
     source: SourceId,
     click: ClickId,
@@ -201,7 +216,7 @@ pub fn transaction_id_of_request(
     format!("in-{}", &fingerprint(&[&source, &click, goal.unwrap_or_default(), &request, &place])[..24])
 }
 
-/// What makes two reports at one source the same.
+/// A hash in hexadecimal by which equal notifications at one source are found.
 pub fn fingerprint(parts: &[&str]) -> String {
     let digest = parts
         .iter()
@@ -209,7 +224,7 @@ pub fn fingerprint(parts: &[&str]) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// How long to wait before the next try.
+/// The wait after the `tries`-th try: 2 s, doubled each time, up to 900 s.
 pub fn next_try(tries: u32) -> std::time::Duration {
     std::time::Duration::from_secs(2_u64.saturating_pow(tries.clamp(1, 10)).min(900))
 }
@@ -222,7 +237,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 
     #[test]
-    fn a_report_has_one_currency() {
+    fn a_notification_has_one_currency() {
         let word = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
         let usd: Currency = "USD".parse().unwrap();
         let it = Words { payout: word("1", "eur"), ..Words::default() };
@@ -236,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_and_nothing_are_recognised() {
+    fn tests_and_missing_ids_are_recognized() {
         let code = |click: &str, transaction: &str| {
             let word = |text: &str| Some(text.to_owned());
             let it = Words { click_id: word(click), transaction_id: word(transaction), ..Words::default() };
@@ -252,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_placeholder_that_was_not_filled_in_is_named() {
+    fn every_unfilled_placeholder_is_named() {
         let amount = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
         let it = Words {
             click_id: Some("{sub1}".into()),
@@ -270,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commission_goes_where_it_belongs_unless_the_network_tells_them_apart() {
+    fn a_commission_is_moved_unless_its_field_is_set() {
         let word = |text: &str| Some(AmountWords { text: text.into(), currency: None });
         let it = Words { payout: word("3"), ..Words::default() };
         let as_revenue = it.clone().with_commission_as(CommissionIs::Revenue);
@@ -282,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_derived_transaction_is_the_same_for_the_same_click_and_goal_only() {
+    fn a_derived_transaction_id_depends_on_source_click_and_goal() {
         let (source, click) = (SourceId::new(NOW), ClickId::new(NOW));
         let id = derived_transaction_id(source, click, Some("lead"));
         assert_eq!(id, derived_transaction_id(source, click, Some("lead")));

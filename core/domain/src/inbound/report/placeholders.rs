@@ -1,6 +1,6 @@
-//! What is no value: placeholders that nobody filled in, and the words of a test.
+//! Recognizes values that are not real: placeholders that were not filled in, and the words of a test.
 
-/// Whether a value is a placeholder in one of the ways in which networks write them.
+/// Whether a value is a placeholder in one of the notations of networks.
 pub fn is_literal_macro(text: &str) -> bool {
     const BARE: [&str; 8] =
         ["session_id", "sessionid", "click_id", "clickid", "subid", "sub_id", "transaction_id", "commission"];
@@ -30,7 +30,7 @@ fn is_macro_name(name: &str) -> bool {
         && name.contains(|c: char| c.is_ascii_alphabetic())
 }
 
-/// What networks send when a person presses "test".
+/// Whether this is the click id that networks send when a person presses "test".
 pub(super) fn is_test_word(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let rest = text.strip_prefix("test").or_else(|| text.strip_prefix("ping"));
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_named_and_never_taken_for_values() {
+    fn placeholders_are_distinguished_from_values() {
         for text in [
             "{SESSION_ID}",
             "{{click.id}}",

@@ -1,24 +1,25 @@
-//! Click ids as networks send them back.
+//! Parsing of the click ids that networks send back.
 
 use crate::ids::{self, ClickId};
 use crate::timestamp::Timestamp;
 
 use super::{Issue, PREFIX_MIN_CHARS};
 
-/// Which click a report is about.
+/// The click that a notification refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClickReference {
+    /// A complete click id.
     Whole(ClickId),
-    /// Of the clicks from the first to the second.
+    /// A truncated click id: the first and the last id that begin with it.
     Prefix(ClickId, ClickId),
 }
 
 impl ClickReference {
-    /// Reads what the network sent back. What can't have been a click id of ours by now is foreign.
+    /// Parses a click id or its beginning. Text that can't be a click id at the time `now` is foreign.
     pub fn read(text: &str, now: Timestamp) -> Result<Self, Issue> {
         let foreign = || Issue::ForeignClickId(text.chars().take(64).collect());
         if let Ok(id) = text.parse::<ClickId>() {
-            // Others make 26 characters of base32, too; a UUIDv7 has its version and its time in it.
+            // Other systems have ids of 26 base32 characters, too, but a UUIDv7 contains its version and time.
             let ours = id.0.get_version_num() == 7 && is_plausible(id, id, now);
             return if ours { Ok(Self::Whole(id)) } else { Err(foreign()) };
         }
@@ -29,14 +30,14 @@ impl ClickReference {
         }
         let kept = text.chars().count();
         if kept < PREFIX_MIN_CHARS {
-            // One or two characters are a number of the network's more often than a piece of ours.
+            // So few characters are more likely a number of the network than a part of a click id.
             return Err(if kept < 4 { foreign() } else { Issue::ClickIdTooShort { text: text.to_owned(), kept } });
         }
         Ok(Self::Prefix(first, last))
     }
 }
 
-/// Whether a click of ours can be in this range: since 2020 and, as clocks differ, ten minutes ahead.
+/// Whether the range can contain clicks: from 2020 until ten minutes after `now`, because clocks differ.
 fn is_plausible(first: ClickId, last: ClickId, now: Timestamp) -> bool {
     const SINCE: Timestamp = Timestamp::from_millis(1_577_836_800_000);
     ids::time_of(first.0) <= now.plus(std::time::Duration::from_secs(600)) && ids::time_of(last.0) >= SINCE
@@ -50,7 +51,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 
     #[test]
-    fn a_click_id_is_whole_cut_off_or_not_ours() {
+    fn a_click_id_is_whole_truncated_or_foreign() {
         let id = ClickId::new(NOW);
         let text = id.to_string();
         let read = |text: &str| ClickReference::read(text, NOW);
@@ -64,7 +65,7 @@ mod tests {
         }
         assert_eq!(read(&text[..9]).unwrap_err().code(), "click_id_too_short");
         let tomorrow = ClickId::new(NOW.plus(PATIENCE)).to_string();
-        // A ULID of the same moment, which is base32 as well, but no UUIDv7.
+        // A ULID of the same moment, which is base32 as well, but not a UUIDv7.
         let ulid = ids::encode(uuid::Uuid::from_u128(id.0.as_u128() & !(0xf << 76)));
         for foreign in ["abc123", "12345", "0", "48151623421", &format!("{text}x"), &tomorrow, &ulid, "a@b.example"] {
             assert_eq!(read(foreign).unwrap_err().code(), "foreign_click_id", "{foreign}");

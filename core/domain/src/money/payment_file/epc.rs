@@ -1,6 +1,6 @@
-//! Holds the bank's file to ISO 20022 pain.001.001.09 as the SEPA guidelines restrict it (EPC132-08, 2023 version 1.0): the order of
-//! elements, how often each may stand there, lengths, patterns, letters and sums. The table is written from the schema by
-//! hand; what we never write is left out of it, and so refused.
+//! Checks bank files against ISO 20022 pain.001.001.09 as the SEPA guidelines restrict it (EPC132-08, 2023 version
+//! 1.0): order and number of elements, lengths, patterns, letters and sums. The table is written by hand from the
+//! schema; elements that we never write are left out of it, and therefore refused.
 
 use std::collections::HashSet;
 
@@ -13,11 +13,11 @@ use super::*;
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09";
 
-/// An element, how often it may stand there, and what it holds.
+/// An element, how often it may occur, and its content.
 struct Element(&'static str, std::ops::RangeInclusive<usize>, Holds);
 
 enum Holds {
-    /// In this order.
+    /// All of them, in this order.
     Sequence(&'static [Element]),
     OneOf(&'static [Element]),
     Text(fn(&str) -> bool),
@@ -62,7 +62,7 @@ const TRANSACTION_34: Holds = Sequence(&[
         Sequence(&[Element("InstrId", 0..=1, MAX_35_TEXT), Element("EndToEndId", 1..=1, MAX_35_TEXT)]),
     ),
     Element("Amt", 1..=1, OneOf(&[Element("InstdAmt", 1..=1, Text(is_amount))])),
-    // Without a BIC there is no creditor's agent: nothing else may stand in it.
+    // Only with a BIC: the creditor's agent may hold nothing else.
     Element("CdtrAgt", 0..=1, Sequence(&[Element("FinInstnId", 1..=1, Sequence(&[BICFI]))])),
     Element("Cdtr", 1..=1, PARTY),
     Element("CdtrAcct", 1..=1, ACCOUNT),
@@ -70,14 +70,14 @@ const TRANSACTION_34: Holds = Sequence(&[
 ]);
 
 const MAX_35_TEXT: Holds = Text(|text| is_latin(text, 35));
-/// `Max140Text`, of which SEPA takes 70 characters.
+/// `Max140Text`; SEPA allows 70 characters of it.
 const PARTY: Holds = Sequence(&[Element("Nm", 1..=1, Text(|text| is_latin(text, 70)))]);
 const ACCOUNT: Holds = Sequence(&[Element("Id", 1..=1, OneOf(&[Element("IBAN", 1..=1, Text(is_iban))]))]);
 const BICFI: Element = Element("BICFI", 1..=1, Text(is_bic));
 const OTHER_AGENT: Element =
     Element("Othr", 1..=1, Sequence(&[Element("Id", 1..=1, Text(|text| text == "NOTPROVIDED"))]));
 
-/// The letters that every bank takes, and the rules for slashes (EPC217-08).
+/// The character set that every bank accepts, and the rules for slashes (EPC217-08).
 fn is_latin(text: &str, longest: usize) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/-?:().,'+ ".contains(c);
     (1..=longest).contains(&text.chars().count())
@@ -125,7 +125,7 @@ fn is_bic(text: &str) -> bool {
         && text[4..6].bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// What of `node` is against the table.
+/// Adds to `found` what `node` violates.
 fn issues(node: Node, holds: &Holds, found: &mut Vec<String>) {
     let name = node.tag_name().name();
     if node.tag_name().namespace() != Some(NAMESPACE) {
@@ -147,7 +147,7 @@ fn issues(node: Node, holds: &Holds, found: &mut Vec<String>) {
         OneOf(choices) => match children.as_slice() {
             [only] => match choices.iter().find(|it| it.0 == only.tag_name().name()) {
                 Some(choice) => issues(*only, &choice.2, found),
-                None => found.push(format!("{} is no choice of {name}", only.tag_name().name())),
+                None => found.push(format!("{} is not a choice of {name}", only.tag_name().name())),
             },
             _ => found.push(format!("{name} must hold exactly one element")),
         },
@@ -156,12 +156,12 @@ fn issues(node: Node, holds: &Holds, found: &mut Vec<String>) {
             for Element(wanted, times, holds) in *elements {
                 let count = rest.iter().take_while(|it| it.tag_name().name() == *wanted).count();
                 if !times.contains(&count) {
-                    found.push(format!("{wanted} stands {count} times in {name}"));
+                    found.push(format!("{wanted} occurs {count} times in {name}"));
                 }
                 rest[..count].iter().for_each(|it| issues(*it, holds, found));
                 rest = &rest[count..];
             }
-            found.extend(rest.iter().map(|it| format!("{} may not stand there in {name}", it.tag_name().name())));
+            found.extend(rest.iter().map(|it| format!("{} is not allowed there in {name}", it.tag_name().name())));
         }
     }
 }
@@ -171,7 +171,7 @@ fn issues_of(xml: &str) -> Vec<String> {
     let root = document.root_element();
     let mut found = Vec::new();
     if root.tag_name().name() != "Document" {
-        found.push("the root is no Document".to_owned());
+        found.push("the root is not a Document".to_owned());
     }
     issues(root, &DOCUMENT, &mut found);
     found
@@ -183,7 +183,7 @@ fn texts<'a>(document: &'a Document, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn whatever_people_are_called_a_bank_gets_what_its_schema_says() {
+fn files_are_valid_for_all_names() {
     let longest = "Ä".repeat(200);
     let names = [
         "Ada Lovelace",
@@ -225,13 +225,13 @@ fn whatever_people_are_called_a_bank_gets_what_its_schema_says() {
             assert_eq!(texts(&document, "CtrlSum").iter().map(cents).collect::<Vec<_>>(), [sum, sum]);
             assert_eq!(sum * 10_000, payments.iter().map(|it| it.net.micros).sum::<i64>());
             let ids: HashSet<_> = texts(&document, "EndToEndId").into_iter().collect();
-            assert_eq!(ids.len(), payments.len(), "each payment is found again");
+            assert_eq!(ids.len(), payments.len(), "every payment has its own id");
         }
     }
 }
 
 #[test]
-fn the_table_finds_what_a_bank_would_refuse() {
+fn the_table_refuses_invalid_files() {
     let details = [("account_holder", "Ada"), ("iban", "DE89370400440532013000"), ("bic", "COBADEFFXXX")];
     let file =
         write(&batch("EUR"), &method("sepa"), FileFormat::Pain001, &[payment(1, "1", "EUR", &details)], at()).unwrap();
@@ -259,7 +259,7 @@ fn the_table_finds_what_a_bank_would_refuse() {
         assert!(file.text.contains(from), "{from}");
         assert!(!issues_of(&file.text.replace(from, to)).is_empty(), "{to} instead of {from}");
     }
-    // Two elements that changed their places.
+    // Two elements are swapped.
     let agent = file.text.find("<CdtrAgt>").unwrap();
     let creditor = file.text.find("<Cdtr>").unwrap();
     let end = file.text.find("<CdtrAcct>").unwrap();

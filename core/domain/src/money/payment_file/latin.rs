@@ -1,14 +1,14 @@
-//! The letters that every bank of the SEPA area takes (EPC217-08): others become the nearest of them.
+//! The character set that every bank of the SEPA area accepts (EPC217-08). Other letters are replaced by similar ones.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// At most `longest` characters of `a-zA-Z0-9/-?:().,'+ `; `fallback` when nothing can be written.
+/// At most `longest` characters of `a-zA-Z0-9/-?:().,'+ `; `fallback` if no letter or digit remains.
 pub fn latin(text: &str, longest: usize, fallback: &str) -> String {
     let mut out = String::new();
     for character in text.trim().chars() {
         match spelled(character) {
             Some(letters) => out.push_str(letters),
-            // What has an accent is written without.
+            // Accents are removed; other characters become a dot.
             None => {
                 out.extend(character.nfkd().filter(|it| !is_mark(*it)).map(|it| if allowed(it) { it } else { '.' }))
             }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_written_as_banks_take_them() {
+    fn names_are_written_in_the_character_set_of_banks() {
         for (name, wanted) in [
             ("Ada Lovelace", "Ada Lovelace"),
             ("Jürgen Groß & Söhne GmbH", "Juergen Gross + Soehne GmbH"),

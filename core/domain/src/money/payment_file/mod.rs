@@ -1,5 +1,5 @@
-//! Payment files: a batch as a bank, PayPal or a person wants it. Pure text from facts; the same batch gives the same
-//! file with the same message id, so that a bank which gets it twice can refuse the second.
+//! Payment files: a batch in the format of a bank, of PayPal, or for people. Pure text: the same batch gives the same
+//! file with the same message id, so that a bank that gets it twice can refuse the second.
 
 mod latin;
 mod pain001;
@@ -13,25 +13,34 @@ use super::payout_details::Fields;
 use super::payout_method::{FileFormat, PayoutMethod, minor_unit_micros};
 use super::withdrawal_batch::{BatchError, WithdrawalBatch};
 
-/// One withdrawal to be paid, with its details opened.
+/// One withdrawal to be paid, with its details unsealed.
 #[derive(Clone, Debug)]
 pub struct Payment {
+    /// The withdrawal.
     pub id: WithdrawalId,
+    /// The affiliate to be paid.
     pub affiliate_id: AffiliateId,
+    /// The affiliate's name.
     pub affiliate_name: String,
+    /// The amount to be paid: without the fee.
     pub net: Money,
+    /// The payout details.
     pub details: Fields,
 }
 
-/// A file to be downloaded.
+/// A file for download.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PaymentFile {
+    /// The file's name.
     pub name: String,
+    /// Its media type.
     pub content_type: &'static str,
+    /// Its content.
     pub text: String,
 }
 
-/// Writes `payments`, which are those of the batch that are still to be paid.
+/// Writes the file for `payments`, which are the open withdrawals of the batch. Fails if there are none, if `format`
+/// needs a detail that a payment lacks, or if a SEPA file has no payer or another currency than EUR.
 pub fn write(
     batch: &WithdrawalBatch,
     method: &PayoutMethod,
@@ -44,7 +53,7 @@ pub fn write(
     }
     for name in needs(format) {
         if payments.iter().any(|payment| !payment.details.contains_key(*name)) {
-            return Err(wrong_format(format, method, format!("their details have no {name}")));
+            return Err(wrong_format(format, method, format!("their payout details have no {name}")));
         }
     }
     let (text, ending, content_type) = match format {
@@ -77,7 +86,7 @@ fn wrong_format(format: FileFormat, method: &PayoutMethod, reason: String) -> Ba
     BatchError::WrongFormat { format: format.as_str(), method: method.id.clone(), reason }
 }
 
-/// With exactly as many decimals as the currency has: `12.50`, but `1250` yen.
+/// Exactly as many decimals as the currency has: `12.50`, but `1250` for yen.
 fn plain(micros: i128, currency: Currency) -> String {
     let units = micros / i128::from(minor_unit_micros(currency));
     let scale = 10_i128.pow(currency.decimals());

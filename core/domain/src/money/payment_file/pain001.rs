@@ -11,9 +11,10 @@ use super::{Payment, plain};
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09";
 const NAME_CHARS: usize = 70;
 const REMITTANCE_CHARS: usize = 140;
-/// What the standard says for an agent that the bank is to find by the IBAN.
+/// The standard's word for a bank that is derived from the IBAN.
 const NOT_PROVIDED: &str = "NOTPROVIDED";
 
+/// The XML file, with one `PmtInf` for all payments. The account of each payment is the details' IBAN.
 pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: Timestamp) -> String {
     let micros: i128 = payments.iter().map(|payment| i128::from(payment.net.micros)).sum();
     let sums = |xml: &mut Xml| {
@@ -21,7 +22,7 @@ pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: 
         xml.leaf("CtrlSum", &plain(micros, batch.currency));
     };
     let payer_name = latin(&payer.name, NAME_CHARS, NOT_PROVIDED);
-    // Without milliseconds, which some banks refuse; the same length for every year that has four digits.
+    // Without milliseconds, which some banks refuse. The slices are right for every year with four digits.
     let moment = now.to_string();
     let (day, second) = (&moment[..10], &moment[..19]);
 
@@ -53,7 +54,8 @@ pub fn write(batch: &WithdrawalBatch, payer: &Payer, payments: &[Payment], now: 
 fn transfer(xml: &mut Xml, batch: &WithdrawalBatch, payment: &Payment, payer_name: &str) {
     let detail = |name: &str| payment.details.get(name).map(String::as_str);
     xml.open("CdtTrfTxInf");
-    // What comes back on the statement, and so in the file of results. Bare: no underscore gets through every bank.
+    // The id that the bank repeats on statements and in the file of results. It has no prefix, because some banks don't
+    // accept the underscore.
     let id = ids::encode(payment.id.0);
     xml.within("PmtId", |xml| {
         xml.leaf("InstrId", &id);
@@ -85,7 +87,7 @@ fn agent(xml: &mut Xml, bic: Option<&str>) {
     });
 }
 
-/// Elements in the order in which they are written; each is closed by its own name.
+/// Writes XML elements one by one, and closes each by its name.
 struct Xml {
     text: String,
     open: Vec<String>,
@@ -107,7 +109,7 @@ impl Xml {
     }
 
     fn close(&mut self) {
-        let name = self.open.pop().expect("what is closed was opened");
+        let name = self.open.pop().expect("an element is open");
         self.indent();
         self.text.push_str(&format!("</{name}>\n"));
     }

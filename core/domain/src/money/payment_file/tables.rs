@@ -1,15 +1,15 @@
-//! Payments as CSV.
+//! Payment files in CSV.
 
 use crate::money::csv::push_row;
 
 use super::{Payment, plain};
 
-/// For PayPal's Payouts page: recipient, amount, currency, customer id, note, wallet; without a heading.
+/// For PayPal's Payouts page: recipient, amount, currency, customer id, note, wallet; without a header line.
 pub fn paypal(payments: &[Payment]) -> String {
     let mut text = String::new();
     for payment in payments {
         let (amount, currency) = amount(payment);
-        // Our id has 30 characters, which is all that PayPal allows there.
+        // PayPal allows 30 characters for the customer id, which is the length of our ids.
         push_row(&mut text, [detail(payment, "email"), &amount, &currency, &payment.id.to_string(), NOTE, "PayPal"]);
     }
     text
@@ -17,7 +17,7 @@ pub fn paypal(payments: &[Payment]) -> String {
 
 const NOTE: &str = "Affiliate payout";
 
-/// The amount is in the balance's currency; whoever pays converts it at the rate of the moment.
+/// Asset, address and amount. The amount is in the currency of the balance; the payer converts it at the current rate.
 pub fn crypto(payments: &[Payment]) -> String {
     let mut text = String::new();
     push_row(&mut text, ["withdrawal_id", "asset", "address", "amount", "currency"]);
@@ -33,7 +33,7 @@ pub fn crypto(payments: &[Payment]) -> String {
 pub fn everything(schema: &serde_json::Value, payments: &[Payment]) -> String {
     let mut columns: Vec<&str> =
         schema["properties"].as_object().into_iter().flat_map(|it| it.keys().map(String::as_str)).collect();
-    // Details may be older than a changed schema.
+    // Details may have been saved under an older schema.
     columns.extend(payments.iter().flat_map(|it| it.details.keys().map(String::as_str)));
     columns.sort_unstable();
     columns.dedup();

@@ -39,14 +39,14 @@ pub(super) fn payment(number: u128, amount: &str, currency: &str, details: &[(&s
     }
 }
 
-/// What stands between the tags, in the order of the file.
+/// The contents of the elements with this tag, in the order of the file.
 fn all<'a>(xml: &'a str, tag: &str) -> Vec<&'a str> {
     let (start, end) = (format!("<{tag}>"), format!("</{tag}>"));
     xml.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap().trim()).collect()
 }
 
 #[test]
-fn a_bank_gets_every_element_in_the_order_of_the_schema() {
+fn elements_are_in_the_order_of_the_schema() {
     let payments = [
         payment(1, "99.00", "EUR", &[("account_holder", "Ada <Lovelace>"), ("iban", "GB29NWBK60161331926819")]),
         payment(
@@ -74,7 +74,7 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
     assert!(ids.iter().all(|id| id.len() <= 35), "Max35Text");
     assert!(
         ids.iter().all(|id| id.parse() == Ok(payments[ids.iter().position(|it| it == id).unwrap()].id)),
-        "it leads back"
+        "the id can be parsed"
     );
     // The order of PaymentInstruction30 and CreditTransferTransaction34; a validator refuses any other.
     let order = |tags: &[&str], from: usize| {
@@ -122,7 +122,7 @@ fn a_bank_gets_every_element_in_the_order_of_the_schema() {
 }
 
 #[test]
-fn paypal_gets_its_columns_and_whole_minor_units() {
+fn paypal_files_have_their_columns_and_whole_minor_units() {
     let payments =
         [payment(1, "12.5", "USD", &[("email", "ada@example.com")]), payment(2, "1250", "JPY", &[("email", "b@c.de")])];
     let file = write(&batch("USD"), &method("paypal"), FileFormat::Paypal, &payments, at()).unwrap();
@@ -133,7 +133,7 @@ fn paypal_gets_its_columns_and_whole_minor_units() {
 }
 
 #[test]
-fn nothing_in_a_table_is_a_formula() {
+fn no_cell_of_a_table_is_a_formula() {
     let details = [("account_holder", "@SUM(1+1)"), ("email", "ada@example.com")];
     let payments = [payment(1, "12.50", "USD", &details)];
     let file = write(&batch("USD"), &method("wise"), FileFormat::Csv, &payments, at()).unwrap();
@@ -150,7 +150,7 @@ fn nothing_in_a_table_is_a_formula() {
 }
 
 #[test]
-fn a_file_that_would_not_be_paid_is_not_written() {
+fn a_file_that_cannot_be_paid_is_not_written() {
     let code = |currency: &str, method: &PayoutMethod, format, payments: &[Payment]| {
         write(&batch(currency), method, format, payments, at()).unwrap_err().code()
     };

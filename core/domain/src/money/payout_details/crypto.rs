@@ -1,8 +1,9 @@
-//! Addresses of cryptocurrencies. What is sent to a wrong one is lost, so their checksums are verified.
+//! Addresses of cryptocurrencies. A payment to a wrong address is lost, so the checksums are verified. Each check
+//! returns a sentence for people as its error.
 
 use sha3::{Digest, Keccak256};
 
-/// Base58Check of mainnet (P2PKH, P2SH), or Bech32 and Bech32m (BIP 173, BIP 350).
+/// Bitcoin mainnet: Base58Check (P2PKH, P2SH), or Bech32 and Bech32m (BIP 173, BIP 350).
 pub fn check_bitcoin(address: &str) -> Result<(), String> {
     const P2PKH: u8 = 0x00;
     const P2SH: u8 = 0x05;
@@ -11,13 +12,13 @@ pub fn check_bitcoin(address: &str) -> Result<(), String> {
     wrong_unless(by_hash() || segwit(), "Bitcoin", "1…, 3… or bc1…")
 }
 
-/// `T…`: Base58Check with the prefix 0x41.
+/// Tron: `T…`, Base58Check with the prefix 0x41.
 pub fn check_tron(address: &str) -> Result<(), String> {
     const MAINNET: u8 = 0x41;
     wrong_unless(base58(address).is_some_and(|bytes| bytes[0] == MAINNET), "Tron", "T…")
 }
 
-/// `0x` and 40 hexadecimal digits; in mixed case they carry a checksum (EIP-55).
+/// Ethereum: `0x` and 40 hexadecimal digits. In mixed case they carry a checksum (EIP-55), which must be right.
 pub fn check_ethereum(address: &str) -> Result<(), String> {
     let digits = address.strip_prefix("0x").unwrap_or_default();
     let is_hex = digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -32,7 +33,7 @@ fn checksummed(digits: &str) -> String {
     lower.chars().enumerate().map(|(at, c)| if nibble(at) >= 8 { c.to_ascii_uppercase() } else { c }).collect()
 }
 
-/// A version byte and 20 bytes of a hash, with a good checksum.
+/// A version byte and a hash of 20 bytes; `None` if the checksum is wrong.
 fn base58(address: &str) -> Option<Vec<u8>> {
     let bytes = bs58::decode(address).with_check(None).into_vec().ok()?;
     (bytes.len() == 21).then_some(bytes)
@@ -42,7 +43,9 @@ fn wrong_unless(right: bool, network: &str, look: &str) -> Result<(), String> {
     if right {
         return Ok(());
     }
-    Err(format!("this is no {network} address ({look}) with a good checksum; copy it from the wallet again"))
+    Err(format!(
+        "this is not a valid {network} address ({look}), or its checksum is wrong; copy it from the wallet again"
+    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! IBANs (ISO 13616): the length of the country and the two check digits.
+//! IBANs (ISO 13616): the length for each country, and the two check digits. The error of each check is a sentence for
+//! people.
 
-/// How long IBANs are, as the registry of SWIFT has it.
+/// The length of IBANs by country (SWIFT's IBAN registry).
 const LENGTHS: [(&str, usize); 79] = [
     ("AD", 24),
     ("AE", 23),
@@ -83,29 +84,29 @@ const LENGTHS: [(&str, usize); 79] = [
     ("XK", 20),
 ];
 
-/// Whose banks take part in SEPA credit transfers (European Payments Council, list of January 2026).
+/// The countries whose banks take part in SEPA credit transfers (European Payments Council, list of January 2026).
 const SEPA: [&str; 42] = [
     "AD", "AL", "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GI", "GR", "HR", "HU",
     "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MC", "MD", "ME", "MK", "MT", "NL", "NO", "PL", "PT", "RO", "RS", "SE",
     "SI", "SK", "SM", "VA",
 ];
 
-/// `iban` in its normal form: capitals, no spaces.
+/// Checks country, length and check digits. `iban` is in its normal form: capitals, no spaces.
 pub fn check(iban: &str) -> Result<(), String> {
     let country = iban.get(..2).unwrap_or_default();
     let Some((_, length)) = LENGTHS.iter().find(|(code, _)| *code == country) else {
         return Err("an IBAN begins with the two letters of a country that has IBANs, such as DE89 3704 …".into());
     };
     if iban.len() != *length {
-        return Err(format!("an IBAN of {country} has {length} characters, this one has {}", iban.chars().count()));
+        return Err(format!("an IBAN of {country} has {length} characters, but this has {}", iban.chars().count()));
     }
     match remainder(iban) {
         Some(1) => Ok(()),
-        _ => Err("its check digits do not fit; compare it with the bank statement, digit by digit".into()),
+        _ => Err("the check digits of this IBAN are wrong; compare it with the bank statement, digit by digit".into()),
     }
 }
 
-/// The same, of an account that a SEPA credit transfer reaches.
+/// Like [`check`], and the account can be reached by SEPA credit transfer.
 pub fn check_sepa(iban: &str) -> Result<(), String> {
     check(iban)?;
     let country = &iban[..2];
@@ -116,7 +117,8 @@ pub fn check_sepa(iban: &str) -> Result<(), String> {
     }
 }
 
-/// Of the division by 97, letters counted as 10 to 35, the first four characters moved to the end.
+/// The remainder of the division by 97, with letters counted as 10 to 35 and the first four characters moved to the
+/// end. `None` if there are other characters.
 fn remainder(iban: &str) -> Option<u32> {
     let (head, tail) = (iban.get(..4)?, iban.get(4..)?);
     tail.chars().chain(head.chars()).try_fold(0, |rest, character| match character {
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_registry_are_ibans() {
+    fn the_examples_of_the_registry_are_valid() {
         for iban in [
             "DE89370400440532013000",
             "GB29NWBK60161331926819",
@@ -154,9 +156,9 @@ mod tests {
     }
 
     proptest! {
-        /// What the check digits are for: one wrong character, or two neighbours that changed places.
+        /// The check digits detect one wrong character, and two neighbours that are swapped.
         #[test]
-        fn a_slip_of_the_finger_is_found(at in 4_usize..22, digit in 0_u8..10) {
+        fn a_typing_error_is_found(at in 4_usize..22, digit in 0_u8..10) {
             let right = "DE89370400440532013000";
             let mut wrong = right.as_bytes().to_vec();
             wrong[at] = b'0' + digit;

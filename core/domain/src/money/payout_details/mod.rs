@@ -1,5 +1,5 @@
-//! Payout details: where an affiliate's money goes. Checked by the JSON Schema of their method before they are
-//! kept, and shown masked to everybody; only a payment file has them whole.
+//! Payout details: where an affiliate's money goes. They are validated by the JSON Schema of the payout method before
+//! they are stored, and shown masked to everybody; only a payment file has them unmasked.
 
 pub mod crypto;
 pub mod iban;
@@ -15,36 +15,49 @@ use crate::ids::{AffiliateId, PayoutDetailsId};
 use crate::people::masking;
 use crate::timestamp::Timestamp;
 
-/// What is told of at once, at most.
+/// The most issues that are reported at once.
 const ISSUES: usize = 100;
 
-/// What a method asks for, by name. All of it is text.
+/// The details that a payout method needs, by name. All values are text.
 pub type Fields = BTreeMap<String, String>;
 
-/// One affiliate's details for one method, as they are stored.
+/// One affiliate's details for one payout method, as they are stored.
 #[derive(Clone, Debug)]
 pub struct PayoutDetails {
+    /// Id of these details.
     pub id: PayoutDetailsId,
+    /// The affiliate to be paid.
     pub affiliate_id: AffiliateId,
+    /// Id of the payout method.
     pub method: String,
     /// The fields, sealed for this affiliate.
     pub sealed: String,
-    /// The fields as people may see them.
+    /// The fields, masked for display.
     pub masked: Fields,
+    /// When details for this method were first saved.
     pub created_at: Timestamp,
+    /// When they last changed.
     pub updated_at: Timestamp,
 }
 
-/// Formats that a method's schema may name, beyond the shape of the text.
+/// Formats that the schema of a method may use, for checks beyond its patterns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
+    /// An IBAN with correct check digits.
     Iban,
+    /// An IBAN of an account in the SEPA area.
     SepaIban,
+    /// A BIC with 8 or 11 characters.
     Bic,
+    /// An e-mail address.
     Email,
+    /// Two letters of ISO 3166.
     Country,
+    /// An address on Bitcoin's mainnet.
     Bitcoin,
+    /// An Ethereum address.
     Ethereum,
+    /// A Tron address.
     Tron,
 }
 
@@ -63,7 +76,7 @@ impl Format {
     const ALL: [Self; 8] =
         [Self::Iban, Self::SepaIban, Self::Bic, Self::Email, Self::Country, Self::Bitcoin, Self::Ethereum, Self::Tron];
 
-    /// Or a sentence that says what is wrong.
+    /// Checks a normalised text. The error is a sentence that says what is wrong.
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
             Self::Iban => iban::check(text),
@@ -80,7 +93,7 @@ impl Format {
         }
     }
 
-    /// What people write with spaces or in small letters, as machines want it.
+    /// Removes spaces and converts to capitals, for the formats that people write in several ways.
     fn normal(self, text: &str) -> String {
         match self {
             Self::Iban | Self::SepaIban | Self::Bic | Self::Country => {
@@ -99,8 +112,8 @@ fn check_bic(bic: &str) -> Result<(), String> {
     if fits { Ok(()) } else { Err("a BIC has 8 or 11 characters, such as COBADEFFXXX".into()) }
 }
 
-/// What goes into payment files must not begin like a formula: a spreadsheet would carry it out, and an apostrophe
-/// before it would pay somebody else.
+/// An address in a payment file must not begin like a formula: a spreadsheet would execute it, and an apostrophe before
+/// it would make it a different address.
 fn check_email(email: &str) -> Result<(), String> {
     let plain = |part: &str| !part.is_empty() && part.chars().all(|c| !c.is_whitespace() && !c.is_control());
     let fits = email.split_once('@').is_some_and(|(name, host)| {
@@ -113,17 +126,19 @@ fn check_email(email: &str) -> Result<(), String> {
             && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
             && !email.contains(['"', ',', ';', '<', '>', '\\'])
     });
-    if fits { Ok(()) } else { Err("this is no e-mail address; write one such as ada@example.com".into()) }
+    if fits { Ok(()) } else { Err("this is not a valid e-mail address; write one such as ada@example.com".into()) }
 }
 
-/// Something wrong with one field; `path` is a JSON pointer into the fields.
+/// Something that is wrong with the fields.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Issue {
+    /// JSON pointer to the field; empty if the fields as a whole are wrong.
     pub path: String,
+    /// A sentence for people.
     pub message: String,
 }
 
-/// What a method's schema accepts.
+/// The compiled schema of a payout method.
 pub struct Schema<'a> {
     document: &'a Value,
     validator: Validator,
@@ -131,7 +146,8 @@ pub struct Schema<'a> {
 }
 
 impl<'a> Schema<'a> {
-    /// A schema describes an object whose members are text. What is wrong with it is a sentence.
+    /// Compiles a schema, which must describe an object whose members are text with a title. The error is a sentence
+    /// that says what is wrong with the schema.
     pub fn parse(document: &'a Value) -> Result<Self, String> {
         if document["type"] != "object" || document["additionalProperties"] != false {
             return Err("it needs \"type\": \"object\" and \"additionalProperties\": false".into());
@@ -149,17 +165,17 @@ impl<'a> Schema<'a> {
         for format in Format::ALL {
             options = options.with_format(format.as_str(), move |text: &str| format.check(text).is_ok());
         }
-        let validator = options.build(document).map_err(|error| format!("it is no JSON Schema: {error}"))?;
+        let validator = options.build(document).map_err(|error| format!("it is not a valid JSON Schema: {error}"))?;
         Ok(Self { document, validator, cost })
     }
 
-    /// The fields as they are kept, or everything that is wrong with them.
+    /// The fields in their normal form, without empty ones; or everything that is wrong with them, up to 100 issues.
     pub fn accept(&self, given: &Fields) -> Result<Fields, Vec<Issue>> {
         let mut fields = Fields::new();
         for (name, text) in given {
             let format = self.property(name)["format"].as_str().and_then(Format::from_word);
             let text = format.map_or_else(|| text.trim().to_owned(), |format| format.normal(text.trim()));
-            // A form sends what was left empty.
+            // A form also sends fields that were left empty.
             if !text.is_empty() {
                 fields.insert(name.clone(), text);
             }
@@ -169,13 +185,13 @@ impl<'a> Schema<'a> {
         match self.cost.admits(&value) {
             Ok(()) => issues.extend(self.validator.iter_errors(&value).take(ISSUES).map(issue)),
             Err(max) => {
-                issues.push(Issue { path: String::new(), message: format!("these are more than {max} fields") });
+                issues.push(Issue { path: String::new(), message: format!("there are more than {max} fields") });
             }
         }
         if issues.is_empty() { Ok(fields) } else { Err(issues) }
     }
 
-    /// As people may see them. What is chosen from a list, a bank or a country is no secret.
+    /// The fields, masked for display. Choices from a list, banks and countries are not masked.
     pub fn mask(&self, fields: &Fields) -> Fields {
         let shown = |name: &str| {
             let property = self.property(name);
@@ -217,7 +233,8 @@ fn unfit(name: &str, text: &str) -> Option<Issue> {
     Some(Issue { path: format!("/{name}"), message: message.into() })
 }
 
-/// A missing field is reported at the field, where a form can show it. No sentence repeats what was typed.
+/// A missing field is reported with the path of that field, so that a form can show the issue there. No message repeats
+/// the value.
 fn issue(error: jsonschema::ValidationError<'_>) -> Issue {
     let path = error.instance_path().to_string();
     let message = match error.kind() {
@@ -266,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_judged_by_the_network_that_was_chosen() {
+    fn an_address_must_belong_to_the_chosen_network() {
         let document = schema_of("crypto");
         let schema = Schema::parse(&document).unwrap();
         let on = |asset: &str, address: &str| schema.accept(&fields(&[("asset", asset), ("address", address)]));
@@ -282,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_begins_like_a_formula_is_an_address() {
+    fn an_address_cannot_begin_like_a_formula() {
         for wrong in ["=cmd|' /C calc'!A0@example.com", "+1@example.com", "-a@example.com", "a@b", "a b@c.de", "@c.de"]
         {
             assert!(check_email(wrong).is_err(), "{wrong}");
@@ -293,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_each_field_is_said_at_the_field() {
+    fn every_issue_has_the_path_of_its_field() {
         let document = schema_of("bank-international");
         let schema = Schema::parse(&document).unwrap();
         let issues =

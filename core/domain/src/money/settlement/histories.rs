@@ -1,5 +1,5 @@
-//! Thousands of random histories against a naive model: after each step every account is what the model says, all
-//! entries add up to zero, and nothing is below zero but a debt.
+//! Thousands of random histories against a naive model: after each step every account has the balance of the model, all
+//! entries add up to zero, and no balance but a debt is below zero.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -20,14 +20,14 @@ use crate::money::earning::*;
 const AFFILIATES: usize = 4;
 const DAY: i64 = 86_400_000;
 
-/// What a person would write on paper: lists of amounts, and five numbers for each affiliate and currency.
+/// The model, as a person would write it on paper: a list of amounts, and four sums for each affiliate and currency.
 #[derive(Default)]
 struct Paper {
     parts: Vec<Part>,
     sums: BTreeMap<(AffiliateId, Currency), [i64; 4]>,
 }
 
-/// Something earned for one thing by one affiliate.
+/// An amount that one affiliate earned for one conversion.
 #[derive(Clone)]
 struct Part {
     thing: usize,
@@ -62,7 +62,7 @@ impl Paper {
         }
     }
 
-    /// Brings a thing to what it should pay: (level, whose) -> amount.
+    /// Adjusts the parts of a conversion to the amounts it should pay: (level, whose) -> amount.
     fn set(&mut self, thing: usize, wanted: &BTreeMap<(i32, (AffiliateId, Currency)), i64>, release_at: i64) {
         let mut lines: BTreeSet<_> = wanted.keys().copied().collect();
         lines.extend(self.parts.iter().filter(|it| it.thing == thing).map(|it| (it.level, it.whose)));
@@ -97,7 +97,7 @@ impl Paper {
     }
 }
 
-/// The real thing: earnings, balances, and the sum of every account's entries.
+/// The state under test: earnings, balances, and the sum of every account's entries.
 #[derive(Default)]
 struct Books {
     conversions: Vec<(Conversion, Vec<Earning>)>,
@@ -155,14 +155,14 @@ struct World {
     random: StdRng,
     now: i64,
     affiliates: Vec<AffiliateId>,
-    parent_affiliate_id: HashMap<AffiliateId, AffiliateId>,
+    parents: HashMap<AffiliateId, AffiliateId>,
     settings: SubAffiliateSettings,
     books: Books,
     paper: Paper,
-    /// What each conversion's recruiters were promised when it was first approved.
+    /// The commissions of each conversion, as agreed at its first approval.
     promised: HashMap<usize, Vec<Commission>>,
     withdrawals: Vec<(WithdrawalId, (AffiliateId, Currency), i64)>,
-    /// What was paid, and the fee that was kept: a bank may send it back.
+    /// Paid withdrawals, which the bank may return.
     paid: Vec<PaidOut>,
 }
 
@@ -171,13 +171,13 @@ impl World {
         let now = 1_763_647_000_000;
         let at = Timestamp::from_millis(now);
         let affiliates: Vec<_> = (0..AFFILIATES).map(|_| AffiliateId::new(at)).collect();
-        // A chain, so that there are levels.
-        let parent_affiliate_id = affiliates.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        // A chain, for commissions on several levels.
+        let parents = affiliates.windows(2).map(|pair| (pair[0], pair[1])).collect();
         Self {
             random: StdRng::seed_from_u64(seed),
             now,
             affiliates,
-            parent_affiliate_id,
+            parents,
             settings: SubAffiliateSettings::default(),
             books: Books::default(),
             paper: Paper::default(),
@@ -203,14 +203,14 @@ impl World {
         let mut found = Vec::new();
         let mut below = affiliate;
         for level in 1..=self.settings.tiers.len() {
-            let Some(id) = self.parent_affiliate_id.get(&below) else { break };
+            let Some(id) = self.parents.get(&below) else { break };
             found.extend(self.settings.commission(level, *id));
             below = *id;
         }
         found
     }
 
-    /// What the paper says a conversion should pay, by schoolbook arithmetic.
+    /// The amounts that a conversion should pay according to the model.
     fn should_pay(&mut self, index: usize) -> BTreeMap<(i32, (AffiliateId, Currency)), i64> {
         let conversion = self.books.conversions[index].0.clone();
         let mut wanted = BTreeMap::new();
@@ -290,7 +290,7 @@ impl World {
                 }
             }
             7..=8 => {
-                // A chunk that is cut short, as by another process.
+                // A limit of 1 stands for a chunk that another process cut short.
                 let limit = if self.random.random_bool(0.3) { 1 } else { usize::MAX };
                 self.books.release(limit, at);
                 let mut released = 0;
@@ -320,7 +320,7 @@ impl World {
         self.compare();
     }
 
-    /// Due parts of the paper in the order in which the books go through theirs.
+    /// The due parts of the model, in the order in which the earnings are released.
     fn released_order(&self) -> Vec<usize> {
         let is_due = |it: &Part| !it.released && it.left > 0 && it.release_at <= self.now;
         let mut due: Vec<_> = (0..self.paper.parts.len()).filter(|index| is_due(&self.paper.parts[*index])).collect();
@@ -357,7 +357,7 @@ impl World {
         let requested = postings::withdrawal_requested(whose.0, id, money, balance, at);
         let sums = self.paper.sums.entry(whose).or_default();
         if sums[AVAILABLE] < money.micros {
-            assert!(requested.is_err(), "no more than there is");
+            assert!(requested.is_err(), "no more than is available");
             return;
         }
         sums[AVAILABLE] -= money.micros;
@@ -390,7 +390,7 @@ impl World {
         }
     }
 
-    /// The bank sends a payment back, whatever happened since.
+    /// The bank returns a payment, regardless of later events.
     fn send_back(&mut self) {
         if self.paid.is_empty() {
             return;
@@ -423,13 +423,13 @@ impl World {
                 assert_eq!(account(Account::Paid), sums[PAID], "paid");
                 assert_eq!(-account(Account::Debt), sums[DEBT], "debt");
                 let kept = [balance.available, balance.withdrawing, balance.paid, balance.debt];
-                assert_eq!(kept, sums, "the balance that is kept");
+                assert_eq!(kept, sums, "the stored balance");
                 assert!(sums.iter().all(|it| *it >= 0) && self.paper.pending(whose) >= 0, "nothing is below zero");
-                assert!(sums[DEBT] == 0 || sums[AVAILABLE] == 0, "whoever owes has nothing available");
+                assert!(sums[DEBT] == 0 || sums[AVAILABLE] == 0, "an indebted affiliate has nothing available");
                 let earned = self.books.conversions.iter().flat_map(|(_, it)| it).chain(&self.books.adjustments);
                 let own = earned.filter(|it| (it.affiliate_id, it.earned.currency) == whose);
                 let pending: i64 = own.filter(|it| it.state == EarningState::Pending).map(|it| it.left).sum();
-                assert_eq!(pending, self.paper.pending(whose), "what the earnings say is pending");
+                assert_eq!(pending, self.paper.pending(whose), "the sum of the pending earnings");
             }
         }
     }
@@ -440,7 +440,7 @@ fn moved(applied: Applied) -> bool {
 }
 
 #[test]
-fn the_books_are_what_paper_says_after_every_step_of_thousands_of_histories() {
+fn the_ledger_equals_a_naive_model_after_every_step() {
     for seed in 0..2_000 {
         let mut world = World::new(seed);
         for _ in 0..60 {

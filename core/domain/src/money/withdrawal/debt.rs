@@ -1,5 +1,5 @@
-//! A debt that arises while a withdrawal is under way, such as by a chargeback: it stops the withdrawal until it is settled, or
-//! until somebody accepts it.
+//! Debt that arises while a withdrawal is under way, for example by a chargeback. It stops the withdrawal until the
+//! debt is settled or a person accepts it.
 
 use crate::amounts::Money;
 use crate::ids::WithdrawalId;
@@ -7,18 +7,28 @@ use crate::timestamp::Timestamp;
 
 use super::{Applied, IllegalStep, Status, Withdrawal};
 
-/// Why a withdrawal does not go on.
+/// Why a withdrawal can't be approved or paid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StepError {
+    /// The current status does not allow the step.
     #[error("{0}")]
     Illegal(#[from] IllegalStep),
+    /// The affiliate owes more than was accepted.
     #[error(
-        "the affiliate of withdrawal {id} owes {debt} to the program by now; {way_back}, and the money settles that first, or go on with \"despite_debt\": true"
+        "the affiliate of withdrawal {id} now owes the program {debt}; {way_back}, and its amount settles the debt first, or send \"despite_debt\": true to accept the debt"
     )]
-    Indebted { id: WithdrawalId, debt: Money, way_back: &'static str },
+    Indebted {
+        /// The withdrawal.
+        id: WithdrawalId,
+        /// What the affiliate owes.
+        debt: Money,
+        /// How to return the money instead, as a clause: "refuse it".
+        way_back: &'static str,
+    },
 }
 
 impl StepError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Illegal(_) => "illegal_step",
@@ -28,7 +38,8 @@ impl StepError {
 }
 
 impl Withdrawal {
-    /// Approves or pays it. `debt` is what its affiliate owes; `despite_debt` accepts that much, and no more than that.
+    /// Approves or pays the withdrawal. `debt` is what its affiliate owes; `despite_debt` accepts that amount, but not
+    /// a higher one later.
     pub fn approve_or_pay(
         &mut self,
         wanted: Status,
@@ -39,7 +50,7 @@ impl Withdrawal {
     ) -> Result<Applied, StepError> {
         let mut next = self.clone();
         let mut applied = next.change_status(wanted, by, at)?;
-        // What is paid is past being stopped.
+        // A debt no longer stops a withdrawal that is settled.
         if despite_debt && !self.status.settles() && next.is_stopped_by(debt) {
             next.accepted_debt = debt;
             next.updated_at = at;
@@ -53,7 +64,7 @@ impl Withdrawal {
         Ok(applied)
     }
 
-    /// Whether a debt is more than was accepted.
+    /// Whether the debt is more than was accepted.
     pub fn is_stopped_by(&self, debt: Money) -> bool {
         debt.micros > self.accepted_debt.micros
     }
@@ -75,15 +86,19 @@ mod tests {
         let stopped = proceed(&mut it, Status::Approved, 1, false).unwrap_err();
         assert_eq!((stopped.code(), &it), ("affiliate_indebted", &withdrawal_like(&it, Status::Requested)));
         assert_eq!(proceed(&mut it, Status::Approved, 5, true), Ok(Applied::Now));
-        assert_eq!(proceed(&mut it, Status::Approved, 9, false), Ok(Applied::Already), "it is approved, whoever owes");
+        assert_eq!(
+            proceed(&mut it, Status::Approved, 9, false),
+            Ok(Applied::Already),
+            "it is approved already, regardless of the debt"
+        );
         let paid = || Status::Paid { reference: "TX".into() };
         let more = proceed(&mut it, paid(), 6, false).unwrap_err();
         assert!(more.to_string().contains("report it as failed"), "{more}");
         assert_eq!(proceed(&mut it, Status::Approved, 6, true), Ok(Applied::Now), "approving again accepts more");
         assert_eq!(proceed(&mut it, Status::Approved, 6, true), Ok(Applied::Already));
         assert_eq!(proceed(&mut it, paid(), 6, false), Ok(Applied::Now));
-        assert_eq!(it.history.len(), 3, "accepting a debt is no step that an affiliate sees");
-        assert_eq!(proceed(&mut it, paid(), 7, true), Ok(Applied::Already), "what is paid is past being stopped");
+        assert_eq!(it.history.len(), 3, "accepting a debt adds no step to the history");
+        assert_eq!(proceed(&mut it, paid(), 7, true), Ok(Applied::Already), "a debt does not stop a paid withdrawal");
     }
 
     fn withdrawal_like(it: &Withdrawal, status: Status) -> Withdrawal {

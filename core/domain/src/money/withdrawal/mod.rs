@@ -1,4 +1,4 @@
-//! Withdrawals: an affiliate asks for its money, and each step until it arrives or comes back.
+//! Withdrawals: an affiliate requests its money; each step until the payment arrives or the money is returned.
 //!
 //! ```text
 //! requested -> approved -> paid -> returned
@@ -22,34 +22,46 @@ use super::payout_details::Fields;
 pub use debt::StepError;
 pub use request::{Minimum, RequestedAmount, WithdrawalError, WithdrawalSettings, price};
 
-/// A second request like the last one within this time is the same click.
+/// A request that is equal to the last one counts as the same click within this time.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);
 
+/// The status of a withdrawal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Status {
+    /// Waits for approval; the money is reserved.
     Requested,
+    /// Waits for its payment.
     Approved,
-    /// With what the bank or PayPal calls the payment.
+    /// Paid.
     Paid {
+        /// The payment's name at the bank or PayPal.
         reference: String,
     },
+    /// Refused by staff; the money was returned to the balance.
     Refused {
+        /// Why, for the affiliate.
         reason: String,
     },
+    /// The payment failed; the money was returned to the balance.
     Failed {
+        /// Why, for the affiliate.
         reason: String,
     },
-    /// It was paid, and the bank sent it back.
+    /// The bank returned the payment; amount and fee were returned to the balance.
     Returned {
+        /// Why, for the affiliate.
         reason: String,
     },
+    /// Cancelled by the affiliate; the money was returned to the balance.
     Cancelled,
 }
 
 impl Status {
+    /// Every [`Self::word`].
     pub const WORDS: [&'static str; 7] =
         ["requested", "approved", "paid", "refused", "failed", "returned", "cancelled"];
 
+    /// The status as one word, without reference or reason.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Requested => "requested",
@@ -62,7 +74,7 @@ impl Status {
         }
     }
 
-    /// The reference of a payment, or the reason why there is none.
+    /// The reference of a payment, or the reason of a refusal, failure or return.
     pub fn note(&self) -> Option<&str> {
         match self {
             Self::Paid { reference } => Some(reference),
@@ -71,7 +83,7 @@ impl Status {
         }
     }
 
-    /// From two columns; `None` for an unknown word.
+    /// From the two columns of the database; `None` for an unknown word.
     pub fn from_parts(word: &str, note: Option<String>) -> Option<Self> {
         let note = note.unwrap_or_default();
         Some(match word {
@@ -86,54 +98,73 @@ impl Status {
         })
     }
 
-    /// Whether nothing is reserved any more: the money is paid or back.
+    /// Whether the withdrawal reserves no money any more: it is paid, or the money was returned.
     pub fn settles(&self) -> bool {
         !matches!(self, Self::Requested | Self::Approved)
     }
 }
 
-/// One step of a withdrawal: what happened when, and who did it.
+/// One step of a withdrawal.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Step {
+    /// The status after the step, as a word.
     pub status: String,
+    /// When it happened.
     pub at: Timestamp,
-    /// The caller's name, as the log of keys knows it.
+    /// The caller's name, as in the audit log.
     pub by: String,
+    /// The reference or reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
+/// A withdrawal as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Withdrawal {
+    /// Id of the withdrawal.
     pub id: WithdrawalId,
+    /// The affiliate to be paid.
     pub affiliate_id: AffiliateId,
+    /// Id of the payout method.
     pub method: String,
-    /// What leaves the balance.
+    /// The amount that leaves the balance.
     pub amount: Money,
     /// The part of it that the program keeps.
     pub fee: Money,
-    /// Whether the whole balance was asked for.
+    /// Whether the whole balance was requested.
     pub requested_all: bool,
+    /// The current status.
     pub status: Status,
+    /// The steps so far, oldest first.
     pub history: Vec<Step>,
-    /// The details at the time of the request, sealed for this withdrawal: a later change redirects nothing.
+    /// The payout details at the time of the request, sealed for this withdrawal: later changes don't redirect the
+    /// payment.
     pub sealed_details: String,
+    /// The same details, masked for display.
     pub masked_details: Fields,
+    /// When the affiliate had last changed them.
     pub details_changed_at: Timestamp,
+    /// The batch that it is paid with.
     pub batch_id: Option<WithdrawalBatchId>,
-    /// It goes on while its affiliate owes no more than this: finance said so.
+    /// The debt that finance accepted: the withdrawal proceeds while its affiliate owes no more than this.
     pub accepted_debt: Money,
+    /// When it was requested.
     pub created_at: Timestamp,
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
-/// A step that the state machine does not have.
+/// The status of a withdrawal does not allow the step.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("withdrawal {id} is {current}{} and can't become {wanted}; {}", described(note), hint(current, wanted))]
 pub struct IllegalStep {
+    /// The withdrawal.
     pub id: WithdrawalId,
+    /// Its status.
     pub current: &'static str,
+    /// The reference or reason of its status.
     pub note: Option<String>,
+    /// The status that was requested for it.
     pub wanted: &'static str,
 }
 
@@ -149,25 +180,28 @@ fn hint(current: &str, wanted: &str) -> &'static str {
         }
         ("requested" | "approved", "returned") => "it was not paid yet; refuse it, or report it as failed",
         ("paid", _) => "if the bank sent the money back, report it as returned",
-        ("returned", _) => "its money is available again, and can be requested anew",
-        _ => "its money went back to the balance, from where it can be requested again",
+        ("returned", _) => "its money is available again and can be requested again",
+        _ => "its money was returned to the balance and can be requested again",
     }
 }
 
-/// Whether a step changed anything. Repeating one is harmless.
+/// Whether a step changed anything. Repeating a step has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applied {
+    /// The step was applied.
     Now,
+    /// The withdrawal was in that state before.
     Already,
 }
 
 impl Withdrawal {
-    /// What arrives.
+    /// The amount that the affiliate receives: without the fee.
     pub fn net(&self) -> Money {
         Money { micros: self.amount.micros - self.fee.micros, currency: self.amount.currency }
     }
 
-    /// Takes the next step, if the state machine has it.
+    /// Changes the status, if the current status allows it, and adds the step to the history. `by` is the caller's
+    /// name.
     pub fn change_status(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
         use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
         match (&self.status, &wanted) {
@@ -186,7 +220,8 @@ impl Withdrawal {
         Ok(Applied::Now)
     }
 
-    /// What a bank's word means for this one: what it sent back before it was recorded as paid has failed.
+    /// Interprets a bank's status for this withdrawal: a payment that was returned before it was recorded as paid has
+    /// failed.
     pub fn interpret_bank_status(&self, word: Status) -> Status {
         match (&self.status, word) {
             (Status::Approved | Status::Failed { .. }, Status::Returned { reason }) => Status::Failed { reason },
@@ -194,7 +229,7 @@ impl Withdrawal {
         }
     }
 
-    /// Whether a request with these words, made at `now`, is the click that made this one.
+    /// Whether a request for this amount at `now` is a second click on the request that created this withdrawal.
     pub fn is_same_click(&self, asked: RequestedAmount, now: Timestamp) -> bool {
         let same = match asked {
             RequestedAmount::All => self.requested_all,
@@ -204,11 +239,12 @@ impl Withdrawal {
     }
 }
 
-/// The first step, and each that follows.
+/// The entry of the history for a change to `status`.
 pub fn step(status: &Status, by: &str, at: Timestamp) -> Step {
     Step { status: status.word().to_owned(), at, by: by.to_owned(), note: status.note().map(str::to_owned) }
 }
 
+/// Test data.
 #[cfg(test)]
 pub mod samples {
     use super::*;
@@ -310,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_bank_sends_back_before_it_was_recorded_as_paid_has_failed() {
+    fn a_return_before_the_payment_was_recorded_is_a_failure() {
         let with = |status| Withdrawal { status, ..samples::withdrawal() };
         assert_eq!(with(Status::Approved).interpret_bank_status(returned("closed")), failed("closed"));
         assert_eq!(
@@ -323,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_click_is_the_same_words_within_seconds() {
+    fn the_same_request_within_seconds_is_the_same_click() {
         let it = samples::withdrawal();
         let at = |ms: u64| it.created_at.plus(Duration::from_millis(ms));
         let same = |text: &str| RequestedAmount::Exactly(text.parse().unwrap());

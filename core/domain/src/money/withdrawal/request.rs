@@ -1,4 +1,4 @@
-//! Asking for money: every limit of a request, judged on the locked balance.
+//! Requests for withdrawals: checks every limit against the locked balance.
 
 use std::collections::BTreeMap;
 
@@ -7,65 +7,115 @@ use serde::{Deserialize, Serialize};
 use crate::amounts::{Amount, Currency, Money};
 use crate::money::payout_method::{PayoutMethod, Terms, minor_unit_micros};
 
-/// What the program asks for, whatever the method.
+/// Settings of withdrawals for the whole program, whatever the payout method.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalSettings {
-    /// The least that can be withdrawn, by currency.
+    /// The minimum amount of a withdrawal, by currency.
     #[serde(default)]
     #[schema(value_type = std::collections::BTreeMap<String, Amount>)]
     pub minimums: BTreeMap<Currency, Amount>,
 }
 
 impl WithdrawalSettings {
+    /// The program's minimum in this currency.
     pub fn minimum(&self, currency: Currency) -> Option<Minimum> {
         self.minimums.get(&currency).map(|amount| Minimum { who: "the program".into(), amount: *amount })
     }
 }
 
-/// The least that somebody pays out.
+/// A lower limit for the amount of a withdrawal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Minimum {
-    /// As a sentence names it: a method, the program, an offer.
+    /// Who sets it, as the subject of a sentence: a method, the program, an offer.
     pub who: String,
+    /// The minimum, in the currency of the withdrawal.
     pub amount: Amount,
 }
 
-/// How much is asked for.
+/// The requested amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestedAmount {
+    /// The whole available balance, rounded down to the minor unit.
     All,
+    /// A certain amount.
     Exactly(Amount),
 }
 
-/// A withdrawal that can't be made.
+/// Why a withdrawal can't be requested.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum WithdrawalError {
-    #[error("{available} is available, {requested} was requested; ask for less, or wait for what is pending")]
-    Insufficient { available: Money, requested: Money },
-    #[error("nothing that can be paid out is available in {currency}; wait for what is pending")]
-    NothingAvailable { currency: Currency },
-    #[error("{requested} was requested, and {who} pays {minimum} or more; wait until more is available")]
-    BelowMinimum { who: String, minimum: Money, requested: Money },
+    /// More was requested than is available.
     #[error(
-        "{debt} is owed to the program for what was taken back after it was paid; later earnings settle that first"
+        "{available} is available, {requested} was requested; request less, or wait until pending earnings are released"
     )]
-    Indebted { debt: Money },
+    Insufficient {
+        /// What is available.
+        available: Money,
+        /// What was requested.
+        requested: Money,
+    },
+    /// Less than one minor unit is available or was requested.
+    #[error("no payable amount is available in {currency}; wait until pending earnings are released")]
+    NothingAvailable {
+        /// The currency of the request.
+        currency: Currency,
+    },
+    /// Less was requested than the highest minimum.
+    #[error("{requested} was requested, but {who} pays {minimum} or more; wait until more is available")]
+    BelowMinimum {
+        /// Who sets the minimum: "the program", or the name of a method or offer.
+        who: String,
+        /// The minimum.
+        minimum: Money,
+        /// What was requested.
+        requested: Money,
+    },
+    /// The affiliate owes money to the program.
+    #[error(
+        "the affiliate owes the program {debt} for earnings that were taken back after they had been paid; later earnings settle this debt first"
+    )]
+    Indebted {
+        /// What it owes.
+        debt: Money,
+    },
+    /// The amount is not a multiple of the minor unit.
     #[error("{requested} can't be paid exactly; {currency} has {decimals} decimals", currency = requested.currency, decimals = requested.currency.decimals())]
-    TooPrecise { requested: Money },
-    #[error("the fee of {fee} would leave nothing of {requested}; ask for more")]
-    FeeTakesAll { fee: Money, requested: Money },
+    TooPrecise {
+        /// What was requested.
+        requested: Money,
+    },
+    /// The fee is as high as the amount or higher.
+    #[error("the fee of {fee} would leave nothing of {requested}; request more")]
+    FeeTakesAll {
+        /// The fee.
+        fee: Money,
+        /// What was requested.
+        requested: Money,
+    },
+    /// The method does not pay in the currency.
     #[error("the payout method \"{method}\" does not pay in {currency}; it pays in {known}")]
-    CurrencyNotPaid { method: String, currency: Currency, known: String },
-    #[error("the payout method \"{0}\" is switched off; choose another")]
+    CurrencyNotPaid {
+        /// Id of the payout method.
+        method: String,
+        /// The currency of the request.
+        currency: Currency,
+        /// The currencies of the method, separated by commas.
+        known: String,
+    },
+    /// The payout method with this id is disabled.
+    #[error("the payout method \"{0}\" is disabled; choose another")]
     MethodDisabled(String),
+    /// The affiliate has no details for the payout method with this id.
     #[error("there are no payout details for \"{0}\" yet; save them first (PUT /api/v1/payout-details)")]
     DetailsMissing(String),
+    /// The affiliate is suspended.
     #[error("this affiliate is suspended and can't withdraw; ask the program")]
     Suspended,
 }
 
 impl WithdrawalError {
+    /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Insufficient { .. } | Self::NothingAvailable { .. } => "insufficient_balance",
@@ -81,8 +131,8 @@ impl WithdrawalError {
     }
 }
 
-/// Amount and fee of a request, or why it can't be met. `available` and `debt` are the locked balance; of the method's
-/// minimum and `minimums` the highest counts.
+/// Amount and fee of a request, or why it can't be fulfilled. `available` and `debt` are of the locked balance. The
+/// highest of `minimums` and the method's own minimum applies.
 pub fn price(
     method: &PayoutMethod,
     asked: RequestedAmount,
@@ -97,7 +147,7 @@ pub fn price(
     }
     let unit = minor_unit_micros(currency);
     let amount = match asked {
-        // What is less than a cent stays.
+        // A remainder below the minor unit stays in the balance.
         RequestedAmount::All => Money { micros: available.micros.max(0) / unit * unit, currency },
         RequestedAmount::Exactly(amount) => amount.of(currency),
     };
@@ -140,7 +190,7 @@ mod tests {
     use crate::timestamp::Timestamp;
 
     #[test]
-    fn a_request_has_a_price_or_a_reason() {
+    fn a_request_has_amount_and_fee_or_an_error() {
         let method = |id: &str| {
             let found = built_in().into_iter().find(|it| it.id == id).expect("it is built in");
             found.into_method(true, Timestamp::from_millis(0))
@@ -156,7 +206,11 @@ mod tests {
         };
         let ok = |amount: &str, fee: &str| Ok((format!("{amount} USD"), format!("{fee} USD")));
         assert_eq!(priced(this("50.00"), "50"), ok("50.00", "1.00"));
-        assert_eq!(priced(RequestedAmount::All, "33.339999"), ok("33.33", "0.67"), "less than a cent stays");
+        assert_eq!(
+            priced(RequestedAmount::All, "33.339999"),
+            ok("33.33", "0.67"),
+            "less than a cent stays in the balance"
+        );
         let code = |it: Result<(String, String), WithdrawalError>| it.unwrap_err().code();
         assert_eq!(code(priced(this("50.01"), "50")), "insufficient_balance");
         assert_eq!(code(priced(RequestedAmount::All, "0.004")), "insufficient_balance");

@@ -194,7 +194,7 @@ fn too_large_or(problem: Problem) -> Problem {
         return problem;
     }
     let max = limits::COMPONENT_BYTES;
-    let detail = format!("The component has more than {max} bytes, {max} are allowed.");
+    let detail = format!("The component has more than {max} bytes; at most {max} are allowed.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, AdapterError::TooLarge { bytes: max, max }.code(), detail)
 }
 

@@ -89,7 +89,7 @@ impl ConversionIn {
                 None
             }
             (_, Some(_)) => {
-                issues.add("/reason", "invalid_field", "a reason belongs to the status rejected");
+                issues.add("/reason", "invalid_field", "only the status rejected can have a reason");
                 None
             }
             (Some(StatusWord::Pending), None) => Some(Status::Pending),
