@@ -114,7 +114,7 @@ async fn sums_of_pending_earnings_are_exact_beyond_64_bits(db: Database) {
     let affiliate = t.affiliate().await;
     let id = if t.database.is_sqlite() { "randomblob(16)" } else { "gen_random_uuid()" };
     let sql = format!(
-        "INSERT INTO earnings (id, affiliate_id, kind, level, from_recruit, currency, earned_micros, micros, state,
+        "INSERT INTO earnings (id, affiliate_id, kind, level, paid_by_sub_affiliate, currency, earned_micros, micros, state,
              release_at, created_at, updated_at)
          SELECT {id}, id, 'payout', 0, false, 'USD', 999999999999999, 999999999999999, 'pending', 9000000000000, 0, 0
          FROM affiliates, (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n) AS n

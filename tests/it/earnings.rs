@@ -223,9 +223,9 @@ async fn a_release_undone_by_a_crash_is_sent_once(db: Database) {
 }
 
 /// Grace is the parent affiliate of Bob, and Bob of Ann.
-async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
+async fn sub_affiliates(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
     let (ann, bob, grace) = (t.affiliate().await, t.affiliate().await, t.affiliate().await);
-    let by = |code: &str| json!({"recruited_by": code});
+    let by = |code: &str| json!({"parent_affiliate": code});
     t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &by(&bob.referral_code)).await.expect(200);
     t.admin.patch(&format!("/api/v1/affiliates/{}", bob.id), &by(&grace.id)).await.expect(200);
     (ann, bob, grace)
@@ -233,8 +233,8 @@ async fn recruits(t: &TestApp) -> (Affiliate, Affiliate, Affiliate) {
 
 async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversion(db: Database) {
     let t = TestApp::start(db).await;
-    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
-    let (ann, bob, grace) = recruits(&t).await;
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["10", "5"]})).await.expect(200);
+    let (ann, bob, grace) = sub_affiliates(&t).await;
     let offer = t.offer_with(json!({"hold_days": 1})).await;
     let click = t.click_on(&t.link(&ann, &offer).await, "").await;
     let report = t.conversion(&click).set("payout", json!("20.00"));
@@ -244,7 +244,7 @@ async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversi
     assert_eq!(t.balance(&grace, "USD").await[0], "1.00");
 
     // The agreed share remains, even if the program changes its settings.
-    put(&t, "/api/v1/recruiting", &json!({"tiers": []})).await.expect(200);
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": []})).await.expect(200);
     report.clone().set("payout", json!("40.00")).try_send().await.expect(200);
     assert_eq!(t.balance(&bob, "USD").await[0], "4.00");
     t.advance(DAY);
@@ -255,7 +255,10 @@ async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversi
     }
     let statement = bob.client.get("/api/v1/statement?currency=USD").await.expect(200);
     let lines = statement["lines"].to_string();
-    assert!(!lines.contains(&text(&report.body, "transaction_id")), "not a word of the recruit's customers: {lines}");
+    assert!(
+        !lines.contains(&text(&report.body, "transaction_id")),
+        "not a word of the sub-affiliate's customers: {lines}"
+    );
     for share in bob.client.list("/api/v1/earnings").await {
         assert_eq!(share["conversion_id"], json!(null), "nor which conversion it was");
         let path = format!("/api/v1/earnings/{}", text(&share, "id"));
@@ -267,8 +270,10 @@ async fn parent_affiliates_get_their_commissions_and_lose_them_with_the_conversi
 
 async fn commissions_can_be_paid_from_the_sub_affiliates_payout(db: Database) {
     let t = TestApp::start(db).await;
-    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);
-    let (ann, bob, grace) = recruits(&t).await;
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["10", "5"], "paid_from": "sub_affiliate"}))
+        .await
+        .expect(200);
+    let (ann, bob, grace) = sub_affiliates(&t).await;
     let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
     let id = t.conversion(&click).set("payout", json!("20.00")).send().await;
     assert_eq!(t.balance(&ann, "USD").await[1], "17.00");
@@ -276,32 +281,32 @@ async fn commissions_can_be_paid_from_the_sub_affiliates_payout(db: Database) {
     assert_eq!(t.balance(&grace, "USD").await[1], "1.00");
     t.reject(&id, "refund").await.expect(200);
     assert_eq!(t.balance(&ann, "USD").await, ["0.00"; 5]);
-    let too_much = json!({"tiers": ["60", "50"], "paid_from": "recruit"});
-    put(&t, "/api/v1/recruiting", &too_much).await.expect_problem(422, "invalid_amount");
+    let too_much = json!({"tiers": ["60", "50"], "paid_from": "sub_affiliate"});
+    put(&t, "/api/v1/settings/sub-affiliates", &too_much).await.expect_problem(422, "invalid_amount");
     t.assert_books_balance().await;
 }
 
 async fn sub_affiliates_form_no_circle(db: Database) {
     let t = TestApp::start(db).await;
-    let (ann, bob, grace) = recruits(&t).await;
-    for (who, recruiter) in [(&grace, &ann), (&grace, &bob), (&ann, &ann)] {
-        let body = json!({"recruited_by": recruiter.referral_code.to_lowercase()});
+    let (ann, bob, grace) = sub_affiliates(&t).await;
+    for (who, parent) in [(&grace, &ann), (&grace, &bob), (&ann, &ann)] {
+        let body = json!({"parent_affiliate": parent.referral_code.to_lowercase()});
         let answer = t.admin.patch(&format!("/api/v1/affiliates/{}", who.id), &body).await;
-        answer.expect_problem(422, "recruiting_cycle");
+        answer.expect_problem(422, "parent_affiliate_cycle");
     }
-    let body = json!({"name": "New", "email": "new@example.com", "recruited_by": "AF0"});
-    t.admin.post("/api/v1/affiliates", &body).await.expect_problem(422, "unknown_recruiter");
-    let body = json!({"name": "New", "email": "new@example.com", "recruited_by": ann.referral_code});
+    let body = json!({"name": "New", "email": "new@example.com", "parent_affiliate": "AF0"});
+    t.admin.post("/api/v1/affiliates", &body).await.expect_problem(422, "unknown_parent_affiliate");
+    let body = json!({"name": "New", "email": "new@example.com", "parent_affiliate": ann.referral_code});
     let made = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
-    assert_eq!(made["recruited_by"], json!(ann.id));
+    assert_eq!(made["parent_affiliate_id"], json!(ann.id));
 }
 
 async fn a_parent_affiliate_sees_its_sub_affiliates_and_their_commissions(db: Database) {
     let t = TestApp::start(db).await;
-    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"]})).await.expect(200);
-    let (ann, bob, grace) = recruits(&t).await;
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["10", "5"]})).await.expect(200);
+    let (ann, bob, grace) = sub_affiliates(&t).await;
     t.tick();
-    let body = json!({"name": "Ben", "email": "ben@example.com", "recruited_by": bob.referral_code});
+    let body = json!({"name": "Ben", "email": "ben@example.com", "parent_affiliate": bob.referral_code});
     let ben = t.admin.post("/api/v1/affiliates", &body).await.expect(201);
     let click = t.click_on(&t.link(&ann, &t.offer().await).await, "").await;
     t.conversion(&click).set("payout", json!("20.00")).send().await;
@@ -309,12 +314,12 @@ async fn a_parent_affiliate_sees_its_sub_affiliates_and_their_commissions(db: Da
     t.conversion(&click).set("payout", json!("7.00")).set("currency", json!("EUR")).send().await;
     t.reject(&id, "refund").await.expect(200);
 
-    let seen = bob.client.get("/api/v1/recruits?limit=1").await.expect(200);
+    let seen = bob.client.get("/api/v1/sub-affiliates?limit=1").await.expect(200);
     let newest = &seen["items"][0];
     assert_eq!((&newest["affiliate_id"], &newest["name"]), (&ben["id"], &json!("Ben")));
     assert_eq!((&newest["since"], &newest["commissions"]), (&json!("2026-03-10T12:00:00.001Z"), &json!([])));
     assert!(newest.get("email").is_none(), "{newest}");
-    let next = format!("/api/v1/recruits?limit=1&cursor={}", text(&seen, "next"));
+    let next = format!("/api/v1/sub-affiliates?limit=1&cursor={}", text(&seen, "next"));
     let seen = bob.client.get(&next).await.expect(200);
     let (first, none) = (&seen["items"][0], &seen["next"]);
     assert_eq!((&first["affiliate_id"], &first["referral_code"]), (&json!(ann.id), &json!(ann.referral_code)));
@@ -322,14 +327,14 @@ async fn a_parent_affiliate_sees_its_sub_affiliates_and_their_commissions(db: Da
     assert_eq!((&first["commissions"], none), (&wanted, &json!(null)), "less what was taken back");
 
     // Bob is Grace's sub-affiliate and had no conversion of his own; Ann is not her sub-affiliate.
-    let of_grace = t.admin.list(&format!("/api/v1/recruits?affiliate_id={}", grace.id)).await;
+    let of_grace = t.admin.list(&format!("/api/v1/sub-affiliates?parent_affiliate_id={}", grace.id)).await;
     assert_eq!((of_grace.len(), &of_grace[0]["affiliate_id"]), (1, &json!(bob.id)));
     assert_eq!(of_grace[0]["commissions"], json!([]));
-    let foreign = format!("/api/v1/recruits?affiliate_id={}", bob.id);
+    let foreign = format!("/api/v1/sub-affiliates?parent_affiliate_id={}", bob.id);
     grace.client.get(&foreign).await.expect_problem(404, "not_found");
-    t.admin.get("/api/v1/recruits").await.expect_problem(400, "invalid_parameter");
-    t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &json!({"recruited_by": null})).await.expect(200);
-    assert_eq!(bob.client.list("/api/v1/recruits").await.len(), 1);
+    t.admin.get("/api/v1/sub-affiliates").await.expect_problem(400, "invalid_parameter");
+    t.admin.patch(&format!("/api/v1/affiliates/{}", ann.id), &json!({"parent_affiliate": null})).await.expect(200);
+    assert_eq!(bob.client.list("/api/v1/sub-affiliates").await.len(), 1);
 }
 
 async fn an_adjustment_has_a_reason_and_counts_once(db: Database) {
@@ -479,8 +484,8 @@ async fn an_affiliate_sees_only_its_own_money(db: Database) {
     assert!(other.client.list(&format!("/api/v1/balances?affiliate_id={id}")).await.is_empty());
     let statement = format!("/api/v1/statement?affiliate_id={id}&currency=USD");
     other.client.get(&statement).await.expect_problem(404, "not_found");
-    put(&t, "/api/v1/recruiting", &json!({"tiers": ["1"]})).await.expect(200);
-    let request = other.client.request(Method::PUT, "/api/v1/recruiting").json(&json!({"tiers": []}));
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["1"]})).await.expect(200);
+    let request = other.client.request(Method::PUT, "/api/v1/settings/sub-affiliates").json(&json!({"tiers": []}));
     assert_eq!(other.client.send(request).await.status, 403);
 }
 
@@ -488,8 +493,10 @@ async fn an_affiliate_sees_only_its_own_money(db: Database) {
 async fn random_histories_keep_the_ledger_consistent(db: Database) {
     let t = TestApp::start(db).await;
     let mut random = StdRng::seed_from_u64(4);
-    put(&t, "/api/v1/recruiting", &json!({"tiers": ["10", "5"], "paid_from": "recruit"})).await.expect(200);
-    let (ann, bob, _) = recruits(&t).await;
+    put(&t, "/api/v1/settings/sub-affiliates", &json!({"tiers": ["10", "5"], "paid_from": "sub_affiliate"}))
+        .await
+        .expect(200);
+    let (ann, bob, _) = sub_affiliates(&t).await;
     let mut reports = Vec::new();
     for days in [0, 1, 3] {
         let offer = t.offer_with(json!({"hold_days": days, "payout": {"percent": "33.3333"}})).await;

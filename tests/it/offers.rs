@@ -31,7 +31,7 @@ async fn the_most_specific_payout_applies(db: Database) {
     let (star, other) = (t.affiliate().await, t.affiliate().await);
     let goals = json!([{"name": "lead", "payout": {"fixed": "2.00"}}, {"name": "sale", "payout": {"percent": "10"}}]);
     let offer = t.offer_with(json!({"goals": goals})).await;
-    let path = format!("/api/v1/offers/{offer}/exceptions");
+    let path = format!("/api/v1/offers/{offer}/payout-overrides");
     let agree = async |goal: Option<&str>, payout: Value| {
         let body = json!({"affiliate_id": star.id, "goal": goal, "payout": payout});
         t.admin.post(&path, &body).await.expect(200)
@@ -53,7 +53,7 @@ async fn the_most_specific_payout_applies(db: Database) {
     assert_eq!(again["id"], special["id"]);
     assert_eq!(payout(&t, &star, &offer, Some("sale")).await, "40.00");
     assert_eq!(t.admin.list(&path).await.len(), 2);
-    let ended = t.admin.delete(&format!("/api/v1/exceptions/{}", text(&special, "id"))).await;
+    let ended = t.admin.delete(&format!("/api/v1/payout-overrides/{}", text(&special, "id"))).await;
     assert_eq!(ended.status, 204, "{}", ended.text);
     assert_eq!(payout(&t, &star, &offer, Some("sale")).await, "10.00");
 }
@@ -63,9 +63,9 @@ async fn an_affiliate_sees_its_own_payout_and_no_revenue(db: Database) {
     let (star, other) = (t.affiliate().await, t.affiliate().await);
     let goals = json!([{"name": "lead", "payout": {"fixed": "2.00"}, "revenue": {"fixed": "77.77"}}, {"name": "sale"}]);
     let offer = t.offer_with(json!({"goals": goals, "revenue": {"percent": "77.77"}})).await;
-    let exceptions = format!("/api/v1/offers/{offer}/exceptions");
+    let payout_overrides = format!("/api/v1/offers/{offer}/payout-overrides");
     let body = json!({"affiliate_id": star.id, "payout": {"fixed": "20.00"}});
-    t.admin.post(&exceptions, &body).await.expect(200);
+    t.admin.post(&payout_overrides, &body).await.expect(200);
 
     let path = format!("/api/v1/offers/{offer}");
     for (affiliate, own) in [(&star, "20.00"), (&other, "12.50")] {
@@ -75,8 +75,8 @@ async fn an_affiliate_sees_its_own_payout_and_no_revenue(db: Database) {
         assert_eq!(paid, [json!({"fixed": "2.00"}), json!({"fixed": own})]);
         assert!(!seen.to_string().contains("77.77"), "revenue is not theirs to see: {seen}");
         assert_eq!(affiliate.client.list("/api/v1/offers").await, [seen]);
-        affiliate.client.get(&exceptions).await.expect_problem(403, "forbidden");
-        affiliate.client.post(&exceptions, &body).await.expect_problem(403, "forbidden");
+        affiliate.client.get(&payout_overrides).await.expect_problem(403, "forbidden");
+        affiliate.client.post(&payout_overrides, &body).await.expect_problem(403, "forbidden");
     }
     let whole = t.admin.get(&path).await.expect(200);
     assert_eq!((&whole["payout"], &whole["revenue"]), (&json!({"fixed": "12.50"}), &json!({"percent": "77.77"})));

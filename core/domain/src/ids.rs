@@ -216,7 +216,7 @@ id!(DeliveryId, "dlv_", "a delivery");
 id!(KeyId, "key_", "an API key");
 id!(SourceId, "src_", "a source");
 id!(InboundRequestId, "inr_", "an inbound request");
-id!(ExceptionId, "exc_", "a payout override");
+id!(PayoutOverrideId, "exc_", "a payout override");
 id!(ApplicationId, "app_", "an application");
 id!(UserId, "usr_", "a user");
 id!(CustomerId, "cus_", "a customer");

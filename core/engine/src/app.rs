@@ -17,7 +17,7 @@ use crate::geoip::GeoIp;
 use crate::heavy::HeavyReading;
 use crate::inbound::unstored::Unstored;
 use crate::inbox::{Inbox, Leases};
-use crate::money::put_off::PutOff;
+use crate::money::deferred_releases::DeferredReleases;
 use crate::partitions;
 use crate::people::mail::Mailer;
 use crate::people::passwords::Passwords;
@@ -74,7 +74,7 @@ pub struct Parts {
     /// Refused requests of networks.
     pub unstored: Unstored,
     /// Releases that could not be.
-    pub put_off: PutOff,
+    pub deferred_releases: DeferredReleases,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
     /// The countries of addresses.
@@ -171,7 +171,7 @@ impl App {
             rates: Rates::default(),
             warnings: Warnings::default(),
             unstored: Unstored::default(),
-            put_off: PutOff::default(),
+            deferred_releases: DeferredReleases::default(),
             clicks: click_writer,
             conversions: conversion_writer,
             geoip,

@@ -22,9 +22,9 @@ use domain::inbound::source::{AFFRANK_SESSION, Source};
 use domain::people::actor::Actor;
 use domain::people::api_key::USED_EVERY;
 use domain::program::affiliate::Affiliate;
-use domain::program::exception::Exceptions;
 use domain::program::offer::{Offer, Visibility};
-use domain::program::recruiting::Recruiting;
+use domain::program::payout_override::PayoutOverrides;
+use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Parties;
@@ -41,7 +41,7 @@ pub struct Catalog {
     codes: Cache<String, AffiliateId>,
     offers: Cache<OfferId, Arc<Offer>>,
     links: Cache<LinkId, Arc<Link>>,
-    exceptions: Cache<OfferId, Arc<Exceptions>>,
+    payout_overrides: Cache<OfferId, Arc<PayoutOverrides>>,
     /// Whether an affiliate may promote an offer that is not public.
     admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
@@ -49,7 +49,7 @@ pub struct Catalog {
     minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
     listeners: Cache<(), Arc<Vec<Rule>>>,
     event_listeners: Cache<(), Arc<Vec<Rule>>>,
-    recruiting: Cache<(), Arc<Recruiting>>,
+    sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
     for_clicks: Cache<(), Arc<ForClicks>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Holder>,
@@ -132,13 +132,13 @@ impl Catalog {
             codes: cache(20_000, fresh),
             offers: cache(5_000, fresh),
             links: cache(20_000, fresh),
-            exceptions: cache(5_000, fresh),
+            payout_overrides: cache(5_000, fresh),
             admitted: cache(20_000, fresh),
             default_offer: cache(1, fresh),
             minimum_currencies: cache(1, fresh),
             listeners: cache(1, FRESH_LISTENERS),
             event_listeners: cache(1, FRESH_LISTENERS),
-            recruiting: cache(1, fresh),
+            sub_affiliate_settings: cache(1, fresh),
             for_clicks: cache(1, fresh),
             key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
@@ -216,13 +216,13 @@ impl Catalog {
     }
 
     /// What single affiliates earn with this offer instead.
-    pub async fn exceptions(&self, offer: OfferId) -> Result<Arc<Exceptions>, DbErr> {
-        if let Some(found) = self.exceptions.get(&offer) {
+    pub async fn payout_overrides(&self, offer: OfferId) -> Result<Arc<PayoutOverrides>, DbErr> {
+        if let Some(found) = self.payout_overrides.get(&offer) {
             return Ok(found);
         }
-        let found = storage::program::exceptions::list_of(self.db.reader(), [offer], None).await?;
-        let found = Arc::new(Exceptions::new(found));
-        self.exceptions.insert(offer, found.clone());
+        let found = storage::program::payout_overrides::list_of(self.db.reader(), [offer], None).await?;
+        let found = Arc::new(PayoutOverrides::new(found));
+        self.payout_overrides.insert(offer, found.clone());
         Ok(found)
     }
 
@@ -275,12 +275,12 @@ impl Catalog {
     }
 
     /// Who gets a share of what others earn.
-    pub async fn recruiting(&self) -> Result<Arc<Recruiting>, DbErr> {
-        if let Some(found) = self.recruiting.get(&()) {
+    pub async fn sub_affiliate_settings(&self) -> Result<Arc<SubAffiliateSettings>, DbErr> {
+        if let Some(found) = self.sub_affiliate_settings.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::program::program_settings::find_recruiting(self.db.reader()).await?);
-        self.recruiting.insert((), found.clone());
+        let found = Arc::new(storage::program::program_settings::find_sub_affiliates(self.db.reader()).await?);
+        self.sub_affiliate_settings.insert((), found.clone());
         Ok(found)
     }
 
@@ -386,8 +386,8 @@ impl Catalog {
         self.minimum_currencies.invalidate(&());
     }
 
-    pub fn exceptions_changed(&self, offer: OfferId) {
-        self.exceptions.invalidate(&offer);
+    pub fn payout_overrides_changed(&self, offer: OfferId) {
+        self.payout_overrides.invalidate(&offer);
     }
 
     pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
@@ -402,8 +402,8 @@ impl Catalog {
         self.for_clicks.invalidate(&());
     }
 
-    pub fn recruiting_changed(&self) {
-        self.recruiting.invalidate(&());
+    pub fn sub_affiliate_settings_changed(&self) {
+        self.sub_affiliate_settings.invalidate(&());
     }
 
     pub fn postbacks_changed(&self) {

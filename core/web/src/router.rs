@@ -22,7 +22,7 @@ use super::api::money::{
     adjustments, balances, earnings, exchanges, payout_details, payout_methods, withdrawal_batches, withdrawals,
 };
 use super::api::people::{api_keys, audit, auth, users, warnings};
-use super::api::program::{affiliates, applications, customers, exceptions, offers, recruiting};
+use super::api::program::{affiliates, applications, customers, offers, payout_overrides, sub_affiliates};
 use super::api::reports;
 use super::api::tracking::{clicks, conversions, events, exports, links};
 use super::errors::{Problem, internal_error};
@@ -39,8 +39,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(affiliates::end_affiliate_sessions))
         .routes(routes!(offers::create_offer, offers::list_offers))
         .routes(routes!(offers::get_offer, offers::change_offer))
-        .routes(routes!(exceptions::set_exception, exceptions::list_exceptions))
-        .routes(routes!(exceptions::delete_exception))
+        .routes(routes!(payout_overrides::set_payout_override, payout_overrides::list_payout_overrides))
+        .routes(routes!(payout_overrides::delete_payout_override))
         .routes(routes!(applications::create_application))
         .routes(routes!(applications::list_applications))
         .routes(routes!(applications::get_application))
@@ -62,8 +62,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(exchanges::create_exchange_rate, exchanges::list_exchange_rates))
         .routes(routes!(exchanges::create_exchange, exchanges::list_exchanges))
         .routes(routes!(exchanges::get_exchange))
-        .routes(routes!(recruiting::get_recruiting, recruiting::change_recruiting))
-        .routes(routes!(recruiting::list_recruits))
+        .routes(routes!(sub_affiliates::get_sub_affiliate_settings, sub_affiliates::set_sub_affiliate_settings))
+        .routes(routes!(sub_affiliates::list_sub_affiliates))
         .routes(routes!(events::create_event, events::list_events))
         .routes(routes!(events::get_event))
         .routes(routes!(postbacks::create_postback, postbacks::list_postbacks))

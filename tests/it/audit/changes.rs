@@ -174,15 +174,15 @@ async fn the_program(trial: &mut Trial<'_>) {
     let status = trial.does("change_offer", Method::PATCH, &path, json!({"status": "paused"}), "status").await;
     assert_eq!(status, pair("active", "paused"));
     t.admin.patch(&path, &json!({"status": "active"})).await.expect(200);
-    let exceptions = format!("{path}/exceptions");
+    let payout_overrides = format!("{path}/payout-overrides");
     let agreed = |payout: &str| json!({"affiliate_id": affiliate.id, "payout": {"fixed": payout}});
-    let set = trial.does("set_exception", Method::POST, &exceptions, agreed("15.00"), "payout.fixed").await;
+    let set = trial.does("set_payout_override", Method::POST, &payout_overrides, agreed("15.00"), "payout.fixed").await;
     assert_eq!(set, pair(Value::Null, "15.00"));
-    let set = trial.does("set_exception", Method::POST, &exceptions, agreed("16.00"), "payout.fixed").await;
+    let set = trial.does("set_payout_override", Method::POST, &payout_overrides, agreed("16.00"), "payout.fixed").await;
     assert_eq!(set, pair("15.00", "16.00"));
-    let exception = t.admin.list(&exceptions).await.remove(0);
-    let path = format!("/api/v1/exceptions/{}", text(&exception, "id"));
-    let deleted = trial.does("delete_exception", Method::DELETE, &path, Value::Null, "payout.fixed").await;
+    let payout_override = t.admin.list(&payout_overrides).await.remove(0);
+    let path = format!("/api/v1/payout-overrides/{}", text(&payout_override, "id"));
+    let deleted = trial.does("delete_payout_override", Method::DELETE, &path, Value::Null, "payout.fixed").await;
     assert_eq!(deleted, pair("16.00", Value::Null));
 
     let conversion = t.conversion(&t.click_on(&link, "").await).status("pending").send().await;
@@ -194,9 +194,13 @@ async fn the_program(trial: &mut Trial<'_>) {
     assert_eq!(status, pair("approved", "rejected"));
 
     let tiers = json!({"tiers": ["10", "5"]});
-    let tiers = trial.does("change_recruiting", Method::PUT, "/api/v1/recruiting", tiers, "tiers").await;
+    let tiers =
+        trial.does("set_sub_affiliate_settings", Method::PUT, "/api/v1/settings/sub-affiliates", tiers, "tiers").await;
     assert_eq!(tiers, (json!([]), json!(["10", "5"])));
-    t.admin.send(t.admin.request(Method::PUT, "/api/v1/recruiting").json(&json!({"tiers": []}))).await.expect(200);
+    t.admin
+        .send(t.admin.request(Method::PUT, "/api/v1/settings/sub-affiliates").json(&json!({"tiers": []})))
+        .await
+        .expect(200);
 }
 
 async fn deliveries_and_sources(trial: &mut Trial<'_>) {
@@ -411,10 +415,10 @@ async fn an_operation_without_effect_records_no_changes(db: Database) {
     t.tick();
     t.admin.patch(&path, &json!({"hold_days": 9999})).await.expect_problem(422, "invalid_field");
     t.tick();
-    let exceptions = format!("{path}/exceptions");
+    let payout_overrides = format!("{path}/payout-overrides");
     let body = json!({"affiliate_id": t.affiliate().await.id, "payout": {"fixed": "1.00"}});
     for _ in 0..2 {
-        t.admin.post_once(&exceptions, "agreed", &body).await.expect(200);
+        t.admin.post_once(&payout_overrides, "agreed", &body).await.expect(200);
         t.tick();
     }
     let told = |records: Vec<Value>| {
@@ -422,7 +426,7 @@ async fn an_operation_without_effect_records_no_changes(db: Database) {
     };
     let offers = told(log(&t, "?operation=change_offer").await);
     assert_eq!(offers, [("refused".to_owned(), true), ("done".to_owned(), true)]);
-    let agreed = told(log(&t, "?operation=set_exception").await);
+    let agreed = told(log(&t, "?operation=set_payout_override").await);
     assert_eq!(agreed, [("repeated".to_owned(), true), ("done".to_owned(), false)]);
 }
 

@@ -10,7 +10,7 @@ use super::amounts::{micros, micros_of, share};
 use super::calendar::{DAY_MS, millis};
 use super::files::{self, ACCOUNTS, Row};
 use super::life::Year;
-use super::program::RECRUITS;
+use super::program::SUB_AFFILIATES;
 
 /// Affiliate and currency.
 type Whose = (String, String);
@@ -36,7 +36,7 @@ struct Books {
     parts: BTreeMap<String, Vec<Part>>,
     /// Shares in percent, agreed at the first approval: affiliate, percent.
     shares: BTreeMap<String, Vec<(usize, i128)>>,
-    by_recruit: BTreeMap<String, bool>,
+    by_sub_affiliate: BTreeMap<String, bool>,
     /// The part that was used of the free amount, withdrawing, paid.
     moved: BTreeMap<Whose, [i128; 3]>,
     lines: BTreeMap<Whose, Vec<Line>>,
@@ -74,13 +74,13 @@ impl Books {
         let payout = if approved { micros_of(&facts["payout"]["amount"]) } else { 0 };
         let is_first = !self.parts.contains_key(&id);
         if payout > 0 && is_first {
-            let (_, tiers, by_recruit) = year.tiers.iter().rev().find(|it| it.0 <= at).expect("agreed at first");
+            let (_, tiers, by_sub_affiliate) = year.tiers.iter().rev().find(|it| it.0 <= at).expect("agreed at first");
             let above = std::iter::successors(Some(affiliate), |below| {
-                RECRUITS.iter().find(|(recruit, _)| recruit == below).map(|(_, recruiter)| *recruiter)
+                SUB_AFFILIATES.iter().find(|(sub, _)| sub == below).map(|(_, parent)| *parent)
             });
             let shares = above.skip(1).zip(tiers).map(|(who, percent)| (who, micros(percent))).collect();
             self.shares.insert(id.clone(), shares);
-            self.by_recruit.insert(id.clone(), *by_recruit);
+            self.by_sub_affiliate.insert(id.clone(), *by_sub_affiliate);
         }
         let currency = facts["payout"]["currency"].as_str().unwrap_or_default().to_owned();
         let mut owed = BTreeMap::<(usize, Whose), i128>::new();
@@ -90,7 +90,7 @@ impl Books {
         let mut rest = payout;
         for (level, (who, percent)) in self.shares.get(&id).into_iter().flatten().enumerate() {
             let mut due = share(payout, *percent);
-            if self.by_recruit[&id] {
+            if self.by_sub_affiliate[&id] {
                 due = due.min(rest);
                 rest -= due;
             }
@@ -358,7 +358,7 @@ async fn sum_of_all(year: &Year, conversions: &[Row], books: &Books, adjustments
     let mut program = BTreeMap::<String, i128>::new();
     for row in conversions.iter().filter(|it| it["status"] == "approved" && it["self_reported"] == "false") {
         let payout = micros(&row["payout_amount"]);
-        let by_program = books.by_recruit.get(&row["id"]) == Some(&false);
+        let by_program = books.by_sub_affiliate.get(&row["id"]) == Some(&false);
         let shares = books.shares.get(&row["id"]).into_iter().flatten().filter(|_| by_program);
         let commissions: i128 = shares.map(|(_, percent)| share(payout, *percent)).sum();
         *program.entry(row["payout_currency"].clone()).or_default() -= payout + commissions;

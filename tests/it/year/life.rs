@@ -75,10 +75,10 @@ impl Year {
         self.t.clock.now().millis()
     }
 
-    async fn agree_on_tiers(&mut self, tiers: &[&'static str], by_recruit: bool) {
-        let paid_from = if by_recruit { "recruit" } else { "program" };
-        put(&self.t, "/api/v1/recruiting", &json!({"tiers": tiers, "paid_from": paid_from})).await;
-        self.tiers.push((self.now(), tiers.to_vec(), by_recruit));
+    async fn agree_on_tiers(&mut self, tiers: &[&'static str], by_sub_affiliate: bool) {
+        let paid_from = if by_sub_affiliate { "sub_affiliate" } else { "program" };
+        put(&self.t, "/api/v1/settings/sub-affiliates", &json!({"tiers": tiers, "paid_from": paid_from})).await;
+        self.tiers.push((self.now(), tiers.to_vec(), by_sub_affiliate));
     }
 
     /// Halfway through, the terms for later conversions change.

@@ -52,7 +52,7 @@ pub struct Offer {
     /// Name, payout, revenue.
     pub goals: Vec<(&'static str, Option<Rate>, Option<Rate>)>,
     /// Affiliate, goal, payout.
-    pub exceptions: Vec<(usize, Option<&'static str>, Rate)>,
+    pub payout_overrides: Vec<(usize, Option<&'static str>, Rate)>,
     pub hold_days: i64,
     pub cap: Option<Cap>,
     pub window_days: Option<i64>,
@@ -66,7 +66,7 @@ impl Offer {
             payout,
             revenue: None,
             goals: Vec::new(),
-            exceptions: Vec::new(),
+            payout_overrides: Vec::new(),
             hold_days,
             cap: None,
             window_days: None,
@@ -75,11 +75,14 @@ impl Offer {
 
     /// The most specific payout: the override for the goal, the goal's, the affiliate's override, the offer's.
     pub fn agreed(&self, affiliate: usize, goal: Option<&str>) -> Rate {
-        let exception = |wanted: Option<&str>| {
-            self.exceptions.iter().find(|(who, goal, _)| (*who, *goal) == (affiliate, wanted)).map(|it| it.2)
+        let payout_override = |wanted: Option<&str>| {
+            self.payout_overrides.iter().find(|(who, goal, _)| (*who, *goal) == (affiliate, wanted)).map(|it| it.2)
         };
         let of_goal = || self.goals.iter().find(|it| Some(it.0) == goal)?.1;
-        goal.and_then(|goal| exception(Some(goal))).or_else(of_goal).or_else(|| exception(None)).unwrap_or(self.payout)
+        goal.and_then(|goal| payout_override(Some(goal)))
+            .or_else(of_goal)
+            .or_else(|| payout_override(None))
+            .unwrap_or(self.payout)
     }
 
     pub fn revenue_for(&self, goal: Option<&str>) -> Option<Rate> {
@@ -99,7 +102,7 @@ pub struct Program {
 }
 
 /// The parent affiliate of each sub-affiliate.
-pub const RECRUITS: [(usize, usize); 4] = [(1, 0), (2, 1), (4, 2), (3, 0)];
+pub const SUB_AFFILIATES: [(usize, usize); 4] = [(1, 0), (2, 1), (4, 2), (3, 0)];
 
 fn offers() -> Vec<Offer> {
     use Rate::{Fixed, Percent};
@@ -107,13 +110,13 @@ fn offers() -> Vec<Offer> {
     vec![
         Offer {
             revenue: Some(Fixed("20.00")),
-            exceptions: vec![(1, None, Fixed("20.05"))],
+            payout_overrides: vec![(1, None, Fixed("20.05"))],
             ..Offer::new("USD", Fixed("12.50"), 0)
         },
         Offer {
             revenue: Some(Percent("41.7")),
             goals: vec![("trial", Some(Fixed("2.00")), Some(Fixed("3.50"))), ("sale", None, None)],
-            exceptions: vec![(2, Some("trial"), Fixed("3.333333")), (3, None, Percent("35"))],
+            payout_overrides: vec![(2, Some("trial"), Fixed("3.333333")), (3, None, Percent("35"))],
             window_days: Some(30),
             ..Offer::new("USD", Percent("30"), 30)
         },
@@ -146,9 +149,9 @@ impl Program {
             t.tick();
             affiliates.push(t.affiliate().await);
         }
-        for (recruit, recruiter) in RECRUITS {
-            let path = format!("/api/v1/affiliates/{}", affiliates[recruit].id);
-            t.admin.patch(&path, &json!({"recruited_by": affiliates[recruiter].id})).await.expect(200);
+        for (sub, parent) in SUB_AFFILIATES {
+            let path = format!("/api/v1/affiliates/{}", affiliates[sub].id);
+            t.admin.patch(&path, &json!({"parent_affiliate": affiliates[parent].id})).await.expect(200);
         }
         let mut offers = offers();
         for (number, offer) in offers.iter_mut().enumerate() {
@@ -242,9 +245,9 @@ async fn create(t: &TestApp, offer: &mut Offer, is_default: bool, affiliates: &[
         body["attribution"] = json!({"window_days": days, "outside_window": "reject"});
     }
     offer.id = t.offer_with(body).await;
-    for (affiliate, goal, payout) in &offer.exceptions {
+    for (affiliate, goal, payout) in &offer.payout_overrides {
         let body = json!({"affiliate_id": affiliates[*affiliate].id, "goal": goal, "payout": payout.json()});
-        t.admin.post(&format!("/api/v1/offers/{}/exceptions", offer.id), &body).await.expect(200);
+        t.admin.post(&format!("/api/v1/offers/{}/payout-overrides", offer.id), &body).await.expect(200);
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, ConversionId, EarningId};
-use crate::program::recruiting::Commission;
+use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
@@ -60,7 +60,7 @@ pub struct Earning {
     /// The conversion that earned it; `None` for an adjustment.
     pub conversion_id: Option<ConversionId>,
     /// Of a commission: the sub-affiliate whose conversion it is for.
-    pub recruit_id: Option<AffiliateId>,
+    pub sub_affiliate_id: Option<AffiliateId>,
     /// Of a commission: its share, and the number of levels between its receiver and the conversion's affiliate.
     pub commission: Option<Commission>,
     /// The original amount.
@@ -78,7 +78,7 @@ pub struct Earning {
     /// Of an adjustment: its reason.
     pub reason: Option<String>,
     /// Of an adjustment: the name of the caller who made it.
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -99,7 +99,7 @@ impl Earning {
             affiliate_id,
             kind,
             conversion_id: None,
-            recruit_id: None,
+            sub_affiliate_id: None,
             commission: None,
             earned,
             left: earned.micros,
@@ -108,7 +108,7 @@ impl Earning {
             released_at: None,
             retry_at: None,
             reason: None,
-            made_by: None,
+            created_by: None,
             created_at: at,
             updated_at: at,
         }
@@ -129,7 +129,7 @@ impl Earning {
     }
 
     /// Takes up to `micros` back and returns how many micros were taken. If nothing is left, the earning is reversed.
-    pub(super) fn take_back(&mut self, micros: i64, at: Timestamp) -> i64 {
+    pub(super) fn reduce(&mut self, micros: i64, at: Timestamp) -> i64 {
         let taken = micros.min(self.left);
         if taken > 0 {
             self.left -= taken;
@@ -152,9 +152,9 @@ pub(super) struct Due {
 
 /// The amounts that a conversion owes, and to whom.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Owed(pub(super) Vec<Due>);
+pub struct TargetEarnings(pub(super) Vec<Due>);
 
-impl Owed {
+impl TargetEarnings {
     /// The affiliate and currency of each amount.
     pub fn balances(&self) -> impl Iterator<Item = (AffiliateId, Currency)> {
         self.0.iter().map(|due| (due.affiliate_id, due.money.currency))
@@ -163,16 +163,16 @@ impl Owed {
 
 /// The amounts that a conversion owes in its current state: none unless it is approved. The network pays a
 /// self-reported conversion, so the program owes nothing for it.
-pub fn owed(conversion: &Conversion, commissions: &[Commission]) -> Owed {
+pub fn target_earnings(conversion: &Conversion, commissions: &[Commission]) -> TargetEarnings {
     let payout = conversion.payout.filter(|payout| payout.micros > 0);
     let (Some(payout), Status::Approved, false) = (payout, &conversion.status, conversion.is_self_reported()) else {
-        return Owed::default();
+        return TargetEarnings::default();
     };
     let mut rest = payout.micros;
     let mut dues = Vec::with_capacity(1 + commissions.len());
     for commission in commissions {
         let mut money = commission.percent.share_of(payout);
-        if commission.from_recruit {
+        if commission.paid_by_sub_affiliate {
             money.micros = money.micros.min(rest);
             rest -= money.micros;
         }
@@ -181,7 +181,7 @@ pub fn owed(conversion: &Conversion, commissions: &[Commission]) -> Owed {
     let money = Money { micros: rest, ..payout };
     dues.insert(0, Due { affiliate_id: conversion.affiliate_id, money, commission: None });
     dues.retain(|due| due.money.micros > 0);
-    Owed(dues)
+    TargetEarnings(dues)
 }
 
 /// The commissions agreed when the conversion earned its first money; later changes of the program's settings don't

@@ -9,13 +9,13 @@ use super::withdrawal_batch::BatchError;
 
 /// One line of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Line {
+pub struct ResultLine {
     /// The number of the line, counted from 1.
     pub number: usize,
     /// The id as it was written, cut to 64 characters.
-    pub given_id: String,
+    pub withdrawal_id: String,
     /// The withdrawal and its new status, or why the line can't be used.
-    pub verdict: Result<(WithdrawalId, Status), LineError>,
+    pub result: Result<(WithdrawalId, Status), LineError>,
 }
 
 /// Why a line can't be used.
@@ -23,7 +23,7 @@ pub struct Line {
 pub enum LineError {
     /// Not the id of a withdrawal; holds the text, cut to 64 characters.
     #[error("\"{0}\" is not the id of a withdrawal; it should look like wdr_06a5xk2m7q8r9stvwxyz012345")]
-    NoId(String),
+    InvalidId(String),
     /// Not a known status; holds the text, cut to 64 characters.
     #[error("\"{0}\" is not a valid status; write paid, failed or returned")]
     UnknownStatus(String),
@@ -34,7 +34,7 @@ pub enum LineError {
     #[error("a failed or returned payment needs a reason; fill in the column \"reason\"")]
     ReasonMissing,
     /// A reference or reason is too long or has control characters.
-    #[error("reference and reason may have at most {LONGEST} characters, without control characters")]
+    #[error("reference and reason may have at most {NOTE_MAX_CHARS} characters, without control characters")]
     TooLong,
     /// The withdrawal is not in the batch; holds its id.
     #[error("withdrawal {0} is not in this batch")]
@@ -48,7 +48,7 @@ impl LineError {
     /// The stable error code of the API.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoId(_) => "invalid_id",
+            Self::InvalidId(_) => "invalid_id",
             Self::UnknownStatus(_) => "unknown_status",
             Self::ReferenceMissing => "reference_missing",
             Self::ReasonMissing => "reason_missing",
@@ -60,8 +60,8 @@ impl LineError {
 }
 
 /// The most characters of a reference or a reason.
-pub const LONGEST: usize = 200;
-const MOST_LINES: usize = 20_000;
+pub const NOTE_MAX_CHARS: usize = 200;
+const MAX_LINES: usize = 20_000;
 
 /// The columns may have any order, and the names that banks and PayPal use for them.
 const ID: [&str; 6] = ["withdrawal_id", "end_to_end_id", "endtoendid", "customer_id", "reference_id", "id"];
@@ -71,16 +71,16 @@ const REASON: [&str; 3] = ["reason", "error", "message"];
 
 /// Reads the results from CSV. Fails if the file as a whole is unreadable: not CSV, empty, more than 20,000 lines, or
 /// without the columns for id and status.
-pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
+pub fn read(text: &str) -> Result<Vec<ResultLine>, BatchError> {
     let records = csv::read(text)
         .map_err(|error| BatchError::UnreadableResults(format!("the file is not valid CSV: {error}")))?;
     let (heading, records) = records.split_first().ok_or_else(|| {
         let wanted = "the file is empty; send CSV with the columns withdrawal_id, status, reference, reason";
         BatchError::UnreadableResults(wanted.into())
     })?;
-    if records.len() > MOST_LINES {
+    if records.len() > MAX_LINES {
         return Err(BatchError::UnreadableResults(format!(
-            "the file has {} lines; send at most {MOST_LINES} at once",
+            "the file has {} lines; send at most {MAX_LINES} at once",
             records.len()
         )));
     }
@@ -102,24 +102,27 @@ pub fn read(text: &str) -> Result<Vec<Line>, BatchError> {
     let lines = records.iter().map(|record| {
         let cell = |at: usize| record.cells.get(at).map(|it| it.trim_start_matches('\'').trim()).unwrap_or_default();
         let optional = |at: Option<usize>| at.map(cell).filter(|it| !it.is_empty());
-        Line {
+        ResultLine {
             number: record.line,
-            given_id: cell(id).chars().take(64).collect(),
-            verdict: verdict(cell(id), cell(status), optional(reference), optional(reason)),
+            withdrawal_id: cell(id).chars().take(64).collect(),
+            result: parse(cell(id), cell(status), optional(reference), optional(reason)),
         }
     });
     Ok(lines.collect())
 }
 
-fn verdict(
+fn parse(
     id: &str,
     status: &str,
     reference: Option<&str>,
     reason: Option<&str>,
 ) -> Result<(WithdrawalId, Status), LineError> {
     let shortened = |text: &str| text.chars().take(64).collect::<String>();
-    let id = id.parse().map_err(|_| LineError::NoId(shortened(id)))?;
-    if [reference, reason].into_iter().flatten().any(|it| it.chars().count() > LONGEST || it.contains(char::is_control))
+    let id = id.parse().map_err(|_| LineError::InvalidId(shortened(id)))?;
+    if [reference, reason]
+        .into_iter()
+        .flatten()
+        .any(|it| it.chars().count() > NOTE_MAX_CHARS || it.contains(char::is_control))
     {
         return Err(LineError::TooLong);
     }
@@ -151,7 +154,7 @@ mod tests {
         let verdicts: Vec<_> = lines
             .iter()
             .map(|it| {
-                let code = match &it.verdict {
+                let code = match &it.result {
                     Ok((_, status)) => status.note().unwrap_or_default().to_owned(),
                     Err(error) => error.code().to_owned(),
                 };

@@ -18,7 +18,7 @@ pub fn earned(earning: &Earning, key: String, kind: PostingKind, cause: Cause, a
 
 /// What was taken back from earnings of one affiliate in one currency, in micros.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TakenBack {
+pub struct Reduction {
     /// From earnings in their hold.
     pub pending: i64,
     /// From earnings past their hold: it is taken from the balance, or becomes a debt.
@@ -26,20 +26,20 @@ pub struct TakenBack {
 }
 
 /// Earnings of one affiliate in one currency were taken back, partly or wholly.
-pub fn taken_back(
+pub fn reduced(
     affiliate: AffiliateId,
     currency: Currency,
-    taken: TakenBack,
+    reduction: Reduction,
     balance: &mut Balance,
     (key, kind, cause): (String, PostingKind, Cause),
     at: Timestamp,
 ) -> Posting {
-    let [available, debt] = balance.debit(affiliate, taken.released);
+    let [available, debt] = balance.debit(affiliate, reduction.released);
     let sides = [
-        (Account::Pending(affiliate), -taken.pending),
+        (Account::Pending(affiliate), -reduction.pending),
         available,
         debt,
-        (Account::Program, taken.pending + taken.released),
+        (Account::Program, reduction.pending + reduction.released),
     ];
     Posting::new(key, kind, cause, currency, sides, at)
 }

@@ -17,7 +17,7 @@ pub const RETRY_MAX: Duration = Duration::from_secs(3_600);
 
 /// Removes the earnings from `due` whose balances have no room for them, and postpones and returns them. The earnings
 /// left in `due` can be released together.
-pub fn put_off(due: &mut Vec<Earning>, balances: &Balances, now: Timestamp) -> Vec<Earning> {
+pub fn defer_without_room(due: &mut Vec<Earning>, balances: &Balances, now: Timestamp) -> Vec<Earning> {
     let mut credited = BTreeMap::<(AffiliateId, Currency), i64>::new();
     let (fitting, mut rest): (Vec<_>, Vec<_>) = due.drain(..).partition(|earning| {
         let key = (earning.affiliate_id, earning.earned.currency);
@@ -28,7 +28,7 @@ pub fn put_off(due: &mut Vec<Earning>, balances: &Balances, now: Timestamp) -> V
         fits.is_some()
     });
     *due = fitting;
-    rest.iter_mut().for_each(|earning| earning.put_off(now));
+    rest.iter_mut().for_each(|earning| earning.defer(now));
     rest
 }
 
@@ -40,7 +40,7 @@ pub fn retry_at(release_at: Timestamp, now: Timestamp) -> Timestamp {
 
 impl Earning {
     /// Postpones the release; the earning stays pending.
-    pub fn put_off(&mut self, at: Timestamp) {
+    pub fn defer(&mut self, at: Timestamp) {
         self.state = EarningState::Pending;
         self.released_at = None;
         self.retry_at = Some(retry_at(self.release_at, at));
@@ -86,7 +86,7 @@ mod tests {
             let balances = Balances::from([((full, currency), balance)]);
             let mut due: Vec<_> = lefts.iter().map(|left| earning(full, *left)).collect();
             due.push(earning(other, 3));
-            let rest = put_off(&mut due, &balances, now);
+            let rest = defer_without_room(&mut due, &balances, now);
             let left_of = |of| due.iter().filter(move |it| it.affiliate_id == of).map(|it| it.left).collect::<Vec<_>>();
             assert_eq!((left_of(full), left_of(other)), (released, vec![3]), "{available} {debt} {lefts:?}");
             assert_eq!(rest.len() + due.len(), lefts.len() + 1);

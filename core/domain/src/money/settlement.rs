@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amounts::{Currency, Money};
 use crate::ids::{AffiliateId, EarningId};
-use crate::program::recruiting::Commission;
+use crate::program::sub_affiliate::Commission;
 use crate::timestamp::Timestamp;
 use crate::tracking::conversion::{Conversion, Status};
 
-use super::earning::{Balances, Earning, EarningKind, EarningState, Owed};
+use super::earning::{Balances, Earning, EarningKind, EarningState, TargetEarnings};
 use super::ledger::{Cause, Posting, PostingKind};
-use super::postings::{self, TakenBack};
+use super::postings::{self, Reduction};
 
 /// Adjusts the earnings of a conversion to what it owes. A decrease is taken from pending earnings first, then from
 /// available ones; what the balance lacks becomes debt. An increase adds an earning with a hold of its own, until
 /// `release_at`. Returns the postings.
 pub fn settle(
     conversion: &Conversion,
-    owed: &Owed,
+    target: &TargetEarnings,
     earnings: &mut Vec<Earning>,
     balances: &mut Balances,
     release_at: Timestamp,
@@ -29,7 +29,7 @@ pub fn settle(
     // (level, affiliate, currency) to the micros that it should have; a payout is level 0.
     let mut wanted: BTreeMap<(i32, AffiliateId, Currency), i64> =
         earnings.iter().map(|it| ((level(it.commission), it.affiliate_id, it.earned.currency), 0)).collect();
-    for due in &owed.0 {
+    for due in &target.0 {
         *wanted.entry((level(due.commission), due.affiliate_id, due.money.currency)).or_default() += due.money.micros;
     }
     let sole = wanted.keys().map(|(level, ..)| level).collect::<BTreeSet<_>>().len() == wanted.len();
@@ -40,19 +40,19 @@ pub fn settle(
         let there: i64 = earnings.iter().filter(|it| line_of(it) == line).map(|it| it.left).sum();
         if wanted > there {
             let money = Money { micros: wanted - there, currency };
-            let due = owed.0.iter().find(|due| (self::level(due.commission), due.affiliate_id) == (level, affiliate));
+            let due = target.0.iter().find(|due| (self::level(due.commission), due.affiliate_id) == (level, affiliate));
             let commission = due.and_then(|due| due.commission);
             let kind = if commission.is_some() { EarningKind::Commission } else { EarningKind::Payout };
             let part = Earning::new(affiliate, kind, money, release_at, at);
-            let recruit_id = commission.map(|_| conversion.affiliate_id);
-            let part = Earning { conversion_id: Some(conversion.id), recruit_id, commission, ..part };
+            let sub_affiliate_id = commission.map(|_| conversion.affiliate_id);
+            let part = Earning { conversion_id: Some(conversion.id), sub_affiliate_id, commission, ..part };
             postings.push(postings::earned(&part, key, what.kind(kind), cause, at));
             earnings.push(part);
         } else if wanted < there {
-            let taken = take_back(earnings, line, there - wanted, at);
+            let reduction = reduce(earnings, line, there - wanted, at);
             let balance = balances.entry((affiliate, currency)).or_default();
             let kind = what.kind(EarningKind::Payout);
-            postings.push(postings::taken_back(affiliate, currency, taken, balance, (key, kind, cause), at));
+            postings.push(postings::reduced(affiliate, currency, reduction, balance, (key, kind, cause), at));
         }
     }
     postings
@@ -88,26 +88,21 @@ fn line_of(earning: &Earning) -> (i32, AffiliateId, Currency) {
     (level(earning.commission), earning.affiliate_id, earning.earned.currency)
 }
 
-fn take_back(
-    earnings: &mut [Earning],
-    line: (i32, AffiliateId, Currency),
-    mut micros: i64,
-    at: Timestamp,
-) -> TakenBack {
-    let mut taken = TakenBack::default();
+fn reduce(earnings: &mut [Earning], line: (i32, AffiliateId, Currency), mut micros: i64, at: Timestamp) -> Reduction {
+    let mut reduction = Reduction::default();
     // The newest earning first: the previous correction added it.
     for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Pending) {
-        let part = earning.take_back(micros, at);
-        taken.pending += part;
+        let part = earning.reduce(micros, at);
+        reduction.pending += part;
         micros -= part;
     }
     for earning in earnings.iter_mut().rev().filter(|it| line_of(it) == line && it.state == EarningState::Available) {
-        let part = earning.take_back(micros, at);
-        taken.released += part;
+        let part = earning.reduce(micros, at);
+        reduction.released += part;
         micros -= part;
     }
     debug_assert_eq!(micros, 0, "no more is taken back than the earnings hold");
-    taken
+    reduction
 }
 
 /// The kind of a settlement, which names its postings.

@@ -8,7 +8,7 @@ use super::ledger::PostingKind;
 /// The sums of an affiliate's accounts in one currency, in micros. They may exceed an `i64`, because pending money has
 /// no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Standing {
+pub struct AccountSums {
     /// In the hold.
     pub pending: i128,
     /// Can be withdrawn.
@@ -21,7 +21,7 @@ pub struct Standing {
     pub debt: i128,
 }
 
-impl Standing {
+impl AccountSums {
     /// Adds the `micros` of an entry to the account of this name. The program's account is ignored.
     pub fn add(&mut self, account: &str, micros: i128) {
         match account {
@@ -46,19 +46,19 @@ impl Standing {
     }
 
     /// What the program still owes the affiliate; negative if the affiliate owes more.
-    pub fn owed(self) -> i128 {
+    pub fn unpaid(self) -> i128 {
         self.pending + self.available + self.withdrawing - self.debt
     }
 
     /// Everything that was ever earned, less reversals and withdrawal fees.
     pub fn lifetime(self) -> i128 {
-        self.owed() + self.paid
+        self.unpaid() + self.paid
     }
 }
 
 /// One posting, as one affiliate sees it.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct StatementLine {
     /// Id of the posting.
     pub posting_id: PostingId,
     /// When the money moved.
@@ -72,7 +72,7 @@ pub struct Line {
     /// A reason, a reference or a count.
     pub note: Option<String>,
     /// What the posting changed.
-    pub change: Standing,
+    pub change: AccountSums,
 }
 
 /// What a line shows of its conversion.
@@ -90,7 +90,7 @@ pub struct ConversionLine {
     pub rejection_reason: Option<String>,
 }
 
-impl Line {
+impl StatementLine {
     /// The posting as a sentence. A parent affiliate sees no transaction ids or offers of its sub-affiliates.
     pub fn sentence(&self, reader: AffiliateId) -> String {
         let own = self.conversion.as_ref().filter(|it| it.affiliate_id == reader);

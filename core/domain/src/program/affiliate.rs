@@ -23,9 +23,9 @@ pub struct Affiliate {
     /// The current status.
     pub status: AffiliateStatus,
     /// The parent affiliate, which gets second-tier commissions.
-    pub recruited_by: Option<AffiliateId>,
+    pub parent_affiliate_id: Option<AffiliateId>,
     /// When the parent affiliate was set.
-    pub recruited_at: Option<Timestamp>,
+    pub parent_since: Option<Timestamp>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -107,8 +107,8 @@ mod tests {
             email: "a@example.com".into(),
             referral_code: "AF12345".into(),
             status: AffiliateStatus::Active,
-            recruited_by: None,
-            recruited_at: None,
+            parent_affiliate_id: None,
+            parent_since: None,
             created_at: start,
             updated_at: start,
             former_email: None,

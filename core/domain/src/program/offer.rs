@@ -284,8 +284,8 @@ fn names<'a>(issues: &mut Vec<(String, String)>, what: &str, names: impl Iterato
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{AffiliateId, ExceptionId};
-    use crate::program::exception::{Exception, Exceptions};
+    use crate::ids::{AffiliateId, PayoutOverrideId};
+    use crate::program::payout_override::{PayoutOverride, PayoutOverrides};
 
     fn fixed(amount: &str) -> Payout {
         Payout::Fixed(amount.parse().unwrap())
@@ -317,8 +317,8 @@ mod tests {
         let offer =
             offer(Terms { goals: vec![goal("lead", Some(fixed("2"))), goal("sale", None)], ..Terms::default() });
         let (star, other) = (AffiliateId::new(at), AffiliateId::new(at));
-        let exception = |goal: Option<&str>, payout| Exception {
-            id: ExceptionId::new(at),
+        let payout_override = |goal: Option<&str>, payout| PayoutOverride {
+            id: PayoutOverrideId::new(at),
             offer_id: offer.id,
             affiliate_id: star,
             goal: goal.map(str::to_owned),
@@ -326,7 +326,8 @@ mod tests {
             created_at: at,
             updated_at: at,
         };
-        let exceptions = Exceptions::new([exception(None, fixed("20")), exception(Some("trial"), fixed("7"))]);
+        let payout_overrides =
+            PayoutOverrides::new([payout_override(None, fixed("20")), payout_override(Some("trial"), fixed("7"))]);
         for (affiliate, goal, wanted) in [
             (star, None, "20"),
             (star, Some("sale"), "20"),
@@ -338,7 +339,7 @@ mod tests {
             (other, Some("lead"), "2"),
             (other, Some("trial"), "10"),
         ] {
-            assert_eq!(exceptions.payout_for(&offer, affiliate, goal), fixed(wanted), "{goal:?}");
+            assert_eq!(payout_overrides.payout_for(&offer, affiliate, goal), fixed(wanted), "{goal:?}");
         }
     }
 

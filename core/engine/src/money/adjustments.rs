@@ -1,4 +1,4 @@
-//! Adjustments: what finance gives or takes by hand, always with a reason.
+//! Adjustments: amounts that finance credits or debits manually, with a reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use domain::people::actor::Actor;
 #[derive(Clone, Debug)]
 pub struct NewAdjustment {
     pub affiliate_id: AffiliateId,
-    /// Below zero: it is taken away, down to a debt.
+    /// A negative amount is debited immediately, down to a debt.
     pub money: Money,
     pub reason: String,
-    /// How long what is given stays pending.
+    /// The hold of a positive amount.
     pub hold_days: u16,
 }
 
@@ -30,7 +30,7 @@ pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earni
     let release_at = now.plus(Duration::from_secs(u64::from(hold_days) * 86_400));
     let mut earning = Earning {
         reason: Some(reason.clone()),
-        made_by: Some(actor.name()),
+        created_by: Some(actor.name()),
         ..Earning::new(affiliate_id, EarningKind::Adjustment, money, release_at, now)
     };
     let tx = app.db.begin().await?;

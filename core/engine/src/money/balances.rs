@@ -1,4 +1,4 @@
-//! Balances and statements: what an affiliate has, in each currency, and how it came to be.
+//! Balances of affiliates in each currency, and their statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::program::affiliates;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, floor_uuid};
 use domain::money::exchange::ExchangeRate;
-use domain::money::statement::{Line, Standing};
+use domain::money::statement::{AccountSums, StatementLine};
 use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
@@ -21,12 +21,13 @@ use storage::base::page::{Page, PageRequest};
 pub struct AffiliateBalance {
     pub affiliate_id: AffiliateId,
     pub currency: Currency,
-    pub standing: Standing,
-    /// How to show it in another currency; nothing when there is no rate, or it is in that currency.
+    pub sums: AccountSums,
+    /// The rate to the requested currency. `None` if no rate is stored or the balance is in that currency.
     pub rate: Option<ExchangeRate>,
 }
 
-/// Of up to a page of affiliates, newest first, the balances in each currency.
+/// The balances of a page of affiliates, newest affiliate first, in each currency. `shown_in` adds a rate to each
+/// balance.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -51,55 +52,55 @@ pub async fn list(
     let mut items = Vec::with_capacity(found.len());
     for id in ids {
         let own = found.range((id, Currency::MIN)..).take_while(|((affiliate, _), _)| *affiliate == id);
-        items.extend(own.map(|((affiliate_id, currency), standing)| AffiliateBalance {
+        items.extend(own.map(|((affiliate_id, currency), sums)| AffiliateBalance {
             affiliate_id: *affiliate_id,
             currency: *currency,
-            standing: *standing,
+            sums: *sums,
             rate: rates.get(currency).copied(),
         }));
     }
     Ok(Page { items, next: affiliates.next })
 }
 
-/// Whose statement, and of when.
+/// The affiliate, currency and period of a statement.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct StatementRequest {
     pub affiliate_id: AffiliateId,
     pub currency: Currency,
     pub from: Timestamp,
-    /// Not included.
+    /// Exclusive.
     pub to: Timestamp,
 }
 
-/// A statement: what stood where at its beginning; its lines are read as they are asked for.
+/// A statement: the sums at its beginning. Its lines are read from the database while they are sent.
 pub struct Statement {
-    pub asked: Asked,
-    pub opening: Standing,
+    pub request: StatementRequest,
+    pub opening: AccountSums,
 }
 
-pub async fn statement(app: &App, actor: Actor, asked: Asked) -> Result<Statement, Error> {
-    affiliates::get(app, actor, asked.affiliate_id).await?;
-    if asked.to < asked.from {
+pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Result<Statement, Error> {
+    affiliates::get(app, actor, request.affiliate_id).await?;
+    if request.to < request.from {
         return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
     }
-    let Asked { affiliate_id, currency, from, .. } = asked;
-    // Everything before is added up.
+    let StatementRequest { affiliate_id, currency, from, .. } = request;
+    // This reads all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
-    let opening = storage::money::balances::standing_at(app.db.reports(), affiliate_id, currency, from).await?;
-    Ok(Statement { asked, opening })
+    let opening = storage::money::balances::sums_at(app.db.reports(), affiliate_id, currency, from).await?;
+    Ok(Statement { request, opening })
 }
 
 impl Statement {
-    /// Each line with what stands where after it. A few at a time, however many there are.
+    /// The lines, each with the sums after it, oldest first. They are read in chunks of entries.
     pub fn lines(
         &self,
         app: &App,
         actor: Actor,
-    ) -> impl Stream<Item = Result<(Line, Standing), DbErr>> + Send + 'static {
-        let Asked { affiliate_id, currency, from, to } = self.asked;
+    ) -> impl Stream<Item = Result<(StatementLine, AccountSums), DbErr>> + Send + 'static {
+        let StatementRequest { affiliate_id, currency, from, to } = self.request;
         let begin = Some((app.clone(), floor_uuid(from), self.opening));
         stream::try_unfold(begin, move |at| async move {
-            let Some((app, after, mut standing)) = at else { return Ok(None) };
+            let Some((app, after, mut sums)) = at else { return Ok(None) };
             let turn = app.heavy.turn(actor).await;
             let lines = storage::money::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
             drop(turn);
@@ -107,10 +108,10 @@ impl Statement {
             let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);
             let mut running = Vec::with_capacity(lines.len());
             for line in lines {
-                standing = standing.plus(line.change);
-                running.push(Ok((line, standing)));
+                sums = sums.plus(line.change);
+                running.push(Ok((line, sums)));
             }
-            Ok::<_, DbErr>(Some((stream::iter(running), Some((app, next, standing)))))
+            Ok::<_, DbErr>(Some((stream::iter(running), Some((app, next, sums)))))
         })
         .map(|chunk| match chunk {
             Ok(lines) => lines.left_stream(),

@@ -1,4 +1,4 @@
-//! Earnings: what conversions earn, how their hold ends, and who may see them.
+//! Queries of earnings, with what each caller may see.
 
 use crate::Error;
 use crate::app::App;
@@ -27,7 +27,7 @@ pub async fn list(
     Ok(found)
 }
 
-/// A recruiter sees the share and whom it comes by; the conversion is the recruit's own business.
+/// A parent affiliate sees its commission and the sub-affiliate, but not the conversion.
 fn shown_to(actor: Actor, earning: Earning) -> Earning {
     let hides = earning.kind == EarningKind::Commission && !actor.is_staff();
     Earning { conversion_id: earning.conversion_id.filter(|_| !hides), ..earning }

@@ -1,4 +1,4 @@
-//! Exchange between currencies, and the rates for it. Nothing is exchanged without a stored rate.
+//! Exchanges between currencies, and exchange rates. An exchange needs a stored rate.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use domain::people::actor::Actor;
 use storage::base::page::{Page, PageRequest};
 use storage::money::exchanges::Filter;
 
-/// Adds a rate; one of the same pair and moment stays as it is.
+/// Inserts a rate. A second rate for the same pair and time is an error.
 pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Error> {
     if !storage::money::exchange_rates::insert(app.db.writer(), &rate).await? {
         let value = format!("{} to {} from {}", rate.from, rate.to, rate.valid_from);
@@ -26,7 +26,7 @@ pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRat
     Ok(storage::money::exchange_rates::list(app.db.lists(), page).await?)
 }
 
-/// Turns what is available in one currency into another at the rate of this moment: two postings, each in its currency.
+/// Exchanges available money at the current rate: two postings, one in each currency.
 pub async fn exchange(
     app: &App,
     actor: Actor,
@@ -38,8 +38,7 @@ pub async fn exchange(
     affiliates::get(app, actor, affiliate_id).await?;
     let rate = storage::money::exchange_rates::find(app.db.reader(), taken.currency, to, now).await?;
     let rate = rate.ok_or_else(|| {
-        let message =
-            format!("there is no rate from {} to {to} yet; add one at /api/v1/exchange-rates", taken.currency);
+        let message = format!("no rate from {} to {to} is stored; add one at /api/v1/exchange-rates", taken.currency);
         Error::Invalid(vec![FieldIssue::new("/to", "no_exchange_rate", message)])
     })?;
     let exchange = Exchange::new(affiliate_id, taken, rate, now)?;

@@ -1,5 +1,5 @@
-//! Payout details: checked, sealed, masked. They are opened to copy them into a withdrawal and to write a payment
-//! file, and for nothing else.
+//! Payout details: validated, sealed and masked. They are opened only to copy them into a withdrawal and to write a
+//! payment file.
 
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ use storage::people::tokens::Purpose;
 
 use super::payout_methods;
 
-/// How long the link in a customer's mailbox can confirm a change.
+/// The lifetime of a confirmation link.
 const CONFIRM: Duration = Duration::from_secs(3_600);
 
-/// What came of a wish to change something.
-pub enum Asked<T> {
+/// The outcome of a requested change.
+pub enum ChangeOutcome<T> {
     Done(T),
-    /// A link in the affiliate's mailbox is to confirm it; nothing is changed before.
+    /// The change waits for its confirmation by a link that was sent to the affiliate.
     Mailed,
 }
 
-/// Saves the details of an affiliate for one method, in place of those that were there.
+/// Stores the payout details of an affiliate for one method, in place of the former ones.
 pub async fn set(
     app: &App,
     actor: Actor,
@@ -48,11 +48,11 @@ pub async fn set(
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
-) -> Result<Asked<Changed<PayoutDetails>>, Error> {
+) -> Result<ChangeOutcome<Changed<PayoutDetails>>, Error> {
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    // Before the proof: details that can't be taken must not use a code up.
+    // Before the proof, so that details that are not valid do not use up a code.
     accept(app.db.reader(), method, given).await?;
     let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
@@ -67,11 +67,16 @@ pub async fn set(
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Done(changed))
+    Ok(ChangeOutcome::Done(changed))
 }
 
-/// Returns what was there.
-pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) -> Result<Asked<PayoutDetails>, Error> {
+/// Deletes payout details and returns them.
+pub async fn remove(
+    app: &App,
+    actor: Actor,
+    proof: Given,
+    id: PayoutDetailsId,
+) -> Result<ChangeOutcome<PayoutDetails>, Error> {
     let details = get(app, actor, id).await?;
     let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
@@ -85,11 +90,11 @@ pub async fn remove(app: &App, actor: Actor, proof: Given, id: PayoutDetailsId) 
     notices::payout_details_changed(app, &tx, &affiliate).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Done(details))
+    Ok(ChangeOutcome::Done(details))
 }
 
-/// A session must not be able to fill its affiliate's mailbox.
-async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<Asked<T>, Error> {
+/// The throttle keeps a session from filling the mailbox of its affiliate.
+async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
     let to = affiliate.confirming_email(app.clock.now());
     throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
     let tx = app.db.begin().await?;
@@ -98,21 +103,21 @@ async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> R
     outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
     outbox::hurry(app);
-    Ok(Asked::Mailed)
+    Ok(ChangeOutcome::Mailed)
 }
 
-/// What a link of [`Asked::Mailed`] would change, for the affiliate's own eyes.
+/// The change that a confirmation link makes, as it is shown to the affiliate.
 pub struct Proposal {
-    /// Whose account it is.
+    /// The name of the affiliate.
     pub affiliate: String,
     pub method: String,
     /// Labels with masked values.
     pub details: Vec<(String, String)>,
-    /// They are taken away, not set.
+    /// Whether the details are deleted instead of set.
     pub removes: bool,
 }
 
-/// Asking does not use the link up.
+/// Reads the change of a confirmation link. The link can still be used.
 pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
     let db = app.db.reader();
     let found = storage::people::tokens::find(db, &api_key::hash(token), app.clock.now()).await?;
@@ -134,7 +139,7 @@ pub async fn change_of_link(app: &App, token: &str) -> Result<Proposal, Error> {
     Ok(Proposal { affiliate, method: method.name, details, removes })
 }
 
-/// As the method's schema calls a field, or its name as words.
+/// The title of a field in the schema of the method, or its name in words.
 fn label(method: &PayoutMethod, name: &str) -> String {
     if let Some(title) = method.schema["properties"][name]["title"].as_str() {
         return title.to_owned();
@@ -144,7 +149,7 @@ fn label(method: &PayoutMethod, name: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Makes the change that a link in the affiliate's mailbox stands for.
+/// Makes the change of a confirmation link and uses up the link.
 pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Error> {
     let tx = app.db.begin().await?;
     let taken = storage::people::tokens::take(&tx, &api_key::hash(token), app.clock.now()).await?;
@@ -179,12 +184,12 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Held, so that two who set the first details at once take turns.
+/// The lock makes two requests that set the first details take turns.
 async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Affiliate, Error> {
     storage::program::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
-/// The details as the method's schema accepts them.
+/// The method, and the details as its schema accepts them.
 async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
     let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
@@ -195,7 +200,9 @@ async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Resu
 }
 
 fn schema_of(method: &PayoutMethod) -> Result<Schema<'_>, Error> {
-    method.schema().map_err(|reason| Error::invalid("/method", format!("its schema is broken: {reason}")))
+    method
+        .schema()
+        .map_err(|reason| Error::invalid("/method", format!("the schema of this payout method is not valid: {reason}")))
 }
 
 async fn store(
@@ -223,13 +230,13 @@ async fn store(
     }
     notices::payout_details_changed(app, tx, affiliate).await?;
     let Some(known) = known else { return Ok(Changed::made(details)) };
-    // A mask may hide the very part that differs.
+    // The masks can be equal although the values differ.
     let before = open(&app.vault, &known.sealed, &id.to_string()).unwrap_or_default();
     let unseen = of_secrets("details", &before, fields);
     Ok(Changed::new(known, details).with_unseen(unseen))
 }
 
-/// Sealed for the affiliate until its mailbox confirms them.
+/// The holder for which details are sealed until they are confirmed.
 fn pending(affiliate: AffiliateId) -> String {
     format!("pending payout details/{affiliate}")
 }
@@ -251,7 +258,7 @@ pub async fn list(
     Ok(storage::money::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
-/// Sealed for `holder` alone: a withdrawal's copy does not open as another's.
+/// Seals details for `holder`. A copy that is sealed for one withdrawal does not open for another.
 pub fn seal(vault: &Vault, fields: &Fields, holder: &str) -> String {
     vault.seal(&serde_json::to_string(fields).expect("text is JSON"), holder)
 }

@@ -1,4 +1,4 @@
-//! Payout methods: those that come with the program, and those that finance adds or changes.
+//! Payout methods: the built-in ones, and the ones that finance adds.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub async fn create(
     Ok(method)
 }
 
-/// What may be changed; `None` stays.
+/// Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -40,7 +40,7 @@ pub struct Changes {
     pub schema: Option<serde_json::Value>,
     pub currencies: Option<BTreeMap<Currency, Terms>>,
     pub file: Option<FileFormat>,
-    /// `Some(None)` takes it away.
+    /// `Some(None)` removes the payer.
     pub payer: Option<Option<Payer>>,
     pub enabled: Option<bool>,
 }
@@ -55,7 +55,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<Pay
     let before = method.clone();
     if let Some(schema) = changes.schema {
         if method.built_in {
-            let message = "the schema of a built-in method comes with the program; add a method of your own";
+            let message = "the schema of a built-in method cannot be changed; add a method of your own";
             return Err(Error::invalid("/schema", message));
         }
         method.schema = schema;
@@ -80,15 +80,15 @@ fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
         add("/schema".into(), reason);
     }
     if method.currencies.is_empty() {
-        add("/currencies".into(), "name at least one currency with its minimum".into());
+        add("/currencies".into(), "at least one currency with a minimum is required".into());
     }
     for (currency, terms) in &method.currencies {
         let least = terms.minimum.of(*currency);
         if least.micros == 0 || least.micros % minor_unit_micros(*currency) != 0 {
-            let message = format!("{least} can't be paid; the minimum is a positive amount of whole minor units");
+            let message = format!("{least} is not a valid minimum; use a positive amount in whole minor units");
             add(format!("/currencies/{currency}/minimum"), message);
         } else if terms.fee_of(least).micros >= least.micros {
-            add(format!("/currencies/{currency}/fee"), format!("the fee leaves nothing of the minimum, {least}"));
+            add(format!("/currencies/{currency}/fee"), format!("the fee is at least as high as the minimum, {least}"));
         }
     }
     match method.payer.take().map(Payer::checked).transpose() {
@@ -98,7 +98,7 @@ fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
     if issues.is_empty() { Ok(method) } else { Err(Error::Invalid(issues)) }
 }
 
-/// Affiliates see what they may choose.
+/// Affiliates see enabled methods only.
 pub async fn get(app: &App, actor: Actor, id: &str) -> Result<PayoutMethod, Error> {
     let found = if is_id(id) { storage::money::payout_methods::find(app.db.reader(), id).await? } else { None };
     let visible = found.filter(|it| it.enabled || actor.is_staff());
@@ -109,7 +109,7 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<PayoutMethod>, Error> {
     Ok(storage::money::payout_methods::list(app.db.reader(), !actor.is_staff()).await?)
 }
 
-/// The method that a body names.
+/// The method with the id in a request body; an invalid field if there is none.
 pub async fn named(db: &impl ConnectionTrait, id: &str) -> Result<PayoutMethod, Error> {
     if let Some(method) = storage::money::payout_methods::find(db, id).await? {
         return Ok(method);

@@ -1,4 +1,4 @@
-//! What postbacks are told when money becomes available.
+//! Events of released earnings: `available_to_pay`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,7 +17,7 @@ pub(crate) fn count(released: usize) {
     metrics::counter!("postrider_earnings_released_total").increment(released as u64);
 }
 
-/// One for each released payout that a live postback could listen for.
+/// The events of released payouts for which a live postback could have a rule. Their ids are derived from the earnings.
 pub(crate) async fn events(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
@@ -35,19 +35,19 @@ pub(crate) async fn events(
     let ids: BTreeSet<ConversionId> = payouts().filter_map(|it| it.conversion_id).collect();
     let conversions = storage::tracking::conversions::find_many(tx, &ids).await?;
     let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
-    let heard = |it: &&Earning| {
+    let has_rule = |it: &&Earning| {
         let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
         listeners.iter().any(|rule| {
             rule.scope.affiliate_id.is_none_or(|id| id == it.affiliate_id)
                 && rule.scope.offer_id.is_none_or(|id| Some(id) == offer)
         })
     };
-    let heard: Vec<_> = payouts().filter(heard).collect();
+    let matching: Vec<_> = payouts().filter(has_rule).collect();
     let clicks: HashSet<ClickId> =
-        heard.iter().filter_map(|it| conversions.get(&it.conversion_id?)?.click_id).collect();
+        matching.iter().filter_map(|it| conversions.get(&it.conversion_id?)?.click_id).collect();
     let clicks = storage::tracking::clicks::find_many(tx, clicks).await?;
-    let mut events = Vec::with_capacity(heard.len());
-    for earning in heard {
+    let mut events = Vec::with_capacity(matching.len());
+    for earning in matching {
         let Some(conversion) = earning.conversion_id.and_then(|id| conversions.get(&id)) else { continue };
         let click = conversion.click_id.and_then(|id| clicks.get(&id)).map(Click::facts);
         let parties = catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;

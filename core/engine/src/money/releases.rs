@@ -1,5 +1,5 @@
-//! Releases: earnings whose hold is over become available, and what settles a debt first. Several processes may release
-//! at once; each earning is released by one of them, once, or stays pending. What a balance has no room for is put off.
+//! Releases: earnings become available when their hold ends, and settle a debt first. Several processes release at
+//! once; each earning is released once. Earnings for which a balance has no room are deferred.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,15 @@ use domain::money::{release, settlement};
 
 use super::release_events;
 
-/// Earnings that are released in one transaction at most.
+/// The maximum number of earnings in one transaction.
 pub const CHUNK: usize = 500;
 
-/// Releases what is due, up to a chunk; returns how many that were, with those that had to be put off. If they fail as a
-/// whole, each affiliate's are tried alone, so that one affiliate's trouble stops nobody else's money.
+/// Releases due earnings, one chunk at most. Returns how many earnings it released or deferred. If the chunk fails,
+/// each affiliate is released separately, so that an error affects one affiliate only.
 pub async fn release_due(app: &App) -> Result<usize, DbErr> {
     match release_chunk(app, None).await {
         Err(error) if !is_outage(&error) => {
-            tracing::warn!(%error, "A chunk of releases failed; trying affiliate by affiliate");
+            tracing::warn!(%error, "Releasing a chunk of earnings failed; releasing each affiliate separately");
             release_by_affiliate(app).await
         }
         done => done,
@@ -37,12 +37,12 @@ async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
             Ok(count) => done += count,
             Err(error) if is_outage(&error) => return Err(error),
             Err(error) => {
-                let count = storage::money::earnings::put_off_due(app.db.writer(), affiliate, now).await?;
-                count_put_off(count);
-                if app.put_off.begins(affiliate, None) {
+                let count = storage::money::earnings::defer_due(app.db.writer(), affiliate, now).await?;
+                count_deferred(count);
+                if app.deferred_releases.insert(affiliate, None) {
                     tracing::error!(
                         affiliate.id = %affiliate, %error, earnings = count,
-                        "The earnings of an affiliate can't be released; look at its balances and earnings. They are tried again, at first after a minute and in the end every hour; others are not affected"
+                        "The earnings of an affiliate cannot be released; check its balances and earnings. They are retried after a minute, then less often, up to an hour. Other affiliates are not affected"
                     );
                 }
             }
@@ -53,8 +53,8 @@ async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
 
 async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usize, DbErr> {
     let now = app.clock.now();
-    // As claims do, it need not wait for PostgreSQL's disk: whatever is durable later takes it along, and what a crash takes back
-    // is told of again under the same ids.
+    // The commit does not wait for the disk of PostgreSQL. If a crash undoes the release, the next one creates the
+    // events with the same ids.
     let tx = app.db.begin_queue().await?;
     let mut due = storage::money::earnings::lock_due(&tx, affiliate, CHUNK, now).await?;
     if due.is_empty() {
@@ -64,11 +64,11 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     let found = due.len();
     let keys: BTreeSet<_> = due.iter().map(|it| (it.affiliate_id, it.earned.currency)).collect();
     let mut balances = storage::money::ledger::lock_balances(&tx, &keys).await?;
-    let put_off = release::put_off(&mut due, &balances, now);
+    let deferred = release::defer_without_room(&mut due, &balances, now);
     let postings = settlement::release(&mut due, &mut balances, now);
-    storage::money::earnings::save(&tx, &due.iter().chain(&put_off).collect::<Vec<_>>()).await?;
+    storage::money::earnings::save(&tx, &due.iter().chain(&deferred).collect::<Vec<_>>()).await?;
     if storage::money::ledger::post(&tx, &postings).await? < postings.len() {
-        return Err(DbErr::Custom("a pending earning was posted as released before".into()));
+        return Err(DbErr::Custom("a pending earning has a posting of its release already".into()));
     }
     let events = release_events::events(&tx, &app.catalog, &due, now).await?;
     let inbox = &app.inboxes.events;
@@ -79,27 +79,27 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
         inbox.put(lease, events);
     }
     release_events::count(due.len());
-    app.put_off.ended(&due);
-    tell_put_off(app, &put_off);
+    app.deferred_releases.remove(&due);
+    log_deferred(app, &deferred);
     Ok(found)
 }
 
-/// What had no room in its balance.
-fn tell_put_off(app: &App, put_off: &[Earning]) {
-    count_put_off(put_off.len() as u64);
-    for it in put_off {
+/// Logs affiliates whose balances have no room, once each.
+fn log_deferred(app: &App, deferred: &[Earning]) {
+    count_deferred(deferred.len() as u64);
+    for it in deferred {
         let currency = it.earned.currency;
-        if app.put_off.begins(it.affiliate_id, Some(currency)) {
+        if app.deferred_releases.insert(it.affiliate_id, Some(currency)) {
             tracing::error!(
-                affiliate.id = %it.affiliate_id, %currency, most = %SignedAmount::from(ACCOUNT_MAX),
-                "The balance of an affiliate is full, so its earnings stay pending; check their amounts, and pay out or correct what is there. They are tried again, at first after a minute and in the end every hour; others are not affected"
+                affiliate.id = %it.affiliate_id, %currency, limit = %SignedAmount::from(ACCOUNT_MAX),
+                "The balance of an affiliate has reached its limit, so earnings stay pending; check their amounts, and pay out or correct the balance. They are retried after a minute, then less often, up to an hour. Other affiliates are not affected"
             );
         }
     }
 }
 
-fn count_put_off(earnings: u64) {
+fn count_deferred(earnings: u64) {
     if earnings > 0 {
-        metrics::counter!("postrider_releases_put_off_total").increment(earnings);
+        metrics::counter!("postrider_releases_deferred_total").increment(earnings);
     }
 }

@@ -1,4 +1,4 @@
-//! Settles conversions in the transaction that changes them: what they earn, and what is taken back.
+//! Settles changed conversions in the transaction that changes them: earnings, corrections and reversals.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -11,22 +11,22 @@ use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{self, Balances, Earning};
 use domain::money::{ledger, release, settlement};
 use domain::program::affiliate::AffiliateStatus;
-use domain::program::recruiting::Commission;
+use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::{Conversion, Status};
 
-/// A conversion as a change left it.
+/// A conversion after a change.
 pub struct Settled<'a> {
     pub conversion: &'a Conversion,
-    /// It was approved before this transaction: what it earned is in the database.
+    /// Whether it was approved before this transaction, so that its earnings are stored.
     pub was_approved: bool,
     pub at: Timestamp,
 }
 
-/// Brings the books to what these changes ask for, in their order, and returns what they released: what has no hold is
-/// available at once. An approval with a hold only inserts; whatever else it takes is held: the earnings of conversions
-/// that were approved before, and the balances that money comes from or goes to. What a balance has no room for stays
-/// pending, and is released when it has.
+/// Changes the earnings and the ledger for these changes, in their order. Returns the released earnings: an earning
+/// without a hold is available immediately. An approval with a hold only inserts rows. Everything else locks the stored
+/// earnings of the conversions, then the balances that change. An earning for which a balance has no room stays pending
+/// and is deferred.
 pub async fn settle(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
@@ -46,22 +46,22 @@ pub async fn settle(
             Entry::Vacant(first) => match stored.get(&conversion.id) {
                 Some(earnings) => first.insert(earning::agreed(earnings)),
                 None if conversion.status == Status::Approved => {
-                    first.insert(recruiters(catalog, conversion.affiliate_id).await?)
+                    first.insert(commissions_for(catalog, conversion.affiliate_id).await?)
                 }
                 None => &mut Vec::new(),
             },
         };
-        let owed = earning::owed(conversion, commissions);
+        let target = earning::target_earnings(conversion, commissions);
         let offer = catalog.offer(conversion.offer_id).await?;
         let release_at = offer.map_or(at, |offer| offer.release_at(at));
         if release_at <= now {
-            keys.extend(owed.balances());
+            keys.extend(target.balances());
         }
-        plan.push((conversion, owed, release_at, at));
+        plan.push((conversion, target, release_at, at));
     }
 
-    // What is taken back needs its balances now. Else they are held as late and as short as can be: half of a
-    // program's conversions may be one affiliate's.
+    // A correction or reversal needs the balances now. Otherwise they are locked last, because one affiliate can have
+    // many of the conversions.
     let lock_now = !stored.is_empty();
     let mut balances = Balances::new();
     if lock_now {
@@ -69,9 +69,9 @@ pub async fn settle(
     }
     let mut earnings = stored.clone();
     let mut postings = Vec::with_capacity(plan.len());
-    for (conversion, owed, release_at, at) in plan {
+    for (conversion, target, release_at, at) in plan {
         let earnings = earnings.entry(conversion.id).or_default();
-        postings.extend(settlement::settle(conversion, &owed, earnings, &mut balances, release_at, at));
+        postings.extend(settlement::settle(conversion, &target, earnings, &mut balances, release_at, at));
     }
     let before: HashMap<EarningId, &Earning> = stored.values().flatten().map(|it| (it.id, it)).collect();
     let (old, mut new): (Vec<_>, Vec<_>) = earnings.into_values().flatten().partition(|it| before.contains_key(&it.id));
@@ -84,33 +84,34 @@ pub async fn settle(
         if !lock_now {
             balances = storage::money::ledger::lock_balances(tx, &keys).await?;
         }
-        // Rare, so it is undone here instead of holding the balances from before the insert.
-        let put_off = release::put_off(&mut new, &balances, now);
-        storage::money::earnings::save(tx, &put_off.iter().collect::<Vec<_>>()).await?;
+        // This is rare, so the release is undone here instead of locking the balances before the insert.
+        let deferred = release::defer_without_room(&mut new, &balances, now);
+        storage::money::earnings::save(tx, &deferred.iter().collect::<Vec<_>>()).await?;
         postings.extend(settlement::released(&new, &mut balances, now));
     }
     ledger::check_limits(&balances)?;
     if storage::money::ledger::post(tx, &postings).await? < postings.len() {
-        // Nothing of this group may be stored: the earnings would say something else than the books.
-        return Err(DbErr::Custom("money of a conversion was posted before".into()).into());
+        // The transaction must be rolled back: the earnings would not agree with the ledger.
+        return Err(DbErr::Custom("a change of a conversion has a posting already".into()).into());
     }
     Ok(new)
 }
 
-/// Whoever gets a share of what `affiliate` earns. A suspended recruiter gets none; the levels above it keep theirs.
-async fn recruiters(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
-    let recruiting = catalog.recruiting().await?;
+/// The second-tier commissions for an earning of `affiliate`. A suspended parent affiliate gets none; the levels above it
+/// keep theirs.
+async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
+    let settings = catalog.sub_affiliate_settings().await?;
     let mut commissions = Vec::new();
     let mut seen = HashSet::from([affiliate]);
     let mut below = affiliate;
-    for level in 1..=recruiting.tiers.len() {
-        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.recruited_by) else { break };
+    for level in 1..=settings.tiers.len() {
+        let Some(id) = catalog.affiliate(below).await?.and_then(|it| it.parent_affiliate_id) else { break };
         if !seen.insert(id) {
             break;
         }
-        let recruiter = catalog.affiliate(id).await?;
-        if recruiter.is_some_and(|it| it.status == AffiliateStatus::Active) {
-            commissions.extend(recruiting.commission(level, id));
+        let parent = catalog.affiliate(id).await?;
+        if parent.is_some_and(|it| it.status == AffiliateStatus::Active) {
+            commissions.extend(settings.commission(level, id));
         }
         below = id;
     }

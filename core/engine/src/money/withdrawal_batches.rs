@@ -1,4 +1,4 @@
-//! Withdrawal batches: made of what is approved, exported as a payment file, settled by the file of results.
+//! Withdrawal batches: created from approved withdrawals, exported as a payment file, settled by a file of results.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::app::App;
 use domain::amounts::{ACCOUNT_MAX, Currency};
 use domain::ids::{WithdrawalBatchId, WithdrawalId};
 use domain::money::payment_file::{self, Payment, PaymentFile};
-use domain::money::payment_results::{self, Line, LineError};
+use domain::money::payment_results::{self, LineError, ResultLine};
 use domain::money::payout_method::FileFormat;
 use domain::money::withdrawal::{Applied, Status, Withdrawal};
 use domain::money::withdrawal_batch::{BatchError, LARGEST, Progress, WithdrawalBatch};
@@ -15,10 +15,10 @@ use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use storage::base::page::{Page, PageRequest};
 
-use super::withdrawals::{debts_of, hold, store};
+use super::withdrawals::{debts_of, lock_balances, save_and_post};
 use super::{payout_details, payout_methods};
 
-/// Takes what is approved and in no batch yet, the oldest first.
+/// Creates a batch of approved withdrawals that are in no batch, oldest first.
 pub async fn create(
     app: &App,
     actor: Actor,
@@ -56,7 +56,8 @@ pub async fn create(
     Ok((batch, progress))
 }
 
-/// As many of these, from the first, as together are no more than an account may hold, and their sum. One always fits.
+/// The net sum of the first withdrawals that together fit in an account, in micros, and their number. The first one
+/// always fits.
 fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     let mut sum = 0;
     for (index, it) in withdrawals.iter().enumerate() {
@@ -68,9 +69,10 @@ fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     (sum, withdrawals.len())
 }
 
-/// What is still to be paid of it, as a file. The same until a result comes in. A debt that arose meanwhile stops it.
+/// Writes the payment file of the open withdrawals. The file is the same until a result arrives. A debt that is not
+/// accepted is an error.
 pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
-    let (batch, withdrawals) = take_out(app, id).await?;
+    let (batch, withdrawals) = mark_exported(app, id).await?;
     let db = app.db.reader();
     let method = payout_methods::named(db, &batch.method).await?;
     let affiliates: BTreeSet<_> = withdrawals.iter().map(|it| it.affiliate_id).collect();
@@ -88,8 +90,8 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
     Ok(payment_file::write(&batch, &method, format.unwrap_or(method.file), &payments, app.clock.now())?)
 }
 
-/// What is open of a batch, and the note that its file went out: from then on the bank may have it.
-async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
+/// Returns the open withdrawals and stores the time of the first export: from then on the bank can have the file.
+async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
@@ -111,7 +113,7 @@ async fn take_out(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, 
     Ok((batch, withdrawals))
 }
 
-/// Takes a batch apart whose file never reached the bank: what is open of it can be in another one.
+/// Dissolves a batch whose file did not reach the bank. Its open withdrawals can be in another batch.
 pub async fn dissolve(
     app: &App,
     id: WithdrawalBatchId,
@@ -140,23 +142,23 @@ pub async fn dissolve(
     Ok(Changed::new(before, get(app, id).await?))
 }
 
-/// What a line of the results did.
+/// The effect of one line of the results.
 #[derive(Clone, Debug)]
 pub enum Effect {
     Applied(WithdrawalId, Changed<Status>),
-    /// It was known already.
+    /// The withdrawal has this status already.
     Unchanged(WithdrawalId),
     Wrong(LineError),
 }
 
-/// Applies what the bank says, line by line: what is right is applied in one transaction, what is not is told of.
-/// The same file again changes nothing.
-pub async fn take_results(
+/// Applies a file of results. Valid lines are applied in one transaction; the others are returned with an error. The
+/// same file again changes nothing.
+pub async fn apply_results(
     app: &App,
     actor: Actor,
     id: WithdrawalBatchId,
     text: &str,
-) -> Result<(Vec<(Line, Effect)>, Progress), Error> {
+) -> Result<(Vec<(ResultLine, Effect)>, Progress), Error> {
     let lines = payment_results::read(text)?;
     let tx = app.db.begin().await?;
     storage::money::withdrawal_batches::find(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
@@ -164,13 +166,13 @@ pub async fn take_results(
     let now = app.clock.now();
     let (mut effects, mut changed) = (Vec::with_capacity(lines.len()), BTreeSet::new());
     for line in lines {
-        let effect = match line.verdict.clone() {
+        let effect = match line.result.clone() {
             Err(error) => Effect::Wrong(error),
             Ok((id, status)) => match withdrawals.get_mut(&id) {
                 None => Effect::Wrong(LineError::NotInBatch(id.to_string())),
                 Some(it) => {
-                    let (before, status) = (it.status.clone(), it.told(status));
-                    match it.advance(status.clone(), &actor.name(), now) {
+                    let (before, status) = (it.status.clone(), it.interpret_bank_status(status));
+                    match it.change_status(status.clone(), &actor.name(), now) {
                         Ok(Applied::Now) => {
                             changed.insert(id);
                             Effect::Applied(id, Changed::new(before, status))
@@ -184,8 +186,8 @@ pub async fn take_results(
         effects.push((line, effect));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| withdrawals.get(id)).collect();
-    let held = hold(&tx, &changed).await?;
-    store(&tx, &changed, held, now).await?;
+    let balances = lock_balances(&tx, &changed).await?;
+    save_and_post(&tx, &changed, balances, now).await?;
     tx.commit().await?;
     let progress = progress_of(app, id).await?;
     Ok((effects, progress))

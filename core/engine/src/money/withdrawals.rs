@@ -1,4 +1,4 @@
-//! Withdrawals: requested, approved, paid, or given back. Each step is one transaction: state and money together.
+//! Withdrawals. Each step is one transaction that changes the status and posts the money.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalId};
 use domain::money::earning::Balances;
 use domain::money::withdrawal::{
-    Applied, Asked, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price, step,
+    Applied, RequestedAmount, SAME_CLICK, Status, StepError, Withdrawal, WithdrawalError, WithdrawalSettings, price,
+    step,
 };
 use domain::money::{ledger, postings};
 use domain::people::actor::Actor;
@@ -23,56 +24,57 @@ use storage::money::withdrawals::Filter;
 use super::{payout_details, payout_methods};
 
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct WithdrawalRequest {
     pub affiliate_id: AffiliateId,
     pub method: String,
-    pub asked: Asked,
+    pub amount: RequestedAmount,
     pub currency: Currency,
-    /// The caller says by an `Idempotency-Key` which requests are the same.
+    /// The request has an `Idempotency-Key`, so an equal request is not a double click.
     pub has_key: bool,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
-pub enum Requested {
-    New(Shown),
-    /// The second half of a double click: what the first one made.
-    Known(Shown),
+pub enum RequestOutcome {
+    Created(Shown),
+    /// A double click: the withdrawal of the first request.
+    Duplicate(Shown),
 }
 
-/// Reserves the money. Without an `Idempotency-Key` the same request within seconds is the same click.
-pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requested, Error> {
-    let affiliate_id = wanted.affiliate_id;
+/// Requests a withdrawal and reserves its amount. Without an `Idempotency-Key`, an equal request within [`SAME_CLICK`]
+/// returns the first withdrawal.
+pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Result<RequestOutcome, Error> {
+    let affiliate_id = request.affiliate_id;
     let unknown = || Error::not_found("affiliate", affiliate_id);
     if !actor.may_see(affiliate_id) {
         return Err(unknown());
     }
-    let of_offers = match app.catalog.has_minimums(wanted.currency).await? {
-        true => storage::program::offers::highest_minimum(app.db.reader(), affiliate_id, wanted.currency).await?,
+    let of_offers = match app.catalog.has_minimums(request.currency).await? {
+        true => storage::program::offers::highest_minimum(app.db.reader(), affiliate_id, request.currency).await?,
         false => None,
     };
     let tx = app.db.begin().await?;
     let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
-    let method = payout_methods::named(&tx, &wanted.method).await?;
-    let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(wanted.currency);
-    // Requests of one affiliate and currency stand in line here; each sees what the one before left.
-    let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, wanted.currency).await?;
+    let method = payout_methods::named(&tx, &request.method).await?;
+    let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(request.currency);
+    // Requests of one affiliate and currency take turns at this lock.
+    let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, request.currency).await?;
     let now = app.clock.now();
-    if !wanted.has_key {
+    if !request.has_key {
         let since = now.minus(SAME_CLICK);
         let recent =
-            storage::money::withdrawals::list_since(&tx, affiliate_id, &method.id, wanted.currency, since).await?;
-        if let Some(same) = recent.into_iter().find(|it| it.is_same_click(wanted.asked, now)) {
+            storage::money::withdrawals::list_since(&tx, affiliate_id, &method.id, request.currency, since).await?;
+        if let Some(same) = recent.into_iter().find(|it| it.is_same_click(request.amount, now)) {
             tx.rollback().await?;
-            return Ok(Requested::Known(show(app, same).await?));
+            return Ok(RequestOutcome::Duplicate(show(app, same).await?));
         }
     }
     if affiliate.status == AffiliateStatus::Suspended {
         return Err(WithdrawalError::Suspended.into());
     }
-    let money = |micros| Money { micros, currency: wanted.currency };
+    let money = |micros| Money { micros, currency: request.currency };
     let minimums: Vec<_> = program.into_iter().chain(of_offers).collect();
-    let (amount, fee) = price(&method, wanted.asked, money(balance.available), money(balance.debt), &minimums)?;
+    let (amount, fee) = price(&method, request.amount, money(balance.available), money(balance.debt), &minimums)?;
     let details = storage::money::payout_details::find_of(&tx, affiliate_id, &method.id).await?;
     let details = details.ok_or_else(|| WithdrawalError::DetailsMissing(method.id.clone()))?;
     let fields = payout_details::open(&app.vault, &details.sealed, &details.id.to_string())?;
@@ -84,7 +86,7 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
         method: method.id,
         amount,
         fee,
-        asked_all: wanted.asked == Asked::All,
+        requested_all: request.amount == RequestedAmount::All,
         status: Status::Requested,
         history: vec![step(&Status::Requested, &actor.name(), now)],
         sealed_details: payout_details::seal(&app.vault, &fields, &id.to_string()),
@@ -97,24 +99,24 @@ pub async fn request(app: &App, actor: Actor, wanted: Wanted) -> Result<Requeste
     };
     let posting = postings::withdrawal_requested(affiliate_id, id, amount, &mut balance, now)
         .map_err(|it| WithdrawalError::Insufficient { available: it.available, requested: it.requested })?;
-    balance.check_limit((affiliate_id, wanted.currency))?;
+    balance.check_limit((affiliate_id, request.currency))?;
     storage::money::withdrawals::insert(&tx, &withdrawal).await?;
     storage::money::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
-    Ok(Requested::New(Shown { withdrawal, debt: None }))
+    Ok(RequestOutcome::Created(Shown { withdrawal, debt: None }))
 }
 
-/// A withdrawal as somebody sees it.
+/// A withdrawal with the debt of its affiliate.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub withdrawal: Withdrawal,
-    /// What its affiliate owes in its currency, while that can stop it.
+    /// The debt in the currency of the withdrawal. `None` without a debt, or if the withdrawal is not open any more.
     pub debt: Option<Money>,
 }
 
-/// Approves or pays it. An affiliate that owes money by now is not paid, unless the caller accepts the debt. Repeating a
-/// step changes nothing.
-pub async fn proceed(
+/// Approves a withdrawal or records its payment. A debt is an error unless `despite_debt` accepts it. Repeating a step
+/// changes nothing.
+pub async fn approve_or_pay(
     app: &App,
     actor: Actor,
     id: WithdrawalId,
@@ -125,19 +127,19 @@ pub async fn proceed(
     let mut withdrawal =
         storage::money::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let key = (withdrawal.affiliate_id, withdrawal.amount.currency);
-    // A payment is judged on the balance that is held; an approval need not be, since the payment follows.
-    let (debt, held) = match wanted {
+    // A payment is checked against the locked balance. An approval is not, because the payment is checked again.
+    let (debt, balances) = match wanted {
         Status::Paid { .. } => {
-            let held = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
-            (held.get(&key).map(|it| it.debt), held)
+            let balances = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
+            (balances.get(&key).map(|it| it.debt), balances)
         }
         _ => (storage::money::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
     };
     let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
     let now = app.clock.now();
     let before = withdrawal.clone();
-    let applied = withdrawal.proceed(wanted, debt, despite_debt, &actor.name(), now)?;
-    finish(tx, &withdrawal, applied, held, now).await?;
+    let applied = withdrawal.approve_or_pay(wanted, debt, despite_debt, &actor.name(), now)?;
+    commit_step(tx, &withdrawal, applied, balances, now).await?;
     let shown = |withdrawal: Withdrawal| Shown {
         debt: Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles()),
         withdrawal,
@@ -145,55 +147,61 @@ pub async fn proceed(
     Ok(Changed::new(before, withdrawal).map(shown))
 }
 
-/// Takes a step that ends it; money moves with it. Repeating a step changes nothing.
-pub async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> Result<Changed<Shown>, Error> {
+/// Refuses, cancels, fails or returns a withdrawal and posts its money back to the balance. Repeating a step changes
+/// nothing.
+pub async fn return_to_balance(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalId,
+    wanted: Status,
+) -> Result<Changed<Shown>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
     let now = app.clock.now();
     let before = withdrawal.clone();
-    let applied = withdrawal.advance(wanted, &actor.name(), now).map_err(StepError::from)?;
-    let held = hold(&tx, &[&withdrawal]).await?;
-    finish(tx, &withdrawal, applied, held, now).await?;
+    let applied = withdrawal.change_status(wanted, &actor.name(), now).map_err(StepError::from)?;
+    let balances = lock_balances(&tx, &[&withdrawal]).await?;
+    commit_step(tx, &withdrawal, applied, balances, now).await?;
     let now = show(app, withdrawal).await?;
     Ok(Changed::new(Shown { withdrawal: before, debt: now.debt }, now))
 }
 
-async fn finish(
+async fn commit_step(
     tx: DatabaseTransaction,
     withdrawal: &Withdrawal,
     applied: Applied,
-    held: Balances,
+    balances: Balances,
     now: Timestamp,
 ) -> Result<(), Error> {
     match applied {
         Applied::Already => tx.rollback().await?,
         Applied::Now => {
-            store(&tx, &[withdrawal], held, now).await?;
+            save_and_post(&tx, &[withdrawal], balances, now).await?;
             tx.commit().await?;
         }
     }
     Ok(())
 }
 
-/// What became of one of many.
-pub type Advanced = (WithdrawalId, Result<Changed<Withdrawal>, AdvanceError>);
+/// The outcome for one of many withdrawals.
+pub type Approval = (WithdrawalId, Result<Changed<Withdrawal>, ApprovalError>);
 
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum AdvanceError {
+pub enum ApprovalError {
     #[error("there is no withdrawal {0}")]
     NotFound(WithdrawalId),
     #[error("{0}")]
     Step(#[from] StepError),
 }
 
-/// Approves each that can be approved, all of them in one transaction.
+/// Approves all withdrawals that can be approved, in one transaction. The others are returned with an error.
 pub async fn approve_many(
     app: &App,
     actor: Actor,
     ids: &[WithdrawalId],
     despite_debt: bool,
-) -> Result<Vec<Advanced>, Error> {
+) -> Result<Vec<Approval>, Error> {
     let tx = app.db.begin().await?;
     let mut found = storage::money::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
     let keys: BTreeSet<_> = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
@@ -202,12 +210,12 @@ pub async fn approve_many(
     let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
     for id in ids {
         let answer = match found.get_mut(id) {
-            None => Err(AdvanceError::NotFound(*id)),
+            None => Err(ApprovalError::NotFound(*id)),
             Some(it) => {
                 let debt = debts.get(&(it.affiliate_id, it.amount.currency)).copied().unwrap_or_default();
                 let debt = Money { micros: debt, ..it.amount };
                 let before = it.clone();
-                match it.proceed(Status::Approved, debt, despite_debt, &actor.name(), now) {
+                match it.approve_or_pay(Status::Approved, debt, despite_debt, &actor.name(), now) {
                     Ok(applied) => {
                         if applied == Applied::Now {
                             changed.insert(*id);
@@ -221,35 +229,34 @@ pub async fn approve_many(
         answers.push((*id, answer));
     }
     let changed: Vec<_> = changed.iter().filter_map(|id| found.get(id)).collect();
-    store(&tx, &changed, Balances::new(), now).await?;
+    save_and_post(&tx, &changed, Balances::new(), now).await?;
     tx.commit().await?;
     Ok(answers)
 }
 
-/// The balances whose money moves with the step that these took, held until `tx` ends.
-pub async fn hold(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
+/// Locks the balances from which or to which the changed withdrawals move money, until `tx` ends.
+pub async fn lock_balances(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
     let moving = changed.iter().filter(|it| it.status.settles());
     storage::money::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
 }
 
-/// Saves withdrawals that took a step, and moves their money in the balances that are [held](hold).
-pub async fn store(
+/// Saves changed withdrawals and posts their money to the balances of [`lock_balances`].
+pub async fn save_and_post(
     tx: &impl ConnectionTrait,
     changed: &[&Withdrawal],
-    mut held: Balances,
+    mut balances: Balances,
     now: Timestamp,
 ) -> Result<(), Error> {
     storage::money::withdrawals::save(tx, changed).await?;
     let mut postings = Vec::new();
     for it in changed.iter().filter(|it| it.status.settles()) {
-        let balance =
-            held.get_mut(&(it.affiliate_id, it.amount.currency)).expect("the balance of what settles is held");
+        let balance = balances.get_mut(&(it.affiliate_id, it.amount.currency)).expect("lock_balances locked it");
         postings.extend(postings::withdrawal_settled(it, balance, now));
     }
-    ledger::check_limits(&held)?;
+    ledger::check_limits(&balances)?;
     if storage::money::ledger::post(tx, &postings).await? < postings.len() {
-        // Nothing of this may be stored: the withdrawal would say something else than the books.
-        return Err(DbErr::Custom("money of a withdrawal was posted before".into()).into());
+        // The transaction must be rolled back: the withdrawals would not agree with the ledger.
+        return Err(DbErr::Custom("a step of a withdrawal has a posting already".into()).into());
     }
     Ok(())
 }
@@ -278,7 +285,7 @@ async fn show_all(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Shown>,
     Ok(withdrawals.into_iter().map(shown).collect())
 }
 
-/// What the affiliates of those that are under way owe.
+/// The debts of the affiliates of open withdrawals, by withdrawal.
 pub async fn debts_of(
     db: &impl ConnectionTrait,
     withdrawals: &[Withdrawal],

@@ -87,7 +87,7 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("reports", Box::pin(audit_reports(app))),
         (
-            "inbound_firsts",
+            "request_fingerprints",
             Box::pin(storage::inbound::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
         ),
         ("retention", Box::pin(prune(app, now))),

@@ -1,4 +1,4 @@
-//! Affiliates: signing up, changing, finding.
+//! Affiliates: sign-up, changes and queries.
 
 use sea_orm::ConnectionTrait;
 use std::collections::HashSet;
@@ -20,21 +20,26 @@ use storage::base::page::{Page, PageRequest};
 /// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
 const DRAWS: u32 = 16;
 
-pub async fn create(app: &App, name: &str, email: &str, recruited_by: Option<AffiliateId>) -> Result<Affiliate, Error> {
+pub async fn create(
+    app: &App,
+    name: &str,
+    email: &str,
+    parent_affiliate_id: Option<AffiliateId>,
+) -> Result<Affiliate, Error> {
     let tx = app.db.begin().await?;
-    let affiliate = sign_up(app, &tx, name, email, recruited_by).await?;
+    let affiliate = sign_up(app, &tx, name, email, parent_affiliate_id).await?;
     tx.commit().await?;
     Ok(affiliate)
 }
 
-/// Signs somebody up, with the source that every affiliate has. Nobody has recruited a newcomer yet, so there is no
-/// circle to look for.
+/// Inserts an affiliate and its first source. A new affiliate has no sub-affiliates yet, so its parent affiliate cannot be
+/// below it.
 pub(crate) async fn sign_up(
     app: &App,
     tx: &DatabaseTransaction,
     name: &str,
     email: &str,
-    recruited_by: Option<AffiliateId>,
+    parent_affiliate_id: Option<AffiliateId>,
 ) -> Result<Affiliate, Error> {
     let now = app.clock.now();
     for tries in 0..DRAWS {
@@ -44,14 +49,14 @@ pub(crate) async fn sign_up(
             email: email.to_owned(),
             referral_code: referral_code(rand::random(), tries),
             status: AffiliateStatus::Active,
-            recruited_by,
-            recruited_at: recruited_by.map(|_| now),
+            parent_affiliate_id,
+            parent_since: parent_affiliate_id.map(|_| now),
             created_at: now,
             updated_at: now,
             former_email: None,
             email_changed_at: None,
         };
-        // A code that is taken must not take the whole transaction with it.
+        // A savepoint: a code that is taken must not end the transaction.
         let draw = tx.begin().await?;
         match storage::program::affiliates::insert(&draw, &affiliate).await {
             Ok(()) => {
@@ -66,14 +71,14 @@ pub(crate) async fn sign_up(
     Err(Error::Taken { what: "every referral code drawn", value: referral_code(0, DRAWS) })
 }
 
-/// What may be changed; `None` stays.
+/// Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
     pub email: Option<String>,
     pub status: Option<AffiliateStatus>,
-    /// Nobody, or another one, for conversions that are approved from now on.
-    pub recruited_by: Option<Option<AffiliateId>>,
+    /// `Some(None)` removes the parent affiliate. Applies to conversions that are approved from now on.
+    pub parent_affiliate_id: Option<Option<AffiliateId>>,
 }
 
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Changed<Affiliate>, Error> {
@@ -85,12 +90,12 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     affiliate.name = changes.name.unwrap_or(affiliate.name);
     let address_changed = changes.email.is_some_and(|email| affiliate.change_email(email, now));
     affiliate.status = changes.status.unwrap_or(affiliate.status);
-    if let Some(recruiter) = changes.recruited_by.filter(|it| *it != affiliate.recruited_by) {
-        if let Some(recruiter) = recruiter {
-            check_recruiter(&tx, id, recruiter).await?;
+    if let Some(parent) = changes.parent_affiliate_id.filter(|it| *it != affiliate.parent_affiliate_id) {
+        if let Some(parent) = parent {
+            check_parent(&tx, id, parent).await?;
         }
-        affiliate.recruited_by = recruiter;
-        affiliate.recruited_at = recruiter.map(|_| now);
+        affiliate.parent_affiliate_id = parent;
+        affiliate.parent_since = parent.map(|_| now);
     }
     affiliate.updated_at = now;
     storage::program::affiliates::save(&tx, &affiliate).await?;
@@ -115,24 +120,23 @@ pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Aff
     Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
 }
 
-/// Refuses a recruiter whom `affiliate` brought itself, by whatever steps. Holds the right to change who recruited
-/// whom until `tx` ends: two changes at once could make a circle that neither sees.
-async fn check_recruiter(
-    tx: &impl ConnectionTrait,
-    affiliate: AffiliateId,
-    recruiter: AffiliateId,
-) -> Result<(), Error> {
-    storage::program::program_settings::lock_recruiting(tx).await?;
-    let refused =
-        |message: &str| Err(Error::Invalid(vec![FieldIssue::new("/recruited_by", "recruiting_cycle", message)]));
-    if affiliate == recruiter {
-        return refused("nobody recruits itself; name another affiliate, or nobody");
+/// Refuses a parent affiliate that is below `affiliate` itself. Locks the setting until `tx` ends, so that two changes at
+/// once cannot make a circle.
+async fn check_parent(tx: &impl ConnectionTrait, affiliate: AffiliateId, parent: AffiliateId) -> Result<(), Error> {
+    storage::program::program_settings::lock_sub_affiliates(tx).await?;
+    let refused = |message: &str| {
+        Err(Error::Invalid(vec![FieldIssue::new("/parent_affiliate", "parent_affiliate_cycle", message)]))
+    };
+    if affiliate == parent {
+        return refused("an affiliate cannot be its own parent affiliate; name another affiliate or null");
     }
-    let (mut above, mut seen) = (Some(recruiter), HashSet::new());
+    let (mut above, mut seen) = (Some(parent), HashSet::new());
     while let Some(id) = above.filter(|id| seen.insert(*id)) {
-        above = storage::program::affiliates::find(tx, id).await?.and_then(|it| it.recruited_by);
+        above = storage::program::affiliates::find(tx, id).await?.and_then(|it| it.parent_affiliate_id);
         if above == Some(affiliate) {
-            return refused("that one was recruited by this affiliate, directly or by others; name somebody else");
+            return refused(
+                "the parent affiliate is below this affiliate itself, directly or by other affiliates; name another affiliate",
+            );
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Applications: who may promote an offer that is not open to everybody.
+//! Applications: affiliates that may promote an offer that is not public.
 
 use crate::Error;
 use crate::app::App;
@@ -11,7 +11,8 @@ use domain::program::offer::Visibility;
 use storage::base::page::{Page, PageRequest};
 use storage::program::applications::Filter;
 
-/// An affiliate asks for itself; whoever runs the program invites, which needs no decision. Asking again changes nothing.
+/// Applies for an affiliate. An application of staff is an invitation and approved immediately. Applying again changes
+/// nothing.
 pub async fn create(
     app: &App,
     actor: Actor,
@@ -51,7 +52,7 @@ pub async fn create(
     }
     match storage::program::applications::insert(&tx, &application).await {
         Ok(()) => tx.commit().await?,
-        // Two requests of one moment are one application.
+        // Two equal requests at once are one application.
         Err(error) if is_taken(&error) => {
             tx.rollback().await?;
             let known = storage::program::applications::find_of(app.db.writer(), offer_id, affiliate_id).await?;
@@ -63,12 +64,12 @@ pub async fn create(
     Ok(application)
 }
 
-/// The affiliate may promote the offer from now on.
+/// Approves an application: the affiliate may promote the offer.
 pub async fn approve(app: &App, id: ApplicationId) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Approve).await
 }
 
-/// The affiliate may not, or not any more: its links to the offer are paused.
+/// Refuses an application, also one that was approved. Pauses the links of the affiliate to the offer.
 pub async fn refuse(app: &App, id: ApplicationId, reason: String) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Refuse(reason)).await
 }
@@ -91,7 +92,7 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
         Decision::Refuse(reason) => {
             application.refuse(reason, now);
             let offer = storage::program::offers::find(&tx, offer_id).await?;
-            // To promote a public offer nobody needs to be admitted.
+            // Everybody may promote a public offer.
             if offer.is_some_and(|offer| offer.visibility != Visibility::Public) {
                 paused = storage::tracking::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
             }
@@ -100,9 +101,9 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
     storage::program::applications::save(&tx, &application).await?;
     tx.commit().await?;
     app.catalog.application_decided(offer_id, affiliate_id);
-    let told = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
+    let unseen = paused.iter().filter_map(|link| of_word(format!("{link}.status"), "active", "paused")).collect();
     paused.into_iter().for_each(|link| app.catalog.link_changed(link));
-    Ok(Changed::new(before, application).with_unseen(told))
+    Ok(Changed::new(before, application).with_unseen(unseen))
 }
 
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {

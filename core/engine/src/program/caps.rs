@@ -1,8 +1,8 @@
-//! Places under the caps of offers: taken in the transaction that records the conversions, so that no two of them get
-//! the last one.
+//! Cap reservations: reserved in the transaction that records the conversions, so that two conversions never get the
+//! last place of a cap.
 //!
-//! A group adds what it may need to its counters in one statement, and learns what was there before. What did not fit
-//! is given back by a second one, which a group with room for all never runs.
+//! A batch adds what it may need to the counters with one statement and learns their former counts. A second statement
+//! subtracts what the batch did not use; it does not run if everything was used.
 
 use std::collections::BTreeMap;
 
@@ -13,74 +13,73 @@ use domain::program::offer::Offer;
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::Conversion;
 
-/// What the counters of a group hold.
+/// The reservations of one batch.
 #[derive(Debug, Default)]
-pub struct Places {
-    /// Taken so far: by others, and by what this group admitted.
-    taken: BTreeMap<Counter, Count>,
-    /// Added for this group and not yet used.
-    spare: BTreeMap<Counter, Count>,
+pub struct Reservations {
+    /// Counts of conversions that others recorded or that this batch admitted.
+    used: BTreeMap<Counter, Count>,
+    /// Reserved by this batch and not used yet.
+    unused: BTreeMap<Counter, Count>,
     now: Option<Timestamp>,
 }
 
-impl Places {
-    /// Holds the counters of all that may be created, and adds to them as if all fitted in.
-    pub async fn take<'a>(
+impl Reservations {
+    /// Locks the counters of all conversions that may be recorded, and reserves as much as all of them need.
+    pub async fn reserve<'a>(
         tx: &impl ConnectionTrait,
         new: impl Iterator<Item = (&'a Offer, &'a Conversion)>,
         now: Timestamp,
     ) -> Result<Self, DbErr> {
-        let mut spare: BTreeMap<Counter, Count> = BTreeMap::new();
+        let mut unused: BTreeMap<Counter, Count> = BTreeMap::new();
         for (offer, conversion) in new.filter(|(_, conversion)| conversion.counts_for_caps()) {
             let more = Count::of(conversion.payout, offer.currency);
             for (_, counter) in counters(offer, conversion, now) {
-                let sum = spare.entry(counter).or_default();
+                let sum = unused.entry(counter).or_default();
                 *sum = sum.plus(more);
             }
         }
-        if spare.is_empty() {
+        if unused.is_empty() {
             return Ok(Self::default());
         }
-        let mut taken = storage::program::caps::add(tx, &spare, now).await?;
-        for (counter, added) in &spare {
-            if let Some(count) = taken.get_mut(counter) {
+        let mut used = storage::program::caps::add(tx, &unused, now).await?;
+        for (counter, added) in &unused {
+            if let Some(count) = used.get_mut(counter) {
                 *count = count.minus(*added);
             }
         }
-        Ok(Self { taken, spare, now: Some(now) })
+        Ok(Self { used, unused, now: Some(now) })
     }
 
-    /// Whether this one fits in under every cap of its offer; then it has its place.
+    /// Whether every cap of the offer has room for the conversion. If so, uses its reservation.
     pub fn admit(&mut self, offer: &Offer, conversion: &Conversion, now: Timestamp) -> bool {
         if offer.terms.caps.limits.is_empty() || !conversion.counts_for_caps() {
             return true;
         }
         let more = Count::of(conversion.payout, offer.currency);
         let counters: Vec<_> = counters(offer, conversion, now).collect();
-        let taken = |counter: &Counter| self.taken.get(counter).copied().unwrap_or_default();
-        if !counters.iter().all(|(cap, counter)| cap.admits(taken(counter), more)) {
+        let used = |counter: &Counter| self.used.get(counter).copied().unwrap_or_default();
+        if !counters.iter().all(|(cap, counter)| cap.admits(used(counter), more)) {
             return false;
         }
         for (_, counter) in counters {
-            if let Some(spare) = self.spare.get_mut(&counter) {
-                *spare = spare.minus(more);
+            if let Some(unused) = self.unused.get_mut(&counter) {
+                *unused = unused.minus(more);
             }
-            let taken = self.taken.entry(counter).or_default();
-            *taken = taken.plus(more);
+            let used = self.used.entry(counter).or_default();
+            *used = used.plus(more);
         }
         true
     }
 
-    /// What was added and is not needed goes back.
-    pub async fn give_back(&mut self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
-        let spare = std::mem::take(&mut self.spare);
-        let back: BTreeMap<Counter, Count> = spare
+    /// Releases the reservations that were not used.
+    pub async fn release(&mut self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let unused: BTreeMap<Counter, Count> = std::mem::take(&mut self.unused)
             .into_iter()
             .filter(|(_, count)| *count != Count::default())
             .map(|(counter, count)| (counter, Count::default().minus(count)))
             .collect();
-        if let (false, Some(now)) = (back.is_empty(), self.now) {
-            storage::program::caps::add(tx, &back, now).await?;
+        if let (false, Some(now)) = (unused.is_empty(), self.now) {
+            storage::program::caps::add(tx, &unused, now).await?;
         }
         Ok(())
     }

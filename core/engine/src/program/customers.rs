@@ -1,4 +1,4 @@
-//! Customers of the operator: each becomes an affiliate with a code and a link, once.
+//! Customers of the operator. Each one becomes one affiliate with a referral code and a link.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use storage::people::tokens::Purpose;
 
 use super::affiliates;
 
-/// How long a login link waits for its customer.
+/// The lifetime of a login link.
 const LOGIN_LINK: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Wanted {
     pub email: String,
 }
 
-/// What a call that may be repeated did.
+/// The outcome of a call that can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
@@ -39,11 +39,11 @@ pub enum Done {
     Unchanged,
 }
 
-/// Creates the customer, its affiliate, the affiliate's source and its link to the default offer. A repeated call
-/// brings name and address up to date, and makes up for a link that had no offer to lead to.
+/// Creates the customer, its affiliate, the first source and a link to the default offer. A repeated call updates name
+/// and e-mail address, and adds the link if it is missing.
 pub async fn create(app: &App, wanted: Wanted) -> Result<(Changed<Customer>, Done), Error> {
     match try_create(app, &wanted).await {
-        // Somebody else made the same customer in this moment: then it is there.
+        // Another request created the same customer at the same time.
         Err(Error::Taken { .. }) => try_create(app, &wanted).await,
         other => other,
     }
@@ -96,7 +96,7 @@ async fn link_to_default_offer(
     Ok(Some(link.id))
 }
 
-/// What may be changed; `None` stays.
+/// Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -110,7 +110,7 @@ pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Chang
     Ok(apply(app, tx, customer, changes).await?.0)
 }
 
-/// Name and address are the affiliate's as well: it is the same person.
+/// A customer and its affiliate have the same name and e-mail address.
 async fn apply(
     app: &App,
     tx: sea_orm::DatabaseTransaction,
@@ -156,14 +156,14 @@ pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Re
     Ok(storage::program::customers::list(app.db.lists(), external_id, page).await?)
 }
 
-/// A login link as its maker gets it.
+/// A new login link.
 pub struct LoginLink {
     pub url: String,
     pub access: SessionAccess,
     pub expires_at: Timestamp,
 }
 
-/// A one-time address that opens a session of the affiliate: its own, or one that reads only.
+/// Creates a link that can be used once and opens a session of the affiliate: its own, or a read-only one.
 pub async fn login_link(
     app: &App,
     actor: Actor,
@@ -186,7 +186,7 @@ pub async fn login_link(
     Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
 }
 
-/// A path of our own: nothing that a browser takes for another host.
+/// Whether a path leads to this server and not to another host.
 fn is_safe_path(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= 2_000

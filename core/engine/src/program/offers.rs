@@ -1,4 +1,4 @@
-//! Offers: making, changing, finding. One of them is where referral codes lead.
+//! Offers: creation, changes and queries. Referral codes lead to the default offer.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::program::application::ApplicationStatus;
 use domain::program::cap::Caps;
-use domain::program::exception::Exceptions;
 use domain::program::offer::{Goal, LandingPage, Offer, OfferStatus, Payout, Terms, Visibility};
+use domain::program::payout_override::PayoutOverrides;
 use domain::tracking::attribution::AttributionTerms;
 use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
@@ -30,7 +30,7 @@ pub struct NewOffer {
     pub minimum_withdrawal: Option<Amount>,
 }
 
-/// The first offer is the default one whether it asks for that or not.
+/// Creates an offer. The first offer is always the default offer.
 pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     let now = app.clock.now();
     let terms = new.terms.make(Terms::default())?;
@@ -60,7 +60,7 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     Ok(offer)
 }
 
-/// What may be changed; `None` stays. A currency stays for good: conversions are in it.
+/// Fields with `None` are unchanged. The currency cannot change, because conversions are stored in it.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -74,7 +74,7 @@ pub struct Changes {
     pub minimum_withdrawal: Option<Option<Amount>>,
 }
 
-/// What of the terms is set anew, each whole; `None` stays.
+/// Changes of terms. Each given field replaces its whole value; fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct TermChanges {
     pub revenue: Option<Option<Payout>>,
@@ -130,39 +130,39 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     app.catalog.offer_changed(id);
     former_default.into_iter().for_each(|id| app.catalog.offer_changed(id));
     let displaced = former_default.filter(|former| offer.is_default && *former != id);
-    let told = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
-    Ok(Changed::new(before, offer).with_unseen(told.into_iter().collect()))
+    let unseen = displaced.and_then(|former| of_word(format!("{former}.default"), "true", "false"));
+    Ok(Changed::new(before, offer).with_unseen(unseen.into_iter().collect()))
 }
 
-/// An offer as somebody sees it.
+/// An offer with what the caller may see of it.
 #[derive(Clone, Debug)]
 pub struct Shown {
     pub offer: Offer,
-    /// How an affiliate stands to it; none for whoever runs the program.
-    pub standing: Option<Standing>,
+    /// The eligibility of the affiliate that calls. `None` for staff.
+    pub eligibility: Option<Eligibility>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct Eligibility {
     pub affiliate_id: AffiliateId,
-    /// Of the affiliate itself.
-    pub exceptions: Exceptions,
+    /// Payout overrides of the affiliate.
+    pub payout_overrides: PayoutOverrides,
     pub application: Option<ApplicationStatus>,
 }
 
 impl Shown {
-    /// What the program sees.
+    /// The offer as staff see it.
     pub fn whole(offer: Offer) -> Self {
-        Self { offer, standing: None }
+        Self { offer, eligibility: None }
     }
 
     pub fn may_promote(&self) -> bool {
         self.offer.visibility == Visibility::Public
-            || self.standing.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
+            || self.eligibility.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
     }
 }
 
-/// A private offer does not exist for those who may not promote it.
+/// A private offer is not found for affiliates that may not promote it.
 pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
     let found = storage::program::offers::find(app.db.reader(), id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", id))?;
@@ -181,11 +181,12 @@ async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>,
     let ids = || offers.iter().map(|offer| offer.id);
     let applications = storage::program::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
     let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
-    let exceptions = storage::program::exceptions::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
-    let standing = |id: OfferId| Standing {
+    let payout_overrides =
+        storage::program::payout_overrides::list_of(app.db.reader(), ids(), Some(affiliate_id)).await?;
+    let eligibility = |id: OfferId| Eligibility {
         affiliate_id,
-        exceptions: Exceptions::new(exceptions.iter().filter(|it| it.offer_id == id).cloned()),
+        payout_overrides: PayoutOverrides::new(payout_overrides.iter().filter(|it| it.offer_id == id).cloned()),
         application: applications.get(&id).copied(),
     };
-    Ok(offers.into_iter().map(|offer| Shown { standing: Some(standing(offer.id)), offer }).collect())
+    Ok(offers.into_iter().map(|offer| Shown { eligibility: Some(eligibility(offer.id)), offer }).collect())
 }

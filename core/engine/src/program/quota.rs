@@ -1,4 +1,4 @@
-//! How much one person or affiliate may have and do, so that nobody multiplies work or storage without end.
+//! Quotas: how much one affiliate or person may own and do.
 
 use sea_orm::ConnectionTrait;
 
@@ -9,10 +9,10 @@ use domain::people::actor::Actor;
 use domain::program::quota::QuotaError;
 use storage::program::quotas::{self, Holder};
 
-/// Staff test for many.
+/// Staff may send this many times as many test requests as an affiliate, because they test for many.
 const STAFF_TESTS: u32 = 10;
 
-/// Counts a request that is about to be sent to somebody's destination as a test.
+/// Counts a test request that is sent to a destination.
 pub fn test(app: &App, actor: Actor) -> Result<(), Error> {
     let (who, times) = match (actor.confined_to(), actor.user()) {
         (Some(affiliate), _) => (affiliate.to_string(), 1),
@@ -25,7 +25,8 @@ pub fn test(app: &App, actor: Actor) -> Result<(), Error> {
         .map_err(|wait| QuotaError::Tests { per_minute, wait }.into())
 }
 
-/// Counts a delivery or a report that an affiliate has tried again. Staff may try all of them after an outage.
+/// Counts a manual retry of a delivery or an inbound request. Staff are not limited, so that they can retry all of them
+/// after an outage.
 pub fn retry(app: &App, actor: Actor) -> Result<(), Error> {
     let Some(affiliate) = actor.confined_to() else { return Ok(()) };
     let per_minute = app.settings.retries_per_minute;
@@ -34,7 +35,7 @@ pub fn retry(app: &App, actor: Actor) -> Result<(), Error> {
         .map_err(|wait| QuotaError::Retries { per_minute, wait }.into())
 }
 
-/// Room for one more postback of this affiliate, held until `tx` ends. Staff may make more.
+/// Checks that the affiliate may have one more postback and locks the affiliate until `tx` ends. Staff are not limited.
 pub async fn postback(
     app: &App,
     tx: &impl ConnectionTrait,
@@ -46,14 +47,14 @@ pub async fn postback(
     room(quotas::postbacks(tx, of).await?, limit, QuotaError::Postbacks { limit })
 }
 
-/// The same for a source.
+/// The same for sources.
 pub async fn source(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: Option<AffiliateId>) -> Result<(), Error> {
     let limit = app.settings.sources_per_affiliate;
     let Some(of) = of.filter(|_| !actor.is_staff()) else { return Ok(()) };
     room(quotas::sources(tx, of).await?, limit, QuotaError::Sources { limit })
 }
 
-/// The same for a link.
+/// The same for links.
 pub async fn link(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: AffiliateId) -> Result<(), Error> {
     let limit = app.settings.links_per_affiliate;
     if actor.is_staff() {
@@ -62,7 +63,7 @@ pub async fn link(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: Affili
     room(quotas::links(tx, of).await?, limit, QuotaError::Links { limit })
 }
 
-/// The same for a key: of a person, staff too, or of an affiliate that makes one.
+/// The same for API keys of a person, also of staff, or of an affiliate that creates one.
 pub async fn api_key(app: &App, tx: &impl ConnectionTrait, actor: Actor, user: Option<UserId>) -> Result<(), Error> {
     let limit = app.settings.api_keys_per_person;
     let holder = match (user, actor.confined_to()) {

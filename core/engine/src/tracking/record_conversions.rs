@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::inbox::Inbox;
 use crate::money::release_events;
 use crate::money::settle::{self, Settled};
-use crate::program::caps::Places;
+use crate::program::caps::Reservations;
 use domain::ids::{ClickId, ConversionId, OfferId};
 use domain::money::earning::Earning;
 use domain::reports::Values;
@@ -214,7 +214,7 @@ struct Books {
     by_id: HashMap<ConversionId, usize>,
     changes: Vec<StatusChange>,
     /// Under the caps of offers, taken for what this group creates.
-    places: Places,
+    reservations: Reservations,
 }
 
 struct Entry {
@@ -261,12 +261,12 @@ impl Books {
                 books.add(conversion, false, None);
             }
         }
-        books.places = books.take_places(tx, work, now).await?;
+        books.reservations = books.reserve(tx, work, now).await?;
         Ok(books)
     }
 
     /// One statement for what is new and whose offers have caps; none when there is no such thing.
-    async fn take_places(&self, tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Places, DbErr> {
+    async fn reserve(&self, tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Reservations, DbErr> {
         let mut new = HashMap::new();
         for item in work {
             let Work::Report(it) = item else { continue };
@@ -279,7 +279,7 @@ impl Books {
                 new.insert(key, (&*it.offer, conversion));
             }
         }
-        Places::take(tx, new.values().map(|(offer, conversion)| (*offer, conversion)), now).await
+        Reservations::reserve(tx, new.values().map(|(offer, conversion)| (*offer, conversion)), now).await
     }
 
     fn add(&mut self, conversion: Conversion, is_new: bool, click: Option<ClickFacts>) -> usize {
@@ -305,7 +305,7 @@ impl Books {
             return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
         }
         let mut conversion = it.conversion(now)?;
-        if !self.places.admit(&it.offer, &conversion, now) {
+        if !self.reservations.admit(&it.offer, &conversion, now) {
             conversion.exceed(it.offer.terms.caps.over);
         }
         let entry = self.add(conversion.clone(), true, it.click.as_ref().map(Click::facts));
@@ -357,7 +357,7 @@ impl Books {
         // Whoever deletes old clicks has looked before which conversions need them.
         let visits = self.conversions.iter().filter_map(|it| Some((it.conversion.id, it.visit.as_ref()?)));
         storage::reports::keep_visits(tx, visits).await?;
-        self.places.give_back(tx).await?;
+        self.reservations.release(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();
         storage::tracking::conversions::save(tx, &changed).await?;

@@ -55,7 +55,7 @@ async fn drop_partitions(db: &Database, before: Timestamp) -> Result<u64, DbErr>
 async fn owes(db: &Database, month: &str) -> Result<bool, DbErr> {
     let owed = [
         ("deliveries", format!("deliveries{month} WHERE state = 'pending'")),
-        ("events", format!("owed_events JOIN events{month} AS event ON event.id = owed_events.id")),
+        ("events", format!("pending_events JOIN events{month} AS event ON event.id = pending_events.id")),
         ("inbound_requests", format!("inbound_requests{month} WHERE outcome = 'waiting'")),
     ];
     for (table, owed) in owed {
@@ -78,7 +78,7 @@ async fn delete_chunks(db: &Database, before: Timestamp, suffix: &str) -> Result
     let backend = db.writer().get_database_backend();
     let mut bound = before;
     for (owed, key) in [
-        ("owed_events".to_owned(), "id"),
+        ("pending_events".to_owned(), "id"),
         (format!("deliveries{suffix} WHERE state = 'pending'"), "event_id"),
         (format!("inbound_requests{suffix} WHERE outcome = 'waiting'"), "id"),
     ] {

@@ -1,5 +1,5 @@
-//! Queries of breakers, and of which postback goes to which destination. A breaker's key, in the column `destination`, is its
-//! lane as it is written.
+//! Queries of breakers, and of which postback goes to which destination. The key of a breaker, in the column `lane`, is the
+//! text of its lane.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
@@ -28,13 +28,13 @@ fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
         probe_at: row.try_get("", "probe_at")?,
         probe_until: row.try_get("", "probe_until")?,
         reason: Reason { code: row.try_get("", "reason_code")?, sentence: row.try_get("", "reason")? },
-        told_open_at: row.try_get("", "told_open_at")?,
-        told_day: row.try_get("", "told_day")?,
+        told_open_at: row.try_get("", "open_notified_at")?,
+        told_day: row.try_get("", "day_notified")?,
     })
 }
 
 fn lane(row: &QueryResult) -> Result<LaneId, DbErr> {
-    let text: String = row.try_get("", "destination")?;
+    let text: String = row.try_get("", "lane")?;
     Ok(LaneId::read(&text))
 }
 
@@ -49,14 +49,14 @@ async fn query(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Resu
 
 /// Stores one that opened. `false`: another node was first, and its breaker stays as it is.
 pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr> {
-    let sql =
-        "INSERT INTO breakers (destination, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
-             reason_code, reason, told_open_at, told_day, owner_affiliate_id)
+    let sql = "INSERT INTO breakers (lane, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
+             reason_code, reason, open_notified_at, day_notified, owner_affiliate_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12)
-         ON CONFLICT (destination) DO UPDATE SET state = excluded.state, since = excluded.since,
+         ON CONFLICT (lane) DO UPDATE SET state = excluded.state, since = excluded.since,
              opened_at = excluded.opened_at, failures = excluded.failures, failed_probes = excluded.failed_probes,
              probe_at = excluded.probe_at, probe_until = NULL, reason_code = excluded.reason_code,
-             reason = excluded.reason, told_open_at = excluded.told_open_at, told_day = excluded.told_day
+             reason = excluded.reason, open_notified_at = excluded.open_notified_at,
+             day_notified = excluded.day_notified
          WHERE breakers.state = 'closed'";
     let values = vec![
         it.lane.to_string().into(),
@@ -82,12 +82,12 @@ pub async fn claim_probes(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<LaneId>, DbErr> {
-    let sql = "WITH wanted (destination) AS ({rows})
+    let sql = "WITH wanted (lane) AS ({rows})
          UPDATE breakers SET state = 'half_open', since = {1}, probe_until = {2}
-         FROM wanted WHERE breakers.destination = wanted.destination
+         FROM wanted WHERE breakers.lane = wanted.lane
              AND (state = 'open' AND probe_at <= {1}
                   OR state = 'half_open' AND (probe_until IS NULL OR probe_until <= {1}))
-         RETURNING breakers.destination AS destination";
+         RETURNING breakers.lane AS lane";
     rows_of(lanes).query(db, sql, vec![now.into(), until.into()]).await?.iter().map(lane).collect()
 }
 
@@ -103,7 +103,7 @@ fn rows_of(lanes: &[LaneId]) -> Rows {
 pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = $2, since = $3, failures = $4, failed_probes = $5, probe_at = $6,
              probe_until = NULL, reason_code = $7, reason = $8
-         WHERE destination = $1 AND state = 'half_open' AND probe_until = $9";
+         WHERE lane = $1 AND state = 'half_open' AND probe_until = $9";
     let values = vec![
         it.lane.to_string().into(),
         it.state.as_str().into(),
@@ -121,40 +121,40 @@ pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<T
 /// Closes it; `false`: another node was first.
 pub async fn close(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = 'closed', since = $2, probe_until = NULL
-         WHERE destination = $1 AND state <> 'closed'";
+         WHERE lane = $1 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), now.into()]).await? == 1)
 }
 
 /// A person asks for a probe now.
 pub async fn probe_now(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
-    let sql = "UPDATE breakers SET probe_at = $2 WHERE destination = $1 AND state = 'open' AND probe_at > $2";
+    let sql = "UPDATE breakers SET probe_at = $2 WHERE lane = $1 AND state = 'open' AND probe_at > $2";
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
 /// Marks that the owners were told that it opened.
 pub async fn told_open(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
-    let sql = "UPDATE breakers SET told_open_at = $2 WHERE destination = $1";
+    let sql = "UPDATE breakers SET open_notified_at = $2 WHERE lane = $1";
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
 /// Marks that the owners were told that it has been open for a day; `false`: they were, by another node.
 pub async fn told_day(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
-    let sql = "UPDATE breakers SET told_day = $2 WHERE destination = $1 AND told_day = $3 AND state <> 'closed'";
+    let sql = "UPDATE breakers SET day_notified = $2 WHERE lane = $1 AND day_notified = $3 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)
 }
 
 /// Every breaker that is not closed, or was closed after `closed_after`: what a node must know.
 pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) -> Result<Vec<Breaker>, DbErr> {
     let sql = format!(
-        "SELECT * FROM breakers WHERE destination > $1 AND (state <> 'closed' OR since > $2)
-         ORDER BY destination LIMIT {PAGE}"
+        "SELECT * FROM breakers WHERE lane > $1 AND (state <> 'closed' OR since > $2)
+         ORDER BY lane LIMIT {PAGE}"
     );
     let (mut found, mut last) = (Vec::new(), String::new());
     loop {
         let rows = query(db, &sql, vec![last.into(), closed_after.into()]).await?;
         found.extend(readable("breakers", &rows, read));
         match rows.last() {
-            Some(row) if rows.len() == PAGE => last = row.try_get("", "destination")?,
+            Some(row) if rows.len() == PAGE => last = row.try_get("", "lane")?,
             _ => return Ok(found),
         }
     }
@@ -167,14 +167,14 @@ pub async fn list(db: &impl ConnectionTrait, owner: Option<AffiliateId>, limit: 
         None => ("", vec![]),
     };
     let sql = format!(
-        "SELECT * FROM breakers {own} ORDER BY CASE WHEN state = 'closed' THEN 1 ELSE 0 END, destination LIMIT {limit}"
+        "SELECT * FROM breakers {own} ORDER BY CASE WHEN state = 'closed' THEN 1 ELSE 0 END, lane LIMIT {limit}"
     );
     let rows = query(db, &sql, values).await?;
     Ok(readable("breakers", &rows, read))
 }
 
 pub async fn find(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Option<Breaker>, DbErr> {
-    let rows = query(db, "SELECT * FROM breakers WHERE destination = $1", vec![lane.to_string().into()]).await?;
+    let rows = query(db, "SELECT * FROM breakers WHERE lane = $1", vec![lane.to_string().into()]).await?;
     rows.first().map(read).transpose()
 }
 

@@ -1,4 +1,4 @@
-//! Exchanges between currencies. Rows are added, never edited.
+//! Exchanges between currencies. Rows are inserted and never changed.
 
 use sea_orm::entity::prelude::*;
 

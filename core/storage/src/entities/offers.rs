@@ -1,4 +1,4 @@
-//! Offers; a payout is its kind and the text that a person typed; `terms` are JSON text.
+//! Offers. A payout is stored as its kind and the text that was entered; `terms` is JSON text.
 
 use sea_orm::entity::prelude::*;
 

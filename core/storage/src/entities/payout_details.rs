@@ -1,4 +1,4 @@
-//! Payout details; `sealed` is opened by the vault only, `masked` is JSON text.
+//! Payout details. `sealed` is opened only by the vault; `masked` is JSON text.
 
 use sea_orm::entity::prelude::*;
 

@@ -15,7 +15,7 @@ pub struct Model {
     pub currency: String,
     pub amount_micros: i64,
     pub fee_micros: i64,
-    pub asked_all: bool,
+    pub requested_all: bool,
     pub status: String,
     pub note: Option<String>,
     pub history: String,

@@ -9,7 +9,7 @@ use sea_orm::{
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
 use crate::entities::inbound_requests::{Column, Entity, Model};
-use crate::entities::{inbound_firsts, inbound_reports};
+use crate::entities::{notification_fingerprints, request_fingerprints};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
@@ -191,7 +191,7 @@ pub async fn find_report(
     source: SourceId,
     fingerprint: &str,
 ) -> Result<Option<ConversionId>, DbErr> {
-    let found = inbound_reports::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
+    let found = notification_fingerprints::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
     Ok(found.map(|row| row.conversion_id))
 }
 
@@ -203,7 +203,7 @@ pub async fn insert_report(
     conversion: ConversionId,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    use inbound_reports::{Column, Entity, Model};
+    use notification_fingerprints::{Column, Entity, Model};
     let row = |fingerprint: &String| {
         Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
             .into_active_model()
@@ -228,25 +228,26 @@ pub async fn first_of_its_kind(
     received_at: Timestamp,
     since: Timestamp,
 ) -> Result<(InboundRequestId, Timestamp), DbErr> {
-    let sql = "INSERT INTO inbound_firsts (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
+    let sql =
+        "INSERT INTO request_fingerprints (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
                ON CONFLICT (source_id, fingerprint) DO UPDATE SET
-                   request_id = CASE WHEN inbound_firsts.received_at < $5
-                       THEN excluded.request_id ELSE inbound_firsts.request_id END,
-                   received_at = CASE WHEN inbound_firsts.received_at < $5
-                       THEN excluded.received_at ELSE inbound_firsts.received_at END
+                   request_id = CASE WHEN request_fingerprints.received_at < $5
+                       THEN excluded.request_id ELSE request_fingerprints.request_id END,
+                   received_at = CASE WHEN request_fingerprints.received_at < $5
+                       THEN excluded.received_at ELSE request_fingerprints.received_at END
                RETURNING request_id, received_at";
     let values = [source.into(), fingerprint.into(), request.into(), received_at.into(), since.into()];
     let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    let row = row.ok_or_else(|| corrupt("inbound_firsts", "an insert that returned no row"))?;
+    let row = row.ok_or_else(|| corrupt("request_fingerprints", "an insert that returned no row"))?;
     Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
 }
 
 pub async fn forget_firsts_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use inbound_firsts::{Column, Entity};
+    use request_fingerprints::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
 }
 
 pub async fn forget_reports_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use inbound_reports::{Column, Entity};
+    use notification_fingerprints::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -1,4 +1,4 @@
-//! What affiliates have, and the statements of how it came to be. Only reads; `ledger` writes.
+//! Queries of balances and statements. `ledger` writes them.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use crate::corrupt;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, PostingId, floor_uuid};
 use domain::money::ledger::PostingKind;
-use domain::money::statement::{ConversionLine, Line, Standing};
+use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
 
-/// What these affiliates have, in each currency that they ever had something in.
+/// The sums of these affiliates, in each currency with a balance or pending earnings.
 pub async fn find(
     db: &impl ConnectionTrait,
     affiliates: &[AffiliateId],
-) -> Result<BTreeMap<(AffiliateId, Currency), Standing>, DbErr> {
-    let mut found = BTreeMap::<_, Standing>::new();
+) -> Result<BTreeMap<(AffiliateId, Currency), AccountSums>, DbErr> {
+    let mut found = BTreeMap::<_, AccountSums>::new();
     let sql = "WITH wanted (id) AS ({rows})
          SELECT balances.* FROM wanted JOIN balances ON balances.affiliate_id = wanted.id";
     for row in Rows::ids(affiliates.iter().copied()).query(db, sql, vec![]).await? {
-        let standing = found.entry(key(&row)?).or_default();
+        let sums = found.entry(key(&row)?).or_default();
         let held = |account: &str| row.try_get::<i64>("", account).map(i128::from);
-        standing.available = held("available")?;
-        standing.withdrawing = held("withdrawing")?;
-        standing.paid = held("paid")?;
-        standing.debt = held("debt")?;
+        sums.available = held("available")?;
+        sums.withdrawing = held("withdrawing")?;
+        sums.paid = held("paid")?;
+        sums.debt = held("debt")?;
     }
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
@@ -44,7 +44,7 @@ pub async fn find(
     Ok(found)
 }
 
-/// What is owed to the program of these: those that owe nothing are left out.
+/// The debts for these keys, in micros. Keys without a debt are left out.
 pub async fn debts(
     db: &impl ConnectionTrait,
     keys: impl IntoIterator<Item = (AffiliateId, Currency)>,
@@ -67,37 +67,37 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
     Ok((row.try_get("", "affiliate_id")?, currency))
 }
 
-/// What stood where before `at`, by the entries.
-pub async fn standing_at(
+/// The sums of all entries before `at`.
+pub async fn sums_at(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
     at: Timestamp,
-) -> Result<Standing, DbErr> {
+) -> Result<AccountSums, DbErr> {
     let sql = format!(
         "SELECT account, {} FROM entries
          WHERE affiliate_id = $1 AND currency = $2 AND posting_id < $3 GROUP BY account",
         sums::of("micros")
     );
     let values = [affiliate.into(), currency.to_string().into(), floor_uuid(at).into()];
-    let mut standing = Standing::default();
+    let mut sums = AccountSums::default();
     for row in db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await? {
-        standing.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
+        sums.add(&row.try_get::<String>("", "account")?, sums::read(&row)?);
     }
-    Ok(standing)
+    Ok(sums)
 }
 
-/// Entries that are read at a time.
+/// The number of entries that one query reads.
 const CHUNK: usize = 1_000;
 
-/// The next lines after `after` and before `to`, in the order of time; none: there are no more.
+/// The next lines from the posting id `after` on and before `to`, oldest first. Empty after the last line.
 pub async fn lines(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
     after: Uuid,
     to: Timestamp,
-) -> Result<Vec<Line>, DbErr> {
+) -> Result<Vec<StatementLine>, DbErr> {
     let sql = "SELECT postings.id AS id, postings.kind AS kind, postings.conversion_id AS conversion_id,
              postings.cause_id AS cause_id, postings.note AS note, postings.created_at AS created_at,
              entries.account AS account, entries.micros AS micros, conversions.affiliate_id AS affiliate_id,
@@ -113,7 +113,7 @@ pub async fn lines(
         [affiliate.into(), currency.to_string().into(), after.into(), floor_uuid(to).into(), (CHUNK as i64).into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     let whole = rows.len() < CHUNK;
-    let mut lines: Vec<Line> = Vec::new();
+    let mut lines: Vec<StatementLine> = Vec::new();
     for row in &rows {
         let id: PostingId = row.try_get("", "id")?;
         if lines.last().is_none_or(|line| line.posting_id != id) {
@@ -123,13 +123,13 @@ pub async fn lines(
         line.change.add(&row.try_get::<String>("", "account")?, row.try_get::<i64>("", "micros")?.into());
     }
     if !whole {
-        // The rest of the last one is in the next chunk.
+        // More entries of the last line can be in the next chunk.
         lines.pop();
     }
     Ok(lines)
 }
 
-fn line(row: &QueryResult, posting_id: PostingId) -> Result<Line, DbErr> {
+fn line(row: &QueryResult, posting_id: PostingId) -> Result<StatementLine, DbErr> {
     let kind: String = row.try_get("", "kind")?;
     let transaction: Option<String> = row.try_get("", "transaction_id")?;
     let conversion = match transaction {
@@ -142,13 +142,13 @@ fn line(row: &QueryResult, posting_id: PostingId) -> Result<Line, DbErr> {
             rejection_reason: row.try_get("", "rejection_reason")?,
         }),
     };
-    Ok(Line {
+    Ok(StatementLine {
         posting_id,
         at: row.try_get("", "created_at")?,
         kind: PostingKind::from_word(&kind).ok_or_else(|| corrupt("postings", format_args!("kind {kind}")))?,
         conversion,
         cause_id: row.try_get("", "cause_id")?,
         note: row.try_get("", "note")?,
-        change: Standing::default(),
+        change: AccountSums::default(),
     })
 }

@@ -15,7 +15,7 @@ use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
 use domain::money::earning::{Earning, EarningKind, EarningState};
 use domain::money::release;
-use domain::program::recruiting::Commission;
+use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
 
 impl TryFrom<Model> for Earning {
@@ -29,12 +29,12 @@ impl TryFrom<Model> for Earning {
             affiliate_id: row.affiliate_id,
             kind: EarningKind::from_word(&row.kind).ok_or_else(|| bad("kind"))?,
             conversion_id: row.conversion_id,
-            recruit_id: row.recruit_id,
+            sub_affiliate_id: row.sub_affiliate_id,
             commission: percent.map(|percent| Commission {
                 affiliate_id: row.affiliate_id,
                 level: row.level,
                 percent,
-                from_recruit: row.from_recruit,
+                paid_by_sub_affiliate: row.paid_by_sub_affiliate,
             }),
             earned: Money { micros: row.earned_micros, currency: row.currency.parse().map_err(|_| bad("currency"))? },
             left: row.micros,
@@ -43,7 +43,7 @@ impl TryFrom<Model> for Earning {
             released_at: row.released_at,
             retry_at: row.retry_at,
             reason: row.reason,
-            made_by: row.made_by,
+            created_by: row.created_by,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -60,10 +60,10 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
             it.affiliate_id.into(),
             it.kind.as_str().into(),
             it.conversion_id.into(),
-            it.recruit_id.into(),
+            it.sub_affiliate_id.into(),
             it.commission.map_or(0, |it| it.level).into(),
             it.commission.map(|it| it.percent.to_string()).into(),
-            it.commission.is_some_and(|it| it.from_recruit).into(),
+            it.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
             it.earned.currency.to_string().into(),
             it.earned.micros.into(),
             it.left.into(),
@@ -72,22 +72,22 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
             it.released_at.into(),
             it.retry_at.into(),
             it.reason.clone().into(),
-            it.made_by.clone().into(),
+            it.created_by.clone().into(),
             it.created_at.into(),
             it.updated_at.into(),
         ]);
     }
     rows.execute(
         tx,
-        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, recruit_id, level, percent, from_recruit, currency,
-             earned_micros, micros, state, release_at, released_at, retry_at, reason, made_by, created_at, updated_at) {rows}",
+        "INSERT INTO earnings (id, affiliate_id, kind, conversion_id, sub_affiliate_id, level, percent, paid_by_sub_affiliate, currency,
+             earned_micros, micros, state, release_at, released_at, retry_at, reason, created_by, created_at, updated_at) {rows}",
         vec![],
     )
     .await
     .map(drop)
 }
 
-/// What is left and how far it has come is all that ever changes.
+/// Saves the fields of earnings that can change: what is left, state and times.
 pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
     for it in earnings {
@@ -112,29 +112,29 @@ pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<()
     .map(drop)
 }
 
-/// What a recruiter has earned by each of these recruits, less what was taken back.
-pub async fn by_recruit(
+/// The commissions of a parent affiliate from each of these sub-affiliates, less reversals, in micros.
+pub async fn by_sub_affiliate(
     db: &impl ConnectionTrait,
-    recruiter: AffiliateId,
-    recruits: impl IntoIterator<Item = AffiliateId>,
+    parent: AffiliateId,
+    sub_affiliates: impl IntoIterator<Item = AffiliateId>,
 ) -> Result<HashMap<AffiliateId, Vec<(Currency, i128)>>, DbErr> {
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
-         SELECT earnings.recruit_id AS recruit_id, earnings.currency AS currency, {}
-         FROM wanted JOIN earnings ON earnings.recruit_id = wanted.id AND earnings.affiliate_id = {{1}}
-         GROUP BY earnings.recruit_id, earnings.currency ORDER BY earnings.currency",
+         SELECT earnings.sub_affiliate_id AS sub_affiliate_id, earnings.currency AS currency, {}
+         FROM wanted JOIN earnings ON earnings.sub_affiliate_id = wanted.id AND earnings.affiliate_id = {{1}}
+         GROUP BY earnings.sub_affiliate_id, earnings.currency ORDER BY earnings.currency",
         sums::of("earnings.micros")
     );
     let mut found = HashMap::<_, Vec<_>>::new();
-    for row in Rows::ids(recruits).query(db, &sql, vec![recruiter.into()]).await? {
+    for row in Rows::ids(sub_affiliates).query(db, &sql, vec![parent.into()]).await? {
         let currency: String = row.try_get("", "currency")?;
         let currency = currency.parse().map_err(|_| corrupt("earnings", format_args!("currency {currency}")))?;
-        found.entry(row.try_get("", "recruit_id")?).or_default().push((currency, sums::read(&row)?));
+        found.entry(row.try_get("", "sub_affiliate_id")?).or_default().push((currency, sums::read(&row)?));
     }
     Ok(found)
 }
 
-/// Everything that these conversions earned, oldest first, held until `tx` ends.
+/// Locks all earnings of these conversions until `tx` ends. Oldest first.
 pub async fn lock_of_conversions(
     tx: &impl ConnectionTrait,
     conversions: &BTreeSet<ConversionId>,
@@ -157,11 +157,11 @@ pub async fn lock_of_conversions(
     Ok(found)
 }
 
-/// When the release of an earning is tried: when its hold ends, or when it was put off to. Words of the index `earnings_to_release`.
+/// The time of the next try to release an earning: the end of its hold, or the time to which it is deferred. The same
+/// expression as in the index `earnings_to_release`.
 const DUE_AT: &str = "COALESCE(retry_at, release_at)";
 
-/// What is to be released by now, of everybody or of one affiliate, the oldest first; what another process holds is
-/// left out.
+/// Locks due earnings of one affiliate or of all, oldest first. Leaves out rows that another process has locked.
 pub async fn lock_due(
     tx: &impl ConnectionTrait,
     affiliate: Option<AffiliateId>,
@@ -177,7 +177,7 @@ pub async fn lock_due(
     tx.query_all_raw(statement).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Whose earnings are among the first that are to be released by now.
+/// The affiliates of the first due earnings.
 pub async fn due_affiliates(
     db: &impl ConnectionTrait,
     limit: usize,
@@ -191,9 +191,9 @@ pub async fn due_affiliates(
     rows.iter().map(|row| row.try_get("", "affiliate_id")).collect()
 }
 
-/// Puts off whatever of an affiliate is to be released by now, as [`release::retry_at`] does for one. Reads no row: one of
-/// them may be the trouble.
-pub async fn put_off_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
+/// Defers all due earnings of an affiliate, as [`release::retry_at`] does for one earning. Reads no row, because a row
+/// that cannot be read may be the cause.
+pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: Timestamp) -> Result<u64, DbErr> {
     let sql = format!(
         "UPDATE earnings SET retry_at = $1 + CASE WHEN $1 - release_at < $3 THEN $3 WHEN $1 - release_at > $4 THEN $4
              ELSE $1 - release_at END
@@ -204,7 +204,7 @@ pub async fn put_off_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now:
     Ok(db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?.rows_affected())
 }
 
-/// When the next release is to be tried.
+/// The time of the next try to release an earning.
 pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;

@@ -1,4 +1,4 @@
-//! Queries of exchange rates. A rate is added, never edited: what was converted with it stays explained.
+//! Queries of exchange rates. Rates are inserted and never changed, so that past exchanges stay traceable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use domain::ids::ExchangeRateId;
 use domain::money::exchange::ExchangeRate;
 use domain::timestamp::Timestamp;
 
-/// `false`: there is one of this pair and moment already.
+/// `false` if there is a rate for the same pair and time already.
 pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
     let sql = "INSERT INTO exchange_rates (id, from_currency, to_currency, valid_from, rate, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
@@ -29,7 +29,7 @@ pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool
     Ok(done.rows_affected() == 1)
 }
 
-/// The one that holds at `at`.
+/// The rate that is valid at `at`.
 pub async fn find(
     db: &impl ConnectionTrait,
     from: Currency,
@@ -53,7 +53,7 @@ pub async fn find_many(
     found.iter().map(|row| read(row).map(|rate| (rate.id, rate))).collect()
 }
 
-/// The one that was entered last first.
+/// Last inserted first.
 pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ExchangeRate>, DbErr> {
     let sql = "SELECT * FROM exchange_rates WHERE id < $1 ORDER BY id DESC LIMIT $2";
     let values = [page.before.unwrap_or(Uuid::max()).into(), (page.limit as i64 + 1).into()];

@@ -1,4 +1,4 @@
-//! Queries of exchanges. Each names the rate that it was made at.
+//! Queries of exchanges. Each exchange names its rate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ use super::exchange_rates;
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,
-    /// What was taken or given is in it.
+    /// Exchanges from or to this currency.
     pub currency: Option<Currency>,
-    /// From this moment on.
+    /// Inclusive.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Exclusive.
     pub until: Option<Timestamp>,
 }
 

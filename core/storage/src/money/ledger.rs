@@ -1,4 +1,4 @@
-//! Postings, their entries and the balances that follow from them. Postings are added, never edited.
+//! Postings with their entries, and the balances that result from them. Postings are inserted and never changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,9 +11,9 @@ use domain::ids::{AffiliateId, PostingId};
 use domain::money::earning::Balances;
 use domain::money::ledger::{Account, Balance, Cause, Posting};
 
-/// Adds what is not yet there, with what it does to the balances: a posting whose key exists is left out whole. Returns
-/// how many were added. Money that is pending touches no balance; whoever moves other money holds the balances
-/// ([`lock_balances`]).
+/// Inserts postings, and adds their entries to the balances. A posting whose key exists is left out as a whole. Returns
+/// the number of inserted postings. Callers lock the balances that change ([`lock_balances`]); pending money is in no
+/// balance.
 pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usize, DbErr> {
     if postings.is_empty() {
         return Ok(0);
@@ -48,7 +48,7 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
             vec![],
         )
         .await?;
-    // Which they are is asked only when some were there before.
+    // The ids are read only if some postings existed already.
     let found = if added < postings.len() as u64 { Some(find_ids(tx, postings).await?) } else { None };
     let added_postings =
         || postings.iter().filter(|posting| found.as_ref().is_none_or(|found| found.contains(&posting.id)));
@@ -76,7 +76,7 @@ pub async fn post(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<usi
     Ok(added as usize)
 }
 
-/// Those of these postings that are stored under their own id.
+/// The ids of these postings that are stored.
 async fn find_ids(tx: &impl ConnectionTrait, postings: &[Posting]) -> Result<HashSet<PostingId>, DbErr> {
     let sql =
         "WITH wanted (id) AS ({rows}) SELECT postings.id AS id FROM wanted JOIN postings ON postings.id = wanted.id";
@@ -126,12 +126,12 @@ async fn add_to_balances(tx: &impl ConnectionTrait, postings: impl Iterator<Item
         )
         .await?;
     if added < held {
-        return Err(DbErr::Custom("money was posted to a balance that nobody holds".into()));
+        return Err(DbErr::Custom("money was posted to a balance that is not locked".into()));
     }
     Ok(())
 }
 
-/// The balance as it is, held until `tx` ends; made when it is not there.
+/// Locks a balance until `tx` ends. Inserts it if there is none.
 pub async fn lock_balance(
     tx: &impl ConnectionTrait,
     affiliate: AffiliateId,
@@ -141,8 +141,8 @@ pub async fn lock_balance(
     Ok(found.get(&(affiliate, currency)).copied().unwrap_or_default())
 }
 
-/// The same for several, always in the same order: two that share some wait for each other and never in a circle. Adding
-/// what is not there and holding what is are one statement; the assignment that changes nothing is what holds.
+/// Locks several balances, in the order of the keys, so that two transactions cannot deadlock. One statement inserts
+/// missing balances and locks the others: the assignment that changes nothing is the lock.
 pub async fn lock_balances(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(AffiliateId, Currency)>,

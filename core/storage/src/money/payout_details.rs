@@ -46,7 +46,7 @@ pub async fn save(tx: &impl ConnectionTrait, details: &PayoutDetails) -> Result<
     Model::from(details).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Withdrawals keep their own copy, so nothing depends on a row.
+/// Withdrawals have their own copy, so no row refers to these.
 pub async fn delete(tx: &impl ConnectionTrait, id: PayoutDetailsId) -> Result<(), DbErr> {
     Entity::delete_by_id(id).exec(tx).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Queries of payout methods. There are few; they are read whole.
+//! Queries of payout methods. There are few, so all of them are read at once.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -55,8 +55,8 @@ pub async fn insert(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<
     Entity::insert(Model::from(method).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Stores the built-in methods that are not there yet, at each start. Of those that are, only the schema of the
-/// details belongs to the program; the rest is what finance made of it.
+/// Inserts missing built-in methods at each start. Of existing ones, only the schema of the details is updated; finance
+/// may have changed the rest.
 pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
     for definition in built_in() {
         insert_or_refresh(db, &definition.into_method(true, now)).await?;
@@ -64,7 +64,7 @@ pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr
     Ok(())
 }
 
-/// Adds it unless there is one of that id already, which keeps everything but its schema.
+/// Inserts a built-in method, or updates the schema of the one with the same id.
 pub async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
     Entity::insert(Model::from(method).into_active_model())
         .on_conflict(OnConflict::column(Column::Id).update_column(Column::DetailsSchema).to_owned())
@@ -81,12 +81,12 @@ pub async fn find(db: &impl ConnectionTrait, id: &str) -> Result<Option<PayoutMe
     Entity::find_by_id(id).one(db).await?.map(PayoutMethod::try_from).transpose()
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: &str) -> Result<Option<PayoutMethod>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(PayoutMethod::try_from).transpose()
 }
 
-/// All of them, by name.
+/// All payout methods, by name.
 pub async fn list(db: &impl ConnectionTrait, only_enabled: bool) -> Result<Vec<PayoutMethod>, DbErr> {
     let mut select = Entity::find().order_by_asc(Column::Name);
     if only_enabled {

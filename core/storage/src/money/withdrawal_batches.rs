@@ -53,7 +53,7 @@ pub async fn save(tx: &impl ConnectionTrait, batch: &WithdrawalBatch) -> Result<
     Model::from(batch).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: WithdrawalBatchId) -> Result<Option<WithdrawalBatch>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(WithdrawalBatch::try_from).transpose()
 }

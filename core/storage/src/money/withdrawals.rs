@@ -35,7 +35,7 @@ impl TryFrom<Model> for Withdrawal {
             id: row.id,
             affiliate_id: row.affiliate_id,
             method: row.method,
-            asked_all: row.asked_all,
+            requested_all: row.requested_all,
             sealed_details: row.sealed_details,
             details_changed_at: row.details_changed_at,
             batch_id: row.batch_id,
@@ -55,7 +55,7 @@ impl From<&Withdrawal> for Model {
             currency: it.amount.currency.to_string(),
             amount_micros: it.amount.micros,
             fee_micros: it.fee.micros,
-            asked_all: it.asked_all,
+            requested_all: it.requested_all,
             status: it.status.word().to_owned(),
             note: it.status.note().map(str::to_owned),
             history: json(&it.history),
@@ -74,7 +74,7 @@ pub async fn insert(tx: &impl ConnectionTrait, withdrawal: &Withdrawal) -> Resul
     Entity::insert(Model::from(withdrawal).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Saves what may change of them: status, history, batch, the debt that was accepted.
+/// Saves the fields of withdrawals that can change: status, history, batch and accepted debt.
 pub async fn save(tx: &impl ConnectionTrait, withdrawals: &[&Withdrawal]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Text, Type::Text, Type::Id, Type::Big, Type::Big]);
     for it in withdrawals {
@@ -105,12 +105,12 @@ pub async fn find(db: &impl ConnectionTrait, id: WithdrawalId) -> Result<Option<
     Entity::find_by_id(id).one(db).await?.map(Withdrawal::try_from).transpose()
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: WithdrawalId) -> Result<Option<Withdrawal>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Withdrawal::try_from).transpose()
 }
 
-/// Several, by id; always in the same order, so that two callers never wait for each other in a circle.
+/// Locks withdrawals in the order of their ids, so that two transactions cannot deadlock.
 pub async fn lock_many(
     tx: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = WithdrawalId>,
@@ -118,7 +118,7 @@ pub async fn lock_many(
     locked(tx, Entity::find().filter(Column::Id.is_in(ids))).await
 }
 
-/// Everything that a batch was made of.
+/// Locks all withdrawals of a batch.
 pub async fn lock_batch(
     tx: &impl ConnectionTrait,
     batch: WithdrawalBatchId,
@@ -138,8 +138,8 @@ const OWES_NO_MORE_THAN_ACCEPTED: &str = "NOT EXISTS (SELECT 1 FROM balances
     WHERE balances.affiliate_id = withdrawals.affiliate_id AND balances.currency = withdrawals.currency
         AND balances.debt > withdrawals.accepted_debt_micros)";
 
-/// Approved ones that are in no batch and that no debt stops, the oldest first. Whatever somebody else holds at this moment is left out: it
-/// is being paid or failed.
+/// Locks approved withdrawals that are in no batch and that no debt stops, oldest first. Leaves out rows that another
+/// transaction has locked: they are being paid or failed.
 pub async fn claim_to_pay(
     tx: &impl ConnectionTrait,
     method: &str,
@@ -160,7 +160,7 @@ pub async fn claim_to_pay(
     rows.into_iter().map(Withdrawal::try_from).collect()
 }
 
-/// Those of a batch that are neither paid nor failed, the oldest first.
+/// The open withdrawals of a batch, oldest first.
 pub async fn list_open(db: &impl ConnectionTrait, batch: WithdrawalBatchId) -> Result<Vec<Withdrawal>, DbErr> {
     let select = Entity::find()
         .filter(Column::BatchId.eq(batch))
@@ -169,7 +169,7 @@ pub async fn list_open(db: &impl ConnectionTrait, batch: WithdrawalBatchId) -> R
     select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
 }
 
-/// Those by this method in this currency that were made from `since` on.
+/// The withdrawals of an affiliate by this method and in this currency that were created from `since` on.
 pub async fn list_since(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
@@ -186,7 +186,7 @@ pub async fn list_since(
     select.all(db).await?.into_iter().map(Withdrawal::try_from).collect()
 }
 
-/// How far each of these batches is.
+/// The progress of each of these batches.
 pub async fn progress(
     db: &impl ConnectionTrait,
     batches: &[WithdrawalBatchId],
@@ -215,7 +215,7 @@ pub async fn progress(
     Ok(progress)
 }
 
-/// Which withdrawals are wanted; `None` is any.
+/// A filter of withdrawals. `None` matches any value.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub affiliate_id: Option<AffiliateId>,

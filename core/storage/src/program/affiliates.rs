@@ -23,8 +23,8 @@ impl TryFrom<Model> for Affiliate {
             referral_code: row.referral_code,
             status: AffiliateStatus::from_word(&row.status)
                 .ok_or_else(|| corrupt("affiliates", format_args!("status {}", row.status)))?,
-            recruited_by: row.recruited_by,
-            recruited_at: row.recruited_at,
+            parent_affiliate_id: row.parent_affiliate_id,
+            parent_since: row.parent_since,
             created_at: row.created_at,
             updated_at: row.updated_at,
             former_email: row.former_email,
@@ -41,8 +41,8 @@ impl From<&Affiliate> for Model {
             email: affiliate.email.clone(),
             referral_code: affiliate.referral_code.clone(),
             status: affiliate.status.to_string(),
-            recruited_by: affiliate.recruited_by,
-            recruited_at: affiliate.recruited_at,
+            parent_affiliate_id: affiliate.parent_affiliate_id,
+            parent_since: affiliate.parent_since,
             created_at: affiliate.created_at,
             updated_at: affiliate.updated_at,
             former_email: affiliate.former_email.clone(),
@@ -59,7 +59,7 @@ pub async fn save(tx: &impl ConnectionTrait, affiliate: &Affiliate) -> Result<()
     Model::from(affiliate).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<Affiliate>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Affiliate::try_from).transpose()
 }
@@ -68,7 +68,7 @@ pub async fn find(db: &impl ConnectionTrait, id: AffiliateId) -> Result<Option<A
     Entity::find_by_id(id).one(db).await?.map(Affiliate::try_from).transpose()
 }
 
-/// `code` in its normal form.
+/// `code` must be in its normal form.
 pub async fn find_by_code(db: &impl ConnectionTrait, code: &str) -> Result<Option<Affiliate>, DbErr> {
     Entity::find().filter(Column::ReferralCode.eq(code)).one(db).await?.map(Affiliate::try_from).transpose()
 }
@@ -81,7 +81,7 @@ pub async fn find_many(
     rows.into_iter().map(|row| Affiliate::try_from(row).map(|it| (it.id, it))).collect()
 }
 
-/// `confined_to` shows one affiliate itself only.
+/// `confined_to` restricts the list to one affiliate.
 pub async fn list(
     db: &impl ConnectionTrait,
     confined_to: Option<AffiliateId>,
@@ -94,12 +94,12 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }
 
-/// Whom an affiliate recruited, newest first.
-pub async fn list_recruits(
+/// The sub-affiliates of an affiliate, newest first.
+pub async fn list_sub_affiliates(
     db: &impl ConnectionTrait,
-    recruiter: AffiliateId,
+    parent: AffiliateId,
     page: PageRequest,
 ) -> Result<Page<Affiliate>, DbErr> {
-    let select = Entity::find().filter(Column::RecruitedBy.eq(recruiter));
+    let select = Entity::find().filter(Column::ParentAffiliateId.eq(parent));
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Affiliate::try_from)
 }

@@ -53,7 +53,7 @@ pub async fn save(tx: &impl ConnectionTrait, application: &Application) -> Resul
     Model::from(application).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: ApplicationId) -> Result<Option<Application>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Application::try_from).transpose()
 }
@@ -62,7 +62,7 @@ pub async fn find(db: &impl ConnectionTrait, id: ApplicationId) -> Result<Option
     Entity::find_by_id(id).one(db).await?.map(Application::try_from).transpose()
 }
 
-/// The one that an affiliate made for an offer.
+/// The application of an affiliate for an offer.
 pub async fn find_of(
     db: &impl ConnectionTrait,
     offer_id: OfferId,
@@ -71,7 +71,7 @@ pub async fn find_of(
     list_of(db, [offer_id], affiliate_id).await.map(|found| found.into_iter().next())
 }
 
-/// Those that an affiliate made for these offers.
+/// The applications of an affiliate for these offers.
 pub async fn list_of(
     db: &impl ConnectionTrait,
     offers: impl IntoIterator<Item = OfferId>,

@@ -1,5 +1,4 @@
-//! Counters of caps: how much of a period is taken. A counter is held until its transaction ends, so that two
-//! conversions never take the same place.
+//! Counters of caps. A counter is locked until its transaction ends, so that two conversions never use the same place.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +11,8 @@ use domain::ids::AffiliateId;
 use domain::program::cap::{Count, Counter};
 use domain::timestamp::Timestamp;
 
-/// Adds to counters, and comes back with what they hold then. A sum of payouts stays at [`ACCOUNT_MAX`] from there on:
-/// no cap is as high, and the sum must stay a whole number. One statement for all, in the order of the keys, so that
-/// two nodes wait for each other in the same order.
+/// Adds to counters and returns their new counts. The sum of payouts stops at [`ACCOUNT_MAX`] micros: no cap is as high.
+/// One statement in the order of the keys, so that two processes lock shared counters in the same order.
 pub async fn add(
     tx: &impl ConnectionTrait,
     counts: &BTreeMap<Counter, Count>,
@@ -25,9 +23,9 @@ pub async fn add(
     for (counter, count) in counts {
         rows.push([
             counter.offer_id.into(),
-            // A key has no NULL: the offer's own counters are nobody's.
+            // A key has no NULL: counters of the whole offer have the nil id.
             counter.affiliate_id.map_or(Uuid::nil(), |id| id.0).into(),
-            // And what counts any goal has none.
+            // Counters of all goals have the empty text.
             counter.goal.clone().unwrap_or_default().into(),
             counter.period.clone().into(),
             count.conversions.into(),
@@ -67,7 +65,7 @@ pub async fn add(
         .collect()
 }
 
-/// Forgets the counters of days and months that nothing was added to since `before`.
+/// Deletes the counters of days and months that were last changed before `before`.
 pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let statement = sea_orm::Statement::from_sql_and_values(
         db.get_database_backend(),

@@ -47,12 +47,12 @@ pub async fn save(tx: &impl ConnectionTrait, customer: &Customer) -> Result<(), 
     Model::from(customer).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: CustomerId) -> Result<Option<Customer>, DbErr> {
     Ok(Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Customer::from))
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock_by_external_id(tx: &impl ConnectionTrait, external_id: &str) -> Result<Option<Customer>, DbErr> {
     let select = Entity::find().filter(Column::ExternalId.eq(external_id)).lock_exclusive();
     Ok(select.one(tx).await?.map(Customer::from))

@@ -4,7 +4,7 @@ pub mod affiliates;
 pub mod applications;
 pub mod caps;
 pub mod customers;
-pub mod exceptions;
 pub mod offers;
+pub mod payout_overrides;
 pub mod program_settings;
 pub mod quotas;

@@ -80,7 +80,7 @@ pub async fn save(tx: &impl ConnectionTrait, offer: &Offer) -> Result<(), DbErr>
     Model::from(offer).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Makes room for another default offer.
+/// Clears the default offer, so that another one can be the default.
 pub async fn clear_default(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::IsDefault, Expr::value(false))
@@ -90,7 +90,7 @@ pub async fn clear_default(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         .map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: OfferId) -> Result<Option<Offer>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Offer::try_from).transpose()
 }
@@ -111,7 +111,7 @@ pub async fn find_many(
     rows.into_iter().map(|row| Offer::try_from(row).map(|it| (it.id, it))).collect()
 }
 
-/// All of them, or those that an affiliate sees: the private ones only if it may promote them.
+/// All offers, or the offers that an affiliate sees: private ones only if it may promote them.
 pub async fn list(
     db: &impl ConnectionTrait,
     affiliate_id: Option<AffiliateId>,
@@ -133,7 +133,7 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Offer::try_from)
 }
 
-/// The currencies in which an offer states a minimum for withdrawals.
+/// The currencies in which an offer has a minimum withdrawal.
 pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
     let sql = "SELECT DISTINCT currency FROM offers WHERE minimum_withdrawal_micros IS NOT NULL";
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
@@ -144,7 +144,7 @@ pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSe
     rows.iter().map(currency).collect()
 }
 
-/// The highest minimum for withdrawals in `currency` among the offers that this affiliate has earned with.
+/// The highest minimum withdrawal in `currency` among the offers with earnings of this affiliate.
 pub async fn highest_minimum(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,

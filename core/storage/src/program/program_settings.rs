@@ -1,4 +1,4 @@
-//! Settings of the program that people change while it runs, and what it remembers of itself: one JSON text a key.
+//! Settings that people change while the program runs, and internal ones. Each is one JSON text.
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use serde::Serialize;
@@ -7,24 +7,28 @@ use serde::de::DeserializeOwned;
 use crate::base::database::for_update;
 use crate::{from_json, json};
 use domain::money::withdrawal::WithdrawalSettings;
-use domain::program::recruiting::Recruiting;
+use domain::program::sub_affiliate::SubAffiliateSettings;
 use domain::timestamp::Timestamp;
 
-const RECRUITING: &str = "recruiting";
+const SUB_AFFILIATES: &str = "sub_affiliates";
 const WITHDRAWALS: &str = "withdrawals";
 const SEALED_BY: &str = "sealed_by";
 
-pub async fn find_recruiting(db: &impl ConnectionTrait) -> Result<Recruiting, DbErr> {
-    Ok(read(db, RECRUITING, "").await?.unwrap_or_default())
+pub async fn find_sub_affiliates(db: &impl ConnectionTrait) -> Result<SubAffiliateSettings, DbErr> {
+    Ok(read(db, SUB_AFFILIATES, "").await?.unwrap_or_default())
 }
 
-/// Held until `tx` ends; also what takes turns in changing who recruited whom.
-pub async fn lock_recruiting(tx: &impl ConnectionTrait) -> Result<Recruiting, DbErr> {
-    Ok(read(tx, RECRUITING, for_update(tx)).await?.unwrap_or_default())
+/// Locks the setting until `tx` ends. Changes of parent affiliates take the same lock.
+pub async fn lock_sub_affiliates(tx: &impl ConnectionTrait) -> Result<SubAffiliateSettings, DbErr> {
+    Ok(read(tx, SUB_AFFILIATES, for_update(tx)).await?.unwrap_or_default())
 }
 
-pub async fn save_recruiting(tx: &impl ConnectionTrait, it: &Recruiting, at: Timestamp) -> Result<(), DbErr> {
-    save(tx, RECRUITING, it, at).await
+pub async fn save_sub_affiliates(
+    tx: &impl ConnectionTrait,
+    it: &SubAffiliateSettings,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    save(tx, SUB_AFFILIATES, it, at).await
 }
 
 pub async fn find_withdrawals(db: &impl ConnectionTrait) -> Result<WithdrawalSettings, DbErr> {
@@ -35,7 +39,7 @@ pub async fn save_withdrawals(db: &impl ConnectionTrait, it: &WithdrawalSettings
     save(db, WITHDRAWALS, it, at).await
 }
 
-/// The rules by which a pass over all configurations found no secret in the clear.
+/// The version of the rules by which all stored configurations were last checked for secrets that are not sealed.
 pub async fn find_sealed_by(db: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
     read(db, SEALED_BY, "").await
 }

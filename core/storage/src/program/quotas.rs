@@ -1,5 +1,5 @@
-//! How many of something an affiliate or a person has. Whoever counts holds the holder's row until its transaction ends, so
-//! that two at once do not both find room for the last one.
+//! Counts what an affiliate or a person owns. Each function locks the row of the holder until its transaction ends, so
+//! that two requests at once do not both find the last place.
 
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
@@ -28,15 +28,15 @@ pub async fn links(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, Db
     count(tx, "SELECT count(*) AS there FROM links WHERE affiliate_id = $1", vec![of.into()]).await
 }
 
-/// Whose keys are counted.
+/// The holder of the counted keys.
 #[derive(Clone, Copy, Debug)]
 pub enum Holder {
     User(UserId),
-    /// Those of no person.
+    /// Keys of the affiliate that belong to no person.
     Affiliate(AffiliateId),
 }
 
-/// Keys that still open something.
+/// Keys that are neither revoked nor expired.
 pub async fn api_keys(tx: &impl ConnectionTrait, of: Holder, now: Timestamp) -> Result<i64, DbErr> {
     let (table, holder, id) = match of {
         Holder::User(id) => ("users", "user_id = $1", Value::from(id)),

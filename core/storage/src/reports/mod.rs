@@ -38,10 +38,10 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statem
 }
 
 pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
-    let sql = "SELECT until, turn FROM report_progress WHERE subject = $1";
+    let sql = "SELECT until, version FROM report_progress WHERE subject = $1";
     let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
-    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "turn")? })
+    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "version")? })
 }
 
 /// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
@@ -52,7 +52,7 @@ pub async fn advance(
     seen: Progress,
     until: Timestamp,
 ) -> Result<bool, DbErr> {
-    let sql = "UPDATE report_progress SET until = $1, turn = turn + 1 WHERE subject = $2 AND turn = $3";
+    let sql = "UPDATE report_progress SET until = $1, version = version + 1 WHERE subject = $2 AND version = $3";
     let values = vec![until.into(), (subject as i32).into(), seen.turn.into()];
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }

@@ -1,4 +1,4 @@
-//! Queries of events. A row of an event is written once; while it is owed to the router, `owed_events` has one, too.
+//! Queries of events. A row of an event is written once; while it is owed to the router, `pending_events` has one, too.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,7 +35,7 @@ impl TryFrom<Model> for Event {
 }
 
 /// What the router has to do.
-pub const QUEUE: Queue = Queue { table: "owed_events", owed: "true", due: "", order: "id" };
+pub const QUEUE: Queue = Queue { table: "pending_events", owed: "true", due: "", order: "id" };
 
 /// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
@@ -63,7 +63,7 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<L
         vec![],
     )
     .await?;
-    owed.execute(tx, "INSERT INTO owed_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
+    owed.execute(tx, "INSERT INTO pending_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
 }
 
 /// Takes up to `limit` owed events, oldest first.
@@ -88,7 +88,7 @@ pub async fn finish(
         .query(
             tx,
             "WITH done (id, claim) AS ({rows})
-             DELETE FROM owed_events WHERE (id, claim) IN (SELECT id, claim FROM done) RETURNING id",
+             DELETE FROM pending_events WHERE (id, claim) IN (SELECT id, claim FROM done) RETURNING id",
             vec![],
         )
         .await?;
@@ -105,7 +105,7 @@ pub async fn list_unrouted(
             db,
             "WITH wanted (id) AS ({rows})
              SELECT wanted.id AS id, min(events.revision) AS revision
-             FROM wanted JOIN events ON events.conversion_id = wanted.id JOIN owed_events ON owed_events.id = events.id
+             FROM wanted JOIN events ON events.conversion_id = wanted.id JOIN pending_events ON pending_events.id = events.id
              GROUP BY wanted.id",
             vec![],
         )
@@ -115,10 +115,10 @@ pub async fn list_unrouted(
 
 /// How many are owed, and since when the oldest is.
 pub async fn backlog(db: &impl ConnectionTrait) -> Result<(i64, Option<Timestamp>), DbErr> {
-    let sql = "SELECT count(*) AS depth FROM owed_events";
+    let sql = "SELECT count(*) AS depth FROM pending_events";
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let depth = db.query_one_raw(statement).await?.map_or(Ok(0), |row| row.try_get("", "depth"))?;
-    let sql = "SELECT id FROM owed_events ORDER BY id LIMIT 1";
+    let sql = "SELECT id FROM pending_events ORDER BY id LIMIT 1";
     let oldest = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let oldest = oldest.map(|row| row.try_get::<EventId>("", "id")).transpose()?;
     Ok((depth, oldest.map(|id| time_of(id.0))))

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::ids::{ConversionId, WithdrawalId};
 use crate::money::ledger::Account;
-use crate::program::recruiting::{PaidFrom, Recruiting};
+use crate::program::sub_affiliate::{PaidFrom, SubAffiliateSettings};
 use crate::tracking::conversion;
 use crate::tracking::conversion::Applied;
 use crate::tracking::conversion::Figures;
@@ -125,8 +125,8 @@ impl Books {
     fn settle(&mut self, index: usize, commissions: &[Commission], release_at: Timestamp, at: Timestamp) {
         let (conversion, earnings) = &mut self.conversions[index];
         let commissions = if earnings.is_empty() { commissions.to_vec() } else { agreed(earnings) };
-        let owed = owed(conversion, &commissions);
-        let postings = settle(conversion, &owed, earnings, &mut self.balances, release_at, at);
+        let target = target_earnings(conversion, &commissions);
+        let postings = settle(conversion, &target, earnings, &mut self.balances, release_at, at);
         self.post(postings);
     }
 
@@ -155,8 +155,8 @@ struct World {
     random: StdRng,
     now: i64,
     affiliates: Vec<AffiliateId>,
-    recruited_by: HashMap<AffiliateId, AffiliateId>,
-    recruiting: Recruiting,
+    parents: HashMap<AffiliateId, AffiliateId>,
+    settings: SubAffiliateSettings,
     books: Books,
     paper: Paper,
     /// The commissions of each conversion, as agreed at its first approval.
@@ -172,13 +172,13 @@ impl World {
         let at = Timestamp::from_millis(now);
         let affiliates: Vec<_> = (0..AFFILIATES).map(|_| AffiliateId::new(at)).collect();
         // A chain, for commissions on several levels.
-        let recruited_by = affiliates.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        let parents = affiliates.windows(2).map(|pair| (pair[0], pair[1])).collect();
         Self {
             random: StdRng::seed_from_u64(seed),
             now,
             affiliates,
-            recruited_by,
-            recruiting: Recruiting::default(),
+            parents,
+            settings: SubAffiliateSettings::default(),
             books: Books::default(),
             paper: Paper::default(),
             promised: HashMap::new(),
@@ -202,9 +202,9 @@ impl World {
     fn commissions(&self, affiliate: AffiliateId) -> Vec<Commission> {
         let mut found = Vec::new();
         let mut below = affiliate;
-        for level in 1..=self.recruiting.tiers.len() {
-            let Some(id) = self.recruited_by.get(&below) else { break };
-            found.extend(self.recruiting.commission(level, *id));
+        for level in 1..=self.settings.tiers.len() {
+            let Some(id) = self.parents.get(&below) else { break };
+            found.extend(self.settings.commission(level, *id));
             below = *id;
         }
         found
@@ -224,7 +224,7 @@ impl World {
         for it in promised {
             let exact = i128::from(payout.micros) * i128::from(it.percent.micros());
             let mut share = ((exact + 50_000_000) / 100_000_000) as i64;
-            if it.from_recruit {
+            if it.paid_by_sub_affiliate {
                 share = share.min(own);
                 own -= share;
             }
@@ -313,8 +313,8 @@ impl World {
                     percent.to_string().parse().unwrap()
                 });
                 let tiers = tiers.collect();
-                let paid_from = if self.random.random_bool(0.5) { PaidFrom::Program } else { PaidFrom::Recruit };
-                self.recruiting = Recruiting { tiers, paid_from };
+                let paid_from = if self.random.random_bool(0.5) { PaidFrom::Program } else { PaidFrom::SubAffiliate };
+                self.settings = SubAffiliateSettings { tiers, paid_from };
             }
         }
         self.compare();

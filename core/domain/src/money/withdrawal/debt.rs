@@ -40,7 +40,7 @@ impl StepError {
 impl Withdrawal {
     /// Approves or pays the withdrawal. `debt` is what its affiliate owes; `despite_debt` accepts that amount, but not
     /// a higher one later.
-    pub fn proceed(
+    pub fn approve_or_pay(
         &mut self,
         wanted: Status,
         debt: Money,
@@ -49,7 +49,7 @@ impl Withdrawal {
         at: Timestamp,
     ) -> Result<Applied, StepError> {
         let mut next = self.clone();
-        let mut applied = next.advance(wanted, by, at)?;
+        let mut applied = next.change_status(wanted, by, at)?;
         // A debt no longer stops a withdrawal that is settled.
         if despite_debt && !self.status.settles() && next.is_stopped_by(debt) {
             next.accepted_debt = debt;
@@ -80,8 +80,9 @@ mod tests {
         let at = Timestamp::from_millis(1_763_647_000_000);
         let owing = |micros| Money { micros, ..withdrawal().amount };
         let mut it = withdrawal();
-        let proceed =
-            |it: &mut Withdrawal, wanted: Status, debt, despite| it.proceed(wanted, owing(debt), despite, "key", at);
+        let proceed = |it: &mut Withdrawal, wanted: Status, debt, despite| {
+            it.approve_or_pay(wanted, owing(debt), despite, "key", at)
+        };
         let stopped = proceed(&mut it, Status::Approved, 1, false).unwrap_err();
         assert_eq!((stopped.code(), &it), ("affiliate_indebted", &withdrawal_like(&it, Status::Requested)));
         assert_eq!(proceed(&mut it, Status::Approved, 5, true), Ok(Applied::Now));

@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 
 use super::payout_details::Fields;
 pub use debt::StepError;
-pub use request::{Asked, Minimum, WithdrawalError, WithdrawalSettings, price};
+pub use request::{Minimum, RequestedAmount, WithdrawalError, WithdrawalSettings, price};
 
 /// A request that is equal to the last one counts as the same click within this time.
 pub const SAME_CLICK: Duration = Duration::from_secs(10);
@@ -132,7 +132,7 @@ pub struct Withdrawal {
     /// The part of it that the program keeps.
     pub fee: Money,
     /// Whether the whole balance was requested.
-    pub asked_all: bool,
+    pub requested_all: bool,
     /// The current status.
     pub status: Status,
     /// The steps so far, oldest first.
@@ -202,7 +202,7 @@ impl Withdrawal {
 
     /// Changes the status, if the current status allows it, and adds the step to the history. `by` is the caller's
     /// name.
-    pub fn advance(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
+    pub fn change_status(&mut self, wanted: Status, by: &str, at: Timestamp) -> Result<Applied, IllegalStep> {
         use Status::{Approved, Cancelled, Failed, Paid, Refused, Requested, Returned};
         match (&self.status, &wanted) {
             (current, wanted) if current == wanted => return Ok(Applied::Already),
@@ -222,7 +222,7 @@ impl Withdrawal {
 
     /// Interprets a bank's status for this withdrawal: a payment that was returned before it was recorded as paid has
     /// failed.
-    pub fn told(&self, word: Status) -> Status {
+    pub fn interpret_bank_status(&self, word: Status) -> Status {
         match (&self.status, word) {
             (Status::Approved | Status::Failed { .. }, Status::Returned { reason }) => Status::Failed { reason },
             (_, word) => word,
@@ -230,10 +230,10 @@ impl Withdrawal {
     }
 
     /// Whether a request for this amount at `now` is a second click on the request that created this withdrawal.
-    pub fn is_same_click(&self, asked: Asked, now: Timestamp) -> bool {
+    pub fn is_same_click(&self, asked: RequestedAmount, now: Timestamp) -> bool {
         let same = match asked {
-            Asked::All => self.asked_all,
-            Asked::This(amount) => !self.asked_all && amount == self.amount.amount(),
+            RequestedAmount::All => self.requested_all,
+            RequestedAmount::Exactly(amount) => !self.requested_all && amount == self.amount.amount(),
         };
         same && self.status == Status::Requested && now.since(self.created_at) < SAME_CLICK
     }
@@ -259,7 +259,7 @@ pub mod samples {
             method: "sepa".into(),
             amount: money("100.00"),
             fee: money("1.00"),
-            asked_all: false,
+            requested_all: false,
             status: Status::Requested,
             history: vec![step(&Status::Requested, "affiliate", at)],
             sealed_details: String::new(),
@@ -327,7 +327,7 @@ mod tests {
             for to in &all {
                 let before = Withdrawal { status: from.clone(), ..samples::withdrawal() };
                 let mut it = before.clone();
-                let result = it.advance(to.clone(), "key", Timestamp::from_millis(7));
+                let result = it.change_status(to.clone(), "key", Timestamp::from_millis(7));
                 if from == to {
                     assert_eq!((result, it.history.len()), (Ok(Applied::Already), 1), "{from:?}");
                 } else if steps.contains(&(from.clone(), to.clone())) {
@@ -348,21 +348,25 @@ mod tests {
     #[test]
     fn a_return_before_the_payment_was_recorded_is_a_failure() {
         let with = |status| Withdrawal { status, ..samples::withdrawal() };
-        assert_eq!(with(Status::Approved).told(returned("closed")), failed("closed"));
-        assert_eq!(with(failed("closed")).told(returned("closed")), failed("closed"), "the same file again");
-        assert_eq!(with(paid("1")).told(returned("closed")), returned("closed"));
-        assert_eq!(with(Status::Approved).told(paid("1")), paid("1"));
+        assert_eq!(with(Status::Approved).interpret_bank_status(returned("closed")), failed("closed"));
+        assert_eq!(
+            with(failed("closed")).interpret_bank_status(returned("closed")),
+            failed("closed"),
+            "the same file again"
+        );
+        assert_eq!(with(paid("1")).interpret_bank_status(returned("closed")), returned("closed"));
+        assert_eq!(with(Status::Approved).interpret_bank_status(paid("1")), paid("1"));
     }
 
     #[test]
     fn the_same_request_within_seconds_is_the_same_click() {
         let it = samples::withdrawal();
         let at = |ms: u64| it.created_at.plus(Duration::from_millis(ms));
-        let same = |text: &str| Asked::This(text.parse().unwrap());
+        let same = |text: &str| RequestedAmount::Exactly(text.parse().unwrap());
         assert!(it.is_same_click(same("100"), at(9_999)));
         assert!(!it.is_same_click(same("100"), at(10_000)));
         assert!(!it.is_same_click(same("100.01"), at(1)));
-        assert!(!it.is_same_click(Asked::All, at(1)));
+        assert!(!it.is_same_click(RequestedAmount::All, at(1)));
         let approved = Withdrawal { status: Status::Approved, ..it.clone() };
         assert!(!approved.is_same_click(same("100"), at(1)));
     }

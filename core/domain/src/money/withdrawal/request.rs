@@ -35,11 +35,11 @@ pub struct Minimum {
 
 /// The requested amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum RequestedAmount {
     /// The whole available balance, rounded down to the minor unit.
     All,
     /// A certain amount.
-    This(Amount),
+    Exactly(Amount),
 }
 
 /// Why a withdrawal can't be requested.
@@ -135,7 +135,7 @@ impl WithdrawalError {
 /// highest of `minimums` and the method's own minimum applies.
 pub fn price(
     method: &PayoutMethod,
-    asked: Asked,
+    asked: RequestedAmount,
     available: Money,
     debt: Money,
     minimums: &[Minimum],
@@ -148,8 +148,8 @@ pub fn price(
     let unit = minor_unit_micros(currency);
     let amount = match asked {
         // A remainder below the minor unit stays in the balance.
-        Asked::All => Money { micros: available.micros.max(0) / unit * unit, currency },
-        Asked::This(amount) => amount.of(currency),
+        RequestedAmount::All => Money { micros: available.micros.max(0) / unit * unit, currency },
+        RequestedAmount::Exactly(amount) => amount.of(currency),
     };
     if amount.micros % unit != 0 {
         return Err(WithdrawalError::TooPrecise { requested: amount });
@@ -196,7 +196,7 @@ mod tests {
             found.into_method(true, Timestamp::from_millis(0))
         };
         let money = |text: &str| text.parse::<Amount>().unwrap().of("USD".parse().unwrap());
-        let this = |text: &str| Asked::This(text.parse().unwrap());
+        let this = |text: &str| RequestedAmount::Exactly(text.parse().unwrap());
         let paypal = method("paypal");
         let none = money("0");
         let priced = |asked, available: &str| {
@@ -206,22 +206,32 @@ mod tests {
         };
         let ok = |amount: &str, fee: &str| Ok((format!("{amount} USD"), format!("{fee} USD")));
         assert_eq!(priced(this("50.00"), "50"), ok("50.00", "1.00"));
-        assert_eq!(priced(Asked::All, "33.339999"), ok("33.33", "0.67"), "less than a cent stays in the balance");
+        assert_eq!(
+            priced(RequestedAmount::All, "33.339999"),
+            ok("33.33", "0.67"),
+            "less than a cent stays in the balance"
+        );
         let code = |it: Result<(String, String), WithdrawalError>| it.unwrap_err().code();
         assert_eq!(code(priced(this("50.01"), "50")), "insufficient_balance");
-        assert_eq!(code(priced(Asked::All, "0.004")), "insufficient_balance");
+        assert_eq!(code(priced(RequestedAmount::All, "0.004")), "insufficient_balance");
         assert_eq!(code(priced(this("0"), "50")), "insufficient_balance");
         assert_eq!(code(priced(this("9.99"), "50")), "below_minimum");
         assert_eq!(code(priced(this("11.99"), "50")), "below_minimum", "the program's own is higher");
         assert_eq!(code(priced(this("20.001"), "50")), "amount_too_precise");
-        let indebted = price(&paypal, Asked::All, money("50"), money("0.01"), &[]);
+        let indebted = price(&paypal, RequestedAmount::All, money("50"), money("0.01"), &[]);
         assert_eq!(indebted.unwrap_err().code(), "balance_indebted");
-        let sepa = price(&method("sepa"), Asked::All, money("50"), none, &[]);
+        let sepa = price(&method("sepa"), RequestedAmount::All, money("50"), none, &[]);
         assert_eq!(sepa.unwrap_err().to_string(), "the payout method \"sepa\" does not pay in USD; it pays in EUR");
         let mut greedy = paypal.clone();
         greedy.currencies.get_mut(&none.currency).expect("it pays USD").fee.fixed = "100".parse().unwrap();
-        assert_eq!(price(&greedy, Asked::All, money("50"), none, &[]).unwrap_err().code(), "fee_exceeds_amount");
+        assert_eq!(
+            price(&greedy, RequestedAmount::All, money("50"), none, &[]).unwrap_err().code(),
+            "fee_exceeds_amount"
+        );
         let off = PayoutMethod { enabled: false, ..paypal.clone() };
-        assert_eq!(price(&off, Asked::All, money("50"), none, &[]).unwrap_err().code(), "payout_method_disabled");
+        assert_eq!(
+            price(&off, RequestedAmount::All, money("50"), none, &[]).unwrap_err().code(),
+            "payout_method_disabled"
+        );
     }
 }

@@ -205,7 +205,7 @@ impl Known {
             report,
             evidence: found.evidence,
             affiliate: affiliate.ok_or_else(gone)?,
-            exceptions: catalog.exceptions(offer.id).await?,
+            payout_overrides: catalog.payout_overrides(offer.id).await?,
             offer,
             link_id: found.link_id,
             click: found.click,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use domain::ids::{ClickId, ConversionId, LinkId};
 use domain::program::affiliate::Affiliate;
-use domain::program::exception::Exceptions;
 use domain::program::offer::{Offer, Payout};
+use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
 use domain::tracking::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
 use domain::tracking::click::Click;
@@ -29,7 +29,7 @@ pub struct Attributed {
     evidence: Evidence,
     affiliate: Arc<Affiliate>,
     link_id: Option<LinkId>,
-    exceptions: Arc<Exceptions>,
+    payout_overrides: Arc<PayoutOverrides>,
     considered: Vec<Considered>,
     /// Why a new conversion of it can't be recorded. One that is known already may still change.
     refusal: Option<ConversionError>,
@@ -59,7 +59,7 @@ impl Attributed {
             _ if known.is_unpaid() => known.payout,
             Some(payout) => Some(payout.of(currency)),
             None if sale != known.sale => {
-                let agreed = self.exceptions.payout_for(offer, known.affiliate_id, goal);
+                let agreed = self.payout_overrides.payout_for(offer, known.affiliate_id, goal);
                 agreed.corrected(known.sale, known.payout, sale)?
             }
             None => known.payout,
@@ -96,7 +96,7 @@ impl Attributed {
         let payout = match report.payout {
             Some(payout) => payout.of(currency),
             None => {
-                let payout = self.exceptions.payout_for(offer, self.affiliate.id, goal);
+                let payout = self.payout_overrides.payout_for(offer, self.affiliate.id, goal);
                 payout.of(offer.currency, sale).ok_or(ConversionError::AmountMissing)?
             }
         };

@@ -1,4 +1,4 @@
-//! `/api/v1/adjustments`: what finance gives or takes by hand.
+//! `/api/v1/adjustments`: manual credits and debits.
 
 use axum::Json;
 use axum::extract::State;
@@ -24,20 +24,20 @@ use super::earnings::EarningOut;
 #[serde(deny_unknown_fields)]
 pub struct AdjustmentIn {
     affiliate_id: AffiliateId,
-    /// Below zero takes away, down to a debt that later earnings settle first.
+    /// A negative amount is a debit, down to a debt that later earnings settle first.
     #[schema(example = "25.00")]
     amount: String,
     currency: Currency,
-    /// The affiliate reads it.
+    /// Shown to the affiliate.
     #[schema(example = "Bonus for March", max_length = 500)]
     reason: String,
-    /// Days that what is given stays pending; 0 when absent.
+    /// Days for which a credit stays pending; 0 if absent.
     #[serde(default)]
     #[schema(maximum = 730)]
     hold_days: u16,
 }
 
-/// Give or take by hand, with a reason. Send an Idempotency-Key, so that asking twice gives once.
+/// Credit or debit an amount manually, with a reason. Send an Idempotency-Key, so that a repeated request counts once.
 #[utoipa::path(post, path = "/api/v1/adjustments", tag = "money", request_body = AdjustmentIn,
     security(("api_key" = ["manage_money"])),
     responses((status = 201, body = EarningOut), (status = "default", body = Problem)))]
@@ -50,14 +50,18 @@ pub async fn create_adjustment(
     let amount = body.amount.parse::<SignedAmount>();
     let amount = amount.map_err(|error| issues.add("/amount", "invalid_amount", error.to_string())).unwrap_or_default();
     if amount.0 == 0 {
-        issues.add("/amount", "invalid_amount", "zero moves nothing; give an amount, below zero to take away");
+        issues.add(
+            "/amount",
+            "invalid_amount",
+            "the amount is zero; send a positive amount for a credit or a negative one for a debit",
+        );
     }
     let reason = issues.text("/reason", &body.reason, 500);
     if body.hold_days > HOLD_DAYS_MAX {
-        issues.add("/hold_days", "invalid_field", format!("choose 0 to {HOLD_DAYS_MAX} days"));
+        issues.add("/hold_days", "invalid_field", format!("use 0 to {HOLD_DAYS_MAX} days"));
     }
     issues.result()?;
-    let micros = i64::try_from(amount.0).expect("what is read as an amount is one");
+    let micros = i64::try_from(amount.0).expect("amounts fit in an i64");
     let money = Money { micros, currency: body.currency };
     let new = NewAdjustment { affiliate_id: body.affiliate_id, money, reason, hold_days: body.hold_days };
     Ok((StatusCode::CREATED, Json(adjustments::create(&app, actor, new).await?.into())))

@@ -17,32 +17,32 @@ use domain::amounts::{Currency, SignedAmount};
 use domain::ids::{AffiliateId, ConversionId, PostingId};
 use domain::money::csv::{self, Cell};
 use domain::money::ledger::PostingKind;
-use domain::money::statement::{Line, Standing};
+use domain::money::statement::{AccountSums, StatementLine};
 use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
 use engine::heavy::Place;
-use engine::money::balances::{self, AffiliateBalance, Asked, Statement};
+use engine::money::balances::{self, AffiliateBalance, Statement, StatementRequest};
 
-/// What stands where, in one currency.
+/// The sums of the accounts in one currency.
 #[derive(Clone, Copy, Serialize, ToSchema)]
-pub struct StandingOut {
-    /// Within its hold.
+pub struct AccountSumsOut {
+    /// Earnings within their hold.
     pending: SignedAmount,
-    /// May be withdrawn.
+    /// The amount that can be withdrawn.
     available: SignedAmount,
     /// Reserved for withdrawals that are not paid yet.
     withdrawing: SignedAmount,
     paid: SignedAmount,
-    /// Owed to the program; what is released settles it first.
+    /// The debt to the program. Released earnings settle it first.
     debt: SignedAmount,
-    /// All that was ever earned, less what was taken back and the fees of withdrawals.
+    /// All earnings so far, less reversals and the fees of withdrawals.
     lifetime: SignedAmount,
 }
 
-impl From<Standing> for StandingOut {
-    fn from(it: Standing) -> Self {
+impl From<AccountSums> for AccountSumsOut {
+    fn from(it: AccountSums) -> Self {
         Self {
             pending: SignedAmount(it.pending),
             available: SignedAmount(it.available),
@@ -59,8 +59,8 @@ pub struct BalanceOut {
     affiliate_id: AffiliateId,
     currency: Currency,
     #[serde(flatten)]
-    standing: StandingOut,
-    /// The same in the currency that was asked for; null when no rate is stored.
+    sums: AccountSumsOut,
+    /// The same sums in the currency of the parameter `in`; absent if no rate is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     converted: Option<ConvertedOut>,
 }
@@ -72,45 +72,45 @@ pub struct ConvertedOut {
     rate: String,
     rate_valid_from: Timestamp,
     #[serde(flatten)]
-    standing: StandingOut,
+    sums: AccountSumsOut,
 }
 
 impl From<AffiliateBalance> for BalanceOut {
     fn from(it: AffiliateBalance) -> Self {
         let converted = it.rate.map(|rate| {
             let convert = |micros| rate.rate.convert(micros);
-            let standing = Standing {
-                pending: convert(it.standing.pending),
-                available: convert(it.standing.available),
-                withdrawing: convert(it.standing.withdrawing),
-                paid: convert(it.standing.paid),
-                debt: convert(it.standing.debt),
+            let sums = AccountSums {
+                pending: convert(it.sums.pending),
+                available: convert(it.sums.available),
+                withdrawing: convert(it.sums.withdrawing),
+                paid: convert(it.sums.paid),
+                debt: convert(it.sums.debt),
             };
             ConvertedOut {
                 currency: rate.to,
                 rate: rate.rate.to_string(),
                 rate_valid_from: rate.valid_from,
-                standing: standing.into(),
+                sums: sums.into(),
             }
         });
-        Self { affiliate_id: it.affiliate_id, currency: it.currency, standing: it.standing.into(), converted }
+        Self { affiliate_id: it.affiliate_id, currency: it.currency, sums: it.sums.into(), converted }
     }
 }
 
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct BalanceFilter {
-    /// Affiliates on a page; each has a line per currency.
+    /// Affiliates per page; each has one item per currency.
     limit: Option<u64>,
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
-    /// Show each balance in this currency too, at the stored rate of this moment.
+    /// Adds each balance in this currency, at the current stored rate.
     #[serde(rename = "in")]
     #[param(rename = "in", value_type = Option<Currency>)]
     shown_in: Option<Currency>,
 }
 
-/// List balances, one for each affiliate and currency. Currencies are never added up.
+/// List balances, one for each affiliate and currency. Amounts of different currencies are not added.
 #[utoipa::path(get, path = "/api/v1/balances", tag = "money", params(BalanceFilter),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<BalanceOut>), (status = "default", body = Problem)))]
@@ -127,14 +127,14 @@ pub async fn list_balances(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StatementFilter {
-    /// An affiliate's key reads its own without it.
+    /// Required for staff; an affiliate reads its own statement without it.
     affiliate_id: Option<AffiliateId>,
     currency: Currency,
-    /// From the first posting on when absent.
+    /// Inclusive; the first posting if absent.
     from: Option<Timestamp>,
-    /// Not included; until now when absent.
+    /// Exclusive; now if absent.
     to: Option<Timestamp>,
-    /// `csv`, or ask for `text/csv` by Accept.
+    /// `csv` or `json`; if absent, the header Accept decides.
     #[param(inline)]
     format: Option<Format>,
 }
@@ -146,16 +146,16 @@ enum Format {
     Csv,
 }
 
-/// Only its schema is used: the lines are sent as they are read.
+/// Only the schema is used. The lines are sent while they are read.
 #[derive(Serialize, ToSchema)]
 pub struct StatementOut {
     affiliate_id: AffiliateId,
     currency: Currency,
     from: Timestamp,
     to: Timestamp,
-    opening: StandingOut,
+    opening: AccountSumsOut,
     lines: Vec<LineOut>,
-    closing: StandingOut,
+    closing: AccountSumsOut,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -163,13 +163,13 @@ pub struct LineOut {
     id: PostingId,
     at: Timestamp,
     kind: PostingKind,
-    /// What it is, in words.
+    /// A description.
     text: String,
     conversion_id: Option<ConversionId>,
-    /// What this line changed.
+    /// The change by this line.
     change: ChangeOut,
-    /// What stands where after it.
-    balance: StandingOut,
+    /// The sums after this line.
+    balance: AccountSumsOut,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -182,7 +182,7 @@ pub struct ChangeOut {
 }
 
 impl LineOut {
-    fn of(line: &Line, balance: Standing, reader: AffiliateId) -> Self {
+    fn of(line: &StatementLine, balance: AccountSums, reader: AffiliateId) -> Self {
         let own = line.conversion.as_ref().filter(|it| it.affiliate_id == reader);
         Self {
             id: line.posting_id,
@@ -202,8 +202,8 @@ impl LineOut {
     }
 }
 
-/// Read a statement: opening balance, each line with the balance after it, closing balance. As JSON or CSV; however
-/// long, it is sent as it is read.
+/// Read a statement: opening balance, each line with the balance after it, closing balance. As JSON or CSV, of any
+/// length.
 #[utoipa::path(get, path = "/api/v1/statement", tag = "money", params(StatementFilter),
     security(("api_key" = ["read_money"])),
     responses((status = 200, content((StatementOut = "application/json"), (String = "text/csv"))),
@@ -217,23 +217,23 @@ pub async fn get_statement(
     let affiliate_id = it
         .affiliate_id
         .or(actor.confined_to())
-        .ok_or_else(|| Problem::bad_request("invalid_parameter", "say whose statement: give affiliate_id"))?;
-    let asked = Asked {
+        .ok_or_else(|| Problem::bad_request("invalid_parameter", "affiliate_id is missing"))?;
+    let request = StatementRequest {
         affiliate_id,
         currency: it.currency,
         from: it.from.unwrap_or(Timestamp::from_millis(0)),
         to: it.to.unwrap_or(Timestamp::from_millis(app.clock.now().millis() + 1)),
     };
     let place = app.heavy.stream(actor).await?;
-    let statement = balances::statement(&app, actor, asked).await?;
+    let statement = balances::statement(&app, actor, request).await?;
     let accepts = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok()).unwrap_or_default();
     let csv = it.format == Some(Format::Csv) || (it.format.is_none() && accepts.contains("text/csv"));
     Ok(if csv { as_csv(&app, actor, place, statement) } else { as_json(&app, actor, place, statement) })
 }
 
 fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let Asked { affiliate_id, currency, from, to } = statement.asked;
-    let opening = text(&StandingOut::from(statement.opening));
+    let StatementRequest { affiliate_id, currency, from, to } = statement.request;
+    let opening = text(&AccountSumsOut::from(statement.opening));
     let head = format!(
         r#"{{"affiliate_id":"{affiliate_id}","currency":"{currency}","from":"{from}","to":"{to}","opening":{opening},"lines":["#
     );
@@ -247,7 +247,7 @@ fn as_json(app: &App, actor: Actor, place: Place, statement: Statement) -> Respo
                 let glue = if std::mem::take(&mut first) { "" } else { "," };
                 format!("{glue}{}", text(&LineOut::of(&line, balance, affiliate_id)))
             }
-            None => format!("],\"closing\":{}}}", text(&StandingOut::from(last))),
+            None => format!("],\"closing\":{}}}", text(&AccountSumsOut::from(last))),
         })
     });
     let body = stream::iter([Ok(head)]).chain(lines).map_ok(Bytes::from);
@@ -262,8 +262,8 @@ const COLUMNS: &str = "at,kind,text,conversion_id,posting_id,pending,available,w
     balance_available,balance_withdrawing,balance_paid,balance_debt\r\n";
 
 fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Response {
-    let Asked { affiliate_id, currency, from, to } = statement.asked;
-    let none = Standing::default();
+    let StatementRequest { affiliate_id, currency, from, to } = statement.request;
+    let none = AccountSums::default();
     let mut last = statement.opening;
     let opening = csv_row([from.to_string(), "opening".into(), "Opening balance".into()], ["", ""], none, last);
     let lines = statement.lines(app, actor).map(Some).chain(stream::iter([None])).map(move |line| {
@@ -285,8 +285,8 @@ fn as_csv(app: &App, actor: Actor, place: Place, statement: Statement) -> Respon
     (headers, streaming::body(app, place, body)).into_response()
 }
 
-fn csv_row(head: [String; 3], ids: [&str; 2], change: Standing, balance: Standing) -> String {
-    let amounts = |it: Standing| [it.pending, it.available, it.withdrawing, it.paid, it.debt];
+fn csv_row(head: [String; 3], ids: [&str; 2], change: AccountSums, balance: AccountSums) -> String {
+    let amounts = |it: AccountSums| [it.pending, it.available, it.withdrawing, it.paid, it.debt];
     let amounts = amounts(change).into_iter().chain(amounts(balance)).map(|it| SignedAmount(it).to_string());
     let amounts: Vec<_> = amounts.collect();
     let texts = head.iter().map(String::as_str).chain(ids).map(Cell::Text);

@@ -20,23 +20,23 @@ pub struct EarningOut {
     id: EarningId,
     affiliate_id: AffiliateId,
     kind: EarningKind,
-    /// Of a commission for staff only: it is the recruit's.
+    /// The conversion that earned it. A parent affiliate does not see the conversions of its commissions; staff do.
     conversion_id: Option<ConversionId>,
     currency: Currency,
-    /// What was earned; below zero for what finance took away.
+    /// The earned amount; negative for a debit by finance.
     amount: SignedAmount,
-    /// What is left of it after corrections and reversals.
+    /// The amount that is left after corrections and reversals.
     left: SignedAmount,
     state: EarningState,
-    /// When its hold ends.
+    /// The end of its hold.
     release_at: Timestamp,
-    /// Since when it is available.
+    /// When it became available.
     released_at: Option<Timestamp>,
-    /// Of a commission: its share of the payout.
+    /// Of a commission: its percentage of the payout.
     percent: Option<Percent>,
-    /// Of a commission: 1 for a conversion of an own recruit, 2 for one of a recruit's recruit.
+    /// Of a commission: 1 for a conversion of a sub-affiliate, 2 for one of a sub-affiliate's sub-affiliate.
     level: Option<i32>,
-    /// Of an adjustment.
+    /// The reason of an adjustment.
     reason: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,

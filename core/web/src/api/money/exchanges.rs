@@ -1,4 +1,4 @@
-//! `/api/v1/exchange-rates` and `/api/v1/exchanges`: one currency into another.
+//! `/api/v1/exchange-rates` and `/api/v1/exchanges`: exchange of money between currencies.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,10 +23,10 @@ use storage::money::exchanges::Filter;
 pub struct ExchangeRateIn {
     from: Currency,
     to: Currency,
-    /// How many of `to` one of `from` is worth, as text with at most twelve decimals.
+    /// The price of one unit of `from` in `to`, as text with at most twelve decimals.
     #[schema(example = "1.0842")]
     rate: String,
-    /// Now when absent. It holds until a later one does.
+    /// Now if absent. A rate is valid until a later one begins.
     valid_from: Option<Timestamp>,
 }
 
@@ -54,7 +54,7 @@ impl From<ExchangeRate> for ExchangeRateOut {
     }
 }
 
-/// Add an exchange rate with its date. Nothing is ever converted without one.
+/// Add an exchange rate with the time from which it is valid. Money is converted only at stored rates.
 #[utoipa::path(post, path = "/api/v1/exchange-rates", tag = "money", request_body = ExchangeRateIn,
     security(("api_key" = ["manage_money"])),
     responses((status = 201, body = ExchangeRateOut), (status = "default", body = Problem)))]
@@ -66,10 +66,10 @@ pub async fn create_exchange_rate(
     let mut issues = Issues::default();
     let rate = body.rate.parse::<Rate>().map_err(|error| issues.add("/rate", "invalid_rate", error.to_string())).ok();
     if body.from == body.to {
-        issues.add("/to", "invalid_field", "a rate is between two currencies; name another one");
+        issues.add("/to", "invalid_field", "from and to are the same currency; use two currencies");
     }
     issues.result()?;
-    let rate = rate.expect("what is missing was an issue");
+    let rate = rate.expect("a missing field is an issue");
     let now = app.clock.now();
     let valid_from = body.valid_from.unwrap_or(now);
     let rate =
@@ -77,7 +77,7 @@ pub async fn create_exchange_rate(
     Ok((StatusCode::CREATED, Json(exchanges::add_rate(&app, rate).await?.into())))
 }
 
-/// List exchange rates, the one that was entered last first.
+/// List exchange rates, last added first.
 #[utoipa::path(get, path = "/api/v1/exchange-rates", tag = "money", params(PageIn),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = PageOut<ExchangeRateOut>), (status = "default", body = Problem)))]
@@ -115,7 +115,7 @@ impl From<Exchange> for ExchangeOut {
     }
 }
 
-/// Turn what is available in one currency into another, at the rate of this moment.
+/// Exchange available money for another currency at the current rate.
 #[utoipa::path(post, path = "/api/v1/exchanges", tag = "money", request_body = ExchangeIn,
     security(("api_key" = ["manage_money"])),
     responses((status = 201, body = ExchangeOut), (status = "default", body = Problem)))]
@@ -127,10 +127,10 @@ pub async fn create_exchange(
     let mut issues = Issues::default();
     let amount = AmountIn::read(Some(body.amount), "/amount", &mut issues).unwrap_or_default();
     if amount.micros() == 0 {
-        issues.add("/amount", "invalid_amount", "zero moves nothing; give an amount");
+        issues.add("/amount", "invalid_amount", "the amount is zero; send a positive amount");
     }
     if body.from == body.to {
-        issues.add("/to", "invalid_field", "that is the currency it is in; name another one");
+        issues.add("/to", "invalid_field", "from and to are the same currency; use two currencies");
     }
     issues.result()?;
     let taken = amount.of(body.from);
@@ -144,12 +144,12 @@ pub struct ExchangeFilter {
     limit: Option<u64>,
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
-    /// From it or to it.
+    /// Exchanges from or to this currency.
     #[param(value_type = Option<String>)]
     currency: Option<Currency>,
-    /// From this moment on.
+    /// Inclusive.
     from: Option<Timestamp>,
-    /// Before this moment.
+    /// Exclusive.
     until: Option<Timestamp>,
 }
 

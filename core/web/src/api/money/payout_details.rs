@@ -18,21 +18,21 @@ use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
 use engine::money::payout_details;
-use engine::money::payout_details::Asked;
+use engine::money::payout_details::ChangeOutcome;
 use engine::people::auth::step_up::Given;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutDetailsIn {
-    /// An affiliate's key may leave it out.
+    /// Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
     #[schema(example = "sepa")]
     method: String,
-    /// As the method's schema says; all of it is text.
+    /// The fields of the method's schema. All values are text.
     details: Fields,
-    /// Yours, when you are signed in with one.
+    /// Your password, if you are signed in with one.
     password: Option<String>,
-    /// Of your second factor, if you have one.
+    /// The code of your second factor, if you have one.
     code: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct PayoutDetailsOut {
     id: PayoutDetailsId,
     affiliate_id: AffiliateId,
     method: String,
-    /// Masked: DE89 **** 3000. They are never shown whole.
+    /// Masked, such as DE89 **** 3000. The API never returns the whole details.
     details: Fields,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -68,9 +68,9 @@ pub struct PayoutDetailsFilter {
     affiliate_id: Option<AffiliateId>,
 }
 
-/// Save where an affiliate is paid by one method, in place of what was there. Withdrawals that were requested before keep
-/// the details that they were requested with. A person sends the password too; a customer who came by a login link
-/// confirms by a link in the affiliate's mailbox (202). A message tells the affiliate of the change.
+/// Set the payout details of an affiliate for one method, in place of the former ones. Earlier withdrawals keep the
+/// details of their request. A person sends the password too; a customer with a login link confirms by a link that is
+/// sent to the affiliate (202). The affiliate gets an e-mail about the change.
 #[utoipa::path(put, path = "/api/v1/payout-details", tag = "withdrawals", request_body = PayoutDetailsIn,
     security(("api_key" = ["request_withdrawals"])),
     responses((status = 200, body = PayoutDetailsOut), (status = 202, body = SentOut),
@@ -81,11 +81,11 @@ pub async fn set_payout_details(
     ApiJson(body): ApiJson<PayoutDetailsIn>,
 ) -> ApiResult<Response> {
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
-    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose details they are"))?;
+    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "affiliate_id is missing"))?;
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::set(&app, actor, given, affiliate_id, &body.method, &body.details).await? {
-        Asked::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
-        Asked::Mailed => mailed(),
+        ChangeOutcome::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
+        ChangeOutcome::Mailed => mailed(),
     })
 }
 
@@ -103,13 +103,13 @@ pub async fn list_payout_details(
     Ok(Json(PageOut::of(page, Into::into)))
 }
 
-/// What proves once more who asks.
+/// A second proof of the person.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProofIn {
-    /// Yours, when you are signed in with one.
+    /// Your password, if you are signed in with one.
     password: Option<String>,
-    /// Of your second factor, if you have one.
+    /// The code of your second factor, if you have one.
     code: Option<String>,
 }
 
@@ -117,8 +117,7 @@ fn mailed() -> Response {
     (StatusCode::ACCEPTED, Json(CONFIRM_BY_MAIL)).into_response()
 }
 
-/// Remove payout details. Withdrawals that were requested before keep their own copy. It asks for the same proof as
-/// saving them.
+/// Remove payout details. Earlier withdrawals keep their own copy. It requires the same proof as setting them.
 #[utoipa::path(delete, path = "/api/v1/payout-details/{id}", tag = "withdrawals", params(("id" = PayoutDetailsId, Path)),
     request_body = Option<ProofIn>,
     security(("api_key" = ["request_withdrawals"])),
@@ -131,7 +130,7 @@ pub async fn remove_payout_details(
 ) -> ApiResult<Response> {
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::remove(&app, actor, given, id).await? {
-        Asked::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
-        Asked::Mailed => mailed(),
+        ChangeOutcome::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
+        ChangeOutcome::Mailed => mailed(),
     })
 }

@@ -27,24 +27,24 @@ fn yes() -> bool {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutMethodIn {
-    /// Small letters, digits and hyphens; it stays.
+    /// Lower-case letters, digits and hyphens. It cannot be changed.
     #[schema(example = "revolut", max_length = 40)]
     id: String,
     #[schema(example = "Revolut", max_length = 100)]
     name: String,
-    /// For affiliates: how long it takes.
+    /// The processing time, for affiliates.
     #[schema(example = "1 to 2 working days after approval", max_length = 200)]
     processing_time: String,
-    /// A JSON Schema of the details: an object of texts, each with a title. Formats beyond the usual ones: iban, sepa-iban, bic, email,
-    /// country, bitcoin-address, ethereum-address, tron-address.
+    /// A JSON Schema of the details: an object of texts, each with a title. Additional formats: iban, sepa-iban, bic,
+    /// email, country, bitcoin-address, ethereum-address, tron-address.
     #[schema(value_type = Object)]
     schema: serde_json::Value,
-    /// What it pays in, on which terms.
+    /// The currencies of the method, with minimum and fee.
     #[schema(value_type = BTreeMap<String, Terms>)]
     currencies: BTreeMap<Currency, Terms>,
-    /// What its batches are exported as unless something else is asked for.
+    /// The default format of its payment files.
     file: FileFormat,
-    /// Whose account pays; needed for pain001.
+    /// The account from which payments are made; required for pain001.
     payer: Option<Payer>,
     #[serde(default = "yes")]
     enabled: bool,
@@ -55,14 +55,14 @@ pub struct PayoutMethodIn {
 pub struct PayoutMethodChanges {
     name: Option<String>,
     processing_time: Option<String>,
-    /// Built-in methods keep theirs.
+    /// Built-in methods keep their schema.
     #[schema(value_type = Option<Object>)]
     schema: Option<serde_json::Value>,
-    /// Replaces all of them.
+    /// Replaces all currencies.
     #[schema(value_type = Option<BTreeMap<String, Terms>>)]
     currencies: Option<BTreeMap<Currency, Terms>>,
     file: Option<FileFormat>,
-    /// Null takes it away.
+    /// Null removes it.
     #[serde(default, deserialize_with = "crate::api::some")]
     #[schema(value_type = Option<Payer>)]
     payer: Option<Option<Payer>>,
@@ -82,7 +82,7 @@ pub struct PayoutMethodOut {
     /// Not shown to affiliates.
     payer: Option<Payer>,
     enabled: bool,
-    /// Whether it comes with the program.
+    /// Whether it is built in.
     built_in: bool,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -117,7 +117,7 @@ pub async fn create_payout_method(
 ) -> ApiResult<(StatusCode, Json<PayoutMethodOut>)> {
     let mut issues = Issues::default();
     if !is_id(&body.id) {
-        issues.add("/id", "invalid_field", "must have 1 to 40 small letters, digits and hyphens");
+        issues.add("/id", "invalid_field", "use 1 to 40 lower-case letters, digits and hyphens");
     }
     let definition = Definition {
         id: body.id,
@@ -156,7 +156,7 @@ pub async fn get_payout_method(
     Ok(Json(PayoutMethodOut::of(actor, payout_methods::get(&app, actor, &id).await?)))
 }
 
-/// Change a payout method: its terms, whose account pays, or whether it can be chosen.
+/// Change a payout method: its terms, the account that pays, or whether it is enabled.
 #[utoipa::path(patch, path = "/api/v1/payout-methods/{id}", tag = "withdrawals", params(("id" = String, Path)),
     request_body = PayoutMethodChanges, security(("api_key" = ["manage_money"])),
     responses((status = 200, body = PayoutMethodOut), (status = "default", body = Problem)))]

@@ -35,16 +35,16 @@ pub struct WithdrawalBatchOut {
     id: WithdrawalBatchId,
     method: String,
     currency: Currency,
-    /// How many withdrawals it was made of.
+    /// The number of withdrawals when it was created.
     count: i32,
-    /// What arrives at all of them together.
+    /// The sum of the net amounts.
     net: Amount,
     #[serde(flatten)]
     progress: Progress,
     created_by: String,
-    /// When its file was first downloaded; null: the bank can't have it.
+    /// When its file was first downloaded; null if it was not.
     exported_at: Option<Timestamp>,
-    /// When it was taken apart.
+    /// When it was dissolved.
     dissolved_at: Option<Timestamp>,
     created_at: Timestamp,
 }
@@ -66,8 +66,8 @@ impl WithdrawalBatchOut {
     }
 }
 
-/// Make a batch of the approved withdrawals by one method in one currency that are in no batch yet, at most 5,000. Those
-/// whose affiliate came to owe money are left out.
+/// Create a batch of approved withdrawals by one method in one currency that are in no batch, at most 5,000.
+/// Withdrawals whose affiliate has a debt that was not accepted are left out.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches", tag = "withdrawals", request_body = WithdrawalBatchIn,
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 201, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
@@ -92,7 +92,7 @@ pub async fn list_withdrawal_batches(
     Ok(Json(PageOut::of(page, WithdrawalBatchOut::of)))
 }
 
-/// Read a batch and how far it is.
+/// Read a batch with its progress.
 #[utoipa::path(get, path = "/api/v1/withdrawal-batches/{id}", tag = "withdrawals",
     params(("id" = WithdrawalBatchId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalBatchOut), (status = "default", body = Problem)))]
@@ -106,11 +106,12 @@ pub async fn get_withdrawal_batch(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ExportFilter {
-    /// The method's own when absent.
+    /// The default format of the method if absent.
     format: Option<FileFormat>,
 }
 
-/// Download what is still to be paid of a batch, with the details whole: pain.001.001.09 for a bank, or CSV.
+/// Download the payment file of the open withdrawals of a batch, with unmasked details: pain.001.001.09 for a bank, or
+/// CSV.
 #[utoipa::path(get, path = "/api/v1/withdrawal-batches/{id}/export", tag = "withdrawals",
     params(("id" = WithdrawalBatchId, Path), ExportFilter), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = String, content_type = "application/xml", description = "The file, also as text/csv."),
@@ -132,12 +133,12 @@ pub async fn export_withdrawal_batch(
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DissolutionIn {
-    /// Its file was downloaded, and never reached the bank.
+    /// Confirms that the downloaded file was not sent to the bank.
     #[serde(default)]
     never_sent: bool,
 }
 
-/// Take a batch apart that the bank never got: its withdrawals are approved and in no batch, as before.
+/// Dissolve a batch that was not sent to the bank. Its withdrawals stay approved and are in no batch.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/dissolve", tag = "withdrawals",
     request_body = Option<DissolutionIn>, params(("id" = WithdrawalBatchId, Path)),
     security(("api_key" = ["pay_withdrawals"])),
@@ -150,17 +151,17 @@ pub async fn dissolve_withdrawal_batch(
     Ok(Audited(withdrawal_batches::dissolve(&app, id, body.never_sent).await?.map(WithdrawalBatchOut::of)))
 }
 
-/// What one line of the file did.
+/// The result of one line of the file.
 #[derive(Serialize, ToSchema)]
 pub struct ResultLineOut {
-    /// Counted from 1; the heading is line 1.
+    /// The number of the line; the heading is line 1.
     line: usize,
-    /// As the file has it.
+    /// The id as it is in the file.
     withdrawal_id: String,
     /// paid, failed, returned, unchanged or error
     result: &'static str,
     code: Option<&'static str>,
-    /// What to do about it.
+    /// The error.
     message: Option<String>,
 }
 
@@ -169,18 +170,18 @@ pub struct ResultsOut {
     paid: usize,
     failed: usize,
     returned: usize,
-    /// Lines that say what was known already.
+    /// The number of lines with a status that the withdrawal had already.
     unchanged: usize,
     errors: usize,
     lines: Vec<ResultLineOut>,
-    /// How far the batch is now.
+    /// The progress of the batch after the results.
     batch: Progress,
 }
 
-/// Bring in what the bank or PayPal made of a batch: CSV whose first line names the columns withdrawal_id (or end_to_end_id,
-/// customer_id), status (paid, failed or returned), reference and reason.
+/// Import the results of a batch from a bank or PayPal: CSV whose first line names the columns withdrawal_id (or
+/// end_to_end_id, customer_id), status (paid, failed or returned), reference and reason.
 ///
-/// Lines that are right are applied together; lines that are not are told of. The same file again changes nothing.
+/// Valid lines are applied together. Other lines are listed with an error. The same file again changes nothing.
 #[utoipa::path(post, path = "/api/v1/withdrawal-batches/{id}/results", tag = "withdrawals",
     request_body(content = String, content_type = "text/csv"), params(("id" = WithdrawalBatchId, Path)),
     security(("api_key" = ["pay_withdrawals"])),
@@ -193,7 +194,7 @@ pub async fn take_withdrawal_results(
 ) -> ApiResult<(Extension<Told>, Json<ResultsOut>)> {
     let body = body.map_err(body_problem)?;
     let text = String::from_utf8_lossy(&body);
-    let (effects, batch) = withdrawal_batches::take_results(&app, actor, id, &text).await?;
+    let (effects, batch) = withdrawal_batches::apply_results(&app, actor, id, &text).await?;
     let steps = effects.iter().filter_map(|(_, effect)| match effect {
         Effect::Applied(id, Changed { before, now, .. }) => {
             of_word(format!("{id}.status"), before.as_ref()?.word(), now.word())
@@ -209,7 +210,7 @@ pub async fn take_withdrawal_results(
                 Effect::Unchanged(_) => ("unchanged", None, None),
                 Effect::Wrong(error) => ("error", Some(error.code()), Some(error.to_string())),
             };
-            ResultLineOut { line: line.number, withdrawal_id: line.given_id, result, code, message }
+            ResultLineOut { line: line.number, withdrawal_id: line.withdrawal_id, result, code, message }
         })
         .collect();
     let count = |result: &str| lines.iter().filter(|it| it.result == result).count();

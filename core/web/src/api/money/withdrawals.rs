@@ -14,28 +14,28 @@ use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
 use crate::idempotency;
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
-use domain::money::payment_results::LONGEST;
+use domain::money::payment_results::NOTE_MAX_CHARS;
 use domain::money::payout_details::Fields;
-use domain::money::withdrawal::{Asked, Status, WithdrawalSettings};
+use domain::money::withdrawal::{RequestedAmount, Status, WithdrawalSettings};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
-use engine::money::withdrawals::{self, AdvanceError, Requested, Shown, Wanted};
+use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, Shown, WithdrawalRequest};
 use storage::money::withdrawals::Filter;
 
-/// Ids in one bulk approval.
+/// The maximum number of ids in one bulk approval.
 const MOST_AT_ONCE: usize = 1_000;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalIn {
-    /// An affiliate's key may leave it out.
+    /// Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
     #[schema(example = "sepa")]
     method: String,
-    /// An amount, or "all" for everything that is available.
+    /// An amount, or "all" for the available balance.
     #[schema(value_type = String, example = "100.00")]
     amount: AmountIn,
     currency: Currency,
@@ -46,9 +46,9 @@ pub struct WithdrawalIn {
 pub struct StepOut {
     status: String,
     at: Timestamp,
-    /// Who did it: the key or person; for an affiliate "affiliate" or "program".
+    /// The key or person of the step; for an affiliate "affiliate" or "program".
     by: String,
-    /// The reference of the payment, or the reason why there is none.
+    /// The reference of the payment, or the reason of a refusal, failure or return.
     note: Option<String>,
 }
 
@@ -57,26 +57,26 @@ pub struct WithdrawalOut {
     id: WithdrawalId,
     affiliate_id: AffiliateId,
     method: String,
-    /// What leaves the balance.
+    /// The amount that leaves the balance.
     amount: Amount,
-    /// The part of it that the program keeps.
+    /// The part of the amount that the program keeps.
     fee: Amount,
-    /// What arrives.
+    /// The amount that is paid.
     net: Amount,
     currency: Currency,
     /// requested, approved, paid, refused, failed, returned or cancelled
     status: String,
-    /// What the bank or PayPal calls the payment.
+    /// The reference of the payment at the bank or PayPal.
     reference: Option<String>,
-    /// Why it was refused, failed or was returned.
+    /// The reason of a refusal, failure or return.
     reason: Option<String>,
-    /// Where the money goes, masked, as it was when the withdrawal was requested.
+    /// The payout details at the time of the request, masked.
     details: Fields,
-    /// When these details were last changed before the request.
+    /// The last change of these details before the request.
     details_changed_at: Timestamp,
-    /// What the affiliate owes in this currency by now; null when it owes nothing, or the withdrawal is not under way.
+    /// The debt of the affiliate in this currency; null without a debt, or if the withdrawal is not open.
     debt: Option<Amount>,
-    /// The withdrawal goes on while its affiliate owes no more than this; not shown to affiliates.
+    /// The debt that was accepted. A larger debt stops the withdrawal. Not shown to affiliates.
     accepted_debt: Option<Amount>,
     batch_id: Option<WithdrawalBatchId>,
     history: Vec<StepOut>,
@@ -87,7 +87,7 @@ pub struct WithdrawalOut {
 impl WithdrawalOut {
     fn of(actor: Actor, it: Shown) -> Self {
         let Shown { withdrawal: it, debt } = it;
-        // The first step is the request; an affiliate need not know who works for the program.
+        // The first step is the request. Affiliates do not see which of the program's people did a step.
         let asked_by = it.history.first().map(|step| step.by.clone()).unwrap_or_default();
         let by = |by: String| match actor.is_staff() {
             true => by,
@@ -123,13 +123,14 @@ impl WithdrawalOut {
     }
 }
 
-/// Ask for money. It is reserved at once, and comes back if the withdrawal is refused, fails or is cancelled.
+/// Request a withdrawal. The amount is reserved immediately, and is available again if the withdrawal is refused, fails
+/// or is cancelled.
 ///
-/// One click twice is one request: repeated within ten seconds without an Idempotency-Key, the same request is answered with
-/// the withdrawal that it made (200). With a key of its own each request is a withdrawal of its own.
+/// A double click counts once: without an Idempotency-Key, the same request within ten seconds is answered with the
+/// withdrawal of the first one (200). Requests with different keys are different withdrawals.
 #[utoipa::path(post, path = "/api/v1/withdrawals", tag = "withdrawals", request_body = WithdrawalIn,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "The same click again."),
+    responses((status = 201, body = WithdrawalOut), (status = 200, body = WithdrawalOut, description = "A double click: the withdrawal of the first request."),
         (status = "default", body = Problem)))]
 pub async fn request_withdrawal(
     State(app): State<App>,
@@ -140,21 +141,21 @@ pub async fn request_withdrawal(
     let mut issues = Issues::default();
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
     if affiliate_id.is_none() {
-        issues.add("/affiliate_id", "invalid_field", "say whose withdrawal it is");
+        issues.add("/affiliate_id", "invalid_field", "affiliate_id is missing");
     }
-    let asked = match body.amount.word() {
-        Some("all") => Some(Asked::All),
-        _ => AmountIn::read(Some(body.amount), "/amount", &mut issues).map(Asked::This),
+    let amount = match body.amount.word() {
+        Some("all") => Some(RequestedAmount::All),
+        _ => AmountIn::read(Some(body.amount), "/amount", &mut issues).map(RequestedAmount::Exactly),
     };
     issues.result()?;
-    let (Some(affiliate_id), Some(asked)) = (affiliate_id, asked) else {
-        return Err(Error::invalid("/amount", "write an amount such as \"100.00\", or \"all\"").into());
+    let (Some(affiliate_id), Some(amount)) = (affiliate_id, amount) else {
+        return Err(Error::invalid("/amount", "use an amount such as \"100.00\", or \"all\"").into());
     };
     let has_key = idempotency::has_key(&headers);
-    let wanted = Wanted { affiliate_id, method: body.method, asked, currency: body.currency, has_key };
-    let (status, withdrawal) = match withdrawals::request(&app, actor, wanted).await? {
-        Requested::New(withdrawal) => (StatusCode::CREATED, withdrawal),
-        Requested::Known(withdrawal) => (StatusCode::OK, withdrawal),
+    let request = WithdrawalRequest { affiliate_id, method: body.method, amount, currency: body.currency, has_key };
+    let (status, withdrawal) = match withdrawals::request(&app, actor, request).await? {
+        RequestOutcome::Created(withdrawal) => (StatusCode::CREATED, withdrawal),
+        RequestOutcome::Duplicate(withdrawal) => (StatusCode::OK, withdrawal),
     };
     Ok((status, Json(WithdrawalOut::of(actor, withdrawal))))
 }
@@ -185,7 +186,7 @@ pub async fn list_withdrawals(
     let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
     if let Some(status) = it.status.as_deref().filter(|status| !Status::WORDS.contains(status)) {
         let status: String = status.chars().take(40).collect();
-        let detail = format!("\"{status}\" is no status; use one of: {}", Status::WORDS.join(", "));
+        let detail = format!("\"{status}\" is not a valid status; use one of: {}", Status::WORDS.join(", "));
         return Err(Problem::bad_request("invalid_parameter", detail));
     }
     let filter = Filter {
@@ -199,7 +200,7 @@ pub async fn list_withdrawals(
     Ok(Json(PageOut::of(page, |it| WithdrawalOut::of(actor, it))))
 }
 
-/// Read a withdrawal, with each step and its time.
+/// Read a withdrawal with the time of each step.
 #[utoipa::path(get, path = "/api/v1/withdrawals/{id}", tag = "withdrawals", params(("id" = WithdrawalId, Path)),
     security(("api_key" = ["read_money"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -214,10 +215,10 @@ pub async fn get_withdrawal(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentIn {
-    /// What the bank or PayPal calls the payment.
+    /// The reference of the payment at the bank or PayPal.
     #[schema(max_length = 200)]
     reference: String,
-    /// Although the affiliate owes money by now.
+    /// Accepts the current debt of the affiliate.
     #[serde(default)]
     despite_debt: bool,
 }
@@ -225,8 +226,8 @@ pub struct PaymentIn {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalIn {
-    /// Accepts what the affiliate owes by now; also of a withdrawal that is approved already. If it comes to owe more, the
-    /// withdrawal stops again.
+    /// Accepts the current debt of the affiliate, also for a withdrawal that is approved already. A larger debt stops
+    /// the withdrawal again.
     #[serde(default)]
     despite_debt: bool,
 }
@@ -234,23 +235,28 @@ pub struct ApprovalIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawalReasonIn {
-    /// The affiliate reads it.
+    /// Shown to the affiliate.
     #[schema(max_length = 200)]
     reason: String,
 }
 
-async fn advance(app: &App, actor: Actor, id: WithdrawalId, wanted: Status) -> ApiResult<Audited<WithdrawalOut>> {
-    Ok(Audited(withdrawals::advance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
+async fn return_to_balance(
+    app: &App,
+    actor: Actor,
+    id: WithdrawalId,
+    wanted: Status,
+) -> ApiResult<Audited<WithdrawalOut>> {
+    Ok(Audited(withdrawals::return_to_balance(app, actor, id, wanted).await?.map(|it| WithdrawalOut::of(actor, it))))
 }
 
 fn note(path: &str, text: &str) -> Result<String, Error> {
     let mut issues = Issues::default();
-    let text = issues.text(path, text, LONGEST);
+    let text = issues.text(path, text, NOTE_MAX_CHARS);
     issues.result()?;
     Ok(text)
 }
 
-/// Approve a withdrawal: it may be paid. If its affiliate came to owe money since it asked, that takes `despite_debt`.
+/// Approve a withdrawal, so that it can be paid. If its affiliate has a debt, this requires `despite_debt`.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/approve", tag = "withdrawals", request_body = Option<ApprovalIn>,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -260,11 +266,11 @@ pub async fn approve_withdrawal(
     PathId(id): PathId<WithdrawalId>,
     OptionalJson(body): OptionalJson<ApprovalIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
-    let changed = withdrawals::proceed(&app, actor, id, Status::Approved, body.despite_debt).await?;
+    let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Approved, body.despite_debt).await?;
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
-/// Refuse a withdrawal that was requested, with a reason. The money goes back to the balance.
+/// Refuse a requested withdrawal, with a reason. The money is available again.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/refuse", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -275,10 +281,10 @@ pub async fn refuse_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Refused { reason }).await
+    return_to_balance(&app, actor, id, Status::Refused { reason }).await
 }
 
-/// Record that an approved withdrawal was paid. If its affiliate owes money by now, that takes `despite_debt`.
+/// Record that an approved withdrawal was paid. If its affiliate has a debt, this requires `despite_debt`.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/pay", tag = "withdrawals", request_body = PaymentIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -289,11 +295,11 @@ pub async fn pay_withdrawal(
     ApiJson(body): ApiJson<PaymentIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reference = note("/reference", &body.reference)?;
-    let changed = withdrawals::proceed(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
+    let changed = withdrawals::approve_or_pay(&app, actor, id, Status::Paid { reference }, body.despite_debt).await?;
     Ok(Audited(changed.map(|it| WithdrawalOut::of(actor, it))))
 }
 
-/// Record that the payment of an approved withdrawal failed, with a reason. The money goes back to the balance.
+/// Record that the payment of an approved withdrawal failed, with a reason. The money is available again.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/fail", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -304,10 +310,11 @@ pub async fn fail_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Failed { reason }).await
+    return_to_balance(&app, actor, id, Status::Failed { reason }).await
 }
 
-/// Record that the bank sent back the payment of a paid withdrawal, with a reason. All of it is available again, the fee too.
+/// Record that the bank returned the payment of a paid withdrawal, with a reason. The whole amount is available again,
+/// including the fee.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/return", tag = "withdrawals", request_body = WithdrawalReasonIn,
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -318,10 +325,10 @@ pub async fn return_withdrawal(
     ApiJson(body): ApiJson<WithdrawalReasonIn>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
     let reason = note("/reason", &body.reason)?;
-    advance(&app, actor, id, Status::Returned { reason }).await
+    return_to_balance(&app, actor, id, Status::Returned { reason }).await
 }
 
-/// Take back a request that nobody has approved yet.
+/// Cancel a requested withdrawal that is not approved yet.
 #[utoipa::path(post, path = "/api/v1/withdrawals/{id}/cancel", tag = "withdrawals",
     params(("id" = WithdrawalId, Path)), security(("api_key" = ["request_withdrawals"])),
     responses((status = 200, body = WithdrawalOut), (status = "default", body = Problem)))]
@@ -330,7 +337,7 @@ pub async fn cancel_withdrawal(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalId>,
 ) -> ApiResult<Audited<WithdrawalOut>> {
-    advance(&app, actor, id, Status::Cancelled).await
+    return_to_balance(&app, actor, id, Status::Cancelled).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -338,12 +345,12 @@ pub async fn cancel_withdrawal(
 pub struct ApprovalsIn {
     /// At most 1,000.
     ids: Vec<WithdrawalId>,
-    /// Accepts what their affiliates owe by now.
+    /// Accepts the current debts of the affiliates.
     #[serde(default)]
     despite_debt: bool,
 }
 
-/// What became of one of them.
+/// The result for one withdrawal.
 #[derive(Serialize, ToSchema)]
 pub struct ApprovalOut {
     id: WithdrawalId,
@@ -359,7 +366,8 @@ pub struct ApprovalsOut {
     items: Vec<ApprovalOut>,
 }
 
-/// Approve many withdrawals at once. What can't be approved is told of and leaves the others alone.
+/// Approve many withdrawals at once. Withdrawals that cannot be approved are listed with an error; the others are
+/// approved.
 #[utoipa::path(post, path = "/api/v1/withdrawals/approve", tag = "withdrawals", request_body = ApprovalsIn,
     security(("api_key" = ["pay_withdrawals"])),
     responses((status = 200, body = ApprovalsOut), (status = "default", body = Problem)))]
@@ -371,20 +379,20 @@ pub async fn approve_withdrawals(
     if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
         return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
     }
-    let advanced = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
-    let steps = advanced.iter().filter_map(|(id, result)| {
+    let approvals = withdrawals::approve_many(&app, actor, &body.ids, body.despite_debt).await?;
+    let steps = approvals.iter().filter_map(|(id, result)| {
         let Changed { before, now, .. } = result.as_ref().ok()?;
         of_word(format!("{id}.status"), before.as_ref()?.status.word(), now.status.word())
     });
     let told = Told::many(steps);
-    let items: Vec<_> = advanced
+    let items: Vec<_> = approvals
         .into_iter()
         .map(|(id, result)| match result {
             Ok(_) => ApprovalOut { id, result: "approved", code: None, message: None },
             Err(error) => {
                 let code = match &error {
-                    AdvanceError::NotFound(_) => "not_found",
-                    AdvanceError::Step(error) => error.code(),
+                    ApprovalError::NotFound(_) => "not_found",
+                    ApprovalError::Step(error) => error.code(),
                 };
                 ApprovalOut { id, result: "error", code: Some(code), message: Some(error.to_string()) }
             }
@@ -393,14 +401,14 @@ pub async fn approve_withdrawals(
     Ok((told, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
 }
 
-/// Read what the program asks of every withdrawal.
+/// Read the settings of withdrawals.
 #[utoipa::path(get, path = "/api/v1/settings/withdrawals", tag = "withdrawals", security(("api_key" = ["read_money"])),
     responses((status = 200, body = WithdrawalSettings), (status = "default", body = Problem)))]
 pub async fn get_withdrawal_settings(State(app): State<App>) -> ApiResult<Json<WithdrawalSettings>> {
     Ok(Json(withdrawals::settings(&app).await?))
 }
 
-/// Set the least that can be withdrawn in each currency. A method may ask for more.
+/// Set the minimum withdrawal in each currency. A payout method can have a higher minimum.
 #[utoipa::path(put, path = "/api/v1/settings/withdrawals", tag = "withdrawals", request_body = WithdrawalSettings,
     security(("api_key" = ["manage_money"])),
     responses((status = 200, body = WithdrawalSettings), (status = "default", body = Problem)))]

@@ -17,7 +17,7 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::people::auth::sessions;
 use engine::program::affiliates::{self, Changes};
-use engine::program::recruiting;
+use engine::program::sub_affiliates;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,9 +26,10 @@ pub struct AffiliateIn {
     name: String,
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
-    /// Who brought this one: an affiliate's id or referral code. Gets commissions; fixed unless an admin changes it.
+    /// The id or referral code of the affiliate that brought this affiliate to the program and gets second-tier
+    /// commissions.
     #[schema(example = "AF12345")]
-    recruited_by: Option<String>,
+    parent_affiliate: Option<String>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -37,9 +38,9 @@ pub struct AffiliateChanges {
     name: Option<String>,
     email: Option<String>,
     status: Option<AffiliateStatus>,
-    /// An id or a referral code; null for nobody. For conversions that are approved from now on.
+    /// An id or a referral code; null removes the parent affiliate. Applies to conversions that are approved from now on.
     #[serde(default, deserialize_with = "crate::api::some")]
-    recruited_by: Option<Option<String>>,
+    parent_affiliate: Option<Option<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -47,12 +48,12 @@ pub struct AffiliateOut {
     id: AffiliateId,
     name: String,
     email: String,
-    /// For people to type or read aloud.
+    /// A short code that people can type or read aloud.
     #[schema(example = "AF12345")]
     referral_code: String,
     referral_url: String,
     status: AffiliateStatus,
-    recruited_by: Option<AffiliateId>,
+    parent_affiliate_id: Option<AffiliateId>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -66,14 +67,14 @@ impl AffiliateOut {
             referral_url: format!("{}/r/{}", app.public_url, it.referral_code),
             referral_code: it.referral_code,
             status: it.status,
-            recruited_by: it.recruited_by,
+            parent_affiliate_id: it.parent_affiliate_id,
             created_at: it.created_at,
             updated_at: it.updated_at,
         }
     }
 }
 
-/// Sign up an affiliate.
+/// Create an affiliate.
 #[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
@@ -86,11 +87,11 @@ pub async fn create_affiliate(
     let name = issues.text("/name", &body.name, 200);
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let recruiter = match body.recruited_by.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => Some(recruiting::named(&app, text).await?),
+    let parent = match body.parent_affiliate.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => Some(sub_affiliates::find_parent(&app, text).await?),
         None => None,
     };
-    let affiliate = affiliates::create(&app, &name, &email, recruiter).await?;
+    let affiliate = affiliates::create(&app, &name, &email, parent).await?;
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 
@@ -120,7 +121,7 @@ pub async fn get_affiliate(
     Ok(Json(AffiliateOut::of(&app, affiliate)))
 }
 
-/// Change an affiliate. A suspended one's links and codes lead nowhere.
+/// Change an affiliate. The links and codes of a suspended affiliate lead nowhere.
 #[utoipa::path(patch, path = "/api/v1/affiliates/{id}", tag = "affiliates", params(("id" = AffiliateId, Path)),
     request_body = AffiliateChanges,
     security(("api_key" = ["manage_affiliates"])),
@@ -136,8 +137,8 @@ pub async fn change_affiliate(
         name: body.name.map(|name| issues.text("/name", &name, 200)),
         email: body.email.map(|text| email(&mut issues, &text)),
         status: body.status,
-        recruited_by: match &body.recruited_by {
-            Some(Some(text)) => Some(Some(recruiting::named(&app, text.trim()).await?)),
+        parent_affiliate_id: match &body.parent_affiliate {
+            Some(Some(text)) => Some(Some(sub_affiliates::find_parent(&app, text.trim()).await?)),
             Some(None) => Some(None),
             None => None,
         },
@@ -149,12 +150,12 @@ pub async fn change_affiliate(
 
 #[derive(Serialize, ToSchema)]
 pub struct SessionsEndedOut {
-    /// Sessions that were live.
+    /// The number of sessions that were ended.
     ended: u64,
 }
 
-/// Sign everybody out of an affiliate's account: its people, customers who came by a login link, and staff who look on.
-/// Login links that nobody has used yet end too.
+/// End all sessions of an affiliate: of its people, of customers with a login link, and of staff. Unused login links
+/// end too.
 #[utoipa::path(delete, path = "/api/v1/affiliates/{id}/sessions", tag = "affiliates",
     params(("id" = AffiliateId, Path)),
     security(("api_key" = ["manage_affiliates"])),

@@ -22,9 +22,9 @@ use storage::program::applications::Filter;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationIn {
-    /// An affiliate's key may leave it out.
+    /// Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
-    /// How the affiliate means to promote it.
+    /// How the affiliate intends to promote the offer.
     #[schema(max_length = 2000)]
     message: Option<String>,
 }
@@ -36,7 +36,7 @@ pub struct ApplicationOut {
     affiliate_id: AffiliateId,
     status: ApplicationStatus,
     message: Option<String>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     reason: Option<String>,
     decided_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -69,7 +69,7 @@ pub struct ApplicationFilter {
     status: Option<ApplicationStatus>,
 }
 
-/// Apply for an offer. An admin's application for an affiliate is an invitation, and approved at once.
+/// Apply for an offer. An application that staff create for an affiliate is an invitation and is approved immediately.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
     request_body = ApplicationIn,
     security(("api_key" = ["manage_links"])),
@@ -84,7 +84,7 @@ pub async fn create_application(
     let message = issues.optional_text("/message", body.message, 2000);
     issues.result()?;
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
-    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say who applies"))?;
+    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "affiliate_id is missing"))?;
     let application = applications::create(&app, actor, id, affiliate_id, message).await?;
     Ok((StatusCode::CREATED, Json(application.into())))
 }
@@ -135,7 +135,7 @@ pub struct RefusalIn {
     reason: String,
 }
 
-/// Refuse an application, or take an approval back: the affiliate's links to the offer are paused.
+/// Refuse an application, also one that was approved. The affiliate's links to the offer are paused.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/refuse", tag = "applications",
     params(("id" = ApplicationId, Path)), request_body = RefusalIn,
     security(("api_key" = ["manage_affiliates"])),

@@ -1,4 +1,4 @@
-//! `/api/v1/customers`: the operator's customers as affiliates, and the links that sign them in.
+//! `/api/v1/customers`: customers of the operator as affiliates, and their login links.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ use engine::program::customers::{self, Changes, Done, LoginLink, Wanted};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerIn {
-    /// What your system calls this customer.
+    /// The id of the customer in your system.
     #[schema(example = "user-4711", max_length = 200)]
     external_id: String,
     #[schema(example = "Ada Lovelace", max_length = 200)]
@@ -52,13 +52,13 @@ pub struct CustomerOut {
     referral_code: String,
     referral_url: String,
     link_id: Option<LinkId>,
-    /// To the default offer; null while there is none.
+    /// A link to the default offer; null if there is no default offer.
     link_url: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
-/// The customer, and what this call did.
+/// The customer, and whether it was created.
 #[derive(Serialize, ToSchema)]
 pub struct CustomerDoneOut {
     #[serde(flatten)]
@@ -69,16 +69,16 @@ pub struct CustomerDoneOut {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginLinkIn {
-    /// A path of this server to go to; "/" when absent.
+    /// The path on this server to which the link leads; "/" if absent.
     #[schema(example = "/")]
     next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct LoginLinkOut {
-    /// Good once; send your customer there. Null in a repeated answer to the same Idempotency-Key.
+    /// The link can be used once; send your customer there. Null in a repeated answer to the same Idempotency-Key.
     login_url: Option<String>,
-    /// `full` for a key of the program, with which the operator's backend signs its customer in; `read_only` for a person.
+    /// `full` for a key of the program, which lets your backend sign its customer in; `read_only` for a person.
     access: SessionAccess,
     expires_at: Timestamp,
 }
@@ -125,8 +125,8 @@ impl CustomerOut {
     }
 }
 
-/// Make a customer an affiliate, with a referral code and a link to the default offer. A repeated call with the same
-/// external id brings name and address up to date and changes nothing else.
+/// Create a customer as an affiliate, with a referral code and a link to the default offer. A repeated call with the
+/// same external id updates name and e-mail address, and changes nothing else.
 #[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CustomerIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 201, description = "Created", body = CustomerDoneOut),
@@ -182,7 +182,7 @@ pub async fn get_customer(
     Ok(Json(CustomerOut::of(&app, actor, customer).await?))
 }
 
-/// Change a customer's name or address, and its affiliate's with it.
+/// Change the name or e-mail address of a customer and of its affiliate.
 #[utoipa::path(patch, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = CustomerId, Path)),
     request_body = CustomerChanges,
     security(("api_key" = ["manage_affiliates"])),
@@ -202,8 +202,8 @@ pub async fn change_customer(
     CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
 }
 
-/// Make a login link for a customer: good once, for five minutes. A key of the program signs the customer in; a person
-/// gets a session that only reads.
+/// Create a login link for a customer. It can be used once, within five minutes. The link of a key of the program signs
+/// the customer in; the link of a person opens a read-only session.
 #[utoipa::path(post, path = "/api/v1/customers/{id}/login-link", tag = "customers",
     params(("id" = CustomerId, Path)), request_body = LoginLinkIn,
     security(("api_key" = ["open_sessions"])),
@@ -219,8 +219,8 @@ pub async fn create_customer_login_link(
     Ok((StatusCode::CREATED, Json(link.into())))
 }
 
-/// Make a login link for an affiliate: good once, for five minutes. A key of the program signs the affiliate in; a person
-/// gets a session that only reads.
+/// Create a login link for an affiliate. It can be used once, within five minutes. The link of a key of the program
+/// signs the affiliate in; the link of a person opens a read-only session.
 #[utoipa::path(post, path = "/api/v1/affiliates/{id}/login-link", tag = "customers",
     params(("id" = AffiliateId, Path)), request_body = LoginLinkIn,
     security(("api_key" = ["open_sessions"])),

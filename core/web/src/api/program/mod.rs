@@ -3,6 +3,6 @@
 pub mod affiliates;
 pub mod applications;
 pub mod customers;
-pub mod exceptions;
 pub mod offers;
-pub mod recruiting;
+pub mod payout_overrides;
+pub mod sub_affiliates;

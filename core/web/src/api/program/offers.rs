@@ -23,17 +23,18 @@ use domain::tracking::landing::LandingUrl;
 use engine::app::App;
 use engine::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
 
-/// What a conversion pays: `{"fixed": "12.50"}` or `{"percent": "30"}`.
+/// A payout: `{"fixed": "12.50"}` or `{"percent": "30"}`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutIn {
     /// An amount in the offer's currency.
     fixed: Option<AmountIn>,
-    /// A share of the conversion's amount, 0 to 100.
+    /// A percentage of the conversion's amount, 0 to 100.
     percent: Option<AmountIn>,
 }
 
-/// A body that makes or changes an offer: its own fields, and the terms that both may set, each whole.
+/// The body of a new or changed offer: its own fields, and the terms that both can set. Each given term replaces its
+/// whole value.
 macro_rules! offer_body {
     ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
         $(#[$attribute])*
@@ -41,25 +42,26 @@ macro_rules! offer_body {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($own)*
-            /// Who may promote it; public when absent.
+            /// Which affiliates may promote the offer; `public` if absent.
             visibility: Option<Visibility>,
-            /// What the advertiser pays when its report does not say; null takes it away. Not shown to affiliates.
+            /// The amount that the advertiser pays if the conversion does not contain one; null removes it. Not shown
+            /// to affiliates.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<PayoutIn>)]
             revenue: Option<Option<PayoutIn>>,
-            /// Steps that pay differently.
+            /// Goals with their own payout or revenue.
             goals: Option<Vec<Goal>>,
-            /// Where links lead while the offer is paused; null for a page that says that there is nothing.
+            /// The URL of links while the offer is paused; null for a page without content.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<String>)]
             fallback_url: Option<Option<String>>,
-            /// Other pages than landing_url; a link or the parameter lp asks for one by name.
+            /// Landing pages besides landing_url. A link or the parameter lp selects one by name.
             landing_pages: Option<Vec<LandingPage>>,
-            /// Hosts that links may lead to with the parameter url.
+            /// Hosts to which links may lead with the parameter url.
             deep_link_hosts: Option<Vec<HostPattern>>,
             attribution: Option<AttributionTerms>,
             caps: Option<Caps>,
-            /// The least that may be withdrawn in the offer's currency by whoever has earned with it; null takes it away.
+            /// Minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null removes it.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<Amount>, example = "50.00")]
             minimum_withdrawal: Option<Option<AmountIn>>,
@@ -92,15 +94,15 @@ macro_rules! offer_body {
 offer_body!(OfferIn {
     #[schema(example = "Pro plan", max_length = 200)]
     name: String,
-    /// With macros {click_id}, {affiliate_id}, {offer_id}, {sub1} to {sub10} in path, query or fragment.
+    /// Can contain the macros {click_id}, {affiliate_id}, {offer_id}, {sub1} to {sub10} in path, query or fragment.
     #[schema(example = "https://shop.example/?cid={click_id}")]
     landing_url: String,
     currency: Currency,
     payout: PayoutIn,
-    /// Referral codes lead to the default offer. The first offer is it.
+    /// Whether this is the default offer, to which referral codes lead. The first offer always is.
     #[serde(default)]
     default: bool,
-    /// Days that an approved payout stays pending, 0 to 730; 0, the default, makes it available at once.
+    /// Days for which an approved payout stays pending, 0 to 730; 0, the default, makes it available immediately.
     #[serde(default)]
     #[schema(example = 30, maximum = 730)]
     hold_days: u16,
@@ -113,10 +115,10 @@ offer_body!(
         landing_url: Option<String>,
         payout: Option<PayoutIn>,
         status: Option<OfferStatus>,
-        /// True makes it the default offer; to take that away make another one the default.
+        /// True makes this the default offer. To change the default offer, make another one the default.
         #[serde(default)]
         default: bool,
-        /// For approvals to come; what is pending keeps its day.
+        /// Applies to later approvals. Pending earnings keep their release date.
         #[schema(maximum = 730)]
         hold_days: Option<u16>,
     }
@@ -128,25 +130,25 @@ pub struct OfferOut {
     name: String,
     landing_url: String,
     currency: Currency,
-    /// For an affiliate: what it earns itself.
+    /// For affiliates: their own payout.
     payout: Payout,
-    /// What the advertiser pays; not shown to affiliates.
+    /// The amount that the advertiser pays. Not shown to affiliates.
     revenue: Option<Payout>,
     goals: Vec<Goal>,
     visibility: Visibility,
-    /// Whether who asks may promote it.
+    /// Whether the caller may promote the offer.
     may_promote: bool,
-    /// Where the affiliate's application stands; null without one.
+    /// The status of the affiliate's application; null without one.
     application: Option<ApplicationStatus>,
     fallback_url: Option<LandingUrl>,
     landing_pages: Vec<LandingPage>,
     deep_link_hosts: Vec<HostPattern>,
     attribution: AttributionTerms,
-    /// For an affiliate: those per affiliate that hold for it.
+    /// For affiliates: the caps that apply to them.
     caps: Caps,
     default: bool,
     hold_days: u16,
-    /// Withdrawals in its currency by whoever has earned with it are of this amount or more.
+    /// Minimum withdrawal in the offer's currency for affiliates with earnings on this offer.
     minimum_withdrawal: Option<Amount>,
     status: OfferStatus,
     created_at: Timestamp,
@@ -156,10 +158,10 @@ pub struct OfferOut {
 impl From<Shown> for OfferOut {
     fn from(it: Shown) -> Self {
         let may_promote = it.may_promote();
-        let Shown { mut offer, standing } = it;
-        let application = standing.as_ref().and_then(|it| it.application);
-        if let Some(own) = standing {
-            let payout = |goal| own.exceptions.payout_for(&offer, own.affiliate_id, goal);
+        let Shown { mut offer, eligibility } = it;
+        let application = eligibility.as_ref().and_then(|it| it.application);
+        if let Some(own) = eligibility {
+            let payout = |goal| own.payout_overrides.payout_for(&offer, own.affiliate_id, goal);
             let goals = offer.terms.goals.iter().map(|goal| Goal {
                 name: goal.name.clone(),
                 payout: Some(payout(Some(&goal.name))),
@@ -210,7 +212,7 @@ pub(crate) fn payout(issues: &mut Issues, path: &str, it: PayoutIn) -> Option<Pa
             share.map(Payout::Percent)
         }
         _ => {
-            issues.add(path, "invalid_field", "give either fixed or percent, such as {\"fixed\": \"12.50\"}");
+            issues.add(path, "invalid_field", "use either fixed or percent, such as {\"fixed\": \"12.50\"}");
             None
         }
     }
@@ -223,7 +225,7 @@ fn landing_url(issues: &mut Issues, path: &str, text: &str) -> Option<LandingUrl
 
 fn hold_days(issues: &mut Issues, days: u16) -> u16 {
     if days > HOLD_DAYS_MAX {
-        issues.add("/hold_days", "invalid_field", format!("{days} days are too many; choose 0 to {HOLD_DAYS_MAX}"));
+        issues.add("/hold_days", "invalid_field", format!("{days} days is too long; use 0 to {HOLD_DAYS_MAX}"));
     }
     days
 }
@@ -246,7 +248,7 @@ pub async fn create_offer(
     let hold_days = hold_days(&mut issues, body.hold_days);
     issues.result()?;
     let (Some(landing_url), Some(payout)) = (landing_url, payout) else {
-        unreachable!("what is missing was an issue");
+        unreachable!("a missing field is an issue");
     };
     let new = NewOffer {
         name,
@@ -262,7 +264,7 @@ pub async fn create_offer(
     Ok((StatusCode::CREATED, Json(Shown::whole(offers::create(&app, new).await?).into())))
 }
 
-/// List offers, newest first. An affiliate sees what it may promote or apply for, and what it earns itself.
+/// List offers, newest first. Affiliates see the offers that they may promote or apply for, with their own payout.
 #[utoipa::path(get, path = "/api/v1/offers", tag = "offers", params(PageIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<OfferOut>), (status = "default", body = Problem)))]
@@ -286,7 +288,7 @@ pub async fn get_offer(
     Ok(Json(offers::get(&app, actor, id).await?.into()))
 }
 
-/// Change an offer. What it pays changes for conversions to come.
+/// Change an offer. A changed payout applies to later conversions.
 #[utoipa::path(patch, path = "/api/v1/offers/{id}", tag = "offers", params(("id" = OfferId, Path)),
     request_body = OfferChanges,
     security(("api_key" = ["manage_offers"])),

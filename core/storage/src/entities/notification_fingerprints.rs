@@ -1,21 +1,19 @@
-//! Exceptions; `goal` is empty for the offer's own payout, `payout` is JSON text.
+//! Fingerprints of accepted notifications, per source, each with its conversion.
 
 use sea_orm::entity::prelude::*;
 
-use domain::ids::{AffiliateId, ExceptionId, OfferId};
+use domain::ids::{ConversionId, SourceId};
 use domain::timestamp::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "exceptions")]
+#[sea_orm(table_name = "notification_fingerprints")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: ExceptionId,
-    pub offer_id: OfferId,
-    pub affiliate_id: AffiliateId,
-    pub goal: String,
-    pub payout: String,
+    pub source_id: SourceId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub fingerprint: String,
+    pub conversion_id: ConversionId,
     pub created_at: Timestamp,
-    pub updated_at: Timestamp,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,7 +12,7 @@ pub const LEVELS_MAX: usize = 10;
 /// The program's second-tier commissions: a share of the payout for the parent affiliate, for its parent affiliate, and
 /// so on.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Recruiting {
+pub struct SubAffiliateSettings {
     /// The share of each level, nearest first.
     pub tiers: Vec<Percent>,
     /// Who pays the commissions.
@@ -27,7 +27,7 @@ pub enum PaidFrom {
     #[default]
     Program,
     /// The sub-affiliate: they are deducted from its payout.
-    Recruit,
+    SubAffiliate,
 }
 
 /// One parent affiliate's share of one conversion.
@@ -40,10 +40,10 @@ pub struct Commission {
     /// The share of the payout.
     pub percent: Percent,
     /// Whether it is deducted from the sub-affiliate's payout.
-    pub from_recruit: bool,
+    pub paid_by_sub_affiliate: bool,
 }
 
-impl Recruiting {
+impl SubAffiliateSettings {
     /// The share of the affiliate `level` levels above; `None` if that level gets none.
     pub fn commission(&self, level: usize, affiliate_id: AffiliateId) -> Option<Commission> {
         let percent = *self.tiers.get(level.checked_sub(1)?)?;
@@ -51,7 +51,7 @@ impl Recruiting {
             affiliate_id,
             level: level as i32,
             percent,
-            from_recruit: self.paid_from == PaidFrom::Recruit,
+            paid_by_sub_affiliate: self.paid_from == PaidFrom::SubAffiliate,
         })
     }
 }

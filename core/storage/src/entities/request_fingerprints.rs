@@ -1,4 +1,4 @@
-//! Which request was the first of those that are the same, letter for letter, at one source.
+//! Fingerprints of requests, per source, each with the first request that had it.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,7 +6,7 @@ use domain::ids::{InboundRequestId, SourceId};
 use domain::timestamp::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "inbound_firsts")]
+#[sea_orm(table_name = "request_fingerprints")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub source_id: SourceId,

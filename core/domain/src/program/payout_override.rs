@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use crate::ids::{AffiliateId, ExceptionId, OfferId};
+use crate::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use crate::timestamp::Timestamp;
 
 use super::offer::{Offer, Payout};
 
 /// A payout override as it is stored.
 #[derive(Clone, Debug)]
-pub struct Exception {
+pub struct PayoutOverride {
     /// Id of the payout override.
-    pub id: ExceptionId,
+    pub id: PayoutOverrideId,
     /// The offer.
     pub offer_id: OfferId,
     /// The affiliate.
@@ -28,12 +28,12 @@ pub struct Exception {
 
 /// The payout overrides of one offer.
 #[derive(Clone, Debug, Default)]
-pub struct Exceptions(HashMap<(AffiliateId, Option<String>), Payout>);
+pub struct PayoutOverrides(HashMap<(AffiliateId, Option<String>), Payout>);
 
-impl Exceptions {
+impl PayoutOverrides {
     /// The payout overrides of one offer.
-    pub fn new(exceptions: impl IntoIterator<Item = Exception>) -> Self {
-        Self(exceptions.into_iter().map(|it| ((it.affiliate_id, it.goal), it.payout)).collect())
+    pub fn new(payout_overrides: impl IntoIterator<Item = PayoutOverride>) -> Self {
+        Self(payout_overrides.into_iter().map(|it| ((it.affiliate_id, it.goal), it.payout)).collect())
     }
 
     /// The payout override for exactly this affiliate and goal.

@@ -1,15 +1,15 @@
-//! Queries of exceptions.
+//! Queries of payout overrides.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::exceptions::{Column, Entity, Model};
+use crate::entities::payout_overrides::{Column, Entity, Model};
 use crate::{from_json, json};
-use domain::ids::{AffiliateId, ExceptionId, OfferId};
-use domain::program::exception::Exception;
+use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
+use domain::program::payout_override::PayoutOverride;
 
-impl TryFrom<Model> for Exception {
+impl TryFrom<Model> for PayoutOverride {
     type Error = DbErr;
 
     fn try_from(row: Model) -> Result<Self, DbErr> {
@@ -18,15 +18,15 @@ impl TryFrom<Model> for Exception {
             offer_id: row.offer_id,
             affiliate_id: row.affiliate_id,
             goal: Some(row.goal).filter(|goal| !goal.is_empty()),
-            payout: from_json("exceptions", &row.payout)?,
+            payout: from_json("payout_overrides", &row.payout)?,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
     }
 }
 
-impl From<&Exception> for Model {
-    fn from(it: &Exception) -> Self {
+impl From<&PayoutOverride> for Model {
+    fn from(it: &PayoutOverride) -> Self {
         Self {
             id: it.id,
             offer_id: it.offer_id,
@@ -39,37 +39,41 @@ impl From<&Exception> for Model {
     }
 }
 
-/// Adds it, or changes the payout of the one for the same affiliate and goal; comes back with what is stored.
-pub async fn set(tx: &impl ConnectionTrait, exception: &Exception) -> Result<Exception, DbErr> {
+/// Inserts a payout override, or changes the payout of the one for the same affiliate and goal. Returns the stored row.
+pub async fn set(tx: &impl ConnectionTrait, payout_override: &PayoutOverride) -> Result<PayoutOverride, DbErr> {
     let same = OnConflict::columns([Column::OfferId, Column::AffiliateId, Column::Goal])
         .update_columns([Column::Payout, Column::UpdatedAt])
         .to_owned();
-    let row = Model::from(exception).into_active_model();
+    let row = Model::from(payout_override).into_active_model();
     Entity::insert(row).on_conflict(same).exec_with_returning(tx).await?.try_into()
 }
 
-pub async fn find(db: &impl ConnectionTrait, id: ExceptionId) -> Result<Option<Exception>, DbErr> {
-    Entity::find_by_id(id).one(db).await?.map(Exception::try_from).transpose()
+pub async fn find(db: &impl ConnectionTrait, id: PayoutOverrideId) -> Result<Option<PayoutOverride>, DbErr> {
+    Entity::find_by_id(id).one(db).await?.map(PayoutOverride::try_from).transpose()
 }
 
-pub async fn delete(tx: &impl ConnectionTrait, id: ExceptionId) -> Result<(), DbErr> {
+pub async fn delete(tx: &impl ConnectionTrait, id: PayoutOverrideId) -> Result<(), DbErr> {
     Entity::delete_by_id(id).exec(tx).await.map(drop)
 }
 
-/// All of an offer; of one affiliate or of all.
+/// All payout overrides of these offers, of one affiliate or of all.
 pub async fn list_of(
     db: &impl ConnectionTrait,
     offers: impl IntoIterator<Item = OfferId>,
     affiliate_id: Option<AffiliateId>,
-) -> Result<Vec<Exception>, DbErr> {
+) -> Result<Vec<PayoutOverride>, DbErr> {
     let mut select = Entity::find().filter(Column::OfferId.is_in(offers));
     if let Some(id) = affiliate_id {
         select = select.filter(Column::AffiliateId.eq(id));
     }
-    select.all(db).await?.into_iter().map(Exception::try_from).collect()
+    select.all(db).await?.into_iter().map(PayoutOverride::try_from).collect()
 }
 
-pub async fn list(db: &impl ConnectionTrait, offer_id: OfferId, page: PageRequest) -> Result<Page<Exception>, DbErr> {
+pub async fn list(
+    db: &impl ConnectionTrait,
+    offer_id: OfferId,
+    page: PageRequest,
+) -> Result<Page<PayoutOverride>, DbErr> {
     let select = Entity::find().filter(Column::OfferId.eq(offer_id));
-    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(Exception::try_from)
+    page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(PayoutOverride::try_from)
 }

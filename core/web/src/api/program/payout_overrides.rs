@@ -1,0 +1,99 @@
+//! `/api/v1/offers/{id}/payout-overrides` and `/api/v1/payout-overrides`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::Issues;
+use crate::audit::{Audited, Gone};
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
+use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
+use domain::program::offer::Payout;
+use domain::program::payout_override::PayoutOverride;
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::program::payout_overrides;
+
+use super::offers::{PayoutIn, payout};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PayoutOverrideIn {
+    affiliate_id: AffiliateId,
+    /// The goal to which the payout applies. Without a goal it replaces the payout of the offer.
+    #[schema(example = "trial", max_length = 100)]
+    goal: Option<String>,
+    payout: PayoutIn,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct PayoutOverrideOut {
+    id: PayoutOverrideId,
+    offer_id: OfferId,
+    affiliate_id: AffiliateId,
+    goal: Option<String>,
+    payout: Payout,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<PayoutOverride> for PayoutOverrideOut {
+    fn from(it: PayoutOverride) -> Self {
+        Self {
+            id: it.id,
+            offer_id: it.offer_id,
+            affiliate_id: it.affiliate_id,
+            goal: it.goal,
+            payout: it.payout,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// Set the payout of one affiliate for an offer or a goal. Replaces the payout override for the same affiliate and goal.
+#[utoipa::path(post, path = "/api/v1/offers/{id}/payout-overrides", tag = "offers", params(("id" = OfferId, Path)),
+    request_body = PayoutOverrideIn,
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 200, body = PayoutOverrideOut), (status = "default", body = Problem)))]
+pub async fn set_payout_override(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<OfferId>,
+    ApiJson(body): ApiJson<PayoutOverrideIn>,
+) -> ApiResult<Audited<PayoutOverrideOut>> {
+    let mut issues = Issues::default();
+    let goal = issues.optional_text("/goal", body.goal, 100);
+    let payout = payout(&mut issues, "/payout", body.payout);
+    issues.result()?;
+    let payout = payout.expect("a missing field is an issue");
+    Ok(Audited(payout_overrides::set(&app, id, body.affiliate_id, goal, payout).await?.map(Into::into)))
+}
+
+/// List an offer's payout overrides, newest first.
+#[utoipa::path(get, path = "/api/v1/offers/{id}/payout-overrides", tag = "offers", params(("id" = OfferId, Path), PageIn),
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 200, body = PageOut<PayoutOverrideOut>), (status = "default", body = Problem)))]
+pub async fn list_payout_overrides(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<OfferId>,
+    ApiQuery(page): ApiQuery<PageIn>,
+) -> ApiResult<Json<PageOut<PayoutOverrideOut>>> {
+    Ok(Json(PageOut::of(payout_overrides::list(&app, id, page.request()?).await?, PayoutOverrideOut::from)))
+}
+
+/// Delete a payout override. The affiliate then earns the offer's payout.
+#[utoipa::path(delete, path = "/api/v1/payout-overrides/{id}", tag = "offers", params(("id" = PayoutOverrideId, Path)),
+    security(("api_key" = ["manage_offers"])),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub async fn delete_payout_override(
+    State(app): State<App>,
+    _: Caller,
+    PathId(id): PathId<PayoutOverrideId>,
+) -> ApiResult<Gone<PayoutOverrideOut>> {
+    Ok(Gone(payout_overrides::delete(&app, id).await?.into()))
+}

@@ -1,0 +1,138 @@
+//! `/api/v1/settings/sub-affiliates` and `/api/v1/sub-affiliates`
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::Issues;
+use crate::audit::Audited;
+use crate::auth::Caller;
+use crate::errors::{ApiResult, Problem};
+use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut};
+use domain::amounts::{Currency, Percent, SignedAmount};
+use domain::ids::AffiliateId;
+use domain::program::sub_affiliate::{LEVELS_MAX, PaidFrom, SubAffiliateSettings};
+use domain::timestamp::Timestamp;
+use engine::app::App;
+use engine::program::sub_affiliates::{self, SubAffiliate};
+
+/// Second-tier commissions in percent of the payout: the first for the parent affiliate, the second for the parent
+/// affiliate of that one, and so on. An empty list ends them.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubAffiliateSettingsBody {
+    #[schema(example = json!(["10", "5"]), max_items = 10)]
+    tiers: Vec<Percent>,
+    /// Whether commissions are paid on top of the payout or out of it.
+    #[serde(default)]
+    paid_from: PaidFrom,
+}
+
+impl From<SubAffiliateSettings> for SubAffiliateSettingsBody {
+    fn from(it: SubAffiliateSettings) -> Self {
+        Self { tiers: it.tiers, paid_from: it.paid_from }
+    }
+}
+
+/// Read the second-tier commissions.
+#[utoipa::path(get, path = "/api/v1/settings/sub-affiliates", tag = "money",
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = SubAffiliateSettingsBody), (status = "default", body = Problem)))]
+pub async fn get_sub_affiliate_settings(
+    State(app): State<App>,
+    _: Caller,
+) -> ApiResult<Json<SubAffiliateSettingsBody>> {
+    Ok(Json(sub_affiliates::settings(&app).await?.into()))
+}
+
+/// Set the second-tier commissions of conversions that are approved from now on.
+#[utoipa::path(put, path = "/api/v1/settings/sub-affiliates", tag = "money", request_body = SubAffiliateSettingsBody,
+    security(("api_key" = ["manage_money"])),
+    responses((status = 200, body = SubAffiliateSettingsBody), (status = "default", body = Problem)))]
+pub async fn set_sub_affiliate_settings(
+    State(app): State<App>,
+    _: Caller,
+    ApiJson(body): ApiJson<SubAffiliateSettingsBody>,
+) -> ApiResult<Audited<SubAffiliateSettingsBody>> {
+    let mut issues = Issues::default();
+    let sum: i64 = body.tiers.iter().take(LEVELS_MAX).map(|tier| tier.micros()).fold(0, i64::saturating_add);
+    if body.tiers.len() > LEVELS_MAX {
+        issues.add(
+            "/tiers",
+            "invalid_field",
+            format!("{} levels are too many; {LEVELS_MAX} at most", body.tiers.len()),
+        );
+    }
+    if sum > 100_000_000 {
+        issues.add("/tiers", "invalid_amount", "the commissions add up to more than 100 percent");
+    }
+    issues.result()?;
+    let changed =
+        sub_affiliates::change_settings(&app, SubAffiliateSettings { tiers: body.tiers, paid_from: body.paid_from })
+            .await?;
+    Ok(Audited(changed.map(Into::into)))
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SubAffiliateOut {
+    affiliate_id: AffiliateId,
+    name: String,
+    #[schema(example = "AF12345")]
+    referral_code: String,
+    /// When its present parent affiliate was set.
+    since: Option<Timestamp>,
+    /// The commissions that its conversions earned for the parent affiliate, in each currency, less reversals.
+    commissions: Vec<SumOut>,
+}
+
+/// A sum, which may be larger than any amount.
+#[derive(Serialize, ToSchema)]
+pub struct SumOut {
+    amount: SignedAmount,
+    currency: Currency,
+}
+
+impl From<(Currency, i128)> for SumOut {
+    fn from((currency, micros): (Currency, i128)) -> Self {
+        Self { amount: SignedAmount(micros), currency }
+    }
+}
+
+impl From<SubAffiliate> for SubAffiliateOut {
+    fn from(SubAffiliate { affiliate: it, commissions }: SubAffiliate) -> Self {
+        Self {
+            affiliate_id: it.id,
+            name: it.name,
+            referral_code: it.referral_code,
+            since: it.parent_since,
+            commissions: commissions.into_iter().map(SumOut::from).collect(),
+        }
+    }
+}
+
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SubAffiliateFilter {
+    limit: Option<u64>,
+    cursor: Option<String>,
+    /// The parent affiliate. Required for staff; an affiliate lists its own sub-affiliates without it.
+    parent_affiliate_id: Option<AffiliateId>,
+}
+
+/// List the sub-affiliates of an affiliate, newest first, with the commissions that each of them earned for it.
+#[utoipa::path(get, path = "/api/v1/sub-affiliates", tag = "money", params(SubAffiliateFilter),
+    security(("api_key" = ["read_money"])),
+    responses((status = 200, body = PageOut<SubAffiliateOut>), (status = "default", body = Problem)))]
+pub async fn list_sub_affiliates(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    ApiQuery(it): ApiQuery<SubAffiliateFilter>,
+) -> ApiResult<Json<PageOut<SubAffiliateOut>>> {
+    let page = PageIn { limit: it.limit, cursor: it.cursor }.request()?;
+    let parent = it
+        .parent_affiliate_id
+        .or(actor.confined_to())
+        .ok_or_else(|| Problem::bad_request("invalid_parameter", "parent_affiliate_id is missing"))?;
+    Ok(Json(PageOut::of(sub_affiliates::list(&app, actor, parent, page).await?, SubAffiliateOut::from)))
+}
