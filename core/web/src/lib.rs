@@ -13,6 +13,7 @@ pub mod limits;
 pub mod openapi;
 pub mod operations;
 pub mod pages;
+pub mod request_ids;
 pub mod router;
 pub mod serving;
 pub mod streaming;

@@ -29,7 +29,7 @@ use super::errors::{Problem, internal_error};
 use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
 use super::operations::Operations;
 use super::pages::{self, confirm_change, login_link, password, registration, sign_in};
-use super::{health, idempotency, inbound, openapi, tracking};
+use super::{health, idempotency, inbound, openapi, request_ids, tracking};
 
 /// The API, with its description.
 pub fn api() -> OpenApiRouter<App> {
@@ -157,6 +157,7 @@ fn uploads() -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let (api, description) = api().split_for_parts();
     let operations = Arc::new(Operations::of(&description));
+    tracking::prepare_user_agents();
     let api = api
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
         .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
@@ -178,6 +179,7 @@ pub fn router(app: App) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
         .with_state(app)
 }
 
@@ -199,7 +201,10 @@ fn people() -> Router<App> {
 
 /// What a process answers that only works.
 pub fn operator_router(app: App) -> Router {
-    operators().with_state(app)
+    operators()
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
+        .with_state(app)
 }
 
 fn operators() -> Router<App> {

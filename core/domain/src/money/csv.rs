@@ -65,67 +65,46 @@ pub struct Record {
     pub cells: Vec<String>,
 }
 
+/// A line after the text. It is a record of its own unless a quotation mark is never closed, which the crate accepts.
+const END: &str = "\u{1}";
+
 /// Reads records separated by what the first line separates with: comma, semicolon or tab. Empty lines are left out.
 pub fn read(text: &str) -> Result<Vec<Record>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().next().unwrap_or_default();
     let count = |separator: char| first.matches(separator).count();
     let separator = [',', ';', '\t'].into_iter().rev().max_by_key(|it| count(*it)).unwrap_or(',');
-    let mut reading = Reading { line: 1, ..Reading::default() };
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if reading.quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                reading.cell.push('"');
-            }
-            '"' if reading.quoted => reading.quoted = false,
-            '"' if reading.cell.is_empty() => {
-                reading.quoted = true;
-                reading.quoted_since = reading.line;
-            }
-            '\r' if !reading.quoted && characters.peek() == Some(&'\n') => {}
-            '\n' | '\r' if !reading.quoted => reading.end_record(),
-            it if it == separator && !reading.quoted => reading.end_cell(),
-            it => {
-                reading.line += usize::from(it == '\n');
-                reading.cell.push(it);
-            }
-        }
-    }
-    if reading.quoted {
-        return Err(format!("the quotation mark that opens on line {} is never closed", reading.quoted_since));
-    }
-    reading.end_record();
-    Ok(reading.records)
-}
-
-#[derive(Default)]
-struct Reading {
-    records: Vec<Record>,
-    cells: Vec<String>,
-    cell: String,
-    quoted: bool,
-    quoted_since: usize,
-    /// Where the reader is, and where the record began.
-    line: usize,
-    began: usize,
-}
-
-impl Reading {
-    fn end_cell(&mut self) {
-        self.cells.push(std::mem::take(&mut self.cell).trim().to_owned());
-    }
-
-    fn end_record(&mut self) {
-        self.end_cell();
-        let cells = std::mem::take(&mut self.cells);
+    let ended = format!("{text}\n{END}");
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(separator as u8)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(ended.as_bytes());
+    let mut records = Vec::new();
+    let (mut line, mut counted) = (1, 0);
+    let mut last = ::csv::StringRecord::new();
+    while reader.read_record(&mut last).map_err(|error| error.to_string())? {
+        // A record is found from the end of the one before, with the empty lines between them.
+        let found = last.position().map_or(0, |it| it.byte() as usize);
+        let began = found + ended[found..].bytes().take_while(|it| matches!(it, b'\r' | b'\n')).count();
+        line += line_ends(&ended[counted..began]);
+        counted = began;
+        let cells: Vec<String> = last.iter().map(|cell| cell.trim().to_owned()).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
-            self.records.push(Record { line: self.began + 1, cells });
+            records.push(Record { line, cells });
         }
-        self.began = self.line;
-        self.line += 1;
     }
+    if records.pop().is_none_or(|record| record.cells != [END]) {
+        let unclosed = last.iter().next_back().unwrap_or_default();
+        let line = 1 + line_ends(&ended) - line_ends(unclosed);
+        return Err(format!("the quotation mark that opens on line {line} is never closed"));
+    }
+    Ok(records)
+}
+
+/// Line ends of Unix, of Windows and of old Macs.
+fn line_ends(text: &str) -> usize {
+    text.matches('\n').count() + text.matches('\r').count() - text.matches("\r\n").count()
 }
 
 #[cfg(test)]
@@ -209,6 +188,14 @@ mod tests {
         assert_eq!(records[1].cells, ["1", "a\nb;\"c\""]);
         assert_eq!(records[2].cells, ["2", "d"]);
         assert!(read("a,b\n1,\"2").unwrap_err().contains("line 2"));
+        assert!(read("a,b\r\n1,\"2\r\n3,\"\"4\r\n5").unwrap_err().contains("line 2"));
+        assert!(read("\"").unwrap_err().contains("line 1"));
+        // Rows of empty cells count as lines, and old Macs end lines with CR alone.
+        let lines = |text: &str| read(text).unwrap().iter().map(|it| it.line).collect::<Vec<_>>();
+        assert_eq!(lines("a,b\r\n,\r\n \r\n1,2\r\n"), [1, 4]);
+        assert_eq!(lines("a,b\r1,2\r\r3,4"), [1, 2, 4]);
+        assert_eq!(lines("\n\na"), [3]);
+        assert_eq!(read("a\n\u{1}").unwrap()[1].cells, ["\u{1}"]);
         assert_eq!(read("").unwrap(), []);
     }
 
