@@ -81,24 +81,26 @@ pub fn read(text: &str) -> Result<Vec<Record>, String> {
         .flexible(true)
         .from_reader(ended.as_bytes());
     let mut records = Vec::new();
-    let (mut line, mut counted) = (1, 0);
-    let mut last = ::csv::StringRecord::new();
-    while reader.read_record(&mut last).map_err(|error| error.to_string())? {
+    let (mut line, mut counted, mut unclosed) = (1, 0, None);
+    let mut found = ::csv::StringRecord::new();
+    while reader.read_record(&mut found).map_err(|error| error.to_string())? {
         // A record is found from the end of the one before, with the empty lines between them.
-        let found = last.position().map_or(0, |it| it.byte() as usize);
-        let began = found + ended[found..].bytes().take_while(|it| matches!(it, b'\r' | b'\n')).count();
+        let end_before = found.position().map_or(0, |it| it.byte() as usize);
+        let is_end = |it: &u8| matches!(it, b'\r' | b'\n');
+        let began = end_before + ended.as_bytes()[end_before..].iter().take_while(|it| is_end(it)).count();
         line += line_ends(&ended[counted..began]);
         counted = began;
-        let cells: Vec<String> = last.iter().map(|cell| cell.trim().to_owned()).collect();
+        let cells: Vec<String> = found.iter().map(|cell| cell.trim().to_owned()).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
             records.push(Record { line, cells });
         }
+        unclosed = found.iter().next_back().filter(|_| found != [END][..]).map(line_ends);
     }
-    if records.pop().is_none_or(|record| record.cells != [END]) {
-        let unclosed = last.iter().next_back().unwrap_or_default();
-        let line = 1 + line_ends(&ended) - line_ends(unclosed);
+    if let Some(lines) = unclosed {
+        let line = 1 + line_ends(&ended) - lines;
         return Err(format!("the quotation mark that opens on line {line} is never closed"));
     }
+    records.pop();
     Ok(records)
 }
 
