@@ -104,7 +104,7 @@ async fn with_id(client: &Client, method: Method, path: &str, id: &str) -> Optio
 }
 
 async fn every_answer_has_the_request_id(db: Database) {
-    let installation = Installation::new(db).with("POSTRIDER_LOG", "warn");
+    let installation = Installation::new(db).with("POSTRIDER_LOG", "warn,postrider::server=info");
     let process = installation.start().await;
     let client = &process.client;
     let paths = [
