@@ -35,6 +35,7 @@ mod limits;
 mod macros;
 mod mail;
 mod migrations;
+mod observability;
 mod offers;
 mod openapi;
 mod operation;

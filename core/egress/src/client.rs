@@ -57,7 +57,7 @@ pub(super) fn build(allow: Arc<Allow>) -> Result<reqwest::Client, EgressError> {
 }
 
 /// Sets the crypto provider explicitly instead of relying on a process-wide default that other crates may set.
-fn tls_config() -> Result<ClientConfig, EgressError> {
+pub fn tls_config() -> Result<ClientConfig, EgressError> {
     let system = rustls_native_certs::load_native_certs();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -28,6 +28,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use addresses::AddressKind;
+pub use client::tls_config;
 pub use error::{EgressError, Missing};
 pub use reqwest::Method;
 

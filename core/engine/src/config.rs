@@ -44,6 +44,7 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "SMTP_URL",
     "MAIL_FROM",
     "GEOIP_DATABASE",
+    "OTLP_ENDPOINT",
     "MAX_CONNECTIONS",
     "HEADER_TIMEOUT_MS",
     "IDLE_TIMEOUT_MS",
@@ -158,6 +159,8 @@ pub struct Settings {
     pub mail_from: Option<String>,
     /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
     pub geoip_database: Option<PathBuf>,
+    /// The collector that gets spans over OTLP (HTTP, protobuf): `http://host:4318`; without it none are exported.
+    pub otlp_endpoint: Option<String>,
     /// Connections that are open at once; fewer when the limit of open files is lower. Beyond it, idle ones make room.
     pub max_connections: usize,
     /// For the headers of a request, from its first byte or from the beginning of the connection.
@@ -216,6 +219,7 @@ impl Default for Settings {
             smtp_url: None,
             mail_from: None,
             geoip_database: None,
+            otlp_endpoint: None,
             max_connections: 8_192,
             header_timeout_ms: 10_000,
             idle_timeout_ms: 120_000,
@@ -297,6 +301,13 @@ impl Settings {
         );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
+        }
+        if let Some(endpoint) = &self.otlp_endpoint {
+            let url = url::Url::parse(endpoint);
+            anyhow::ensure!(
+                url.is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+                "otlp_endpoint is not the address of a collector; write one such as http://127.0.0.1:4318"
+            );
         }
         for (name, key) in self
             .secret_key

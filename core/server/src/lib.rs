@@ -2,5 +2,6 @@
 
 pub mod cli;
 pub mod server;
+mod telemetry;
 
 pub use server::Server;

@@ -7,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::{Instrument, Span, field};
 
 use domain::people::actor::Actor;
 use domain::people::auth_error::AuthError;
@@ -17,7 +18,7 @@ use engine::app::App;
 use super::auth::Origin;
 use super::errors::Problem;
 use super::limits::STRANGERS_BODY_LIMIT;
-use super::operations::{Needs, Operations};
+use super::operations::{Needs, Operation, Operations};
 use super::{audit, auth};
 
 /// Whoever only reads may still sign out.
@@ -29,6 +30,17 @@ fn may(actor: Actor, method: &Method, operation: &str, needs: Needs) -> Result<(
         Needs::Permission(permission) => actor.require(permission),
         Needs::SomeCaller | Needs::Nothing => Ok(()),
     }
+}
+
+/// At the level of errors like the span of the request, so that no filter of the log hides it from a line.
+fn span(operation: &Operation, path: &str, actor: Option<Actor>) -> Span {
+    tracing::error_span!(
+        "use_case",
+        operation = operation.id,
+        object = operation.object_in(path),
+        actor = actor.map(Actor::name),
+        affiliate.id = actor.and_then(Actor::confined_to).map(field::display),
+    )
 }
 
 /// Axum middleware over the API: leaves the [`Actor`](domain::people::actor::Actor) in the request's extensions, and
@@ -60,8 +72,9 @@ pub async fn layer(
     if operation.needs == Needs::Nothing {
         DefaultBodyLimit::max(STRANGERS_BODY_LIMIT).apply(&mut request);
     }
+    let span = span(operation, request.uri().path(), actor);
     if audit::is_recorded(request.method(), &operation.id) {
-        return audit::record(app, operation, request, next).await;
+        return audit::record(app, operation, request, next).instrument(span).await;
     }
-    next.run(request).await
+    next.run(request).instrument(span).await
 }

@@ -6,12 +6,13 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::Value;
+use tracing::Instrument;
 
 use domain::people::actor::Actor;
 use domain::people::audit::{Ending, Outcome};
@@ -19,13 +20,11 @@ use domain::people::changes::{self, Changed, FieldChange};
 use engine::app::App;
 use engine::people::audit::{self, Change};
 
-use super::auth::{self, RequestId};
+use super::auth;
 use super::errors::Problem;
 use super::errors::internal_error;
 use super::extract;
 use super::operations::{Needs, Operation};
-
-const REQUEST_ID: &str = "x-request-id";
 
 /// Reports in bulk, and what changes nothing although it is a POST.
 const NOT_RECORDED: [&str; 4] = ["create_conversions", "create_event", "parse_postback", "test_postback"];
@@ -71,7 +70,7 @@ impl<T: Serialize> IntoResponse for Gone<T> {
 
 /// Runs the handler in a task of its own: a caller who hangs up must not get around the log.
 pub async fn record(app: App, operation: &Operation, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let content_type = parts.headers.get(header::CONTENT_TYPE).map(|it| it.to_str().unwrap_or_default());
     let is_json = content_type.is_none_or(|it| it.contains("json"));
     let is_form = content_type.is_some_and(|it| it.starts_with("application/x-www-form-urlencoded"));
@@ -91,25 +90,20 @@ pub async fn record(app: App, operation: &Operation, request: Request, next: Nex
     } else {
         body
     };
-    let request_id = request_id(&parts.headers, &app);
-    parts.extensions.insert(RequestId(request_id.clone()));
     let visitor = auth::visitor(&parts.headers, &parts.extensions, &app);
     let object = operation.object_in(parts.uri.path());
     let change = Change { body: sent, ..Change::by(&visitor, &operation.id, object) };
     // Whoever is not known yet is recorded by what makes them known, in its transaction.
     let caller = parts.extensions.get::<Actor>().copied().filter(|_| operation.needs != Needs::Nothing);
-    let work = tokio::spawn(async move {
+    let work = async move {
         let request = Request::from_parts(parts, body);
-        let mut response = match caller {
+        match caller {
             Some(actor) if reads => recorded_read(&app, actor, change, request, next).await,
             Some(actor) => recorded(&app, actor, change, request, next).await,
             None => next.run(request).await,
-        };
-        if let Ok(value) = HeaderValue::from_str(&request_id) {
-            response.headers_mut().insert(REQUEST_ID, value);
         }
-        response
-    });
+    };
+    let work = tokio::spawn(work.in_current_span());
     work.await.unwrap_or_else(|_| internal_error())
 }
 
@@ -165,11 +159,4 @@ async fn recorded(app: &App, actor: Actor, change: Change, request: Request, nex
         tracing::error!(operation, audit.id = %asked, %error, "The outcome of a change is not in the audit log");
     }
     Response::from_parts(parts, Body::from(body))
-}
-
-/// The caller's own, so that it finds its request again, or a new one.
-fn request_id(headers: &HeaderMap, app: &App) -> String {
-    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let given = given.filter(|id| (1..=100).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
-    given.map_or_else(|| domain::ids::encode(domain::ids::new_uuid(app.clock.now())), str::to_owned)
 }

@@ -21,6 +21,7 @@ use engine::people::auth::sign_in::Entered;
 use engine::people::auth::{Visitor, known_device, sessions};
 
 use super::errors::Problem;
+use super::request_ids::RequestId;
 use super::tracking::client;
 
 /// Anybody with a key or a session.
@@ -63,10 +64,6 @@ impl FromRequestParts<App> for From {
         Ok(Self(visitor(&parts.headers, &parts.extensions, app)))
     }
 }
-
-/// What the caller finds its request again by.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub String);
 
 pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visitor {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());

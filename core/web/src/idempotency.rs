@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use domain::inbound::source::mask_addresses;
 use domain::people::actor::Actor;
@@ -82,11 +83,11 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
                 .any(|end| parts.uri.path().ends_with(end));
             let app = app.clone();
             // A task of its own: a caller who hangs up must find the answer when it asks again.
-            let work = tokio::spawn(async move {
+            let work = async move {
                 let response = next.run(Request::from_parts(parts, Body::from(body))).await;
                 keep(&app, &actor, &key, response, secret).await
-            });
-            Ok(work.await.unwrap_or_else(|_| super::errors::internal_error()))
+            };
+            Ok(tokio::spawn(work.in_current_span()).await.unwrap_or_else(|_| super::errors::internal_error()))
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod inbound;
 pub mod limits;
 pub mod openapi;
 pub mod operations;
+pub mod request_ids;
 pub mod router;
 pub mod serving;
 pub mod site;

@@ -29,7 +29,7 @@ use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
 use super::site::{Site, show_problems};
-use super::{health, idempotency, inbound, openapi, tracking};
+use super::{health, idempotency, inbound, openapi, request_ids, tracking};
 
 /// The API, with its description.
 pub fn api() -> OpenApiRouter<App> {
@@ -157,6 +157,7 @@ fn uploads() -> OpenApiRouter<App> {
 pub fn router(app: App, site: Site) -> Router {
     let (api, description) = api().split_for_parts();
     let operations = Arc::new(Operations::of(&description).with_rows(site.rows));
+    tracking::prepare_user_agents();
     let api = api
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::layer))
         .layer(middleware::from_fn_with_state((app.clone(), operations.clone()), access::layer))
@@ -185,12 +186,16 @@ pub fn router(app: App, site: Site) -> Router {
         .fallback(async move |uri: axum::http::Uri| nothing_at(&uri, not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
         .with_state(app)
 }
 
 /// What a process answers that only works.
 pub fn operator_router(app: App) -> Router {
-    operators().with_state(app)
+    operators()
+        .fallback(async |uri: axum::http::Uri| unknown_address(&uri))
+        .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
+        .with_state(app)
 }
 
 fn operators() -> Router<App> {
@@ -201,11 +206,12 @@ fn operators() -> Router<App> {
 }
 
 fn nothing_at(uri: &axum::http::Uri, page: fn() -> Response) -> Response {
-    if uri.path().starts_with("/api/") {
-        let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
-        return Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response();
-    }
-    page()
+    if uri.path().starts_with("/api/") { unknown_address(uri).into_response() } else { page() }
+}
+
+fn unknown_address(uri: &axum::http::Uri) -> Problem {
+    let detail = format!("there is nothing at {}; /api/docs shows what there is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
 }
 
 async fn method_not_allowed() -> Problem {

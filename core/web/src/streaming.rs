@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use engine::Error;
 use engine::app::App;
@@ -42,7 +43,7 @@ pub fn body(app: &App, place: Place, pages: impl Stream<Item = Result<Bytes, Err
         drop(place);
     };
     let app = app.clone();
-    tokio::spawn(async move { app.heavy.run("stream", making).await });
+    tokio::spawn(async move { app.heavy.run("stream", making).await }.in_current_span());
     Body::from_stream(stream::try_unfold(Some(receiver), |receiver| async move {
         let Some(mut receiver) = receiver else { return Ok(None) };
         match receiver.recv().await {

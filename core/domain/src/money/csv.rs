@@ -67,6 +67,9 @@ pub struct Record {
     pub cells: Vec<String>,
 }
 
+/// A line after the text. It is a record of its own unless a quotation mark is never closed, which the crate accepts.
+const END: &str = "\u{1}";
+
 /// Parses records with the separator that is most frequent in the first line: comma, semicolon or tab. Empty lines are
 /// left out. Fails if a quotation mark is never closed.
 pub fn read(text: &str) -> Result<Vec<Record>, String> {
@@ -74,61 +77,39 @@ pub fn read(text: &str) -> Result<Vec<Record>, String> {
     let first = text.lines().next().unwrap_or_default();
     let count = |separator: char| first.matches(separator).count();
     let separator = [',', ';', '\t'].into_iter().rev().max_by_key(|it| count(*it)).unwrap_or(',');
-    let mut reading = Reading { line: 1, ..Reading::default() };
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if reading.quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                reading.cell.push('"');
-            }
-            '"' if reading.quoted => reading.quoted = false,
-            '"' if reading.cell.is_empty() => {
-                reading.quoted = true;
-                reading.quoted_since = reading.line;
-            }
-            '\r' if !reading.quoted && characters.peek() == Some(&'\n') => {}
-            '\n' | '\r' if !reading.quoted => reading.end_record(),
-            it if it == separator && !reading.quoted => reading.end_cell(),
-            it => {
-                reading.line += usize::from(it == '\n');
-                reading.cell.push(it);
-            }
-        }
-    }
-    if reading.quoted {
-        return Err(format!("the quotation mark that opens on line {} is never closed", reading.quoted_since));
-    }
-    reading.end_record();
-    Ok(reading.records)
-}
-
-#[derive(Default)]
-struct Reading {
-    records: Vec<Record>,
-    cells: Vec<String>,
-    cell: String,
-    quoted: bool,
-    quoted_since: usize,
-    /// The number of the current line, counted from 1; and the number of lines before the current record.
-    line: usize,
-    began: usize,
-}
-
-impl Reading {
-    fn end_cell(&mut self) {
-        self.cells.push(std::mem::take(&mut self.cell).trim().to_owned());
-    }
-
-    fn end_record(&mut self) {
-        self.end_cell();
-        let cells = std::mem::take(&mut self.cells);
+    let ended = format!("{text}\n{END}");
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(separator as u8)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(ended.as_bytes());
+    let mut records = Vec::new();
+    let (mut line, mut counted, mut unclosed) = (1, 0, None);
+    let mut found = ::csv::StringRecord::new();
+    while reader.read_record(&mut found).map_err(|error| error.to_string())? {
+        // A record is found from the end of the one before, with the empty lines between them.
+        let end_before = found.position().map_or(0, |it| it.byte() as usize);
+        let is_end = |it: &u8| matches!(it, b'\r' | b'\n');
+        let began = end_before + ended.as_bytes()[end_before..].iter().take_while(|it| is_end(it)).count();
+        line += line_ends(&ended[counted..began]);
+        counted = began;
+        let cells: Vec<String> = found.iter().map(|cell| cell.trim().to_owned()).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
-            self.records.push(Record { line: self.began + 1, cells });
+            records.push(Record { line, cells });
         }
-        self.began = self.line;
-        self.line += 1;
+        unclosed = found.iter().next_back().filter(|_| found != [END][..]).map(line_ends);
     }
+    if let Some(lines) = unclosed {
+        let line = 1 + line_ends(&ended) - lines;
+        return Err(format!("the quotation mark that opens on line {line} is never closed"));
+    }
+    records.pop();
+    Ok(records)
+}
+
+/// Line ends of Unix, of Windows and of old Macs.
+fn line_ends(text: &str) -> usize {
+    text.matches('\n').count() + text.matches('\r').count() - text.matches("\r\n").count()
 }
 
 #[cfg(test)]
@@ -212,6 +193,14 @@ mod tests {
         assert_eq!(records[1].cells, ["1", "a\nb;\"c\""]);
         assert_eq!(records[2].cells, ["2", "d"]);
         assert!(read("a,b\n1,\"2").unwrap_err().contains("line 2"));
+        assert!(read("a,b\r\n1,\"2\r\n3,\"\"4\r\n5").unwrap_err().contains("line 2"));
+        assert!(read("\"").unwrap_err().contains("line 1"));
+        // Rows of empty cells count as lines, and old Macs end lines with CR alone.
+        let lines = |text: &str| read(text).unwrap().iter().map(|it| it.line).collect::<Vec<_>>();
+        assert_eq!(lines("a,b\r\n,\r\n \r\n1,2\r\n"), [1, 4]);
+        assert_eq!(lines("a,b\r1,2\r\r3,4"), [1, 2, 4]);
+        assert_eq!(lines("\n\na"), [3]);
+        assert_eq!(read("a\n\u{1}").unwrap()[1].cells, ["\u{1}"]);
         assert_eq!(read("").unwrap(), []);
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::{Span, field};
+
 use domain::delivery::delivery::{AdapterLine, Delivery};
 use domain::delivery::lane::{LaneId, destination_of};
 use domain::delivery::lease::Lease;
@@ -33,6 +35,19 @@ impl Prepared {
     pub fn lane(&self) -> LaneId {
         let destination = destination_of(&self.request.url);
         LaneId::new(destination.as_deref().unwrap_or("nowhere"), self.plan.postback.owner)
+    }
+
+    /// Of sending it and of storing the result.
+    pub fn span(&self) -> Span {
+        let postback = &self.plan.postback;
+        tracing::error_span!(
+            "delivery",
+            delivery.id = %self.delivery.id,
+            event.id = %self.event.id,
+            postback.id = %postback.id,
+            affiliate.id = postback.owner.map(field::display),
+            attempt = self.delivery.attempts + 1,
+        )
     }
 
     /// It waits for its destination instead.

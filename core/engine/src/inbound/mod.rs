@@ -9,6 +9,7 @@ pub(crate) mod unstored;
 use std::collections::BTreeSet;
 
 use sea_orm::DbErr;
+use tracing::{Instrument, Span, field};
 
 use crate::app::App;
 use domain::delivery::lease::{Lease, Leased};
@@ -116,7 +117,8 @@ async fn refuse(app: &App, source: &Source, raw: RawRequest, finding: Finding) -
     request.conclude(Some(finding), Vec::new(), now);
     if stored {
         request.repeats = app.unstored.take(source.id);
-        storage::inbound::inbound_requests::insert(app.db.writer(), &request, None).await?;
+        let inserted = storage::inbound::inbound_requests::insert(app.db.writer(), &request, None);
+        inserted.instrument(span(&request)).await?;
     } else {
         app.unstored.count(source.id);
         metrics::counter!("postrider_inbound_not_stored_total").increment(1);
@@ -132,11 +134,25 @@ async fn judge(
     leased: Leased<InboundRequest>,
 ) -> Result<(InboundRequest, Option<contract::Response>), Error> {
     let Leased { it: mut request, lease } = leased;
-    let judgement = judging::judge(app, source, &request).await?;
-    request.conclude(judgement.whole, judgement.items, app.clock.now());
-    request.adapter_log = judgement.adapter_log;
-    conclude(app, &request, lease).await?;
-    Ok((request, judgement.reply))
+    let span = span(&request);
+    async {
+        let judgement = judging::judge(app, source, &request).await?;
+        request.conclude(judgement.whole, judgement.items, app.clock.now());
+        request.adapter_log = judgement.adapter_log;
+        conclude(app, &request, lease).await?;
+        Ok((request, judgement.reply))
+    }
+    .instrument(span)
+    .await
+}
+
+fn span(request: &InboundRequest) -> Span {
+    tracing::error_span!(
+        "inbound_request",
+        inbound_request.id = %request.id,
+        source.id = %request.source_id,
+        affiliate.id = request.affiliate_id.map(field::display),
+    )
 }
 
 async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(), DbErr> {

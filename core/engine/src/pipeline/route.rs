@@ -3,6 +3,7 @@
 use apalis::prelude::*;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::delivery::routing;
@@ -51,7 +52,8 @@ async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
 }
 
 async fn route(batch: Batch, app: Data<App>) -> Result<(), BoxDynError> {
-    if let Err(error) = routing::route(&app, batch.0).await {
+    let span = tracing::error_span!("route", events = batch.0.len());
+    if let Err(error) = routing::route(&app, batch.0).instrument(span).await {
         tracing::error!(%error, "Events could not be routed; they are taken up again when their lease ends");
     }
     Ok(())

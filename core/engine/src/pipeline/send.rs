@@ -11,6 +11,7 @@ use std::time::Duration;
 use apalis::prelude::*;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::app::App;
 use crate::delivery::lanes::{Admission, Placed};
@@ -260,10 +261,14 @@ async fn send(
     while let Some(Placed { prepared, place }) = next {
         // Else it waited too long for its turn: somebody else may hold it by the time it would be answered.
         if prepared.is_ours_until(app.clock.now().plus(app.settings.request_timeout())) {
-            let sent = sending::send(&app, prepared).await;
-            let now = app.clock.now();
-            app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);
-            settle(&concluder, sent).await;
+            let span = prepared.span();
+            let sending = async {
+                let sent = sending::send(&app, prepared).await;
+                let now = app.clock.now();
+                app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);
+                settle(&concluder, sent).await;
+            };
+            sending.instrument(span).await;
         }
         drop(place);
         next = if stopping.is_cancelled() { None } else { app.destinations.start_one(app.clock.now()) };

@@ -12,13 +12,12 @@ mod secrets;
 mod serve;
 mod user;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
+use crate::telemetry;
 use engine::config::Settings;
 
 /// Self-hosted postback integration platform for affiliate marketing.
@@ -64,7 +63,13 @@ pub fn main() -> ExitCode {
     if let Some(Command::CompileAdapter(args)) = cli.command {
         return compile_adapter::run(&args);
     }
-    start_logging(matches!(cli.command, Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_))));
+    // A server reads first where its spans go.
+    if !matches!(cli.command, None | Some(Command::Serve)) {
+        telemetry::start_logging(matches!(
+            cli.command,
+            Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_))
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
@@ -95,14 +100,4 @@ pub fn main() -> ExitCode {
         eprintln!("postrider: {error:#}");
         ExitCode::FAILURE
     })
-}
-
-/// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
-fn start_logging(quiet: bool) {
-    // The demo fails some deliveries on purpose, and adapters are tested to fail: both tell of it themselves.
-    let default = if quiet { "error" } else { "info" };
-    let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let on_terminal = std::io::stderr().is_terminal();
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(on_terminal).with_writer(std::io::stderr);
-    if on_terminal || quiet { logging.init() } else { logging.json().init() }
 }

@@ -3,10 +3,18 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Server;
+use crate::telemetry::Telemetry;
 use engine::config::Settings;
 use storage::clock::Clock;
 
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&settings)?;
+    let result = serve(settings).await;
+    telemetry.stop().await;
+    result
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
     let server = Server::start(settings, Clock::system()).await?;
     tokio::select! {
         told = told_to_stop() => told?,

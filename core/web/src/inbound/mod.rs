@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::StreamExt;
+use tracing::Instrument;
 
 use domain::inbound::inbound_request::RawRequest;
 use domain::inbound::source::mask_addresses;
@@ -34,7 +35,7 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     // A task of its own: a network that hangs up has reported all the same.
-    let work = tokio::spawn(async move { inbound::receive(&app, &key, raw).await });
+    let work = tokio::spawn(async move { inbound::receive(&app, &key, raw).await }.in_current_span());
     match work.await {
         Ok(Ok(Some(received))) => reply::of(received),
         Ok(Ok(None)) => reply::no_source(),

@@ -1,14 +1,17 @@
-//! What a user agent string gives away: device, browser, system, and whether a person is likely behind it.
+//! What a user agent string says of a visitor: device, browser, system, and whether a person is likely behind it. Browsers and systems are
+//! found by the expressions of uap-core (`assets/user_agents.json`); reports keep the names that they have here.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use moka::sync::Cache;
-use woothee::parser::Parser;
+use serde::Deserialize;
+use ua_parser::{os, user_agent};
 
 use domain::tracking::click::Agent;
 
-/// Words of programs that are nobody's browser, beyond the crawlers that the parser knows.
-const PROGRAMS: [&str; 20] = [
+/// Words of crawlers, libraries and tools, in lower case.
+const PROGRAMS: [&str; 32] = [
     "bot",
     "crawl",
     "spider",
@@ -29,10 +32,57 @@ const PROGRAMS: [&str; 20] = [
     "monitor",
     "lighthouse",
     "axios/",
+    "mediapartners-google",
+    "appengine-google",
+    "feedfetcher",
+    "feedburner",
+    "apple-pubsub",
+    "yahoo pipes",
+    "ichiro",
+    "gooblogsearch",
+    "genieo/",
+    "labs.topsy.com",
+    "hatena",
+    "indy library",
 ];
+
+/// Words of televisions and consoles, in lower case.
+const APPLIANCES: [&str; 9] =
+    ["smart-tv", "smarttv", "hbbtv", "googletv", "appletv", "inettvbrowser", "playstation", "nintendo", "xbox"];
 
 /// The same few thousand strings come again and again.
 static KNOWN: LazyLock<Cache<String, Agent>> = LazyLock::new(|| Cache::new(10_000));
+
+static PARSERS: LazyLock<Parsers> = LazyLock::new(Parsers::built_in);
+
+struct Parsers {
+    browsers: user_agent::Extractor<'static>,
+    systems: os::Extractor<'static>,
+}
+
+impl Parsers {
+    fn built_in() -> Self {
+        #[derive(Deserialize)]
+        struct Expressions {
+            user_agent_parsers: Vec<user_agent::Parser<'static>>,
+            os_parsers: Vec<os::Parser<'static>>,
+        }
+        let text = include_str!("../../assets/user_agents.json");
+        let expressions: Expressions = serde_json::from_str(text).expect("the file is of this form");
+        let browsers = user_agent::Builder::new().push_all(expressions.user_agent_parsers);
+        let systems = os::Builder::new().push_all(expressions.os_parsers);
+        Self {
+            browsers: browsers.and_then(|it| Ok(it.build()?)).expect("the expressions of browsers are valid"),
+            systems: systems.expect("the expressions of systems are valid").build().expect("they are small enough"),
+        }
+    }
+}
+
+/// Compiles the expressions on a thread of its own, so that neither the start nor the first click waits for it.
+pub fn prepare() {
+    // Without a thread the first click compiles them.
+    let _ = std::thread::Builder::new().name("user-agents".into()).spawn(|| LazyLock::force(&PARSERS));
+}
 
 pub fn read(user_agent: Option<&str>) -> Agent {
     let Some(text) = user_agent.filter(|text| !text.trim().is_empty()) else {
@@ -47,22 +97,87 @@ pub fn read(user_agent: Option<&str>) -> Agent {
 }
 
 fn parse(text: &str) -> Agent {
-    let found = Parser::new().parse(text).unwrap_or_default();
     let lower = text.to_ascii_lowercase();
-    let known = |word: &str| (!word.is_empty() && word != "UNKNOWN").then(|| word.to_owned());
-    let tablet =
-        lower.contains("ipad") || lower.contains("tablet") || (lower.contains("android") && !lower.contains("mobile"));
-    let device = match found.category {
-        "pc" if !tablet => Some("desktop"),
-        "smartphone" | "mobilephone" | "pc" => Some(if tablet { "tablet" } else { "mobile" }),
-        "appliance" => Some("appliance"),
-        _ => None,
-    };
+    let system = PARSERS.systems.extract(text).filter(|it| it.os != "Other");
     Agent {
-        device: device.map(str::to_owned),
-        browser: known(found.name),
-        os: known(found.os),
-        likely_bot: found.category == "crawler" || PROGRAMS.iter().any(|word| lower.contains(word)),
+        device: device(&lower, system.as_ref().map(|it| it.os.as_ref())).map(str::to_owned),
+        browser: PARSERS.browsers.extract(text).map(|it| browser(it.family).into_owned()),
+        os: system.map(|it| name_of_system(&lower, it).into_owned()),
+        likely_bot: PROGRAMS.iter().any(|word| lower.contains(word)),
+    }
+}
+
+fn device(lower: &str, system: Option<&str>) -> Option<&'static str> {
+    if APPLIANCES.iter().any(|word| lower.contains(word)) {
+        return Some("appliance");
+    }
+    let is_tablet =
+        lower.contains("ipad") || lower.contains("tablet") || (lower.contains("android") && !lower.contains("mobile"));
+    match system? {
+        "Windows" | "Mac OS X" | "Mac OS" | "Chrome OS" | "FreeBSD" | "Solaris" if !is_tablet => Some("desktop"),
+        system if is_linux(system) && !is_tablet => Some("desktop"),
+        "Tizen" if !lower.contains("mobile") => Some("appliance"),
+        "ATV OS X" | "tvOS" | "Web0S" | "Roku" | "WebTV" | "GoogleTV" => Some("appliance"),
+        _ => Some(if is_tablet { "tablet" } else { "mobile" }),
+    }
+}
+
+fn is_linux(system: &str) -> bool {
+    const DISTRIBUTIONS: [&str; 16] = [
+        "Arch Linux",
+        "CentOS",
+        "Debian",
+        "Fedora",
+        "Gentoo",
+        "Kubuntu",
+        "Linux",
+        "Linux Mint",
+        "Mandriva",
+        "Mageia",
+        "PCLinuxOS",
+        "Puppy",
+        "Red Hat",
+        "SUSE",
+        "Slackware",
+        "Ubuntu",
+    ];
+    DISTRIBUTIONS.contains(&system)
+}
+
+/// One name for a browser on all devices.
+fn browser(family: Cow<'_, str>) -> Cow<'_, str> {
+    match family.as_ref() {
+        "Chrome Mobile" | "Chrome Mobile iOS" | "HeadlessChrome" => "Chrome".into(),
+        "Chrome Mobile WebView" | "Mobile Safari UI/WKWebView" => "Webview".into(),
+        "Edge Mobile" => "Edge".into(),
+        "Firefox Mobile" | "Firefox iOS" => "Firefox".into(),
+        "Google" => "Google Search App".into(),
+        "IE" | "IE Mobile" => "Internet Explorer".into(),
+        "Mobile Safari" => "Safari".into(),
+        "Opera Mobile" | "Opera Mini" => "Opera".into(),
+        "Samsung Internet" => "SamsungBrowser".into(),
+        _ => family,
+    }
+}
+
+/// Windows with its version, Apple's small systems by their device, every Linux as one.
+fn name_of_system<'a>(lower: &str, system: os::ValueRef<'a>) -> Cow<'a, str> {
+    match system.os.as_ref() {
+        "Windows" => match (system.major, system.minor) {
+            (Some(major), Some(minor)) if major == "8" => format!("Windows {major}.{minor}").into(),
+            (Some(major), _) => format!("Windows {major}").into(),
+            (None, _) => "Windows".into(),
+        },
+        "iOS" if lower.contains("ipad") => "iPad".into(),
+        "iOS" if lower.contains("ipod") => "iPod".into(),
+        "iOS" => "iPhone".into(),
+        "Mac OS X" => "Mac OSX".into(),
+        "Chrome OS" => "ChromeOS".into(),
+        "Windows Phone" => "Windows Phone OS".into(),
+        "BlackBerry OS" => "BlackBerry".into(),
+        "Symbian OS" => "SymbianOS".into(),
+        system if is_linux(system) => "Linux".into(),
+        _ => system.os,
     }
 }
 
@@ -114,5 +229,33 @@ mod tests {
             }
         }
         assert!(read(None).likely_bot && read(Some(" ")).likely_bot, "browsers say who they are");
+    }
+
+    #[test]
+    fn a_browser_has_one_name_on_all_devices() {
+        let webkit = "AppleWebKit/605.1.15 (KHTML, like Gecko)";
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X)";
+        let pc = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)";
+        let table = [
+            (format!("{phone} {webkit} CriOS/131.0.6778.73 Mobile/15E148 Safari/604.1"), "mobile", "Chrome", "iPhone"),
+            (format!("{phone} {webkit} FxiOS/133.0 Mobile/15E148 Safari/605.1.15"), "mobile", "Firefox", "iPhone"),
+            (format!("{phone} {webkit} Mobile/15E148 Instagram 334.0.4.32.98 (iPhone14,5; iOS 17_5_1)"), "mobile", "Instagram", "iPhone"),
+            (format!("{pc} AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.2903.86"), "desktop", "Edge", "Windows 10"),
+            (format!("{pc} AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36 OPR/115.0.0.0"), "desktop", "Opera", "Windows 10"),
+            ("Mozilla/5.0 (Windows NT 6.3; WOW64; Trident/7.0; rv:11.0) like Gecko".into(), "desktop", "Internet Explorer", "Windows 8.1"),
+            (format!("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {webkit} Version/18.1.1 Safari/605.1.15"), "desktop", "Safari", "Mac OSX"),
+            ("Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0".into(), "desktop", "Firefox", "Linux"),
+            ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36".into(), "desktop", "Chrome", "ChromeOS"),
+            ("Mozilla/5.0 (Linux; Android 13; SM-T970) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36".into(), "tablet", "Chrome", "Android"),
+            ("Mozilla/5.0 (Linux; Android 14; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0 Chrome/125.0.0.0 Mobile Safari/537.36".into(), "mobile", "SamsungBrowser", "Android"),
+            ("Mozilla/5.0 (Linux; Android 12; M2102J20SG; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 Chrome/120.0.6099.43 Mobile Safari/537.36".into(), "mobile", "Webview", "Android"),
+            ("Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/94.0.4606.128 Safari/537.36".into(), "appliance", "Chrome", "Web0S"),
+        ];
+        for (text, device, browser, system) in table {
+            let agent = read(Some(&text));
+            let found = (agent.device.as_deref(), agent.browser.as_deref(), agent.os.as_deref());
+            assert_eq!(found, (Some(device), Some(browser), Some(system)), "{text}");
+            assert!(!agent.likely_bot, "{text}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod agent;
 pub mod client;
 
+pub use agent::prepare as prepare_user_agents;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 

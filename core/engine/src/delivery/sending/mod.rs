@@ -20,9 +20,12 @@ mod verdict;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::app::App;
 use domain::delivery::breaker::{self, Failure, Outcome};
 use domain::delivery::delivery::{AdapterLine, Delivery, Reason};
+use domain::delivery::lane::destination_of;
 use domain::ids::DeliveryId;
 use domain::timestamp::Timestamp;
 use domain::tracking::event::Event;
@@ -101,7 +104,8 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
     let started = tokio::time::Instant::now();
     let result = match plan.reveal(&request, &delivery.id.to_string(), at) {
         Ok(outgoing) => {
-            let result = app.egress.send(outgoing, app.settings.request_timeout()).await;
+            let span = tracing::error_span!("send", destination = destination_of(&request.url));
+            let result = app.egress.send(outgoing, app.settings.request_timeout()).instrument(span).await;
             metrics::histogram!("postrider_delivery_seconds").record(started.elapsed());
             result.map_err(Trouble::Egress)
         }

@@ -1,0 +1,201 @@
+//! Log lines to standard error, and spans to a collector if there is an endpoint (OTLP over HTTP, protobuf). A collector that does not
+//! answer costs spans and never time: they are dropped beyond a bound. The endpoint is the operator's own, so it is not vetted.
+
+use std::future::Future;
+use std::io::IsTerminal;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
+use opentelemetry::{Key, Value};
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter};
+use tokio::runtime::Handle;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use engine::config::Settings;
+
+/// Spans that wait to be exported; more are dropped.
+const QUEUE_MAX: usize = 8_192;
+/// Spans of one request to the collector.
+const BATCH: usize = 512;
+const EXPORT_EVERY: Duration = Duration::from_secs(1);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the last spans when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
+
+/// Log lines of a command. `quiet`: only errors, unless POSTRIDER_LOG says otherwise.
+pub fn start_logging(quiet: bool) {
+    install(quiet, None);
+}
+
+/// Log lines and exported spans of a server.
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+impl Telemetry {
+    pub fn start(settings: &Settings) -> anyhow::Result<Self> {
+        let provider = settings.otlp_endpoint.as_deref().map(provider).transpose()?;
+        install(false, provider.as_ref());
+        Ok(Self(provider))
+    }
+
+    /// Exports the last spans.
+    pub async fn stop(self) {
+        let Some(provider) = self.0 else { return };
+        let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(STOP_TIMEOUT)).await;
+    }
+}
+
+/// Pretty on a terminal, JSON otherwise; POSTRIDER_LOG has the usual filter syntax.
+fn install(quiet: bool, provider: Option<&SdkTracerProvider>) {
+    // The demo fails some deliveries on purpose, and adapters are tested to fail: both tell of it themselves.
+    let default = if quiet { "error" } else { "info" };
+    let filter = EnvFilter::try_from_env("POSTRIDER_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let on_terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(on_terminal).with_writer(std::io::stderr);
+    let lines = match on_terminal || quiet {
+        true => lines.boxed(),
+        false => lines.json().with_current_span(false).boxed(),
+    };
+    let spans = provider.map(|provider| {
+        tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("postrider"))
+            .with_location(false)
+            .with_target(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_context_activation(false)
+    });
+    tracing_subscriber::registry().with(filter).with(lines).with(spans).init();
+}
+
+fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(egress::tls_config()?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let otlp = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client { client, runtime: Handle::current() })
+        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/').trim_end_matches("/v1/traces")))
+        .with_protocol(Protocol::HttpBinary)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()?;
+    let batches = BatchConfigBuilder::default()
+        .with_max_queue_size(QUEUE_MAX)
+        .with_max_export_batch_size(BATCH)
+        .with_scheduled_delay(EXPORT_EVERY)
+        .build();
+    let exporter = Exporter { otlp, fails: AtomicBool::new(false) };
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+    let resource = Resource::builder_empty()
+        .with_service_name("postrider")
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
+}
+
+/// Logs once that the collector does not answer, and once that it answers again.
+#[derive(Debug)]
+struct Exporter {
+    otlp: opentelemetry_otlp::SpanExporter,
+    fails: AtomicBool,
+}
+
+impl SpanExporter for Exporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let result = self.otlp.export(batch.into_iter().map(conventional).collect()).await;
+        match (&result, self.fails.swap(result.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => {
+                tracing::warn!(%error, "Spans can't be exported to the OTLP endpoint; they are dropped until it answers");
+            }
+            (Ok(()), true) => tracing::info!("The OTLP endpoint answers; spans are exported again"),
+            _ => {}
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.otlp.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.otlp.set_resource(resource);
+    }
+}
+
+/// The names of OpenTelemetry's conventions for HTTP, which the lines of the log do without.
+fn conventional(mut span: SpanData) -> SpanData {
+    let find = |key: &str| span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone());
+    match span.name.as_ref() {
+        "request" => {
+            if let (Some(method), Some(route)) = (find("method"), find("route")) {
+                span.name = format!("{method} {route}").into();
+            }
+            if matches!(find("status"), Some(Value::I64(500..))) {
+                span.status = Status::error("");
+            }
+            span.span_kind = SpanKind::Server;
+        }
+        "use_case" => {
+            if let Some(operation) = find("operation") {
+                span.name = operation.to_string().into();
+            }
+        }
+        "send" => span.span_kind = SpanKind::Client,
+        _ => {}
+    }
+    for attribute in &mut span.attributes {
+        let name = match attribute.key.as_str() {
+            "method" => "http.request.method",
+            "route" => "http.route",
+            "status" => "http.response.status_code",
+            _ => continue,
+        };
+        attribute.key = Key::from_static_str(name);
+    }
+    span
+}
+
+/// Exports are made on a thread without a runtime; their requests are made on the server's.
+#[derive(Debug)]
+struct Client {
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+impl HttpClient for Client {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let sending = self.runtime.spawn(send(self.client.clone(), request));
+        Box::pin(async move { sending.await? })
+    }
+}
+
+async fn send(client: reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+    // The URL may have a password.
+    let mut answer = client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_MAX_BYTES {
+            return Err("the answer is too long".into());
+        }
+    }
+    Ok(Response::builder().status(answer.status()).body(Bytes::from(body))?)
+}
