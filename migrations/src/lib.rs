@@ -24,6 +24,7 @@ mod m2026_11_28_000016_people;
 mod m2026_11_28_000018_lanes;
 mod m2026_11_28_000019_servers;
 mod m2026_11_28_000020_openers;
+mod m2026_11_29_000022_report_versions;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_28_000018_lanes::Migration),
             Box::new(m2026_11_28_000019_servers::Migration),
             Box::new(m2026_11_28_000020_openers::Migration),
+            Box::new(m2026_11_29_000022_report_versions::Migration),
         ]
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_report_counts_the_same_raw_and_packed,
+    stored_columns_of_known_versions_are_counted,
     a_conversion_counts_with_its_current_status,
     an_affiliate_sees_its_own_figures_and_no_revenue,
     self_reported_conversions_are_not_revenue,
@@ -85,6 +86,27 @@ async fn a_report_counts_the_same_raw_and_packed(db: Database) {
     for (query, raw) in queries.into_iter().zip(raw) {
         assert_eq!(report(&t, query).await, raw, "{query}");
     }
+}
+
+/// Version 0 is what releases stored that recorded no version.
+async fn stored_columns_of_known_versions_are_counted(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    browse(&t, &link, "?keyword=shoes").await;
+    t.advance(2 * QUARTER);
+    t.fold_reports().await;
+    assert_eq!(t.database.number("SELECT max(version) FROM report_columns").await, 1);
+    for version in [0, 1] {
+        t.database.execute(&format!("UPDATE report_columns SET version = {version}")).await;
+        let report = report(&t, "group_by=keyword").await;
+        assert_eq!(row(&report, "shoes")["clicks"], 1, "version {version}");
+    }
+    t.database.execute("UPDATE report_columns SET version = 2").await;
+    let span = (domain::timestamp::Timestamp::from_millis(0), t.app().clock.now());
+    let clicks = storage::reports::Subject::Clicks;
+    let error = storage::reports::segments(t.app().db.reader(), clicks, span, &[0]).await.unwrap_err().to_string();
+    assert!(error.contains("version 2, and this release reads up to version 1; upgrade this server"), "{error}");
+    t.admin.get("/api/v1/reports?group_by=keyword").await.expect(500);
 }
 
 async fn a_conversion_counts_with_its_current_status(db: Database) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use domain::ids::{ClickId, ConversionId, EventId, LinkId, floor_uuid, time_of};
 use domain::reports::Scope;
 use domain::reports::calendar::{QUARTER_MS, quarter};
-use domain::reports::packed::{Columns, Damaged};
+use domain::reports::packed::{Columns, Damaged, VERSION, check_version};
 use domain::timestamp::Timestamp;
 
 use super::base::bulk::{Rows, Type};
@@ -214,24 +214,24 @@ pub async fn insert_segment(
     weight: i64,
     columns: Columns,
 ) -> Result<(), DbErr> {
-    let mut values: Vec<Value> = Vec::with_capacity(5 * columns.len());
-    let mut rows = String::new();
+    const FIELDS: usize = 6;
+    let mut values: Vec<Value> = Vec::with_capacity(FIELDS * columns.len());
+    let mut rows = Vec::with_capacity(columns.len());
     for (index, (number, data)) in columns.into_iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        let first = 5 * index;
-        rows.push_str(&format!(
-            "{comma}(${}, ${}, ${}, ${}, ${})",
-            first + 1,
-            first + 2,
-            first + 3,
-            first + 4,
-            first + 5
-        ));
-        let fields: [Value; 5] =
-            [(subject as i32).into(), segment.into(), i32::from(number).into(), weight.into(), data.into()];
+        let parameters: Vec<_> = (1..=FIELDS).map(|field| format!("${}", FIELDS * index + field)).collect();
+        rows.push(format!("({})", parameters.join(", ")));
+        let fields: [Value; FIELDS] = [
+            (subject as i32).into(),
+            segment.into(),
+            i32::from(number).into(),
+            weight.into(),
+            VERSION.into(),
+            data.into(),
+        ];
         values.extend(fields);
     }
-    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, data) VALUES {rows}");
+    let rows = rows.join(", ");
+    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, version, data) VALUES {rows}");
     tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
 }
 
@@ -256,13 +256,14 @@ pub async fn segments(
 ) -> Result<BTreeMap<Timestamp, Columns>, DbErr> {
     let numbers: Vec<_> = columns.iter().map(u8::to_string).collect();
     let sql = format!(
-        "SELECT segment, number, data FROM report_columns
+        "SELECT segment, number, version, data FROM report_columns
          WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number IN ({}) ORDER BY segment, number",
         numbers.join(", ")
     );
     let values = vec![(subject as i32).into(), from.into(), to.into()];
     let mut segments: BTreeMap<Timestamp, Columns> = BTreeMap::new();
     for row in db.query_all_raw(statement(db, &sql, values)).await? {
+        check_version(row.try_get("", "version")?).map_err(|error| DbErr::Custom(error.to_string()))?;
         let number: i32 = row.try_get("", "number")?;
         let number = u8::try_from(number).map_err(|_| damaged(Damaged))?;
         segments.entry(row.try_get("", "segment")?).or_default().push((number, row.try_get("", "data")?));
