@@ -78,7 +78,7 @@ impl<T: Serialize> Changed<T> {
 }
 
 /// What there was of a thing that is gone.
-pub fn gone(it: &impl Serialize) -> Vec<FieldChange> {
+pub fn deleted(it: &impl Serialize) -> Vec<FieldChange> {
     let mut fields = Vec::new();
     compare("", false, &json(it), &Value::Null, &mut fields);
     bounded(fields)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::packed::{Coded, OTHER};
+use super::packed::{CodedColumn, OTHER};
 
 /// Values of a dimension that a report tells apart; what comes after them is counted together, as "other".
 pub const VALUES_MAX: usize = 100_000;
@@ -25,13 +25,13 @@ pub const UNKNOWN: u32 = u32::MAX;
 
 /// The keys of one group, by their codes.
 #[derive(Default)]
-pub struct Slot {
+pub struct DimensionDictionary {
     texts: HashMap<String, u32>,
     others: HashMap<Key, u32>,
     pub keys: Vec<Key>,
 }
 
-impl Slot {
+impl DimensionDictionary {
     pub fn code(&mut self, key: Key) -> u32 {
         let next = self.keys.len() as u32;
         *self.others.entry(key).or_insert_with_key(|key| {
@@ -40,7 +40,7 @@ impl Slot {
         })
     }
 
-    pub fn text(&mut self, text: &str) -> u32 {
+    pub fn code_of_text(&mut self, text: &str) -> u32 {
         if let Some(code) = self.texts.get(text) {
             return *code;
         }
@@ -54,14 +54,14 @@ impl Slot {
     }
 
     /// The code among all segments of what has `local` in this one.
-    pub fn global(&mut self, lane: &mut Lane, local: usize) -> u32 {
-        match lane {
-            Lane::Fixed(code) => *code,
-            Lane::Scope => local as u32,
-            Lane::Value(coded, known) => {
+    pub fn code_of_local(&mut self, reader: &mut ColumnReader, local: usize) -> u32 {
+        match reader {
+            ColumnReader::Fixed(code) => *code,
+            ColumnReader::Scope => local as u32,
+            ColumnReader::Value(coded, known) => {
                 if known[local] == UNKNOWN {
                     known[local] = match coded.value(local as u16) {
-                        Some(value) => self.text(value),
+                        Some(value) => self.code_of_text(value),
                         None if local == usize::from(OTHER) => self.code(Key::Other),
                         None => self.code(Key::None),
                     };
@@ -72,21 +72,21 @@ impl Slot {
     }
 }
 
-/// How a slot gets its code in the segment at hand.
-pub enum Lane<'a> {
+/// Where the code of a row comes from, in the segment at hand.
+pub enum ColumnReader<'a> {
     /// The same for all rows.
     Fixed(u32),
     /// By the scope of a run.
     Scope,
     /// By the row; with the codes of values that were seen.
-    Value(Coded<'a>, Vec<u32>),
+    Value(CodedColumn<'a>, Vec<u32>),
 }
 
-impl Lane<'_> {
-    pub fn width(&self, slot: &Slot) -> usize {
+impl ColumnReader<'_> {
+    pub fn width(&self, dictionary: &DimensionDictionary) -> usize {
         match self {
             Self::Fixed(_) => 1,
-            Self::Scope => slot.keys.len(),
+            Self::Scope => dictionary.keys.len(),
             Self::Value(coded, _) => coded.width(),
         }
     }

@@ -1,14 +1,14 @@
 //! Reports: what clicks, impressions and conversions add up to. (`report.rs`, in the singular, is what a network tells.)
 //!
 //! Rows are packed by quarters of an hour ([`packed`]), since a day of every time zone begins on one ([`calendar`]),
-//! and counted from there ([`tally`]), in an order ([`ranking`]).
+//! and counted from there ([`aggregator`]), in an order ([`ranking`]).
 
+pub mod aggregator;
 pub mod calendar;
 pub mod figures;
 pub mod keys;
 pub mod packed;
 pub mod ranking;
-pub mod tally;
 pub mod zone;
 
 use serde::{Deserialize, Serialize};

@@ -100,7 +100,7 @@ pub struct Row<M> {
 
 /// What a conversion counts for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct ConversionMeasures {
     pub status: Status,
     pub self_reported: bool,
     pub payout: Option<Money>,
@@ -136,7 +136,7 @@ pub fn pack_clicks(mut rows: Vec<Row<u8>>) -> Columns {
     with_dimensions(&rows, vec![(SCOPES, scopes), (MEASURES, measures)])
 }
 
-pub fn pack_conversions(mut rows: Vec<Row<Standing>>) -> Columns {
+pub fn pack_conversions(mut rows: Vec<Row<ConversionMeasures>>) -> Columns {
     rows.sort_by_key(|row| row.scope);
     let (mut scopes, mut measures) = (Vec::new(), Vec::new());
     for run in rows.chunk_by(|a, b| a.scope == b.scope) {
@@ -272,9 +272,9 @@ pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
     Ok(runs)
 }
 
-pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
+pub fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Damaged> {
     let mut bytes = Bytes(bytes);
-    let mut standings = Vec::new();
+    let mut conversion_measures = Vec::new();
     while !bytes.0.is_empty() {
         let flags = bytes.byte()?;
         let status = match flags & 3 {
@@ -285,20 +285,20 @@ pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
         };
         let payout = if flags & 8 != 0 { Some(bytes.money()?) } else { None };
         let revenue = if flags & 16 != 0 { Some(bytes.money()?) } else { None };
-        standings.push(Standing { status, self_reported: flags & 4 != 0, payout, revenue });
+        conversion_measures.push(ConversionMeasures { status, self_reported: flags & 4 != 0, payout, revenue });
     }
-    Ok(standings)
+    Ok(conversion_measures)
 }
 
 /// The values of a column, and each row's code.
 #[derive(Clone, Debug)]
-pub struct Coded<'a> {
+pub struct CodedColumn<'a> {
     pub values: Vec<&'a str>,
     codes: &'a [u8],
     narrow: bool,
 }
 
-impl<'a> Coded<'a> {
+impl<'a> CodedColumn<'a> {
     pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
         let mut bytes = Bytes(bytes);
         let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
@@ -414,7 +414,7 @@ mod tests {
         })
     }
 
-    fn codes(coded: &Coded) -> Vec<u16> {
+    fn codes(coded: &CodedColumn) -> Vec<u16> {
         let mut codes = Vec::new();
         coded.each(|row, code| {
             assert_eq!(row, codes.len());
@@ -434,7 +434,7 @@ mod tests {
             prop_assert!(scopes.eq(sorted.iter().map(|row| row.scope)));
             let flags = column(&columns, MEASURES).unwrap();
             for dimension in [Dimension::Keyword, Dimension::Device, Dimension::Sub1] {
-                let coded = column(&columns, column_of(dimension)).map(|it| Coded::read(it, sorted.len()).unwrap());
+                let coded = column(&columns, column_of(dimension)).map(|it| CodedColumn::read(it, sorted.len()).unwrap());
                 let codes = coded.as_ref().map(codes);
                 for (index, row) in sorted.iter().enumerate() {
                     let wanted = row.values.iter().find(|(known, _)| *known == dimension).map(|(_, value)| value.as_str());
@@ -449,8 +449,8 @@ mod tests {
         fn no_bytes_break_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..64), rows in 0_usize..40) {
             let _ = runs_of_clicks(&bytes);
             let _ = runs_of_conversions(&bytes);
-            let _ = standings(&bytes);
-            let _ = Coded::read(&bytes, rows);
+            let _ = conversion_measures(&bytes);
+            let _ = CodedColumn::read(&bytes, rows);
         }
     }
 
@@ -458,7 +458,7 @@ mod tests {
     fn a_value_for_every_click_is_bounded() {
         let row = |n: usize| Row { scope: 1, measure: CLICK, values: vec![(Dimension::Sub1, n.to_string())] };
         let columns = pack_clicks((0..VALUES_MAX + 10).map(row).collect());
-        let coded = Coded::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
+        let coded = CodedColumn::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
         let others = codes(&coded).into_iter().filter(|code| *code == OTHER).count();
         assert_eq!((coded.values.len(), others), (VALUES_MAX, 10));
     }
@@ -467,7 +467,7 @@ mod tests {
     fn conversions_keep_status_and_money() {
         let usd: Currency = "USD".parse().unwrap();
         let money = |micros| Some(Money { micros, currency: usd });
-        let all = [Status::Pending, Status::Approved, Status::Rejected].map(|status| Standing {
+        let all = [Status::Pending, Status::Approved, Status::Rejected].map(|status| ConversionMeasures {
             status,
             self_reported: status == Status::Rejected,
             payout: money(12_500_000),
@@ -475,7 +475,7 @@ mod tests {
         });
         let rows = all.iter().map(|it| Row { scope: 7, measure: *it, values: vec![] }).collect();
         let columns = pack_conversions(rows);
-        assert_eq!(standings(column(&columns, MEASURES).unwrap()).unwrap(), all);
+        assert_eq!(conversion_measures(column(&columns, MEASURES).unwrap()).unwrap(), all);
         assert_eq!(runs_of_conversions(column(&columns, SCOPES).unwrap()).unwrap()[0].rows, 3);
     }
 
@@ -494,16 +494,16 @@ mod tests {
         assert_eq!(pack_clicks(clicks), wanted);
         let runs: Vec<_> = runs_of_clicks(&scopes).unwrap().iter().map(|run| (run.scope, run.rows)).collect();
         assert_eq!(runs, [(5, 2), (300, 1)]);
-        let coded = Coded::read(&countries, 3).unwrap();
+        let coded = CodedColumn::read(&countries, 3).unwrap();
         let countries: Vec<_> = codes(&coded).into_iter().map(|code| coded.value(code)).collect();
         assert_eq!(countries, [Some("DE"), None, Some("US")]);
 
         let payout = Some(Money { micros: 12_500_000, currency: "USD".parse().unwrap() });
-        let approved = Standing { status: Status::Approved, self_reported: false, payout, revenue: None };
+        let approved = ConversionMeasures { status: Status::Approved, self_reported: false, payout, revenue: None };
         let measures = vec![0x09, 0x55, 0x53, 0x44, 0xa0, 0xf8, 0xfa, 0x05];
         let wanted = vec![(SCOPES, vec![0x05, 0x01]), (MEASURES, measures.clone())];
         assert_eq!(pack_conversions(vec![Row { scope: 5, measure: approved, values: vec![] }]), wanted);
-        assert_eq!(standings(&measures), Ok(vec![approved]));
+        assert_eq!(conversion_measures(&measures), Ok(vec![approved]));
     }
 
     #[test]

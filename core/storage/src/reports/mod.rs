@@ -30,7 +30,7 @@ pub struct Progress {
     /// Of clicks: all that were made before are packed. Of conversions: what is packed is as it was by all events before.
     pub until: Timestamp,
     /// Grows with every change of what is packed, so that two who pack at once notice each other.
-    pub turn: i64,
+    pub generation: i64,
 }
 
 fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
@@ -41,7 +41,7 @@ pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Pro
     let sql = "SELECT until, turn FROM report_progress WHERE subject = $1";
     let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
-    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "turn")? })
+    Ok(Progress { until: row.try_get("", "until")?, generation: row.try_get("", "turn")? })
 }
 
 /// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
@@ -53,7 +53,7 @@ pub async fn advance(
     until: Timestamp,
 ) -> Result<bool, DbErr> {
     let sql = "UPDATE report_progress SET until = $1, turn = turn + 1 WHERE subject = $2 AND turn = $3";
-    let values = vec![until.into(), (subject as i32).into(), seen.turn.into()];
+    let values = vec![until.into(), (subject as i32).into(), seen.generation.into()];
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }
 
@@ -179,7 +179,12 @@ pub async fn oldest_click_converted_since(
 }
 
 /// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
-pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
+pub async fn raw_checksum(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, DbErr> {
     let sql = match subject {
         Subject::Clicks => "SELECT count(*) AS number FROM clicks WHERE id >= $1 AND id < $2",
         Subject::Conversions => {
@@ -190,7 +195,7 @@ pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp
 }
 
 /// How much what is packed of a span weighs.
-pub async fn packed_weight(
+pub async fn packed_checksum(
     db: &impl ConnectionTrait,
     subject: Subject,
     from: Timestamp,
@@ -211,7 +216,7 @@ pub async fn insert_segment(
     tx: &impl ConnectionTrait,
     subject: Subject,
     segment: Timestamp,
-    weight: i64,
+    checksum: i64,
     columns: Columns,
 ) -> Result<(), DbErr> {
     const FIELDS: usize = 6;
@@ -224,7 +229,7 @@ pub async fn insert_segment(
             (subject as i32).into(),
             segment.into(),
             i32::from(number).into(),
-            weight.into(),
+            checksum.into(),
             VERSION.into(),
             data.into(),
         ];

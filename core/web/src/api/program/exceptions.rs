@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Issues;
-use crate::audit::{Audited, Gone};
+use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -94,6 +94,6 @@ pub async fn delete_exception(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<ExceptionId>,
-) -> ApiResult<Gone<ExceptionOut>> {
-    Ok(Gone(exceptions::delete(&app, id).await?.into()))
+) -> ApiResult<Deleted<ExceptionOut>> {
+    Ok(Deleted(exceptions::delete(&app, id).await?.into()))
 }
