@@ -25,6 +25,7 @@ mod m2026_11_28_000018_lanes;
 mod m2026_11_28_000019_servers;
 mod m2026_11_28_000020_openers;
 mod m2026_11_29_000021_names;
+mod m2026_11_29_000022_report_versions;
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait};
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m2026_11_28_000019_servers::Migration),
             Box::new(m2026_11_28_000020_openers::Migration),
             Box::new(m2026_11_29_000021_names::Migration),
+            Box::new(m2026_11_29_000022_report_versions::Migration),
         ]
     }
 

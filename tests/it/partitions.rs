@@ -140,7 +140,7 @@ async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_
     t.restart_with(|_| {}).await;
 
     t.advance(100 * DAY);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     eventually("the rows out of retention to be deleted", async || {
         upkeep(t.app()).await.expect("the database answers");
         (t.database.count("clicks_default").await == 0).then_some(())

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 on_both_databases!(
     a_report_counts_the_same_raw_and_packed,
+    stored_columns_of_known_versions_are_counted,
     a_conversion_counts_with_its_current_status,
     an_affiliate_sees_its_own_figures_and_no_revenue,
     self_reported_conversions_are_not_revenue,
@@ -80,11 +81,32 @@ async fn a_report_counts_the_same_raw_and_packed(db: Database) {
     assert_eq!(row(&raw[3], &link.offer)["keys"][0]["name"], "Offer 1");
 
     t.advance(2 * QUARTER);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     assert!(t.database.count("report_columns").await > 0, "it is packed");
     for (query, raw) in queries.into_iter().zip(raw) {
         assert_eq!(report(&t, query).await, raw, "{query}");
     }
+}
+
+/// Version 0 is what releases stored that recorded no version.
+async fn stored_columns_of_known_versions_are_counted(db: Database) {
+    let t = TestApp::start(db).await;
+    let link = t.any_link().await;
+    browse(&t, &link, "?keyword=shoes").await;
+    t.advance(2 * QUARTER);
+    t.roll_up_reports().await;
+    assert_eq!(t.database.number("SELECT max(version) FROM report_columns").await, 1);
+    for version in [0, 1] {
+        t.database.execute(&format!("UPDATE report_columns SET version = {version}")).await;
+        let report = report(&t, "group_by=keyword").await;
+        assert_eq!(row(&report, "shoes")["clicks"], 1, "version {version}");
+    }
+    t.database.execute("UPDATE report_columns SET version = 2").await;
+    let span = (domain::timestamp::Timestamp::from_millis(0), t.app().clock.now());
+    let clicks = storage::reports::Subject::Clicks;
+    let error = storage::reports::segments(t.app().db.reader(), clicks, span, &[0]).await.unwrap_err().to_string();
+    assert!(error.contains("version 2, and this release reads up to version 1; upgrade this server"), "{error}");
+    t.admin.get("/api/v1/reports?group_by=keyword").await.expect(503);
 }
 
 async fn a_conversion_counts_with_its_current_status(db: Database) {
@@ -93,7 +115,7 @@ async fn a_conversion_counts_with_its_current_status(db: Database) {
     let click = browse(&t, &link, "?keyword=shoes").await;
     let conversion = t.conversion(&click).status("pending").send().await;
     t.advance(3 * QUARTER);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     let counts = async || {
         let report = report(&t, "group_by=keyword").await;
         let row = row(&report, "shoes").clone();
@@ -104,7 +126,7 @@ async fn a_conversion_counts_with_its_current_status(db: Database) {
     t.approve(&conversion).await.expect(200);
     assert_eq!(counts().await, ([0, 1, 0], "12.50".into(), "0.00".into()), "before it is packed again");
     t.advance(3 * QUARTER);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     assert_eq!(counts().await, ([0, 1, 0], "12.50".into(), "0.00".into()), "and after");
     t.reject(&conversion, "fraud").await.expect(200);
     let row_after = report(&t, "group_by=keyword").await;
@@ -203,7 +225,7 @@ async fn days_begin_at_midnight_of_their_zone(db: Database) {
     for packed in [false, true] {
         if packed {
             t.advance(2 * QUARTER);
-            t.fold_reports().await;
+            t.roll_up_reports().await;
         }
         let days = report(&t, "group_by=day&time_zone=Asia/Kathmandu").await;
         assert_eq!(row(&days, "2026-03-10")["clicks"], 1, "{days:#}");
@@ -300,14 +322,14 @@ async fn a_late_click_is_counted(db: Database) {
     let link = t.any_link().await;
     browse(&t, &link, "").await;
     t.advance(4 * QUARTER);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     for (after_ms, wanted) in [(1, 2), (30 * 60_000, 3)] {
         late_click(&t, START_MS + after_ms).await;
         // Maintenance compares too, whenever the clock moves; the first one packs the quarter again.
-        engine::reports::audit(t.app()).await.expect("the database answers");
+        engine::reports::verify(t.app()).await.expect("the database answers");
         let totals = report(&t, "group_by=day").await["totals"].clone();
         assert_eq!(totals["clicks"], wanted, "{totals}");
-        let repaired = engine::reports::audit(t.app()).await.expect("the database answers");
+        let repaired = engine::reports::verify(t.app()).await.expect("the database answers");
         assert_eq!(repaired, 0, "once is enough");
     }
 }

@@ -61,7 +61,7 @@ async fn the_figures_of_a_year_are_those_of_its_exports(db: Database) {
     println!("The books were recounted after {:?}", begun.elapsed());
     counts::recount(&year, &format!("seed {seed}, as it ends")).await;
     year.t.advance(Duration::from_secs(3_600));
-    year.t.fold_reports().await;
+    year.t.roll_up_reports().await;
     counts::recount(&year, &format!("seed {seed}, packed")).await;
     year.t.assert_books_balance().await;
     println!("All was recounted after {:?}", begun.elapsed());

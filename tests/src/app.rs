@@ -195,21 +195,21 @@ impl TestApp {
     }
 
     /// Packs for reports everything that is settled at the clock's time.
-    pub async fn fold_reports(&self) {
+    pub async fn roll_up_reports(&self) {
         // The time that reports wait, because rows may still be committed.
         let settled = self.clock.now().minus(Duration::from_secs(75));
         let settled = domain::reports::calendar::quarter(settled);
         eventually("reports to be packed", async || {
-            self.fold_once().await;
-            let until = engine::reports::packed_until(self.server().app()).await;
+            self.roll_up_once().await;
+            let until = engine::reports::rolled_up_until(self.server().app()).await;
             (until.expect("the database answers") >= settled).then_some(())
         })
         .await;
     }
 
     /// Packs settled rows, if they can be determined now.
-    pub async fn fold_once(&self) {
-        engine::reports::fold(self.server().app()).await.expect("the database answers");
+    pub async fn roll_up_once(&self) {
+        engine::reports::roll_up(self.server().app()).await.expect("the database answers");
     }
 
     /// The running server's parts, for data without a public URL.

@@ -23,7 +23,7 @@ use crate::people::mail::Mailer;
 use crate::people::passwords::Passwords;
 use crate::rates::Rates;
 use crate::readiness::Readiness;
-use crate::reports::memory::Reports;
+use crate::reports::state::ReportState;
 use crate::timekeeping::Timekeeping;
 use crate::tracking::record_clicks;
 use crate::tracking::record_clicks::ClickWriter;
@@ -79,7 +79,7 @@ pub struct Parts {
     pub conversions: ConversionWriter,
     /// The countries of addresses.
     pub geoip: GeoIp,
-    pub reports: Reports,
+    pub reports: ReportState,
     pub heavy: HeavyReading,
     pub timekeeping: Timekeeping,
     pub readiness: Readiness,
@@ -175,7 +175,7 @@ impl App {
             clicks: click_writer,
             conversions: conversion_writer,
             geoip,
-            reports: Reports::default(),
+            reports: ReportState::default(),
             heavy,
             timekeeping,
             readiness: Readiness::default(),

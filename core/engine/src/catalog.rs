@@ -13,8 +13,8 @@ use moka::ops::compute::Op;
 use moka::sync::Cache;
 use sea_orm::DbErr;
 
-use crate::people::signed_in;
-use crate::people::signed_in::SignedIn;
+use crate::people::live_session;
+use crate::people::live_session::LiveSession;
 use domain::amounts::Currency;
 use domain::delivery::rules::Rule;
 use domain::ids::{AffiliateId, KeyId, LinkId, OfferId};
@@ -56,7 +56,7 @@ pub struct Catalog {
     /// When a key's use was noted last, by this process.
     key_uses: Cache<KeyId, Timestamp>,
     /// By the hash of a cookie.
-    sessions: Cache<String, Arc<SignedIn>>,
+    sessions: Cache<String, Arc<LiveSession>>,
     /// Counts [`Self::people_changed`]: what was read before a change must not outlive it here.
     people_changes: Arc<AtomicU64>,
 }
@@ -298,7 +298,7 @@ impl Catalog {
         let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
         let found = Holder {
             key: key.id,
-            actor: signed_in::as_it_stands(self.db.reader(), actor).await?,
+            actor: live_session::as_it_stands(self.db.reader(), actor).await?,
             expires_at: key.expires_at,
         };
         self.key_holders.insert(hash.to_owned(), found);
@@ -318,7 +318,7 @@ impl Catalog {
     }
 
     /// The session of this hash, as its person is now.
-    pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Arc<SignedIn>>, DbErr> {
+    pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Arc<LiveSession>>, DbErr> {
         if let Some(found) = self.sessions.get(hash) {
             return Ok(Some(found));
         }
@@ -330,13 +330,13 @@ impl Catalog {
             Some(id) => storage::people::users::find(self.db.reader(), id).await?,
             None => None,
         };
-        let Some(actor) = signed_in::actor(&session, user.as_ref()) else { return Ok(None) };
+        let Some(actor) = live_session::actor(&session, user.as_ref()) else { return Ok(None) };
         let full = session.opened_by.is_none();
-        if !signed_in::still_opens(self.db.reader(), session.opener, full, now).await? {
+        if !live_session::still_opens(self.db.reader(), session.opener, full, now).await? {
             return Ok(None);
         }
-        let actor = signed_in::as_it_stands(self.db.reader(), actor).await?;
-        let found = Arc::new(SignedIn { session, actor });
+        let actor = live_session::as_it_stands(self.db.reader(), actor).await?;
+        let found = Arc::new(LiveSession { session, actor });
         self.sessions.insert(hash.to_owned(), found.clone());
         if self.people_changes.load(Ordering::SeqCst) != changes {
             self.sessions.invalidate(hash);
@@ -344,11 +344,11 @@ impl Catalog {
         Ok(Some(found))
     }
 
-    pub fn session_seen(&self, found: &SignedIn, now: Timestamp) {
+    pub fn session_seen(&self, found: &LiveSession, now: Timestamp) {
         // One that is not here any more was forgotten for a reason.
         self.sessions.entry_by_ref(&found.session.hash).and_compute_with(|known| match known {
             Some(known) => {
-                let mut seen = SignedIn::clone(known.value());
+                let mut seen = LiveSession::clone(known.value());
                 seen.session.last_seen_at = now;
                 Op::Put(Arc::new(seen))
             }

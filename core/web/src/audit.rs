@@ -41,9 +41,9 @@ pub fn is_recorded(method: &Method, operation: &str) -> bool {
 
 /// What a handler tells the log along with its answer.
 #[derive(Clone)]
-pub struct Told(pub Vec<FieldChange>);
+pub struct AuditedChanges(pub Vec<FieldChange>);
 
-impl Told {
+impl AuditedChanges {
     /// Of an operation on many things.
     pub fn many(changes: impl IntoIterator<Item = FieldChange>) -> Extension<Self> {
         Extension(Self(changes::bounded(changes.into_iter().collect())))
@@ -55,16 +55,16 @@ pub struct Audited<T>(pub Changed<T>);
 
 impl<T: Serialize> IntoResponse for Audited<T> {
     fn into_response(self) -> Response {
-        (Extension(Told(self.0.fields())), Json(self.0.now)).into_response()
+        (Extension(AuditedChanges(self.0.fields())), Json(self.0.now)).into_response()
     }
 }
 
 /// Shows nothing of what is gone, and tells the log what it was.
-pub struct Gone<T>(pub T);
+pub struct Deleted<T>(pub T);
 
-impl<T: Serialize> IntoResponse for Gone<T> {
+impl<T: Serialize> IntoResponse for Deleted<T> {
     fn into_response(self) -> Response {
-        (StatusCode::NO_CONTENT, Extension(Told(changes::gone(&self.0)))).into_response()
+        (StatusCode::NO_CONTENT, Extension(AuditedChanges(changes::deleted(&self.0)))).into_response()
     }
 }
 
@@ -151,7 +151,7 @@ async fn recorded(app: &App, actor: Actor, change: Change, request: Request, nex
     };
     let answer: Value = if named { Value::Null } else { serde_json::from_slice(&body).unwrap_or_default() };
     let made = answer["id"].as_str().map(str::to_owned);
-    let changes = parts.extensions.remove::<Told>().map(|it| it.0).unwrap_or_default();
+    let changes = parts.extensions.remove::<AuditedChanges>().map(|it| it.0).unwrap_or_default();
     let ending =
         Ending { status: Some(parts.status.as_u16()), object: made, changes, ..Ending::of(outcome, app.clock.now()) };
     if let Err(error) = audit::conclude(app, asked, ending).await {

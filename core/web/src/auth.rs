@@ -17,7 +17,7 @@ use domain::people::session;
 use engine::Error;
 use engine::app::App;
 use engine::people::api_keys;
-use engine::people::auth::sign_in::Entered;
+use engine::people::auth::sign_in::SignedIn;
 use engine::people::auth::{Visitor, known_device, sessions};
 
 use super::errors::Problem;
@@ -144,8 +144,8 @@ fn value_of(headers: &HeaderMap, cookie: &str) -> Option<String> {
 }
 
 /// Of whoever signed in with a password: the session, and that this browser is theirs.
-pub fn cookies(app: &App, entered: &Entered) -> AppendHeaders<[(HeaderName, HeaderValue); 2]> {
-    AppendHeaders([(SET_COOKIE, set_cookie(app, &entered.secret)), (SET_COOKIE, set_device(app, &entered.device))])
+pub fn cookies(app: &App, signed_in: &SignedIn) -> AppendHeaders<[(HeaderName, HeaderValue); 2]> {
+    AppendHeaders([(SET_COOKIE, set_cookie(app, &signed_in.secret)), (SET_COOKIE, set_device(app, &signed_in.device))])
 }
 
 pub fn set_cookie(app: &App, secret: &str) -> HeaderValue {

@@ -111,12 +111,12 @@ impl History {
                 self.t.advance(Duration::from_secs(self.random.random_range(seconds)));
             }
             92..97 => {
-                join_all((0..3).map(|_| self.t.fold_once())).await;
+                join_all((0..3).map(|_| self.t.roll_up_once())).await;
             }
             97 => engine::reports::rebuild(&self.t.app().db).await.expect("the database answers"),
             _ => {
-                let (_, link) = (self.t.fold_once().await, link);
-                let audited = engine::reports::audit(self.t.app()).await.expect("the database answers");
+                let (_, link) = (self.t.roll_up_once().await, link);
+                let audited = engine::reports::verify(self.t.app()).await.expect("the database answers");
                 assert_eq!(audited, 0, "nothing was missed, {}", link.id);
             }
         }
@@ -169,7 +169,7 @@ async fn reports_are_recounts_after_random_histories(db: Database) {
     let visits = it.visits().await;
     it.compare(&visits, 0..QUESTIONS.len(), &format!("seed {seed}, at the end")).await;
     it.t.advance(Duration::from_secs(3_600));
-    it.t.fold_reports().await;
+    it.t.roll_up_reports().await;
     it.compare(&visits, 0..QUESTIONS.len(), &format!("seed {seed}, packed")).await;
     let raw = it.t.database.count("clicks").await;
     let packed = "SELECT sum(weight) FROM report_columns WHERE subject = 0 AND number = 0";
@@ -183,13 +183,13 @@ async fn packed_figures_outlive_their_clicks(db: Database) {
         it.step().await;
     }
     it.t.advance(Duration::from_secs(3_600));
-    it.t.fold_reports().await;
+    it.t.roll_up_reports().await;
     let visits = it.visits().await;
     it.t.deliver_all().await;
     // Late enough that all of March is out of retention.
     let span = Duration::from_millis((START_MS + 60 * 86_400_000 - it.t.clock.now().millis()) as u64);
     it.t.advance(span);
-    it.t.fold_reports().await;
+    it.t.roll_up_reports().await;
     let before = it.t.clock.now().minus(Duration::from_secs(20 * 86_400));
     storage::base::upkeep::prune(&it.t.app().db, before).await.expect("the database answers");
     assert_eq!(it.t.database.count("clicks").await, 0, "they are out of retention");
@@ -199,10 +199,10 @@ async fn packed_figures_outlive_their_clicks(db: Database) {
     }
     it.compare(&visits, 0..QUESTIONS.len(), "changed without clicks").await;
     it.t.advance(Duration::from_secs(3_600));
-    it.t.fold_reports().await;
+    it.t.roll_up_reports().await;
     it.compare(&visits, 0..QUESTIONS.len(), "changed and packed without clicks").await;
     engine::reports::rebuild(&it.t.app().db).await.expect("the database answers");
-    it.t.fold_reports().await;
+    it.t.roll_up_reports().await;
     it.compare(&visits, 0..QUESTIONS.len(), "rebuilt without clicks").await;
 }
 
@@ -230,13 +230,13 @@ async fn open_transactions_are_waited_for() {
     .unwrap();
     for _ in 0..4 {
         t.advance(Duration::from_secs(1_800));
-        t.fold_once().await;
+        t.roll_up_once().await;
     }
-    let until = engine::reports::packed_until(t.app()).await.unwrap();
+    let until = engine::reports::rolled_up_until(t.app()).await.unwrap();
     assert!(until.millis() <= START_MS + 61_000, "packed up to {until} while a click of before is on its way");
     open.commit().await.unwrap();
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     let report = t.admin.get("/api/v1/reports?group_by=day").await.expect(200);
     assert_eq!(report["totals"]["bot_clicks"], 2);
-    assert_eq!(engine::reports::audit(t.app()).await.unwrap(), 0, "it was not missed");
+    assert_eq!(engine::reports::verify(t.app()).await.unwrap(), 0, "it was not missed");
 }

@@ -66,7 +66,7 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     assert_eq!(t.database.count("clicks").await, 1, "its conversion still needs it");
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
     t.advance(60 * MINUTE);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     the_click_goes(&t, async || keep_house(&t).await).await;
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
 }
@@ -80,7 +80,7 @@ async fn a_sale_during_the_deletion_of_its_click_keeps_the_data_of_the_click(db:
     let click = browse(&t, &link, "?keyword=shoes").await;
     t.deliver_all().await;
     t.advance(30 * DAY - 5 * MINUTE);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     let before = needed_from(t.app()).await.expect("the database answers");
 
     t.conversion(&click).send().await;
@@ -93,7 +93,7 @@ async fn a_sale_during_the_deletion_of_its_click_keeps_the_data_of_the_click(db:
 
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
     t.advance(60 * MINUTE);
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     assert_eq!(shoes(&t).await, (json!(1), json!(1)), "and so it is packed");
 }
 
@@ -128,7 +128,7 @@ async fn rows_that_are_not_packed_outlive_their_retention() {
     }
     assert_eq!(shoes(&t).await.0, 1);
     open.commit().await.unwrap();
-    t.fold_reports().await;
+    t.roll_up_reports().await;
     the_click_goes(&t, async || keep_house(&t).await).await;
     assert_eq!(shoes(&t).await.0, 1, "reports keep what they counted");
 }

@@ -82,7 +82,7 @@ impl<T: Serialize> Changed<T> {
 }
 
 /// The fields of a deleted object for the audit log.
-pub fn gone(it: &impl Serialize) -> Vec<FieldChange> {
+pub fn deleted(it: &impl Serialize) -> Vec<FieldChange> {
     let mut fields = Vec::new();
     compare("", false, &json(it), &Value::Null, &mut fields);
     bounded(fields)

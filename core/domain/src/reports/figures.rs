@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::amounts::Currency;
 
-use super::packed::{BOT, CLICK, Flags, Standing, Status, UNIQUE};
+use super::packed::{BOT, CLICK, ConversionMeasures, Flags, Status, UNIQUE};
 
 /// Everything that is counted for one row of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ impl Figures {
     }
 
     /// Counts a conversion.
-    pub fn add_conversion(&mut self, it: &Standing) {
+    pub fn add_conversion(&mut self, it: &ConversionMeasures) {
         match it.status {
             Status::Pending => self.pending += 1,
             Status::Approved => self.approved += 1,
@@ -163,8 +163,9 @@ mod tests {
         let money = |micros| Some(Money { micros, currency: usd });
         let mut it = Figures::default();
         for self_reported in [false, true] {
-            let standing = Standing { status: Status::Approved, self_reported, payout: money(3), revenue: money(20) };
-            it.add_conversion(&standing);
+            let measures =
+                ConversionMeasures { status: Status::Approved, self_reported, payout: money(3), revenue: money(20) };
+            it.add_conversion(&measures);
         }
         let sums = it.money[&usd];
         assert_eq!((sums.payout, sums.self_reported, sums.revenue, sums.profit()), (3, 3, 20, 17));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::packed::{Coded, OTHER};
+use super::packed::{CodedColumn, OTHER};
 
 /// The most values of a dimension in one report; further values are counted together as "other".
 pub const VALUES_MAX: usize = 100_000;
@@ -27,15 +27,14 @@ pub const UNKNOWN: u32 = u32::MAX;
 
 /// The keys of one group: a dictionary from keys to codes.
 #[derive(Default)]
-pub struct Slot {
+pub struct DimensionDictionary {
     texts: HashMap<String, u32>,
     others: HashMap<Key, u32>,
     /// The keys; the index is the code.
     pub keys: Vec<Key>,
 }
 
-impl Slot {
-    /// The code of a key; a new one if the key is new.
+impl DimensionDictionary {
     pub fn code(&mut self, key: Key) -> u32 {
         let next = self.keys.len() as u32;
         *self.others.entry(key).or_insert_with_key(|key| {
@@ -45,7 +44,7 @@ impl Slot {
     }
 
     /// The code of a text; that of [`Key::Other`] beyond [`VALUES_MAX`] keys.
-    pub fn text(&mut self, text: &str) -> u32 {
+    pub fn code_of_text(&mut self, text: &str) -> u32 {
         if let Some(code) = self.texts.get(text) {
             return *code;
         }
@@ -59,14 +58,14 @@ impl Slot {
     }
 
     /// The code for `local`, a code within the current segment.
-    pub fn global(&mut self, lane: &mut Lane, local: usize) -> u32 {
-        match lane {
-            Lane::Fixed(code) => *code,
-            Lane::Scope => local as u32,
-            Lane::Value(coded, known) => {
+    pub fn code_of_local(&mut self, reader: &mut ColumnReader, local: usize) -> u32 {
+        match reader {
+            ColumnReader::Fixed(code) => *code,
+            ColumnReader::Scope => local as u32,
+            ColumnReader::Value(coded, known) => {
                 if known[local] == UNKNOWN {
                     known[local] = match coded.value(local as u16) {
-                        Some(value) => self.text(value),
+                        Some(value) => self.code_of_text(value),
                         None if local == usize::from(OTHER) => self.code(Key::Other),
                         None => self.code(Key::None),
                     };
@@ -78,21 +77,20 @@ impl Slot {
 }
 
 /// How the rows of the current segment get their code in a slot.
-pub enum Lane<'a> {
-    /// The same code for all rows.
+pub enum ColumnReader<'a> {
+    /// The same for all rows.
     Fixed(u32),
     /// By the scope of a run.
     Scope,
-    /// By the row's value; with the global codes of the local codes, as far as they are known.
-    Value(Coded<'a>, Vec<u32>),
+    /// By the row; with the codes of values that were seen.
+    Value(CodedColumn<'a>, Vec<u32>),
 }
 
-impl Lane<'_> {
-    /// The number of local codes.
-    pub fn width(&self, slot: &Slot) -> usize {
+impl ColumnReader<'_> {
+    pub fn width(&self, dictionary: &DimensionDictionary) -> usize {
         match self {
             Self::Fixed(_) => 1,
-            Self::Scope => slot.keys.len(),
+            Self::Scope => dictionary.keys.len(),
             Self::Value(coded, _) => coded.width(),
         }
     }

@@ -1,14 +1,14 @@
 //! Reports: statistics of clicks, impressions and conversions.
 //!
-//! Rows are packed per quarter of an hour ([`packed`]), because the days of every time zone begin at one
-//! ([`calendar`]), then counted ([`tally`]) and sorted ([`ranking`]).
+//! Rows are packed by quarters of an hour ([`packed`]), since a day of every time zone begins on one ([`calendar`]),
+//! and counted from there ([`aggregator`]), in an order ([`ranking`]).
 
+pub mod aggregator;
 pub mod calendar;
 pub mod figures;
 pub mod keys;
 pub mod packed;
 pub mod ranking;
-pub mod tally;
 pub mod zone;
 
 use serde::{Deserialize, Serialize};

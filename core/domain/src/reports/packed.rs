@@ -1,14 +1,67 @@
 //! Clicks and conversions in packed columns: the form in which the database stores them for reports.
 //!
-//! A segment contains at most [`SEGMENT_ROWS`] rows of one quarter of an hour, sorted by scope. Column 0 has the scopes
-//! and their numbers of rows; column 1 the measures; each other column one dimension, as codes into a list of its
-//! values. A report reads only the columns that it needs. A dimension without values has no column.
+//! A segment holds some [`SEGMENT_ROWS`] rows at most, of one quarter of an hour, sorted by scope. Column 0 has the scopes and how many
+//! rows each has; column 1 what is measured; the others one dimension each, as codes into a list of its values.
+//! A report reads only the columns that it asks for. A dimension that no row has has no column.
+//!
+//! # Format
+//!
+//! Numbers are LEB128: seven bits per byte, the lowest first, and the high bit set in all bytes except the last.
+//! Three clicks, in the order of their scopes:
+//!
+//! | scope | what | flags | country |
+//! |---|---|---|---|
+//! | 5 | unique click | `CLICK + UNIQUE` = 3 | DE |
+//! | 5 | repeated click | `CLICK` = 1 | |
+//! | 300 | impression | 0 | US |
+//!
+//! are three columns (in hexadecimal):
+//!
+//! | column | bytes | meaning |
+//! |---|---|---|
+//! | 0 | `05 0A 01 01` | scope 5; bits 1 and 3 of `0A`: rows with the flags 1 and 3; one row of each |
+//! | | `AC 02 01 01` | scope 300 = `2C` + 2 × 128; bit 0: rows with the flags 0; one row |
+//! | 1 | `03 01 00` | the flags of each row |
+//! | 12 | `02` | two values (12 is 2 + the number of [`Dimension::Country`]) |
+//! | | `02 44 45 02 55 53` | each with its length in bytes: `DE`, `US` |
+//! | | `02 00 03` | a code per row: 0 is no value, 1 is "other", 2 the first value |
+//!
+//! With more than 254 values a code has two bytes, the lower first.
+//!
+//! An approved conversion of scope 5 with a payout of 12.50 USD and no revenue is:
+//!
+//! | column | bytes | meaning |
+//! |---|---|---|
+//! | 0 | `05 01` | scope 5; one row |
+//! | 1 | `09` | bits 0 and 1: pending 0, approved 1, rejected 2; bit 2: self-reported; bit 3: has a payout; bit 4: has a revenue |
+//! | | `55 53 44 A0 F8 FA 05` | `USD`, and 12,500,000 micros; a revenue would follow in the same form |
+//!
+//! # Versions
+//!
+//! Packed columns are the only record of clicks that are out of retention, so each stored column has the version of its
+//! format beside its bytes (`report_columns.version`). Columns of releases that did not store a version have version 0 by
+//! the column's default; their format is that of version 1. A reader checks the version first ([`check_version`]). A
+//! change of the format takes the next version, keeps a reader for the earlier ones, and demands its schema level,
+//! because releases before version 1 do not check it.
 
 use std::collections::HashMap;
 
 use crate::amounts::{Currency, Money};
 
 use super::{Dimension, Values};
+
+/// The version of the format that this release writes.
+pub const VERSION: i32 = 1;
+
+/// A column of a later release.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a packed report column has version {0}, and this release reads up to version {VERSION}; upgrade this server")]
+pub struct UnknownVersion(pub i32);
+
+/// Whether this release can read a stored column of that version.
+pub fn check_version(version: i32) -> Result<(), UnknownVersion> {
+    if (0..=VERSION).contains(&version) { Ok(()) } else { Err(UnknownVersion(version)) }
+}
 
 /// The most rows of a segment.
 pub const SEGMENT_ROWS: usize = 32_768;
@@ -56,8 +109,7 @@ pub struct Row<M> {
 
 /// The state of a conversion for reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// Its status.
+pub struct ConversionMeasures {
     pub status: Status,
     /// Whether an affiliate's own source reported it.
     pub self_reported: bool,
@@ -102,7 +154,7 @@ pub fn pack_clicks(mut rows: Vec<Row<u8>>) -> Columns {
 }
 
 /// Packs conversions.
-pub fn pack_conversions(mut rows: Vec<Row<Standing>>) -> Columns {
+pub fn pack_conversions(mut rows: Vec<Row<ConversionMeasures>>) -> Columns {
     rows.sort_by_key(|row| row.scope);
     let (mut scopes, mut measures) = (Vec::new(), Vec::new());
     for run in rows.chunk_by(|a, b| a.scope == b.scope) {
@@ -243,9 +295,9 @@ pub fn runs_of_conversions(bytes: &[u8]) -> Result<Vec<Run>, Damaged> {
 }
 
 /// The measures column of conversions.
-pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
+pub fn conversion_measures(bytes: &[u8]) -> Result<Vec<ConversionMeasures>, Damaged> {
     let mut bytes = Bytes(bytes);
-    let mut standings = Vec::new();
+    let mut conversion_measures = Vec::new();
     while !bytes.0.is_empty() {
         let flags = bytes.byte()?;
         let status = match flags & 3 {
@@ -256,22 +308,20 @@ pub fn standings(bytes: &[u8]) -> Result<Vec<Standing>, Damaged> {
         };
         let payout = if flags & 8 != 0 { Some(bytes.money()?) } else { None };
         let revenue = if flags & 16 != 0 { Some(bytes.money()?) } else { None };
-        standings.push(Standing { status, self_reported: flags & 4 != 0, payout, revenue });
+        conversion_measures.push(ConversionMeasures { status, self_reported: flags & 4 != 0, payout, revenue });
     }
-    Ok(standings)
+    Ok(conversion_measures)
 }
 
 /// A column of a dimension: its values, and the code of each row.
 #[derive(Clone, Debug)]
-pub struct Coded<'a> {
-    /// The values, in the order of their codes.
+pub struct CodedColumn<'a> {
     pub values: Vec<&'a str>,
     codes: &'a [u8],
     narrow: bool,
 }
 
-impl<'a> Coded<'a> {
-    /// Parses a column with this number of rows.
+impl<'a> CodedColumn<'a> {
     pub fn read(bytes: &'a [u8], rows: usize) -> Result<Self, Damaged> {
         let mut bytes = Bytes(bytes);
         let count = usize::try_from(bytes.number()?).map_err(|_| Damaged)?;
@@ -388,7 +438,7 @@ mod tests {
         })
     }
 
-    fn codes(coded: &Coded) -> Vec<u16> {
+    fn codes(coded: &CodedColumn) -> Vec<u16> {
         let mut codes = Vec::new();
         coded.each(|row, code| {
             assert_eq!(row, codes.len());
@@ -408,7 +458,7 @@ mod tests {
             prop_assert!(scopes.eq(sorted.iter().map(|row| row.scope)));
             let flags = column(&columns, MEASURES).unwrap();
             for dimension in [Dimension::Keyword, Dimension::Device, Dimension::Sub1] {
-                let coded = column(&columns, column_of(dimension)).map(|it| Coded::read(it, sorted.len()).unwrap());
+                let coded = column(&columns, column_of(dimension)).map(|it| CodedColumn::read(it, sorted.len()).unwrap());
                 let codes = coded.as_ref().map(codes);
                 for (index, row) in sorted.iter().enumerate() {
                     let wanted = row.values.iter().find(|(known, _)| *known == dimension).map(|(_, value)| value.as_str());
@@ -423,8 +473,8 @@ mod tests {
         fn arbitrary_bytes_cause_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), rows in 0_usize..40) {
             let _ = runs_of_clicks(&bytes);
             let _ = runs_of_conversions(&bytes);
-            let _ = standings(&bytes);
-            let _ = Coded::read(&bytes, rows);
+            let _ = conversion_measures(&bytes);
+            let _ = CodedColumn::read(&bytes, rows);
         }
     }
 
@@ -432,7 +482,7 @@ mod tests {
     fn distinct_values_are_bounded() {
         let row = |n: usize| Row { scope: 1, measure: CLICK, values: vec![(Dimension::Sub1, n.to_string())] };
         let columns = pack_clicks((0..VALUES_MAX + 10).map(row).collect());
-        let coded = Coded::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
+        let coded = CodedColumn::read(column(&columns, column_of(Dimension::Sub1)).unwrap(), VALUES_MAX + 10).unwrap();
         let others = codes(&coded).into_iter().filter(|code| *code == OTHER).count();
         assert_eq!((coded.values.len(), others), (VALUES_MAX, 10));
     }
@@ -441,7 +491,7 @@ mod tests {
     fn conversions_keep_status_and_money() {
         let usd: Currency = "USD".parse().unwrap();
         let money = |micros| Some(Money { micros, currency: usd });
-        let all = [Status::Pending, Status::Approved, Status::Rejected].map(|status| Standing {
+        let all = [Status::Pending, Status::Approved, Status::Rejected].map(|status| ConversionMeasures {
             status,
             self_reported: status == Status::Rejected,
             payout: money(12_500_000),
@@ -449,7 +499,46 @@ mod tests {
         });
         let rows = all.iter().map(|it| Row { scope: 7, measure: *it, values: vec![] }).collect();
         let columns = pack_conversions(rows);
-        assert_eq!(standings(column(&columns, MEASURES).unwrap()).unwrap(), all);
+        assert_eq!(conversion_measures(column(&columns, MEASURES).unwrap()).unwrap(), all);
         assert_eq!(runs_of_conversions(column(&columns, SCOPES).unwrap()).unwrap()[0].rows, 3);
+    }
+
+    /// The examples of the module's documentation. Stored columns of version 0 and 1 must be readable for ever.
+    #[test]
+    fn the_format_is_the_documented_one() {
+        let country = |text: &str| vec![(Dimension::Country, text.to_owned())];
+        let clicks = vec![
+            Row { scope: 300, measure: 0, values: country("US") },
+            Row { scope: 5, measure: CLICK | UNIQUE, values: country("DE") },
+            Row { scope: 5, measure: CLICK, values: vec![] },
+        ];
+        let scopes = vec![0x05, 0x0a, 0x01, 0x01, 0xac, 0x02, 0x01, 0x01];
+        let countries = vec![0x02, 0x02, 0x44, 0x45, 0x02, 0x55, 0x53, 0x02, 0x00, 0x03];
+        let wanted = vec![(SCOPES, scopes.clone()), (MEASURES, vec![3, 1, 0]), (12, countries.clone())];
+        assert_eq!(pack_clicks(clicks), wanted);
+        let runs: Vec<_> = runs_of_clicks(&scopes).unwrap().iter().map(|run| (run.scope, run.rows)).collect();
+        assert_eq!(runs, [(5, 2), (300, 1)]);
+        let coded = CodedColumn::read(&countries, 3).unwrap();
+        let countries: Vec<_> = codes(&coded).into_iter().map(|code| coded.value(code)).collect();
+        assert_eq!(countries, [Some("DE"), None, Some("US")]);
+
+        let payout = Some(Money { micros: 12_500_000, currency: "USD".parse().unwrap() });
+        let approved = ConversionMeasures { status: Status::Approved, self_reported: false, payout, revenue: None };
+        let measures = vec![0x09, 0x55, 0x53, 0x44, 0xa0, 0xf8, 0xfa, 0x05];
+        let wanted = vec![(SCOPES, vec![0x05, 0x01]), (MEASURES, measures.clone())];
+        assert_eq!(pack_conversions(vec![Row { scope: 5, measure: approved, values: vec![] }]), wanted);
+        assert_eq!(conversion_measures(&measures), Ok(vec![approved]));
+    }
+
+    #[test]
+    fn only_known_versions_are_read() {
+        assert_eq!((check_version(0), check_version(VERSION)), (Ok(()), Ok(())));
+        for version in [VERSION + 1, -1] {
+            let error = check_version(version).unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("a packed report column has version {version}, ")),
+                "{error}"
+            );
+        }
     }
 }

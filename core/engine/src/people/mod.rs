@@ -3,9 +3,9 @@
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
+pub(crate) mod live_session;
 pub mod mail;
 pub mod notices;
 pub mod outbox;
 pub mod passwords;
-pub(crate) mod signed_in;
 pub mod users;

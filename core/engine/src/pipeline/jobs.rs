@@ -103,7 +103,7 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
 }
 
 async fn audit_reports(app: &App) -> Result<(), DbErr> {
-    let repaired = reports::audit(app).await?;
+    let repaired = reports::verify(app).await?;
     if repaired > 0 {
         tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");
     }
@@ -115,7 +115,7 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
         // What no report has packed stays until it is, and so do the clicks that it counts by.
-        reports::fold(app).await?;
+        reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
         storage::inbound::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
         let pruned = storage::base::upkeep::prune(&app.db, before).await?;

@@ -13,20 +13,20 @@ use super::work;
 
 const EVERY: Duration = Duration::from_secs(30);
 
-struct Fold;
+struct RollUp;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, EVERY, || Fold);
+    let queue = work::schedule(&app.clock, EVERY, || RollUp);
     let worker = WorkerBuilder::new(format!("reports-{:016x}", rand::random::<u64>()))
         .backend(queue)
         .concurrency(1)
         .data(app)
-        .build(fold);
+        .build(roll_up);
     Box::pin(worker.run_until(work::told_to_stop(stopping)))
 }
 
-async fn fold(_: Fold, app: Data<App>) -> Result<(), BoxDynError> {
-    if let Err(error) = reports::fold(&app).await {
+async fn roll_up(_: RollUp, app: Data<App>) -> Result<(), BoxDynError> {
+    if let Err(error) = reports::roll_up(&app).await {
         tracing::error!(%error, "Packing for reports failed; it is tried again in half a minute");
     }
     let geoip = app.geoip.clone();

@@ -2,10 +2,10 @@
 //!
 //! ARCHITECTURE.md, "A report is counted", says why nothing is missed and nothing counted twice.
 
-mod audit;
-mod fold;
-pub(crate) mod memory;
+mod rollup;
 mod scopes;
+pub(crate) mod state;
+mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::app::App;
 use domain::amounts::Currency;
 use domain::ids::{floor_uuid, time_of};
 use domain::people::actor::Actor;
+use domain::reports::aggregator::{Aggregator, ReportQuery};
 use domain::reports::calendar::{QUARTER_MS, labels, quarter};
 use domain::reports::figures::Figures;
 use domain::reports::keys::Key;
 use domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_clicks, pack_conversions};
 use domain::reports::ranking::{Ranked, Sort, rank};
-use domain::reports::tally::{Question, Tally};
 use domain::reports::{Group, Scope};
 use domain::timestamp::Timestamp;
 use storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
@@ -30,18 +30,18 @@ use storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion
 use super::Error;
 use super::heavy::thread;
 
-pub use audit::audit;
-pub use fold::{fold, needed_from, packed_until, rebuild};
+pub use rollup::{needed_from, rebuild, roll_up, rolled_up_until};
 use scopes::Scopes;
+pub use verify::verify;
 
 /// Segments are read by days, and by less where a day has more than [`WINDOW_BYTES`]: that is what a report needs of memory.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
 const WINDOW_BYTES: usize = 8 << 20;
 
-/// A question and the span of time that it is about: whole quarters of an hour.
+/// A query and the span of time that it is about: whole quarters of an hour.
 #[derive(Clone, Debug)]
-pub struct Ask {
-    pub question: Question,
+pub struct ReportRequest {
+    pub query: ReportQuery,
     pub from: Timestamp,
     pub to: Timestamp,
     pub currency: Option<Currency>,
@@ -49,23 +49,23 @@ pub struct Ask {
     pub limit: usize,
 }
 
-/// Counts. An affiliate's questions are about itself.
-pub async fn ask(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
-    let groups = it.question.groups.clone();
-    let [ranked] = ask_each(app, actor, it, [groups]).await?;
+/// Counts. An affiliate's queries are about itself.
+pub async fn report(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked, Error> {
+    let groups = it.query.groups.clone();
+    let [ranked] = report_each(app, actor, it, [groups]).await?;
     Ok(ranked)
 }
 
 /// A report for each grouping of the same rows, from one reading and as of one moment.
-pub async fn ask_each<const N: usize>(
+pub async fn report_each<const N: usize>(
     app: &App,
     actor: Actor,
-    mut it: Ask,
+    mut it: ReportRequest,
     groupings: [Vec<Group>; N],
 ) -> Result<[Ranked; N], Error> {
-    confine(actor, &mut it.question)?;
-    let questions = groupings.map(|groups| Question { groups, ..it.question.clone() });
-    let counting = count(app.clone(), questions.to_vec(), (it.from, it.to));
+    confine(actor, &mut it.query)?;
+    let queries = groupings.map(|groups| ReportQuery { groups, ..it.query.clone() });
+    let counting = count(app.clone(), queries.to_vec(), (it.from, it.to));
     let mut counted = app.heavy.compute(actor, counting).await?;
     for rows in &mut counted {
         if let Some(wanted) = it.currency {
@@ -79,19 +79,19 @@ pub async fn ask_each<const N: usize>(
         }
     }
     let mut counted = counted.into_iter();
-    Ok(questions.map(|question| {
-        let rows = counted.next().expect("every question is answered");
-        rank(rows, &question.groups, (it.sort, it.currency), it.limit)
+    Ok(queries.map(|query| {
+        let rows = counted.next().expect("every query is answered");
+        rank(rows, &query.groups, (it.sort, it.currency), it.limit)
     }))
 }
 
 /// The same by one unit of time, without gaps.
-pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
-    let Some(Group::Time(unit)) = it.question.groups.first().copied() else {
+pub async fn series(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked, Error> {
+    let Some(Group::Time(unit)) = it.query.groups.first().copied() else {
         return Err(Error::invalid("/interval", "a series needs hour, day, week or month"));
     };
-    let (from, to, zone) = (it.from, it.to, it.question.zone);
-    let mut ranked = ask(app, actor, Ask { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
+    let (from, to, zone) = (it.from, it.to, it.query.zone);
+    let mut ranked = report(app, actor, ReportRequest { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
     let mut counted: HashMap<_, _> = ranked.rows.into_iter().collect();
     let fill = |label| {
         let key = vec![Key::Text(label)];
@@ -103,11 +103,11 @@ pub async fn series(app: &App, actor: Actor, it: Ask) -> Result<Ranked, Error> {
     Ok(ranked)
 }
 
-fn confine(actor: Actor, question: &mut Question) -> Result<(), Error> {
+fn confine(actor: Actor, query: &mut ReportQuery) -> Result<(), Error> {
     if let Some(own) = actor.confined_to() {
-        match question.filter.affiliate_id {
+        match query.filter.affiliate_id {
             Some(asked) if asked != own => return Err(Error::not_found("affiliate", asked)),
-            _ => question.filter.affiliate_id = Some(own),
+            _ => query.filter.affiliate_id = Some(own),
         }
     }
     Ok(())
@@ -133,34 +133,34 @@ fn the_currency(rows: &[Counted]) -> Result<Option<Currency>, Error> {
 /// A row of an answer: what it stands for in each group, and what was counted of it.
 type Counted = (Vec<Key>, Figures);
 
-/// Every row of each answer, in no order. The questions have one filter.
+/// Every row of each answer, in no order. The queries have one filter.
 async fn count(
     app: App,
-    questions: Vec<Question>,
+    queries: Vec<ReportQuery>,
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Vec<Counted>>, Error> {
     let tx = app.db.begin_report().await?;
     let scopes = app.reports.scopes.lock().await.refresh(&tx).await?.clone();
     let (mut counting, mut parts) = (Vec::new(), Vec::new());
-    for question in &questions {
-        let mut tally = Tally::new(question.clone());
-        tally.know(scopes.list());
+    for query in &queries {
+        let mut aggregator = Aggregator::new(query.clone());
+        aggregator.add_scopes(scopes.list());
         let (sender, received) = mpsc::channel(AHEAD);
-        counting.push(thread::run("report-count", move || count_parts(tally, received)));
+        counting.push(thread::run("report-count", move || count_parts(aggregator, received)));
         parts.push(sender);
     }
     let mut reading = Reading { scopes, parts };
     let read = async {
-        clicks(&tx, &mut reading, &questions, from, to).await?;
-        conversions(&tx, &mut reading, &questions, from, to).await
+        clicks(&tx, &mut reading, &queries, from, to).await?;
+        conversions(&tx, &mut reading, &queries, from, to).await
     };
     let read = read.await;
     drop(reading);
     let mut answers = Vec::new();
-    for tally in counting {
-        let tally = tally.await.expect("counting ends with a result, or has panicked and said why");
+    for aggregator in counting {
+        let aggregator = aggregator.await.expect("counting ends with a result, or has panicked and said why");
         // If counting failed, reading ended because of it.
-        answers.push(tally.map_err(damaged)?.rows());
+        answers.push(aggregator.map_err(damaged)?.rows());
     }
     read?;
     tx.rollback().await?;
@@ -189,20 +189,20 @@ impl Part {
 const AHEAD: usize = 16;
 
 /// Counts on a thread of its own while the next segments are read.
-fn count_parts(mut tally: Tally, mut parts: mpsc::Receiver<Part>) -> Result<Tally, Damaged> {
+fn count_parts(mut aggregator: Aggregator, mut parts: mpsc::Receiver<Part>) -> Result<Aggregator, Damaged> {
     while let Some(part) = parts.blocking_recv() {
         match part {
-            Part::Scope(scope) => tally.know(&[scope]),
-            Part::Clicks(quarter, columns) => tally.add_clicks(quarter, &columns)?,
-            Part::Conversions(quarter, columns) => tally.add_conversions(quarter, &columns)?,
+            Part::Scope(scope) => aggregator.add_scopes(&[scope]),
+            Part::Clicks(quarter, columns) => aggregator.add_clicks(quarter, &columns)?,
+            Part::Conversions(quarter, columns) => aggregator.add_conversions(quarter, &columns)?,
         }
     }
-    Ok(tally)
+    Ok(aggregator)
 }
 
-/// The columns that any of the questions needs.
-fn columns(questions: &[Question]) -> Vec<u8> {
-    let columns: BTreeSet<u8> = questions.iter().flat_map(Question::columns).collect();
+/// The columns that any of the queries needs.
+fn columns(queries: &[ReportQuery]) -> Vec<u8> {
+    let columns: BTreeSet<u8> = queries.iter().flat_map(ReportQuery::columns).collect();
     columns.into_iter().collect()
 }
 
@@ -233,13 +233,13 @@ impl Reading {
 async fn clicks(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
-    questions: &[Question],
+    queries: &[ReportQuery],
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
     let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
-    let by_scope = questions.iter().all(Question::is_by_scope);
-    let columns = if by_scope { vec![SCOPES] } else { columns(questions) };
+    let by_scope = queries.iter().all(ReportQuery::is_by_scope);
+    let columns = if by_scope { vec![SCOPES] } else { columns(queries) };
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
         let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
@@ -272,7 +272,7 @@ async fn clicks(
 async fn conversions(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
-    questions: &[Question],
+    queries: &[ReportQuery],
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
@@ -282,7 +282,7 @@ async fn conversions(
         let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
         raw_quarters.extend(changed);
     }
-    let columns = columns(questions);
+    let columns = columns(queries);
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
         let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;

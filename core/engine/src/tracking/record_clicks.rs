@@ -23,7 +23,7 @@ pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
 /// A group of clicks takes few statements: no lane waits for another.
 const GROUPS: Groups = Groups { largest: 512, worth_a_commit: 1 };
 /// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
-/// the table soon after they are made (`services/reports/fold.rs`).
+/// the table soon after they are made (`engine/src/reports/rollup.rs`).
 pub const LATEST: Duration = Duration::from_secs(30);
 
 /// Starts the tasks that commit clicks in groups.

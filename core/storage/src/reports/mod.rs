@@ -10,7 +10,7 @@ use uuid::Uuid;
 use domain::ids::{ClickId, ConversionId, EventId, LinkId, floor_uuid, time_of};
 use domain::reports::Scope;
 use domain::reports::calendar::{QUARTER_MS, quarter};
-use domain::reports::packed::{Columns, Damaged};
+use domain::reports::packed::{Columns, Damaged, VERSION, check_version};
 use domain::timestamp::Timestamp;
 
 use super::base::bulk::{Rows, Type};
@@ -30,7 +30,7 @@ pub struct Progress {
     /// Of clicks: all that were made before are packed. Of conversions: what is packed is as it was by all events before.
     pub until: Timestamp,
     /// Grows with every change of what is packed, so that two who pack at once notice each other.
-    pub turn: i64,
+    pub generation: i64,
 }
 
 fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statement {
@@ -41,7 +41,7 @@ pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Pro
     let sql = "SELECT until, version FROM report_progress WHERE subject = $1";
     let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
-    Ok(Progress { until: row.try_get("", "until")?, turn: row.try_get("", "version")? })
+    Ok(Progress { until: row.try_get("", "until")?, generation: row.try_get("", "version")? })
 }
 
 /// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
@@ -53,7 +53,7 @@ pub async fn advance(
     until: Timestamp,
 ) -> Result<bool, DbErr> {
     let sql = "UPDATE report_progress SET until = $1, version = version + 1 WHERE subject = $2 AND version = $3";
-    let values = vec![until.into(), (subject as i32).into(), seen.turn.into()];
+    let values = vec![until.into(), (subject as i32).into(), seen.generation.into()];
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }
 
@@ -179,7 +179,12 @@ pub async fn oldest_click_converted_since(
 }
 
 /// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
-pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp, to: Timestamp) -> Result<i64, DbErr> {
+pub async fn raw_checksum(
+    db: &impl ConnectionTrait,
+    subject: Subject,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, DbErr> {
     let sql = match subject {
         Subject::Clicks => "SELECT count(*) AS number FROM clicks WHERE id >= $1 AND id < $2",
         Subject::Conversions => {
@@ -190,7 +195,7 @@ pub async fn weight(db: &impl ConnectionTrait, subject: Subject, from: Timestamp
 }
 
 /// How much what is packed of a span weighs.
-pub async fn packed_weight(
+pub async fn packed_checksum(
     db: &impl ConnectionTrait,
     subject: Subject,
     from: Timestamp,
@@ -211,27 +216,27 @@ pub async fn insert_segment(
     tx: &impl ConnectionTrait,
     subject: Subject,
     segment: Timestamp,
-    weight: i64,
+    checksum: i64,
     columns: Columns,
 ) -> Result<(), DbErr> {
-    let mut values: Vec<Value> = Vec::with_capacity(5 * columns.len());
-    let mut rows = String::new();
+    const FIELDS: usize = 6;
+    let mut values: Vec<Value> = Vec::with_capacity(FIELDS * columns.len());
+    let mut rows = Vec::with_capacity(columns.len());
     for (index, (number, data)) in columns.into_iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        let first = 5 * index;
-        rows.push_str(&format!(
-            "{comma}(${}, ${}, ${}, ${}, ${})",
-            first + 1,
-            first + 2,
-            first + 3,
-            first + 4,
-            first + 5
-        ));
-        let fields: [Value; 5] =
-            [(subject as i32).into(), segment.into(), i32::from(number).into(), weight.into(), data.into()];
+        let parameters: Vec<_> = (1..=FIELDS).map(|field| format!("${}", FIELDS * index + field)).collect();
+        rows.push(format!("({})", parameters.join(", ")));
+        let fields: [Value; FIELDS] = [
+            (subject as i32).into(),
+            segment.into(),
+            i32::from(number).into(),
+            checksum.into(),
+            VERSION.into(),
+            data.into(),
+        ];
         values.extend(fields);
     }
-    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, data) VALUES {rows}");
+    let rows = rows.join(", ");
+    let sql = format!("INSERT INTO report_columns (subject, segment, number, weight, version, data) VALUES {rows}");
     tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
 }
 
@@ -256,13 +261,14 @@ pub async fn segments(
 ) -> Result<BTreeMap<Timestamp, Columns>, DbErr> {
     let numbers: Vec<_> = columns.iter().map(u8::to_string).collect();
     let sql = format!(
-        "SELECT segment, number, data FROM report_columns
+        "SELECT segment, number, version, data FROM report_columns
          WHERE subject = $1 AND segment >= $2 AND segment < $3 AND number IN ({}) ORDER BY segment, number",
         numbers.join(", ")
     );
     let values = vec![(subject as i32).into(), from.into(), to.into()];
     let mut segments: BTreeMap<Timestamp, Columns> = BTreeMap::new();
     for row in db.query_all_raw(statement(db, &sql, values)).await? {
+        check_version(row.try_get("", "version")?).map_err(|error| DbErr::Custom(error.to_string()))?;
         let number: i32 = row.try_get("", "number")?;
         let number = u8::try_from(number).map_err(|_| damaged(Damaged))?;
         segments.entry(row.try_get("", "segment")?).or_default().push((number, row.try_get("", "data")?));

@@ -7,7 +7,7 @@ use crate::base::bulk::{Rows, Type};
 use crate::{corrupt, from_json, json};
 use domain::amounts::Money;
 use domain::ids::{ClickId, ConversionId};
-use domain::reports::packed::{BOT, CLICK, Row, Standing, Status, UNIQUE};
+use domain::reports::packed::{BOT, CLICK, ConversionMeasures, Row, Status, UNIQUE};
 use domain::reports::{Dimension, Scope, Values, Visit, cut};
 use domain::tracking::action::Action;
 use domain::tracking::click::Agent;
@@ -83,7 +83,7 @@ pub struct RawConversion {
     pub id: ConversionId,
     pub revision: i32,
     pub scope: Scope,
-    pub standing: Standing,
+    pub measures: ConversionMeasures,
     pub values: Values,
     /// What its visit said has not been kept yet, and its click may be gone one day.
     pub is_new: bool,
@@ -133,7 +133,7 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
             offer_id: row.try_get("", "offer_id")?,
             link_id: row.try_get("", "link_id")?,
         },
-        standing: Standing {
+        measures: ConversionMeasures {
             status: Status::from_word(&word).ok_or_else(|| corrupt("conversions", format_args!("status {word}")))?,
             self_reported: row.try_get("", "self_reported")?,
             payout: money("payout")?,
@@ -164,6 +164,6 @@ pub fn row_of_click(scope: u32, click: RawClick) -> Row<u8> {
 }
 
 /// The same of a conversion.
-pub fn row_of_conversion(scope: u32, it: RawConversion) -> Row<Standing> {
-    Row { scope, measure: it.standing, values: it.values }
+pub fn row_of_conversion(scope: u32, it: RawConversion) -> Row<ConversionMeasures> {
+    Row { scope, measure: it.measures, values: it.values }
 }

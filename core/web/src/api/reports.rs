@@ -13,16 +13,16 @@ use crate::extract::ApiQuery;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::people::actor::Actor;
+use domain::reports::aggregator::ReportQuery;
 use domain::reports::calendar::{Unit, last_days, quarter};
 use domain::reports::figures::{Figures, decimal};
 use domain::reports::keys::Key;
 use domain::reports::ranking::{Ranked, Sort};
-use domain::reports::tally::Question;
 use domain::reports::zone::Zone;
 use domain::reports::{Dimension, Filter, Group, cut};
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::reports::{self, Ask};
+use engine::reports::{self, ReportRequest};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 10_000;
@@ -33,7 +33,7 @@ const DAYS_DEFAULT: u32 = 30;
 /// Which clicks and conversions count, and where days begin.
 #[derive(Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct ReportQuery {
+pub struct ReportParams {
     /// One or two of day, hour, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
     /// source, keyword, page, goal; with a comma between. Only for /reports.
     #[param(example = "day,offer")]
@@ -84,7 +84,7 @@ fn invalid(detail: String) -> Problem {
     Problem::bad_request("invalid_parameter", detail)
 }
 
-impl ReportQuery {
+impl ReportParams {
     fn filter(&self) -> Filter {
         use Dimension::*;
         let values = [
@@ -153,7 +153,7 @@ impl ReportQuery {
         Ok((from, to))
     }
 
-    fn ask(&self, actor: Actor, groups: Vec<Group>, now: Timestamp) -> Result<Ask, Problem> {
+    fn request(&self, actor: Actor, groups: Vec<Group>, now: Timestamp) -> Result<ReportRequest, Problem> {
         let zone = spans::zone(self.time_zone.as_deref())?;
         let (from, to) = self.span(zone, now)?;
         let sort = match self.sort.as_deref().filter(|word| !word.is_empty()) {
@@ -171,8 +171,8 @@ impl ReportQuery {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(invalid(format!("limit is {limit}; choose 1 to {LIMIT_MAX}")));
         }
-        let question = Question { groups, filter: self.filter(), zone };
-        Ok(Ask { question, from, to, currency: self.currency, sort, limit: limit as usize })
+        let query = ReportQuery { groups, filter: self.filter(), zone };
+        Ok(ReportRequest { query, from, to, currency: self.currency, sort, limit: limit as usize })
     }
 }
 
@@ -365,18 +365,18 @@ fn rest(actor: Actor, ranked: &Ranked) -> RestOut {
 }
 
 /// Count clicks, conversions and money by one or two groups. An affiliate counts its own, without revenue and profit.
-#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportQuery),
+#[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = ReportOut), (status = "default", body = Problem)))]
 pub async fn get_report(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ReportQuery>,
+    ApiQuery(it): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<ReportOut>> {
     let groups = it.groups()?;
-    let ask = it.ask(actor, groups.clone(), app.clock.now())?;
-    let (from, to, time_zone) = (ask.from, ask.to, ask.question.zone);
-    let ranked = reports::ask(&app, actor, ask).await?;
+    let request = it.request(actor, groups.clone(), app.clock.now())?;
+    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
+    let ranked = reports::report(&app, actor, request).await?;
     Ok(Json(ReportOut {
         group_by: groups.iter().map(|group| group.as_str()).collect(),
         from,
@@ -389,23 +389,23 @@ pub async fn get_report(
 }
 
 /// Count over time without gaps: the last 30 days, day by day, unless told otherwise.
-#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportQuery),
+#[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
 pub async fn get_series(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(it): ApiQuery<ReportQuery>,
+    ApiQuery(it): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<SeriesOut>> {
     let word = it.interval.as_deref().unwrap_or("day");
     let unit = Unit::from_word(word)
         .ok_or_else(|| invalid(format!("interval: \"{}\" is none of {}", cut(word), Unit::WORDS.join(", "))))?;
-    let ask = it.ask(actor, vec![Group::Time(unit)], app.clock.now())?;
-    let (from, to, time_zone) = (ask.from, ask.to, ask.question.zone);
+    let request = it.request(actor, vec![Group::Time(unit)], app.clock.now())?;
+    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
     if unit == Unit::Hour && to.millis() - from.millis() > 100 * 86_400_000 {
         return Err(invalid("a series of hours spans 100 days at most; ask for it in parts, or for days".to_owned()));
     }
-    let ranked = reports::series(&app, actor, ask).await?;
+    let ranked = reports::series(&app, actor, request).await?;
     let totals = FiguresOut::of(actor, &ranked.totals);
     let point = |(keys, figures): (Vec<Key>, Figures)| {
         let at = keys.into_iter().find_map(|key| if let Key::Text(at) = key { Some(at) } else { None });
@@ -416,19 +416,19 @@ pub async fn get_series(
 }
 
 /// Map revenue to keywords and pages: what each earned, per click too, and how many of its clicks convert.
-#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportQuery),
+#[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]
 pub async fn get_revenue_map(
     State(app): State<App>,
     Caller(actor): Caller,
-    ApiQuery(mut it): ApiQuery<ReportQuery>,
+    ApiQuery(mut it): ApiQuery<ReportParams>,
 ) -> ApiResult<Json<RevenueMapOut>> {
     it.sort = it.sort.or_else(|| Some(Sort::Payout.as_str().to_owned()));
     let (keyword, page) = ([Group::Dimension(Dimension::Keyword)], [Group::Dimension(Dimension::Page)]);
-    let ask = it.ask(actor, keyword.to_vec(), app.clock.now())?;
-    let (from, to, time_zone) = (ask.from, ask.to, ask.question.zone);
-    let [keywords, pages] = reports::ask_each(&app, actor, ask, [keyword.to_vec(), page.to_vec()]).await?;
+    let request = it.request(actor, keyword.to_vec(), app.clock.now())?;
+    let (from, to, time_zone) = (request.from, request.to, request.query.zone);
+    let [keywords, pages] = reports::report_each(&app, actor, request, [keyword.to_vec(), page.to_vec()]).await?;
     Ok(Json(RevenueMapOut {
         from,
         to,

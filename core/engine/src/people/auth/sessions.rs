@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::Error;
 use crate::app::App;
-use crate::people::signed_in::{SignedIn, actor, as_it_stands};
+use crate::people::live_session::{LiveSession, actor, as_it_stands};
 use domain::ids::{AffiliateId, SessionId, UserId};
 use domain::people::actor::Actor;
 use domain::people::api_key;
@@ -33,7 +33,7 @@ pub async fn begin(
     tx: &impl ConnectionTrait,
     whose: Whose<'_>,
     visitor: &Visitor,
-) -> Result<(String, SignedIn), Error> {
+) -> Result<(String, LiveSession), Error> {
     let now = app.clock.now();
     let secret = api_key::token(rand::random());
     let (user, affiliate_id, opened_by, opener) = match whose {
@@ -57,7 +57,7 @@ pub async fn begin(
     let actor = actor(&session, user).ok_or(auth_error::AuthError::Disabled)?;
     let actor = as_it_stands(tx, actor).await?;
     storage::people::sessions::insert(tx, &session).await?;
-    Ok((secret, SignedIn { session, actor }))
+    Ok((secret, LiveSession { session, actor }))
 }
 
 /// Who has this cookie; `None` for nobody.

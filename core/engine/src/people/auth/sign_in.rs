@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::app::App;
 use crate::people::audit::{self, Change};
-use crate::people::signed_in;
+use crate::people::live_session;
 use domain::ids::UserId;
 use domain::people::actor::Actor;
 use domain::people::api_key;
@@ -39,7 +39,7 @@ pub enum Evidence {
 }
 
 /// Somebody who is in.
-pub struct Entered {
+pub struct SignedIn {
     /// Of the session's cookie.
     pub secret: String,
     /// The cookie by which this browser is known from now on.
@@ -49,7 +49,7 @@ pub struct Entered {
 }
 
 pub enum Step {
-    In(Box<Entered>),
+    In(Box<SignedIn>),
     /// The password was right. The ticket stands for it, so that no page has to hold the password itself.
     CodeNeeded {
         ticket: String,
@@ -65,7 +65,7 @@ struct Ticket {
 }
 
 /// Both steps in one.
-pub async fn sign_in(app: &App, visitor: &Visitor, given: Credentials) -> Result<Box<Entered>, Error> {
+pub async fn sign_in(app: &App, visitor: &Visitor, given: Credentials) -> Result<Box<SignedIn>, Error> {
     match step(app, visitor, given).await? {
         Step::In(entered) => Ok(entered),
         Step::CodeNeeded { .. } => Err(AuthError::SecondFactorNeeded.into()),
@@ -111,7 +111,7 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<St
     audit::record(app, &tx, signed_in.actor, change).await?;
     tx.commit().await?;
     let device = known_device::of(app, visitor, &email);
-    Ok(Step::In(Box::new(Entered { secret, device, actor: signed_in.actor, user })))
+    Ok(Step::In(Box::new(SignedIn { secret, device, actor: signed_in.actor, user })))
 }
 
 fn ticket(app: &App, user: &User) -> String {
@@ -147,7 +147,7 @@ pub async fn link_works(app: &App, token: &str) -> Result<bool, Error> {
 /// Whether who made a login link may still open what it opens.
 async fn link_stands(app: &App, opened_by: Option<&str>, opener: Option<&str>) -> Result<bool, Error> {
     let opener = opener.or(opened_by).and_then(Opener::from_name);
-    Ok(signed_in::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
+    Ok(live_session::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
 }
 
 /// Uses a login link up. Returns the cookie's secret and where to go.

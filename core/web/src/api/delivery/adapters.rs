@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::audit::{Audited, Told};
+use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageOut, body_problem};
@@ -361,14 +361,14 @@ pub async fn upgrade_adapter(
     Caller(actor): Caller,
     Path(id): Path<String>,
     ApiJson(body): ApiJson<UpgradeIn>,
-) -> ApiResult<(Extension<Told>, Json<UpgradeOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<UpgradeOut>)> {
     // Many events are read and rendered twice.
     let _place = app.heavy.place(actor).await?;
     let Upgrade { postbacks, more } =
         adapters::upgrade(&app, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
     let moved = postbacks.iter().filter(|it| it.moved);
     let told = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
-    let told = Told::many(told);
+    let told = AuditedChanges::many(told);
     let postbacks = postbacks.into_iter().map(JudgedOut::from).collect();
     Ok((told, Json(UpgradeOut { dry_run: body.dry_run, postbacks, more })))
 }

@@ -6,7 +6,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::audit::Told;
+use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
@@ -172,11 +172,11 @@ pub async fn retry_delivery(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<DeliveryId>,
-) -> ApiResult<(StatusCode, Extension<Told>, Json<DeliveryOut>)> {
+) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<DeliveryOut>)> {
     let changed = deliveries::retry(&app, actor, id).await?;
     let now = app.clock.now();
     let changed = changed.map(|it| DeliveryOut::of(now, it));
     // Why it ended is an adapter's own words, which may quote a person; its code is not.
     let told = changed.fields().into_iter().filter(|it| ["state", "due_at", "reason_code"].contains(&&*it.field));
-    Ok((StatusCode::ACCEPTED, Told::many(told), Json(changed.now)))
+    Ok((StatusCode::ACCEPTED, AuditedChanges::many(told), Json(changed.now)))
 }

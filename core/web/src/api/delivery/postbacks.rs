@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Issues;
-use crate::audit::{Audited, Gone};
+use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -236,8 +236,8 @@ pub async fn archive_postback(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<PostbackId>,
-) -> ApiResult<Gone<PostbackOut>> {
-    Ok(Gone(postbacks::archive(&app, actor, id).await?.into()))
+) -> ApiResult<Deleted<PostbackOut>> {
+    Ok(Deleted(postbacks::archive(&app, actor, id).await?.into()))
 }
 
 /// Send a test request with sample values and tell what came back. Changes nothing.

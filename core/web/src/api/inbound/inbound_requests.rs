@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::delivery::deliveries::{HeaderOut, headers};
-use crate::audit::Told;
+use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
@@ -154,13 +154,13 @@ pub async fn replay_inbound_request(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
-) -> ApiResult<(Extension<Told>, Json<InboundRequestOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<InboundRequestOut>)> {
     let Changed { before, now, .. } = inbound::replay(&app, actor, id).await?;
     // What was judged is in the request; the log has how that went.
     let before = before.map(|it| it.request.finding).unwrap_or_else(|| now.request.finding.clone());
     let finding = &now.request.finding;
     let code = |it: &Finding| it.code.clone().unwrap_or_default();
     let outcome = of_word("outcome", before.outcome.as_str(), finding.outcome.as_str());
-    let told = Told::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(finding))));
+    let told = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(finding))));
     Ok((told, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Issues;
-use crate::audit::{Audited, Gone};
+use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -212,8 +212,8 @@ pub async fn archive_source(
     State(app): State<App>,
     Caller(actor): Caller,
     PathId(id): PathId<SourceId>,
-) -> ApiResult<Gone<SourceOut>> {
-    Ok(Gone(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
+) -> ApiResult<Deleted<SourceOut>> {
+    Ok(Deleted(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
 }
 
 /// Give a source another address, which is in this answer. The old one leads nowhere from now on.

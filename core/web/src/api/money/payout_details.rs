@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::people::auth::{CONFIRM_BY_MAIL, SentOut};
-use crate::audit::{Audited, Gone};
+use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
@@ -130,7 +130,7 @@ pub async fn remove_payout_details(
 ) -> ApiResult<Response> {
     let given = Given { password: body.password, code: body.code };
     Ok(match payout_details::remove(&app, actor, given, id).await? {
-        ChangeOutcome::Done(details) => Gone(PayoutDetailsOut::from(details)).into_response(),
+        ChangeOutcome::Done(details) => Deleted(PayoutDetailsOut::from(details)).into_response(),
         ChangeOutcome::Mailed => mailed(),
     })
 }

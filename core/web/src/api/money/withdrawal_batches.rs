@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::audit::{Audited, Told};
+use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId, body_problem};
@@ -191,7 +191,7 @@ pub async fn take_withdrawal_results(
     Caller(actor): Caller,
     PathId(id): PathId<WithdrawalBatchId>,
     body: Result<Bytes, BytesRejection>,
-) -> ApiResult<(Extension<Told>, Json<ResultsOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<ResultsOut>)> {
     let body = body.map_err(body_problem)?;
     let text = String::from_utf8_lossy(&body);
     let (effects, batch) = withdrawal_batches::apply_results(&app, actor, id, &text).await?;
@@ -201,7 +201,7 @@ pub async fn take_withdrawal_results(
         }
         Effect::Unchanged(_) | Effect::Wrong(_) => None,
     });
-    let told = Told::many(steps);
+    let told = AuditedChanges::many(steps);
     let lines: Vec<_> = effects
         .into_iter()
         .map(|(line, effect)| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::{AmountIn, Issues};
-use crate::audit::{Audited, Told};
+use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, OptionalJson, PageIn, PageOut, PathId};
@@ -375,7 +375,7 @@ pub async fn approve_withdrawals(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<ApprovalsIn>,
-) -> ApiResult<(Extension<Told>, Json<ApprovalsOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<ApprovalsOut>)> {
     if body.ids.is_empty() || body.ids.len() > MOST_AT_ONCE {
         return Err(Error::invalid("/ids", format!("send 1 to {MOST_AT_ONCE} ids")).into());
     }
@@ -384,7 +384,7 @@ pub async fn approve_withdrawals(
         let Changed { before, now, .. } = result.as_ref().ok()?;
         of_word(format!("{id}.status"), before.as_ref()?.status.word(), now.status.word())
     });
-    let told = Told::many(steps);
+    let changes = AuditedChanges::many(steps);
     let items: Vec<_> = approvals
         .into_iter()
         .map(|(id, result)| match result {
@@ -398,7 +398,7 @@ pub async fn approve_withdrawals(
             }
         })
         .collect();
-    Ok((told, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
+    Ok((changes, Json(ApprovalsOut { approved: items.iter().filter(|it| it.code.is_none()).count(), items })))
 }
 
 /// Read the settings of withdrawals.

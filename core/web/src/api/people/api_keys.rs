@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Issues;
-use crate::audit::Told;
+use crate::audit::AuditedChanges;
 use crate::auth::{Caller, Person};
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -103,10 +103,10 @@ fn created((key, secret): (ApiKey, String)) -> (StatusCode, Json<NewApiKeyOut>) 
     (StatusCode::CREATED, Json(NewApiKeyOut { about: key.into(), key: Some(secret) }))
 }
 
-type Revoked = (StatusCode, Extension<Told>);
+type Revoked = (StatusCode, Extension<AuditedChanges>);
 
 fn revoked(key: Changed<ApiKey>) -> ApiResult<Revoked> {
-    Ok((StatusCode::NO_CONTENT, Told::many(key.map(ApiKeyOut::from).fields())))
+    Ok((StatusCode::NO_CONTENT, AuditedChanges::many(key.map(ApiKeyOut::from).fields())))
 }
 
 /// Create an API key of the program or of an affiliate. It allows nothing that you may not do. A person sends the

@@ -5,7 +5,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::audit::Told;
+use crate::audit::AuditedChanges;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut};
@@ -154,11 +154,11 @@ pub async fn prune_audit(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<PruningIn>,
-) -> ApiResult<(Extension<Told>, Json<PruningOut>)> {
+) -> ApiResult<(Extension<AuditedChanges>, Json<PruningOut>)> {
     let pruned = audit::prune(&app, actor, body.older_than_days).await?;
     let told =
         |field: &str, to: serde_json::Value| FieldChange { field: field.into(), from: serde_json::Value::Null, to };
     let changes = [told("pruned", pruned.records.into()), told("older_than", pruned.older_than.to_string().into())];
     let out = PruningOut { pruned: pruned.records, older_than: pruned.older_than, more: pruned.more };
-    Ok((Told::many(changes), Json(out)))
+    Ok((AuditedChanges::many(changes), Json(out)))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::{Issues, email};
-use crate::audit::{Audited, Told};
+use crate::audit::{Audited, AuditedChanges};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -136,7 +136,7 @@ pub async fn create_customer(
     State(app): State<App>,
     Caller(actor): Caller,
     ApiJson(body): ApiJson<CustomerIn>,
-) -> ApiResult<(StatusCode, Extension<Told>, Json<CustomerDoneOut>)> {
+) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<CustomerDoneOut>)> {
     let mut issues = Issues::default();
     let wanted = Wanted {
         external_id: issues.text("/external_id", &body.external_id, 200),
@@ -148,7 +148,7 @@ pub async fn create_customer(
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
     let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
     let told = if result == Done::Created { Vec::new() } else { changed.fields() };
-    Ok((status, Told::many(told), Json(CustomerDoneOut { about: changed.now, result })))
+    Ok((status, AuditedChanges::many(told), Json(CustomerDoneOut { about: changed.now, result })))
 }
 
 /// List customers, newest first.

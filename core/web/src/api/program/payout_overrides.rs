@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Issues;
-use crate::audit::{Audited, Gone};
+use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiJson, ApiQuery, PageIn, PageOut, PathId};
@@ -94,6 +94,6 @@ pub async fn delete_payout_override(
     State(app): State<App>,
     _: Caller,
     PathId(id): PathId<PayoutOverrideId>,
-) -> ApiResult<Gone<PayoutOverrideOut>> {
-    Ok(Gone(payout_overrides::delete(&app, id).await?.into()))
+) -> ApiResult<Deleted<PayoutOverrideOut>> {
+    Ok(Deleted(payout_overrides::delete(&app, id).await?.into()))
 }

@@ -9,7 +9,7 @@ const MOMENTS: usize = 100;
 
 /// What one process remembers for its reports.
 #[derive(Debug, Default)]
-pub struct Reports {
+pub struct ReportState {
     pub(super) scopes: tokio::sync::Mutex<Scopes>,
     pub(super) transactions: std::sync::Mutex<Transactions>,
 }

@@ -7,17 +7,17 @@ use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
 
 use super::figures::Figures;
-use super::keys::{Key, Lane, Slot, UNKNOWN};
+use super::keys::{ColumnReader, DimensionDictionary, Key, UNKNOWN};
 use super::packed::{
-    Coded, Columns, Damaged, MEASURES, Run, SCOPES, Standing, column_of, flags_of_clicks, runs_of_clicks,
-    runs_of_conversions, standings,
+    CodedColumn, Columns, ConversionMeasures, Damaged, MEASURES, Run, SCOPES, column_of, conversion_measures,
+    flags_of_clicks, runs_of_clicks, runs_of_conversions,
 };
 use super::{Dimension, Filter, Group, Scope};
 
 /// A report query.
 #[derive(Clone, Debug)]
-pub struct Question {
-    /// One or two groups.
+pub struct ReportQuery {
+    /// One or two.
     pub groups: Vec<Group>,
     /// The rows that count.
     pub filter: Filter,
@@ -25,8 +25,8 @@ pub struct Question {
     pub zone: Zone,
 }
 
-impl Question {
-    /// The columns that must be read.
+impl ReportQuery {
+    /// The columns that must be read to answer it.
     pub fn columns(&self) -> Vec<u8> {
         let grouped = self.groups.iter().filter_map(|group| match group {
             Group::Dimension(dimension) => Some(*dimension),
@@ -47,15 +47,15 @@ impl Question {
     }
 }
 
-const OUT: u32 = u32::MAX;
-/// The most combinations of local codes for which a lookup table is used.
+const EXCLUDED: u32 = u32::MAX;
+/// A table of local codes is worth it up to this size.
 const TABLE_MAX: usize = 1 << 16;
 
-/// A report while it is counted.
-pub struct Tally {
-    question: Question,
-    slots: [Slot; 2],
-    /// By scope: its codes in the slots that are grouped by scope; `OUT` if the scope is filtered out.
+/// A report that is being counted.
+pub struct Aggregator {
+    query: ReportQuery,
+    dictionaries: [DimensionDictionary; 2],
+    /// By scope: its code in each dictionary of a group that is of the scope; `EXCLUDED` for scopes that are filtered out.
     scopes: Vec<[u32; 2]>,
     cells: HashMap<(u32, u32), u32, BuildHasherDefault<Mixer>>,
     /// Cells by scope, valid while the codes that don't depend on the scope stay the same.
@@ -64,26 +64,25 @@ pub struct Tally {
 }
 
 /// The place of each row of a segment, which combines its local codes; `NOWHERE` if the row is filtered out.
-struct Places<'a> {
-    of_rows: Vec<usize>,
-    lanes: [Lane<'a>; 2],
+struct GroupIndex<'a> {
+    by_row: Vec<usize>,
+    readers: [ColumnReader<'a>; 2],
     widths: [usize; 2],
 }
 
-const NOWHERE: usize = usize::MAX;
+const FILTERED_OUT: usize = usize::MAX;
 
-impl Places<'_> {
+impl GroupIndex<'_> {
     fn count(&self) -> usize {
         self.widths[0].saturating_mul(self.widths[1])
     }
 }
 
-impl Tally {
-    /// An empty report.
-    pub fn new(question: Question) -> Self {
+impl Aggregator {
+    pub fn new(query: ReportQuery) -> Self {
         Self {
-            question,
-            slots: Default::default(),
+            query,
+            dictionaries: Default::default(),
             scopes: Vec::new(),
             cells: HashMap::default(),
             cells_of_scopes: Default::default(),
@@ -92,20 +91,20 @@ impl Tally {
     }
 
     /// Adds scopes, numbered after those added so far. Packed rows must not refer to others.
-    pub fn know(&mut self, scopes: &[Scope]) {
+    pub fn add_scopes(&mut self, scopes: &[Scope]) {
         for scope in scopes {
             let mut codes = [0; 2];
-            if !self.question.filter.admits(scope) {
-                codes = [OUT; 2];
+            if !self.query.filter.admits(scope) {
+                codes = [EXCLUDED; 2];
             } else {
-                for (index, group) in self.question.groups.iter().take(2).enumerate() {
+                for (index, group) in self.query.groups.iter().take(2).enumerate() {
                     let key = match group {
                         Group::Affiliate => Key::Id(scope.affiliate_id.0),
                         Group::Offer => Key::Id(scope.offer_id.0),
                         Group::Link => scope.link_id.map_or(Key::None, |id| Key::Id(id.0)),
                         Group::Time(_) | Group::Dimension(_) => continue,
                     };
-                    codes[index] = self.slots[index].code(key);
+                    codes[index] = self.dictionaries[index].code(key);
                 }
             }
             self.scopes.push(codes);
@@ -115,7 +114,7 @@ impl Tally {
     /// Counts a segment of clicks of `quarter`.
     pub fn add_clicks(&mut self, quarter: Timestamp, columns: &Columns) -> Result<(), Damaged> {
         let Some(scopes) = column(columns, SCOPES) else { return Ok(()) };
-        if self.question.is_by_scope() {
+        if self.query.is_by_scope() {
             return self.add_by_scope(quarter, scopes);
         }
         let runs = runs_of_clicks(scopes)?;
@@ -124,17 +123,17 @@ impl Tally {
             return Err(Damaged);
         }
         // Clicks have no goal, so a filter by goal does not exclude them.
-        let Some(mut places) = self.places(quarter, columns, &runs, false)? else { return Ok(()) };
-        if places.count() > measures.len() {
-            self.add_rows(&mut places, |figures, row| figures.flags[usize::from(measures[row] & 7)] += 1);
+        let Some(mut index) = self.group_index(quarter, columns, &runs, false)? else { return Ok(()) };
+        if index.count() > measures.len() {
+            self.add_rows(&mut index, |figures, row| figures.flags[usize::from(measures[row] & 7)] += 1);
             return Ok(());
         }
-        let mut counted = vec![[0_u32; 8]; places.count()];
-        for (place, measure) in places.of_rows.iter().zip(measures).filter(|(place, _)| **place != NOWHERE) {
-            counted[*place][usize::from(measure & 7)] += 1;
+        let mut counted = vec![[0_u32; 8]; index.count()];
+        for (group, measure) in index.by_row.iter().zip(measures).filter(|(group, _)| **group != FILTERED_OUT) {
+            counted[*group][usize::from(measure & 7)] += 1;
         }
-        for (place, counts) in counted.into_iter().enumerate().filter(|(_, counts)| *counts != [0; 8]) {
-            let cell = self.cell_at(&mut places, place);
+        for (group, counts) in counted.into_iter().enumerate().filter(|(_, counts)| *counts != [0; 8]) {
+            let cell = self.cell_at(&mut index, group);
             for (sum, count) in self.figures[cell].flags.iter_mut().zip(counts) {
                 *sum += u64::from(count);
             }
@@ -146,12 +145,13 @@ impl Tally {
     pub fn add_conversions(&mut self, quarter: Timestamp, columns: &Columns) -> Result<(), Damaged> {
         let Some(scopes) = column(columns, SCOPES) else { return Ok(()) };
         let runs = runs_of_conversions(scopes)?;
-        let standings: Vec<Standing> = standings(column(columns, MEASURES).ok_or(Damaged)?)?;
-        if standings.len() != runs.iter().map(|run| run.rows).sum::<usize>() {
+        let conversion_measures: Vec<ConversionMeasures> =
+            conversion_measures(column(columns, MEASURES).ok_or(Damaged)?)?;
+        if conversion_measures.len() != runs.iter().map(|run| run.rows).sum::<usize>() {
             return Err(Damaged);
         }
-        if let Some(mut places) = self.places(quarter, columns, &runs, true)? {
-            self.add_rows(&mut places, |figures, row| figures.add_conversion(&standings[row]));
+        if let Some(mut index) = self.group_index(quarter, columns, &runs, true)? {
+            self.add_rows(&mut index, |figures, row| figures.add_conversion(&conversion_measures[row]));
         }
         Ok(())
     }
@@ -161,11 +161,11 @@ impl Tally {
     }
 
     fn fixed(&mut self, slot: usize, quarter: Timestamp) -> Option<u32> {
-        match self.question.groups.get(slot).copied() {
+        match self.query.groups.get(slot).copied() {
             None => Some(0),
             Some(Group::Time(unit)) => {
-                let label = unit.label(quarter, self.question.zone);
-                Some(self.slots[slot].text(&label))
+                let label = unit.label(quarter, self.query.zone);
+                Some(self.dictionaries[slot].code_of_text(&label))
             }
             Some(_) => None,
         }
@@ -179,7 +179,7 @@ impl Tally {
         self.cells_of_scopes.1.resize(self.scopes.len(), UNKNOWN);
         flags_of_clicks(scopes, |number, flags| {
             let scope = self.scope(number)?;
-            if scope[0] == OUT {
+            if scope[0] == EXCLUDED {
                 return Ok(());
             }
             let mut cell = self.cells_of_scopes.1[number as usize];
@@ -195,17 +195,18 @@ impl Tally {
     }
 
     /// `None` if no row of the segment passes the filter.
-    fn places<'a>(
+    fn group_index<'a>(
         &mut self,
         quarter: Timestamp,
         columns: &'a Columns,
         runs: &[Run],
         goals: bool,
-    ) -> Result<Option<Places<'a>>, Damaged> {
+    ) -> Result<Option<GroupIndex<'a>>, Damaged> {
         let rows = runs.iter().map(|run| run.rows).sum();
-        let read = |dimension| column(columns, column_of(dimension)).map(|bytes| Coded::read(bytes, rows)).transpose();
+        let read =
+            |dimension| column(columns, column_of(dimension)).map(|bytes| CodedColumn::read(bytes, rows)).transpose();
         let mut wanted = Vec::new();
-        for (dimension, value) in &self.question.filter.values {
+        for (dimension, value) in &self.query.filter.values {
             if *dimension == Dimension::Goal && !goals {
                 continue;
             }
@@ -213,64 +214,65 @@ impl Tally {
             let Some(code) = coded.code_of(value) else { return Ok(None) };
             wanted.push((coded, code));
         }
-        let mut lane = |slot: usize| {
-            Ok(match self.question.groups.get(slot).copied() {
-                Some(Group::Affiliate | Group::Offer | Group::Link) => Lane::Scope,
+        let mut reader = |slot: usize| {
+            Ok(match self.query.groups.get(slot).copied() {
+                Some(Group::Affiliate | Group::Offer | Group::Link) => ColumnReader::Scope,
                 Some(Group::Dimension(dimension)) => match read(dimension)? {
                     Some(coded) => {
                         let unknown = vec![UNKNOWN; coded.width()];
-                        Lane::Value(coded, unknown)
+                        ColumnReader::Value(coded, unknown)
                     }
-                    None => Lane::Fixed(self.slots[slot].code(Key::None)),
+                    None => ColumnReader::Fixed(self.dictionaries[slot].code(Key::None)),
                 },
-                None | Some(Group::Time(_)) => Lane::Fixed(self.fixed(slot, quarter).unwrap_or_default()),
+                None | Some(Group::Time(_)) => ColumnReader::Fixed(self.fixed(slot, quarter).unwrap_or_default()),
             })
         };
-        let lanes = [lane(0)?, lane(1)?];
-        let widths = [lanes[0].width(&self.slots[0]), lanes[1].width(&self.slots[1])];
-        let mut of_rows = vec![0; rows];
-        for (slot, lane) in lanes.iter().enumerate() {
+        let readers = [reader(0)?, reader(1)?];
+        let widths = [readers[0].width(&self.dictionaries[0]), readers[1].width(&self.dictionaries[1])];
+        let mut by_row = vec![0; rows];
+        for (slot, reader) in readers.iter().enumerate() {
             let stride = if slot == 0 { widths[1] } else { 1 };
-            if let Lane::Value(coded, _) = lane {
-                coded.each(|row, code| of_rows[row] += usize::from(code).min(widths[slot] - 1) * stride);
+            if let ColumnReader::Value(coded, _) = reader {
+                coded.each(|row, code| by_row[row] += usize::from(code).min(widths[slot] - 1) * stride);
             }
         }
-        let mut rest = &mut of_rows[..];
+        let mut rest = &mut by_row[..];
         for run in runs {
             let scope = self.scope(run.scope)?;
-            let by_scope = |slot: usize| if matches!(lanes[slot], Lane::Scope) { scope[slot] as usize } else { 0 };
+            let by_scope =
+                |slot: usize| if matches!(readers[slot], ColumnReader::Scope) { scope[slot] as usize } else { 0 };
             let (of_run, others) = rest.split_at_mut(run.rows);
             rest = others;
-            if scope[0] == OUT {
-                of_run.fill(NOWHERE);
+            if scope[0] == EXCLUDED {
+                of_run.fill(FILTERED_OUT);
             } else {
-                let place = by_scope(0) * widths[1] + by_scope(1);
-                of_run.iter_mut().for_each(|it| *it += place);
+                let group = by_scope(0) * widths[1] + by_scope(1);
+                of_run.iter_mut().for_each(|it| *it += group);
             }
         }
         for (coded, wanted) in &wanted {
             coded.each(|row, code| {
                 if code != *wanted {
-                    of_rows[row] = NOWHERE;
+                    by_row[row] = FILTERED_OUT;
                 }
             });
         }
-        Ok(Some(Places { of_rows, lanes, widths }))
+        Ok(Some(GroupIndex { by_row, readers, widths }))
     }
 
-    fn add_rows(&mut self, places: &mut Places, mut add: impl FnMut(&mut Figures, usize)) {
-        let known = if places.count() <= TABLE_MAX { places.count() } else { 0 };
+    fn add_rows(&mut self, index: &mut GroupIndex, mut add: impl FnMut(&mut Figures, usize)) {
+        let known = if index.count() <= TABLE_MAX { index.count() } else { 0 };
         let mut known = vec![UNKNOWN; known];
-        for row in 0..places.of_rows.len() {
-            let place = places.of_rows[row];
-            if place == NOWHERE {
+        for row in 0..index.by_row.len() {
+            let group = index.by_row[row];
+            if group == FILTERED_OUT {
                 continue;
             }
-            let cell = match known.get(place) {
+            let cell = match known.get(group) {
                 Some(cell) if *cell != UNKNOWN => *cell as usize,
                 _ => {
-                    let cell = self.cell_at(places, place);
-                    if let Some(known) = known.get_mut(place) {
+                    let cell = self.cell_at(index, group);
+                    if let Some(known) = known.get_mut(group) {
                         *known = cell as u32;
                     }
                     cell
@@ -281,10 +283,13 @@ impl Tally {
     }
 
     /// The cell of the report for a place in the current segment.
-    fn cell_at(&mut self, places: &mut Places, place: usize) -> usize {
-        let [first, second] = &mut places.lanes;
-        let width = places.widths[1];
-        let key = (self.slots[0].global(first, place / width), self.slots[1].global(second, place % width));
+    fn cell_at(&mut self, index: &mut GroupIndex, group: usize) -> usize {
+        let [first, second] = &mut index.readers;
+        let width = index.widths[1];
+        let key = (
+            self.dictionaries[0].code_of_local(first, group / width),
+            self.dictionaries[1].code_of_local(second, group % width),
+        );
         self.cell(key)
     }
 
@@ -299,12 +304,12 @@ impl Tally {
 
     /// The rows, in no particular order.
     pub fn rows(self) -> Vec<(Vec<Key>, Figures)> {
-        let Self { question, slots, cells, mut figures, .. } = self;
-        let groups = question.groups.len().min(2);
+        let Self { query, dictionaries, cells, mut figures, .. } = self;
+        let groups = query.groups.len().min(2);
         cells
             .into_iter()
             .map(|((first, second), cell)| {
-                let keys = [first, second].into_iter().zip(&slots).take(groups);
+                let keys = [first, second].into_iter().zip(&dictionaries).take(groups);
                 let keys = keys.map(|(code, slot)| slot.keys[code as usize].clone()).collect();
                 (keys, std::mem::take(&mut figures[cell as usize]))
             })

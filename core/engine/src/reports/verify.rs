@@ -12,19 +12,19 @@ use domain::timestamp::Timestamp;
 use storage::reports::{Subject, before};
 
 use super::END_OF_TIME;
-use super::fold::{pack_conversions_of, pack_raw_clicks};
+use super::rollup::{pack_conversions_of, pack_raw_clicks};
 
 /// Shorter than the shortest retention, so that the raw rows are all there.
 const BACK: Duration = Duration::from_secs(20 * 3_600);
 
 /// Says how many quarters were packed anew.
-pub async fn audit(app: &App) -> Result<usize, DbErr> {
+pub async fn verify(app: &App) -> Result<usize, DbErr> {
     let from = next_quarter(app.clock.now().minus(BACK));
     let mut repaired = 0;
     let packed = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
     for start in quarters(from, packed) {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS).min(packed);
-        let (packed, raw) = weights(app, Subject::Clicks, start, end).await?;
+        let (packed, raw) = checksums(app, Subject::Clicks, start, end).await?;
         // Clicks are added only. Where fewer are left than were packed, retention is at work.
         if packed < raw {
             repaired += usize::from(repack_clicks(app, start, end, packed).await?);
@@ -41,7 +41,7 @@ pub async fn audit(app: &App) -> Result<usize, DbErr> {
     recent.retain(|quarter| !pending.contains(quarter));
     for start in recent {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS);
-        let (packed, raw) = weights(app, Subject::Conversions, start, end).await?;
+        let (packed, raw) = checksums(app, Subject::Conversions, start, end).await?;
         if packed != raw {
             repaired += usize::from(pack_conversions_of(app, &mut seen, start).await?);
         }
@@ -54,9 +54,9 @@ fn quarters(from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> {
 }
 
 /// What is packed, and what there is.
-async fn weights(app: &App, subject: Subject, from: Timestamp, to: Timestamp) -> Result<(i64, i64), DbErr> {
-    let packed = storage::reports::packed_weight(app.db.reader(), subject, from, to).await?;
-    Ok((packed, storage::reports::weight(app.db.reader(), subject, from, to).await?))
+async fn checksums(app: &App, subject: Subject, from: Timestamp, to: Timestamp) -> Result<(i64, i64), DbErr> {
+    let packed = storage::reports::packed_checksum(app.db.reader(), subject, from, to).await?;
+    Ok((packed, storage::reports::raw_checksum(app.db.reader(), subject, from, to).await?))
 }
 
 async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -> Result<bool, DbErr> {
@@ -78,8 +78,8 @@ async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -
         return Ok(false);
     }
     storage::reports::delete_segments(&tx, Subject::Clicks, from, to).await?;
-    for (segment, weight, columns) in segments {
-        storage::reports::insert_segment(&tx, Subject::Clicks, segment, weight, columns).await?;
+    for (segment, checksum, columns) in segments {
+        storage::reports::insert_segment(&tx, Subject::Clicks, segment, checksum, columns).await?;
     }
     tx.commit().await?;
     Ok(true)

@@ -12,7 +12,7 @@ use domain::timestamp::Timestamp;
 
 /// A session and what it allows at this moment.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
+pub struct LiveSession {
     pub session: Session,
     pub actor: Actor,
 }

@@ -39,7 +39,7 @@ async fn horizon(app: &App) -> Result<Option<Timestamp>, DbErr> {
 }
 
 /// Up to when all of both subjects is packed: before that, reports need no raw click or event.
-pub async fn packed_until(app: &App) -> Result<Timestamp, DbErr> {
+pub async fn rolled_up_until(app: &App) -> Result<Timestamp, DbErr> {
     let clicks = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
     let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
     Ok(clicks.min(conversions))
@@ -49,20 +49,20 @@ pub async fn packed_until(app: &App) -> Result<Timestamp, DbErr> {
 pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
     let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
     let oldest = storage::reports::oldest_click_converted_since(app.db.reader(), conversions).await?;
-    let packed = packed_until(app).await?;
+    let packed = rolled_up_until(app).await?;
     Ok(oldest.map_or(packed, |click| packed.min(time_of(click.0))))
 }
 
 /// Packs all that is settled. Others may do so at the same time; each piece is packed once.
-pub async fn fold(app: &App) -> Result<(), DbErr> {
+pub async fn roll_up(app: &App) -> Result<(), DbErr> {
     let Some(horizon) = horizon(app).await? else { return Ok(()) };
-    while fold_clicks(app, horizon).await? {}
-    while fold_conversions(app, horizon).await? {}
+    while roll_up_clicks(app, horizon).await? {}
+    while roll_up_conversions(app, horizon).await? {}
     Ok(())
 }
 
 /// One piece: up to a segment's rows, or whole quarters. `false`: there is nothing to pack.
-async fn fold_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
+async fn roll_up_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.writer(), Subject::Clicks).await?;
     let after = before(floor_uuid(seen.until));
     // A quarter is packed when it is over, or when it has a segment's rows.
@@ -100,8 +100,8 @@ async fn store_clicks(app: &App, seen: Progress, until: Timestamp, raw: Vec<RawC
     if !storage::reports::advance(&tx, Subject::Clicks, seen, until).await? {
         return tx.rollback().await;
     }
-    for (segment, weight, columns) in segments {
-        storage::reports::insert_segment(&tx, Subject::Clicks, segment, weight, columns).await?;
+    for (segment, checksum, columns) in segments {
+        storage::reports::insert_segment(&tx, Subject::Clicks, segment, checksum, columns).await?;
     }
     tx.commit().await
 }
@@ -134,7 +134,7 @@ pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> 
 }
 
 /// The quarters that a step's events touched. `false`: there is nothing to pack.
-async fn fold_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
+async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     let mut seen = storage::reports::progress(app.db.writer(), Subject::Conversions).await?;
     let whole = quarter(horizon);
     if whole <= seen.until {
@@ -189,20 +189,20 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
     let new = raw.iter().filter(|it| it.is_new);
     storage::reports::keep_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
     let mut rows = raw.into_iter().zip(numbers).map(|(it, scope)| {
-        let weight = i64::from(it.revision) + 1;
-        (weight, row_of_conversion(scope, it))
+        let checksum = i64::from(it.revision) + 1;
+        (checksum, row_of_conversion(scope, it))
     });
     for index in 0.. {
-        let (weights, rows): (Vec<i64>, Vec<_>) = rows.by_ref().take(SEGMENT_ROWS).unzip();
+        let (checksums, rows): (Vec<i64>, Vec<_>) = rows.by_ref().take(SEGMENT_ROWS).unzip();
         if rows.is_empty() {
             break;
         }
-        let (segment, weight) = (Timestamp::from_millis(quarter.millis() + index), weights.iter().sum());
+        let (segment, checksum) = (Timestamp::from_millis(quarter.millis() + index), checksums.iter().sum());
         let columns = pack_conversions(rows);
-        storage::reports::insert_segment(&tx, Subject::Conversions, segment, weight, columns).await?;
+        storage::reports::insert_segment(&tx, Subject::Conversions, segment, checksum, columns).await?;
     }
     tx.commit().await?;
-    seen.turn += 1;
+    seen.generation += 1;
     Ok(true)
 }
 
@@ -222,8 +222,8 @@ async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
         let start = quarter(oldest);
         // A quarter may have lost its first clicks to retention; then what is packed of it knows more.
         let end = next_quarter(plus_one(start));
-        let raw = storage::reports::weight(&tx, Subject::Clicks, start, end).await?;
-        let packed = storage::reports::packed_weight(&tx, Subject::Clicks, start, end).await?;
+        let raw = storage::reports::raw_checksum(&tx, Subject::Clicks, start, end).await?;
+        let packed = storage::reports::packed_checksum(&tx, Subject::Clicks, start, end).await?;
         let start = if packed > raw { end } else { start }.min(seen.until);
         if !storage::reports::advance(&tx, Subject::Clicks, seen, start).await? {
             tx.rollback().await?;
