@@ -109,6 +109,11 @@ impl AdapterVersion {
     }
 }
 
+/// Why a delivery waits although its adapter works.
+pub fn busy() -> Reason {
+    Reason::new(ADAPTER_BUSY, "its adapter is slow, so it waits for its turn")
+}
+
 /// By the numbers between the dots; a pre-release ("1.2.0-rc1") comes before its release.
 pub fn compare_versions(left: &str, right: &str) -> Ordering {
     let parts = |text: &str| -> (Vec<u64>, Option<String>) {

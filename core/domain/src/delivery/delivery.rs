@@ -89,7 +89,7 @@ impl NotRetryable {
 
 impl Delivery {
     /// A new one, due at `due_at`.
-    pub fn owed(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
+    pub fn pending(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id: DeliveryId::of(event.id, postback_id),
             event_id: event.id,
@@ -200,7 +200,7 @@ impl Attempt {
 
 /// A delivery and the event that it tells of.
 #[derive(Clone, Debug)]
-pub struct Owed {
+pub struct EventDelivery {
     pub delivery: Delivery,
     /// `None`: it is older than the retention and was deleted.
     pub event: Option<Arc<Event>>,
