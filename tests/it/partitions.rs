@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::partitions::look_after;
-use engine::pipeline::jobs::upkeep;
+use engine::pipeline::jobs::run_maintenance;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::wait::eventually;
@@ -119,7 +119,7 @@ async fn a_row_in_the_default_partition_moves_when_its_month_is_created() {
     assert_eq!(t.database.count("clicks_default").await, 1);
 
     t.advance(35 * DAY);
-    upkeep(t.app()).await.expect("one row stops nothing");
+    run_maintenance(t.app()).await.expect("one row stops nothing");
     becomes_partition(&t, "clicks_2026_06").await;
     assert_eq!(t.database.count("clicks_2026_06").await, 1);
     assert_eq!(t.database.count("clicks_default").await, 0);
@@ -133,7 +133,7 @@ async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_
     copy_click(&t, JUNE, 10_001).await;
 
     t.advance(35 * DAY);
-    upkeep(t.app()).await.expect("many rows stop nothing");
+    run_maintenance(t.app()).await.expect("many rows stop nothing");
     becomes_partition(&t, "events_2026_06").await;
     assert!(!is_partition(&t, "clicks_2026_06").await);
     assert_eq!(t.database.count("clicks_default").await, 10_001);
@@ -142,7 +142,7 @@ async fn a_month_with_many_rows_in_the_default_partition_stays_there_and_leaves_
     t.advance(100 * DAY);
     t.roll_up_reports().await;
     eventually("the rows out of retention to be deleted", async || {
-        upkeep(t.app()).await.expect("the database answers");
+        run_maintenance(t.app()).await.expect("the database answers");
         (t.database.count("clicks_default").await == 0).then_some(())
     })
     .await;

@@ -170,7 +170,7 @@ async fn a_server_that_resumes_with_a_retired_key_makes_it_required_again() {
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
     client.post("/api/v1/postbacks", &postback_with_secret("late")).await.expect(201);
     let app = other.app();
-    secret_keys::say_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await.expect("the database answers");
+    secret_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await.expect("the database answers");
     let refused = t.try_restart(|settings| settings.previous_secret_keys.clear()).await.expect_err("it is needed");
     assert!(refused.to_string().contains(&name_of(1)), "{refused}");
     other.stop().await;
@@ -184,7 +184,7 @@ async fn a_stopped_server_does_not_keep_a_key_for_long(db: Database) {
     let row = format!("INSERT INTO servers (id, key_id, seen_at) VALUES (1, '{}', {now})", name_of(1));
     t.database.execute(&row).await;
     assert!(!rotate(&t).await.complete);
-    t.advance(secret_keys::HERE_FOR + Duration::from_millis(1));
+    t.advance(secret_keys::PRESENT_FOR + Duration::from_millis(1));
     assert_eq!(rotate(&t).await.retired, [name_of(1)]);
 }
 

@@ -16,7 +16,6 @@ use crate::delivery::secrets::Vault;
 use crate::geoip::GeoIp;
 use crate::heavy::HeavyReading;
 use crate::inbound::unstored::Unstored;
-use crate::inbox::{Inbox, Leases};
 use crate::money::deferred_releases::DeferredReleases;
 use crate::partitions;
 use crate::people::mail::Mailer;
@@ -30,7 +29,8 @@ use crate::tracking::record_clicks::ClickWriter;
 use crate::tracking::record_conversions;
 use crate::tracking::record_conversions::ConversionWriter;
 use crate::warnings::Warnings;
-use domain::delivery::delivery::Owed;
+use crate::work_queue::{Leases, WorkQueue};
+use domain::delivery::delivery::EventDelivery;
 use domain::people::api_key;
 use domain::tracking::event::Event;
 use egress::Egress;
@@ -59,7 +59,7 @@ pub struct Parts {
     pub vault: Vault,
     pub egress: Egress,
     pub catalog: Catalog,
-    pub inboxes: Inboxes,
+    pub work_queues: WorkQueues,
     /// Where deliveries go, and what may be in flight to each place.
     pub destinations: Destinations,
     /// Wakes whoever judges the reports that wait.
@@ -87,18 +87,18 @@ pub struct Parts {
 
 /// What the workers of this process are to do.
 #[derive(Clone, Debug)]
-pub struct Inboxes {
+pub struct WorkQueues {
     /// To be routed.
-    pub events: Inbox<Event>,
+    pub events: WorkQueue<Event>,
     /// To be sent.
-    pub deliveries: Inbox<Owed>,
+    pub deliveries: WorkQueue<EventDelivery>,
     pub leases: Leases,
 }
 
-impl Inboxes {
+impl WorkQueues {
     fn new(lease: Duration) -> Self {
         let leases = Leases::new(lease);
-        Self { events: Inbox::new(leases.clone()), deliveries: Inbox::new(leases.clone()), leases }
+        Self { events: WorkQueue::new(leases.clone()), deliveries: WorkQueue::new(leases.clone()), leases }
     }
 
     /// The workers begin or cease to take from them.
@@ -141,14 +141,14 @@ impl App {
         let egress = Egress::new(settings.egress_allow.clone())?;
         let catalog = Catalog::new(db.clone(), Duration::from_secs(settings.catalog_max_age_secs));
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
-        let inboxes = Inboxes::new(settings.lease());
-        let wake = inboxes.deliveries.wake().clone();
+        let work_queues = WorkQueues::new(settings.lease());
+        let wake = work_queues.deliveries.wake().clone();
         let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
-            record_clicks::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+            record_clicks::spawn_writer(db.clone(), catalog.clone(), work_queues.events.clone(), clock.clone());
         let (conversion_writer, conversion_tasks) =
-            record_conversions::spawn_writer(db.clone(), catalog.clone(), inboxes.events.clone(), clock.clone());
+            record_conversions::spawn_writer(db.clone(), catalog.clone(), work_queues.events.clone(), clock.clone());
         let mailer = Mailer::new(&settings, &public_url)?;
         let heavy = HeavyReading::new(&settings);
         let app = Self(Arc::new(Parts {
@@ -162,7 +162,7 @@ impl App {
             vault,
             egress,
             catalog,
-            inboxes,
+            work_queues,
             destinations,
             waiting_reports: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),

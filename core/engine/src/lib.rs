@@ -10,7 +10,6 @@ pub mod error;
 pub mod geoip;
 pub mod heavy;
 pub mod inbound;
-pub mod inbox;
 pub mod money;
 pub mod partitions;
 pub mod people;
@@ -23,5 +22,6 @@ pub mod round_robin;
 pub mod timekeeping;
 pub mod tracking;
 pub mod warnings;
+pub mod work_queue;
 
 pub use error::{Error, FieldIssue};

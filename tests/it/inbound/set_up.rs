@@ -181,7 +181,7 @@ async fn an_address_of_an_older_release_is_hashed_and_then_deleted(db: Database)
     assert_eq!(report(&t, second, "4.00").await, 200);
 
     t.advance(engine::inbound::source_keys::ROLL_BACK);
-    engine::pipeline::jobs::upkeep(t.app()).await.unwrap();
+    engine::pipeline::jobs::run_maintenance(t.app()).await.unwrap();
     assert_eq!(readable(&t).await, 0);
     assert_eq!(report(&t, second, "5.00").await, 200);
     assert_eq!(report(&t, key, "6.00").await, 404);

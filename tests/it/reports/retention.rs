@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::pipeline::jobs::upkeep;
+use engine::pipeline::jobs::run_maintenance;
 use engine::reports::needed_from;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
@@ -26,8 +26,8 @@ async fn start(db: Database) -> TestApp {
     TestApp::start_with(db, |settings| settings.retention_days = 30).await
 }
 
-async fn keep_house(t: &TestApp) {
-    upkeep(t.app()).await.expect("the database answers");
+async fn maintenance(t: &TestApp) {
+    run_maintenance(t.app()).await.expect("the database answers");
 }
 
 /// The server runs maintenance too, and the second run skips the drop, so it is repeated.
@@ -56,18 +56,18 @@ async fn a_click_stays_until_its_conversion_is_packed(db: Database) {
     t.deliver_all().await;
     // To 23:50 on 30 April, when the click is still in retention.
     t.advance(30 * DAY - 5 * MINUTE);
-    keep_house(&t).await;
+    maintenance(&t).await;
     assert_eq!(t.database.count("clicks").await, 1);
     t.conversion(&click).send().await;
     t.deliver_all().await;
     // To one minute after midnight, when it is out of retention, and its conversion is too recent to be packed.
     t.advance(11 * MINUTE);
-    keep_house(&t).await;
+    maintenance(&t).await;
     assert_eq!(t.database.count("clicks").await, 1, "its conversion still needs it");
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
     t.advance(60 * MINUTE);
     t.roll_up_reports().await;
-    the_click_goes(&t, async || keep_house(&t).await).await;
+    the_click_goes(&t, async || maintenance(&t).await).await;
     assert_eq!(shoes(&t).await, (json!(1), json!(1)));
 }
 
@@ -103,7 +103,7 @@ async fn several_nodes_run_maintenance_at_once() {
     let t = start(Database::postgres().await).await;
     for _ in 0..3 {
         t.advance(60 * DAY);
-        let all = (0..4).map(|_| upkeep(t.app()));
+        let all = (0..4).map(|_| run_maintenance(t.app()));
         for kept in futures::future::join_all(all).await {
             kept.expect("whoever is second finds it done");
         }
@@ -123,12 +123,12 @@ async fn rows_that_are_not_packed_outlive_their_retention() {
     browse(&t, &link, "?keyword=shoes").await;
     for _ in 0..3 {
         t.advance(30 * DAY);
-        keep_house(&t).await;
+        maintenance(&t).await;
         assert_eq!(t.database.count("clicks").await, 1, "it is not packed");
     }
     assert_eq!(shoes(&t).await.0, 1);
     open.commit().await.unwrap();
     t.roll_up_reports().await;
-    the_click_goes(&t, async || keep_house(&t).await).await;
+    the_click_goes(&t, async || maintenance(&t).await).await;
     assert_eq!(shoes(&t).await.0, 1, "reports keep what they counted");
 }

@@ -119,6 +119,11 @@ impl AdapterVersion {
     }
 }
 
+/// Why a delivery waits although its adapter works.
+pub fn busy() -> Reason {
+    Reason::new(ADAPTER_BUSY, "its adapter is slow, so it waits for its turn")
+}
+
 /// Compares versions by the numbers between the dots. A pre-release ("1.2.0-rc1") comes before its release; build
 /// metadata ("+…") only breaks ties.
 pub fn compare_versions(left: &str, right: &str) -> Ordering {

@@ -107,7 +107,7 @@ impl NotRetryable {
 
 impl Delivery {
     /// A new delivery of `event`, due at `due_at`.
-    pub fn owed(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
+    pub fn pending(event: &Event, postback_id: PostbackId, due_at: Timestamp, now: Timestamp) -> Self {
         Self {
             id: DeliveryId::of(event.id, postback_id),
             event_id: event.id,
@@ -237,7 +237,7 @@ impl Attempt {
 
 /// A pending delivery and its event.
 #[derive(Clone, Debug)]
-pub struct Owed {
+pub struct EventDelivery {
     /// The delivery.
     pub delivery: Delivery,
     /// `None` if the event is older than the retention time and was deleted.

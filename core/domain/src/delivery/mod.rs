@@ -17,5 +17,6 @@ pub mod return_line;
 pub mod rules;
 pub mod schema_budget;
 pub mod secret_key;
+pub mod sending;
 pub mod template;
 pub mod verification;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::timestamp::Timestamp;
+
 /// The waits between attempts: nine attempts within a day and a half.
 pub const SCHEDULE: [Duration; 8] = [
     Duration::from_secs(5),
@@ -29,6 +31,15 @@ pub enum Next {
     GiveUp,
 }
 
+/// Reads a `Retry-After` header: seconds or a date (RFC 9110, section 10.2.3).
+pub fn parse_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?;
+    Some(Timestamp::from_millis(date.timestamp_millis()).since(now))
+}
+
 /// The step after the `made`-th attempt (1 for the first) of the current schedule.
 ///
 /// `retry_after` is the wait that the destination requested; it can lengthen the wait, but not shorten it. `chance` is
@@ -51,6 +62,22 @@ mod tests {
         let made: Vec<_> = (1..=9).map(|made| after_attempt(made, None, 0.0)).collect();
         assert_eq!(made[..8], SCHEDULE.map(Next::After));
         assert_eq!(made[8], Next::GiveUp);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp::from_millis(1_000_000_000_000);
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 09 Sep 2001 01:47:40 GMT", Some(60)),
+            ("Sun, 09 Sep 2001 01:46:39 GMT", Some(0)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_retry_after(value, now), expected.map(Duration::from_secs), "{value}");
+        }
     }
 
     proptest! {

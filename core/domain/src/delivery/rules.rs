@@ -40,6 +40,13 @@ pub struct Scope {
     pub offer_id: Option<OfferId>,
 }
 
+impl Scope {
+    /// Whether the scope includes what this affiliate does, on this offer or on none.
+    pub fn includes(&self, affiliate: AffiliateId, offer: Option<OfferId>) -> bool {
+        self.affiliate_id.is_none_or(|id| id == affiliate) && self.offer_id.is_none_or(|id| Some(id) == offer)
+    }
+}
+
 /// The unit of a delay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -131,8 +138,7 @@ impl Rule {
     /// Whether `event` passes while its conversion has `status`: the fast form of [`Self::judge`], without texts.
     pub fn admits(&self, event: &Event, status: Option<&Status>) -> bool {
         self.action == event.action
-            && self.scope.affiliate_id.is_none_or(|id| id == event.affiliate_id)
-            && self.scope.offer_id.is_none_or(|id| id == event.offer_id)
+            && self.scope.includes(event.affiliate_id, Some(event.offer_id))
             && status.is_none_or(|status| self.admits_status(status) && self.admits_reason(status))
     }
 
@@ -211,6 +217,25 @@ mod tests {
             firing_status,
             rejection_reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
             delay: None,
+        }
+    }
+
+    #[test]
+    fn a_scope_includes_its_affiliate_on_its_offer() {
+        let (ours, other) = (event().affiliate_id, AffiliateId::new(Timestamp::from_millis(9)));
+        let (offer, another) = (event().offer_id, OfferId::new(Timestamp::from_millis(9)));
+        // (affiliate of the scope, offer of the scope) -> includes ours on (offer, another, none)
+        for (affiliate_id, offer_id, expected) in [
+            (None, None, [true, true, true]),
+            (Some(ours), None, [true, true, true]),
+            (Some(other), None, [false, false, false]),
+            (None, Some(offer), [true, false, false]),
+            (Some(ours), Some(offer), [true, false, false]),
+            (Some(other), Some(offer), [false, false, false]),
+        ] {
+            let scope = Scope { affiliate_id, offer_id };
+            let included = [Some(offer), Some(another), None].map(|it| scope.includes(ours, it));
+            assert_eq!(included, expected, "{scope:?}");
         }
     }
 

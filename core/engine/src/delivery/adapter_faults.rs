@@ -15,8 +15,8 @@ use domain::timestamp::Timestamp;
 use host::{Adapter, AdapterError, Session, wire as contract};
 
 use super::adapters::faults::{Call, Streak, Subject};
-use super::adapters::pool::{Line, Stopwatch};
-use super::adapters::{Key, Registry, Standing};
+use super::adapters::pool::{CpuTimer, Line};
+use super::adapters::{Availability, Key, Registry};
 
 /// Owners that are asked about. Two that fail are as good as a hundred.
 const OWNERS: usize = 5;
@@ -49,7 +49,7 @@ async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(),
     if streak.faults < FAULTS_IN_A_ROW {
         return storage::delivery::adapters::save_faults(db, id, version, streak.faults).await;
     }
-    let Standing::Ready(adapter) = app.adapters.standing(key).await? else { return Ok(()) };
+    let Availability::Ready(adapter) = app.adapters.availability(key).await? else { return Ok(()) };
     let mut failing = Vec::new();
     for (owner, subject) in streak.owners.iter().take(OWNERS) {
         if fails_with_a_sample(app, &adapter, call, subject).await {
@@ -163,7 +163,7 @@ enum Probe {
 
 impl Probe {
     fn fails(&self, call: Call, now: Timestamp) -> bool {
-        let begun = Stopwatch::start();
+        let begun = CpuTimer::start();
         let (calls, failed) = match self {
             Self::Postback(plan) => ask_for_postback(plan, call, now),
             Self::Source(adapter, binding) => ask_for_source(&mut adapter.session(), binding, call, now),

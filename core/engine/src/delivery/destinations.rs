@@ -60,7 +60,7 @@ pub async fn forget(app: &App, postback: PostbackId) {
         storage::delivery::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await
     };
     match forgotten.await {
-        Ok(_) => app.inboxes.deliveries.announce(),
+        Ok(_) => app.work_queues.deliveries.announce(),
         // It is found out when the next of its deliveries is prepared.
         Err(error) => tracing::warn!(postback.id = %postback, %error, "What waits for a changed postback still waits"),
     }

@@ -266,7 +266,7 @@ impl Destinations {
             *taken += 1;
             return Some(Admission::Take);
         }
-        lane.waiting_in_inbox = true;
+        lane.waiting_in_work_queue = true;
         Some(Admission::Busy(lane.waiting(&id)))
     }
 
@@ -375,9 +375,9 @@ impl Destinations {
         }
         let Some(lane) = state.lanes.get_mut(&place.lane) else { return };
         lane.in_flight -= 1;
-        let wants_more = (lane.waiting_in_table || lane.waiting_in_inbox) && lane.room(place.since) > 0;
+        let wants_more = (lane.waiting_in_table || lane.waiting_in_work_queue) && lane.room(place.since) > 0;
         if wants_more || lane.probe.is_some() {
-            lane.waiting_in_inbox = false;
+            lane.waiting_in_work_queue = false;
             self.0.wake.notify_one();
         }
         // If it was a probe, the probe has ended.
@@ -446,8 +446,8 @@ impl Destinations {
         let (most, queued) = (self.0.drain_rate, state.queued);
         let lanes = state.lanes.iter_mut().filter_map(|(id, lane)| {
             let limit = lane.drainable(most, queued, now);
-            let but = lane.probe.as_ref().and_then(|it| it.waits_again);
-            (limit > 0).then(|| Drainable { lane: id.clone(), limit, but })
+            let except = lane.probe.as_ref().and_then(|it| it.waits_again);
+            (limit > 0).then(|| Drainable { lane: id.clone(), limit, except })
         });
         let mut found: Vec<_> = lanes.collect();
         let are_more = found.len() > DRAINED_AT_ONCE;
@@ -467,14 +467,14 @@ impl Destinations {
         let Some(lane) = state.lanes.get_mut(&asked.lane) else { return };
         lane.drain.spend(found.len());
         // What was left out still waits.
-        lane.waiting_in_table &= found.len() == asked.limit || asked.but.is_some();
+        lane.waiting_in_table &= found.len() == asked.limit || asked.except.is_some();
         let (Some(probe), Some(breaker)) = (&mut lane.probe, &mut lane.breaker) else { return };
         if let [first, ..] = found {
             probe.claimed = Some(*first);
             state.probes.insert(*first, asked.lane.clone());
         } else {
             let until = breaker.probe_until;
-            match asked.but {
+            match asked.except {
                 Some(_) => breaker.probe_given_up(now, rand::random()),
                 None => breaker.probe_left_out(now),
             }
@@ -525,7 +525,7 @@ impl Destinations {
 
     /// How long until something here is to be done without being woken. Never no time at all: a probe that is due belongs
     /// to this node, which is woken when it ends, or to another.
-    pub fn rest(&self, now: Timestamp) -> Duration {
+    pub fn idle_for(&self, now: Timestamp) -> Duration {
         const LEAST: Duration = Duration::from_millis(50);
         let mut state = self.state();
         if !state.changes.is_empty() {
@@ -642,5 +642,5 @@ impl Destinations {
 pub struct Drainable {
     pub lane: LaneId,
     pub limit: usize,
-    pub but: Option<DeliveryId>,
+    pub except: Option<DeliveryId>,
 }

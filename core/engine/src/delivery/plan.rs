@@ -1,44 +1,86 @@
-//! How one postback's requests are made: its adapter, the configuration that the adapter sees, and the secrets that it does not.
+//! How the requests of one postback are made: its adapter, the configuration that the adapter sees, and the secrets that it
+//! does not see.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::delivery::delivery::Reason;
 use domain::delivery::postback::Postback;
 use domain::timestamp::Timestamp;
 use egress::Outgoing;
 use host::{Adapter, AdapterError, wire as contract};
 
-use super::adapters::Line;
-use super::secrets::{Destinations, Disguise, SecretError, Vault};
+use super::adapters::{Availability, Line};
+use super::secrets::{Destinations, Placeholders, SecretError, Vault};
+
+/// The name of the adapter's check that fails if the event lacks a value which the destination requires.
+const MISSING: &str = "missing";
 
 pub struct Plan {
     pub postback: Arc<Postback>,
     pub adapter: Arc<Adapter>,
     pub binding: contract::Binding,
-    pub secrets: Disguise,
+    pub secrets: Placeholders,
 }
 
 impl Plan {
     pub fn new(vault: &Vault, postback: Arc<Postback>, adapter: Arc<Adapter>) -> Result<Self, SecretError> {
         let holder = postback.id.to_string();
-        let (config, secrets) = vault.disguise(&postback.config, &holder)?;
+        let (config, secrets) = vault.with_placeholders(&postback.config, &holder)?;
         let binding = contract::Binding { id: holder, config: config.to_string() };
         Ok(Self { postback, adapter, binding, secrets })
     }
 
-    /// Where its calls wait for their turn.
+    /// The plan of a postback whose adapter version is available.
+    ///
+    /// # Errors
+    ///
+    /// The reason why its deliveries wait.
+    pub fn if_available(vault: &Vault, postback: Arc<Postback>, version: &Availability) -> Result<Self, Reason> {
+        match version {
+            Availability::Waits(reason) => Err(reason.clone()),
+            Availability::Ready(adapter) => Self::new(vault, postback, adapter.clone())
+                .map_err(|error| Reason::new(error.code(), error.to_string())),
+        }
+    }
+
+    /// The line in which the calls of its adapter queue.
     pub fn line(&self) -> Line {
         Line::of(self.postback.owner, &self.adapter)
     }
 
-    /// What an adapter said, without the placeholders that it may have quoted.
-    pub fn hiding(&self, error: AdapterError) -> AdapterError {
-        self.secrets.hiding(error)
+    /// Masks placeholders and secrets that the adapter quoted in an error.
+    pub fn redact(&self, error: AdapterError) -> AdapterError {
+        self.secrets.redact(error)
     }
 
-    /// What goes out for a rendered request.
+    /// The request as it is sent, with secrets and signature.
     pub fn reveal(&self, request: &contract::Request, id: &str, now: Timestamp) -> Result<Outgoing, SecretError> {
         let destinations =
             Destinations { hosts: &self.adapter.descriptor().hosts, origins: &self.postback.secret_origins };
         self.secrets.reveal(request, &destinations, id, now)
+    }
+
+    /// The delay between the event and its delivery. `None` if the adapter skips the event.
+    pub fn delay(&self, decision: &contract::Decision) -> Option<Duration> {
+        let delay = self.rule_delay();
+        let longest = Duration::from_millis(self.adapter.descriptor().rules.max_delay);
+        match decision.verdict {
+            contract::Verdict::Skip => None,
+            contract::Verdict::Fire => Some(delay),
+            contract::Verdict::FireAfter(ms) => Some(delay.max(Duration::from_millis(ms).min(longest))),
+        }
+    }
+
+    /// The delay of the postback's rule.
+    pub fn rule_delay(&self) -> Duration {
+        self.postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span())
+    }
+
+    /// The value that a skipped event lacks, if that is why the adapter skipped it. People look for such a delivery, unlike
+    /// others that an adapter skips.
+    pub fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
+        let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
+        Some(Reason::new("value_missing", self.secrets.mask(&check.detail)))
     }
 }

@@ -122,7 +122,7 @@ async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: 
 
 /// The other keys that servers seal with now.
 async fn in_use(db: &impl ConnectionTrait, vault: &Vault, now: Timestamp) -> Result<BTreeSet<String>, Error> {
-    let mut in_use = servers::list_keys_since(db, now.minus(keys::HERE_FOR)).await?;
+    let mut in_use = servers::list_keys_since(db, now.minus(keys::PRESENT_FOR)).await?;
     in_use.remove(&keys::current(vault).to_string());
     Ok(in_use)
 }

@@ -30,11 +30,11 @@ const TRIED: u64 = 200;
 pub const UNNAMED: &str = "unnamed";
 
 /// How often a server says that it is here.
-pub const SAYS_SO_EVERY: Duration = Duration::from_secs(30);
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A server that has not said so for longer is taken for gone, and no key is kept for it.
-pub const HERE_FOR: Duration = Duration::from_secs(120);
+pub const PRESENT_FOR: Duration = Duration::from_secs(120);
 /// Until its row is deleted.
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// The vault of this database, for a server that is here from now on. A new database gets a key, and one from before there were canaries gets its canary.
 pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Timestamp) -> anyhow::Result<Vault> {
@@ -69,7 +69,7 @@ pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Times
 
 /// Again and again while a server runs. If it was suspended for so long that its key was retired meanwhile, other servers
 /// need that key again from here on.
-pub async fn say_in_use(db: &Database, vault: &Vault, server_id: i64, now: Timestamp) -> Result<(), DbErr> {
+pub async fn save_in_use(db: &Database, vault: &Vault, server_id: i64, now: Timestamp) -> Result<(), DbErr> {
     let server = server(vault, server_id);
     servers::save(db.writer(), &server, now).await?;
     let known = secret_keys::list(db.writer()).await?;
@@ -77,7 +77,7 @@ pub async fn say_in_use(db: &Database, vault: &Vault, server_id: i64, now: Times
         tracing::warn!(key = server.key, "This server's key was retired or given up, and is needed again");
         secret_keys::insert_missing(db.writer(), &canary(vault, current(vault)), now).await?;
     }
-    servers::forget_unseen_since(db.writer(), now.minus(REMEMBERED_FOR)).await
+    servers::forget_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
 }
 
 /// This server, as others see it.

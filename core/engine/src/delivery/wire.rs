@@ -12,7 +12,7 @@ use domain::tracking::conversion::Status;
 use domain::tracking::event::{ClickFacts, ConversionFacts, Event, PartyFacts};
 use host::{LogLine, wire};
 
-use super::secrets::{Disguise, SecretError, Vault};
+use super::secrets::{Placeholders, SecretError, Vault};
 
 pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: String) -> wire::Context {
     wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
@@ -51,14 +51,14 @@ pub fn whole_event(event: &Event) -> wire::Event {
 }
 
 /// A source as its adapter may see it, and what the placeholders in it stand for.
-pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Disguise), SecretError> {
+pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Placeholders), SecretError> {
     let holder = source.id.to_string();
-    let (config, secrets) = vault.disguise(&source.config, &holder)?;
+    let (config, secrets) = vault.with_placeholders(&source.config, &holder)?;
     Ok((wire::Binding { id: holder, config: config.to_string() }, secrets))
 }
 
 /// What an adapter logged, as people may read it.
-pub fn log_lines(log: &[LogLine], secrets: &Disguise) -> Vec<AdapterLine> {
+pub fn log_lines(log: &[LogLine], secrets: &Placeholders) -> Vec<AdapterLine> {
     log.iter().map(|it| AdapterLine::new(it.level.word(), secrets.mask(&it.message))).collect()
 }
 

@@ -223,7 +223,7 @@ async fn parse(
     app.adapters.faults().count(Call::ParseInbound, User::source(source, &adapter), &parsed);
     settle_faults(app).await;
     let mut report = parsed.map_err(|error| {
-        let error = secrets.hiding(error);
+        let error = secrets.redact(error);
         let outcome = match &error {
             AdapterError::Refused { .. } => Outcome::Refused,
             error if error.is_transient() => Outcome::Waiting,

@@ -94,7 +94,7 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
         return refuse(app, &source, raw, finding).await.map(Some);
     }
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
-    let lease = app.inboxes.leases.grant(now);
+    let lease = app.work_queues.leases.grant(now);
     storage::inbound::inbound_requests::insert(app.db.writer(), &request, Some(lease)).await?;
     let (request, reply) = judge(app, &source, Leased { it: request, lease }).await?;
     Ok(Some(Received::of(&source, &request, reply)))
@@ -164,7 +164,7 @@ async fn conclude(app: &App, request: &InboundRequest, lease: Lease) -> Result<(
 
 /// Takes what waits and is due.
 pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequest>>, DbErr> {
-    let lease = app.inboxes.leases.grant(app.clock.now());
+    let lease = app.work_queues.leases.grant(app.clock.now());
     let due = storage::inbound::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
     Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
 }
@@ -199,7 +199,7 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
     let source = super::inbound::sources::find(app, actor, known.request.source_id).await?;
     super::program::quota::retry(app, actor)?;
     let now = app.clock.now();
-    let lease = app.inboxes.leases.grant(now);
+    let lease = app.work_queues.leases.grant(now);
     let claimed = storage::inbound::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = judge(app, &source, Leased { it, lease }).await?;

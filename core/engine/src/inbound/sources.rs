@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::catalog::ForClicks;
 use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{Call, Line, Standing, Subject, User, config_issues};
+use crate::delivery::adapters::{Availability, Call, Line, Subject, User, config_issues};
 use crate::delivery::sealed;
 use crate::delivery::secrets::SecretError;
 use crate::delivery::templates::{self, MadeOf};
@@ -273,9 +273,9 @@ fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>
 pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
     let (id, version) = (&source.adapter, &source.adapter_version);
     if !version.is_empty() {
-        return match app.adapters.standing(&(id.clone(), version.clone())).await? {
-            Standing::Ready(adapter) => Ok(adapter),
-            Standing::Waits(reason) => Err(Error::AdapterWaits(reason)),
+        return match app.adapters.availability(&(id.clone(), version.clone())).await? {
+            Availability::Ready(adapter) => Ok(adapter),
+            Availability::Waits(reason) => Err(Error::AdapterWaits(reason)),
         };
     }
     if let Some(adapter) = app.adapters.latest(id).await? {
@@ -368,7 +368,7 @@ async fn ask_to_decorate(
     let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
     let ask = move || adapter.session().decorate_click(&context, &binding, &click);
     let fields = app.adapters.pool().ask_for(line, subject, ask).await.flatten();
-    Ok(fields.map_err(|error| secrets.hiding(error)))
+    Ok(fields.map_err(|error| secrets.redact(error)))
 }
 
 /// Adds to a click's landing URL what its affiliate's sources have to add. A failure leaves the click as it is.

@@ -37,10 +37,7 @@ pub(crate) async fn events(
     let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
     let has_rule = |it: &&Earning| {
         let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
-        listeners.iter().any(|rule| {
-            rule.scope.affiliate_id.is_none_or(|id| id == it.affiliate_id)
-                && rule.scope.offer_id.is_none_or(|id| Some(id) == offer)
-        })
+        listeners.iter().any(|rule| rule.scope.includes(it.affiliate_id, offer))
     };
     let matching: Vec<_> = payouts().filter(has_rule).collect();
     let clicks: HashSet<ClickId> =

@@ -71,7 +71,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
         return Err(DbErr::Custom("a pending earning has a posting of its release already".into()));
     }
     let events = release_events::events(&tx, &app.catalog, &due, now).await?;
-    let inbox = &app.inboxes.events;
+    let inbox = &app.work_queues.events;
     let lease = inbox.lease(now);
     storage::tracking::events::append(&tx, &events, lease).await?;
     tx.commit().await?;

@@ -1,4 +1,4 @@
-//! Keeps this process on the database's time, for as long as it runs.
+//! Keeps the clock of this process at the database's time.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::timekeeping::EVERY;
 
-/// Every process of one PostgreSQL does so, whatever its role. SQLite has one process and so one clock.
+/// Starts the task in every process on PostgreSQL, whatever its role. SQLite has one process and so one clock.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     if app.db.is_postgres() && app.clock.of_machine().is_some() {
         tasks.spawn(stopping.clone().run_until_cancelled_owned(keep(app.clone())));
@@ -15,10 +15,10 @@ pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
 
 async fn keep(app: App) {
     loop {
-        // In real time, whatever the clock shows.
+        // Real time, because the clock may be wrong.
         tokio::time::sleep(EVERY).await;
         if let Err(error) = app.timekeeping.keep(&app.db, &app.clock).await {
-            tracing::warn!(%error, "The database's clock can't be read; going on from its last reading");
+            tracing::warn!(%error, "The database's clock can't be read; the last reading stays in use");
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The worker "inbound": judges again what networks reported and what waits for its click, its conversion or a meaning.
+//! The worker "inbound": processes inbound requests that wait for a click, a conversion or a meaning of their status.
 
 use std::time::Duration;
 
-use apalis::prelude::*;
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
@@ -11,32 +10,27 @@ use crate::inbound;
 use domain::delivery::lease::Leased;
 use domain::inbound::inbound_request::InboundRequest;
 
-use super::work::{self, Fetched};
+use super::work::{self, Fetched, Worker};
 
+/// Maximum number of requests that one fetch claims.
 const BATCH: usize = 64;
 const IDLE: Duration = Duration::from_secs(2);
-/// Reports that are judged at once.
-const CONCURRENCY: usize = 8;
+
+const WORKER: Worker = Worker { name: "inbound", concurrency: 8, parallel: false };
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
+    let (clock, wake) = (app.clock.clone(), app.waiting_reports.clone());
     let fetch = {
         let app = app.clone();
         move || fetch(app.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.waiting_reports.clone(), fetch);
-    let worker = WorkerBuilder::new(format!("inbound-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(CONCURRENCY)
-        .data(app)
-        .build(judge);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |due| judge(app.clone(), due))
 }
 
 async fn fetch(app: App) -> Result<Fetched<Leased<InboundRequest>>, DbErr> {
     Ok(Fetched { tasks: inbound::take_due(&app, BATCH).await?, idle: IDLE })
 }
 
-async fn judge(due: Leased<InboundRequest>, app: Data<App>) -> Result<(), BoxDynError> {
+async fn judge(app: App, due: Leased<InboundRequest>) {
     inbound::judge_again(&app, due).await;
-    Ok(())
 }

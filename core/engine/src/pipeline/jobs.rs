@@ -1,9 +1,8 @@
-//! The worker "jobs": housekeeping on a schedule. Every run may be repeated or left out without harm, so
-//! nothing of it is stored.
+//! The workers "jobs" and "partitions": maintenance on a schedule. Nothing of the schedule is stored: every run may be
+//! repeated or left out without harm.
 
 use std::time::Duration;
 
-use apalis::prelude::*;
 use futures::future::{BoxFuture, TryFutureExt};
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
@@ -14,88 +13,83 @@ use crate::{partitions, reports};
 use domain::inbound::report::SECOND_TRY;
 use domain::timestamp::Timestamp;
 
-use super::work;
+use super::work::{self, First, Worker};
 
 const EVERY: Duration = Duration::from_secs(3_600);
-/// How long an `Idempotency-Key` is remembered.
-const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
-
-/// How long the counter of a past day or month is kept; no period is longer.
-const CAPS: Duration = Duration::from_secs(40 * 86_400);
-/// How long what is left of signing in stays to be looked at.
-const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
-
-/// How often the months ahead are looked for: one that could not be made because of a backup is tried again soon.
+/// How often missing partitions are created. Short, because a backup can make it fail.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(60);
-/// How long a breaker that closed stays to be looked at.
+
+/// How long an `Idempotency-Key` is kept.
+const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3_600);
+/// How long the counter of a past day or month is kept. No period is longer than a month.
+const CAPS: Duration = Duration::from_secs(40 * 86_400);
+/// How long expired sessions, tokens and throttles are kept.
+const SIGN_IN: Duration = Duration::from_secs(24 * 3_600);
+/// How long a closed breaker is kept and shown.
 const BREAKERS: Duration = Duration::from_secs(24 * 3_600);
 
-struct Housekeeping;
+const JOBS: Worker = Worker { name: "jobs", concurrency: 1, parallel: false };
 
-struct LookAfterPartitions;
+const PARTITIONS: Worker = Worker { name: "partitions", concurrency: 1, parallel: false };
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, EVERY, || Housekeeping);
-    let worker = WorkerBuilder::new(format!("jobs-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(1)
-        .data(app)
-        .build(keep_house);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    let queue = work::schedule(&app.clock, EVERY, First::AfterInterval);
+    work::worker(&JOBS, queue, stopping, move |()| maintenance(app.clone()))
 }
 
-/// Also at the start, which does not wait for it.
+/// Runs at the start, too; the start does not wait for it.
 pub fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule_at_once(&app.clock, PARTITIONS_EVERY, || LookAfterPartitions);
-    let worker = WorkerBuilder::new(format!("partitions-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(1)
-        .data(app)
-        .build(look_after_partitions);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    let queue = work::schedule(&app.clock, PARTITIONS_EVERY, First::AtOnce);
+    work::worker(&PARTITIONS, queue, stopping, move |()| create_partitions(app.clone()))
 }
 
-async fn keep_house(_: Housekeeping, app: Data<App>) -> Result<(), BoxDynError> {
-    // Each step that failed has been logged.
-    let _ = upkeep(&app).await;
-    Ok(())
+async fn maintenance(app: App) {
+    // Each failed step has been logged.
+    let _ = run_maintenance(&app).await;
 }
 
-async fn look_after_partitions(_: LookAfterPartitions, app: Data<App>) -> Result<(), BoxDynError> {
+async fn create_partitions(app: App) {
     if let Err(error) = partitions::look_after(&app.db, app.clock.now()).await {
-        tracing::error!(%error, "Partitions could not be looked after; it is tried again in a minute");
+        tracing::error!(%error, "Partitions could not be checked; it is tried again in a minute");
     }
-    Ok(())
 }
 
-/// Everything that is to be done once in a while, once. A step that fails does not stop the others; the first error is
-/// returned when all are done.
-pub async fn upkeep(app: &App) -> Result<(), DbErr> {
+/// Runs every step of the maintenance once. A failed step does not stop the others.
+///
+/// # Errors
+///
+/// The first error of a step, after all steps have run.
+pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
     let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
         ("partitions", Box::pin(partitions::look_after(&app.db, now))),
         (
             "idempotency_keys",
-            Box::pin(storage::base::idempotency::forget_before(db, now.minus(IDEMPOTENCY)).map_ok(drop)),
+            Box::pin(storage::base::idempotency::delete_older_than(db, now.minus(IDEMPOTENCY)).map_ok(drop)),
         ),
-        ("caps", Box::pin(storage::program::caps::forget_before(db, now.minus(CAPS)).map_ok(drop))),
-        ("sessions", Box::pin(storage::people::sessions::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("tokens", Box::pin(storage::people::tokens::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("throttles", Box::pin(storage::people::throttles::forget_before(db, now.minus(SIGN_IN)).map_ok(drop))),
-        ("breakers", Box::pin(storage::delivery::breakers::forget_closed_before(db, now.minus(BREAKERS)).map_ok(drop))),
+        ("caps", Box::pin(storage::program::caps::delete_older_than(db, now.minus(CAPS)).map_ok(drop))),
+        ("sessions", Box::pin(storage::people::sessions::delete_older_than(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("tokens", Box::pin(storage::people::tokens::delete_older_than(db, now.minus(SIGN_IN)).map_ok(drop))),
+        ("throttles", Box::pin(storage::people::throttles::delete_older_than(db, now.minus(SIGN_IN)).map_ok(drop))),
+        (
+            "breakers",
+            Box::pin(storage::delivery::breakers::delete_closed_older_than(db, now.minus(BREAKERS)).map_ok(drop)),
+        ),
         ("source_keys", Box::pin(source_keys::hash_stored(app).map_ok(drop))),
         ("reports", Box::pin(audit_reports(app))),
         (
             "request_fingerprints",
-            Box::pin(storage::inbound::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
+            Box::pin(
+                storage::inbound::inbound_requests::delete_firsts_older_than(db, now.minus(SECOND_TRY)).map_ok(drop),
+            ),
         ),
         ("retention", Box::pin(prune(app, now))),
     ];
     let mut failed = Ok(());
     for (step, work) in steps {
         if let Err(error) = work.await {
-            tracing::error!(%error, step, "A step of housekeeping failed; it is tried again in an hour");
+            tracing::error!(%error, step, "A step of the maintenance failed; it is tried again in an hour");
             failed = failed.and(Err(error));
         }
     }
@@ -105,21 +99,21 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
 async fn audit_reports(app: &App) -> Result<(), DbErr> {
     let repaired = reports::verify(app).await?;
     if repaired > 0 {
-        tracing::warn!(repaired, "Quarters of an hour were packed anew for reports");
+        tracing::warn!(repaired, "Quarter-hours were rolled up again for reports");
     }
     Ok(())
 }
 
-/// Deletes what is out of retention.
+/// Deletes rows that are older than the retention.
 async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
     let days = u64::from(app.settings.retention_days);
     if days > 0 {
-        // What no report has packed stays until it is, and so do the clicks that it counts by.
+        // Rows without a roll-up are kept, and so are the clicks that their roll-up needs.
         reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
+        storage::inbound::inbound_requests::delete_reports_older_than(app.db.writer(), before).await?;
         let pruned = storage::base::upkeep::prune(&app.db, before).await?;
-        tracing::info!(pruned, days, "Deleted what is out of retention");
+        tracing::info!(pruned, days, "Deleted rows that were older than the retention");
     }
     Ok(())
 }

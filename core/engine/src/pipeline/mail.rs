@@ -1,9 +1,8 @@
-//! The worker "mail": sends what is in the outbox.
+//! The worker "mail": sends the messages of the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use apalis::prelude::*;
 use sea_orm::DbErr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -13,43 +12,38 @@ use crate::people::outbox;
 use domain::delivery::lease::Leased;
 use storage::people::mails::StoredMail;
 
-use super::work::{self, Fetched};
+use super::work::{self, Fetched, Worker};
 
-/// How long it trusts that no other process stored a message.
+/// Maximum time between two polls of the table; messages of other processes are not announced.
 const IDLE: Duration = Duration::from_secs(1);
-/// Conversations with the mail server at once.
-const CONCURRENCY: usize = 4;
 
-/// Holds a place: nothing is claimed that is not begun at once.
+/// The concurrency is the number of connections to the mail server.
+const WORKER: Worker = Worker { name: "mail", concurrency: 4, parallel: false };
+
+/// A claimed message. The permit makes sure that only messages are claimed that can be sent at once.
 struct Due {
     mail: Leased<StoredMail>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
+    let (clock, wake) = (app.clock.clone(), app.waiting_mails.clone());
     let fetch = {
-        let (app, places) = (app.clone(), Arc::new(Semaphore::new(CONCURRENCY)));
-        move || fetch(app.clone(), places.clone())
+        let (app, permits) = (app.clone(), Arc::new(Semaphore::new(WORKER.concurrency)));
+        move || fetch(app.clone(), permits.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.waiting_mails.clone(), fetch);
-    let worker = WorkerBuilder::new(format!("mail-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(CONCURRENCY)
-        .data(app)
-        .build(send);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |due| send(app.clone(), due))
 }
 
-async fn fetch(app: App, places: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
-    let place = places.acquire_owned().await.expect("nobody closes it");
+async fn fetch(app: App, permits: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
+    let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
     let due = outbox::take_due(&app, 1).await?.pop();
-    Ok(Fetched { tasks: due.map(|mail| Due { mail, _place: place }).into_iter().collect(), idle: IDLE })
+    Ok(Fetched { tasks: due.map(|mail| Due { mail, _permit: permit }).into_iter().collect(), idle: IDLE })
 }
 
-async fn send(due: Due, app: Data<App>) -> Result<(), BoxDynError> {
+async fn send(app: App, due: Due) {
     let id = due.mail.it.id;
     if let Err(error) = outbox::send(&app, due.mail).await {
-        tracing::error!(mail.id = %id, %error, "A message could not be sent; it is tried again when its lease ends");
+        tracing::error!(mail.id = %id, %error, "A message could not be sent; it is sent again when its lease ends");
     }
-    Ok(())
 }

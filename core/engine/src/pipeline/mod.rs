@@ -1,7 +1,8 @@
-//! Background work: apalis workers over our own tables.
+//! Background work: the workers of a process.
 //!
-//! The tables `events`, `deliveries`, `inbound_requests` and `mails` are the queues. What a worker takes it leases; what it loses comes
-//! back when the lease ends. apalis runs the tasks, bounds how many run at once and drains them at a stop.
+//! The tables `owed_events`, `deliveries`, `inbound_requests` and `mails` are the queues. A worker leases the rows that it
+//! claims; if the process crashes, the rows are claimed again when the leases end. `work.rs` runs the tasks, limits how many
+//! run at once and drains them at a stop.
 
 mod clock;
 mod inbound;
@@ -22,6 +23,24 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 
+/// Starts one worker; called again if the worker ends.
+type Run = fn(App, CancellationToken) -> work::Running;
+
+const WORKERS: [(&str, Run); 7] = [
+    ("route", route::run),
+    ("send", send::run),
+    ("inbound", inbound::run),
+    ("release", release::run),
+    ("mail", mail::run),
+    ("jobs", jobs::run),
+    ("reports", reports::run),
+];
+
+const POSTGRES_WORKERS: [(&str, Run); 1] = [("partitions", jobs::run_partitions)];
+
+/// The wait before a worker that ended is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
 /// The workers of this process.
 pub struct Pipeline {
     stopping: CancellationToken,
@@ -30,53 +49,23 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts what this process's role asks for.
+    /// Starts the workers of this process's role, and the tasks that every process has.
     pub async fn start(app: &App) -> anyhow::Result<Self> {
         let stopping = CancellationToken::new();
         let workers = TaskTracker::new();
         if !app.db.is_postgres() {
-            // The data folder is locked, so whoever held these is dead.
+            // The data folder is locked, so no other process holds a lease.
             storage::tracking::events::QUEUE.release_all(app.db.writer()).await?;
             storage::delivery::deliveries::QUEUE.release_all(app.db.writer()).await?;
             storage::inbound::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
             storage::people::mails::QUEUE.release_all(app.db.writer()).await?;
         }
         if app.settings.role.runs_workers() {
-            app.inboxes.set_open(true);
-            workers.spawn(forever("route", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || route::run(app.clone(), stopping.clone())
-            }));
-            workers.spawn(forever("send", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || send::run(app.clone(), stopping.clone())
-            }));
-            workers.spawn(forever("inbound", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || inbound::run(app.clone(), stopping.clone())
-            }));
-            workers.spawn(forever("release", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || release::run(app.clone(), stopping.clone())
-            }));
-            workers.spawn(forever("mail", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || mail::run(app.clone(), stopping.clone())
-            }));
-            workers.spawn(forever("jobs", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || jobs::run(app.clone(), stopping.clone())
-            }));
-            if app.db.is_postgres() {
-                workers.spawn(forever("partitions", stopping.clone(), {
-                    let (app, stopping) = (app.clone(), stopping.clone());
-                    move || jobs::run_partitions(app.clone(), stopping.clone())
-                }));
+            app.work_queues.set_open(true);
+            let of_database: &[_] = if app.db.is_postgres() { &POSTGRES_WORKERS } else { &[] };
+            for (name, run) in WORKERS.iter().chain(of_database) {
+                workers.spawn(run_forever(name, *run, app.clone(), stopping.clone()));
             }
-            workers.spawn(forever("reports", stopping.clone(), {
-                let (app, stopping) = (app.clone(), stopping.clone());
-                move || reports::run(app.clone(), stopping.clone())
-            }));
         }
         wake::start(app, &workers, &stopping);
         clock::start(app, &workers, &stopping);
@@ -85,41 +74,41 @@ impl Pipeline {
         Ok(Self { stopping, workers, app: app.clone() })
     }
 
-    /// Takes nothing new, waits for what is in flight, and frees what was not begun.
+    /// Claims nothing more, waits for the tasks in flight and releases the claims that were not begun.
     pub async fn stop(self) {
-        self.app.inboxes.set_open(false);
+        self.app.work_queues.set_open(false);
         self.stopping.cancel();
         let limit = self.app.settings.drain_timeout();
         if tokio::time::timeout(limit, self.workers.wait()).await.is_err() {
-            // Which of the claims are still in flight can't be told, and those must not be sent twice at once.
+            // It is not known which claims are in flight, and those must not be sent twice at once.
             tracing::warn!(
                 "Postbacks are in flight at the end of the drain; they are sent again when their leases end"
             );
             return;
         }
-        // What is leased now was not begun.
-        let claims = self.app.inboxes.leases.claims();
+        // Rows that are still leased were not begun.
+        let claims = self.app.work_queues.leases.claims();
         let releasing = async {
             storage::tracking::events::QUEUE.release(self.app.db.writer(), &claims).await?;
             storage::delivery::deliveries::QUEUE.release(self.app.db.writer(), &claims).await?;
             storage::inbound::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
-            tracing::warn!("Claims could not be freed; their leases will end by themselves");
+            tracing::warn!("Claims could not be released; their rows are claimed again when the leases end");
         }
     }
 }
 
-/// A worker that ends without being told to is started again, not in a hot loop.
-async fn forever(name: &'static str, stopping: CancellationToken, run: impl Fn() -> work::Running + Send) {
+/// Starts a worker again each time it ends before the process stops.
+async fn run_forever(name: &'static str, run: Run, app: App, stopping: CancellationToken) {
     while !stopping.is_cancelled() {
-        // A task of its own, so that a panic ends the worker and not whoever would start it again.
-        match tokio::spawn(run()).await {
+        // A task of its own, so that a panic ends only the worker.
+        match tokio::spawn(run(app.clone(), stopping.clone())).await {
             Ok(Ok(())) if stopping.is_cancelled() => return,
-            Ok(Ok(())) => tracing::error!(worker = name, "A worker ended; starting it again"),
-            Ok(Err(error)) => tracing::error!(worker = name, %error, "A worker failed; starting it again"),
-            Err(error) => tracing::error!(worker = name, %error, "A worker broke off; starting it again"),
+            Ok(Ok(())) => tracing::error!(worker = name, "A worker ended and is started again"),
+            Ok(Err(error)) => tracing::error!(worker = name, %error, "A worker failed and is started again"),
+            Err(error) => tracing::error!(worker = name, %error, "A worker panicked and is started again"),
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(RESTART_AFTER).await;
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use apalis::prelude::*;
 use sea_orm::DbErr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -11,48 +10,43 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::money::releases;
 
-use super::work::{self, Fetched};
+use super::work::{self, AFTER_ERROR, Fetched, Worker};
 
-/// How long it trusts that nothing else will be due.
-const TRUST: Duration = Duration::from_secs(1);
-/// After a chunk that was not full: what comes in meanwhile is released together.
-const GATHER: Duration = Duration::from_millis(100);
-const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Maximum time between two polls of the table.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The wait after a chunk that was not full. Earnings that fall due meanwhile are released together.
+const LINGER: Duration = Duration::from_millis(100);
 
-/// Holds the turn: the next look waits until this release is done, or it would find the same again.
+const WORKER: Worker = Worker { name: "release", concurrency: 1, parallel: false };
+
+/// Holds the turn: the next fetch waits until this release has ended. Else it would find the same earnings.
 struct Due(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
+    let clock = app.clock.clone();
     let fetch = {
         let (app, turn) = (app.clone(), Arc::new(Semaphore::new(1)));
         move || fetch(app.clone(), turn.clone())
     };
-    let queue = work::queue(app.clock.clone(), Arc::default(), fetch);
-    let worker = WorkerBuilder::new(format!("release-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(1)
-        .data(app)
-        .build(release);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    work::worker(&WORKER, work::queue(clock, Arc::default(), fetch), stopping, move |due| release(app.clone(), due))
 }
 
 async fn fetch(app: App, turn: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
-    let turn = turn.acquire_owned().await.expect("nobody closes it");
+    let turn = turn.acquire_owned().await.expect("the semaphore is never closed");
     let next = storage::money::earnings::next_release(app.db.reader()).await?;
-    let wait = next.map_or(TRUST, |at| at.since(app.clock.now()));
+    let wait = next.map_or(POLL_INTERVAL, |at| at.since(app.clock.now()));
     let tasks = if wait.is_zero() { vec![Due(turn)] } else { Vec::new() };
-    Ok(Fetched { tasks, idle: wait.min(TRUST) })
+    Ok(Fetched { tasks, idle: wait.min(POLL_INTERVAL) })
 }
 
-async fn release(_turn: Due, app: Data<App>) -> Result<(), BoxDynError> {
-    let rest = match releases::release_due(&app).await {
+async fn release(app: App, _turn: Due) {
+    let wait = match releases::release_due(&app).await {
         Ok(releases::CHUNK) => Duration::ZERO,
-        Ok(_) => GATHER,
+        Ok(_) => LINGER,
         Err(error) => {
-            tracing::error!(%error, "Earnings could not be released; they are due and tried again in a second");
+            tracing::error!(%error, "Earnings could not be released; they stay due and are tried again in a second");
             AFTER_ERROR
         }
     };
-    tokio::time::sleep(rest).await;
-    Ok(())
+    tokio::time::sleep(wait).await;
 }

@@ -1,37 +1,30 @@
-//! The worker "reports": packs what reports are counted from, and looks for a new file of countries. It may run in
-//! several processes, and late: reports count what is not packed from raw rows.
+//! The worker "reports": rolls up clicks and conversions, and loads a new version of the country database. Several
+//! processes may run it, and late runs do no harm: reports count rows without a roll-up directly.
 
 use std::time::Duration;
 
-use apalis::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::reports;
 
-use super::work;
+use super::work::{self, First, Worker};
 
 const EVERY: Duration = Duration::from_secs(30);
 
-struct RollUp;
+const WORKER: Worker = Worker { name: "reports", concurrency: 1, parallel: false };
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, EVERY, || RollUp);
-    let worker = WorkerBuilder::new(format!("reports-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(1)
-        .data(app)
-        .build(roll_up);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    let queue = work::schedule(&app.clock, EVERY, First::AfterInterval);
+    work::worker(&WORKER, queue, stopping, move |()| roll_up(app.clone()))
 }
 
-async fn roll_up(_: RollUp, app: Data<App>) -> Result<(), BoxDynError> {
+async fn roll_up(app: App) {
     if let Err(error) = reports::roll_up(&app).await {
-        tracing::error!(%error, "Packing for reports failed; it is tried again in half a minute");
+        tracing::error!(%error, "The roll-up for reports failed; it is tried again in 30 seconds");
     }
     let geoip = app.geoip.clone();
     if tokio::task::spawn_blocking(move || geoip.refresh()).await.is_err() {
-        tracing::error!("Reading the database of countries broke off");
+        tracing::error!("The country database could not be loaded because of a bug");
     }
-    Ok(())
 }

@@ -1,60 +1,65 @@
-//! The worker "route": takes owed events and turns them into deliveries.
+//! The worker "route": turns pending events into deliveries.
 
-use apalis::prelude::*;
+use std::sync::Arc;
+
 use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::app::App;
 use crate::delivery::routing;
-use crate::inbox::Taken;
+use crate::work_queue::Taken;
 use domain::delivery::lease::Leased;
 use domain::tracking::event::Event;
 
-use super::work::{self, Fetched};
+use super::work::{self, Fetched, Worker};
 
-/// Events that are taken from the inbox, and from the table, at a time.
+/// Maximum number of events that one fetch takes from the work queue, and again from the table.
 const BATCH: usize = 256;
-/// Batches under way at once: one is decided while the next is claimed.
-const CONCURRENCY: usize = 2;
 
+/// Two batches at once: one is decided while the next is claimed.
+const WORKER: Worker = Worker { name: "route", concurrency: 2, parallel: true };
+
+/// Claimed events.
 struct Batch(Vec<Leased<Event>>);
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
+    let (clock, wake) = (app.clock.clone(), app.work_queues.events.wake().clone());
     let fetch = {
         let app = app.clone();
         move || fetch(app.clone())
     };
-    let queue = work::queue(app.clock.clone(), app.inboxes.events.wake().clone(), fetch);
-    let worker = WorkerBuilder::new(format!("route-{:016x}", rand::random::<u64>()))
-        .backend(queue)
-        .concurrency(CONCURRENCY)
-        .data(app)
-        .parallelize(tokio::spawn)
-        .build(route);
-    Box::pin(worker.run_until(work::told_to_stop(stopping)))
+    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |batch| route(app.clone(), batch))
 }
 
+/// Only claims.
 async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
-    let (now, inbox) = (app.clock.now(), &app.inboxes.events);
-    let Taken { items: mut events, look } = inbox.take(BATCH, now);
-    if look {
-        let lease = inbox.leases().grant(now);
+    let (now, queue) = (app.clock.now(), &app.work_queues.events);
+    let Taken { items: mut events, poll } = queue.take(BATCH, now);
+    if poll {
+        let lease = queue.leases().grant(now);
         let found = storage::tracking::events::claim(app.db.queue(), BATCH, now, lease).await;
-        let found = work::found_beside(found, inbox, now, !events.is_empty())?;
+        let found = work::after_poll(found, queue, now, !events.is_empty())?;
         if found.len() == BATCH {
-            inbox.look_by(now);
+            queue.poll_at(now);
         }
         events.extend(found.into_iter().map(|it| Leased { it, lease }));
     }
     let tasks = if events.is_empty() { Vec::new() } else { vec![Batch(events)] };
-    Ok(Fetched { tasks, idle: inbox.rest(now) })
+    Ok(Fetched { tasks, idle: queue.idle_for(now) })
 }
 
-async fn route(batch: Batch, app: Data<App>) -> Result<(), BoxDynError> {
-    let span = tracing::error_span!("route", events = batch.0.len());
-    if let Err(error) = routing::route(&app, batch.0).instrument(span).await {
-        tracing::error!(%error, "Events could not be routed; they are taken up again when their lease ends");
+/// Routes one batch: rules and adapters decide, then pending events are replaced by deliveries in one transaction.
+async fn route(app: App, Batch(events): Batch) {
+    let now = app.clock.now();
+    let span = tracing::error_span!("route", events = events.len());
+    let claims = events.iter().map(|event| (event.it.id, event.lease.claim)).collect();
+    let events: Vec<_> = events.into_iter().map(|event| Arc::new(event.it)).collect();
+    let routed = async {
+        let deliveries = routing::decide(&app, &events, now).await?;
+        routing::store(&app, claims, deliveries, now).await
+    };
+    if let Err(error) = routed.instrument(span).await {
+        tracing::error!(%error, "Events could not be routed; they are routed again when their leases end");
     }
-    Ok(())
 }

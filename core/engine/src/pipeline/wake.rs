@@ -1,5 +1,5 @@
-//! Waking workers in other processes, and forgetting whom they no longer let in: LISTEN and NOTIFY on PostgreSQL. Only
-//! a hint; polling finds everything, and the catalog forgets by itself after five seconds.
+//! Wakes the workers of other processes and expires their catalogs: LISTEN and NOTIFY on PostgreSQL. Notifications are only
+//! hints: polling finds every row, and the catalog expires by itself after five seconds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,74 +9,81 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{App, Inboxes};
+use crate::app::{App, WorkQueues};
 use crate::catalog::Catalog;
 use crate::config::Role;
 
 const EVENTS: &str = "postrider_events";
 const DELIVERIES: &str = "postrider_deliveries";
-/// Triggers of the tables say that somebody's role, state, session or key changed.
+/// Notified by triggers when the role, state, session or key of a person changes.
 const PEOPLE: &str = "postrider_people";
 
-const AGAIN: Duration = Duration::from_secs(1);
+const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
-/// Notifications are sent no faster than this: each of them takes a lock that all commits share.
-const PACE: Duration = Duration::from_millis(10);
+/// Minimum time between two notifications of a channel: each takes a lock that all commits share.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A process without workers notifies; one with workers listens. Every process hears who is not let in any more.
+/// Processes without workers notify, processes with workers listen. All processes listen to changes of people.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     let Some(pool) = app.db.postgres() else { return };
-    let works = app.settings.role != Role::Web;
-    if !works {
-        for (channel, wake) in [(EVENTS, app.inboxes.events.wake()), (DELIVERIES, app.inboxes.deliveries.wake())] {
+    let runs_workers = app.settings.role != Role::Web;
+    if !runs_workers {
+        for (channel, wake) in
+            [(EVENTS, app.work_queues.events.wake()), (DELIVERIES, app.work_queues.deliveries.wake())]
+        {
             tasks.spawn(stopping.clone().run_until_cancelled_owned(forward(pool.clone(), channel, wake.clone())));
         }
     }
-    let listening = Listening { pool: pool.clone(), inboxes: app.inboxes.clone(), catalog: app.catalog.clone(), works };
-    tasks.spawn(stopping.clone().run_until_cancelled_owned(listen(listening)));
+    let listener = Listener {
+        pool: pool.clone(),
+        work_queues: app.work_queues.clone(),
+        catalog: app.catalog.clone(),
+        runs_workers,
+    };
+    tasks.spawn(stopping.clone().run_until_cancelled_owned(listen(listener)));
 }
 
 async fn forward(pool: sqlx::PgPool, channel: &'static str, wake: Arc<Notify>) {
     loop {
         wake.notified().await;
         if let Err(error) = sqlx::query("SELECT pg_notify($1, '')").bind(channel).execute(&pool).await {
-            tracing::debug!(%error, "Workers could not be notified; they will poll");
+            tracing::debug!(%error, "Workers of other processes could not be notified; they poll");
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }
 
 /// One connection for all channels.
-struct Listening {
+struct Listener {
     pool: sqlx::PgPool,
-    inboxes: Inboxes,
+    work_queues: WorkQueues,
     catalog: Catalog,
-    works: bool,
+    runs_workers: bool,
 }
 
-async fn listen(it: Listening) {
+async fn listen(it: Listener) {
     loop {
         if let Err(error) = listen_once(&it).await {
-            tracing::debug!(%error, "The notification channel broke; polling until it is back");
-            tokio::time::sleep(AGAIN).await;
+            tracing::debug!(%error, "The connection for notifications failed; workers poll until it is back");
+            tokio::time::sleep(RECONNECT_AFTER).await;
         }
     }
 }
 
-/// Ends when the connection does.
-async fn listen_once(it: &Listening) -> Result<(), sqlx::Error> {
+/// Ends when the connection ends.
+async fn listen_once(it: &Listener) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(&it.pool).await?;
     listener.listen(PEOPLE).await?;
-    if it.works {
+    if it.runs_workers {
         listener.listen_all([EVENTS, DELIVERIES]).await?;
     }
-    // Whatever changed while nobody listened.
+    // Changes before this point were not notified.
     it.catalog.people_changed();
     it.catalog.affiliates_changed();
     while let Some(notification) = listener.try_recv().await? {
         match notification.channel() {
-            EVENTS => it.inboxes.events.announce(),
-            DELIVERIES => it.inboxes.deliveries.announce(),
+            EVENTS => it.work_queues.events.announce(),
+            DELIVERIES => it.work_queues.deliveries.announce(),
             _ => {
                 if notification.payload() == "affiliates" {
                     it.catalog.affiliates_changed();

@@ -1,7 +1,7 @@
-//! A table as an apalis backend: a stream that claims, and never ends or fails.
+//! The worker engine: apalis workers whose tasks come from our own tables. No other file uses apalis.
 //!
-//! apalis stops a worker whose stream yields an error or an end. This one logs an error, waits and goes
-//! on; it ends only when the process does.
+//! apalis stops a worker whose stream yields an error or ends. The stream of [`Queue`] logs an error, waits and goes on; it
+//! ends only with the process.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,17 +20,17 @@ use sea_orm::DbErr;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::inbox::{Inbox, Item};
+use crate::work_queue::{Item, WorkQueue};
 use domain::timestamp::Timestamp;
 use storage::clock::Clock;
 
-/// How long to wait after the database failed.
-const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// The wait after an error of the database.
+pub const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// What a fetch found.
+/// The result of one fetch.
 pub struct Fetched<T> {
     pub tasks: Vec<T>,
-    /// How long to sleep when there is nothing more, unless woken. Zero: ask again at once.
+    /// How long to sleep if there are no tasks and nothing wakes the worker. Zero: fetch again at once.
     pub idle: Duration,
 }
 
@@ -38,16 +38,40 @@ type TaskStream<T> = BoxStream<'static, Result<Option<Task<T>>, Infallible>>;
 
 pub type Queue<T> = CustomBackend<T, (), TaskStream<T>, Drain<Task<T>>>;
 
-/// A worker under way. A box, because the compiler can't see that the bare future may move between threads.
+/// A running worker. It is boxed because the compiler can't prove that the bare future is `Send`.
 pub type Running = BoxFuture<'static, Result<(), WorkerError>>;
 
-/// Ends when the process is to stop.
-pub async fn told_to_stop(stopping: CancellationToken) -> Result<(), WorkerError> {
-    stopping.cancelled().await;
-    Ok(())
+/// How the tasks of a worker run.
+pub struct Worker {
+    pub name: &'static str,
+    /// Maximum number of tasks at once.
+    pub concurrency: usize,
+    /// Each task runs as a task of the runtime, on any thread. Else all run within the worker.
+    pub parallel: bool,
 }
 
-/// A backend that runs `fetch` whenever the worker wants more and there may be some.
+/// Runs a worker until `stopping` is cancelled and its tasks have ended.
+pub fn worker<T, H, Fut>(it: &Worker, queue: Queue<T>, stopping: CancellationToken, handle: H) -> Running
+where
+    T: Send + 'static,
+    H: Fn(T) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    // apalis lets no two workers have the same name, not even one after the other.
+    let name = format!("{}-{:016x}", it.name, rand::random::<u64>());
+    let builder = WorkerBuilder::new(name).backend(queue).concurrency(it.concurrency);
+    let stopped = async move {
+        stopping.cancelled().await;
+        Ok::<_, WorkerError>(())
+    };
+    if it.parallel {
+        Box::pin(builder.parallelize(tokio::spawn).build(handle).run_until(stopped))
+    } else {
+        Box::pin(builder.build(handle).run_until(stopped))
+    }
+}
+
+/// A backend that runs `fetch` whenever the worker has room for more tasks.
 pub fn queue<T, F, Fut>(clock: Clock, wake: Arc<Notify>, fetch: F) -> Queue<T>
 where
     T: Send + 'static,
@@ -64,18 +88,16 @@ where
         .expect("database, fetcher and sink are all given")
 }
 
-/// A backend whose only work is `task`, once in `every`. Nothing of it is stored: a run may be repeated or left out.
-pub fn schedule<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T) -> Queue<T> {
-    repeat(clock, every, task, false)
+/// When a scheduled task runs first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    AtOnce,
+    AfterInterval,
 }
 
-/// The same, and for the first time without a wait.
-pub fn schedule_at_once<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T) -> Queue<T> {
-    repeat(clock, every, task, true)
-}
-
-fn repeat<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T, at_once: bool) -> Queue<T> {
-    let at_once = Arc::new(AtomicBool::new(at_once));
+/// A backend with one task per interval. It stores nothing: a run may be repeated or left out.
+pub fn schedule(clock: &Clock, every: Duration, first: First) -> Queue<()> {
+    let at_once = Arc::new(AtomicBool::new(first == First::AtOnce));
     let fetch = {
         let clock = clock.clone();
         move || {
@@ -84,7 +106,7 @@ fn repeat<T: Send + 'static>(clock: &Clock, every: Duration, task: fn() -> T, at
                 if !at_once {
                     clock.sleep(every).await;
                 }
-                Ok(Fetched { tasks: vec![task()], idle: every })
+                Ok(Fetched { tasks: vec![()], idle: every })
             }
         }
     };
@@ -121,7 +143,7 @@ where
                 Ok(fetched) => {
                     self.ready.extend(fetched.tasks);
                     if self.ready.is_empty() && fetched.idle.is_zero() {
-                        // A fetch that never had to wait must not keep the thread from what it began.
+                        // A fetch that never waits must not block other tasks of this thread.
                         tokio::task::yield_now().await;
                     } else if self.ready.is_empty() {
                         tokio::select! {
@@ -131,7 +153,7 @@ where
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "Work could not be claimed; trying again in a second");
+                    tracing::error!(%error, "Work could not be claimed; the worker tries again in a second");
                     tokio::time::sleep(AFTER_ERROR).await;
                 }
             }
@@ -139,21 +161,21 @@ where
     }
 }
 
-/// What a look into the table found, for the inbox that asked for it at `now`. If it failed although other work is at
-/// hand, that goes first.
-pub fn found_beside<T: Default, I: Item>(
+/// The result of a poll of the table at `now`. If the poll failed and there is other work, the error is logged and the
+/// other work goes first.
+pub fn after_poll<T: Default, I: Item>(
     found: Result<T, DbErr>,
-    inbox: &Inbox<I>,
+    queue: &WorkQueue<I>,
     now: Timestamp,
     other_work: bool,
 ) -> Result<T, DbErr> {
     if found.is_err() {
-        // The inbox believes that the table has been looked into. A clock that stands still never shows the next time.
-        inbox.look_by(now);
+        // The queue counts this as a poll; poll again at once. A stopped clock would never reach the next poll.
+        queue.poll_at(now);
     }
     match found {
         Err(error) if other_work => {
-            tracing::error!(%error, "Work could not be claimed; trying again soon");
+            tracing::error!(%error, "Work could not be claimed; the next poll tries again");
             Ok(T::default())
         }
         found => found,
@@ -172,20 +194,20 @@ mod tests {
 
     use sea_orm::DbErr;
 
-    use super::found_beside;
-    use crate::inbox::{Inbox, Leases};
+    use super::after_poll;
+    use crate::work_queue::{Leases, WorkQueue};
     use domain::timestamp::Timestamp;
 
     #[test]
-    fn a_look_that_failed_is_made_again_at_the_same_time() {
-        let inbox: Inbox<u32> = Inbox::new(Leases::new(Duration::from_secs(32)));
+    fn a_failed_poll_is_repeated_at_the_same_time() {
+        let queue: WorkQueue<u32> = WorkQueue::new(Leases::new(Duration::from_secs(32)));
         let now = Timestamp::from_millis(0);
         for other_work in [false, true] {
-            assert!(inbox.take(1, now).look);
+            assert!(queue.take(1, now).poll);
             let failed: Result<Vec<u32>, DbErr> = Err(DbErr::Custom("the database is away".into()));
-            assert_eq!(found_beside(failed, &inbox, now, other_work).is_ok(), other_work);
+            assert_eq!(after_poll(failed, &queue, now, other_work).is_ok(), other_work);
         }
-        assert!(inbox.take(1, now).look);
-        assert!(!inbox.take(1, now).look);
+        assert!(queue.take(1, now).poll);
+        assert!(!queue.take(1, now).poll);
     }
 }

@@ -25,7 +25,7 @@ pub async fn record(
     let parties = app.catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;
     let click = click.as_ref().map(Click::facts);
     let event = Event::after_conversion(&conversion, name, attributes, click, parties, now);
-    let inbox = &app.inboxes.events;
+    let inbox = &app.work_queues.events;
     let lease = inbox.lease(now);
     let tx = app.db.begin().await?;
     storage::tracking::events::append(&tx, std::slice::from_ref(&event), lease).await?;

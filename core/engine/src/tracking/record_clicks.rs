@@ -9,19 +9,19 @@ use tokio::task::JoinHandle;
 
 use crate::catalog::Catalog;
 use crate::error::is_outage;
-use crate::inbox::Inbox;
+use crate::work_queue::WorkQueue;
 use domain::timestamp::Timestamp;
 use domain::tracking::click::Click;
 use domain::tracking::event::Event;
 use storage::Database;
-use storage::base::writer::{Groups, Lanes};
+use storage::base::writer::{BatchSizes, Shards};
 use storage::clock::Clock;
 
 /// Clicks wait for each other for no longer than one commit.
-pub type ClickWriter = Lanes<Click, Result<(), Arc<DbErr>>>;
+pub type ClickWriter = Shards<Click, Result<(), Arc<DbErr>>>;
 
 /// A group of clicks takes few statements: no lane waits for another.
-const GROUPS: Groups = Groups { largest: 512, worth_a_commit: 1 };
+const BATCHES: BatchSizes = BatchSizes { max_batch: 512, min_batch: 1 };
 /// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
 /// the table soon after they are made (`engine/src/reports/rollup.rs`).
 pub const LATEST: Duration = Duration::from_secs(30);
@@ -30,10 +30,10 @@ pub const LATEST: Duration = Duration::from_secs(30);
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
-    inbox: Inbox<Event>,
+    inbox: WorkQueue<Event>,
     clock: Clock,
 ) -> (ClickWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), GROUPS, || {
+    Shards::spawn(db.shards(), BATCHES, || {
         let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
         move |clicks| {
             let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));
@@ -46,7 +46,7 @@ pub fn spawn_writer(
 async fn commit_timely(
     db: &Database,
     catalog: &Catalog,
-    inbox: &Inbox<Event>,
+    inbox: &WorkQueue<Event>,
     clicks: Vec<Click>,
     oldest: Timestamp,
 ) -> Vec<Result<(), Arc<DbErr>>> {
@@ -65,7 +65,7 @@ async fn commit_timely(
 async fn commit_all(
     db: &Database,
     catalog: &Catalog,
-    inbox: &Inbox<Event>,
+    inbox: &WorkQueue<Event>,
     mut clicks: Vec<Click>,
 ) -> Vec<Result<(), Arc<DbErr>>> {
     let error = match commit(db, catalog, inbox, &mut clicks).await {
@@ -85,7 +85,7 @@ async fn commit_all(
 }
 
 /// One transaction for a group: the clicks, and the events that somebody listens for.
-async fn commit(db: &Database, catalog: &Catalog, inbox: &Inbox<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
+async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
     mark_first(clicks);
     let events = events(catalog, clicks).await?;
     let Some(newest) = events.last() else {

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::Error;
 use crate::catalog::Catalog;
-use crate::inbox::Inbox;
 use crate::money::release_events;
 use crate::money::settle::{self, Settled};
 use crate::program::caps::Reservations;
+use crate::work_queue::WorkQueue;
 use domain::ids::{ClickId, ConversionId, OfferId};
 use domain::money::earning::Earning;
 use domain::reports::Values;
@@ -25,15 +25,15 @@ use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
 use domain::tracking::event::{ClickFacts, Event};
 use storage::Database;
-use storage::base::writer::{Groups, Lanes};
+use storage::base::writer::{BatchSizes, Shards};
 use storage::clock::Clock;
 
 use super::attribution::{Attributed, Known};
 
-pub type ConversionWriter = Lanes<Command, Result<Recorded, Error>>;
+pub type ConversionWriter = Shards<Command, Result<Recorded, Error>>;
 
 /// A group takes a dozen statements, be it of one or of many.
-const GROUPS: Groups = Groups { largest: 256, worth_a_commit: 64 };
+const BATCHES: BatchSizes = BatchSizes { max_batch: 256, min_batch: 64 };
 /// How often a group is tried again after another node was faster with one of its transactions.
 const RACES: usize = 5;
 
@@ -80,10 +80,10 @@ impl Change {
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
-    inbox: Inbox<Event>,
+    inbox: WorkQueue<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
-    Lanes::spawn(db.lanes(), GROUPS, || {
+    Shards::spawn(db.shards(), BATCHES, || {
         let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
         move |commands| {
             let group = group.clone();
@@ -97,7 +97,7 @@ pub fn spawn_writer(
 struct Group {
     db: Database,
     catalog: Catalog,
-    inbox: Inbox<Event>,
+    inbox: WorkQueue<Event>,
     clock: Clock,
 }
 

@@ -50,7 +50,7 @@ async fn rotate(db: &Database, settings: &Settings, clock: &Clock) -> anyhow::Re
         "a server goes on sealing with the key {}; start every server with the same current key, then run this again (one \
          that did not stop by itself counts for {} s)",
         in_use.join(", "),
-        secret_keys::HERE_FOR.as_secs()
+        secret_keys::PRESENT_FOR.as_secs()
     );
     anyhow::ensure!(
         rotated.complete,

@@ -285,7 +285,7 @@ impl Database {
     }
 
     /// How many groups may usefully be committed at once: SQLite has one writer.
-    pub fn lanes(&self) -> usize {
+    pub fn shards(&self) -> usize {
         if self.is_postgres() { 2 } else { 1 }
     }
 

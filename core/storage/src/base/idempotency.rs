@@ -74,6 +74,6 @@ pub async fn forget(db: &impl ConnectionTrait, actor: &str, key: &str) -> Result
     Entity::delete_many().filter(Column::Actor.eq(actor)).filter(Column::Key.eq(key)).exec(db).await.map(drop)
 }
 
-pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

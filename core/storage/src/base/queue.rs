@@ -7,12 +7,12 @@ use domain::timestamp::Timestamp;
 
 use super::database::{is_one_of, skip_locked};
 
-/// A table with the columns `id`, `lease_until` and `claim`, and which of its rows are owed to somebody.
+/// A table with the columns `id`, `lease_until` and `claim`, and which of its rows are pending to somebody.
 pub struct Queue {
     pub table: &'static str,
-    /// What makes a row owed; `true` where a row is there only as long as it is owed.
-    pub owed: &'static str,
-    /// What makes an owed row due at `$3`, starting with AND; nothing when it is due at once.
+    /// What makes a row pending; `true` where a row is there only as long as it is pending.
+    pub pending: &'static str,
+    /// What makes an pending row due at `$3`, starting with AND; nothing when it is due at once.
     pub due: &'static str,
     /// Which comes first.
     pub order: &'static str,
@@ -27,9 +27,9 @@ impl Queue {
         now: Timestamp,
         lease: Lease,
     ) -> Result<Vec<QueryResult>, DbErr> {
-        let Self { table, owed, due, order } = self;
+        let Self { table, pending, due, order } = self;
         let free = format!(
-            "SELECT id FROM {table} WHERE {owed} {due} AND (lease_until IS NULL OR lease_until <= $3)
+            "SELECT id FROM {table} WHERE {pending} {due} AND (lease_until IS NULL OR lease_until <= $3)
              ORDER BY {order} LIMIT $4{}",
             skip_locked(db)
         );
@@ -55,8 +55,8 @@ impl Queue {
     }
 
     async fn free(&self, db: &impl ConnectionTrait, which: &str) -> Result<(), DbErr> {
-        let Self { table, owed, .. } = self;
-        let sql = format!("UPDATE {table} SET lease_until = NULL, claim = NULL WHERE {owed} AND {which}");
+        let Self { table, pending, .. } = self;
+        let sql = format!("UPDATE {table} SET lease_until = NULL, claim = NULL WHERE {pending} AND {which}");
         db.execute_unprepared(&sql).await.map(drop)
     }
 }

@@ -26,15 +26,15 @@ impl<C, A> Clone for Writer<C, A> {
 
 /// How many commands are committed together.
 #[derive(Clone, Copy, Debug)]
-pub struct Groups {
-    pub largest: usize,
+pub struct BatchSizes {
+    pub max_batch: usize,
     /// A smaller one goes on gathering while another lane commits: where a group costs much whatever its size, that
     /// weighs more than waiting does.
-    pub worth_a_commit: usize,
+    pub min_batch: usize,
 }
 
 /// A lane whose commit waits for a lock or for the disk does not hold up the others.
-const LONGEST_GATHERING: Duration = Duration::from_millis(20);
+const MAX_LINGER: Duration = Duration::from_millis(20);
 
 /// The commits of writers side by side.
 #[derive(Debug, Default)]
@@ -66,27 +66,31 @@ impl Drop for UnderWay<'_> {
 pub struct Stopped;
 
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
-    /// `commit` gets up to `largest` commands and must answer each of them, in order.
+    /// `commit` gets up to `max_batch` commands and must answer each of them, in order.
     /// The task ends, after its last group, when every clone of the writer is dropped.
-    pub fn spawn<F, Fut>(largest: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
+    pub fn spawn<F, Fut>(max_batch: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        Self::spawn_beside(Arc::default(), Groups { largest, worth_a_commit: 1 }, commit)
+        Self::spawn_beside(Arc::default(), BatchSizes { max_batch, min_batch: 1 }, commit)
     }
 
-    fn spawn_beside<F, Fut>(beside: Arc<Commits>, groups: Groups, mut commit: F) -> (Self, tokio::task::JoinHandle<()>)
+    fn spawn_beside<F, Fut>(
+        beside: Arc<Commits>,
+        groups: BatchSizes,
+        mut commit: F,
+    ) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * groups.largest);
+        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * groups.max_batch);
         let task = tokio::spawn(async move {
-            let mut group = Vec::with_capacity(groups.largest);
-            while arrivals.recv_many(&mut group, groups.largest).await > 0 {
+            let mut group = Vec::with_capacity(groups.max_batch);
+            while arrivals.recv_many(&mut group, groups.max_batch).await > 0 {
                 let gathering = gather_on(&mut arrivals, &mut group, groups, &beside);
-                let _ = tokio::time::timeout(LONGEST_GATHERING, gathering).await;
+                let _ = tokio::time::timeout(MAX_LINGER, gathering).await;
                 let _under_way = beside.begin();
                 let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
                 // A task of its own: a panic breaks off this group, not every group to come.
@@ -121,8 +125,8 @@ impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
 }
 
 /// While others commit and the group is not worth a commit of its own, takes what else arrives.
-async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, groups: Groups, beside: &Commits) {
-    while group.len() < groups.worth_a_commit {
+async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, groups: BatchSizes, beside: &Commits) {
+    while group.len() < groups.min_batch {
         let ended = beside.ended.notified();
         if beside.under_way.load(Ordering::SeqCst) == 0 {
             return;
@@ -130,7 +134,7 @@ async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, grou
         tokio::select! {
             biased;
             () = ended => return,
-            more = arrivals.recv_many(group, groups.largest - group.len()) => if more == 0 { return },
+            more = arrivals.recv_many(group, groups.max_batch - group.len()) => if more == 0 { return },
         }
     }
 }
@@ -138,17 +142,21 @@ async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, grou
 /// Writers side by side, where the database can commit side by side: one group is on its way to the disk while
 /// another is put together. Commands of one key always take the same lane, so they keep their order.
 #[derive(Debug)]
-pub struct Lanes<C, A>(Arc<[Writer<C, A>]>);
+pub struct Shards<C, A>(Arc<[Writer<C, A>]>);
 
-impl<C, A> Clone for Lanes<C, A> {
+impl<C, A> Clone for Shards<C, A> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
+impl<C: Send + 'static, A: Send + 'static> Shards<C, A> {
     /// As many writers as there are lanes; `open` makes what commits the groups of one.
-    pub fn spawn<F, Fut>(lanes: usize, groups: Groups, open: impl Fn() -> F) -> (Self, Vec<tokio::task::JoinHandle<()>>)
+    pub fn spawn<F, Fut>(
+        lanes: usize,
+        groups: BatchSizes,
+        open: impl Fn() -> F,
+    ) -> (Self, Vec<tokio::task::JoinHandle<()>>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
@@ -191,16 +199,16 @@ impl<C: Send + 'static, A: Send + 'static> Lanes<C, A> {
 mod tests {
     use super::*;
 
-    const GROUPS: Groups = Groups { largest: 20, worth_a_commit: 10 };
+    const BATCHES: BatchSizes = BatchSizes { max_batch: 20, min_batch: 10 };
 
     /// A group of one, and `waiting` that have arrived.
     async fn gathered(waiting: usize, beside: &Commits, meanwhile: impl Future<Output = ()>) -> usize {
-        let (sender, mut arrivals) = mpsc::channel(GROUPS.largest);
+        let (sender, mut arrivals) = mpsc::channel(BATCHES.max_batch);
         for _ in 0..waiting {
             sender.send(()).await.unwrap();
         }
         let mut group = vec![()];
-        tokio::join!(gather_on(&mut arrivals, &mut group, GROUPS, beside), meanwhile);
+        tokio::join!(gather_on(&mut arrivals, &mut group, BATCHES, beside), meanwhile);
         group.len()
     }
 

@@ -201,7 +201,7 @@ pub async fn count(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbEr
 }
 
 /// Closed ones have told all that there is to tell.
-pub async fn forget_closed_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<(), DbErr> {
+pub async fn delete_closed_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<(), DbErr> {
     run(db, "DELETE FROM breakers WHERE state = 'closed' AND since < $1", vec![before.into()]).await.map(drop)
 }
 

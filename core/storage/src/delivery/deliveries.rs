@@ -1,4 +1,4 @@
-//! Queries of deliveries. A row that is pending, due and not leased is owed to the sender.
+//! Queries of deliveries. A pending row that is due and not leased can be claimed by the sender.
 
 use std::collections::HashSet;
 
@@ -17,6 +17,8 @@ use crate::{corrupt, model, readable};
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::Lease;
+use domain::delivery::sending::decision::Sibling;
+use domain::delivery::sending::state_change::StateChange;
 use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
 
@@ -44,12 +46,12 @@ impl TryFrom<Model> for Delivery {
     }
 }
 
-/// What the sender has to do.
+/// The queue of the sender.
 pub const QUEUE: Queue =
-    Queue { table: "deliveries", owed: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
+    Queue { table: "deliveries", pending: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
 
-/// Adds what is owed or was never to be sent, those that have a lease to the holder of `claim`. The pair of event and postback decides the
-/// id, so adding twice adds once.
+/// Inserts deliveries, leased ones with the token `claim`. The id is derived from event and postback, so a second insert
+/// changes nothing. Returns the number of new rows.
 pub async fn insert(
     tx: &impl ConnectionTrait,
     deliveries: impl IntoIterator<Item = &Delivery>,
@@ -87,7 +89,7 @@ pub async fn insert(
     .await
 }
 
-/// Takes up to `limit` due deliveries, longest due first.
+/// Claims up to `limit` due deliveries, the longest due first.
 pub async fn claim(
     db: &DatabaseConnection,
     limit: usize,
@@ -100,22 +102,18 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// What a worker found out about a delivery that it had claimed.
+/// The new state of a claimed delivery.
 #[derive(Clone, Debug)]
 pub struct Finish {
     pub id: DeliveryId,
-    pub state: DeliveryState,
-    pub reason: Option<Reason>,
-    /// When it is due again, for a pending one.
-    pub due_at: Timestamp,
-    pub attempts: i32,
-    pub settled_at: Option<Timestamp>,
     pub claim: i64,
+    pub change: StateChange,
 }
 
-/// One UPDATE for all; rows that are no longer of their claim are left alone. Says which were finished.
+/// Stores the new states with one UPDATE and returns the ids of the rows that changed. Rows whose claim has changed are
+/// left alone.
 ///
-/// Only pending rows have a claim, so the token is guard enough. To say "pending" as well would lead PostgreSQL to
+/// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL use
 /// the index of all pending rows instead of the primary key.
 pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
     use Type::{Big, Id, Int, Text};
@@ -123,12 +121,12 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
     for it in finished {
         rows.push([
             it.id.into(),
-            it.state.as_str().into(),
-            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
-            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
-            it.due_at.into(),
-            it.attempts.into(),
-            it.settled_at.into(),
+            it.change.state.as_str().into(),
+            it.change.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            it.change.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            it.change.due_at.into(),
+            it.change.attempts.into(),
+            it.change.settled_at.into(),
             it.claim.into(),
         ]);
     }
@@ -145,20 +143,6 @@ pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<Ha
         )
         .await?;
     done.iter().map(|row| row.try_get("", "id")).collect()
-}
-
-/// Another delivery of a conversion.
-#[derive(Clone, Debug)]
-pub struct Sibling {
-    pub id: DeliveryId,
-    pub postback_id: PostbackId,
-    pub conversion_id: ConversionId,
-    pub revision: i32,
-    pub state: DeliveryState,
-    pub due_at: Timestamp,
-    pub lease_until: Option<Timestamp>,
-    /// The lane in which it waits, and its rank there.
-    pub waits_in: Option<(LaneId, i64)>,
 }
 
 /// Every delivery of these conversions.
@@ -196,14 +180,14 @@ pub async fn list_siblings(
     Ok(siblings)
 }
 
-/// When the next delivery, claimed or not, is due.
+/// When the next delivery without a claim is due.
 pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = "SELECT due_at FROM deliveries WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1";
     let found = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     found.map(|row| row.try_get("", "due_at")).transpose()
 }
 
-/// How many are due, and since when the longest due one is.
+/// The number of due deliveries, and the earliest due time.
 pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, Option<Timestamp>), DbErr> {
     let sql =
         "SELECT count(*) AS depth, min(due_at) AS oldest FROM deliveries WHERE state = 'pending' AND due_at <= $1";
@@ -211,14 +195,14 @@ pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, 
     found.map_or(Ok((0, None)), |row| Ok((row.try_get("", "depth")?, row.try_get("", "oldest")?)))
 }
 
-/// Held until `tx` ends.
+/// The lock is held until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: DeliveryId) -> Result<Option<Delivery>, DbErr> {
     let sql = format!("SELECT * FROM deliveries WHERE id = $1{}", for_update(tx));
     let found = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.into()])).await?;
     found.map(|row| model::<Entity>(&row)?.try_into()).transpose()
 }
 
-/// Saves a manual retry; whoever holds a lease on it keeps it.
+/// Saves a manual retry. A lease on the row stays.
 pub async fn save_retry(tx: &impl ConnectionTrait, delivery: &Delivery) -> Result<(), DbErr> {
     let sql = "UPDATE deliveries SET state = $1, reason_code = NULL, reason = NULL, settled_at = NULL, due_at = $2,
                    attempts_before_retry = $3, waiting_for = NULL, waiting_rank = NULL WHERE id = $4";
@@ -262,7 +246,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         select = select.filter(Column::ConversionId.eq(id));
     }
     if let Some(id) = filter.event_id {
-        // A delivery's id has its event's millisecond: a range of the primary key instead of an index more.
+        // The id of a delivery has the millisecond of its event, so a range of the primary key replaces an index.
         let at = time_of(id.0);
         let next = at.plus(std::time::Duration::from_millis(1));
         select = select

@@ -18,7 +18,7 @@ use domain::inbound::report::Outcome;
 use domain::timestamp::Timestamp;
 
 pub const QUEUE: Queue =
-    Queue { table: "inbound_requests", owed: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
+    Queue { table: "inbound_requests", pending: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
 
 impl TryFrom<Model> for InboundRequest {
     type Error = DbErr;
@@ -242,12 +242,12 @@ pub async fn first_of_its_kind(
     Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
 }
 
-pub async fn forget_firsts_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_firsts_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use request_fingerprints::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
 }
 
-pub async fn forget_reports_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_reports_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use notification_fingerprints::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -11,7 +11,7 @@ use domain::ids::MailId;
 use domain::timestamp::Timestamp;
 
 /// Every row is owed.
-pub const QUEUE: Queue = Queue { table: "mails", owed: "true", due: "AND due_at <= $3", order: "due_at" };
+pub const QUEUE: Queue = Queue { table: "mails", pending: "true", due: "AND due_at <= $3", order: "due_at" };
 
 /// A message as it is stored; only the vault can read it.
 #[derive(Clone, Debug)]

@@ -126,6 +126,6 @@ pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at:
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

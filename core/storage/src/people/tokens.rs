@@ -147,6 +147,6 @@ pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now:
         .map(drop)
 }
 
-pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

@@ -66,7 +66,7 @@ pub async fn add(
 }
 
 /// Deletes the counters of days and months that were last changed before `before`.
-pub async fn forget_before(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     let statement = sea_orm::Statement::from_sql_and_values(
         db.get_database_backend(),
         "DELETE FROM cap_counters WHERE period <> 'total' AND updated_at < $1",

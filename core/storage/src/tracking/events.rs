@@ -35,7 +35,7 @@ impl TryFrom<Model> for Event {
 }
 
 /// What the router has to do.
-pub const QUEUE: Queue = Queue { table: "pending_events", owed: "true", due: "", order: "id" };
+pub const QUEUE: Queue = Queue { table: "pending_events", pending: "true", due: "", order: "id" };
 
 /// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {

@@ -67,17 +67,17 @@ type Waiting = ReturnLines<(Key, Option<AffiliateId>)>;
 
 /// Whether deliveries may go through a version now.
 #[derive(Clone)]
-pub enum Standing {
+pub enum Availability {
     Ready(Arc<Adapter>),
     Waits(Reason),
 }
 
 /// How the versions that a batch needs stand.
 #[derive(Default)]
-pub struct Versions(HashMap<Key, Standing>);
+pub struct Versions(HashMap<Key, Availability>);
 
 impl Versions {
-    pub fn of(&self, postback: &Postback) -> &Standing {
+    pub fn of(&self, postback: &Postback) -> &Availability {
         &self.0[&key_of(postback)]
     }
 }
@@ -148,9 +148,9 @@ impl Registry {
 
     /// A version that works; `None` when it is missing, disabled or out of service.
     pub async fn get(&self, id: &str, version: &str) -> Result<Option<Arc<Adapter>>, DbErr> {
-        Ok(match self.standing(&(id.to_owned(), version.to_owned())).await? {
-            Standing::Ready(adapter) => Some(adapter),
-            Standing::Waits(_) => None,
+        Ok(match self.availability(&(id.to_owned(), version.to_owned())).await? {
+            Availability::Ready(adapter) => Some(adapter),
+            Availability::Waits(_) => None,
         })
     }
 
@@ -193,33 +193,33 @@ impl Registry {
     pub async fn versions(&self, keys: HashSet<Key>) -> Result<Versions, DbErr> {
         let mut versions = Versions::default();
         for key in keys {
-            let standing = self.standing(&key).await?;
-            versions.0.insert(key, standing);
+            let availability = self.availability(&key).await?;
+            versions.0.insert(key, availability);
         }
         Ok(versions)
     }
 
     /// Why deliveries of this postback wait for its adapter; `None` when they need not.
     pub async fn waits(&self, postback: &Postback) -> Result<Option<Reason>, DbErr> {
-        Ok(match self.standing(&key_of(postback)).await? {
-            Standing::Ready(_) => None,
-            Standing::Waits(reason) => Some(reason),
+        Ok(match self.availability(&key_of(postback)).await? {
+            Availability::Ready(_) => None,
+            Availability::Waits(reason) => Some(reason),
         })
     }
 
     /// How a version stands now.
-    pub async fn standing(&self, key: &Key) -> Result<Standing, DbErr> {
+    pub async fn availability(&self, key: &Key) -> Result<Availability, DbErr> {
         let Some(version) = self.state(key).await? else {
-            return Ok(Standing::Waits(AdapterVersion::missing(&key.0, &key.1)));
+            return Ok(Availability::Waits(AdapterVersion::missing(&key.0, &key.1)));
         };
         if let Some(reason) = version.waits_because() {
-            return Ok(Standing::Waits(reason));
+            return Ok(Availability::Waits(reason));
         }
         Ok(match self.component(&version).await? {
-            Ok(adapter) => Standing::Ready(adapter),
+            Ok(adapter) => Availability::Ready(adapter),
             Err(error) => {
                 let sentence = format!("the adapter \"{}\" can't be loaded on this server: {error}", key.0);
-                Standing::Waits(Reason::new("adapter_unavailable", sentence))
+                Availability::Waits(Reason::new("adapter_unavailable", sentence))
             }
         })
     }

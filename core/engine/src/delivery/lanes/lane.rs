@@ -30,7 +30,7 @@ pub(crate) struct Lane {
     pub probe: Option<Probe>,
     /// Deliveries may wait for it in the table, or in the inbox.
     pub waiting_in_table: bool,
-    pub waiting_in_inbox: bool,
+    pub waiting_in_work_queue: bool,
     pub drain: Drain,
     pub used_at: Timestamp,
 }
@@ -77,7 +77,7 @@ impl Lane {
             breaker: None,
             probe: None,
             waiting_in_table: false,
-            waiting_in_inbox: false,
+            waiting_in_work_queue: false,
             drain: Drain::new(now),
             used_at: now,
         }

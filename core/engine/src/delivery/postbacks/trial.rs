@@ -1,4 +1,4 @@
-//! The test request: what a postback would send, and what its destination makes of it.
+//! The test request: a real request of a postback with sample values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,16 @@ use crate::app::App;
 use crate::delivery::adapters::Line;
 use crate::delivery::plan::Plan;
 use crate::delivery::secrets::SecretError;
-use crate::delivery::sending::{BODY_LOG_BYTES, Logged, Verdict, text};
+use crate::delivery::sending::{BODY_LOG_BYTES, Logged, classify_test, text};
 use crate::delivery::{samples, wire};
 use crate::program::quota;
 use domain::delivery::postback::Postback;
+use domain::delivery::sending::verdict::Verdict;
 use domain::delivery::verification::Verification;
 use domain::people::actor::Actor;
 use host::{Adapter, wire as contract};
 
-/// The test request of a postback, rendered and not yet sent.
+/// A rendered test request.
 pub(super) struct Trial {
     plan: Plan,
     context: contract::Context,
@@ -34,15 +35,16 @@ pub(super) async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback
         (Line::of(postback.owner, adapter), plan.binding.clone(), adapter.clone(), context.clone());
     let rendered =
         app.adapters.pool().ask(line, move || asked.session().render(&ctx, &binding, &event)).await.flatten();
-    let request = rendered.map_err(|error| plan.hiding(error))?;
+    let request = rendered.map_err(|error| plan.redact(error))?;
     Ok(Trial { plan, context, request })
 }
 
 impl Trial {
-    /// Where the secrets of the request go, if the adapter leaves that to the configuration.
+    /// The origin to which the secrets of the request go, if the configuration chooses the host.
     fn chosen_origin(&self) -> Option<String> {
         let chosen = self.plan.adapter.descriptor().hosts.iter().any(|host| host == "*");
-        let url = Url::parse(&self.request.url).ok().filter(|_| chosen && self.plan.secrets.concerns(&self.request))?;
+        let url =
+            Url::parse(&self.request.url).ok().filter(|_| chosen && self.plan.secrets.uses_secrets(&self.request))?;
         Some(url.origin().ascii_serialization())
     }
 
@@ -56,7 +58,7 @@ impl Trial {
     }
 }
 
-/// Secrets that were never bound to a place, in a configuration that is no longer the one they came with.
+/// Refuses secrets that were not bound to an origin before the configuration changed.
 pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
     match trial.chosen_origin() {
         Some(origin) => Err(SecretError::OriginRefused { origin, allowed: "nowhere yet".to_owned() }.into()),
@@ -64,7 +66,7 @@ pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
     }
 }
 
-/// Secrets may go where the configuration that they came with sends them, and nowhere else later.
+/// Binds secrets to the origin of the configuration that they were entered with. They go to no other origin later.
 pub async fn bind_secrets(
     app: &App,
     adapter: &Arc<Adapter>,
@@ -73,7 +75,7 @@ pub async fn bind_secrets(
 ) -> Result<(), Error> {
     match trial(app, adapter, postback).await {
         Ok(trial) => postback.secret_origins.extend(trial.chosen_origin()),
-        // A disabled one may be unfinished; it is bound when it is enabled.
+        // A disabled postback may be unfinished; its secrets are bound when it is enabled.
         Err(error) if must_render => return Err(error),
         Err(_) => {}
     }
@@ -95,7 +97,7 @@ pub(super) async fn require_accepted(
     Ok(())
 }
 
-/// The real thing with sample values: rendered by the adapter, sent over the vetted client, judged by the adapter.
+/// Renders a request with sample values, sends it and has the adapter classify the answer.
 pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Verification, Error> {
     let now = app.clock.now();
     let Trial { plan, context, request } = trial(app, adapter, postback).await?;
@@ -126,8 +128,8 @@ pub(super) async fn verify(app: &App, adapter: &Arc<Adapter>, postback: &Postbac
     verification.status = Some(answer.status);
     verification.body = Some(text(&answer.body[..answer.body.len().min(BODY_LOG_BYTES)]));
     let line = Line::of(postback.owner, adapter);
-    let judge = move || Verdict::of_answer(&plan, &context, &request, &answer, now);
-    let verdict = app.adapters.pool().ask(line, judge).await?;
+    let classify = move || classify_test(&plan, &context, &request, &answer, now);
+    let verdict = app.adapters.pool().ask(line, classify).await?;
     match verdict {
         Verdict::Accepted => verification.accepted = true,
         Verdict::Retry { code, sentence, .. } | Verdict::Refused { code, sentence } => {

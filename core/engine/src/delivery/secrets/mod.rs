@@ -1,24 +1,24 @@
 //! Secrets of configurations: sealed where they are stored, `••••` where they are shown, a placeholder where an
 //! adapter sees them, and themselves only in a finished request to where they may go.
 
-mod disguise;
 mod key;
+mod placeholders;
 #[cfg(test)]
 mod tests;
 
 use std::iter;
 use std::sync::Arc;
 
-use disguise::Secret;
+use placeholders::Secret;
 use serde_json::{Map, Value, json};
 
 use crate::FieldIssue;
-pub use disguise::{Destinations, Disguise};
 use domain::inbound::guards::{self, Guards};
 use domain::people::api_key;
 use host::Schema;
 use key::Key;
 pub use key::KeyId;
+pub use placeholders::{Destinations, Placeholders};
 
 /// A sealed secret is an object with this one member.
 const SEALED: &str = "$sealed";
@@ -233,7 +233,7 @@ impl Vault {
     }
 
     /// The configuration as an adapter may see it, and what its placeholders stand for.
-    pub fn disguise(&self, config: &Value, holder: &str) -> Result<(Value, Disguise), SecretError> {
+    pub fn with_placeholders(&self, config: &Value, holder: &str) -> Result<(Value, Placeholders), SecretError> {
         let mut secrets = Vec::new();
         let config = replace_sealed(config, &mut |sealed| {
             let value = self.open(sealed, holder)?;
@@ -241,7 +241,7 @@ impl Vault {
             secrets.push(Secret { placeholder: placeholder.clone(), value });
             Ok::<_, SecretError>(Value::String(placeholder))
         })?;
-        Ok((config, Disguise { secrets }))
+        Ok((config, Placeholders { secrets }))
     }
 
     /// Letters and digits only, so that no encoding changes it; nobody without the key can guess it.

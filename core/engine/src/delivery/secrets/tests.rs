@@ -23,21 +23,21 @@ fn request(url: &str) -> contract::Request {
 
 const HOLDER: &str = "pbk_1";
 
-fn disguise(secret: &str) -> (String, Disguise) {
+fn with_placeholders(secret: &str) -> (String, Placeholders) {
     let sealed = json!({"token": {SEALED: vault().seal(secret, HOLDER)}});
-    let (shown, disguise) = vault().disguise(&sealed, HOLDER).expect("it opens");
-    (shown["token"].as_str().expect("a placeholder").to_owned(), disguise)
+    let (shown, placeholders) = vault().with_placeholders(&sealed, HOLDER).expect("it opens");
+    (shown["token"].as_str().expect("a placeholder").to_owned(), placeholders)
 }
 
 fn anywhere(url: &str) -> Vec<String> {
     vec![Url::parse(url).expect("a URL").origin().ascii_serialization()]
 }
 
-fn reveal(disguise: &Disguise, request: &contract::Request) -> Result<Outgoing, SecretError> {
+fn reveal(placeholders: &Placeholders, request: &contract::Request) -> Result<Outgoing, SecretError> {
     let origins = anywhere(&request.url);
     let hosts = ["*".to_owned()];
     let destinations = Destinations { hosts: &hosts, origins: &origins };
-    disguise.reveal(request, &destinations, "dlv_1", Timestamp::from_millis(1_614_265_330_000))
+    placeholders.reveal(request, &destinations, "dlv_1", Timestamp::from_millis(1_614_265_330_000))
 }
 
 #[test]
@@ -103,41 +103,41 @@ fn what_an_older_release_sealed_opens() {
 
 #[test]
 fn a_placeholder_says_nothing_and_stays_what_it_is() {
-    let (placeholder, _) = disguise("s3cret with spaces");
+    let (placeholder, _) = with_placeholders("s3cret with spaces");
     assert!(placeholder.chars().all(|c| c.is_ascii_alphanumeric()), "{placeholder}");
-    assert_eq!(placeholder, disguise("s3cret with spaces").0, "a request renders the same twice");
-    assert_ne!(placeholder, disguise("another").0);
+    assert_eq!(placeholder, with_placeholders("s3cret with spaces").0, "a request renders the same twice");
+    assert_ne!(placeholder, with_placeholders("another").0);
 }
 
 #[test]
 fn a_secret_is_written_as_its_place_asks() {
-    let (name, disguise) = disguise("a b\"&/ü");
+    let (name, placeholders) = with_placeholders("a b\"&/ü");
     let mut it = request(&format!("https://t.example/{name}?k={name}"));
     it.body = Some(contract::Body {
         content_type: "application/json".into(),
         bytes: format!(r#"{{"k":"{name}"}}"#).into_bytes(),
     });
-    let outgoing = reveal(&disguise, &it).expect("it is allowed");
+    let outgoing = reveal(&placeholders, &it).expect("it is allowed");
     assert_eq!(outgoing.url, "https://t.example/a%20b%22%26/%C3%BC?k=a%20b%22%26%2F%C3%BC");
     assert_eq!(outgoing.body.unwrap().1, r#"{"k":"a b\"&/ü"}"#.as_bytes());
     it.body = Some(contract::Body {
         content_type: "application/x-www-form-urlencoded".into(),
         bytes: format!("k={name}").into_bytes(),
     });
-    assert_eq!(reveal(&disguise, &it).unwrap().body.unwrap().1, b"k=a+b%22%26%2F%C3%BC");
+    assert_eq!(reveal(&placeholders, &it).unwrap().body.unwrap().1, b"k=a+b%22%26%2F%C3%BC");
     it.headers.push(contract::Field { name: "Authorization".into(), value: format!("Bearer {name}") });
-    assert_eq!(reveal(&disguise, &it).unwrap_err().code(), "secret_unusable", "a header is ASCII");
+    assert_eq!(reveal(&placeholders, &it).unwrap_err().code(), "secret_unusable", "a header is ASCII");
 }
 
 #[test]
 fn a_secret_goes_where_it_may_and_nowhere_else() {
-    let (name, disguise) = disguise("s3cret");
+    let (name, placeholders) = with_placeholders("s3cret");
     let hosts = |hosts: &[&str]| -> Vec<String> { hosts.iter().map(|it| (*it).to_owned()).collect() };
     let code = |url: &str, declared: &[&str], origins: &[&str]| {
         let (declared, origins) = (hosts(declared), hosts(origins));
         let it = request(&format!("{url}?k={name}"));
         let destinations = Destinations { hosts: &declared, origins: &origins };
-        let result = disguise.reveal(&it, &destinations, "dlv_1", Timestamp::from_millis(0));
+        let result = placeholders.reveal(&it, &destinations, "dlv_1", Timestamp::from_millis(0));
         result.err().map_or("", |error| error.code())
     };
     assert_eq!(code("https://api.example/x", &["api.example"], &[]), "");
@@ -152,17 +152,17 @@ fn a_secret_goes_where_it_may_and_nowhere_else() {
         assert_eq!(code(url, declared, origins), "secret_host_refused", "{url}");
     }
     let host = request(&format!("https://{name}.example/"));
-    assert_eq!(reveal(&disguise, &host).unwrap_err().code(), "secret_unusable");
+    assert_eq!(reveal(&placeholders, &host).unwrap_err().code(), "secret_unusable");
     let harmless = request("https://evil.example/");
     let nowhere = Destinations { hosts: &[], origins: &[] };
-    let outgoing = disguise.reveal(&harmless, &nowhere, "dlv_1", Timestamp::from_millis(0));
+    let outgoing = placeholders.reveal(&harmless, &nowhere, "dlv_1", Timestamp::from_millis(0));
     assert_eq!(outgoing.expect("it carries no secret").url, "https://evil.example/");
 }
 
 /// The example of the specification's own libraries.
 #[test]
 fn a_signature_is_that_of_standard_webhooks() {
-    let (name, disguise) = disguise("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let (name, placeholders) = with_placeholders("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     let mut it = request("https://t.example/");
     it.headers.push(contract::Field { name: "Webhook-Id".into(), value: "forged".into() });
     it.body =
@@ -172,7 +172,7 @@ fn a_signature_is_that_of_standard_webhooks() {
     let hosts = ["*".to_owned()];
     let destinations = Destinations { hosts: &hosts, origins: &origins };
     let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-    let outgoing = disguise.reveal(&it, &destinations, id, Timestamp::from_millis(1_614_265_330_999)).unwrap();
+    let outgoing = placeholders.reveal(&it, &destinations, id, Timestamp::from_millis(1_614_265_330_999)).unwrap();
     let wanted = [
         ("webhook-id", id),
         ("webhook-timestamp", "1614265330"),
@@ -180,14 +180,14 @@ fn a_signature_is_that_of_standard_webhooks() {
     ];
     assert_eq!(outgoing.headers, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
     it.sign_with = vec!["no secret of ours".into()];
-    assert_eq!(reveal(&disguise, &it).unwrap_err().code(), "secret_unusable");
+    assert_eq!(reveal(&placeholders, &it).unwrap_err().code(), "secret_unusable");
 }
 
 #[test]
 fn neither_secret_nor_placeholder_is_shown() {
-    let (name, disguise) = disguise("s3cret/1");
+    let (name, placeholders) = with_placeholders("s3cret/1");
     let text = format!("{name} and s3cret/1 and s3cret%2F1 and S3CRET%2f1");
-    assert_eq!(disguise.mask(&text), "*** and *** and *** and ***");
+    assert_eq!(placeholders.mask(&text), "*** and *** and *** and ***");
     assert_eq!(masked("short"), "••••");
     assert_eq!(masked("elevenchars"), "••••");
     assert_eq!(masked("sk_live_1234"), "••••1234");

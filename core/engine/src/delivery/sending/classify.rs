@@ -1,4 +1,4 @@
-//! Classifying: the adapters say what the answers mean. Slow ones hold up nobody's results but their own.
+//! Classifying: the adapters say what the answers mean. A slow adapter delays only its own results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::delivery::adapters::{Batch, Group, Subject};
 use crate::delivery::plan::Plan;
 use domain::delivery::fair_queue::Urgency;
 
-use super::{Sent, Verdict};
+use super::{Sent, verdict};
 
-/// Comes when a slow adapter has judged the answer.
+/// Receives the delivery when its slow adapter has classified the answer.
 pub type Later = oneshot::Receiver<Sent>;
 
-/// Those whose answers have been judged, and for each that was given whether it comes later.
+/// Returns the deliveries whose answers are classified, and for each delivery in `sent` its [`Later`] if it is not.
 pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Option<Later>>) {
     let mut later: Vec<Option<Later>> = sent.iter().map(|_| None).collect();
-    let (mut judged, groups) = by_plan(sent);
+    let (mut classified, groups) = by_plan(sent);
     let (pool, mut batch) = (app.adapters.pool(), Batch::new());
     let mut open = HashSet::new();
     for (plan, items) in groups {
@@ -32,17 +32,17 @@ pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Opti
         };
         let (faults, clock) = (app.adapters.faults().clone(), app.clock.clone());
         batch.add(pool, group, move |session, (place, mut sent): (usize, Sent)| {
-            sent.verdict = Some(Verdict::of(session, &faults, &mut sent, clock.now()));
+            sent.verdict = Some(verdict::classify(session, &faults, &mut sent, clock.now()));
             (place, sent)
         });
     }
     for (_, (place, sent)) in batch.gather(pool).await {
         open.remove(&place);
-        judged.push(sent);
+        classified.push(sent);
     }
     settle_faults_soon(app);
     if batch.is_complete() {
-        return (judged, later);
+        return (classified, later);
     }
     let mut waiting = HashMap::new();
     for place in open {
@@ -57,21 +57,21 @@ pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Opti
             }
         }
     });
-    (judged, later)
+    (classified, later)
 }
 
-/// The answers of one postback, each with its place among those that were given.
-type ToJudge = Vec<(usize, Sent)>;
+/// The deliveries of one postback, each with its index in the input.
+type ToClassify = Vec<(usize, Sent)>;
 
-/// What needs no adapter, and the rest by plan.
-fn by_plan(sent: Vec<Sent>) -> (Vec<Sent>, Vec<(Arc<Plan>, ToJudge)>) {
-    let (mut judged, mut groups) = (Vec::with_capacity(sent.len()), Vec::<(Arc<Plan>, ToJudge)>::new());
-    // The groups keep the plans, so their addresses tell them apart.
+/// Deliveries that need no adapter, and the others by plan.
+fn by_plan(sent: Vec<Sent>) -> (Vec<Sent>, Vec<(Arc<Plan>, ToClassify)>) {
+    let (mut classified, mut groups) = (Vec::with_capacity(sent.len()), Vec::<(Arc<Plan>, ToClassify)>::new());
+    // The groups own the plans, so the addresses identify them.
     let mut group_of = HashMap::new();
     for (place, mut sent) in sent.into_iter().enumerate() {
-        sent.verdict = sent.verdict.take().or_else(|| Verdict::without_adapter(&sent));
+        sent.verdict = sent.verdict.take().or_else(|| verdict::without_adapter(&sent));
         if sent.verdict.is_some() {
-            judged.push(sent);
+            classified.push(sent);
             continue;
         }
         let group = *group_of.entry(Arc::as_ptr(&sent.plan)).or_insert_with(|| {
@@ -80,5 +80,5 @@ fn by_plan(sent: Vec<Sent>) -> (Vec<Sent>, Vec<(Arc<Plan>, ToJudge)>) {
         });
         groups[group].1.push((place, sent));
     }
-    (judged, groups)
+    (classified, groups)
 }

@@ -1,4 +1,4 @@
-//! Concluding: what the answers mean, stored with the attempts.
+//! Concluding: has the answers classified, and stores the new states with the attempts.
 
 use std::time::Duration;
 
@@ -9,45 +9,45 @@ use crate::error::is_outage;
 use domain::delivery::delivery::{Attempt, DeliveryState};
 use storage::delivery::deliveries::Finish;
 
-use super::Sent;
 use super::classify::{Later, classify};
+use super::{Sent, verdict};
 
-/// What came of attempts: how each is logged, and what becomes of its delivery.
+/// The results of a group: its attempts and the new states.
 #[derive(Default)]
 pub struct Concluded {
     pub attempts: Vec<Attempt>,
     pub finished: Vec<Finish>,
-    /// For each that was given, whether its adapter still judges its answer.
+    /// For each delivery of the group, set if its adapter still classifies the answer.
     pub later: Vec<Option<Later>>,
-    /// From its event to now, less the delay that was asked for: of those that were accepted at once.
+    /// Times from event to now, less the delay of the rule, of deliveries that were accepted at the first attempt.
     pipeline: Vec<Duration>,
 }
 
-/// Has the adapters read the answers and decides what follows. Stores nothing.
+/// Has the adapters classify the answers and decides the new states. Stores nothing.
 pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
-    let (judged, later) = classify(app, sent).await;
+    let (classified, later) = classify(app, sent).await;
     let now = app.clock.now();
     let mut concluded = Concluded { later, ..Concluded::default() };
-    for mut sent in judged {
+    for mut sent in classified {
         let Some(verdict) = sent.verdict.take() else { continue };
-        let finish = verdict.finish(&sent, now);
-        if finish.state == DeliveryState::Success && finish.attempts == 1 {
+        let finish = verdict::finish(&sent, &verdict, now);
+        if finish.change.state == DeliveryState::Success && finish.change.attempts == 1 {
             let delay = sent.delivery.due_at.since(sent.delivery.created_at);
             concluded.pipeline.push(now.since(sent.event.occurred_at).saturating_sub(delay));
         }
         concluded.finished.push(finish);
-        concluded.attempts.push(verdict.attempt(sent));
+        concluded.attempts.push(verdict::attempt(sent, verdict));
     }
     concluded
 }
 
 impl Concluded {
-    /// Without requests: ended or put off by the rules.
+    /// Deliveries that end or are put off without a request.
     pub fn by_rules(finished: Vec<Finish>) -> Self {
         Self { finished, ..Self::default() }
     }
 
-    /// One transaction for all of it.
+    /// Stores all results in one transaction.
     pub async fn store(&self, app: &App) -> Result<(), DbErr> {
         store(app, &self.attempts, &self.finished).await?;
         for span in &self.pipeline {
@@ -56,18 +56,18 @@ impl Concluded {
         Ok(())
     }
 
-    /// One transaction each, so that one that the database refuses does not hold up the others.
+    /// Stores each result in its own transaction, so that one refused row does not fail the others.
     ///
     /// # Errors
     ///
-    /// The database is away. What is not stored yet is still here and can be stored later.
+    /// The database is away. Results that are not stored yet are kept.
     pub async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
         while let (Some(attempt), Some(finish)) = (self.attempts.last(), self.finished.last()) {
             match store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {
                 Ok(()) => {}
                 Err(error) if is_outage(&error) => return Err(error),
                 Err(error) => {
-                    tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its postback will be sent again");
+                    tracing::error!(delivery.id = %finish.id, %error, "A result could not be stored; its delivery will be sent again");
                 }
             }
             self.attempts.pop();
@@ -83,7 +83,7 @@ async fn store(app: &App, attempts: &[Attempt], finished: &[Finish]) -> Result<(
     storage::delivery::attempts::insert(&tx, attempts).await?;
     tx.commit().await?;
     for finish in finished.iter().filter(|finish| stored.contains(&finish.id)) {
-        metrics::counter!("postrider_deliveries_total", "outcome" => finish.state.as_str()).increment(1);
+        metrics::counter!("postrider_deliveries_total", "outcome" => finish.change.state.as_str()).increment(1);
     }
     Ok(())
 }

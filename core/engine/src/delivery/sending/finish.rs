@@ -1,30 +1,14 @@
-//! How a delivery leaves a stage without a request: ended by a rule, or put off.
+//! The end of a stage without a request: the delivery has ended, or is put off.
 
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use domain::delivery::sending::state_change::StateChange;
 use domain::timestamp::Timestamp;
 use storage::delivery::deliveries::Finish;
 
 pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reason: Reason, now: Timestamp) -> Finish {
-    Finish {
-        id: delivery.id,
-        state,
-        reason: Some(reason),
-        due_at: delivery.due_at,
-        attempts: delivery.attempts,
-        settled_at: Some(now),
-        claim,
-    }
+    Finish { id: delivery.id, claim, change: StateChange::ended(delivery, state, reason, now) }
 }
 
-/// Waiting uses up no attempt.
 pub(super) fn put_off(delivery: &Delivery, claim: i64, reason: Option<Reason>, until: Timestamp) -> Finish {
-    Finish {
-        id: delivery.id,
-        state: DeliveryState::Pending,
-        reason,
-        due_at: until,
-        attempts: delivery.attempts,
-        settled_at: None,
-        claim,
-    }
+    Finish { id: delivery.id, claim, change: StateChange::put_off(delivery, reason, until) }
 }

@@ -1,20 +1,19 @@
-//! Sending: a due delivery is prepared, sent and concluded.
+//! Sending: a due delivery is prepared, sent and concluded. The parent function is `deliver` in `pipeline/send.rs`.
 //!
-//! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → a row of the attempt log and a new
-//! state. Preparing and concluding work on batches, since databases and adapters like those; only the
-//! request between them is made one by one. No transaction is open during HTTP. In front of the request stand the places
-//! of its lane ([`Destinations`]); what finds none, or a breaker that is open, waits in the table.
+//! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → an attempt and a new state. Preparing and
+//! concluding work on batches; each request is made alone. No transaction is open during HTTP. A request needs a place in
+//! its lane (`lanes.rs`); deliveries without a place, or with an open breaker, are parked in the table.
 
 mod breakers;
 mod classify;
 mod conclude;
+mod context;
 mod finish;
 mod late;
 mod log;
 mod preparation;
 mod prepare;
 mod render;
-mod standing;
 mod verdict;
 
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use crate::app::App;
 use domain::delivery::breaker::{self, Failure, Outcome};
 use domain::delivery::delivery::{AdapterLine, Delivery, Reason};
 use domain::delivery::lane::destination_of;
+use domain::delivery::sending::verdict::Verdict;
 use domain::ids::DeliveryId;
 use domain::timestamp::Timestamp;
 use domain::tracking::event::Event;
@@ -41,27 +41,28 @@ pub use classify::Later;
 pub use conclude::{Concluded, conclude};
 pub use late::Late;
 pub use log::{BODY_LOG_BYTES, Logged, kept_headers, text};
+pub use preparation::Preparation;
 pub use prepare::{prepare, with_events};
-pub use verdict::Verdict;
+pub use verdict::classify_test;
 
-/// Sent, with what came back. An adapter that could not render has no request.
+/// A sent delivery with its answer. There is no request if the adapter could not render one.
 pub struct Sent {
     delivery: Delivery,
     claim: i64,
     event: Arc<Event>,
     plan: Arc<Plan>,
-    /// As rendered: with the placeholders of secrets.
+    /// As rendered, with placeholders in place of secrets.
     request: Option<contract::Request>,
     log: Vec<AdapterLine>,
-    result: Result<Answer, Trouble>,
+    result: Result<Answer, SendError>,
     at: Timestamp,
     duration: Duration,
-    /// Once its answer has been judged.
+    /// Set when the answer has been classified.
     verdict: Option<Verdict>,
 }
 
-/// Why no answer came.
-enum Trouble {
+/// Why there is no answer.
+enum SendError {
     Adapter(AdapterError),
     Secret(SecretError),
     Egress(EgressError),
@@ -72,13 +73,13 @@ impl Sent {
         self.delivery.id
     }
 
-    /// How long it held its place.
+    /// The duration of the request.
     pub fn took(&self) -> Duration {
         self.duration
     }
 
-    /// What it told about the destination. The adapter's opinion of the answer does not matter: a destination that
-    /// refuses, or answers nonsense, is there.
+    /// What the request says about the health of its destination. The adapter's verdict does not matter: a destination that
+    /// refuses a request works.
     pub fn outcome(&self, now: Timestamp) -> Outcome {
         match &self.result {
             Ok(answer) if breaker::is_failure(answer.status) => {
@@ -87,7 +88,7 @@ impl Sent {
                 Outcome::Failed(Failure { reason, timed_out: false, retry_after: verdict::retry_after(answer, now) })
             }
             Ok(_) => Outcome::Alive,
-            Err(Trouble::Egress(error)) if error.is_destinations() => {
+            Err(SendError::Egress(error)) if error.is_destinations() => {
                 let timed_out = matches!(error, EgressError::TimedOut { .. });
                 let sentence = error.to_string().trim_end_matches('.').to_owned();
                 Outcome::Failed(Failure { reason: Reason::new(error.code(), sentence), timed_out, retry_after: None })
@@ -97,7 +98,7 @@ impl Sent {
     }
 }
 
-/// Makes the request. Comes back with an answer or a reason, never later than the deadline.
+/// Makes the request. Returns before the request deadline, with an answer or an error.
 pub async fn send(app: &App, prepared: Prepared) -> Sent {
     let Prepared { delivery, lease, event, plan, request, log } = prepared;
     let at = app.clock.now();
@@ -107,9 +108,9 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
             let span = tracing::error_span!("send", destination = destination_of(&request.url));
             let result = app.egress.send(outgoing, app.settings.request_timeout()).instrument(span).await;
             metrics::histogram!("postrider_delivery_seconds").record(started.elapsed());
-            result.map_err(Trouble::Egress)
+            result.map_err(SendError::Egress)
         }
-        Err(error) => Err(Trouble::Secret(error)),
+        Err(error) => Err(SendError::Secret(error)),
     };
     let duration = started.elapsed();
     Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration, verdict: None }

@@ -1,4 +1,4 @@
-//! What comes of preparing deliveries.
+//! The result of preparing deliveries.
 
 use crate::delivery::prepared::Prepared;
 use storage::delivery::deliveries::Finish;
@@ -7,29 +7,29 @@ use storage::delivery::waiting_deliveries::Parked;
 use super::Sent;
 use super::render::Rendered;
 
-/// Claimed deliveries, told apart.
+/// Prepared deliveries by their next step.
 #[derive(Default)]
 pub struct Preparation {
     pub ready: Vec<Prepared>,
     /// To be concluded without a request.
-    pub troubled: Vec<Sent>,
+    pub failed_to_render: Vec<Sent>,
     /// Ended or put off by the rules.
     pub finished: Vec<Finish>,
-    /// To wait in the lane in which an older state of their conversion waits.
+    /// To be parked in the lane in which their predecessors are parked.
     pub parked: Vec<Parked>,
 }
 
 impl Preparation {
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.troubled.is_empty() && self.finished.is_empty()
+        self.ready.is_empty() && self.failed_to_render.is_empty() && self.finished.is_empty()
     }
 
     pub(super) fn add(&mut self, rendered: Rendered) {
         match rendered {
             Rendered::Ready(prepared) => self.ready.push(*prepared),
-            Rendered::Failed(sent) => self.troubled.push(*sent),
+            Rendered::Failed(sent) => self.failed_to_render.push(*sent),
             Rendered::Settled(finish) => self.finished.push(finish),
-            // Its lease is about to end; whoever claims it next prepares it.
+            // Its lease is about to end; the next claim prepares it again.
             Rendered::TooLate => {}
         }
     }

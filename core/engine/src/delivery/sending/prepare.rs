@@ -1,4 +1,4 @@
-//! Preparing: the rules once more, then the adapters' requests.
+//! Preparing: checks the rules again, then has the adapters render the requests.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,71 +8,75 @@ use sea_orm::DbErr;
 
 use crate::app::App;
 use crate::delivery::adapter_faults::settle_faults_soon;
-use crate::delivery::adapters::{Batch, Group, Standing as AdapterStanding, Subject, key_of};
+use crate::delivery::adapters::{Batch, Group, Subject, key_of};
 use crate::delivery::plan::Plan;
-use crate::delivery::routing;
-use domain::delivery::delivery::Owed;
-use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
+use domain::delivery::adapter::busy;
+use domain::delivery::delivery::{Delivery, DeliveryState, EventDelivery, Reason};
 use domain::delivery::fair_queue::Urgency;
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::{Lease, Leased};
 use domain::delivery::postback::Postback;
 use domain::delivery::return_line::RETURNS_PER_SECOND;
+use domain::delivery::sending::decision::Decision;
 use domain::ids::PostbackId;
 use domain::timestamp::Timestamp;
 use storage::delivery::deliveries::Finish;
 use storage::delivery::waiting_deliveries::Parked;
 
+use super::context::Contexts;
 use super::finish::{ended, put_off};
 use super::late::Late;
 use super::preparation::Preparation;
 use super::render::{ToRender, render};
-use super::standing::{Standing, Standpoint};
 
-/// How long a delivery waits for an adapter that is out of service, before it looks again.
+/// How long a delivery waits for an adapter that is out of service.
 const WAIT_FOR_ADAPTER: Duration = Duration::from_secs(60);
-/// And how long at least for its turn with a slow one.
+/// Minimum wait for a slow adapter.
 const WAIT_FOR_TURN: Duration = Duration::from_secs(1);
-/// Calls that a delivery needs: it is decided, rendered and judged.
+/// Maximum number of calls for a delivery: decide, render, classify.
 const CALLS: u32 = 3;
 
-/// Finds the events of deliveries that were claimed from the table.
-pub async fn with_events(app: &App, deliveries: Vec<Delivery>, lease: Lease) -> Result<Vec<Leased<Owed>>, DbErr> {
+/// Adds the events to deliveries that were claimed from the table.
+pub async fn with_events(
+    app: &App,
+    deliveries: Vec<Delivery>,
+    lease: Lease,
+) -> Result<Vec<Leased<EventDelivery>>, DbErr> {
     let events = storage::tracking::events::find_many(app.db.reader(), deliveries.iter().map(|it| it.event_id)).await?;
     let events: HashMap<_, _> = events.into_iter().map(|(id, event)| (id, Arc::new(event))).collect();
-    let owed = deliveries.into_iter().map(|delivery| {
+    let deliveries = deliveries.into_iter().map(|delivery| {
         let event = events.get(&delivery.event_id).cloned();
-        Leased { it: Owed { delivery, event }, lease }
+        Leased { it: EventDelivery { delivery, event }, lease }
     });
-    Ok(owed.collect())
+    Ok(deliveries.collect())
 }
 
-/// Judges the rules again on the conversions as they are now, and has the adapters render the rest. Slow adapters go on
-/// rendering after this; with what they render comes what earlier batches left to them.
+/// Checks the rules again and has the adapters render the requests. Deliveries whose adapters are slow are left to a later
+/// batch, in `late`; the result includes those that earlier batches left.
 ///
 /// # Errors
 ///
-/// The database failed. Then `due` is as it was.
-pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<Owed>>) -> Result<Preparation, DbErr> {
+/// The database failed. `due` is unchanged.
+pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<EventDelivery>>) -> Result<Preparation, DbErr> {
     let now = app.clock.now();
     let postbacks = due.iter().map(|due| due.it.delivery.postback_id).collect::<HashSet<_>>();
     let postbacks = storage::delivery::postbacks::find_many(app.db.reader(), postbacks).await?;
     let postbacks: HashMap<_, _> = postbacks.into_iter().map(|(id, postback)| (id, Arc::new(postback))).collect();
-    let standing = Standing::load(app, due).await?;
+    let contexts = Contexts::load(app, due).await?;
     let plans = plan_all(app, &postbacks).await?;
 
     let mut preparation = Preparation::default();
     let mut groups: Vec<(Arc<Plan>, Vec<ToRender>)> = Vec::new();
     let mut group_of = HashMap::new();
-    for Leased { it: Owed { delivery, event }, lease } in due.drain(..) {
+    for Leased { it: EventDelivery { delivery, event }, lease } in due.drain(..) {
         let claim = lease.claim;
         let (Some(event), Some(postback)) = (event, postbacks.get(&delivery.postback_id)) else {
             let reason = Reason::new("event_pruned", "its event is older than the retention and was deleted");
             preparation.finished.push(ended(&delivery, claim, DeliveryState::Failed, reason, now));
             continue;
         };
-        match standing.judge(&delivery, &event, postback, now) {
-            Standpoint::Send => match &plans[&postback.id] {
+        match contexts.of(&delivery).decide(&delivery, &event, postback, now) {
+            Decision::Send => match &plans[&postback.id] {
                 Ok(plan) => {
                     let group = *group_of.entry(postback.id).or_insert_with(|| {
                         groups.push((plan.clone(), Vec::new()));
@@ -85,40 +89,36 @@ pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<Owed>>) -> Res
                     preparation.finished.push(put_off(&delivery, claim, Some(reason.clone()), due_at));
                 }
             },
-            Standpoint::WaitIn(lane, behind) => {
-                preparation.parked.push(wait_with_elder(&delivery, claim, lane, behind))
+            Decision::WaitIn(lane, behind) => {
+                preparation.parked.push(wait_behind_predecessor(&delivery, claim, lane, behind))
             }
-            Standpoint::Wait(until) => preparation.finished.push(wait_for_elder(&delivery, claim, until)),
-            Standpoint::End(state, reason) => {
+            Decision::Wait(until) => preparation.finished.push(wait_for_predecessor(&delivery, claim, until)),
+            Decision::End(state, reason) => {
                 preparation.finished.push(ended(&delivery, claim, state, reason, now));
             }
         }
     }
     render_all(app, late, groups, &mut preparation, now).await;
-    let before = late.take();
-    preparation.ready.extend(before.ready);
-    preparation.troubled.extend(before.troubled);
-    preparation.finished.extend(before.finished);
+    let earlier = late.take();
+    preparation.ready.extend(earlier.ready);
+    preparation.failed_to_render.extend(earlier.failed_to_render);
+    preparation.finished.extend(earlier.finished);
     Ok(preparation)
 }
 
-/// How the requests of each postback are made, or why its deliveries wait.
+/// The plan of each postback, or the reason why its deliveries wait.
 async fn plan_all(
     app: &App,
     postbacks: &HashMap<PostbackId, Arc<Postback>>,
 ) -> Result<HashMap<PostbackId, Result<Arc<Plan>, Reason>>, DbErr> {
     let versions = app.adapters.versions(postbacks.values().map(|it| key_of(it)).collect()).await?;
-    let plan = |postback: &Arc<Postback>| match versions.of(postback) {
-        AdapterStanding::Waits(reason) => Err(reason.clone()),
-        AdapterStanding::Ready(adapter) => match Plan::new(&app.vault, postback.clone(), adapter.clone()) {
-            Ok(plan) => Ok(Arc::new(plan)),
-            Err(error) => Err(Reason::new(error.code(), error.to_string())),
-        },
+    let plan = |postback: &Arc<Postback>| {
+        Plan::if_available(&app.vault, postback.clone(), versions.of(postback)).map(Arc::new)
     };
     Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }
 
-/// Hands what the rules let through to the threads of the adapters, a group for each postback.
+/// Renders on the threads of the adapters, one group per postback.
 async fn render_all(
     app: &App,
     late: &Late,
@@ -142,7 +142,7 @@ async fn render_all(
             let per_second = per_second(pool.average(&line) * CALLS);
             for it in items.drain(room..) {
                 let due_at = place_in_line(app, &plan.postback, now.plus(WAIT_FOR_TURN), per_second, now);
-                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(routing::busy()), due_at));
+                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(busy()), due_at));
             }
         }
         let group = Group {
@@ -164,23 +164,23 @@ async fn render_all(
     settle_faults_soon(app);
 }
 
-/// How much of a slow adapter's work is done in a second, if it had a thread for itself.
+/// How many deliveries one thread can process in a second, if one takes `span`.
 fn per_second(span: Duration) -> u32 {
     let many = Duration::from_secs(1).as_millis().checked_div(span.as_millis()).unwrap_or(u128::MAX);
     u32::try_from(many).unwrap_or(u32::MAX).clamp(1, RETURNS_PER_SECOND)
 }
 
-/// What waits for an adapter comes back at a bounded rate.
+/// When a delivery that waits for its adapter is due again; the rate of returns is bounded.
 fn place_in_line(app: &App, postback: &Postback, earliest: Timestamp, per_second: u32, now: Timestamp) -> Timestamp {
     app.adapters.place_in_line(postback, earliest, per_second, now)
 }
 
-fn wait_with_elder(delivery: &Delivery, claim: i64, lane: LaneId, behind: i64) -> Parked {
+fn wait_behind_predecessor(delivery: &Delivery, claim: i64, lane: LaneId, behind: i64) -> Parked {
     let sentence = "waits for an older state of the same conversion, which waits for its destination";
     Parked { id: delivery.id, claim, lane, behind: Some(behind), reason: Reason::new("waits_for_older", sentence) }
 }
 
-fn wait_for_elder(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
+fn wait_for_predecessor(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
     let reason = Reason::new("waits_for_older", "waits for an older state of the same conversion");
     put_off(delivery, claim, Some(reason), until)
 }
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_adapters_deliveries_come_back_as_fast_as_it_can_take_them() {
+    fn the_rate_of_returns_is_that_of_the_adapter() {
         for (millis, expected) in [(0, 100), (1, 100), (10, 100), (20, 50), (300, 3), (5_000, 1)] {
             assert_eq!(per_second(Duration::from_millis(millis)), expected, "{millis}");
         }

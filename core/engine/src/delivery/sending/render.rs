@@ -1,4 +1,4 @@
-//! Rendering one delivery: its adapter makes the request, after it was asked whether it wants the event if nobody could ask before.
+//! Renders one delivery. If routing could not ask the adapter, the adapter decides first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::delivery::adapters::{Call, Faults};
 use crate::delivery::plan::Plan;
 use crate::delivery::prepared::Prepared;
-use crate::delivery::{routing, wire};
+use crate::delivery::wire;
 use domain::delivery::adapter::WAITING;
 use domain::delivery::delivery::{AdapterLine, Delivery, DeliveryState, Reason};
 use domain::delivery::lease::Lease;
@@ -16,9 +16,9 @@ use host::{AdapterError, Session, wire as contract};
 use storage::delivery::deliveries::Finish;
 
 use super::finish::{ended, put_off};
-use super::{Sent, Trouble, number_of};
+use super::{SendError, Sent, number_of};
 
-/// What the rules let through.
+/// A delivery that passed the rules.
 pub(super) struct ToRender {
     pub delivery: Delivery,
     pub lease: Lease,
@@ -27,11 +27,11 @@ pub(super) struct ToRender {
 
 pub(super) enum Rendered {
     Ready(Box<Prepared>),
-    /// To be concluded without a request.
+    /// It is concluded without a request.
     Failed(Box<Sent>),
-    /// Ended or put off.
+    /// It has ended or is put off.
     Settled(Finish),
-    /// Its turn came when its answer could no longer come within its lease.
+    /// The request deadline would be after the end of its lease.
     TooLate,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn render(
             plan: plan.clone(),
             request: None,
             log,
-            result: Err(Trouble::Adapter(error)),
+            result: Err(SendError::Adapter(error)),
             at: now,
             duration: Duration::ZERO,
             verdict: None,
@@ -84,7 +84,7 @@ fn request(
     let delivery = &it.delivery;
     let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
     let event = wire::event(&it.event, &plan.postback);
-    // While it waited for its adapter nobody could ask whether it should be sent at all.
+    // Routing could not ask the adapter to decide.
     let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
     if undecided && delivery.attempts == 0 {
         let decided = session.decide(&context, &plan.binding, &event);
@@ -98,16 +98,16 @@ fn request(
     rendered.map_err(Unsent::Failed)
 }
 
-/// Goes on, or ends or puts off what the adapter does not want now.
+/// Ends the delivery if the adapter skips its event, or puts it off if the adapter wants a delay.
 fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timestamp) -> Result<(), Unsent> {
     let (delivery, claim) = (&it.delivery, it.lease.claim);
-    match routing::delay_of(plan, &decision) {
+    match plan.delay(&decision) {
         Some(delay) if delivery.created_at.plus(delay) > now => {
             Err(Unsent::Settled(put_off(delivery, claim, None, delivery.created_at.plus(delay))))
         }
         Some(_) => Ok(()),
         None => {
-            let reason = routing::missing(plan, decision.clone()).unwrap_or_else(|| skipped(plan, decision));
+            let reason = plan.missing_value(decision.clone()).unwrap_or_else(|| skipped(plan, decision));
             Err(Unsent::Settled(ended(delivery, claim, DeliveryState::Cancelled, reason, now)))
         }
     }

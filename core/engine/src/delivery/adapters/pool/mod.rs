@@ -9,7 +9,7 @@
 //! An instance lives no longer than a turn. There are never more of them than threads.
 
 mod batch;
-mod stopwatch;
+mod cpu_timer;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -29,7 +29,7 @@ use super::Faults;
 use super::faults::Subject;
 
 pub use batch::{Batch, Group};
-pub use stopwatch::Stopwatch;
+pub use cpu_timer::CpuTimer;
 
 /// Calls that wait in a line that is slow, or of which nothing is known yet. What is beyond waits in the table.
 const SLOW_CALLS: usize = 32;
@@ -129,13 +129,13 @@ enum Progress {
 
 /// One turn of a thread with one piece of work.
 struct Turn {
-    begun: Stopwatch,
+    begun: CpuTimer,
     calls: u32,
 }
 
 impl Turn {
     fn begin() -> Self {
-        Self { begun: Stopwatch::start(), calls: 0 }
+        Self { begun: CpuTimer::start(), calls: 0 }
     }
 
     /// Whether another call fits in; counts it.

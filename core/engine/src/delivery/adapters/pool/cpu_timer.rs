@@ -6,9 +6,9 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Only for the thread that started it.
-pub struct Stopwatch(Duration);
+pub struct CpuTimer(Duration);
 
-impl Stopwatch {
+impl CpuTimer {
     pub fn start() -> Self {
         Self(processor_time())
     }
@@ -30,14 +30,14 @@ mod tests {
 
     #[test]
     fn sleep_costs_no_processor_time() {
-        let stopwatch = Stopwatch::start();
+        let cpu_timer = CpuTimer::start();
         std::thread::sleep(Duration::from_millis(200));
-        assert!(stopwatch.elapsed() < Duration::from_millis(100), "{:?}", stopwatch.elapsed());
+        assert!(cpu_timer.elapsed() < Duration::from_millis(100), "{:?}", cpu_timer.elapsed());
         let mut number = 1_u64;
-        let before = stopwatch.elapsed();
-        while stopwatch.elapsed() == before {
+        let before = cpu_timer.elapsed();
+        while cpu_timer.elapsed() == before {
             number = std::hint::black_box(number.wrapping_mul(3));
         }
-        assert!(stopwatch.elapsed() > before);
+        assert!(cpu_timer.elapsed() > before);
     }
 }

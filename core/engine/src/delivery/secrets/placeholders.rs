@@ -33,7 +33,7 @@ pub(super) struct Secret {
 
 /// What the placeholders of one configuration stand for.
 #[derive(Clone, Default)]
-pub struct Disguise {
+pub struct Placeholders {
     pub(super) secrets: Vec<Secret>,
 }
 
@@ -60,9 +60,9 @@ impl Destinations<'_> {
     }
 }
 
-impl Disguise {
+impl Placeholders {
     /// Whether a request carries or is signed with a secret.
-    pub fn concerns(&self, request: &contract::Request) -> bool {
+    pub fn uses_secrets(&self, request: &contract::Request) -> bool {
         let in_text = |text: &str| self.secrets.iter().any(|it| text.contains(&it.placeholder));
         !request.sign_with.is_empty()
             || in_text(&request.url)
@@ -82,7 +82,7 @@ impl Disguise {
         now: Timestamp,
     ) -> Result<Outgoing, SecretError> {
         let mut outgoing = wire::request(request);
-        if !self.concerns(request) {
+        if !self.uses_secrets(request) {
             return Ok(outgoing);
         }
         let unusable = |place, reason| SecretError::Unusable { place, reason };
@@ -172,7 +172,7 @@ impl Disguise {
     }
 
     /// What an adapter said, without the placeholders that it may have quoted.
-    pub fn hiding(&self, error: AdapterError) -> AdapterError {
+    pub fn redact(&self, error: AdapterError) -> AdapterError {
         let hide = |text: String| self.mask(&text).into_owned();
         match error {
             AdapterError::Refused { kind, message, path } => {

@@ -1,0 +1,32 @@
+//! The new state of a delivery after a step of sending.
+
+use crate::delivery::delivery::{Delivery, DeliveryState, Reason};
+use crate::timestamp::Timestamp;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StateChange {
+    pub state: DeliveryState,
+    pub reason: Option<Reason>,
+    /// When a pending delivery is due again.
+    pub due_at: Timestamp,
+    pub attempts: i32,
+    pub settled_at: Option<Timestamp>,
+}
+
+impl StateChange {
+    /// The delivery ends without an attempt.
+    pub fn ended(delivery: &Delivery, state: DeliveryState, reason: Reason, now: Timestamp) -> Self {
+        Self {
+            state,
+            reason: Some(reason),
+            due_at: delivery.due_at,
+            attempts: delivery.attempts,
+            settled_at: Some(now),
+        }
+    }
+
+    /// The delivery is due again at `until`. This uses up no attempt.
+    pub fn put_off(delivery: &Delivery, reason: Option<Reason>, until: Timestamp) -> Self {
+        Self { state: DeliveryState::Pending, reason, due_at: until, attempts: delivery.attempts, settled_at: None }
+    }
+}

@@ -1,0 +1,81 @@
+//! Stores results in groups: classifies the answers, then stores new states and attempts in one transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::delivery::sending::{self, Later, Sent};
+use crate::error::is_outage;
+use storage::base::writer::Writer;
+
+/// Maximum number of results that are stored together.
+const GROUP: usize = 256;
+/// The wait between two tries to store results, while their leases last.
+pub(super) const STORE_AGAIN: Duration = Duration::from_millis(250);
+
+/// Takes the results of sending. All clones store in the same groups.
+#[derive(Clone)]
+pub(super) struct Results {
+    writer: Writer<Sent, Option<Later>>,
+    behind: Arc<AtomicBool>,
+}
+
+/// The task ends, after its last group, when every clone of the results is dropped.
+pub(super) fn spawn(app: App) -> (Results, JoinHandle<()>) {
+    let behind = Arc::new(AtomicBool::new(false));
+    let (writer, task) = {
+        let behind = behind.clone();
+        Writer::spawn(GROUP, move |sent| conclude(app.clone(), behind.clone(), sent))
+    };
+    (Results { writer, behind }, task)
+}
+
+impl Results {
+    /// Whether results wait because the database is away.
+    pub(super) fn are_behind(&self) -> bool {
+        self.behind.load(Ordering::SeqCst)
+    }
+
+    /// Returns when the result is durable, even if a slow adapter classifies the answer after its group was stored.
+    pub(super) async fn store(&self, sent: Sent) {
+        if let Ok(Some(later)) = self.writer.submit(sent).await
+            && let Ok(classified) = later.await
+        {
+            let _ = self.writer.submit(classified).await;
+        }
+    }
+}
+
+/// Concludes and stores one group. During an outage of the database the results wait in memory, so that no postback is sent
+/// twice; after the length of one lease they are given up.
+async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Option<Later>> {
+    let count = sent.len();
+    let mut concluded = sending::conclude(&app, sent).await;
+    let give_up = tokio::time::Instant::now() + app.settings.lease();
+    loop {
+        let stored = match concluded.store(&app).await {
+            Err(error) if !is_outage(&error) => {
+                tracing::warn!(%error, results = count, "Results could not be stored together; they are stored one by one");
+                concluded.store_one_by_one(&app).await
+            }
+            stored => stored,
+        };
+        match stored {
+            Ok(()) => break,
+            Err(error) if tokio::time::Instant::now() < give_up => {
+                behind.store(true, Ordering::SeqCst);
+                tracing::warn!(%error, results = count, "The database is away; results wait to be stored");
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, results = count, "Results could not be stored; these deliveries will be sent again");
+                break;
+            }
+        }
+    }
+    behind.store(false, Ordering::SeqCst);
+    std::mem::take(&mut concluded.later)
+}
