@@ -35,9 +35,9 @@ use domain::people::api_key;
 use domain::tracking::event::Event;
 use egress::Egress;
 use storage::Database;
-use storage::base::private_files;
 use storage::clock::Clock;
 use storage::money::payout_methods;
+use storage::private_files;
 
 /// Cheap to clone; all clones are one application.
 #[derive(Clone)]

@@ -13,8 +13,8 @@ use engine::config::Settings;
 use engine::delivery::sealing;
 use engine::inbound::source_keys;
 use engine::pipeline::Pipeline;
-use storage::base::private_files;
 use storage::clock::Clock;
+use storage::private_files;
 use web::serving::{self, Limits, Patience};
 
 /// Serves until it is stopped.

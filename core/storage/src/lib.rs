@@ -9,6 +9,7 @@ pub mod entities;
 pub mod inbound;
 pub mod money;
 pub mod people;
+pub mod private_files;
 pub mod program;
 pub mod reports;
 pub mod tracking;

@@ -14,10 +14,10 @@ use crate::delivery::sealed;
 use domain::delivery::secret_key::parse_key;
 use domain::timestamp::Timestamp;
 use storage::Database;
-use storage::base::private_files;
 use storage::base::servers::{self, Server};
 use storage::delivery::sealed_columns::{self, SealedColumn};
 use storage::delivery::secret_keys::{self, KnownKey};
+use storage::private_files;
 
 use super::secrets::{KeyId, Vault};
 

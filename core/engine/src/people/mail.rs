@@ -164,7 +164,7 @@ fn reason(error: lettre::transport::smtp::Error) -> NotSent {
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    storage::base::private_files::create_dir(path.parent().expect("a file is in a folder"))?;
+    storage::private_files::create_dir(path.parent().expect("a file is in a folder"))?;
     let unfinished = path.with_extension("part");
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     file.write_all(bytes)?;

@@ -9,8 +9,8 @@ use clap::Args;
 use crate::server;
 use engine::config::Settings;
 use engine::delivery::secret_keys;
-use storage::base::private_files;
 use storage::base::sqlite_copy;
+use storage::private_files;
 
 #[derive(Args)]
 pub struct BackupArgs {

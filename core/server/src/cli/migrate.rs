@@ -4,8 +4,8 @@ use engine::config::Settings;
 use engine::partitions;
 use storage::Database;
 use storage::base::database::Shares;
-use storage::base::private_files;
 use storage::clock::Clock;
+use storage::private_files;
 
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     private_files::create_dir(&settings.data_dir)?;

@@ -5,6 +5,7 @@ mod api;
 mod backup;
 mod compile_adapter;
 mod demo;
+mod healthcheck;
 mod migrate;
 mod openapi;
 mod reports;
@@ -33,27 +34,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until told to stop (the default)
+    /// Run the server (the default)
     Serve,
-    /// Bring the database up to this release and end
+    /// Exit with 0 if the server of these settings answers
+    Healthcheck,
+    /// Migrate the database to this release
     Migrate,
-    /// Show it all at work: a seeded program, a tracker, real traffic
+    /// Run a demo: a seeded program, a tracker, real traffic
     Demo(demo::DemoArgs),
-    /// Make, build, check, test and install adapters
+    /// Create, build, check, test and install adapters
     Adapter(adapter::AdapterArgs),
-    /// Make the first owner
+    /// Create the first owner
     User(user::UserArgs),
-    /// Look after what reports are counted from
+    /// Verify or rebuild the columns that reports are counted from
     Reports(reports::ReportsArgs),
-    /// Copy the SQLite database to a file, also while it is served
+    /// Copy the SQLite database to a file, also while the server runs
     Backup(backup::BackupArgs),
-    /// Put a backup in the place of the database
+    /// Replace the database with a backup
     Restore(backup::RestoreArgs),
-    /// Look after the keys that secrets are sealed with
+    /// Create, rotate and retire the keys that seal secrets
     Secrets(secrets::SecretsArgs),
     /// Print the description of the API
     Openapi,
-    /// What a server starts for itself to compile an adapter
+    /// Compile an adapter for a server
     #[command(hide = true)]
     CompileAdapter(compile_adapter::CompileArgs),
 }
@@ -67,7 +70,7 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, None | Some(Command::Serve)) {
         telemetry::start_logging(matches!(
             cli.command,
-            Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_))
+            Some(Command::Demo(_) | Command::Adapter(_) | Command::User(_) | Command::Healthcheck)
         ));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -75,6 +78,9 @@ pub fn main() -> ExitCode {
         runtime.block_on(async {
             match cli.command.unwrap_or(Command::Serve) {
                 Command::Serve => serve::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
+                Command::Healthcheck => {
+                    healthcheck::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS)
+                }
                 Command::Migrate => migrate::run(Settings::load(&cli.config)?).await.map(|()| ExitCode::SUCCESS),
                 Command::Demo(args) => demo::run(args).await,
                 Command::Adapter(args) => adapter::run(args, &cli.config).await,

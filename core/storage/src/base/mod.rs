@@ -8,7 +8,6 @@ pub mod failures;
 pub mod idempotency;
 pub mod page;
 pub mod partitions;
-pub mod private_files;
 pub mod queue;
 pub mod schema;
 pub mod servers;

@@ -10,8 +10,8 @@ use sea_orm_migration::MigratorTrait;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::base::private_files;
 use crate::delivery::secret_keys::KnownKey;
+use crate::private_files;
 
 use super::schema;
 

@@ -165,11 +165,11 @@ mod tests {
     #[test]
     fn the_sdk_is_a_path_a_version_or_a_mistake() {
         assert_eq!(sdk_from("0.1.0").expect("a version"), "\"0.1.0\"");
-        assert!(sdk_from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk")).expect("a path").ends_with("/sdk\" }"));
+        assert!(sdk_from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk")).expect("a path").ends_with("/sdk\" }"));
         for wrong in ["", "latest", "/no/such/folder", "0.1."] {
             assert!(sdk_from(wrong).is_err(), "{wrong}");
         }
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        assert_eq!(sdk_around(&here).expect("this is a checkout"), "{ path = \"../../../sdk\" }");
+        assert_eq!(sdk_around(&here).expect("this is a checkout"), "{ path = \"../../../../sdk\" }");
     }
 }
