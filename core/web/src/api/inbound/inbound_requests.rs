@@ -1,4 +1,4 @@
-//! `/api/v1/inbound_requests`
+//! `/api/v1/inbound-requests`
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -113,7 +113,7 @@ pub struct InboundRequestFilter {
 }
 
 /// List what came to sources, newest first, without bodies.
-#[utoipa::path(get, path = "/api/v1/inbound_requests", tag = "sources", params(InboundRequestFilter),
+#[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
 pub async fn list_inbound_requests(
@@ -133,7 +133,7 @@ pub async fn list_inbound_requests(
 }
 
 /// Read a request to a source, as it came.
-#[utoipa::path(get, path = "/api/v1/inbound_requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
+#[utoipa::path(get, path = "/api/v1/inbound-requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
 pub async fn get_inbound_request(
@@ -146,7 +146,7 @@ pub async fn get_inbound_request(
 }
 
 /// Judge a request again, after something was put right. What was accepted stays as it is.
-#[utoipa::path(post, path = "/api/v1/inbound_requests/{id}/replay", tag = "sources",
+#[utoipa::path(post, path = "/api/v1/inbound-requests/{id}/replay", tag = "sources",
     params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
