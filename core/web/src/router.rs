@@ -168,7 +168,7 @@ pub fn router(app: App) -> Router {
         .route("/i/{link}", get(tracking::record_impression))
         .merge(people())
         // Networks
-        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
+        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
         // Programs
         .merge(api)
         .route("/api/openapi.json", openapi::document(description))

@@ -11,7 +11,7 @@ use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId}
 use crate::people::masking;
 use crate::timestamp::Timestamp;
 
-use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
+use super::notification::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that nobody has judged yet.
 pub const NOT_JUDGED: &str = "not_judged";
@@ -25,7 +25,7 @@ pub struct InboundRequest {
     pub affiliate_id: Option<AffiliateId>,
     pub received_at: Timestamp,
     pub raw: RawRequest,
-    pub finding: Finding,
+    pub result: OutcomeDetails,
     /// One for each report that the adapter found.
     pub items: Vec<Item>,
     /// What its adapter logged when it last read the request.
@@ -132,13 +132,13 @@ impl RawRequest {
 
 /// An outcome with its stable code and its sentence; what was accepted needs neither.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Finding {
+pub struct OutcomeDetails {
     pub outcome: Outcome,
     pub code: Option<String>,
     pub sentence: Option<String>,
 }
 
-impl Finding {
+impl OutcomeDetails {
     pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
     }
@@ -152,7 +152,7 @@ impl Finding {
     }
 }
 
-impl From<Issue> for Finding {
+impl From<Issue> for OutcomeDetails {
     fn from(issue: Issue) -> Self {
         Self::new(issue.outcome(), issue.code(), issue.to_string())
     }
@@ -162,7 +162,7 @@ impl From<Issue> for Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Item {
     #[serde(flatten)]
-    pub finding: Finding,
+    pub result: OutcomeDetails,
     /// truncated_id: the click was found by the beginning of its id.
     #[serde(default)]
     pub flags: Vec<String>,
@@ -193,7 +193,7 @@ impl InboundRequest {
             affiliate_id,
             received_at: at,
             raw,
-            finding: Finding::new(Outcome::Waiting, NOT_JUDGED, sentence),
+            result: OutcomeDetails::new(Outcome::Waiting, NOT_JUDGED, sentence),
             items: Vec::new(),
             adapter_log: Vec::new(),
             tries: 0,
@@ -204,15 +204,15 @@ impl InboundRequest {
     }
 
     /// Notes what became of the whole of it and decides whether and when it is judged again.
-    pub fn conclude(&mut self, whole: Option<Finding>, items: Vec<Item>, now: Timestamp) {
+    pub fn conclude(&mut self, whole: Option<OutcomeDetails>, items: Vec<Item>, now: Timestamp) {
         self.tries += 1;
         self.items = items;
         for item in &mut self.items {
-            give_up(&mut item.finding, self.received_at, now);
+            give_up(&mut item.result, self.received_at, now);
         }
-        self.finding = whole.unwrap_or_else(|| of_items(&self.items));
-        give_up(&mut self.finding, self.received_at, now);
-        if self.finding.outcome == Outcome::Waiting {
+        self.result = whole.unwrap_or_else(|| of_items(&self.items));
+        give_up(&mut self.result, self.received_at, now);
+        if self.result.outcome == Outcome::Waiting {
             self.settled_at = None;
             self.due_at = Some(self.next_try(now));
         } else {
@@ -223,16 +223,16 @@ impl InboundRequest {
 
     /// A click may come any moment; a meaning comes from people, and they make what waits for it due themselves.
     fn next_try(&self, now: Timestamp) -> Timestamp {
-        let waiting: Vec<_> = self.items.iter().filter(|it| it.finding.outcome == Outcome::Waiting).collect();
-        let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.finding));
-        let patient = for_people || waits_for_adapter(&self.finding);
+        let waiting: Vec<_> = self.items.iter().filter(|it| it.result.outcome == Outcome::Waiting).collect();
+        let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.result));
+        let patient = for_people || waits_for_adapter(&self.result);
         let end = self.received_at.plus(if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE });
         if for_people { end } else { now.plus(next_try(self.tries)).min(end) }
     }
 
     /// What a repetition of the work need not do again.
     pub fn settled_items(&self) -> Vec<Option<Item>> {
-        let done = |it: &Item| matches!(it.finding.outcome, Outcome::Accepted | Outcome::Duplicate);
+        let done = |it: &Item| matches!(it.result.outcome, Outcome::Accepted | Outcome::Duplicate);
         self.items.iter().map(|it| done(it).then(|| it.clone())).collect()
     }
 
@@ -263,28 +263,28 @@ impl InboundRequest {
     }
 }
 
-fn of_items(items: &[Item]) -> Finding {
-    let outcome = Outcome::of_all(items.iter().map(|it| it.finding.outcome));
-    let first = items.iter().map(|it| &it.finding).find(|finding| Some(finding.outcome) == outcome);
+fn of_items(items: &[Item]) -> OutcomeDetails {
+    let outcome = Outcome::of_all(items.iter().map(|it| it.result.outcome));
+    let first = items.iter().map(|it| &it.result).find(|result| Some(result.outcome) == outcome);
     first.cloned().unwrap_or_else(|| Issue::NothingReported("it holds no report".into()).into())
 }
 
-fn is_for_people(finding: &Finding) -> bool {
-    finding.is(Issue::StatusUnknown(String::new()).code())
+fn is_for_people(result: &OutcomeDetails) -> bool {
+    result.is(Issue::StatusUnknown(String::new()).code())
 }
 
 /// People put an adapter or a key back, and tell nobody.
-fn waits_for_adapter(finding: &Finding) -> bool {
-    finding.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
+fn waits_for_adapter(result: &OutcomeDetails) -> bool {
+    result.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
 }
 
 /// Waiting ends some day.
-fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
-    let patient = is_for_people(finding) || waits_for_adapter(finding);
+fn give_up(result: &mut OutcomeDetails, since: Timestamp, now: Timestamp) {
+    let patient = is_for_people(result) || waits_for_adapter(result);
     let patience = if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE };
-    if finding.outcome == Outcome::Waiting && now >= since.plus(patience) {
+    if result.outcome == Outcome::Waiting && now >= since.plus(patience) {
         let hours = patience.as_secs() / Duration::from_secs(3_600).as_secs();
-        *finding = Issue::GivenUp { hours, last: finding.sentence.clone().unwrap_or_default() }.into();
+        *result = Issue::GivenUp { hours, last: result.sentence.clone().unwrap_or_default() }.into();
     }
 }
 
@@ -353,15 +353,15 @@ mod tests {
         InboundRequest::arrived(InboundRequestId::new(START), SourceId::new(START), None, raw, START)
     }
 
-    fn item(finding: impl Into<Finding>) -> Item {
-        let finding = finding.into();
-        Item { finding, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
+    fn item(result: impl Into<OutcomeDetails>) -> Item {
+        let result = result.into();
+        Item { result, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
     }
 
     #[test]
     fn what_waits_for_a_click_is_tried_less_and_less_often_and_given_up_after_a_day() {
         let (mut it, mut now, mut gaps) = (request(), START, Vec::new());
-        while it.finding.outcome == Outcome::Waiting {
+        while it.result.outcome == Outcome::Waiting {
             it.conclude(None, vec![item(Issue::ClickNotThere("06a5".into()))], now);
             if let Some(due) = it.due_at {
                 gaps.push(due.since(now).as_secs());
@@ -371,8 +371,8 @@ mod tests {
         assert_eq!(gaps[..4], [2, 4, 8, 16]);
         assert!(gaps.iter().all(|gap| *gap <= 900));
         assert_eq!(now, START.plus(PATIENCE));
-        assert_eq!((it.finding.code.as_deref(), it.items[0].finding.outcome), (Some("given_up"), Outcome::Failed));
-        assert!(it.finding.sentence.as_ref().is_some_and(|text| text.contains("no click 06a5")));
+        assert_eq!((it.result.code.as_deref(), it.items[0].result.outcome), (Some("given_up"), Outcome::Failed));
+        assert!(it.result.sentence.as_ref().is_some_and(|text| text.contains("no click 06a5")));
         assert_eq!((it.due_at, it.settled_at), (None, Some(now)));
     }
 
@@ -382,19 +382,19 @@ mod tests {
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START);
         assert_eq!(it.due_at, Some(START.plus(PATIENCE_FOR_PEOPLE)));
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE));
-        assert_eq!(it.finding.outcome, Outcome::Waiting);
+        assert_eq!(it.result.outcome, Outcome::Waiting);
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE_FOR_PEOPLE));
-        assert_eq!(it.finding.outcome, Outcome::Failed);
+        assert_eq!(it.result.outcome, Outcome::Failed);
     }
 
     #[test]
     fn of_several_reports_the_one_that_asks_for_attention_speaks_for_all() {
         let mut it = request();
-        let items = vec![item(Finding::accepted()), item(Issue::ForeignClickId("x".into()))];
+        let items = vec![item(OutcomeDetails::accepted()), item(Issue::ForeignClickId("x".into()))];
         it.conclude(None, items, START);
-        assert_eq!((it.finding.outcome, it.finding.code.as_deref()), (Outcome::Refused, Some("foreign_click_id")));
+        assert_eq!((it.result.outcome, it.result.code.as_deref()), (Outcome::Refused, Some("foreign_click_id")));
         assert_eq!(it.settled_items().iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
         it.conclude(None, vec![], START);
-        assert!(it.finding.is("nothing_reported"));
+        assert!(it.result.is("nothing_reported"));
     }
 }

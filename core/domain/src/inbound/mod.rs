@@ -1,6 +1,7 @@
 //! What networks report: sources, guards, requests and what they say.
 
+pub mod admission;
 pub mod guards;
 pub mod inbound_request;
-pub mod report;
+pub mod notification;
 pub mod source;

@@ -174,8 +174,8 @@ pub enum SelfReferral {
 }
 
 /// When a purchase was made: as told, but never later than it was reported.
-pub fn time_of_purchase(told: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    told.map_or(now, |told| told.min(now))
+pub fn time_of_purchase(reported: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    reported.map_or(now, |at| at.min(now))
 }
 
 /// Two ways to write one mailbox are one: case, `+tags` and, at Gmail, dots do not matter.

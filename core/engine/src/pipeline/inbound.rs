@@ -1,4 +1,4 @@
-//! The worker "inbound": judges again what networks reported and what waits for its click, its conversion or a meaning.
+//! The worker "inbound": processes again the requests that wait, for a click, a conversion, a meaning, an adapter or a key.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::inbound;
+use crate::inbound::receive;
 use domain::delivery::lease::Leased;
 use domain::inbound::inbound_request::InboundRequest;
 
@@ -15,7 +15,7 @@ use super::work::{self, Fetched};
 
 const BATCH: usize = 64;
 const IDLE: Duration = Duration::from_secs(2);
-/// Reports that are judged at once.
+/// Requests that are processed concurrently.
 const CONCURRENCY: usize = 8;
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
@@ -28,15 +28,15 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
         .backend(queue)
         .concurrency(CONCURRENCY)
         .data(app)
-        .build(judge);
+        .build(retry);
     Box::pin(worker.run_until(work::told_to_stop(stopping)))
 }
 
 async fn fetch(app: App) -> Result<Fetched<Leased<InboundRequest>>, DbErr> {
-    Ok(Fetched { tasks: inbound::take_due(&app, BATCH).await?, idle: IDLE })
+    Ok(Fetched { tasks: receive::claim_due(&app, BATCH).await?, idle: IDLE })
 }
 
-async fn judge(due: Leased<InboundRequest>, app: Data<App>) -> Result<(), BoxDynError> {
-    inbound::judge_again(&app, due).await;
+async fn retry(due: Leased<InboundRequest>, app: Data<App>) -> Result<(), BoxDynError> {
+    receive::retry(&app, due).await;
     Ok(())
 }

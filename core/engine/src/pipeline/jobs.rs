@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::inbound::source_keys;
 use crate::{partitions, reports};
-use domain::inbound::report::SECOND_TRY;
+use domain::inbound::notification::SECOND_TRY;
 use domain::timestamp::Timestamp;
 
 use super::work;
@@ -88,7 +88,7 @@ pub async fn upkeep(app: &App) -> Result<(), DbErr> {
         ("reports", Box::pin(audit_reports(app))),
         (
             "inbound_firsts",
-            Box::pin(storage::inbound::inbound_requests::forget_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
+            Box::pin(storage::inbound::inbound_requests::delete_firsts_before(db, now.minus(SECOND_TRY)).map_ok(drop)),
         ),
         ("retention", Box::pin(prune(app, now))),
     ];
@@ -117,7 +117,7 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         // What no report has packed stays until it is, and so do the clicks that it counts by.
         reports::fold(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound::inbound_requests::forget_reports_before(app.db.writer(), before).await?;
+        storage::inbound::inbound_requests::delete_fingerprints_before(app.db.writer(), before).await?;
         let pruned = storage::base::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted what is out of retention");
     }

@@ -14,7 +14,6 @@ use futures::StreamExt;
 use domain::inbound::inbound_request::RawRequest;
 use domain::inbound::source::mask_addresses;
 use engine::app::App;
-use engine::inbound;
 
 use super::tracking::client;
 
@@ -34,7 +33,7 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     // A task of its own: a network that hangs up has reported all the same.
-    let work = tokio::spawn(async move { inbound::receive(&app, &key, raw).await });
+    let work = tokio::spawn(async move { engine::inbound::receive::receive(&app, &key, raw).await });
     match work.await {
         Ok(Ok(Some(received))) => reply::of(received),
         Ok(Ok(None)) => reply::no_source(),
@@ -44,8 +43,8 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
 }
 
 /// `HEAD /in/{source_key}`: as GET would find the source, and nothing else.
-pub async fn look(State(app): State<App>, request: Request) -> Response {
-    match inbound::is_source(&app, &key_of(&request)).await {
+pub async fn head(State(app): State<App>, request: Request) -> Response {
+    match engine::inbound::receive::is_source(&app, &key_of(&request)).await {
         Ok(true) => reply::text(StatusCode::OK, String::new()),
         Ok(false) => reply::no_source(),
         Err(error) => reply::of_error(error),

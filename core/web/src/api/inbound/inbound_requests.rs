@@ -12,14 +12,14 @@ use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
 use domain::delivery::delivery::AdapterLine;
 use domain::ids::{ConversionId, InboundRequestId, SourceId};
-use domain::inbound::inbound_request::{Finding, Item, RawRequest};
-use domain::inbound::report::Outcome;
+use domain::inbound::inbound_request::{Item, OutcomeDetails, RawRequest};
+use domain::inbound::notification::Outcome;
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::inbound;
+use engine::inbound::requests;
 
 /// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]
@@ -66,8 +66,8 @@ pub struct InboundRequestOut {
 }
 
 impl InboundRequestOut {
-    fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
-        let inbound::Shown { request, secrets } = shown;
+    fn of(actor: Actor, shown: requests::Shown, with_body: bool) -> Self {
+        let requests::Shown { request, secrets } = shown;
         let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
             id: it.id,
@@ -75,9 +75,9 @@ impl InboundRequestOut {
             received_at: it.received_at,
             flags: it.flags(),
             conversion_ids: it.conversion_ids(),
-            outcome: it.finding.outcome,
-            code: it.finding.code,
-            reason: it.finding.sentence,
+            outcome: it.result.outcome,
+            code: it.result.code,
+            reason: it.result.sentence,
             items: it.items,
             adapter_log: it.adapter_log,
             tries: it.tries,
@@ -128,7 +128,7 @@ pub async fn list_inbound_requests(
         outcome: it.outcome,
         code: it.code,
     };
-    let page = inbound::list(&app, actor, filter, page).await?;
+    let page = requests::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
 }
 
@@ -141,7 +141,7 @@ pub async fn get_inbound_request(
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
 ) -> ApiResult<Json<InboundRequestOut>> {
-    let request = inbound::get(&app, actor, id).await?;
+    let request = requests::get(&app, actor, id).await?;
     Ok(Json(InboundRequestOut::of(actor, request, true)))
 }
 
@@ -155,12 +155,12 @@ pub async fn replay_inbound_request(
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
 ) -> ApiResult<(Extension<Told>, Json<InboundRequestOut>)> {
-    let Changed { before, now, .. } = inbound::replay(&app, actor, id).await?;
+    let Changed { before, now, .. } = requests::replay(&app, actor, id).await?;
     // What was judged is in the request; the log has how that went.
-    let before = before.map(|it| it.request.finding).unwrap_or_else(|| now.request.finding.clone());
-    let finding = &now.request.finding;
-    let code = |it: &Finding| it.code.clone().unwrap_or_default();
-    let outcome = of_word("outcome", before.outcome.as_str(), finding.outcome.as_str());
-    let told = Told::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(finding))));
+    let before = before.map(|it| it.request.result).unwrap_or_else(|| now.request.result.clone());
+    let result = &now.request.result;
+    let code = |it: &OutcomeDetails| it.code.clone().unwrap_or_default();
+    let outcome = of_word("outcome", before.outcome.as_str(), result.outcome.as_str());
+    let told = Told::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(result))));
     Ok((told, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -4,6 +4,7 @@
 //! decides the outcome. Nothing is dropped in silence.
 
 mod amounts;
+mod command;
 mod issue;
 mod placeholders;
 mod reference;
@@ -16,6 +17,7 @@ use crate::ids::{ClickId, InboundRequestId, SourceId};
 
 use super::source::{Amounts, CommissionIs};
 
+pub use command::{Fingerprints, Matched, Target};
 pub use issue::Issue;
 pub use placeholders::is_literal_macro;
 pub use reference::ClickReference;
@@ -68,30 +70,30 @@ impl Outcome {
     }
 }
 
-/// One report in the network's own words, as the adapter found them.
+/// One notification, with the raw values of the network that the adapter found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
+pub struct Notification {
     pub transaction_id: Option<String>,
     pub click_id: Option<String>,
     pub goal: Option<String>,
     pub status: Option<String>,
     pub rejection_reason: Option<String>,
-    pub payout: Option<AmountWords>,
-    pub revenue: Option<AmountWords>,
-    pub sale: Option<AmountWords>,
+    pub payout: Option<NotificationAmount>,
+    pub revenue: Option<NotificationAmount>,
+    pub sale: Option<NotificationAmount>,
     pub occurred_at: Option<String>,
     pub attributes: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AmountWords {
+pub struct NotificationAmount {
     pub text: String,
     pub currency: Option<String>,
 }
 
-impl Words {
-    /// Empty words are none. Placeholders that the network forgot to fill are named; they are never a value.
-    pub fn screened(mut self) -> Result<Self, Issue> {
+impl Notification {
+    /// The notification with trimmed values and without empty ones. Placeholders that the network did not fill are an error.
+    pub fn validated(mut self) -> Result<Self, Issue> {
         let mut literals = Vec::new();
         for (field, word, max) in [
             ("click_id", &mut self.click_id, 512),
@@ -117,8 +119,8 @@ impl Words {
         }
         for (field, amount) in [("payout", &mut self.payout), ("revenue", &mut self.revenue), ("sale", &mut self.sale)]
         {
-            *amount = amount.take().map(AmountWords::plain).filter(|amount| !amount.text.is_empty());
-            let Some(AmountWords { text, currency }) = amount else { continue };
+            *amount = amount.take().map(NotificationAmount::plain).filter(|amount| !amount.text.is_empty());
+            let Some(NotificationAmount { text, currency }) = amount else { continue };
             let words = [Some(&*text), currency.as_ref()];
             literals.extend(
                 words.into_iter().flatten().filter(|word| is_literal_macro(word)).map(|text| (field, text.clone())),
@@ -171,7 +173,7 @@ impl Words {
     }
 }
 
-impl AmountWords {
+impl NotificationAmount {
     fn plain(self) -> Self {
         let currency = self.currency.map(|code| plain(&code)).filter(|code| !code.is_empty());
         Self { text: plain(&self.text), currency }
@@ -223,24 +225,25 @@ mod tests {
 
     #[test]
     fn a_report_has_one_currency() {
-        let word = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
+        let word = |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
         let usd: Currency = "USD".parse().unwrap();
-        let it = Words { payout: word("1", "eur"), ..Words::default() };
+        let it = Notification { payout: word("1", "eur"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap().code(), "EUR");
-        let it = Words { payout: word("1", "eur"), sale: word("1", "USD"), ..Words::default() };
+        let it = Notification { payout: word("1", "eur"), sale: word("1", "USD"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "two_currencies");
-        let it = Words { payout: word("1", "dollars"), ..Words::default() };
+        let it = Notification { payout: word("1", "dollars"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "invalid_currency");
         let gbp = Amounts { currency: "GBP".parse().ok(), ..Amounts::default() };
-        assert_eq!(Words::default().currency(&gbp, usd).unwrap().code(), "GBP");
+        assert_eq!(Notification::default().currency(&gbp, usd).unwrap().code(), "GBP");
     }
 
     #[test]
     fn tests_and_nothing_are_recognised() {
         let code = |click: &str, transaction: &str| {
             let word = |text: &str| Some(text.to_owned());
-            let it = Words { click_id: word(click), transaction_id: word(transaction), ..Words::default() };
-            it.screened().err().map_or("", |issue| issue.code())
+            let it =
+                Notification { click_id: word(click), transaction_id: word(transaction), ..Notification::default() };
+            it.validated().err().map_or("", |issue| issue.code())
         };
         for test in ["test", "TEST", "test123", "test_click_id", "testing", "ping"] {
             assert_eq!(code(test, "1"), "test_ping", "{test}");
@@ -253,31 +256,36 @@ mod tests {
 
     #[test]
     fn every_placeholder_that_was_not_filled_in_is_named() {
-        let amount = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
-        let it = Words {
+        let amount =
+            |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
+        let it = Notification {
             click_id: Some("{sub1}".into()),
             transaction_id: Some("{sub1}".into()),
             status: Some("#status#".into()),
             payout: amount("[sum]", "[cur]"),
-            ..Words::default()
+            ..Notification::default()
         };
-        let issue = it.screened().unwrap_err();
+        let issue = it.validated().unwrap_err();
         assert_eq!(issue.code(), "unreplaced_macro");
         let named = "click_id ({sub1}), status (#status#), payout ([sum]) and payout ([cur])";
         assert!(issue.to_string().contains(named), "{issue}");
-        let it = Words { click_id: Some("06a5".into()), transaction_id: Some("{tid}".into()), ..Words::default() };
-        assert!(it.screened().unwrap_err().to_string().contains("fill in transaction_id ({tid});"));
+        let it = Notification {
+            click_id: Some("06a5".into()),
+            transaction_id: Some("{tid}".into()),
+            ..Notification::default()
+        };
+        assert!(it.validated().unwrap_err().to_string().contains("fill in transaction_id ({tid});"));
     }
 
     #[test]
     fn a_commission_goes_where_it_belongs_unless_the_network_tells_them_apart() {
-        let word = |text: &str| Some(AmountWords { text: text.into(), currency: None });
-        let it = Words { payout: word("3"), ..Words::default() };
+        let word = |text: &str| Some(NotificationAmount { text: text.into(), currency: None });
+        let it = Notification { payout: word("3"), ..Notification::default() };
         let as_revenue = it.clone().with_commission_as(CommissionIs::Revenue);
         assert_eq!((as_revenue.payout, as_revenue.revenue), (None, word("3")));
         assert_eq!(it.clone().with_commission_as(CommissionIs::Sale).sale, word("3"));
         assert_eq!(it.clone().with_commission_as(CommissionIs::Payout), it);
-        let both = Words { revenue: word("5"), ..it };
+        let both = Notification { revenue: word("5"), ..it };
         assert_eq!(both.clone().with_commission_as(CommissionIs::Revenue), both);
     }
 
