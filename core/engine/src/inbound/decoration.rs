@@ -17,7 +17,7 @@ use domain::tracking::click::{Agent, Click};
 use domain::tracking::landing;
 use host::{Adapter, AdapterError, wire as contract};
 
-use super::sources::adapter_of;
+use super::source_adapter::adapter_of;
 
 /// The parameters that a source's adapter adds to the landing URL of a click.
 async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {

@@ -6,6 +6,7 @@ mod parse;
 pub mod receive;
 mod record;
 pub mod requests;
+pub mod source_adapter;
 pub mod source_keys;
 pub mod sources;
 mod stop;

@@ -14,7 +14,7 @@ use domain::inbound::notification::{Issue, Notification, Outcome};
 use domain::inbound::source::Source;
 use host::{AdapterError, wire as contract};
 
-use super::sources;
+use super::source_adapter::adapter_of;
 use super::stop::Stop;
 
 /// What the adapter read.
@@ -53,7 +53,7 @@ async fn call_adapter(
     request: &InboundRequest,
     log: &mut Vec<AdapterLine>,
 ) -> Result<contract::InboundReport, Stop> {
-    let adapter = sources::adapter_of(app, source).await.map_err(|error| match error {
+    let adapter = adapter_of(app, source).await.map_err(|error| match error {
         Error::AdapterWaits(reason) => Stop::Outcome(without_adapter(source, reason)),
         other => Stop::Failed(other),
     })?;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::delivery::adapters::{Availability, config_issues};
+use crate::delivery::adapters::config_issues;
 use crate::delivery::postbacks;
 use crate::delivery::sealed;
 use crate::delivery::templates::{self, MadeOf};
 use crate::error;
 use crate::program::quota;
 use crate::{Error, FieldIssue};
-use domain::delivery::adapter::AdapterVersion;
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::guards::{self, Guards};
 use domain::inbound::source::{self, Source, SourceKey, SourceSettings, new_key};
@@ -263,23 +262,6 @@ fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>
         (Some(own), _) => Ok(Some(own)),
         (None, asked) => Ok(asked),
     }
-}
-
-/// The adapter that reads this source's requests: the version that it pins, or the newest while it pins none.
-pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
-    let (id, version) = (&source.adapter, &source.adapter_version);
-    if !version.is_empty() {
-        return match app.adapters.availability(&(id.clone(), version.clone())).await? {
-            Availability::Ready(adapter) => Ok(adapter),
-            Availability::Waits(reason) => Err(Error::AdapterWaits(reason)),
-        };
-    }
-    if let Some(adapter) = app.adapters.latest(id).await? {
-        return Ok(adapter);
-    }
-    let newest = app.adapters.list(Some(id)).await?.into_iter().next();
-    let waits = newest.and_then(|it| it.waits_because());
-    Err(Error::AdapterWaits(waits.unwrap_or_else(|| AdapterVersion::missing(id, "any"))))
 }
 
 /// The newest version of an adapter that reads reports.
