@@ -13,7 +13,7 @@ use host::Adapter;
 pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
     let (id, version) = (&source.adapter, &source.adapter_version);
     if !version.is_empty() {
-        return match app.adapters.standing(&(id.clone(), version.clone())).await? {
+        return match app.adapters.availability(&(id.clone(), version.clone())).await? {
             Availability::Ready(adapter) => Ok(adapter),
             Availability::Waits(reason) => Err(Error::AdapterWaits(reason)),
         };
