@@ -343,8 +343,8 @@ async fn every_error_says_what_to_do(db: Database) {
     };
     let sources = "/api/v1/sources";
     g.get("not_found_source", &format!("{sources}/src_{nothing}")).await;
-    g.get("not_found_inbound_request", &format!("/api/v1/inbound_requests/inr_{nothing}")).await;
-    g.get("invalid_parameter_outcome", "/api/v1/inbound_requests?outcome=lost").await;
+    g.get("not_found_inbound_request", &format!("/api/v1/inbound-requests/inr_{nothing}")).await;
+    g.get("invalid_parameter_outcome", "/api/v1/inbound-requests?outcome=lost").await;
     g.post("unknown_adapter_of_a_source", sources, source(json!({"adapter": "no-such-adapter"}))).await;
     g.post("invalid_config_of_a_source", sources, source(json!({"config": {"base_url": 7}}))).await;
     let settings = json!({"statuses": {"1": "aproved"}});

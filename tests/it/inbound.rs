@@ -112,13 +112,13 @@ impl Source {
     }
 
     async fn log(&self) -> Vec<Value> {
-        self.client.list(&format!("/api/v1/inbound_requests?source_id={}", self.id)).await
+        self.client.list(&format!("/api/v1/inbound-requests?source_id={}", self.id)).await
     }
 
     /// The newest entry of its log, with the full request.
     async fn last(&self) -> Value {
         let id = text(&self.log().await[0], "id");
-        self.client.get(&format!("/api/v1/inbound_requests/{id}")).await.expect(200)
+        self.client.get(&format!("/api/v1/inbound-requests/{id}")).await.expect(200)
     }
 
     async fn patch(&self, changes: Value) -> Answer {
@@ -689,7 +689,7 @@ async fn an_affiliates_source_is_for_its_own_clicks_and_owes_nothing(db: Databas
     them.client.get(&format!("/api/v1/sources/{}", source.id)).await.expect_problem(404, "not_found");
     let changes = json!({"enabled": false});
     them.client.patch(&format!("/api/v1/sources/{}", source.id), &changes).await.expect_problem(404, "not_found");
-    assert!(them.client.list(&format!("/api/v1/inbound_requests?source_id={}", source.id)).await.is_empty());
+    assert!(them.client.list(&format!("/api/v1/inbound-requests?source_id={}", source.id)).await.is_empty());
     let mut body = super::inbound::source(&t).body;
     body["affiliate_id"] = json!(me.id);
     them.client.post("/api/v1/sources", &body).await.expect_problem(404, "not_found");
@@ -747,7 +747,7 @@ async fn a_rotated_key_replaces_the_old_one(db: Database) {
     let t = TestApp::start(db).await;
     let click = t.click().await;
     let source = source(&t).save().await;
-    let rotated = t.admin.post(&format!("/api/v1/sources/{}/rotate_key", source.id), &json!({})).await.expect(200);
+    let rotated = t.admin.post(&format!("/api/v1/sources/{}/rotate-key", source.id), &json!({})).await.expect(200);
     let renewed = Source::of(&t, &t.admin, &rotated);
     assert_ne!(renewed.path, source.path);
     assert_eq!(source.report(&[("sub", &click.id)]).await.status, 404);
@@ -763,7 +763,7 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     source.report(&[("sub", &click.id), ("tid", "N-1"), ("sum", "12,50")]).await;
     let entry = source.last().await;
     assert_outcome(&entry, "refused", "invalid_amount");
-    let replay = format!("/api/v1/inbound_requests/{}/replay", text(&entry, "id"));
+    let replay = format!("/api/v1/inbound-requests/{}/replay", text(&entry, "id"));
     let again = t.admin.post(&replay, &json!({})).await.expect(200);
     assert_outcome(&again, "refused", "invalid_amount");
 
@@ -778,8 +778,8 @@ async fn a_request_is_replayed_after_the_fix(db: Database) {
     assert_outcome(&once_more, "accepted", "");
     assert_eq!(once_more["tries"], replayed["tries"], "there was nothing to judge");
     // A changed code: the list can be filtered by it.
-    assert_eq!(t.admin.list("/api/v1/inbound_requests?outcome=accepted").await.len(), 1);
-    assert!(t.admin.list("/api/v1/inbound_requests?code=invalid_amount").await.is_empty());
+    assert_eq!(t.admin.list("/api/v1/inbound-requests?outcome=accepted").await.len(), 1);
+    assert!(t.admin.list("/api/v1/inbound-requests?code=invalid_amount").await.is_empty());
 }
 
 async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {
@@ -790,7 +790,7 @@ async fn an_affiliate_reads_its_own_log_without_personal_data(db: Database) {
     source.report(&[("sub", &click.id), ("email", "ada@example.com"), ("note", "for bob@example.com")]).await;
 
     let id = text(&source.last().await, "id");
-    let path = format!("/api/v1/inbound_requests/{id}");
+    let path = format!("/api/v1/inbound-requests/{id}");
     let (mine, admins) = (me.client.get(&path).await.expect(200), t.admin.get(&path).await.expect(200));
 
     assert!(text(&admins["request"], "query").contains("ada%40example.com"));

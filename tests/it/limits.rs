@@ -115,7 +115,7 @@ async fn refused_requests_of_networks_cost_little(db: Database) {
         let request = t.anonymous().request(Method::POST, &path).header("x-note", "n".repeat(900)).body(body);
         t.anonymous().send(request).await.status
     };
-    let list = format!("/api/v1/inbound_requests?source_id={id}");
+    let list = format!("/api/v1/inbound-requests?source_id={id}");
     for _ in 0..40 {
         assert_eq!(report("a".repeat(60_000)).await, 403);
     }
@@ -134,7 +134,7 @@ async fn refused_requests_of_networks_cost_little(db: Database) {
     // A short one is stored completely, and can be processed again when the guard is corrected.
     let settings = json!({"settings": {"guards": {"networks": []}}});
     t.admin.patch(&format!("/api/v1/sources/{id}"), &settings).await.expect(200);
-    let replayed = t.admin.post(&format!("/api/v1/inbound_requests/{}/replay", text(&last, "id")), &json!({})).await;
+    let replayed = t.admin.post(&format!("/api/v1/inbound-requests/{}/replay", text(&last, "id")), &json!({})).await;
     assert_ne!(replayed.expect(200)["code"], "network_not_allowed");
 }
 
@@ -150,7 +150,7 @@ async fn a_page_of_large_rows_ends_early(db: Database) {
         }
         t.anonymous().send(request).await;
     }
-    let list = format!("/api/v1/inbound_requests?source_id={}", text(&source, "id"));
+    let list = format!("/api/v1/inbound-requests?source_id={}", text(&source, "id"));
     let page: Value = t.admin.get(&format!("{list}&limit=200")).await.expect(200);
     let items = page["items"].as_array().expect("a list").len();
     assert!((60..80).contains(&items), "4 MiB of them: {items}");

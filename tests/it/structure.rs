@@ -91,6 +91,26 @@ fn folders_are_areas_and_none_is_too_long() {
     }
 }
 
+/// Documents name files by their paths, in backquotes. A file that moves takes its path there along.
+#[test]
+fn documents_name_files_that_exist() {
+    let root = core().join("..");
+    let folders = ["", "docs", "docs/architecture", "docs/decisions"].map(|folder| root.join(folder));
+    let documents = folders.iter().flat_map(|folder| entries(folder));
+    let mut missing = Vec::new();
+    for document in documents.filter(|it| it.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&document).expect("a document");
+        // Every second part is between backquotes.
+        for named in text.split('`').skip(1).step_by(2) {
+            let is_plain = named.bytes().all(|it| it.is_ascii_alphanumeric() || b"/_.-".contains(&it));
+            if named.starts_with("core/") && is_plain && !root.join(named).exists() {
+                missing.push(format!("{} names {named}", name(&document)));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
 /// The shortest path from a module back to itself.
 fn circle_from(start: &Module, uses: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Vec<Module>> {
     let mut came_from: BTreeMap<&Module, &Module> = BTreeMap::new();

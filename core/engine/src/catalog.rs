@@ -31,8 +31,8 @@ use domain::tracking::event::Parties;
 use domain::tracking::link::Link;
 use storage::Database;
 
-/// Postbacks that listen for clicks are few and asked for by every click.
-const FRESH_LISTENERS: Duration = Duration::from_secs(1);
+/// Every click reads the rules of postbacks that subscribe to clicks.
+const SUBSCRIPTIONS_MAX_AGE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub struct Catalog {
@@ -47,10 +47,10 @@ pub struct Catalog {
     default_offer: Cache<(), OfferId>,
     /// In which some offer states a minimum for withdrawals.
     minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
-    listeners: Cache<(), Arc<Vec<Rule>>>,
-    event_listeners: Cache<(), Arc<Vec<Rule>>>,
+    click_subscriptions: Cache<(), Arc<Vec<Rule>>>,
+    event_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
-    for_clicks: Cache<(), Arc<ForClicks>>,
+    click_requirements: Cache<(), Arc<ClickRequirements>>,
     /// By the hash of an API key.
     key_holders: Cache<String, Holder>,
     /// When a key's use was noted last, by this process.
@@ -69,21 +69,21 @@ pub struct Holder {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What sources want of clicks, by whose clicks they find.
+/// What sources require of clicks: decoration and session parameters, by owner of the source.
 #[derive(Debug, Default)]
-pub struct ForClicks {
-    everybodys: Wishes,
-    own: HashMap<AffiliateId, Wishes>,
+pub struct ClickRequirements {
+    operators: OwnerRequirements,
+    own: HashMap<AffiliateId, OwnerRequirements>,
 }
 
 #[derive(Debug, Default)]
-struct Wishes {
+struct OwnerRequirements {
     decorating: Vec<Source>,
-    /// Parameters of links in which sessions stand.
+    /// Parameters of links that carry session ids.
     sessions: Vec<String>,
 }
 
-impl ForClicks {
+impl ClickRequirements {
     fn new(decorating: Vec<Source>, sessions: Vec<(Option<AffiliateId>, String)>) -> Self {
         let mut all = Self::default();
         for source in decorating {
@@ -95,23 +95,23 @@ impl ForClicks {
         all
     }
 
-    fn of_owner(&mut self, owner: Option<AffiliateId>) -> &mut Wishes {
+    fn of_owner(&mut self, owner: Option<AffiliateId>) -> &mut OwnerRequirements {
         match owner {
             Some(id) => self.own.entry(id).or_default(),
-            None => &mut self.everybodys,
+            None => &mut self.operators,
         }
     }
 
     /// The sources that decorate an affiliate's clicks.
     pub fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
-        self.everybodys.decorating.iter().chain(own)
+        self.operators.decorating.iter().chain(own)
     }
 
-    /// Under which names an affiliate's links carry sessions: its own, the operator's, AffRank's.
+    /// The parameters in which an affiliate's links carry session ids: of its own sources, of the operator's, of AffRank.
     pub fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.sessions);
-        own.chain(&self.everybodys.sessions).map(String::as_str).chain([AFFRANK_SESSION])
+        own.chain(&self.operators.sessions).map(String::as_str).chain([AFFRANK_SESSION])
     }
 }
 
@@ -136,10 +136,10 @@ impl Catalog {
             admitted: cache(20_000, fresh),
             default_offer: cache(1, fresh),
             minimum_currencies: cache(1, fresh),
-            listeners: cache(1, FRESH_LISTENERS),
-            event_listeners: cache(1, FRESH_LISTENERS),
+            click_subscriptions: cache(1, SUBSCRIPTIONS_MAX_AGE),
+            event_subscriptions: cache(1, SUBSCRIPTIONS_MAX_AGE),
             sub_affiliate_settings: cache(1, fresh),
-            for_clicks: cache(1, fresh),
+            click_requirements: cache(1, fresh),
             key_holders: cache(10_000, fresh),
             key_uses: cache(10_000, USED_EVERY * 60),
             sessions: cache(10_000, fresh),
@@ -241,36 +241,36 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The rules of live postbacks for clicks and impressions.
-    pub async fn listeners(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
-        if let Some(found) = self.listeners.get(&()) {
+    /// The rules of live postbacks that subscribe to clicks and impressions.
+    pub async fn click_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+        if let Some(found) = self.click_subscriptions.get(&()) {
             return Ok(found);
         }
         let actions = [Action::Click, Action::Impression];
         let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &actions).await?);
-        self.listeners.insert((), found.clone());
+        self.click_subscriptions.insert((), found.clone());
         Ok(found)
     }
 
-    /// The rules of live postbacks for what happens after a conversion.
-    pub async fn event_listeners(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
-        if let Some(found) = self.event_listeners.get(&()) {
+    /// The rules of live postbacks that subscribe to events after a conversion.
+    pub async fn event_subscriptions(&self) -> Result<Arc<Vec<Rule>>, DbErr> {
+        if let Some(found) = self.event_subscriptions.get(&()) {
             return Ok(found);
         }
         let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
-        self.event_listeners.insert((), found.clone());
+        self.event_subscriptions.insert((), found.clone());
         Ok(found)
     }
 
-    /// What sources want of clicks.
-    pub async fn for_clicks(&self) -> Result<Arc<ForClicks>, DbErr> {
-        if let Some(found) = self.for_clicks.get(&()) {
+    /// What sources require of clicks.
+    pub async fn click_requirements(&self) -> Result<Arc<ClickRequirements>, DbErr> {
+        if let Some(found) = self.click_requirements.get(&()) {
             return Ok(found);
         }
         let decorating = storage::inbound::sources::list_decorating(self.db.reader()).await?;
         let sessions = storage::inbound::sources::list_session_parameters(self.db.reader()).await?;
-        let found = Arc::new(ForClicks::new(decorating, sessions));
-        self.for_clicks.insert((), found.clone());
+        let found = Arc::new(ClickRequirements::new(decorating, sessions));
+        self.click_requirements.insert((), found.clone());
         Ok(found)
     }
 
@@ -399,7 +399,7 @@ impl Catalog {
     }
 
     pub fn sources_changed(&self) {
-        self.for_clicks.invalidate(&());
+        self.click_requirements.invalidate(&());
     }
 
     pub fn sub_affiliate_settings_changed(&self) {
@@ -407,7 +407,7 @@ impl Catalog {
     }
 
     pub fn postbacks_changed(&self) {
-        self.listeners.invalidate(&());
-        self.event_listeners.invalidate(&());
+        self.click_subscriptions.invalidate(&());
+        self.event_subscriptions.invalidate(&());
     }
 }

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use domain::delivery::adapter::WAITING;
-use domain::inbound::inbound_request::Finding;
-use domain::inbound::report::Outcome;
+use domain::inbound::inbound_request::OutcomeDetails;
+use domain::inbound::notification::Outcome;
 use domain::money::withdrawal_batch::BatchError;
 use domain::people::auth_error;
 use domain::people::auth_error::AuthError;
@@ -180,15 +180,15 @@ fn waiting_code(code: &str) -> &'static str {
 }
 
 /// What a network is answered whose report was not taken.
-pub fn status_of_finding(finding: &Finding) -> StatusCode {
-    match finding.code.as_deref().unwrap_or_default() {
+pub fn status_of_outcome(result: &OutcomeDetails) -> StatusCode {
+    match result.code.as_deref().unwrap_or_default() {
         "token_missing" | "token_wrong" | "signature_missing" | "signature_wrong" | "adapter_unauthenticated" => {
             StatusCode::UNAUTHORIZED
         }
         "network_not_allowed" | "source_disabled" | "affiliate_suspended" => StatusCode::FORBIDDEN,
         "body_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "adapter_missing" => StatusCode::SERVICE_UNAVAILABLE,
-        _ if finding.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        _ if result.outcome == Outcome::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

@@ -78,7 +78,7 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
             ),
         )),
         Known::Started => {
-            let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate_key"]
+            let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate-key"]
                 .iter()
                 .any(|end| parts.uri.path().ends_with(end));
             let app = app.clone();

@@ -176,7 +176,7 @@ pub fn router(app: App, site: Site) -> Router {
         // People
         .merge(pages)
         // Networks
-        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::look))
+        .route("/in/{source_key}", get(inbound::receive).post(inbound::receive).head(inbound::head))
         // Programs
         .merge(api)
         .route("/api/openapi.json", openapi::document(description))

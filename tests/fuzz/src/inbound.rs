@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use domain::amounts::Currency;
 use domain::ids::{InboundRequestId, SourceId};
 use domain::inbound::inbound_request::{InboundRequest, RawRequest};
-use domain::inbound::report::{ClickReference, Issue, Outcome, Words};
+use domain::inbound::notification::{ClickReference, Issue, Notification, Outcome};
 use domain::inbound::source::SourceSettings;
 use domain::timestamp::Timestamp;
 use engine::delivery::wire;
@@ -119,7 +119,7 @@ fn judge(report: contract::InboundReport) {
     }
     for reported in report.conversions {
         for settings in SETTINGS.iter() {
-            match understand(settings, wire::words(reported.clone())) {
+            match understand(settings, wire::notification(reported.clone())) {
                 Ok(()) => {}
                 Err(issue) => told(&issue),
             }
@@ -128,29 +128,30 @@ fn judge(report: contract::InboundReport) {
 }
 
 /// The calls of engine/inbound to the domain, in the same order.
-fn understand(settings: &SourceSettings, words: Words) -> Result<(), Issue> {
-    let words = words.screened()?;
-    for (word, max) in [(&words.click_id, 512), (&words.transaction_id, 200), (&words.status, 100)] {
+fn understand(settings: &SourceSettings, notification: Notification) -> Result<(), Issue> {
+    let notification = notification.validated()?;
+    for (word, max) in [(&notification.click_id, 512), (&notification.transaction_id, 200), (&notification.status, 100)]
+    {
         let Some(word) = word else { continue };
         assert!((1..=max).contains(&word.chars().count()) && !word.contains('\0'), "{word:?}");
     }
-    let meaning = match &words.status {
+    let meaning = match &notification.status {
         Some(word) => settings.meaning(word).ok_or_else(|| Issue::StatusUnknown(word.clone()))?,
         None => settings.meaning_of_none(),
     };
-    meaning.status(words.rejection_reason.as_deref());
-    if let Some(text) = &words.click_id {
+    meaning.status(notification.rejection_reason.as_deref());
+    if let Some(text) = &notification.click_id {
         match ClickReference::read(text, NOW)? {
             ClickReference::Whole(id) => assert_eq!(id.to_string(), text.to_ascii_lowercase()),
             ClickReference::Prefix(first, last) => assert!(first <= last, "{text}"),
         }
     }
-    if let Some(text) = &words.occurred_at {
+    if let Some(text) = &notification.occurred_at {
         settings.time_zone.read(text);
     }
     let usd: Currency = "USD".parse().expect("a currency");
-    let currency = words.currency(&settings.amounts, usd)?;
-    for amount in [&words.payout, &words.revenue, &words.sale].into_iter().flatten() {
+    let currency = notification.currency(&settings.amounts, usd)?;
+    for amount in [&notification.payout, &notification.revenue, &notification.sale].into_iter().flatten() {
         let read = settings.amounts.read("payout", &amount.text, currency)?;
         assert!(read.micros() >= 0, "{amount:?}");
     }

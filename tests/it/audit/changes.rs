@@ -231,7 +231,7 @@ async fn deliveries_and_sources(trial: &mut Trial<'_>) {
     let zone = json!({"settings": {"time_zone": "Europe/Berlin"}});
     let zone = trial.does("change_source", Method::PATCH, &path, zone, "settings.time_zone").await;
     assert_eq!(zone.1, "Europe/Berlin");
-    let url = trial.does("rotate_source_key", Method::POST, &format!("{path}/rotate_key"), json!({}), "url").await;
+    let url = trial.does("rotate_source_key", Method::POST, &format!("{path}/rotate-key"), json!({}), "url").await;
     assert_eq!(url, pair("•••", "•••"), "whoever knows the address can report");
     let enabled = trial.does("archive_source", Method::DELETE, &path, Value::Null, "enabled").await;
     assert_eq!(enabled, pair(true, Value::Null));
@@ -386,7 +386,7 @@ async fn changes_of_secrets_people_and_accounts_are_recorded_without_values(db: 
         t.admin.patch(&path, &guards).await.expect(200);
         t.tick();
     }
-    let rotated = t.admin.post(&format!("{path}/rotate_key"), &json!({})).await.expect(200);
+    let rotated = t.admin.post(&format!("{path}/rotate-key"), &json!({})).await.expect(200);
 
     let hidden = pair("•••", "•••");
     for (operation, field) in [

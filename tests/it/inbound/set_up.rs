@@ -124,7 +124,7 @@ async fn an_address_is_shown_once_and_never_stored(db: Database) {
         assert!(text(&shown, "url").ends_with(&format!("/in/****{}", &key[28..])), "{shown}");
     }
     // Nor is it in the requests to the source.
-    let came = support.client.list(&format!("/api/v1/inbound_requests?source_id={}", made.id)).await;
+    let came = support.client.list(&format!("/api/v1/inbound-requests?source_id={}", made.id)).await;
     assert_eq!(came[0]["request"]["path"], format!("/in/****{}", &key[28..]));
     for table in ["sources", "inbound_requests", "idempotency_keys", "audit", "audit_outcomes"] {
         assert!(!t.database.contains(table, &key).await, "{table}");
@@ -146,7 +146,7 @@ async fn an_affiliate_reads_its_own_address_again(db: Database) {
         let masked = client.get(&path).await.expect(200);
         assert!(masked["url_masked"] == true && !masked.to_string().contains(&key), "{masked}");
     }
-    let rotated = t.admin.post(&format!("{path}/rotate_key"), &json!({})).await.expect(200);
+    let rotated = t.admin.post(&format!("{path}/rotate-key"), &json!({})).await.expect(200);
     assert_ne!(key_in(&rotated), key);
     assert_eq!(affiliate.client.get(&path).await.expect(200)["url"], rotated["url"]);
 }

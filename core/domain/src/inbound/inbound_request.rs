@@ -11,7 +11,7 @@ use crate::ids::{AffiliateId, ClickId, ConversionId, InboundRequestId, SourceId}
 use crate::people::masking;
 use crate::timestamp::Timestamp;
 
-use super::report::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
+use super::notification::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that is not processed yet.
 pub const NOT_JUDGED: &str = "not_judged";
@@ -30,8 +30,8 @@ pub struct InboundRequest {
     /// The HTTP request.
     pub raw: RawRequest,
     /// The result of the whole request.
-    pub finding: Finding,
-    /// The result of each notification that the adapter found.
+    pub result: OutcomeDetails,
+    /// One for each report that the adapter found.
     pub items: Vec<Item>,
     /// The lines that the adapter logged when it last parsed the request.
     pub adapter_log: Vec<AdapterLine>,
@@ -144,8 +144,7 @@ impl RawRequest {
 
 /// The result of a request or notification. If it was accepted, it has no code and no sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Finding {
-    /// The outcome.
+pub struct OutcomeDetails {
     pub outcome: Outcome,
     /// A stable code.
     pub code: Option<String>,
@@ -153,8 +152,7 @@ pub struct Finding {
     pub sentence: Option<String>,
 }
 
-impl Finding {
-    /// A result with a code and a sentence.
+impl OutcomeDetails {
     pub fn new(outcome: Outcome, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self { outcome, code: Some(code.into()), sentence: Some(sentence.into()) }
     }
@@ -170,7 +168,7 @@ impl Finding {
     }
 }
 
-impl From<Issue> for Finding {
+impl From<Issue> for OutcomeDetails {
     fn from(issue: Issue) -> Self {
         Self::new(issue.outcome(), issue.code(), issue.to_string())
     }
@@ -181,8 +179,8 @@ impl From<Issue> for Finding {
 pub struct Item {
     /// Outcome, code and sentence.
     #[serde(flatten)]
-    pub finding: Finding,
-    /// truncated_id: the click was found by a prefix of its id.
+    pub result: OutcomeDetails,
+    /// truncated_id: the click was found by the beginning of its id.
     #[serde(default)]
     pub flags: Vec<String>,
     /// The transaction id of the conversion.
@@ -216,7 +214,7 @@ impl InboundRequest {
             affiliate_id,
             received_at: at,
             raw,
-            finding: Finding::new(Outcome::Waiting, NOT_JUDGED, sentence),
+            result: OutcomeDetails::new(Outcome::Waiting, NOT_JUDGED, sentence),
             items: Vec::new(),
             adapter_log: Vec::new(),
             tries: 0,
@@ -228,15 +226,15 @@ impl InboundRequest {
 
     /// Records the result of the request (`whole`, otherwise that of its items) and when it is processed again, if it
     /// waits.
-    pub fn conclude(&mut self, whole: Option<Finding>, items: Vec<Item>, now: Timestamp) {
+    pub fn conclude(&mut self, whole: Option<OutcomeDetails>, items: Vec<Item>, now: Timestamp) {
         self.tries += 1;
         self.items = items;
         for item in &mut self.items {
-            give_up(&mut item.finding, self.received_at, now);
+            give_up(&mut item.result, self.received_at, now);
         }
-        self.finding = whole.unwrap_or_else(|| of_items(&self.items));
-        give_up(&mut self.finding, self.received_at, now);
-        if self.finding.outcome == Outcome::Waiting {
+        self.result = whole.unwrap_or_else(|| of_items(&self.items));
+        give_up(&mut self.result, self.received_at, now);
+        if self.result.outcome == Outcome::Waiting {
             self.settled_at = None;
             self.due_at = Some(self.next_try(now));
         } else {
@@ -248,16 +246,16 @@ impl InboundRequest {
     /// A missing click may appear at any moment. A status word without a meaning needs a person, and mapping it makes
     /// the waiting requests due at once.
     fn next_try(&self, now: Timestamp) -> Timestamp {
-        let waiting: Vec<_> = self.items.iter().filter(|it| it.finding.outcome == Outcome::Waiting).collect();
-        let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.finding));
-        let patient = for_people || waits_for_adapter(&self.finding);
+        let waiting: Vec<_> = self.items.iter().filter(|it| it.result.outcome == Outcome::Waiting).collect();
+        let for_people = !waiting.is_empty() && waiting.iter().all(|it| is_for_people(&it.result));
+        let patient = for_people || waits_for_adapter(&self.result);
         let end = self.received_at.plus(if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE });
         if for_people { end } else { now.plus(next_try(self.tries)).min(end) }
     }
 
     /// The items that need no further processing, by position; `None` for the others.
     pub fn settled_items(&self) -> Vec<Option<Item>> {
-        let done = |it: &Item| matches!(it.finding.outcome, Outcome::Accepted | Outcome::Duplicate);
+        let done = |it: &Item| matches!(it.result.outcome, Outcome::Accepted | Outcome::Duplicate);
         self.items.iter().map(|it| done(it).then(|| it.clone())).collect()
     }
 
@@ -290,28 +288,28 @@ impl InboundRequest {
     }
 }
 
-fn of_items(items: &[Item]) -> Finding {
-    let outcome = Outcome::of_all(items.iter().map(|it| it.finding.outcome));
-    let first = items.iter().map(|it| &it.finding).find(|finding| Some(finding.outcome) == outcome);
+fn of_items(items: &[Item]) -> OutcomeDetails {
+    let outcome = Outcome::of_all(items.iter().map(|it| it.result.outcome));
+    let first = items.iter().map(|it| &it.result).find(|result| Some(result.outcome) == outcome);
     first.cloned().unwrap_or_else(|| Issue::NothingReported("its result is empty".into()).into())
 }
 
-fn is_for_people(finding: &Finding) -> bool {
-    finding.is(Issue::StatusUnknown(String::new()).code())
+fn is_for_people(result: &OutcomeDetails) -> bool {
+    result.is(Issue::StatusUnknown(String::new()).code())
 }
 
 /// A missing adapter or key is restored by a person, and nothing signals that.
-fn waits_for_adapter(finding: &Finding) -> bool {
-    finding.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
+fn waits_for_adapter(result: &OutcomeDetails) -> bool {
+    result.code.as_deref().is_some_and(|code| adapter::WAITING.contains(&code))
 }
 
-/// Fails a result that has waited too long.
-fn give_up(finding: &mut Finding, since: Timestamp, now: Timestamp) {
-    let patient = is_for_people(finding) || waits_for_adapter(finding);
+/// Waiting ends some day.
+fn give_up(result: &mut OutcomeDetails, since: Timestamp, now: Timestamp) {
+    let patient = is_for_people(result) || waits_for_adapter(result);
     let patience = if patient { PATIENCE_FOR_PEOPLE } else { PATIENCE };
-    if finding.outcome == Outcome::Waiting && now >= since.plus(patience) {
+    if result.outcome == Outcome::Waiting && now >= since.plus(patience) {
         let hours = patience.as_secs() / Duration::from_secs(3_600).as_secs();
-        *finding = Issue::GivenUp { hours, last: finding.sentence.clone().unwrap_or_default() }.into();
+        *result = Issue::GivenUp { hours, last: result.sentence.clone().unwrap_or_default() }.into();
     }
 }
 
@@ -380,15 +378,15 @@ mod tests {
         InboundRequest::arrived(InboundRequestId::new(START), SourceId::new(START), None, raw, START)
     }
 
-    fn item(finding: impl Into<Finding>) -> Item {
-        let finding = finding.into();
-        Item { finding, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
+    fn item(result: impl Into<OutcomeDetails>) -> Item {
+        let result = result.into();
+        Item { result, flags: vec![], transaction_id: None, status: None, click_id: None, conversion_id: None }
     }
 
     #[test]
     fn a_request_without_its_click_fails_after_a_day_of_growing_waits() {
         let (mut it, mut now, mut gaps) = (request(), START, Vec::new());
-        while it.finding.outcome == Outcome::Waiting {
+        while it.result.outcome == Outcome::Waiting {
             it.conclude(None, vec![item(Issue::ClickNotThere("06a5".into()))], now);
             if let Some(due) = it.due_at {
                 gaps.push(due.since(now).as_secs());
@@ -398,8 +396,8 @@ mod tests {
         assert_eq!(gaps[..4], [2, 4, 8, 16]);
         assert!(gaps.iter().all(|gap| *gap <= 900));
         assert_eq!(now, START.plus(PATIENCE));
-        assert_eq!((it.finding.code.as_deref(), it.items[0].finding.outcome), (Some("given_up"), Outcome::Failed));
-        assert!(it.finding.sentence.as_ref().is_some_and(|text| text.contains("no click 06a5")));
+        assert_eq!((it.result.code.as_deref(), it.items[0].result.outcome), (Some("given_up"), Outcome::Failed));
+        assert!(it.result.sentence.as_ref().is_some_and(|text| text.contains("no click 06a5")));
         assert_eq!((it.due_at, it.settled_at), (None, Some(now)));
     }
 
@@ -409,19 +407,19 @@ mod tests {
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START);
         assert_eq!(it.due_at, Some(START.plus(PATIENCE_FOR_PEOPLE)));
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE));
-        assert_eq!(it.finding.outcome, Outcome::Waiting);
+        assert_eq!(it.result.outcome, Outcome::Waiting);
         it.conclude(None, vec![item(Issue::StatusUnknown("x".into()))], START.plus(PATIENCE_FOR_PEOPLE));
-        assert_eq!(it.finding.outcome, Outcome::Failed);
+        assert_eq!(it.result.outcome, Outcome::Failed);
     }
 
     #[test]
     fn the_outcome_of_a_request_is_the_most_important_of_its_items() {
         let mut it = request();
-        let items = vec![item(Finding::accepted()), item(Issue::ForeignClickId("x".into()))];
+        let items = vec![item(OutcomeDetails::accepted()), item(Issue::ForeignClickId("x".into()))];
         it.conclude(None, items, START);
-        assert_eq!((it.finding.outcome, it.finding.code.as_deref()), (Outcome::Refused, Some("foreign_click_id")));
+        assert_eq!((it.result.outcome, it.result.code.as_deref()), (Outcome::Refused, Some("foreign_click_id")));
         assert_eq!(it.settled_items().iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
         it.conclude(None, vec![], START);
-        assert!(it.finding.is("nothing_reported"));
+        assert!(it.result.is("nothing_reported"));
     }
 }

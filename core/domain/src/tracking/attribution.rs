@@ -194,8 +194,8 @@ pub enum SelfReferral {
 }
 
 /// The time of a purchase: as reported, but not later than `now`.
-pub fn time_of_purchase(told: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    told.map_or(now, |told| told.min(now))
+pub fn time_of_purchase(reported: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    reported.map_or(now, |at| at.min(now))
 }
 
 /// The same text for different spellings of one mailbox: case, `+tags` and, at Gmail, dots don't matter.

@@ -14,7 +14,12 @@ use super::action::Action;
 /// The number of sub ids of a link: `sub1` to `sub10`.
 pub const SUB_IDS: usize = 10;
 /// The most characters of a query value, referrer or user agent; longer ones are cut.
-pub const VALUE_MAX_CHARS: usize = 512;
+const TEXT_MAX_CHARS: usize = 512;
+
+/// A text of a request as a click keeps it: without NUL, which PostgreSQL cannot store, and cut to 512 characters.
+pub fn stored_text(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(TEXT_MAX_CHARS).collect()
+}
 
 /// A click or an impression, as it is stored.
 #[derive(Clone, Debug)]
@@ -55,7 +60,7 @@ pub struct Click {
     pub visitor: i64,
     /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,
-    /// The offer-wide visitor hash, if the offer counts first or last clicks: see [`person`].
+    /// [`offer_visitor_hash`], if the offer counts first or last clicks.
     pub person: Option<i64>,
 }
 
@@ -78,22 +83,25 @@ pub struct Agent {
 
 /// A hash per link, visitor and day: the day since the epoch << 40, plus 40 bits of a hash of link (`scope`), address
 /// and user agent. The day comes first, so that new values are added at the end of an index.
-pub fn visitor(scope: uuid::Uuid, at: Timestamp, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
-    let digest = Sha256::new()
-        .chain_update(scope.as_bytes())
-        .chain_update(ip.unwrap_or_default())
-        .chain_update([0])
-        .chain_update(user_agent.unwrap_or_default())
-        .finalize();
-    let tail = u64::from_be_bytes(digest[..8].try_into().expect("eight bytes of thirty-two"));
-    (at.day() << 40) | (tail & 0xff_ffff_ffff) as i64
+pub fn daily_visitor_hash(
+    action: Action,
+    scope: uuid::Uuid,
+    at: Timestamp,
+    ip: Option<&str>,
+    user_agent: Option<&str>,
+) -> i64 {
+    let tail = visitor_hash(scope, ip, user_agent) & 0xff_ffff_ffff;
+    ((at.day() << 40) | tail) ^ i64::from(action == Action::Impression)
 }
 
-/// A hash per offer and visitor, independent of day and link: 64 bits of a hash of offer, address and user agent. May
-/// be negative.
-pub fn person(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+/// Identifies a visitor on one offer, on any day and any link, by address and user agent: 64 bits of a SHA-256 hash.
+pub fn offer_visitor_hash(offer: OfferId, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
+    visitor_hash(offer.0, ip, user_agent)
+}
+
+fn visitor_hash(scope: uuid::Uuid, ip: Option<&str>, user_agent: Option<&str>) -> i64 {
     let digest = Sha256::new()
-        .chain_update(offer.0.as_bytes())
+        .chain_update(scope.as_bytes())
         .chain_update(ip.unwrap_or_default())
         .chain_update([0])
         .chain_update(user_agent.unwrap_or_default())
@@ -141,11 +149,18 @@ mod tests {
         let at = Timestamp::from_millis(1_763_596_800_000);
         let later = at.plus(std::time::Duration::from_secs(86_399));
         let tomorrow = at.plus(std::time::Duration::from_secs(86_400));
-        let of = |link, at| visitor(link, at, Some("203.0.113.7"), Some("Firefox"));
+        let of = |link, at| daily_visitor_hash(Action::Click, link, at, Some("203.0.113.7"), Some("Firefox"));
         assert_eq!(of(link, at), of(link, later));
         assert_ne!(of(link, at), of(link, tomorrow));
         assert_ne!(of(link, at), of(other, at));
-        assert_ne!(of(link, at), visitor(link, at, Some("203.0.113.8"), Some("Firefox")));
-        assert!(of(link, at) < of(link, tomorrow), "new values are at the end of an index");
+        let click = Action::Click;
+        assert_ne!(of(link, at), daily_visitor_hash(click, link, at, Some("203.0.113.8"), Some("Firefox")));
+        assert!(of(link, at) < of(link, tomorrow), "an index of visitors grows at its end");
+    }
+
+    #[test]
+    fn a_text_is_cut_by_characters_and_has_no_nul() {
+        assert_eq!(stored_text("a\0b"), "ab");
+        assert_eq!(stored_text(&"ä".repeat(600)), "ä".repeat(512));
     }
 }

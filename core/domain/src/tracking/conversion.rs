@@ -226,8 +226,8 @@ impl Conversion {
     }
 
     /// Applies a later notification: status and amounts. If both change, they are one revision.
-    pub fn report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
-        let applied = self.hear(wanted, at)?;
+    pub fn apply_report(&mut self, wanted: &Status, figures: Figures, at: Timestamp) -> Result<Applied, IllegalMove> {
+        let applied = self.apply_reported_status(wanted, at)?;
         if figures == self.figures() {
             return Ok(applied);
         }
@@ -271,7 +271,7 @@ impl Conversion {
 
     /// Applies the status of a later notification. A decision of a rule stands: the same notification again has no
     /// effect, and only a person can approve a conversion that is held.
-    pub fn hear(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
+    pub fn apply_reported_status(&mut self, reported: &Status, at: Timestamp) -> Result<Applied, IllegalMove> {
         let stands = match (&self.status, reported) {
             (Status::Rejected { reason }, _) => self.trace.ruling.is_some_and(|ruling| ruling.reason() == reason),
             (Status::Pending, Status::Approved) => self.trace.ruling == Some(Ruling::OverCap),
@@ -287,7 +287,7 @@ impl Conversion {
     }
 
     /// Applies a cap without room to a new conversion.
-    pub fn exceed(&mut self, over: OverCap) {
+    pub fn apply_over_cap(&mut self, over: OverCap) {
         match over {
             OverCap::Reject => self.reject_by(Ruling::OverCap),
             OverCap::Hold => self.status = Status::Pending,
@@ -358,22 +358,22 @@ mod tests {
         use Status::{Approved, Pending};
         let at = Timestamp::from_millis(1);
         let mut over = samples::conversion();
-        over.exceed(OverCap::Reject);
+        over.apply_over_cap(OverCap::Reject);
         assert_eq!(over.status, rejected("over cap"));
-        assert_eq!(over.hear(&Approved, at), Ok(Applied::Already));
-        assert_eq!(over.hear(&rejected("fraud"), at), Ok(Applied::Already));
-        assert!(over.change_status(&Approved, at).is_err(), "a rejection is final for a person, too");
+        assert_eq!(over.apply_reported_status(&Approved, at), Ok(Applied::Already));
+        assert_eq!(over.apply_reported_status(&rejected("fraud"), at), Ok(Applied::Already));
+        assert!(over.change_status(&Approved, at).is_err(), "a person is told that it is final");
 
         let mut held = samples::conversion();
-        held.exceed(OverCap::Hold);
-        assert_eq!(held.hear(&Approved, at), Ok(Applied::Already));
-        assert_eq!(held.hear(&rejected("fraud"), at), Ok(Applied::Now { previous: Pending }));
-        assert!(held.hear(&Approved, at).is_err(), "no rule decided this rejection");
+        held.apply_over_cap(OverCap::Hold);
+        assert_eq!(held.apply_reported_status(&Approved, at), Ok(Applied::Already));
+        assert_eq!(held.apply_reported_status(&rejected("fraud"), at), Ok(Applied::Now { previous: Pending }));
+        assert!(held.apply_reported_status(&Approved, at).is_err(), "that was no rule's decision");
 
         let mut unpaid = Conversion { status: Approved, ..samples::conversion() };
-        unpaid.exceed(OverCap::Unpaid);
+        unpaid.apply_over_cap(OverCap::Unpaid);
         assert_eq!(unpaid.payout.map(|it| it.micros), Some(0));
-        assert_eq!(unpaid.hear(&rejected("fraud"), at), Ok(Applied::Now { previous: Approved }));
+        assert_eq!(unpaid.apply_reported_status(&rejected("fraud"), at), Ok(Applied::Now { previous: Approved }));
     }
 
     #[test]

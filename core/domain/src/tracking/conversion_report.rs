@@ -37,6 +37,11 @@ impl Report {
     pub fn transaction_key(&self) -> String {
         transaction_key(&self.transaction_id, self.reporter)
     }
+
+    /// Whether an affiliate's own source reports it.
+    pub fn is_self_reported(&self) -> bool {
+        self.reporter.is_some_and(|reporter| reporter.is_affiliate)
+    }
 }
 
 /// The evidence that was given for the attribution. The buyer can be evidence, too: see [`Evidence::Customer`].

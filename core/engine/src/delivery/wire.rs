@@ -4,7 +4,7 @@ use domain::amounts::Money;
 use domain::delivery::delivery::AdapterLine;
 use domain::delivery::postback::Postback;
 use domain::inbound::inbound_request::RawRequest;
-use domain::inbound::report::{AmountWords, Words};
+use domain::inbound::notification::{Notification, NotificationAmount};
 use domain::inbound::source::Source;
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
@@ -75,11 +75,11 @@ pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
     }
 }
 
-pub fn words(it: wire::ReportedConversion) -> Words {
+pub fn notification(it: wire::ReportedConversion) -> Notification {
     let amount = |amount: Option<wire::ReportedAmount>| {
-        amount.map(|wire::ReportedAmount { text, currency }| AmountWords { text, currency })
+        amount.map(|wire::ReportedAmount { text, currency }| NotificationAmount { text, currency })
     };
-    Words {
+    Notification {
         transaction_id: it.transaction_id,
         click_id: it.click_id,
         goal: it.goal,

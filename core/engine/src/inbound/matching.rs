@@ -1,93 +1,105 @@
-//! Finding what a report is about: a click, whole or cut off, or a conversion.
+//! Matching: finding the click of a notification, whole or cut off, or its conversion.
 
 use sea_orm::DbErr;
 
 use crate::app::App;
-use domain::ids::{ClickId, ConversionId};
-use domain::inbound::report::{ClickReference, Issue, PREFIX_MIN_CHARS};
+use domain::inbound::notification::{ClickReference, Issue, Matched, Notification, PREFIX_MIN_CHARS};
 use domain::inbound::source::Source;
 use domain::tracking::click::Click;
-use domain::tracking::conversion::Conversion;
+use domain::tracking::conversion::transaction_key;
 
-/// What a report is about.
-pub enum Found {
-    Click {
-        click: Box<Click>,
-        /// Found by the beginning of its id.
-        truncated: bool,
-    },
-    Conversion(Box<Conversion>),
+use super::stop::Stop;
+
+/// Why nothing was found.
+enum MatchError {
+    Issue(Issue),
+    Database(DbErr),
 }
 
-impl Found {
-    pub fn click_id(&self) -> Option<ClickId> {
-        match self {
-            Self::Click { click, .. } => Some(click.id),
-            Self::Conversion(conversion) => conversion.click_id,
-        }
-    }
-
-    pub fn conversion_id(&self) -> Option<ConversionId> {
-        match self {
-            Self::Click { .. } => None,
-            Self::Conversion(conversion) => Some(conversion.id),
-        }
+impl From<Issue> for MatchError {
+    fn from(issue: Issue) -> Self {
+        Self::Issue(issue)
     }
 }
 
-/// The click that `text` names among those that this source finds: exactly by our id or a session, else by an unambiguous
-/// beginning of either.
-pub async fn find_click(app: &App, source: &Source, text: &str) -> Result<Result<Found, Issue>, DbErr> {
-    let by_id = find_by_id(app, source, text).await?;
-    let certain = matches!(by_id, Ok(Found::Click { truncated: false, .. }) | Err(Issue::ClickOfAnother(_)));
+impl From<DbErr> for MatchError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<MatchError> for Stop {
+    fn from(error: MatchError) -> Self {
+        match error {
+            MatchError::Issue(issue) => issue.into(),
+            MatchError::Database(error) => error.into(),
+        }
+    }
+}
+
+/// The click that a notification names. A notification without a click id changes the conversion of its transaction id.
+pub async fn find(app: &App, source: &Source, notification: &Notification) -> Result<Matched, Stop> {
+    Ok(match (&notification.click_id, &notification.transaction_id) {
+        (Some(text), _) => find_click(app, source, text).await?,
+        (None, Some(id)) => find_conversion(app, source, id).await?,
+        (None, None) => return Err(Issue::ClickIdMissing.into()),
+    })
+}
+
+/// The click of an id or a session, among the clicks that this source finds: exactly, else by an unambiguous beginning.
+async fn find_click(app: &App, source: &Source, text: &str) -> Result<Matched, MatchError> {
+    let by_id = match find_by_id(app, source, text).await {
+        Ok(matched) => Ok(matched),
+        Err(MatchError::Issue(issue)) => Err(issue),
+        Err(error) => return Err(error),
+    };
+    let certain = matches!(by_id, Ok(Matched::Click { truncated: false, .. }) | Err(Issue::ClickOfAnother(_)));
     match source.session_parameter() {
         Some(parameter) if !certain => find_by_session(app, source, parameter, text, by_id).await,
-        _ => Ok(by_id),
+        _ => Ok(by_id?),
     }
 }
 
-async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Result<Found, Issue>, DbErr> {
-    let (first, last) = match ClickReference::read(text, app.clock.now()) {
-        Err(issue) => return Ok(Err(issue)),
-        Ok(ClickReference::Prefix(first, last)) => (first, last),
-        Ok(ClickReference::Whole(id)) => {
-            return Ok(match storage::tracking::clicks::find(app.db.reader(), id).await? {
-                None => Err(Issue::ClickNotThere(id.to_string())),
-                Some(click) if source.affiliate_id.is_some_and(|own| own != click.affiliate_id) => {
-                    Err(Issue::ClickOfAnother(id.to_string()))
-                }
-                Some(click) => Ok(Found::Click { click: Box::new(click), truncated: false }),
-            });
+async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Matched, MatchError> {
+    let (first, last) = match ClickReference::read(text, app.clock.now())? {
+        ClickReference::Prefix(first, last) => (first, last),
+        ClickReference::Whole(id) => {
+            let found = storage::tracking::clicks::find(app.db.reader(), id).await?;
+            let click = found.ok_or_else(|| Issue::ClickNotThere(id.to_string()))?;
+            if source.affiliate_id.is_some_and(|own| own != click.affiliate_id) {
+                return Err(Issue::ClickOfAnother(id.to_string()).into());
+            }
+            return Ok(Matched::Click { click: Box::new(click), truncated: false });
         }
     };
     let mut clicks = storage::tracking::clicks::list_between(app.db.reader(), (first, last), source.affiliate_id, 2)
         .await?
         .into_iter();
-    Ok(match (clicks.next(), clicks.next()) {
-        (Some(click), None) => Ok(Found::Click { click: Box::new(click), truncated: true }),
-        (Some(_), Some(_)) => Err(Issue::ClickIdAmbiguous(text.to_owned())),
-        (None, _) => Err(Issue::ClickNotThere(text.to_owned())),
-    })
+    match (clicks.next(), clicks.next()) {
+        (Some(click), None) => Ok(Matched::Click { click: Box::new(click), truncated: true }),
+        (Some(_), Some(_)) => Err(Issue::ClickIdAmbiguous(text.to_owned()).into()),
+        (None, _) => Err(Issue::ClickNotThere(text.to_owned()).into()),
+    }
 }
 
-/// Clicks of one session that are looked at; nobody clicks more often and means it.
+/// The maximum number of clicks of a session. More clicks are ambiguous.
 const SESSION_CLICKS: u64 = 64;
 
-/// The click whose link carried `text` as its session. `by_id` is what was found without sessions.
+/// The click whose link carried `text` as its session. `by_id` is the result without sessions.
 async fn find_by_session(
     app: &App,
     source: &Source,
     parameter: &str,
     text: &str,
-    by_id: Result<Found, Issue>,
-) -> Result<Result<Found, Issue>, DbErr> {
+    by_id: Result<Matched, Issue>,
+) -> Result<Matched, MatchError> {
     let ambiguous = || Issue::SessionAmbiguous { text: text.to_owned(), parameter: parameter.to_owned() };
     let session = text.to_lowercase();
-    let list = async |begins_so| {
+    let list = async |is_prefix| {
         let found = storage::tracking::clicks::list_by_session(
             app.db.reader(),
             &session,
-            begins_so,
+            is_prefix,
             source.affiliate_id,
             SESSION_CLICKS,
         );
@@ -95,26 +107,26 @@ async fn find_by_session(
     };
     match list(false).await? {
         Sessions::None => {}
-        Sessions::One(click) => return Ok(Ok(Found::Click { click, truncated: false })),
-        Sessions::Several => return Ok(Err(ambiguous())),
+        Sessions::One(click) => return Ok(Matched::Click { click, truncated: false }),
+        Sessions::Several => return Err(ambiguous().into()),
     }
-    let begun = if text.chars().count() < PREFIX_MIN_CHARS { Sessions::None } else { list(true).await? };
-    Ok(match (by_id, begun) {
+    let by_prefix = if text.chars().count() < PREFIX_MIN_CHARS { Sessions::None } else { list(true).await? };
+    match (by_id, by_prefix) {
         (Err(Issue::ForeignClickId(_)), Sessions::None) => {
-            let shown = text.chars().take(64).collect();
-            Err(Issue::ForeignSession { text: shown, parameter: parameter.to_owned() })
+            let text = text.chars().take(64).collect();
+            Err(Issue::ForeignSession { text, parameter: parameter.to_owned() }.into())
         }
-        (by_id, Sessions::None) => by_id,
-        (Err(Issue::ClickIdAmbiguous(_)) | Ok(_), _) | (_, Sessions::Several) => Err(ambiguous()),
-        (Err(_), Sessions::One(click)) => Ok(Found::Click { click, truncated: true }),
-    })
+        (by_id, Sessions::None) => Ok(by_id?),
+        (Err(Issue::ClickIdAmbiguous(_)) | Ok(_), _) | (_, Sessions::Several) => Err(ambiguous().into()),
+        (Err(_), Sessions::One(click)) => Ok(Matched::Click { click, truncated: true }),
+    }
 }
 
-/// Whether clicks are those of one session.
+/// The sessions of clicks.
 enum Sessions {
     None,
-    /// The first click speaks for its session: whoever loads a link again is still the same visitor, and a report that
-    /// is repeated must lead to the same click.
+    /// The first click of the session: a repeated notification must lead to the same click, also if the visitor loads the link
+    /// again.
     One(Box<Click>),
     Several,
 }
@@ -125,7 +137,7 @@ impl Sessions {
         if clicks.len() as u64 == SESSION_CLICKS {
             return Self::Several;
         }
-        // The column holds one session in lower case; what counts is what stood under this source's name.
+        // The column has the session in lower case, of any source's parameter; the value of this source's parameter counts.
         clicks.retain(|click| session(click).to_lowercase().starts_with(&text.to_lowercase()));
         if clicks.iter().any(|click| session(click) == text) {
             clicks.retain(|click| session(click) == text);
@@ -141,20 +153,16 @@ impl Sessions {
     }
 }
 
-/// The conversion of a report without a click id: the source's own, else the only one with the transaction id.
-pub async fn find_conversion(
-    app: &App,
-    source: &Source,
-    transaction_id: &str,
-    key: &str,
-) -> Result<Result<Found, Issue>, DbErr> {
-    let mut found = storage::tracking::conversions::list_by_transaction(app.db.reader(), key).await?;
+/// The conversion with this transaction id; of several, the one that this source reported.
+async fn find_conversion(app: &App, source: &Source, transaction_id: &str) -> Result<Matched, MatchError> {
+    let key = transaction_key(transaction_id, Some(source.reporter()));
+    let mut found = storage::tracking::conversions::list_by_transaction(app.db.reader(), &key).await?;
     if found.len() > 1 {
         found.retain(|it| it.reporter.is_some_and(|reporter| reporter.source_id == source.id));
         if found.len() != 1 {
-            return Ok(Err(Issue::ConversionAmbiguous(transaction_id.to_owned())));
+            return Err(Issue::ConversionAmbiguous(transaction_id.to_owned()).into());
         }
     }
-    let conversion = found.pop().ok_or_else(|| Issue::ConversionNotThere(transaction_id.to_owned()));
-    Ok(conversion.map(|it| Found::Conversion(Box::new(it))))
+    let conversion = found.pop().ok_or_else(|| Issue::ConversionNotThere(transaction_id.to_owned()))?;
+    Ok(Matched::Conversion(Box::new(conversion)))
 }

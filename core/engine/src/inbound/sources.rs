@@ -5,29 +5,24 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::app::App;
-use crate::catalog::ForClicks;
-use crate::delivery::adapter_faults::settle_faults;
-use crate::delivery::adapters::{Availability, Call, Line, Subject, User, config_issues};
+use crate::delivery::adapters::config_issues;
+use crate::delivery::postbacks;
 use crate::delivery::sealed;
-use crate::delivery::secrets::SecretError;
 use crate::delivery::templates::{self, MadeOf};
-use crate::delivery::{postbacks, wire};
 use crate::error;
 use crate::program::quota;
 use crate::{Error, FieldIssue};
-use domain::delivery::adapter::AdapterVersion;
-use domain::ids::{AffiliateId, ClickId, OfferId, SourceId};
+use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::guards::{self, Guards};
 use domain::inbound::source::{self, Source, SourceKey, SourceSettings, new_key};
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_secrets};
 use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
-use domain::tracking::action::Action;
-use domain::tracking::click::{Agent, Click};
-use domain::tracking::landing;
-use host::{Adapter, AdapterError, wire as contract};
+use host::{Adapter, wire as contract};
 use storage::base::page::{Page, PageRequest};
+
+use super::decoration;
 
 /// A source as somebody wants it to be.
 #[derive(Clone, Debug)]
@@ -269,23 +264,6 @@ fn owner(actor: Actor, asked: Option<AffiliateId>) -> Result<Option<AffiliateId>
     }
 }
 
-/// The adapter that reads this source's requests: the version that it pins, or the newest while it pins none.
-pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
-    let (id, version) = (&source.adapter, &source.adapter_version);
-    if !version.is_empty() {
-        return match app.adapters.availability(&(id.clone(), version.clone())).await? {
-            Availability::Ready(adapter) => Ok(adapter),
-            Availability::Waits(reason) => Err(Error::AdapterWaits(reason)),
-        };
-    }
-    if let Some(adapter) = app.adapters.latest(id).await? {
-        return Ok(adapter);
-    }
-    let newest = app.adapters.list(Some(id)).await?.into_iter().next();
-    let waits = newest.and_then(|it| it.waits_because());
-    Err(Error::AdapterWaits(waits.unwrap_or_else(|| AdapterVersion::missing(id, "any"))))
-}
-
 /// The newest version of an adapter that reads reports.
 async fn reader(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
     let adapter = postbacks::newest(app, id).await?;
@@ -341,74 +319,8 @@ async fn check(app: &App, source: &mut Source, adapter: Option<Arc<Adapter>>) ->
     }
     app.vault.seal_config(adapter.schema(), &mut source.config, &holder);
     source.decorates = adapter.descriptor().capabilities.contains(contract::Capabilities::CLICK) && {
-        let sample = sample_click(app.clock.now());
-        ask_to_decorate(app, adapter, source, &sample).await?.is_ok_and(|fields| !fields.is_empty())
+        let sample = decoration::sample_click(app.clock.now());
+        decoration::call(app, adapter, source, &sample).await?.is_ok_and(|fields| !fields.is_empty())
     };
     Ok(())
-}
-
-/// The parameters that a source's adapter adds to the landing URL of a click.
-async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {
-    let adapter = adapter_of(app, source).await?;
-    let fields = ask_to_decorate(app, adapter.clone(), source, click).await?;
-    app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
-    settle_faults(app).await;
-    Ok(fields?)
-}
-
-async fn ask_to_decorate(
-    app: &App,
-    adapter: Arc<Adapter>,
-    source: &Source,
-    click: &Click,
-) -> Result<Result<Vec<contract::Field>, AdapterError>, SecretError> {
-    let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
-    let (binding, secrets) = wire::source_binding(&app.vault, source)?;
-    let click = wire::click(&click.facts());
-    let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
-    let ask = move || adapter.session().decorate_click(&context, &binding, &click);
-    let fields = app.adapters.pool().ask_for(line, subject, ask).await.flatten();
-    Ok(fields.map_err(|error| secrets.redact(error)))
-}
-
-/// Adds to a click's landing URL what its affiliate's sources have to add. A failure leaves the click as it is.
-pub async fn decorate(app: &App, wishes: &ForClicks, click: &mut Click) {
-    for source in wishes.decorating(click.affiliate_id) {
-        match decoration(app, source, click).await {
-            Ok(fields) => {
-                let fields: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
-                click.landing_url = landing::with_fields(&click.landing_url, &fields);
-            }
-            Err(error) => {
-                tracing::warn!(source.id = %source.id, %error, "A click goes on undecorated");
-                metrics::counter!("postrider_undecorated_clicks_total").increment(1);
-            }
-        }
-    }
-}
-
-/// What an adapter is asked with whether it decorates clicks at all.
-fn sample_click(now: Timestamp) -> Click {
-    let id = ClickId::new(now);
-    Click {
-        id,
-        action: Action::Click,
-        link_id: None,
-        affiliate_id: AffiliateId::new(now),
-        offer_id: OfferId::new(now),
-        occurred_at: now,
-        external_id: None,
-        sub_ids: Vec::new(),
-        params: Vec::new(),
-        session: None,
-        landing_url: "https://shop.example/".to_owned(),
-        referrer: None,
-        ip: None,
-        user_agent: None,
-        country: None,
-        agent: Agent::default(),
-        visitor: 0,
-        unique: true,
-        person: None,
-    }
 }

@@ -27,8 +27,8 @@ pub(crate) async fn events(
     if released.is_empty() {
         return Ok(Vec::new());
     }
-    let listeners = catalog.event_listeners().await?;
-    if listeners.is_empty() {
+    let subscriptions = catalog.event_subscriptions().await?;
+    if subscriptions.is_empty() {
         return Ok(Vec::new());
     }
     let payouts = || released.iter().filter(|it| it.kind == EarningKind::Payout);
@@ -37,7 +37,7 @@ pub(crate) async fn events(
     let conversions: HashMap<ConversionId, Conversion> = conversions.into_iter().map(|it| (it.id, it)).collect();
     let has_rule = |it: &&Earning| {
         let offer = it.conversion_id.and_then(|id| conversions.get(&id)).map(|it| it.offer_id);
-        listeners.iter().any(|rule| rule.scope.includes(it.affiliate_id, offer))
+        subscriptions.iter().any(|rule| rule.scope.includes(it.affiliate_id, offer))
     };
     let matching: Vec<_> = payouts().filter(has_rule).collect();
     let clicks: HashSet<ClickId> =

@@ -1,4 +1,4 @@
-//! The worker "inbound": processes inbound requests that wait for a click, a conversion or a meaning of their status.
+//! The worker "inbound": processes requests again that wait for a click, a conversion, a meaning of their status, an adapter or a key.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::inbound;
+use crate::inbound::receive;
 use domain::delivery::lease::Leased;
 use domain::inbound::inbound_request::InboundRequest;
 
@@ -24,13 +24,13 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
         let app = app.clone();
         move || fetch(app.clone())
     };
-    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |due| judge(app.clone(), due))
+    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |due| retry(app.clone(), due))
 }
 
 async fn fetch(app: App) -> Result<Fetched<Leased<InboundRequest>>, DbErr> {
-    Ok(Fetched { tasks: inbound::take_due(&app, BATCH).await?, idle: IDLE })
+    Ok(Fetched { tasks: receive::claim_due(&app, BATCH).await?, idle: IDLE })
 }
 
-async fn judge(app: App, due: Leased<InboundRequest>) {
-    inbound::judge_again(&app, due).await;
+async fn retry(app: App, due: Leased<InboundRequest>) {
+    receive::retry(&app, due).await;
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::inbound::source_keys;
 use crate::{partitions, reports};
-use domain::inbound::report::SECOND_TRY;
+use domain::inbound::notification::SECOND_TRY;
 use domain::timestamp::Timestamp;
 
 use super::work::{self, First, Worker};
@@ -111,7 +111,7 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         // Rows without a roll-up are kept, and so are the clicks that their roll-up needs.
         reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound::inbound_requests::delete_reports_older_than(app.db.writer(), before).await?;
+        storage::inbound::inbound_requests::delete_fingerprints_older_than(app.db.writer(), before).await?;
         let pruned = storage::base::upkeep::prune(&app.db, before).await?;
         tracing::info!(pruned, days, "Deleted rows that were older than the retention");
     }

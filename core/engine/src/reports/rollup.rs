@@ -17,7 +17,7 @@ use domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
 use domain::timestamp::Timestamp;
 use storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
 
-/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::tracking::record_clicks::LATEST`]),
+/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::tracking::record_clicks::WAIT_MAX`]),
 /// and both wait at most as long for a connection.
 const UNDER_WAY: Duration = Duration::from_secs(75);
 /// Events are looked through in steps of this span.

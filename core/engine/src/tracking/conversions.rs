@@ -8,19 +8,19 @@ use domain::ids::{AffiliateId, ConversionId};
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 use domain::tracking::conversion::{Conversion, Reporter, Status, transaction_key};
+use domain::tracking::conversion_command::Command;
 use domain::tracking::conversion_report::Report;
 use storage::base::page::{Page, PageRequest};
-use storage::{self};
 
-use super::record_conversions::{Command, Recorded};
+use super::record_conversions::Recorded;
 
-/// Records a report. The same transaction again is the same conversion; another status or other amounts are an update.
+/// Records a report. A report of a known transaction updates its conversion, if status or amounts differ.
 pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     let key = report.transaction_key();
     submit(app, &key, Command::Report(Box::new(report))).await
 }
 
-/// Records many, in the order given, each with its own answer.
+/// Records reports in the given order. Each has its own answer.
 pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
     let commands = reports.into_iter().map(|report| (report.transaction_key(), Command::Report(Box::new(report))));
     let answers = app.conversions.submit_all(commands).await;
@@ -32,7 +32,7 @@ pub async fn approve(app: &App, id: ConversionId) -> Result<Changed<Conversion>,
     decide(app, id, Status::Approved).await
 }
 
-/// Rejects a pending conversion, or an approved one as a chargeback; what was earned is taken back.
+/// Rejects a pending conversion, or an approved one as a chargeback; its earnings are reversed.
 pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Changed<Conversion>, Error> {
     decide(app, id, Status::Rejected { reason }).await
 }
@@ -46,7 +46,7 @@ async fn decide(app: &App, id: ConversionId, status: Status) -> Result<Changed<C
     Ok(Changed::new(before, done.conversion))
 }
 
-/// Gives a conversion the status that a source reports for it.
+/// Changes a conversion to the status that a source reports. A ruling of the program stays.
 pub async fn change_status(app: &App, id: ConversionId, status: Status) -> Result<Recorded, Error> {
     submit(app, &id, Command::ChangeStatus { id, status, reported: true }).await
 }
@@ -81,7 +81,7 @@ pub async fn list(
     Ok(storage::tracking::conversions::list(app.db.lists(), filter, page).await?)
 }
 
-/// A transaction id may be known to the program, and to each source of the affiliate that is asked for.
+/// The keys of a transaction id: the program's, and one for each source of the affiliate that is listed.
 async fn transaction_keys(
     app: &App,
     transaction_id: &str,

@@ -1,4 +1,4 @@
-//! Records clicks in groups: one transaction for many, with the events that somebody listens for.
+//! Records clicks in groups: one transaction stores many clicks and the events that postbacks subscribe to.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use storage::Database;
 use storage::base::writer::{BatchSizes, Shards};
 use storage::clock::Clock;
 
-/// Clicks wait for each other for no longer than one commit.
+/// A click waits for at most one commit of other clicks.
 pub type ClickWriter = Shards<Click, Result<(), Arc<DbErr>>>;
 
-/// A group of clicks takes few statements: no lane waits for another.
+/// A group of clicks needs only few statements, so small groups are committed at once.
 const BATCHES: BatchSizes = BatchSizes { max_batch: 512, min_batch: 1 };
-/// A click that waited longer than this is not stored any more: its visitor has left, and reports count on ids to be in
-/// the table soon after they are made (`engine/src/reports/rollup.rs`).
-pub const LATEST: Duration = Duration::from_secs(30);
+/// A click that waits longer is refused: its visitor has left, and the roll-up of reports assumes that a click is stored within
+/// this time after its id was created.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Starts the tasks that commit clicks in groups.
 pub fn spawn_writer(
@@ -36,13 +36,14 @@ pub fn spawn_writer(
     Shards::spawn(db.shards(), BATCHES, || {
         let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
         move |clicks| {
-            let (db, catalog, inbox, oldest) = (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(LATEST));
+            let (db, catalog, inbox, oldest) =
+                (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(WAIT_MAX));
             async move { commit_timely(&db, &catalog, &inbox, clicks, oldest).await }
         }
     })
 }
 
-/// Stores what did not wait too long.
+/// Stores the clicks that are younger than `oldest` and refuses the others.
 async fn commit_timely(
     db: &Database,
     catalog: &Catalog,
@@ -61,7 +62,8 @@ async fn commit_timely(
     late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
 }
 
-/// Answers every click. If the group fails for one of them, each is tried alone.
+/// Answers every click. If the group fails and the database is reachable, each click is tried alone: one click that cannot be
+/// stored must not fail the others.
 async fn commit_all(
     db: &Database,
     catalog: &Catalog,
@@ -84,12 +86,12 @@ async fn commit_all(
     answers
 }
 
-/// One transaction for a group: the clicks, and the events that somebody listens for.
+/// One transaction for a group: the clicks, and the events that postbacks subscribe to.
 async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
     mark_first(clicks);
     let events = events(catalog, clicks).await?;
     let Some(newest) = events.last() else {
-        return insert(db, clicks).await;
+        return storage::tracking::clicks::insert_alone(db, clicks).await;
     };
     let lease = inbox.lease(newest.occurred_at);
     let tx = db.begin().await?;
@@ -100,23 +102,13 @@ async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clic
     Ok(())
 }
 
-/// Clicks alone are one statement on PostgreSQL, and that is a transaction by itself.
-async fn insert(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
-    if db.is_postgres() {
-        return storage::tracking::clicks::insert(db.writer(), clicks).await;
-    }
-    let tx = db.begin().await?;
-    storage::tracking::clicks::insert(&tx, clicks).await?;
-    tx.commit().await
-}
-
 async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr> {
-    let listeners = catalog.listeners().await?;
+    let subscriptions = catalog.click_subscriptions().await?;
     let mut events = Vec::new();
-    if !listeners.is_empty() {
+    if !subscriptions.is_empty() {
         for click in clicks {
             let event = Event::clicked(click, catalog.parties(click.affiliate_id, click.offer_id).await?);
-            if listeners.iter().any(|rule| rule.admits(&event, None)) {
+            if subscriptions.iter().any(|rule| rule.admits(&event, None)) {
                 events.push(event);
             }
         }
@@ -124,7 +116,7 @@ async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr
     Ok(events)
 }
 
-/// Whether a visitor has been seen before this group, the database knows.
+/// Marks the first click of each visitor in the group. The insert also compares with the stored clicks.
 fn mark_first(clicks: &mut [Click]) {
     let mut seen = HashSet::with_capacity(clicks.len());
     for click in clicks {

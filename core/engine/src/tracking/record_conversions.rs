@@ -1,8 +1,8 @@
-//! Records what happens to conversions. Every change is a command, and commands commit in groups.
+//! Records changes of conversions. Every change is a command, and commands are committed in batches.
 //!
-//! A group is one transaction: lock what exists, apply the commands in order, save, post the money,
-//! append the events, commit. Equal commands of one moment therefore meet in memory, and equal commands
-//! of two nodes meet at the unique key of (offer, transaction id).
+//! A batch is one transaction: lock the known conversions, apply the commands in order, save, append the events, post the money,
+//! commit. Equal commands within a batch see each other in memory. Equal commands of two nodes meet at the unique key (offer,
+//! transaction key).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -21,33 +21,21 @@ use domain::reports::Values;
 use domain::timestamp::Timestamp;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Applied, Conversion, IllegalMove, Status};
+use domain::tracking::conversion_command::Command;
 use domain::tracking::conversion_error::ConversionError;
-use domain::tracking::conversion_report::Report;
 use domain::tracking::event::{ClickFacts, Event};
 use storage::Database;
 use storage::base::writer::{BatchSizes, Shards};
 use storage::clock::Clock;
 
-use super::attribution::{Attributed, Known};
+use super::attribution::{Attributed, AttributionError, EvidenceLookup};
 
 pub type ConversionWriter = Shards<Command, Result<Recorded, Error>>;
 
-/// A group takes a dozen statements, be it of one or of many.
+/// A batch needs about twelve statements, whatever its size.
 const BATCHES: BatchSizes = BatchSizes { max_batch: 256, min_batch: 64 };
-/// How often a group is tried again after another node was faster with one of its transactions.
+/// How often a batch starts again because another node inserted one of its transactions first.
 const RACES: usize = 5;
-
-/// One change that somebody asks for.
-#[derive(Clone, Debug)]
-pub enum Command {
-    Report(Box<Report>),
-    /// `reported`: a source says so, and no person.
-    ChangeStatus {
-        id: ConversionId,
-        status: Status,
-        reported: bool,
-    },
-}
 
 /// The conversion after a command.
 #[derive(Clone, Debug)]
@@ -62,7 +50,7 @@ pub struct Recorded {
 pub enum Change {
     Created,
     Updated,
-    /// The same command had been carried out before.
+    /// The same command was recorded before.
     None,
 }
 
@@ -76,7 +64,7 @@ impl Change {
     }
 }
 
-/// Starts the tasks that commit commands in groups.
+/// Starts the tasks that commit commands in batches.
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
@@ -84,119 +72,116 @@ pub fn spawn_writer(
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Shards::spawn(db.shards(), BATCHES, || {
-        let group = Group { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
+        let recorder =
+            Recorder { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
         move |commands| {
-            let group = group.clone();
-            async move { group.carry_out(commands).await }
+            let recorder = recorder.clone();
+            async move { recorder.process_batch(&commands).await }
         }
     })
 }
 
-/// What a group needs to be carried out.
 #[derive(Clone)]
-struct Group {
+struct Recorder {
     db: Database,
     catalog: Catalog,
     inbox: WorkQueue<Event>,
     clock: Clock,
 }
 
-enum Work {
-    Report(Box<Attributed>),
-    ChangeStatus { id: ConversionId, status: Status, reported: bool },
-    Refused(Error),
+/// A command whose affiliate and offer are known.
+enum Prepared<'a> {
+    Report(Box<Attributed<'a>>),
+    ChangeStatus { id: ConversionId, status: &'a Status, reported: bool },
+    Refused(ConversionError),
 }
 
-impl Group {
-    /// Answers every command. If the group fails as a whole, each command is tried alone, so that one
-    /// poisonous command can't take its neighbours with it.
-    async fn carry_out(&self, commands: Vec<Command>) -> Vec<Result<Recorded, Error>> {
-        match self.try_together(commands.clone()).await {
-            Ok(answers) => answers,
-            Err(error) if commands.len() == 1 || error.is_outage() => {
-                if matches!(error, Error::Database(_)) {
-                    tracing::error!(
-                        error = error.cause(),
-                        conversions = commands.len(),
-                        "Conversions could not be stored"
-                    );
-                }
-                commands.iter().map(|_| Err(error.clone())).collect()
+impl Recorder {
+    /// Answers every command. If the batch fails as a whole, each command is tried alone: one command that cannot be stored
+    /// must not fail the others.
+    async fn process_batch(&self, commands: &[Command]) -> Vec<Result<Recorded, Error>> {
+        let error = match self.record(commands).await {
+            Ok(answers) => return answers,
+            Err(error) => error,
+        };
+        if commands.len() == 1 || error.is_outage() {
+            if matches!(error, Error::Database(_)) {
+                let (error, conversions) = (error.cause(), commands.len());
+                tracing::error!(error, conversions, "Conversions could not be stored");
             }
-            Err(error) => {
-                tracing::warn!(
-                    error = error.cause(),
-                    conversions = commands.len(),
-                    "A group failed; trying one by one"
-                );
-                let mut answers = Vec::with_capacity(commands.len());
-                for command in commands {
-                    match self.try_together(vec![command]).await {
-                        Ok(mut alone) => answers.append(&mut alone),
-                        Err(error) => answers.push(Err(error)),
-                    }
-                }
-                answers
+            return commands.iter().map(|_| Err(error.clone())).collect();
+        }
+        let (error, conversions) = (error.cause(), commands.len());
+        tracing::warn!(error, conversions, "A batch of conversions failed; each is tried alone");
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            match self.record(std::slice::from_ref(command)).await {
+                Ok(mut alone) => answers.append(&mut alone),
+                Err(error) => answers.push(Err(error)),
             }
         }
+        answers
     }
 
-    async fn try_together(&self, commands: Vec<Command>) -> Result<Vec<Result<Recorded, Error>>, Error> {
-        let work = self.attribute(commands).await?;
+    async fn record(&self, commands: &[Command]) -> Result<Vec<Result<Recorded, Error>>, Error> {
+        let prepared = self.attribute(commands).await?;
         for _ in 0..RACES {
-            if let Some(answers) = self.commit(&work).await? {
+            if let Some(answers) = self.commit(&prepared).await? {
                 return Ok(answers);
             }
-            tracing::debug!("Another node recorded one of these transactions; reading it");
+            tracing::debug!("Another node recorded one of these transactions first; the batch starts again");
         }
         Err(DbErr::Custom("other nodes kept recording the same transactions".into()).into())
     }
 
-    /// Finds out, outside the transaction, whose conversions these are.
-    async fn attribute(&self, commands: Vec<Command>) -> Result<Vec<Work>, DbErr> {
+    /// Finds the affiliate of each report, before the transaction begins.
+    async fn attribute<'a>(&self, commands: &'a [Command]) -> Result<Vec<Prepared<'a>>, DbErr> {
         let reports = commands.iter().filter_map(|command| match command {
             Command::Report(report) => Some(&**report),
             Command::ChangeStatus { .. } => None,
         });
-        let known = Known::gather(&self.db, &self.catalog, reports, self.clock.now()).await?;
-        let mut work = Vec::with_capacity(commands.len());
+        let lookup = EvidenceLookup::load(&self.db, &self.catalog, reports, self.clock.now()).await?;
+        let mut prepared = Vec::with_capacity(commands.len());
         for command in commands {
-            work.push(match command {
-                Command::ChangeStatus { id, status, reported } => Work::ChangeStatus { id, status, reported },
-                Command::Report(report) => match known.attribute(&self.catalog, report).await? {
-                    Ok(attributed) => Work::Report(Box::new(attributed)),
-                    Err(error) => Work::Refused(error.into()),
+            prepared.push(match command {
+                Command::ChangeStatus { id, status, reported } => {
+                    Prepared::ChangeStatus { id: *id, status, reported: *reported }
+                }
+                Command::Report(report) => match lookup.attribute(&self.catalog, report).await {
+                    Ok(attributed) => Prepared::Report(Box::new(attributed)),
+                    Err(AttributionError::Conversion(error)) => Prepared::Refused(error),
+                    Err(AttributionError::Database(error)) => return Err(error),
                 },
             });
         }
-        Ok(work)
+        Ok(prepared)
     }
 
-    /// One transaction. `None`: another node inserted one of the transactions first, so look again.
-    async fn commit(&self, work: &[Work]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
+    /// One transaction. `None`: another node inserted one of the transactions first, and the conversions must be read again.
+    async fn commit(&self, commands: &[Prepared<'_>]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let mut books = Books::open(&tx, work, now).await?;
-        let mut answers = Vec::with_capacity(work.len());
-        for item in work {
-            answers.push(match item {
-                Work::Refused(error) => Err(error.clone()),
-                Work::Report(attributed) => books.report(attributed, now),
-                Work::ChangeStatus { id, status, reported } => books.change_status(*id, status, *reported, now),
+        let mut batch = Batch::open(&tx, commands, now).await?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            answers.push(match command {
+                Prepared::Refused(error) => Err(error.clone().into()),
+                Prepared::Report(attributed) => batch.report(attributed, now),
+                Prepared::ChangeStatus { id, status, reported } => batch.change_status(*id, status, *reported, now),
             });
         }
-        if !books.save(&tx).await? {
+        if !batch.save(&tx).await? {
             tx.rollback().await?;
             return Ok(None);
         }
         let lease = self.inbox.lease(now);
-        let mut events = books.events(&tx, &self.catalog).await?;
+        let mut events = batch.events(&tx, &self.catalog).await?;
         storage::tracking::events::append(&tx, &events, lease).await?;
-        // Last, for it holds balances that others want.
-        let released = books.settle(&tx, &self.catalog, now).await?;
-        let told = release_events::events(&tx, &self.catalog, &released, now).await?;
-        storage::tracking::events::append(&tx, &told, lease).await?;
-        events.extend(told);
+        // Last, because it locks balances that other batches need.
+        let released = batch.settle(&tx, &self.catalog, now).await?;
+        let released_events = release_events::events(&tx, &self.catalog, &released, now).await?;
+        storage::tracking::events::append(&tx, &released_events, lease).await?;
+        events.extend(released_events);
         tx.commit().await?;
         if !events.is_empty() {
             self.inbox.put(lease, events);
@@ -206,14 +191,14 @@ impl Group {
     }
 }
 
-/// The conversions of one group while its commands are applied.
+/// The conversions of one batch while its commands are applied.
 #[derive(Default)]
-struct Books {
+struct Batch {
     conversions: Vec<Entry>,
     by_transaction: HashMap<(OfferId, String), usize>,
     by_id: HashMap<ConversionId, usize>,
     changes: Vec<StatusChange>,
-    /// Under the caps of offers, taken for what this group creates.
+    /// Cap reservations for the conversions that this batch creates.
     reservations: Reservations,
 }
 
@@ -221,15 +206,15 @@ struct Entry {
     conversion: Conversion,
     is_new: bool,
     changed: bool,
-    /// Before this group: what it earned is in the database.
+    /// It was approved before this batch, so its earning is in the database.
     was_approved: bool,
-    /// Known for conversions that this group created; the others' clicks are read when they change.
+    /// Of a conversion that this batch creates. The clicks of other conversions are read when events are made.
     click: Option<ClickFacts>,
-    /// What its click said, where that may leave retention before the conversion is packed for reports.
+    /// The data of its click for reports, if retention may delete the click before the roll-up reads it.
     visit: Option<Values>,
 }
 
-/// A revision that came to be in this group.
+/// A revision that this batch made.
 struct StatusChange {
     entry: usize,
     snapshot: Conversion,
@@ -237,46 +222,53 @@ struct StatusChange {
     at: Timestamp,
 }
 
-impl Books {
-    /// Locks every conversion that the group names and that exists.
-    async fn open(tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Self, DbErr> {
-        // In order, so that two nodes lock what they share in the same order.
+impl Batch {
+    /// Locks the existing conversions that the commands name, and takes cap reservations for the new ones.
+    async fn open(tx: &impl ConnectionTrait, commands: &[Prepared<'_>], now: Timestamp) -> Result<Self, DbErr> {
+        // Ordered, so that two nodes lock shared rows in the same order.
         let (mut transactions, mut ids) = (BTreeSet::new(), BTreeSet::new());
-        for item in work {
-            match item {
-                Work::Report(it) => {
-                    transactions.insert((it.offer.id, it.report.transaction_key()));
+        for command in commands {
+            match command {
+                Prepared::Report(it) => {
+                    transactions.insert((it.offer().id, it.report.transaction_key()));
                 }
-                Work::ChangeStatus { id, .. } => {
+                Prepared::ChangeStatus { id, .. } => {
                     ids.insert(*id);
                 }
-                Work::Refused(_) => {}
+                Prepared::Refused(_) => {}
             }
         }
-        let mut books = Self::default();
+        let mut batch = Self::default();
         let by_transaction = storage::tracking::conversions::lock_by_transaction(tx, &transactions).await?;
         let by_id = storage::tracking::conversions::lock_many(tx, &ids).await?;
         for conversion in by_transaction.into_iter().chain(by_id) {
-            if !books.by_id.contains_key(&conversion.id) {
-                books.add(conversion, false, None);
+            if !batch.by_id.contains_key(&conversion.id) {
+                batch.add(conversion, false, None);
             }
         }
-        books.reservations = books.reserve(tx, work, now).await?;
-        Ok(books)
+        batch.reservations = batch.reserve(tx, commands, now).await?;
+        Ok(batch)
     }
 
-    /// One statement for what is new and whose offers have caps; none when there is no such thing.
-    async fn reserve(&self, tx: &impl ConnectionTrait, work: &[Work], now: Timestamp) -> Result<Reservations, DbErr> {
+    /// Reserves places under caps for new conversions, in one statement; in none if no offer of theirs has caps.
+    async fn reserve(
+        &self,
+        tx: &impl ConnectionTrait,
+        commands: &[Prepared<'_>],
+        now: Timestamp,
+    ) -> Result<Reservations, DbErr> {
         let mut new = HashMap::new();
-        for item in work {
-            let Work::Report(it) = item else { continue };
-            let key = (it.offer.id, it.report.transaction_key());
-            if it.offer.terms.caps.limits.is_empty() || self.by_transaction.contains_key(&key) || new.contains_key(&key)
+        for command in commands {
+            let Prepared::Report(it) = command else { continue };
+            let key = (it.offer().id, it.report.transaction_key());
+            if it.offer().terms.caps.limits.is_empty()
+                || self.by_transaction.contains_key(&key)
+                || new.contains_key(&key)
             {
                 continue;
             }
             if let Ok(conversion) = it.conversion(now) {
-                new.insert(key, (&*it.offer, conversion));
+                new.insert(key, (it.offer(), conversion));
             }
         }
         Reservations::reserve(tx, new.values().map(|(offer, conversion)| (*offer, conversion)), now).await
@@ -291,8 +283,8 @@ impl Books {
         entry
     }
 
-    fn report(&mut self, it: &Attributed, now: Timestamp) -> Result<Recorded, Error> {
-        let key = (it.offer.id, it.report.transaction_key());
+    fn report(&mut self, it: &Attributed<'_>, now: Timestamp) -> Result<Recorded, Error> {
+        let key = (it.offer().id, it.report.transaction_key());
         if let Some(entry) = self.by_transaction.get(&key) {
             let entry = *entry;
             let known = &self.conversions[entry].conversion;
@@ -302,14 +294,14 @@ impl Books {
             }
             let status = it.report.status.clone().unwrap_or_else(|| known.status.clone());
             let figures = it.figures(known)?;
-            return self.apply(entry, now, |conversion| conversion.report(&status, figures, now));
+            return self.apply(entry, now, |conversion| conversion.apply_report(&status, figures, now));
         }
         let mut conversion = it.conversion(now)?;
-        if !self.reservations.admit(&it.offer, &conversion, now) {
-            conversion.exceed(it.offer.terms.caps.over);
+        if !self.reservations.admit(it.offer(), &conversion, now) {
+            conversion.apply_over_cap(it.offer().terms.caps.over);
         }
-        let entry = self.add(conversion.clone(), true, it.click.as_ref().map(Click::facts));
-        let leaving = it.click.as_ref().filter(|click| click.may_leave(now));
+        let entry = self.add(conversion.clone(), true, it.click().map(Click::facts));
+        let leaving = it.click().filter(|click| click.may_leave(now));
         self.conversions[entry].visit = leaving.map(|click| click.visit().values());
         self.changes.push(StatusChange { entry, snapshot: conversion.clone(), previous: None, at: now });
         Ok(Recorded { conversion, change: Change::Created, previous: None })
@@ -324,7 +316,7 @@ impl Books {
     ) -> Result<Recorded, Error> {
         let entry = *self.by_id.get(&id).ok_or_else(|| Error::not_found("conversion", id))?;
         self.apply(entry, now, |conversion| match reported {
-            true => conversion.hear(status, now),
+            true => conversion.apply_reported_status(status, now),
             false => conversion.change_status(status, now),
         })
     }
@@ -348,13 +340,13 @@ impl Books {
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
     }
 
-    /// Rows. `false`: one that should be new exists.
+    /// Inserts and updates rows. `false`: a conversion that should be new exists already.
     async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::tracking::conversions::insert(tx, &new).await? < new.len() as u64 {
             return Ok(false);
         }
-        // Whoever deletes old clicks has looked before which conversions need them.
+        // The deletion of old clicks may have checked which conversions need them before this one existed.
         let visits = self.conversions.iter().filter_map(|it| Some((it.conversion.id, it.visit.as_ref()?)));
         storage::reports::keep_visits(tx, visits).await?;
         self.reservations.release(tx).await?;
@@ -364,7 +356,7 @@ impl Books {
         Ok(true)
     }
 
-    /// Money. Returns what is available at once.
+    /// Posts the earnings. Returns those that are available at once.
     async fn settle(
         &self,
         tx: &impl ConnectionTrait,

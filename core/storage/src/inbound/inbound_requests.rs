@@ -1,4 +1,4 @@
-//! Queries of the log of inbound requests, which is the queue of what waits, too.
+//! Queries of inbound requests: the log, and the queue of those that wait.
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
@@ -13,8 +13,8 @@ use crate::entities::{notification_fingerprints, request_fingerprints};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
-use domain::inbound::inbound_request::{Finding, InboundRequest, RawRequest};
-use domain::inbound::report::Outcome;
+use domain::inbound::inbound_request::{InboundRequest, OutcomeDetails, RawRequest};
+use domain::inbound::notification::Outcome;
 use domain::timestamp::Timestamp;
 
 pub const QUEUE: Queue =
@@ -39,7 +39,7 @@ impl TryFrom<Model> for InboundRequest {
                 truncated: row.truncated,
                 remote_ip: row.remote_ip.and_then(|ip| ip.parse().ok()),
             },
-            finding: Finding {
+            result: OutcomeDetails {
                 outcome: outcome.ok_or_else(|| corrupt("inbound_requests", format_args!("outcome {}", row.outcome)))?,
                 code: row.code,
                 sentence: row.sentence,
@@ -54,7 +54,7 @@ impl TryFrom<Model> for InboundRequest {
     }
 }
 
-/// Adds it, leased to whoever is about to judge it; without a lease when that was done.
+/// Inserts a request with a lease for its processing; without a lease if it was refused.
 pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
     let row = Model {
         id: it.id,
@@ -68,9 +68,9 @@ pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Optio
         body: it.raw.body.clone(),
         truncated: it.raw.truncated,
         remote_ip: it.raw.remote_ip.map(|ip| ip.to_string()),
-        outcome: it.finding.outcome.to_string(),
-        code: it.finding.code.clone(),
-        sentence: it.finding.sentence.clone(),
+        outcome: it.result.outcome.to_string(),
+        code: it.result.code.clone(),
+        sentence: it.result.sentence.clone(),
         items: json(&it.items),
         adapter_log: stored_log(it),
         tries: it.tries.cast_signed(),
@@ -83,12 +83,12 @@ pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Optio
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Stores what became of it, if `claim` still holds it; says whether it did.
+/// Stores the outcome, if the claim is still valid. Returns whether it was.
 pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
     let saved = Entity::update_many()
-        .col_expr(Column::Outcome, Expr::value(it.finding.outcome.as_str()))
-        .col_expr(Column::Code, Expr::value(it.finding.code.clone()))
-        .col_expr(Column::Sentence, Expr::value(it.finding.sentence.clone()))
+        .col_expr(Column::Outcome, Expr::value(it.result.outcome.as_str()))
+        .col_expr(Column::Code, Expr::value(it.result.code.clone()))
+        .col_expr(Column::Sentence, Expr::value(it.result.sentence.clone()))
         .col_expr(Column::Items, Expr::value(json(&it.items)))
         .col_expr(Column::AdapterLog, Expr::value(stored_log(it)))
         .col_expr(Column::Tries, Expr::value(it.tries.cast_signed()))
@@ -107,7 +107,7 @@ fn stored_log(it: &InboundRequest) -> Option<String> {
     Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json)
 }
 
-/// Takes what is due.
+/// Claims at most `limit` waiting requests that are due.
 pub async fn claim_due(
     db: &DatabaseConnection,
     limit: usize,
@@ -118,7 +118,7 @@ pub async fn claim_due(
     Ok(readable("inbound_requests", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 
-/// Takes this one, whatever became of it. `None`: somebody is at it.
+/// Claims a request with any outcome. `None`: another process has a lease of it.
 pub async fn claim(
     db: &impl ConnectionTrait,
     id: InboundRequestId,
@@ -132,7 +132,7 @@ pub async fn claim(
     row.map(|row| model::<Entity>(&row)?.try_into()).transpose()
 }
 
-/// Makes all that waits at a source due now; says how much that is.
+/// Makes the waiting requests of a source due now. Returns their number.
 pub async fn make_due(tx: &impl ConnectionTrait, source: SourceId, now: Timestamp) -> Result<u64, DbErr> {
     let changed = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(now))
@@ -143,7 +143,7 @@ pub async fn make_due(tx: &impl ConnectionTrait, source: SourceId, now: Timestam
     Ok(changed.rows_affected)
 }
 
-/// How many requests wait and are due, and since when the oldest is.
+/// The number of waiting requests that are due, and since when the oldest is due.
 pub async fn backlog(db: &impl ConnectionTrait, now: Timestamp) -> Result<(i64, Option<Timestamp>), DbErr> {
     let sql = "SELECT count(*) AS depth, min(due_at) AS oldest FROM inbound_requests
                WHERE outcome = 'waiting' AND due_at <= $1";
@@ -164,7 +164,7 @@ pub struct Filter {
     pub code: Option<String>,
 }
 
-/// Without the bodies, which may be long.
+/// The requests have no bodies, which may be long.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
     use sea_orm::Iterable;
     let columns = Column::iter().filter(|column| !matches!(column, Column::Body));
@@ -185,8 +185,8 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
 }
 
-/// The conversion of a report that was accepted before.
-pub async fn find_report(
+/// The conversion of the accepted notification with this fingerprint.
+pub async fn find_by_fingerprint(
     db: &impl ConnectionTrait,
     source: SourceId,
     fingerprint: &str,
@@ -195,8 +195,8 @@ pub async fn find_report(
     Ok(found.map(|row| row.conversion_id))
 }
 
-/// Remembers an accepted report by each of its fingerprints.
-pub async fn insert_report(
+/// Stores the fingerprints of an accepted notification. Known fingerprints stay as they are.
+pub async fn insert_fingerprints(
     tx: &impl ConnectionTrait,
     source: SourceId,
     fingerprints: &[String],
@@ -218,8 +218,8 @@ pub async fn insert_report(
     }
 }
 
-/// The first of the requests with this fingerprint, one of which came at `received_at`, and when it came. One that is older
-/// than `since` is forgotten in favour of `request`.
+/// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a stored
+/// request that was received before `since`.
 pub async fn first_of_its_kind(
     tx: &impl ConnectionTrait,
     source: SourceId,
@@ -247,7 +247,7 @@ pub async fn delete_firsts_older_than(db: &impl ConnectionTrait, before: Timesta
     Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
 }
 
-pub async fn delete_reports_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
+pub async fn delete_fingerprints_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use notification_fingerprints::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest};
 use crate::entities::clicks::{Column, Entity, Model};
-use crate::{corrupt, from_json, json, model};
+use crate::{Database, corrupt, from_json, json, model};
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use domain::tracking::action::Action;
 use domain::tracking::click::{Agent, Click};
@@ -41,9 +41,9 @@ impl TryFrom<Model> for Click {
     }
 }
 
-/// Adds them and finds out who is new today: [`Click::unique`] says only who is the first of its visitor in `clicks`.
-/// A visitor's number has its day in it, so "today" needs no more words, and any word more could lead a planner
-/// away from the index of visitors.
+/// Inserts clicks and stores which are unique: the first of their visitor on this day. [`Click::unique`] says only which are
+/// the first in `clicks`. [`Click::visitor`] contains the day, so the query needs no condition on the time, which could lead
+/// the planner away from the index of visitors.
 pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Text};
     let mut rows = Rows::new(&[
@@ -95,6 +95,16 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
     .map(drop)
 }
 
+/// Inserts clicks in a transaction of their own. On PostgreSQL [`insert`] is one statement, which is a transaction by itself.
+pub async fn insert_alone(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
+    if db.is_postgres() {
+        return insert(db.writer(), clicks).await;
+    }
+    let tx = db.begin().await?;
+    insert(&tx, clicks).await?;
+    tx.commit().await
+}
+
 pub async fn find(db: &impl ConnectionTrait, id: ClickId) -> Result<Option<Click>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Click::try_from).transpose()
 }
@@ -113,19 +123,22 @@ pub async fn find_many(
     found.iter().map(|row| Click::try_from(model::<Entity>(row)?).map(|click| (click.id, click))).collect()
 }
 
-/// The first or the last click of each person (their number, not before, not after), where there is one.
-pub async fn find_ends(
+/// A visitor on one offer ([`Click::person`]), and the lowest and highest id of the clicks that may count.
+pub type VisitorWindow = (i64, ClickId, ClickId);
+
+/// The first or last click of each visitor within its window. Visitors without such a click are not in the result.
+pub async fn find_touches(
     db: &impl ConnectionTrait,
-    persons: &BTreeSet<(i64, ClickId, ClickId)>,
-    end: End,
-) -> Result<HashMap<(i64, ClickId, ClickId), ClickId>, DbErr> {
+    windows: &BTreeSet<VisitorWindow>,
+    touch: Touch,
+) -> Result<HashMap<VisitorWindow, ClickId>, DbErr> {
     let mut rows = Rows::new(&[Type::Big, Type::Id, Type::Id]);
-    for (person, low, high) in persons {
+    for (person, low, high) in windows {
         rows.push([(*person).into(), (*low).into(), (*high).into()]);
     }
-    let order = match end {
-        End::First => "",
-        End::Last => " DESC",
+    let order = match touch {
+        Touch::First => "",
+        Touch::Last => " DESC",
     };
     let sql = format!(
         "WITH wanted (person, low, high) AS ({{rows}})
@@ -143,14 +156,14 @@ pub async fn find_ends(
     Ok(found)
 }
 
-/// Which end of a row of clicks.
+/// Which of several clicks or conversions counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
+pub enum Touch {
     First,
     Last,
 }
 
-/// Clicks whose ids lie between two, both included: one affiliate's or all. No more than `limit`.
+/// At most `limit` clicks with ids from `first` to `last`, both included; of one affiliate, or of all.
 pub async fn list_between(
     db: &impl ConnectionTrait,
     (first, last): (ClickId, ClickId),
@@ -165,17 +178,17 @@ pub async fn list_between(
     select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
-/// Clicks that carried this session, or one that begins so: one affiliate's or all. No more than `limit`, and in no order,
-/// since asking for one would lead PostgreSQL's planner away from the index of sessions.
+/// At most `limit` clicks with this session, or with a session that begins with it if `is_prefix`; of one affiliate, or of all.
+/// Unordered: an order would lead PostgreSQL's planner away from the index of sessions.
 pub async fn list_by_session(
     db: &impl ConnectionTrait,
     session: &str,
-    begins_so: bool,
+    is_prefix: bool,
     affiliate_id: Option<AffiliateId>,
     limit: u64,
 ) -> Result<Vec<Click>, DbErr> {
-    let mut select = if begins_so {
-        // No text has a character that comes after the last one of Unicode.
+    let mut select = if is_prefix {
+        // `char::MAX` is the last character of Unicode, so this is the end of the range.
         let end = format!("{session}{}", char::MAX);
         Entity::find().filter(Column::Session.gte(session)).filter(Column::Session.lt(end))
     } else {

@@ -14,7 +14,7 @@ use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
 use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
 
-use super::clicks::End;
+use super::clicks::Touch;
 
 fn money(micros: Option<i64>, currency: Option<String>) -> Option<Money> {
     Some(Money { micros: micros?, currency: currency?.parse().ok()? })
@@ -232,15 +232,15 @@ pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<
 pub async fn find_clicks_of_customers(
     db: &impl ConnectionTrait,
     customers: impl IntoIterator<Item = i64>,
-    end: End,
+    touch: Touch,
 ) -> Result<HashMap<i64, ClickId>, DbErr> {
     let mut rows = Rows::new(&[Type::Big]);
     for customer in customers {
         rows.push([customer.into()]);
     }
-    let order = match end {
-        End::First => "",
-        End::Last => " DESC",
+    let order = match touch {
+        Touch::First => "",
+        Touch::Last => " DESC",
     };
     let sql = format!(
         "WITH wanted (customer_key) AS ({{rows}})

@@ -15,7 +15,6 @@ use tracing::Instrument;
 use domain::inbound::inbound_request::RawRequest;
 use domain::inbound::source::mask_addresses;
 use engine::app::App;
-use engine::inbound;
 
 use super::tracking::client;
 
@@ -35,7 +34,8 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     // A task of its own: a network that hangs up has reported all the same.
-    let work = tokio::spawn(async move { inbound::receive(&app, &key, raw).await }.in_current_span());
+    let receiving = async move { engine::inbound::receive::receive(&app, &key, raw).await };
+    let work = tokio::spawn(receiving.in_current_span());
     match work.await {
         Ok(Ok(Some(received))) => reply::of(received),
         Ok(Ok(None)) => reply::no_source(),
@@ -45,8 +45,8 @@ pub async fn receive(State(app): State<App>, request: Request) -> Response {
 }
 
 /// `HEAD /in/{source_key}`: as GET would find the source, and nothing else.
-pub async fn look(State(app): State<App>, request: Request) -> Response {
-    match inbound::is_source(&app, &key_of(&request)).await {
+pub async fn head(State(app): State<App>, request: Request) -> Response {
+    match engine::inbound::receive::is_source(&app, &key_of(&request)).await {
         Ok(true) => reply::text(StatusCode::OK, String::new()),
         Ok(false) => reply::no_source(),
         Err(error) => reply::of_error(error),

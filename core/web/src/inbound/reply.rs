@@ -4,28 +4,28 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::errors::{Problem, status_of_finding};
-use domain::inbound::report::Outcome;
+use crate::errors::{Problem, status_of_outcome};
+use domain::inbound::notification::Outcome;
 use engine::Error;
-use engine::inbound::Received;
+use engine::inbound::receive::Received;
 use host::wire as contract;
 
 /// An adapter may choose one of these; anything that a browser would run becomes plain text.
 const CONTENT_TYPES: [&str; 5] = ["text/plain", "application/json", "application/xml", "text/xml", "image/gif"];
 
 pub fn of(received: Received) -> Response {
-    let finding = &received.finding;
-    let sentence = finding.sentence.clone().unwrap_or_default();
-    match finding.outcome {
-        Outcome::Waiting if received.refuses_unknown && finding.is("unknown_status") => {
-            text(status_of_finding(finding), sentence)
+    let result = &received.result;
+    let sentence = result.sentence.clone().unwrap_or_default();
+    match result.outcome {
+        Outcome::Waiting if received.refuses_unknown && result.is("unknown_status") => {
+            text(status_of_outcome(result), sentence)
         }
         Outcome::Accepted | Outcome::Duplicate | Outcome::Waiting => taken(received),
         Outcome::Ignored => match received.adapters_reply {
             Some(reply) => adapters(reply),
             None => text(StatusCode::OK, sentence),
         },
-        Outcome::Refused | Outcome::Failed => text(status_of_finding(finding), sentence),
+        Outcome::Refused | Outcome::Failed => text(status_of_outcome(result), sentence),
     }
 }
 

@@ -15,10 +15,11 @@ use axum::response::{Html, IntoResponse, Response};
 
 use domain::ids::LinkId;
 use domain::program::affiliate::normal_code;
-use domain::tracking::click::VALUE_MAX_CHARS;
+use domain::tracking::click::stored_text;
+use domain::tracking::click_request::ClickRequest;
 use engine::Error;
 use engine::app::App;
-use engine::tracking::clicks::{self, Visit};
+use engine::tracking::clicks;
 
 use super::errors::Problem;
 
@@ -95,7 +96,7 @@ impl FromRequestParts<App> for Segment {
 }
 
 /// What tracking reads of a request.
-pub struct Visitor(Visit);
+pub struct Visitor(ClickRequest);
 
 impl FromRequestParts<App> for Visitor {
     type Rejection = Infallible;
@@ -104,10 +105,10 @@ impl FromRequestParts<App> for Visitor {
         let query = parts.uri.query().unwrap_or_default();
         let query = url::form_urlencoded::parse(query.as_bytes())
             .take(PARAMETERS_MAX)
-            .map(|(name, value)| (clean(&name), clean(&value)))
+            .map(|(name, value)| (stored_text(&name), stored_text(&value)))
             .filter(|(name, _)| !name.is_empty())
             .collect();
-        let text = |name| parts.headers.get(name).map(|value| clean(&String::from_utf8_lossy(value.as_bytes())));
+        let text = |name| parts.headers.get(name).map(|value| stored_text(&String::from_utf8_lossy(value.as_bytes())));
         let user_agent = text(header::USER_AGENT);
         let mut agent = agent::read(user_agent.as_deref());
         // Browsers GET. Link previews and monitors ask for the head only.
@@ -115,11 +116,6 @@ impl FromRequestParts<App> for Visitor {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address =
             |peer: &ConnectInfo<SocketAddr>| client::origin(app, peer.0.ip(), &parts.headers).address.to_string();
-        Ok(Self(Visit { query, referrer: text(header::REFERER), ip: peer.map(address), user_agent, agent }))
+        Ok(Self(ClickRequest { query, referrer: text(header::REFERER), ip: peer.map(address), user_agent, agent }))
     }
-}
-
-/// Bounded, and without the one character that PostgreSQL can't keep.
-fn clean(text: &str) -> String {
-    text.chars().filter(|c| *c != '\0').take(VALUE_MAX_CHARS).collect()
 }

@@ -285,7 +285,7 @@ impl World {
                 }
                 let (status, figures) = (conversion.status.clone(), conversion.figures());
                 let figures = Figures { payout: Some(payout), ..figures };
-                if conversion.report(&status, figures, at).is_ok_and(moved) {
+                if conversion.apply_report(&status, figures, at).is_ok_and(moved) {
                     self.changed(index);
                 }
             }

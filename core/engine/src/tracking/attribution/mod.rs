@@ -1,56 +1,58 @@
-//! Attribution: whose conversion a report tells of, and what conversion comes of it.
+//! Attribution: the affiliate and the conversion of each report.
 //!
-//! docs/attribution.md has the order of evidence; [`known`] finds out what each piece leads to.
+//! [`lookup`] loads the evidence; `domain::tracking::evidence` chooses among it.
 
-mod known;
+mod lookup;
 
 use std::sync::Arc;
 
-use domain::ids::{ClickId, ConversionId, LinkId};
+use domain::ids::{ClickId, ConversionId};
 use domain::program::affiliate::Affiliate;
 use domain::program::offer::{Offer, Payout};
 use domain::program::payout_override::PayoutOverrides;
 use domain::timestamp::Timestamp;
-use domain::tracking::attribution::{Considered, Evidence, OutsideWindow, Ruling, Trace};
+use domain::tracking::attribution::{OutsideWindow, Ruling, Trace};
 use domain::tracking::click::Click;
 use domain::tracking::conversion::{Conversion, Figures, Status};
 use domain::tracking::conversion_error::ConversionError;
 use domain::tracking::conversion_report::Report;
+use domain::tracking::evidence::Choice;
 
-pub use known::Known;
+pub use lookup::{AttributionError, EvidenceLookup};
 
-/// A report whose evidence was found to lead somewhere.
-pub struct Attributed {
-    pub report: Box<Report>,
-    pub offer: Arc<Offer>,
-    pub click: Option<Click>,
-    /// The click that the report names; the one that counts may be another.
-    pub named: Option<ClickId>,
-    evidence: Evidence,
+/// A report with the affiliate and offer that its evidence leads to.
+pub struct Attributed<'a> {
+    pub report: &'a Report,
+    choice: Choice,
     affiliate: Arc<Affiliate>,
-    link_id: Option<LinkId>,
     payout_overrides: Arc<PayoutOverrides>,
-    considered: Vec<Considered>,
-    /// Why a new conversion of it can't be recorded. One that is known already may still change.
-    refusal: Option<ConversionError>,
 }
 
-impl Attributed {
-    pub fn click_id(&self) -> Option<ClickId> {
-        self.click.as_ref().map(|click| click.id)
+impl Attributed<'_> {
+    pub fn offer(&self) -> &Offer {
+        &self.choice.offer
     }
 
-    /// Whether it names a click that the conversion of its transaction has nothing to do with: a sale is never two clicks'.
-    /// Evidence that is found and not named changes nothing.
+    /// The click that counts; the report may name another click of the same visitor.
+    pub fn click(&self) -> Option<&Click> {
+        self.choice.click.as_ref()
+    }
+
+    fn click_id(&self) -> Option<ClickId> {
+        self.click().map(|click| click.id)
+    }
+
+    /// Whether the report names a click other than that of the known conversion of its transaction: a sale has one click. Clicks
+    /// that the report does not name are not compared.
     pub fn is_of_another_click(&self, known: &Conversion) -> bool {
-        let (Some(named), Some(click)) = (self.named, known.click_id) else { return false };
+        let (Some(named), Some(click)) = (self.report.claims.click, known.click_id) else { return false };
         Some(click) != self.click_id() && !known.was_reported_with(named)
     }
 
-    /// What this report makes of a known conversion's amounts: what it does not name stays, and a share follows its
-    /// sale. What a cap left unpaid stays so.
+    /// The amounts of a known conversion after this report: absent amounts keep their value, and a percentage follows its sale.
+    /// A conversion that a cap left unpaid stays unpaid.
     pub fn figures(&self, known: &Conversion) -> Result<Figures, ConversionError> {
-        let (report, offer) = (&self.report, &self.offer);
+        let (report, offer) = (self.report, self.offer());
         let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
         let currency = currency.unwrap_or(offer.currency);
         let goal = known.goal.as_deref();
@@ -72,16 +74,18 @@ impl Attributed {
         Ok(Figures { sale, payout, revenue })
     }
 
-    /// What the advertiser pays, where that is agreed: nothing for what an affiliate reports to itself.
+    /// The revenue that the offer states; none for a conversion that an affiliate's own source reports.
     fn agreed_revenue(&self, goal: Option<&str>) -> Option<Payout> {
-        let is_own = self.report.reporter.is_some_and(|reporter| reporter.is_affiliate);
-        self.offer.revenue_for(goal).filter(|_| !is_own)
+        self.offer().revenue_for(goal).filter(|_| !self.report.is_self_reported())
     }
 
-    /// The conversion that it is, if it is new.
+    /// The new conversion of this report.
+    ///
+    /// # Errors
+    /// The evidence no longer counts, or the offer pays a percentage and the report has no amount.
     pub fn conversion(&self, now: Timestamp) -> Result<Conversion, ConversionError> {
-        let (report, offer) = (&self.report, &self.offer);
-        let ruling = match &self.refusal {
+        let (report, offer) = (self.report, self.offer());
+        let ruling = match &self.choice.refusal {
             None => None,
             Some(ConversionError::OutsideWindow { .. })
                 if offer.terms.attribution.outside_window == OutsideWindow::Reject =>
@@ -111,10 +115,10 @@ impl Attributed {
             revision: 1,
             status: report.status.clone().unwrap_or(Status::Pending),
             affiliate_id: self.affiliate.id,
-            link_id: self.link_id,
+            link_id: self.choice.link_id,
             click_id: self.click_id(),
-            attributed_by: self.evidence,
-            trace: Trace { ruling: None, considered: self.considered.clone() },
+            attributed_by: self.choice.evidence,
+            trace: Trace { ruling: None, considered: self.choice.considered.clone() },
             goal: report.goal.clone(),
             sale,
             payout: Some(payout),
@@ -126,7 +130,7 @@ impl Attributed {
         };
         let self_referral = report.buyer.is_affiliate(&self.affiliate.email, &offer.terms.attribution);
         let ruling = ruling.or(self_referral.then_some(Ruling::SelfReferral));
-        // What is rejected anyway keeps the reason of the report; an affiliate's own book-keeping is its own affair.
+        // A rejected report keeps its own reason. The program has no rulings for conversions that affiliates report themselves.
         let is_rejected = matches!(conversion.status, Status::Rejected { .. });
         if let Some(ruling) = ruling.filter(|_| !is_rejected && !conversion.is_self_reported()) {
             conversion.reject_by(ruling);

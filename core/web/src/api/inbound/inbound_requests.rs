@@ -1,4 +1,4 @@
-//! `/api/v1/inbound_requests`
+//! `/api/v1/inbound-requests`
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -12,14 +12,14 @@ use crate::errors::{ApiResult, Problem};
 use crate::extract::{ApiQuery, PageIn, PageOut, PathId};
 use domain::delivery::delivery::AdapterLine;
 use domain::ids::{ConversionId, InboundRequestId, SourceId};
-use domain::inbound::inbound_request::{Finding, Item, RawRequest};
-use domain::inbound::report::Outcome;
+use domain::inbound::inbound_request::{Item, OutcomeDetails, RawRequest};
+use domain::inbound::notification::Outcome;
 use domain::people::actor::Actor;
 use domain::people::changes::{Changed, of_word};
 use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::inbound;
+use engine::inbound::requests;
 
 /// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
 #[derive(Serialize, ToSchema)]
@@ -66,8 +66,8 @@ pub struct InboundRequestOut {
 }
 
 impl InboundRequestOut {
-    fn of(actor: Actor, shown: inbound::Shown, with_body: bool) -> Self {
-        let inbound::Shown { request, secrets } = shown;
+    fn of(actor: Actor, shown: requests::Shown, with_body: bool) -> Self {
+        let requests::Shown { request, secrets } = shown;
         let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
             id: it.id,
@@ -75,9 +75,9 @@ impl InboundRequestOut {
             received_at: it.received_at,
             flags: it.flags(),
             conversion_ids: it.conversion_ids(),
-            outcome: it.finding.outcome,
-            code: it.finding.code,
-            reason: it.finding.sentence,
+            outcome: it.result.outcome,
+            code: it.result.code,
+            reason: it.result.sentence,
             items: it.items,
             adapter_log: it.adapter_log,
             tries: it.tries,
@@ -113,7 +113,7 @@ pub struct InboundRequestFilter {
 }
 
 /// List what came to sources, newest first, without bodies.
-#[utoipa::path(get, path = "/api/v1/inbound_requests", tag = "sources", params(InboundRequestFilter),
+#[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
 pub async fn list_inbound_requests(
@@ -128,12 +128,12 @@ pub async fn list_inbound_requests(
         outcome: it.outcome,
         code: it.code,
     };
-    let page = inbound::list(&app, actor, filter, page).await?;
+    let page = requests::list(&app, actor, filter, page).await?;
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
 }
 
 /// Read a request to a source, as it came.
-#[utoipa::path(get, path = "/api/v1/inbound_requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
+#[utoipa::path(get, path = "/api/v1/inbound-requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
 pub async fn get_inbound_request(
@@ -141,12 +141,12 @@ pub async fn get_inbound_request(
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
 ) -> ApiResult<Json<InboundRequestOut>> {
-    let request = inbound::get(&app, actor, id).await?;
+    let request = requests::get(&app, actor, id).await?;
     Ok(Json(InboundRequestOut::of(actor, request, true)))
 }
 
 /// Judge a request again, after something was put right. What was accepted stays as it is.
-#[utoipa::path(post, path = "/api/v1/inbound_requests/{id}/replay", tag = "sources",
+#[utoipa::path(post, path = "/api/v1/inbound-requests/{id}/replay", tag = "sources",
     params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
@@ -155,12 +155,12 @@ pub async fn replay_inbound_request(
     Caller(actor): Caller,
     PathId(id): PathId<InboundRequestId>,
 ) -> ApiResult<(Extension<AuditedChanges>, Json<InboundRequestOut>)> {
-    let Changed { before, now, .. } = inbound::replay(&app, actor, id).await?;
-    // What was judged is in the request; the log has how that went.
-    let before = before.map(|it| it.request.finding).unwrap_or_else(|| now.request.finding.clone());
-    let finding = &now.request.finding;
-    let code = |it: &Finding| it.code.clone().unwrap_or_default();
-    let outcome = of_word("outcome", before.outcome.as_str(), finding.outcome.as_str());
-    let told = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(finding))));
+    let Changed { before, now, .. } = requests::replay(&app, actor, id).await?;
+    // The request has the result; the log has how it changed.
+    let before = before.map(|it| it.request.result).unwrap_or_else(|| now.request.result.clone());
+    let result = &now.request.result;
+    let code = |it: &OutcomeDetails| it.code.clone().unwrap_or_default();
+    let outcome = of_word("outcome", before.outcome.as_str(), result.outcome.as_str());
+    let told = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(result))));
     Ok((told, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -217,7 +217,7 @@ pub async fn archive_source(
 }
 
 /// Give a source another address, which is in this answer. The old one leads nowhere from now on.
-#[utoipa::path(post, path = "/api/v1/sources/{id}/rotate_key", tag = "sources", params(("id" = SourceId, Path)),
+#[utoipa::path(post, path = "/api/v1/sources/{id}/rotate-key", tag = "sources", params(("id" = SourceId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]
 pub async fn rotate_source_key(

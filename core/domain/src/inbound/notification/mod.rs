@@ -4,6 +4,7 @@
 //! the outcome. Nothing is dropped silently.
 
 mod amounts;
+mod command;
 mod issue;
 mod placeholders;
 mod reference;
@@ -16,6 +17,7 @@ use crate::ids::{ClickId, InboundRequestId, SourceId};
 
 use super::source::{Amounts, CommissionIs};
 
+pub use command::{Fingerprints, Matched, Target};
 pub use issue::Issue;
 pub use placeholders::is_literal_macro;
 pub use reference::ClickReference;
@@ -70,8 +72,7 @@ impl Outcome {
 
 /// The raw fields of one notification, as the adapter found them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
-    /// The advertiser's id of the conversion.
+pub struct Notification {
     pub transaction_id: Option<String>,
     /// The click id, or the session id of a tracker.
     pub click_id: Option<String>,
@@ -82,12 +83,11 @@ pub struct Words {
     /// The network's reason for a rejection.
     pub rejection_reason: Option<String>,
     /// What the affiliate earns, or the network's commission.
-    pub payout: Option<AmountWords>,
+    pub payout: Option<NotificationAmount>,
     /// What the advertiser or network pays to the program.
-    pub revenue: Option<AmountWords>,
+    pub revenue: Option<NotificationAmount>,
     /// The amount of the sale.
-    pub sale: Option<AmountWords>,
-    /// When the conversion happened.
+    pub sale: Option<NotificationAmount>,
     pub occurred_at: Option<String>,
     /// Names and values of other fields.
     pub attributes: Vec<(String, String)>,
@@ -95,17 +95,15 @@ pub struct Words {
 
 /// An amount as the network wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AmountWords {
-    /// The number.
+pub struct NotificationAmount {
     pub text: String,
     /// The currency code.
     pub currency: Option<String>,
 }
 
-impl Words {
-    /// Validates the fields. Empty fields are removed. Placeholders that the network did not fill in are an error and
-    /// never taken as values.
-    pub fn screened(mut self) -> Result<Self, Issue> {
+impl Notification {
+    /// The notification with trimmed values and without empty ones. Placeholders that the network did not fill are an error.
+    pub fn validated(mut self) -> Result<Self, Issue> {
         let mut literals = Vec::new();
         for (field, word, max) in [
             ("click_id", &mut self.click_id, 512),
@@ -131,8 +129,8 @@ impl Words {
         }
         for (field, amount) in [("payout", &mut self.payout), ("revenue", &mut self.revenue), ("sale", &mut self.sale)]
         {
-            *amount = amount.take().map(AmountWords::plain).filter(|amount| !amount.text.is_empty());
-            let Some(AmountWords { text, currency }) = amount else { continue };
+            *amount = amount.take().map(NotificationAmount::plain).filter(|amount| !amount.text.is_empty());
+            let Some(NotificationAmount { text, currency }) = amount else { continue };
             let words = [Some(&*text), currency.as_ref()];
             literals.extend(
                 words.into_iter().flatten().filter(|word| is_literal_macro(word)).map(|text| (field, text.clone())),
@@ -185,7 +183,7 @@ impl Words {
     }
 }
 
-impl AmountWords {
+impl NotificationAmount {
     fn plain(self) -> Self {
         let currency = self.currency.map(|code| plain(&code)).filter(|code| !code.is_empty());
         Self { text: plain(&self.text), currency }
@@ -237,25 +235,26 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 
     #[test]
-    fn a_notification_has_one_currency() {
-        let word = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
+    fn a_report_has_one_currency() {
+        let word = |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
         let usd: Currency = "USD".parse().unwrap();
-        let it = Words { payout: word("1", "eur"), ..Words::default() };
+        let it = Notification { payout: word("1", "eur"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap().code(), "EUR");
-        let it = Words { payout: word("1", "eur"), sale: word("1", "USD"), ..Words::default() };
+        let it = Notification { payout: word("1", "eur"), sale: word("1", "USD"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "two_currencies");
-        let it = Words { payout: word("1", "dollars"), ..Words::default() };
+        let it = Notification { payout: word("1", "dollars"), ..Notification::default() };
         assert_eq!(it.currency(&Amounts::default(), usd).unwrap_err().code(), "invalid_currency");
         let gbp = Amounts { currency: "GBP".parse().ok(), ..Amounts::default() };
-        assert_eq!(Words::default().currency(&gbp, usd).unwrap().code(), "GBP");
+        assert_eq!(Notification::default().currency(&gbp, usd).unwrap().code(), "GBP");
     }
 
     #[test]
     fn tests_and_missing_ids_are_recognized() {
         let code = |click: &str, transaction: &str| {
             let word = |text: &str| Some(text.to_owned());
-            let it = Words { click_id: word(click), transaction_id: word(transaction), ..Words::default() };
-            it.screened().err().map_or("", |issue| issue.code())
+            let it =
+                Notification { click_id: word(click), transaction_id: word(transaction), ..Notification::default() };
+            it.validated().err().map_or("", |issue| issue.code())
         };
         for test in ["test", "TEST", "test123", "test_click_id", "testing", "ping"] {
             assert_eq!(code(test, "1"), "test_ping", "{test}");
@@ -267,32 +266,37 @@ mod tests {
     }
 
     #[test]
-    fn every_unfilled_placeholder_is_named() {
-        let amount = |text: &str, code: &str| Some(AmountWords { text: text.into(), currency: Some(code.into()) });
-        let it = Words {
+    fn every_placeholder_that_was_not_filled_in_is_named() {
+        let amount =
+            |text: &str, code: &str| Some(NotificationAmount { text: text.into(), currency: Some(code.into()) });
+        let it = Notification {
             click_id: Some("{sub1}".into()),
             transaction_id: Some("{sub1}".into()),
             status: Some("#status#".into()),
             payout: amount("[sum]", "[cur]"),
-            ..Words::default()
+            ..Notification::default()
         };
-        let issue = it.screened().unwrap_err();
+        let issue = it.validated().unwrap_err();
         assert_eq!(issue.code(), "unreplaced_macro");
         let named = "click_id ({sub1}), status (#status#), payout ([sum]) and payout ([cur])";
         assert!(issue.to_string().contains(named), "{issue}");
-        let it = Words { click_id: Some("06a5".into()), transaction_id: Some("{tid}".into()), ..Words::default() };
-        assert!(it.screened().unwrap_err().to_string().contains("fill in transaction_id ({tid});"));
+        let it = Notification {
+            click_id: Some("06a5".into()),
+            transaction_id: Some("{tid}".into()),
+            ..Notification::default()
+        };
+        assert!(it.validated().unwrap_err().to_string().contains("fill in transaction_id ({tid});"));
     }
 
     #[test]
-    fn a_commission_is_moved_unless_its_field_is_set() {
-        let word = |text: &str| Some(AmountWords { text: text.into(), currency: None });
-        let it = Words { payout: word("3"), ..Words::default() };
+    fn a_commission_goes_where_it_belongs_unless_the_network_tells_them_apart() {
+        let word = |text: &str| Some(NotificationAmount { text: text.into(), currency: None });
+        let it = Notification { payout: word("3"), ..Notification::default() };
         let as_revenue = it.clone().with_commission_as(CommissionIs::Revenue);
         assert_eq!((as_revenue.payout, as_revenue.revenue), (None, word("3")));
         assert_eq!(it.clone().with_commission_as(CommissionIs::Sale).sale, word("3"));
         assert_eq!(it.clone().with_commission_as(CommissionIs::Payout), it);
-        let both = Words { revenue: word("5"), ..it };
+        let both = Notification { revenue: word("5"), ..it };
         assert_eq!(both.clone().with_commission_as(CommissionIs::Revenue), both);
     }
 

@@ -46,7 +46,7 @@ fn is_plausible(first: ClickId, last: ClickId, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbound::report::PATIENCE;
+    use crate::inbound::notification::PATIENCE;
 
     const NOW: Timestamp = Timestamp::from_millis(1_773_144_000_000);
 

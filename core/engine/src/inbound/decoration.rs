@@ -1,0 +1,86 @@
+//! Decoration: sources whose adapter has the capability `CLICK` add parameters to the landing URLs of clicks.
+
+use std::sync::Arc;
+
+use crate::Error;
+use crate::app::App;
+use crate::catalog::ClickRequirements;
+use crate::delivery::adapter_faults::settle_faults;
+use crate::delivery::adapters::{Call, Line, Subject, User};
+use crate::delivery::secrets::SecretError;
+use crate::delivery::wire;
+use domain::ids::{AffiliateId, ClickId, OfferId};
+use domain::inbound::source::Source;
+use domain::timestamp::Timestamp;
+use domain::tracking::action::Action;
+use domain::tracking::click::{Agent, Click};
+use domain::tracking::landing;
+use host::{Adapter, AdapterError, wire as contract};
+
+use super::source_adapter::adapter_of;
+
+/// The parameters that a source's adapter adds to the landing URL of a click.
+async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {
+    let adapter = adapter_of(app, source).await?;
+    let fields = call(app, adapter.clone(), source, click).await?;
+    app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
+    settle_faults(app).await;
+    Ok(fields?)
+}
+
+pub(super) async fn call(
+    app: &App,
+    adapter: Arc<Adapter>,
+    source: &Source,
+    click: &Click,
+) -> Result<Result<Vec<contract::Field>, AdapterError>, SecretError> {
+    let context = wire::context(click.occurred_at, 1, false, click.id.to_string());
+    let (binding, secrets) = wire::source_binding(&app.vault, source)?;
+    let click = wire::click(&click.facts());
+    let (line, subject) = (Line::of(source.affiliate_id, &adapter), Subject::Source(Arc::new(source.clone())));
+    let decorate = move || adapter.session().decorate_click(&context, &binding, &click);
+    let fields = app.adapters.pool().ask_for(line, subject, decorate).await.flatten();
+    Ok(fields.map_err(|error| secrets.redact(error)))
+}
+
+/// Adds the parameters of its affiliate's sources to a click's landing URL. If a call fails, the click goes on without them.
+pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut Click) {
+    for source in requirements.decorating(click.affiliate_id) {
+        match decoration(app, source, click).await {
+            Ok(fields) => {
+                let fields: Vec<_> = fields.into_iter().map(|field| (field.name, field.value)).collect();
+                click.landing_url = landing::with_fields(&click.landing_url, &fields);
+            }
+            Err(error) => {
+                tracing::warn!(source.id = %source.id, %error, "A source could not decorate a click");
+                metrics::counter!("postrider_undecorated_clicks_total").increment(1);
+            }
+        }
+    }
+}
+
+/// The click with which a changed source's adapter is called, to find out whether it decorates clicks.
+pub(super) fn sample_click(now: Timestamp) -> Click {
+    let id = ClickId::new(now);
+    Click {
+        id,
+        action: Action::Click,
+        link_id: None,
+        affiliate_id: AffiliateId::new(now),
+        offer_id: OfferId::new(now),
+        occurred_at: now,
+        external_id: None,
+        sub_ids: Vec::new(),
+        params: Vec::new(),
+        session: None,
+        landing_url: "https://shop.example/".to_owned(),
+        referrer: None,
+        ip: None,
+        user_agent: None,
+        country: None,
+        agent: Agent::default(),
+        visitor: 0,
+        unique: true,
+        person: None,
+    }
+}

@@ -1,0 +1,201 @@
+//! The way of a request to a source: guard, store, parse, match, record, answer. Requests that wait are processed again.
+
+use sea_orm::DbErr;
+use tracing::{Instrument, Span, field};
+
+use crate::Error;
+use crate::app::App;
+use domain::delivery::lease::{Lease, Leased};
+use domain::ids::InboundRequestId;
+use domain::inbound::admission;
+use domain::inbound::inbound_request::{InboundRequest, OutcomeDetails, RawRequest};
+use domain::inbound::notification::Outcome;
+use domain::inbound::source::{Reply, Source, UnknownReply};
+use domain::people::origin::network_of;
+use domain::program::affiliate::AffiliateStatus;
+use host::wire as contract;
+
+use super::parse::{self, Parsed, unreadable};
+use super::record;
+
+/// The data of the answer to the network.
+#[derive(Clone, Debug)]
+pub struct Received {
+    pub result: OutcomeDetails,
+    /// The reply of the source's settings.
+    pub reply: Option<Reply>,
+    pub adapters_reply: Option<contract::Response>,
+    /// Whether a notification with an unknown status word is answered with an error.
+    pub refuses_unknown: bool,
+}
+
+impl Received {
+    fn of(source: &Source, request: &InboundRequest, adapters_reply: Option<contract::Response>) -> Self {
+        Self {
+            result: request.result.clone(),
+            reply: source.settings.reply.clone(),
+            adapters_reply,
+            refuses_unknown: source.settings.unknown_status_reply == UnknownReply::Refuse,
+        }
+    }
+}
+
+/// Whether a source has this key.
+pub async fn is_source(app: &App, key: &str) -> Result<bool, Error> {
+    Ok(find_source(app, key).await?.is_some())
+}
+
+async fn find_source(app: &App, key: &str) -> Result<Option<Source>, DbErr> {
+    Ok(storage::inbound::sources::find_by_key(app.db.reader(), key).await?.filter(|it| it.archived_at.is_none()))
+}
+
+/// Stores and processes a request to a source. `None`: no source has this key.
+pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Received>, Error> {
+    let Some(source) = find_source(app, key).await? else { return Ok(None) };
+    let refusal = guard(app, &source, &raw);
+    let raw = raw.without_key(key, source.settings.guards.hmac.is_some());
+    if let Some(refusal) = refusal {
+        return refuse(app, &source, raw, refusal).await.map(Some);
+    }
+    let stored = store(app, &source, raw).await?;
+    let (request, adapters_reply) = process(app, &source, stored).await?;
+    Ok(Some(Received::of(&source, &request, adapters_reply)))
+}
+
+/// Why a request is refused before it is stored. If the guards' secrets cannot be opened now, the request is stored, and its
+/// guards are checked when they can be.
+fn guard(app: &App, source: &Source, raw: &RawRequest) -> Option<OutcomeDetails> {
+    let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
+    admission::refusal(source, &guards, raw)
+}
+
+/// How many refused requests are stored per minute: of one peer to one source, and of all peers to one source.
+const STORED_PER_PEER: u32 = 30;
+const STORED_PER_SOURCE: u32 = 120;
+
+/// Stores little of a refused request, and only the number of many: anybody can send any amount of them.
+async fn refuse(app: &App, source: &Source, raw: RawRequest, refusal: OutcomeDetails) -> Result<Received, Error> {
+    let now = app.clock.now();
+    let peer = raw.remote_ip.map(network_of).unwrap_or_default();
+    let subject = format!("refused/{}", source.id);
+    let stored = app.rates.take(&format!("{subject}/{peer}"), STORED_PER_PEER, now).is_ok()
+        && app.rates.take(&subject, STORED_PER_SOURCE, now).is_ok();
+    let mut request =
+        InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw.cut(), now);
+    request.conclude(Some(refusal), Vec::new(), now);
+    if stored {
+        request.repeats = app.unstored.take(source.id);
+        let inserted = storage::inbound::inbound_requests::insert(app.db.writer(), &request, None);
+        inserted.instrument(span(&request)).await?;
+    } else {
+        app.unstored.count(source.id);
+        metrics::counter!("postrider_inbound_not_stored_total").increment(1);
+    }
+    count(&request);
+    Ok(Received::of(source, &request, None))
+}
+
+/// Stores a request with a lease for its processing. If the process crashes, the worker processes it when the lease ends.
+async fn store(app: &App, source: &Source, raw: RawRequest) -> Result<Leased<InboundRequest>, DbErr> {
+    let now = app.clock.now();
+    let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
+    let lease = app.work_queues.leases.grant(now);
+    storage::inbound::inbound_requests::insert(app.db.writer(), &request, Some(lease)).await?;
+    Ok(Leased { it: request, lease })
+}
+
+/// Parses a stored request, records its notifications and stores the outcome. Returns the request and the adapter's reply.
+///
+/// # Errors
+/// The database or another part of the server failed. The stored request is unchanged.
+pub(super) async fn process(
+    app: &App,
+    source: &Source,
+    leased: Leased<InboundRequest>,
+) -> Result<(InboundRequest, Option<contract::Response>), Error> {
+    let Leased { it: mut request, lease } = leased;
+    let span = span(&request);
+    async {
+        let Parsed { result, notifications, reply, adapter_log } = match rejection(app, source, &request.raw).await? {
+            Some(rejection) => Parsed::ended(rejection, Vec::new()),
+            None => parse::parse(app, source, &request).await?,
+        };
+        let items = record::record_all(app, source, &request, notifications).await?;
+        request.conclude(result, items, app.clock.now());
+        request.adapter_log = adapter_log;
+        finish(app, &request, lease).await?;
+        Ok((request, reply))
+    }
+    .instrument(span)
+    .await
+}
+
+fn span(request: &InboundRequest) -> Span {
+    tracing::error_span!(
+        "inbound_request",
+        inbound_request.id = %request.id,
+        source.id = %request.source_id,
+        affiliate.id = request.affiliate_id.map(field::display),
+    )
+}
+
+/// Why a request is not passed to the adapter.
+async fn rejection(app: &App, source: &Source, raw: &RawRequest) -> Result<Option<OutcomeDetails>, Error> {
+    let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
+        Ok(guards) => guards,
+        Err(error) => return Ok(Some(unreadable(&error))),
+    };
+    match admission::rejection(source, &guards, raw) {
+        Some(rejection) => Ok(Some(rejection)),
+        None => suspended(app, source).await,
+    }
+}
+
+/// A suspended affiliate's sources change nothing.
+async fn suspended(app: &App, source: &Source) -> Result<Option<OutcomeDetails>, Error> {
+    let Some(id) = source.affiliate_id else { return Ok(None) };
+    let affiliate = app.catalog.affiliate(id).await?;
+    let suspended = affiliate.is_some_and(|it| it.status == AffiliateStatus::Suspended);
+    let sentence = "the affiliate of this source is suspended, and nothing is reported for it; ask the operator";
+    Ok(suspended.then(|| OutcomeDetails::new(Outcome::Refused, "affiliate_suspended", sentence)))
+}
+
+/// Stores the outcome, unless the lease ended and another process has the request.
+async fn finish(app: &App, request: &InboundRequest, lease: Lease) -> Result<(), DbErr> {
+    if storage::inbound::inbound_requests::finish(app.db.writer(), request, lease.claim).await? {
+        count(request);
+    }
+    Ok(())
+}
+
+fn count(request: &InboundRequest) {
+    metrics::counter!("postrider_inbound_total", "outcome" => request.result.outcome.as_str()).increment(1);
+}
+
+/// Claims at most `limit` waiting requests that are due.
+pub async fn claim_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequest>>, DbErr> {
+    let lease = app.work_queues.leases.grant(app.clock.now());
+    let due = storage::inbound::inbound_requests::claim_due(app.db.queue(), limit, app.clock.now(), lease).await?;
+    Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
+}
+
+/// Processes a waiting request again. After an error of the server it stays waiting.
+pub async fn retry(app: &App, leased: Leased<InboundRequest>) {
+    let (mut request, lease) = (leased.it.clone(), leased.lease);
+    let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await;
+    let error = match source {
+        Ok(Some(source)) => match process(app, &source, leased).await {
+            Ok(_) => return,
+            Err(error) => error,
+        },
+        Ok(None) => Error::not_found("source", request.source_id),
+        Err(error) => error.into(),
+    };
+    tracing::warn!(inbound_request.id = %request.id, %error, "An inbound request could not be processed; it stays waiting");
+    let result = OutcomeDetails::new(Outcome::Waiting, "unavailable", error.to_string());
+    let items = std::mem::take(&mut request.items);
+    request.conclude(Some(result), items, app.clock.now());
+    if let Err(error) = finish(app, &request, lease).await {
+        tracing::warn!(inbound_request.id = %request.id, %error, "An inbound request could not be stored; it is processed again when its lease ends");
+    }
+}

@@ -1,0 +1,80 @@
+//! The log of inbound requests: reading it, and processing a request again.
+
+use std::collections::BTreeSet;
+
+use crate::Error;
+use crate::app::App;
+use crate::program::quota;
+use domain::delivery::lease::Leased;
+use domain::ids::InboundRequestId;
+use domain::inbound::inbound_request::InboundRequest;
+use domain::inbound::notification::Outcome;
+use domain::inbound::source::Source;
+use domain::people::actor::Actor;
+use domain::people::changes::Changed;
+use storage::base::page::{Page, PageRequest};
+use storage::inbound::inbound_requests::Filter;
+
+use super::{receive, sources};
+
+/// A request with the secrets that must be masked in it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub request: InboundRequest,
+    pub secrets: Vec<String>,
+}
+
+impl Shown {
+    fn of(app: &App, mut request: InboundRequest, source: Option<&Source>) -> Self {
+        let guards = source.map(|it| app.vault.open_guards(&it.settings.guards, &it.id.to_string()));
+        let secrets = match guards {
+            Some(Ok(guards)) => guards.secret_values().into_iter().map(str::to_owned).collect(),
+            // The secrets are unreadable, so they cannot be masked.
+            Some(Err(_)) => {
+                request.raw.query.clear();
+                request.raw.body.clear();
+                request.adapter_log.clear();
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        Self { request, secrets }
+    }
+}
+
+/// Processes a request again with the current settings. Accepted requests and duplicates stay as they are.
+pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Changed<Shown>, Error> {
+    let known = get(app, actor, id).await?;
+    if matches!(known.request.result.outcome, Outcome::Accepted | Outcome::Duplicate) {
+        return Ok(Changed::new(known.clone(), known));
+    }
+    let source = sources::find(app, actor, known.request.source_id).await?;
+    quota::retry(app, actor)?;
+    let now = app.clock.now();
+    let lease = app.work_queues.leases.grant(now);
+    let claimed = storage::inbound::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
+    let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
+    let (request, _) = receive::process(app, &source, Leased { it, lease }).await?;
+    Ok(Changed::new(known, Shown::of(app, request, Some(&source))))
+}
+
+pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
+    let found = storage::inbound::inbound_requests::find(app.db.reader(), id).await?;
+    let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
+    let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
+    let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await?;
+    Ok(Shown::of(app, request, source.as_ref()))
+}
+
+pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
+    if !actor.confine(&mut filter.affiliate_id) {
+        return Ok(Page { items: Vec::new(), next: None });
+    }
+    let page = storage::inbound::inbound_requests::list(app.db.lists(), filter, page).await?;
+    let ids: BTreeSet<_> = page.items.iter().map(|it| it.source_id).collect();
+    let sources = storage::inbound::sources::find_many(app.db.reader(), ids).await?;
+    Ok(page.map(|it| {
+        let source = sources.get(&it.source_id);
+        Shown::of(app, it, source)
+    }))
+}
