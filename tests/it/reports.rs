@@ -95,7 +95,7 @@ async fn stored_columns_of_known_versions_are_counted(db: Database) {
     browse(&t, &link, "?keyword=shoes").await;
     t.advance(2 * QUARTER);
     t.roll_up_reports().await;
-    assert_eq!(t.database.number("SELECT max(version) FROM report_columns").await, 1);
+    assert_eq!(t.database.number("SELECT CAST(max(version) AS bigint) FROM report_columns").await, 1);
     for version in [0, 1] {
         t.database.execute(&format!("UPDATE report_columns SET version = {version}")).await;
         let report = report(&t, "group_by=keyword").await;

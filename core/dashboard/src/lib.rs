@@ -8,6 +8,7 @@ mod money;
 mod page;
 mod people;
 mod problem;
+mod sentence;
 
 use axum::response::{IntoResponse, Response};
 use web::operations::Needs::{Nothing, SomeCaller};

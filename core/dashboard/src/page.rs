@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use web::errors::Problem;
 
-use super::problem::sentence;
+use super::sentence::sentence;
 
 /// Templates by name; a page's name is its area and its noun.
 pub const TEMPLATES: [(&str, &str); 11] = [

@@ -10,7 +10,6 @@ use utoipa::openapi::OpenApi;
 use domain::people::permission::Permission;
 
 use super::limits::{BODY_LIMIT, STRANGERS_BODY_LIMIT};
-use super::site::Row;
 
 /// What an operation needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +42,12 @@ impl Operation {
         // What identifies itself by its secret is not written down.
         ids.next().filter(|_| !self.path.contains("{token}"))
     }
+}
+
+/// A page, or a form and the operation of the API that it performs.
+pub(crate) enum Row {
+    Page { path: &'static str, needs: Needs },
+    Form { path: &'static str, operation: &'static str },
 }
 
 /// The operations of the API by path and method.

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use engine::app::App;
 
 use super::errors::Problem;
-use super::operations::Needs;
+use super::operations::{Needs, Row};
 
 /// Shows an error to a person.
 pub type ShowProblem = fn(&Method, &Problem) -> Response;
@@ -22,12 +22,6 @@ pub struct Site {
     pub(crate) rows: Vec<Row>,
     pub(crate) show_problem: ShowProblem,
     pub(crate) not_found: fn() -> Response,
-}
-
-/// What the access rules and the audit log have to know of a page or a form.
-pub(crate) enum Row {
-    Page { path: &'static str, needs: Needs },
-    Form { path: &'static str, operation: &'static str },
 }
 
 impl Site {

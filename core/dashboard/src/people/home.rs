@@ -12,7 +12,7 @@ use web::auth::Caller;
 use web::errors::Problem;
 
 use crate::page::{Page, Reply};
-use crate::problem::as_sentence;
+use crate::sentence::as_sentence;
 
 const OPENED_BY_STAFF: &str = "You look on as a member of staff. This session reads only.";
 const SUSPENDED: &str = "This affiliate is suspended. It may read and change nothing; ask the operator.";
