@@ -313,7 +313,7 @@ async fn a_debt_is_settled_first(db: Database) {
     t.reject(&conversion, "chargeback").await.expect(200);
     assert_eq!(balance(&t).await, [0, 10_000, 0, 6_000]);
     let problem = request(&affiliate, "10.00").await.expect_problem(422, "balance_indebted");
-    assert!(text(&problem, "detail").starts_with("60.00 USD is owed"), "{problem}");
+    assert!(text(&problem, "detail").contains("owes the program 60.00 USD"), "{problem}");
     step(&t.admin, &withdrawal, "refuse", json!({"reason": "chargeback"})).await.expect(200);
     assert_eq!(balance(&t).await, [4_000, 0, 0, 0]);
 }
@@ -352,7 +352,7 @@ async fn a_debt_that_arises_meanwhile_stops_a_withdrawal(db: Database) {
     t.reject(&second, "chargeback").await.expect(200);
     let paid = json!({"reference": "TX"});
     let problem = step(&t.admin, &withdrawal, "pay", paid.clone()).await.expect_problem(409, "affiliate_indebted");
-    assert!(text(&problem, "detail").contains("owes 60.00 USD"), "{problem}");
+    assert!(text(&problem, "detail").contains("owes the program 60.00 USD"), "{problem}");
     assert_eq!(balance(&t).await, [0, 10_000, 0, 6_000], "nothing moved");
     step(&t.admin, &withdrawal, "pay", json!({"reference": "TX", "despite_debt": true})).await.expect(200);
     step(&t.admin, &withdrawal, "pay", paid).await.expect(200);
