@@ -10,7 +10,6 @@ mod people;
 mod problem;
 mod sentence;
 
-use axum::response::{IntoResponse, Response};
 use web::operations::Needs::{Nothing, SomeCaller};
 use web::site::Site;
 
@@ -19,7 +18,7 @@ use people::{home, login_link, password, registration, sign_in};
 
 /// Every page, and every form with the operation of the API that it performs.
 pub fn site() -> Site {
-    Site::new(problem::show, not_found)
+    Site::new(problem::show)
         .page("/", SomeCaller, home::show)
         .page("/login", Nothing, sign_in::show)
         .form("/login", "login", sign_in::sign_in)
@@ -36,10 +35,6 @@ pub fn site() -> Site {
         .form("/set-password/{token}", "set_password", password::set)
         .page("/confirm-change/{token}", Nothing, confirm_change::show)
         .form("/confirm-change/{token}", "confirm_change", confirm_change::confirm)
-}
-
-fn not_found() -> Response {
-    problem::not_found().into_response()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Errors of the API as pages: the same statuses, as sentences for people.
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use web::errors::Problem;
 
 use super::page::{Message, Reply};
 
 /// The page for an error that a handler or the access rules answered.
-pub fn show(_: &Method, problem: &Problem) -> Response {
+pub fn show(problem: &Problem) -> Response {
     match problem.status() {
         StatusCode::UNAUTHORIZED => Redirect::to("/login").into_response(),
         StatusCode::NOT_FOUND => not_found().into_response(),
@@ -20,7 +20,7 @@ pub fn refused(problem: &Problem) -> Reply<Message> {
 }
 
 /// The page for an address that nothing has.
-pub fn not_found() -> Reply<Message> {
+fn not_found() -> Reply<Message> {
     let message = Message::new("The address may have been mistyped, or the page was removed.");
     Reply::new("Page not found", message.with_link("/", "Go to the start page")).with_status(StatusCode::NOT_FOUND)
 }

@@ -28,7 +28,7 @@ use super::api::tracking::{clicks, conversions, events, exports, links};
 use super::errors::{Problem, internal_error};
 use super::limits::BODY_LIMIT;
 use super::operations::Operations;
-use super::site::{Site, show_problems};
+use super::site::{ShowProblem, Site, show_problems};
 use super::{health, idempotency, inbound, openapi, request_ids, tracking};
 
 /// The API, with its description.
@@ -167,7 +167,7 @@ pub fn router(app: App, site: Site) -> Router {
         .layer(middleware::from_fn_with_state((app.clone(), operations), access::layer))
         .layer(middleware::from_fn_with_state(site.show_problem, show_problems))
         .layer(DefaultBodyLimit::max(BODY_LIMIT));
-    let not_found = site.not_found;
+    let show_problem = site.show_problem;
     Router::new()
         // Visitors
         .route("/c/{link}", get(tracking::follow_link))
@@ -183,7 +183,7 @@ pub fn router(app: App, site: Site) -> Router {
         .route("/api/docs", get(openapi::page))
         .route("/api/docs/{file}", get(openapi::asset))
         .merge(operators())
-        .fallback(async move |uri: axum::http::Uri| nothing_at(&uri, not_found))
+        .fallback(async move |uri: axum::http::Uri| nothing_at(&uri, show_problem))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn_with_state(app.clone(), request_ids::layer))
@@ -205,8 +205,9 @@ fn operators() -> Router<App> {
         .route("/metrics", get(health::metrics))
 }
 
-fn nothing_at(uri: &axum::http::Uri, page: fn() -> Response) -> Response {
-    if uri.path().starts_with("/api/") { unknown_address(uri).into_response() } else { page() }
+fn nothing_at(uri: &axum::http::Uri, show: ShowProblem) -> Response {
+    let problem = unknown_address(uri);
+    if uri.path().starts_with("/api/") { problem.into_response() } else { show(&problem) }
 }
 
 fn unknown_address(uri: &axum::http::Uri) -> Problem {

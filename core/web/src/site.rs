@@ -4,7 +4,6 @@
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -14,19 +13,18 @@ use super::errors::Problem;
 use super::operations::{Needs, Row};
 
 /// Shows an error to a person.
-pub type ShowProblem = fn(&Method, &Problem) -> Response;
+pub type ShowProblem = fn(&Problem) -> Response;
 
-/// Pages and forms, and the pages for errors.
+/// Pages and forms, and how errors are shown.
 pub struct Site {
     pub(crate) routes: Router<App>,
     pub(crate) rows: Vec<Row>,
     pub(crate) show_problem: ShowProblem,
-    pub(crate) not_found: fn() -> Response,
 }
 
 impl Site {
-    pub fn new(show_problem: ShowProblem, not_found: fn() -> Response) -> Self {
-        Self { routes: Router::new(), rows: Vec::new(), show_problem, not_found }
+    pub fn new(show_problem: ShowProblem) -> Self {
+        Self { routes: Router::new(), rows: Vec::new(), show_problem }
     }
 
     /// A page at `GET path`.
@@ -50,10 +48,9 @@ impl Site {
 
 /// Axum middleware over the pages: answers with a [`Problem`] become pages.
 pub(crate) async fn show_problems(State(show): State<ShowProblem>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {
-        Some(problem) => show(&method, problem),
+        Some(problem) => show(problem),
         None => response,
     }
 }
