@@ -1,5 +1,5 @@
 //! Where sealed secrets are stored: every column that holds some. A new one has to be named here, or a rotation of keys
-//! leaves it behind; `tests/it/secret_keys.rs` looks for that.
+//! leaves it behind; `tests/it/operation/secret_keys.rs` looks for that.
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;

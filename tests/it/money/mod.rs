@@ -1,0 +1,7 @@
+//! Earnings and withdrawals.
+
+mod bounds;
+mod earnings;
+mod withdrawal_batches;
+mod withdrawal_crash;
+mod withdrawals;

@@ -1,0 +1,15 @@
+//! For operators: start and stop, crashes, backups, keys, the database and the disk.
+
+mod backup;
+mod clock_skew;
+mod compatibility;
+mod connections;
+mod crash;
+mod demo;
+mod disk_faults;
+mod heavy_reading;
+mod migrations;
+mod observability;
+mod partitions;
+mod secret_keys;
+mod serving;

@@ -1,0 +1,13 @@
+//! Sign-in, permissions, messages and the audit log.
+
+mod access;
+mod audit;
+mod audit_crash;
+mod grants;
+mod limits;
+mod mail;
+mod permissions;
+mod revocation;
+mod second_factor;
+mod sign_in;
+mod users;

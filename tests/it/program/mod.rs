@@ -1,0 +1,5 @@
+//! Offers, caps and customers.
+
+mod caps;
+mod customers;
+mod offers;

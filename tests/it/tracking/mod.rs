@@ -1,0 +1,8 @@
+//! Clicks, links, conversions and their attribution.
+
+mod attribution;
+mod clicks;
+mod conversions;
+mod exports;
+mod geoip;
+mod visits;
