@@ -85,8 +85,14 @@ impl TestApp {
     }
 
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
+        TestApp::start_at(START_MS, database, change).await
+    }
+
+    /// The same at another time, in milliseconds since 1970.
+    pub async fn start_at(now_ms: i64, database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         crate::install_tls_provider();
         crate::panics::watch();
+        crate::logs::watch();
         let data_dir = TempDir::new("data");
         let mut settings = Settings {
             listen: "127.0.0.1:0".to_owned(),
@@ -98,7 +104,7 @@ impl TestApp {
             ..Settings::default()
         };
         change(&mut settings);
-        let clock = Clock::manual(START_MS);
+        let clock = Clock::manual(now_ms);
         let server = launch(&settings, &clock).await;
         TestApp {
             admin: Client::new(&server.url(), Some(ADMIN_KEY)),
@@ -397,6 +403,7 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
+        crate::logs::print_if_failed();
         crate::panics::assert_none(&crate::panics::seen_here());
     }
 }

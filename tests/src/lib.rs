@@ -8,6 +8,7 @@ pub mod client;
 pub mod database;
 pub mod faulty_disk;
 pub mod guest;
+mod logs;
 mod migrated;
 mod panics;
 pub mod people;

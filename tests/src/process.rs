@@ -18,6 +18,9 @@ pub fn adapter_cache() -> PathBuf {
     std::env::temp_dir().join("postrider-tests-adapters")
 }
 
+/// The log lines that a failed test prints.
+const LINES_PRINTED: usize = 300;
+
 /// Where and how the program runs; outlives its runs.
 pub struct Installation {
     pub database: Database,
@@ -139,6 +142,11 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         let log = self.log();
+        if std::thread::panicking() {
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_PRINTED)..];
+            eprintln!("The server's last {} log lines:\n{}", last.len(), last.join("\n"));
+        }
         let panics: Vec<String> = log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect();
         crate::panics::assert_none(&panics);
     }

@@ -9,6 +9,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN, SET_COOKIE, USER_A
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::AppendHeaders;
+use cookie::{Cookie, SameSite};
 
 use domain::ids::{SessionId, UserId};
 use domain::people::actor::{Actor, Proof};
@@ -137,10 +138,10 @@ pub fn cookie(headers: &HeaderMap, app: &App) -> Option<String> {
     value_of(headers, cookie_name(app))
 }
 
-fn value_of(headers: &HeaderMap, cookie: &str) -> Option<String> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(';'));
-    let mut values = pairs.filter_map(|pair| pair.trim().split_once('=')).filter(|(name, _)| *name == cookie);
-    values.next().map(|(_, value)| value.to_owned()).filter(|value| !value.is_empty())
+fn value_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = texts.flat_map(Cookie::split_parse).flatten().filter(|cookie| cookie.name() == name);
+    cookies.next().map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// Of whoever signed in with a password: the session, and that this browser is theirs.
@@ -149,24 +150,25 @@ pub fn cookies(app: &App, signed_in: &SignedIn) -> AppendHeaders<[(HeaderName, H
 }
 
 pub fn set_cookie(app: &App, secret: &str) -> HeaderValue {
-    written(app, cookie_name(app), secret, session::ABSOLUTE)
+    set(app, cookie_name(app), secret, session::ABSOLUTE)
 }
 
 pub fn set_device(app: &App, device: &str) -> HeaderValue {
-    written(app, device_cookie_name(app), device, known_device::REMEMBERED)
+    set(app, device_cookie_name(app), device, known_device::REMEMBERED)
 }
 
 pub fn clear_cookie(app: &App) -> HeaderValue {
-    written(app, cookie_name(app), "", Duration::ZERO)
+    set(app, cookie_name(app), "", Duration::ZERO)
 }
 
-fn written(app: &App, name: &str, value: &str, age: Duration) -> HeaderValue {
-    let secure = if is_https(app) { "; Secure" } else { "" };
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}", age.as_secs());
-    HeaderValue::from_str(&text).expect("hexadecimal digits are fit for a header")
+fn set(app: &App, name: &str, value: &str, age: Duration) -> HeaderValue {
+    let age = cookie::time::Duration::seconds(age.as_secs() as i64);
+    let cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).max_age(age);
+    let text = cookie.secure(is_https(app)).to_string();
+    HeaderValue::from_str(&text).expect("hexadecimal digits are valid in a header")
 }
 
-/// Whoever was signed in with this browser is not any more.
+/// Ends the session that this browser had before.
 pub async fn leave(app: &App, headers: &HeaderMap) {
     if let Ok(Actor { proof: Proof::Session { id, .. }, .. }) = authenticate(&Method::GET, headers, app).await
         && let Err(error) = sessions::revoke(app, id, None).await

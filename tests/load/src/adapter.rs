@@ -11,7 +11,7 @@ use crate::budgets;
 use crate::generator::median;
 use crate::report::{Figure, Report};
 use crate::server::postback_config;
-use crate::temp::TempDir;
+use postrider_tests::temp::TempDir;
 
 /// Calls between two measurements of the time.
 const BATCH: u32 = 200;

@@ -3,7 +3,7 @@
 
 use anyhow::ensure;
 
-use crate::database::Database;
+use postrider_tests::database::Database;
 
 /// One sale in history: four clicks, a conversion with its posting and two entries, an event, a delivery, an attempt.
 const ROWS_PER_SALE: u64 = 11;

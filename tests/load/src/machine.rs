@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::generator::median;
-use crate::temp::TempDir;
+use postrider_tests::temp::TempDir;
 
 /// Resident memory in MiB.
 pub fn resident_mib(pid: u32) -> f64 {

@@ -20,19 +20,6 @@ mod report;
 mod reports;
 mod server;
 
-// The tests' own databases and waiting.
-#[allow(dead_code, reason = "the benchmark needs a part of them")]
-#[path = "../../src/database.rs"]
-mod database;
-#[allow(dead_code, reason = "the benchmark needs a part of it")]
-#[path = "../../src/postgres.rs"]
-mod postgres;
-#[path = "../../src/temp.rs"]
-mod temp;
-#[allow(dead_code, reason = "the benchmark needs a part of it")]
-#[path = "../../src/wait.rs"]
-mod wait;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,7 +27,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::database::Database;
+use postrider_tests::database::Database;
 use crate::report::{Figure, Report};
 
 /// Measures Postrider against its budgets and prints a table and one line of JSON.
@@ -166,7 +153,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build; its figures mean nothing. Use: cargo run --release -p postrider-load");
     }
-    postgres::wait_for_disk();
+    postrider_tests::postgres::wait_for_disk();
     let plan = Plan::of(options);
     let wants = |part| options.only.is_none_or(|only| only == part);
     let mut report = Report::new();

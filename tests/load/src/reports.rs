@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::database::Database;
+use postrider_tests::database::Database;
 use crate::http::Connection;
 use crate::report::{Figure, Report};
 use crate::server::{ADMIN_KEY, Server};

@@ -9,10 +9,10 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::Kind;
-use crate::database::Database;
+use postrider_tests::database::Database;
 use crate::http::Connection;
-use crate::postgres::free_port;
-use crate::temp::TempDir;
+use postrider_tests::postgres::free_port;
+use postrider_tests::temp::TempDir;
 
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_benchmark";
 

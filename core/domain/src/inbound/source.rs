@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::amounts::Currency;
-use crate::ids::{AffiliateId, SourceId};
+use crate::ids::{self, AffiliateId, SourceId};
 use crate::people::api_key;
 use crate::reports::zone::Zone;
 use crate::timestamp::Timestamp;
@@ -23,7 +23,6 @@ pub const AFFRANK_SESSION: &str = "affrank_sid";
 const KEY_CHARS: usize = 32;
 const ADDRESS: &str = "/in/";
 const MASK: &str = "****";
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A source as it is stored.
 #[derive(Clone, Debug)]
@@ -149,7 +148,7 @@ impl Source {
 /// A key of 160 random bits in 32 characters. It is case-insensitive, because networks change the case of URLs. Only
 /// the low five bits of each byte are used.
 pub fn new_key(random: [u8; KEY_CHARS]) -> String {
-    random.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+    random.iter().map(|byte| char::from(ids::ALPHABET[usize::from(byte & 31)])).collect()
 }
 
 /// How a source interprets the words of a network, how it answers, and who may send.

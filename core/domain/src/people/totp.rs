@@ -1,46 +1,25 @@
 //! Codes of authenticator apps: RFC 6238 with the parameters that all apps support: SHA-1, six digits, thirty seconds.
 
+use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
+use crate::ids::ALPHABET;
 use crate::timestamp::Timestamp;
 
 const STEP_MS: i64 = 30_000;
 const DIGITS: u32 = 6;
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// RFC 4226 recommends 160 bits.
 pub const SECRET_BYTES: usize = 20;
 
 /// Base32 without padding, the form that authenticator apps accept.
 pub fn encode(secret: &[u8]) -> String {
-    let (mut text, mut bits, mut held) = (String::new(), 0_u32, 0);
-    for byte in secret {
-        bits = bits << 8 | u32::from(*byte);
-        held += 8;
-        while held >= 5 {
-            held -= 5;
-            text.push(BASE32[(bits >> held & 31) as usize] as char);
-        }
-    }
-    if held > 0 {
-        text.push(BASE32[(bits << (5 - held) & 31) as usize] as char);
-    }
-    text
+    BASE32_NOPAD.encode(secret)
 }
 
-/// Decodes [`encode`]; `None` for other characters.
+/// Decodes [`encode`]; `None` for other text.
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
-    for letter in text.bytes() {
-        let value = BASE32.iter().position(|it| *it == letter)? as u32;
-        bits = (bits << 5 | value) & 0xffff;
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    Some(bytes)
+    BASE32_NOPAD.decode(text.as_bytes()).ok()
 }
 
 /// The URI for the QR code; `secret` is in base32.
@@ -68,19 +47,20 @@ pub fn step_of(secret: &[u8], typed: &str, now: Timestamp) -> Option<i64> {
     [present, present - 1, present + 1].into_iter().find(|step| code(secret, *step) == typed)
 }
 
-/// Ten codes of about 49 random bits each, for people who lost the app.
+/// Ten codes of 50 random bits each, for people who lost the app.
 pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
-    let letters = b"abcdefghjkmnpqrstvwxyz23456789wz";
     let code = |bytes: [u8; 10]| {
-        let text: String = bytes.iter().map(|byte| letters[usize::from(byte & 31)] as char).collect();
+        let text: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
         format!("{}-{}", &text[..5], &text[5..])
     };
     random.into_iter().map(code).collect()
 }
 
-/// The form of a recovery code that is hashed: without separators, in lower case.
+/// The form of a recovery code that is hashed: without separators, in lower case, and with the digits 0 and 1 for the
+/// letters that look like them.
 pub fn normal_recovery_code(typed: &str) -> String {
-    typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase()).collect()
+    let letters = typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase());
+    letters.map(|it| if it == 'o' { '0' } else if matches!(it, 'i' | 'l') { '1' } else { it }).collect()
 }
 
 #[cfg(test)]
@@ -122,5 +102,6 @@ mod tests {
         let codes = recovery_codes(std::array::from_fn(|n| [n as u8; 10]));
         assert_eq!(codes.len(), 10);
         assert_eq!(normal_recovery_code(&codes[0].to_uppercase().replace('-', " ")), codes[0].replace('-', ""));
+        assert_eq!(normal_recovery_code("0Oo1Il"), "000111");
     }
 }
