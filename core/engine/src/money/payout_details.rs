@@ -1,5 +1,5 @@
-//! Payout details: validated, sealed and masked. They are opened only to copy them into a withdrawal and to write a
-//! payment file.
+//! Payout details: validates, seals and masks them. They are opened to copy them into a withdrawal, to write a payment
+//! file, to show masked details before a confirmation, and to compare them for the audit log.
 
 use std::time::Duration;
 
@@ -36,11 +36,11 @@ const CONFIRM: Duration = Duration::from_secs(3_600);
 /// The outcome of a requested change.
 pub enum ChangeOutcome<T> {
     Done(T),
-    /// The change waits for its confirmation by a link that was sent to the affiliate.
+    /// A link was sent to the affiliate. The change is made when the affiliate confirms it there.
     Mailed,
 }
 
-/// Stores the payout details of an affiliate for one method, in place of the former ones.
+/// Stores the payout details of an affiliate for one method and replaces the former ones.
 pub async fn set(
     app: &App,
     actor: Actor,
@@ -52,7 +52,7 @@ pub async fn set(
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    // Before the proof, so that details that are not valid do not use up a code.
+    // The details are validated before the second factor is checked, so that invalid details do not use up a code.
     accept(app.db.reader(), method, given).await?;
     let proven = step_up::prove(app, actor, proof).await?;
     let tx = app.db.begin().await?;
@@ -62,7 +62,7 @@ pub async fn set(
         let sealed = seal(&app.vault, &fields, &pending(affiliate_id));
         let purpose = Purpose::ConfirmPayoutDetails { affiliate: affiliate_id, method: method.id, sealed };
         tx.rollback().await?;
-        return ask_by_mail(app, &affiliate, purpose).await;
+        return send_confirmation(app, &affiliate, purpose).await;
     }
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
@@ -84,7 +84,7 @@ pub async fn remove(
     if proven == Proven::ByMail {
         let purpose = Purpose::ConfirmPayoutRemoval { affiliate: affiliate.id, details: id };
         tx.rollback().await?;
-        return ask_by_mail(app, &affiliate, purpose).await;
+        return send_confirmation(app, &affiliate, purpose).await;
     }
     storage::money::payout_details::delete(&tx, id).await?;
     notices::payout_details_changed(app, &tx, &affiliate).await?;
@@ -93,8 +93,9 @@ pub async fn remove(
     Ok(ChangeOutcome::Done(details))
 }
 
-/// The throttle keeps a session from filling the mailbox of its affiliate.
-async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
+/// Sends a confirmation link to the affiliate. The number of messages is limited, so that a session cannot fill the
+/// mailbox.
+async fn send_confirmation<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
     let to = affiliate.confirming_email(app.clock.now());
     throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
     let tx = app.db.begin().await?;
@@ -106,7 +107,7 @@ async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> R
     Ok(ChangeOutcome::Mailed)
 }
 
-/// The change that a confirmation link makes, as it is shown to the affiliate.
+/// The change that a confirmation link makes, in the form that is shown to the affiliate.
 pub struct Proposal {
     /// The name of the affiliate.
     pub affiliate: String,
@@ -184,12 +185,12 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
     Ok(())
 }
 
-/// The lock makes two requests that set the first details take turns.
+/// Locks the affiliate, so that two requests that set its first details run one after the other.
 async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Affiliate, Error> {
     storage::program::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
-/// The method, and the details as its schema accepts them.
+/// Finds the method and validates the details with its schema. Returns the details in normalized form.
 async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
     let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
@@ -230,22 +231,24 @@ async fn store(
     }
     notices::payout_details_changed(app, tx, affiliate).await?;
     let Some(known) = known else { return Ok(Changed::made(details)) };
-    // The masks can be equal although the values differ.
+    // Two values can differ and have the same mask.
     let before = open(&app.vault, &known.sealed, &id.to_string()).unwrap_or_default();
     let unseen = of_secrets("details", &before, fields);
     Ok(Changed::new(known, details).with_unseen(unseen))
 }
 
-/// The holder for which details are sealed until they are confirmed.
+/// The holder for which unconfirmed details are sealed.
 fn pending(affiliate: AffiliateId) -> String {
     format!("pending payout details/{affiliate}")
 }
 
+/// Reads payout details that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
     let found = storage::money::payout_details::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("payout details", id))
 }
 
+/// Lists the payout details that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -258,11 +261,12 @@ pub async fn list(
     Ok(storage::money::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
-/// Seals details for `holder`. A copy that is sealed for one withdrawal does not open for another.
+/// Seals details for `holder`. Details that are sealed for one withdrawal cannot be opened for another one.
 pub fn seal(vault: &Vault, fields: &Fields, holder: &str) -> String {
     vault.seal(&serde_json::to_string(fields).expect("text is JSON"), holder)
 }
 
+/// Opens details that [`seal`] sealed for `holder`.
 pub fn open(vault: &Vault, sealed: &str, holder: &str) -> Result<Fields, SecretError> {
     serde_json::from_str(&vault.open(sealed, holder)?).map_err(|_| SecretError::Unreadable)
 }
