@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use crate::app::App;
 use crate::delivery::secrets::{SecretError, Vault};
 use crate::people::audit::{self, Change};
-use crate::people::auth::step_up::{self, Given, Proven};
+use crate::people::auth::step_up::{self, StepUpOutcome, StepUpProof};
 use crate::people::auth::throttling::{self, Attempt};
 use crate::people::auth::{self, Visitor};
 use crate::people::mail::Letter;
@@ -44,7 +44,7 @@ pub enum ChangeOutcome<T> {
 pub async fn set(
     app: &App,
     actor: Actor,
-    proof: Given,
+    proof: StepUpProof,
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
@@ -54,11 +54,11 @@ pub async fn set(
     }
     // The details are validated before the second factor is checked, so that invalid details do not use up a code.
     accept(app.db.reader(), method, given).await?;
-    let proven = step_up::prove(app, actor, proof).await?;
+    let proven = step_up::check(app, actor, proof).await?;
     let tx = app.db.begin().await?;
     let affiliate = lock_affiliate(&tx, affiliate_id).await?;
     let (method, fields) = accept(&tx, method, given).await?;
-    if proven == Proven::ByMail {
+    if proven == StepUpOutcome::NeedsMail {
         let sealed = seal(&app.vault, &fields, &pending(affiliate_id));
         let purpose = Purpose::ConfirmPayoutDetails { affiliate: affiliate_id, method: method.id, sealed };
         tx.rollback().await?;
@@ -66,7 +66,7 @@ pub async fn set(
     }
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Done(changed))
 }
 
@@ -74,14 +74,14 @@ pub async fn set(
 pub async fn remove(
     app: &App,
     actor: Actor,
-    proof: Given,
+    proof: StepUpProof,
     id: PayoutDetailsId,
 ) -> Result<ChangeOutcome<PayoutDetails>, Error> {
     let details = get(app, actor, id).await?;
-    let proven = step_up::prove(app, actor, proof).await?;
+    let proven = step_up::check(app, actor, proof).await?;
     let tx = app.db.begin().await?;
     let affiliate = lock_affiliate(&tx, details.affiliate_id).await?;
-    if proven == Proven::ByMail {
+    if proven == StepUpOutcome::NeedsMail {
         let purpose = Purpose::ConfirmPayoutRemoval { affiliate: affiliate.id, details: id };
         tx.rollback().await?;
         return send_confirmation(app, &affiliate, purpose).await;
@@ -89,7 +89,7 @@ pub async fn remove(
     storage::money::payout_details::delete(&tx, id).await?;
     notices::payout_details_changed(app, &tx, &affiliate).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Done(details))
 }
 
@@ -101,9 +101,9 @@ async fn send_confirmation<T>(app: &App, affiliate: &Affiliate, purpose: Purpose
     let tx = app.db.begin().await?;
     let token = auth::issue(app, &tx, &purpose, CONFIRM).await?;
     let link = format!("{}/confirm-change/{token}", app.public_url);
-    outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
+    outbox::add(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Mailed)
 }
 
@@ -181,7 +181,7 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
     let actor = actor.expect("an affiliate's role has its affiliate");
     audit::record(app, &tx, actor, Change::by(visitor, done.0, Some(done.1.to_string()))).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(())
 }
 

@@ -105,7 +105,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
         notices::address_changed(app, &tx, &before, now).await?;
     }
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.affiliate_changed(id);
     if before.status != affiliate.status {
         app.catalog.people_changed();

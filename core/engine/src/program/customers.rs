@@ -145,7 +145,7 @@ async fn apply(
     let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
     storage::program::customers::save(&tx, &changed).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.affiliate_changed(customer.affiliate_id);
     Ok((Changed::new(customer, changed), Done::Updated))
 }
