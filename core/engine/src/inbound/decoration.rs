@@ -44,8 +44,8 @@ pub(super) async fn call_adapter(
     Ok(fields.map_err(|error| secrets.redact(error)))
 }
 
-/// Adds the parameters of the affiliate's sources to the landing URL of a click. If a call fails, the parameters of that
-/// source are missing, and the click is recorded.
+/// Adds the parameters of the affiliate's sources to the landing URL of a click. If a call fails, the parameters of
+/// that source are missing, and the click is recorded.
 pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut Click) {
     for source in requirements.decorating(click.affiliate_id) {
         match decoration(app, source, click).await {

@@ -46,8 +46,8 @@ pub async fn find(app: &App, source: &Source, notification: &Notification) -> Re
     })
 }
 
-/// Finds a click by its id or session among the clicks of the source's affiliate. A truncated value matches if it is the
-/// beginning of only one id or session.
+/// Finds a click by its id or session among the clicks of the source's affiliate. A truncated value matches if it is
+/// the beginning of only one id or session.
 async fn find_click(app: &App, source: &Source, text: &str) -> Result<Matched, MatchError> {
     let by_id = match find_by_id(app, source, text).await {
         Ok(matched) => Ok(matched),
@@ -127,8 +127,8 @@ async fn find_by_session(
 /// The number of sessions that clicks have.
 enum Sessions {
     None,
-    /// The first click of the session. A repeated notification must lead to the same click, also if the visitor opens the
-    /// link again.
+    /// The first click of the session. A repeated notification must lead to the same click, also if the visitor opens
+    /// the link again.
     One(Box<Click>),
     Several,
 }
@@ -139,8 +139,8 @@ impl Sessions {
         if clicks.len() as u64 == SESSION_CLICKS {
             return Self::Several;
         }
-        // The column has sessions in lower case, and from the parameters of all sources. Only the parameter of this source
-        // counts.
+        // The column has sessions in lower case, and from the parameters of all sources. Only the parameter of this
+        // source counts.
         clicks.retain(|click| session(click).to_lowercase().starts_with(&text.to_lowercase()));
         if clicks.iter().any(|click| session(click) == text) {
             clicks.retain(|click| session(click) == text);

@@ -99,8 +99,8 @@ pub fn unreadable(error: &SecretError) -> OutcomeDetails {
     OutcomeDetails::new(Outcome::Waiting, error.code(), error.to_string())
 }
 
-/// The outcome of a request without an adapter. A missing adapter must be installed by a person, so the request fails. It
-/// waits for an adapter that is disabled or out of service.
+/// The outcome of a request without an adapter. A missing adapter must be installed by a person, so the request fails.
+/// It waits for an adapter that is disabled or out of service.
 fn without_adapter(source: &Source, reason: Reason) -> OutcomeDetails {
     if reason.code != "adapter_missing" {
         return OutcomeDetails::new(Outcome::Waiting, reason.code, reason.sentence);

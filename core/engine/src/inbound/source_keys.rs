@@ -35,8 +35,8 @@ pub async fn hash_stored(app: &App) -> Result<(), sea_orm::DbErr> {
         }
         hashed += chunk.len();
         for it in chunk {
-            // The readable key is kept for ROLL_BACK after it is hashed for the first time. At the end of that time it is
-            // hashed again and deleted.
+            // The readable key is kept for ROLL_BACK after it is hashed for the first time. At the end of that time it
+            // is hashed again and deleted.
             let until = if it.until.is_none() { Some(now.plus(ROLL_BACK)) } else { None };
             storage::inbound::sources::save_hashed(&tx, &it, &as_stored(app, &it), until).await?;
         }

@@ -1,8 +1,8 @@
 //! The audit log: a record for each change or export that a person or a key requests, with its outcome.
 //!
 //! A crash loses no record. The request of a known actor is recorded before anything is changed ([`begin`]), and its
-//! outcome is added afterwards ([`conclude`]). A missing outcome is shown as unknown. An actor that becomes known by the
-//! request itself, with a password or a link, is recorded in the transaction of the change ([`record`]).
+//! outcome is added afterwards ([`conclude`]). A missing outcome is shown as unknown. An actor that becomes known by
+//! the request itself, with a password or a link, is recorded in the transaction of the change ([`record`]).
 
 use std::time::Duration;
 

@@ -155,8 +155,8 @@ fn reason(error: lettre::transport::smtp::Error) -> MailError {
         return MailError::Temporary(format!("the connection to the mail server failed{cause}"));
     };
     let text = format!("the mail server refused the message ({code})");
-    // Codes such as 550 concern the mailbox or the message. Other codes, such as 535 for a wrong password of this server,
-    // can be fixed by the operator.
+    // Codes such as 550 concern the mailbox or the message. Other codes, such as 535 for a wrong password of this
+    // server, can be fixed by the operator.
     match error.is_permanent() && code.category == Category::MailSystem {
         true => MailError::Permanent(text),
         false => MailError::Temporary(text),

@@ -1,5 +1,5 @@
-//! Hashes passwords with argon2id on blocking threads. Hashing is slow on purpose, so only a few passwords are hashed at
-//! the same time: many callers must not use the whole machine.
+//! Hashes passwords with argon2id on blocking threads. Hashing is slow on purpose, so only a few passwords are hashed
+//! at the same time: many callers must not use the whole machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -41,8 +41,8 @@ pub enum Done {
     Unchanged,
 }
 
-/// Creates a customer, its affiliate, the first source and a link to the default offer. A repeated call updates the name
-/// and the e-mail address, and adds the link if it is missing.
+/// Creates a customer, its affiliate, the first source and a link to the default offer. A repeated call updates the
+/// name and the e-mail address, and adds the link if it is missing.
 pub async fn create(app: &App, new: NewCustomer) -> Result<(Changed<Customer>, Done), Error> {
     match try_create(app, &new).await {
         // Another request created the same customer at the same time.

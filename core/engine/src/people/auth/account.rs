@@ -19,8 +19,8 @@ pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
     storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
-/// Checks the present password of a signed-in user and returns the user. Attempts are throttled like sign-ins, because a
-/// stolen session could be used to guess the password. The caller marks the attempt as succeeded, after the code if
+/// Checks the present password of a signed-in user and returns the user. Attempts are throttled like sign-ins, because
+/// a stolen session could be used to guess the password. The caller marks the attempt as succeeded, after the code if
 /// there is a second factor.
 pub(super) async fn check_password_of(app: &App, id: UserId, password: String) -> Result<(User, Attempt), Error> {
     let user = get(app, id).await?;

@@ -103,8 +103,8 @@ pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> R
     Ok(ended)
 }
 
-/// Ends all sessions of an affiliate, including those of staff, and revokes its unused login links. Returns the number of
-/// sessions.
+/// Ends all sessions of an affiliate, including those of staff, and revokes its unused login links. Returns the number
+/// of sessions.
 pub async fn revoke_of_affiliate(app: &App, id: AffiliateId) -> Result<u64, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;

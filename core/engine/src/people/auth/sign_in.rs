@@ -54,8 +54,8 @@ pub struct SignedIn {
 /// The result of a step.
 pub enum SignInStep {
     SignedIn(Box<SignedIn>),
-    /// The password is right, and a code is needed. The ticket proves the first step, so that no page has to contain the
-    /// password.
+    /// The password is right, and a code is needed. The ticket proves the first step, so that no page has to contain
+    /// the password.
     CodeNeeded {
         ticket: String,
     },

@@ -20,8 +20,8 @@ pub struct StepUpProof {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepUpOutcome {
     Passed,
-    /// The actor is a customer who signed in by a login link and has no password. A link that is sent to the mailbox of the
-    /// affiliate must confirm the change.
+    /// The actor is a customer who signed in by a login link and has no password. A link that is sent to the mailbox of
+    /// the affiliate must confirm the change.
     NeedsMail,
 }
 
