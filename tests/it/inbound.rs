@@ -918,7 +918,7 @@ async fn an_unprocessed_request_is_processed_when_the_lease_ends(db: Database) {
     // The state while it was being processed.
     let now = postrider_tests::app::START_MS;
     let sql = format!(
-        "UPDATE inbound_requests SET outcome = 'waiting', code = 'not_judged', items = '[]', tries = 0,
+        "UPDATE inbound_requests SET outcome = 'waiting', code = 'not_processed', items = '[]', tries = 0,
          due_at = {now}, lease_until = {}, claim = 7, settled_at = NULL",
         now + 60_000
     );

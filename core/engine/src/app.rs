@@ -62,8 +62,8 @@ pub struct Parts {
     pub work_queues: WorkQueues,
     /// Where deliveries go, and what may be in flight to each place.
     pub destinations: Destinations,
-    /// Wakes whoever judges the reports that wait.
-    pub waiting_reports: Arc<Notify>,
+    /// Wakes the worker that processes waiting inbound requests.
+    pub waiting_inbound_requests: Arc<Notify>,
     /// Wakes whoever sends messages.
     pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
@@ -164,7 +164,7 @@ impl App {
             catalog,
             work_queues,
             destinations,
-            waiting_reports: Arc::new(Notify::new()),
+            waiting_inbound_requests: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
             passwords: Passwords::default(),

@@ -298,7 +298,7 @@ impl Catalog {
         let Some(actor) = key.actor(user.as_ref()) else { return Ok(None) };
         let found = Holder {
             key: key.id,
-            actor: live_session::as_it_stands(self.db.reader(), actor).await?,
+            actor: live_session::with_present_restriction(self.db.reader(), actor).await?,
             expires_at: key.expires_at,
         };
         self.key_holders.insert(hash.to_owned(), found);
@@ -332,10 +332,10 @@ impl Catalog {
         };
         let Some(actor) = live_session::actor(&session, user.as_ref()) else { return Ok(None) };
         let full = session.opened_by.is_none();
-        if !live_session::still_opens(self.db.reader(), session.opener, full, now).await? {
+        if !live_session::may_still_open(self.db.reader(), session.opener, full, now).await? {
             return Ok(None);
         }
-        let actor = live_session::as_it_stands(self.db.reader(), actor).await?;
+        let actor = live_session::with_present_restriction(self.db.reader(), actor).await?;
         let found = Arc::new(LiveSession { session, actor });
         self.sessions.insert(hash.to_owned(), found.clone());
         if self.people_changes.load(Ordering::SeqCst) != changes {

@@ -116,7 +116,7 @@ fn fields(encoded: &[u8]) -> Value {
 /// The answer may be large and is sent while it is read: its outcome is that it begins.
 async fn recorded_read(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
     let operation = change.operation.clone();
-    let asked = match audit::ask(app, actor, change).await {
+    let asked = match audit::begin(app, actor, change).await {
         Ok(asked) => asked,
         Err(error) => return Problem::from(error).into_response(),
     };
@@ -139,7 +139,7 @@ fn outcome(status: StatusCode) -> Outcome {
 
 async fn recorded(app: &App, actor: Actor, change: Change, request: Request, next: Next) -> Response {
     let (operation, named) = (change.operation.clone(), change.object.is_some());
-    let asked = match audit::ask(app, actor, change).await {
+    let asked = match audit::begin(app, actor, change).await {
         Ok(asked) => asked,
         Err(error) => return Problem::from(error).into_response(),
     };

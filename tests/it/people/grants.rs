@@ -253,7 +253,7 @@ async fn a_key_needs_the_password_and_the_code(db: Database) {
         right["password"] = json!(PASSWORD);
         owner.client.post(path, &right).await.expect(201);
     }
-    t.mail_to(&owner.email, "A new API key was made").await;
+    t.mail_to(&owner.email, "A new API key was created").await;
     let begun = owner.client.post("/api/v1/auth/second-factor", &json!({"password": PASSWORD})).await.expect(200);
     let secret = domain::people::totp::decode(&text(&begun, "secret")).expect("base32");
     let code = |step: i64| domain::people::totp::code(&secret, step);

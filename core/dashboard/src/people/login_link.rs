@@ -46,7 +46,7 @@ pub async fn show(
     if navigates && auth::cookie(&headers, &app).is_none() {
         return enter(&app, &headers, &visitor, &token).await;
     }
-    match sign_in::link_works(&app, &token).await {
+    match sign_in::is_link_valid(&app, &token).await {
         Ok(true) => Reply::new("Sign in", LoginLink {}).into_response(),
         Ok(false) => used(),
         Err(error) => Reply::new("Sign in", Message::default()).alert(&error.into()).into_response(),

@@ -8,7 +8,7 @@ use domain::people::auth_error::AuthError;
 use engine::Error;
 use engine::app::App;
 use engine::config::Registration;
-use engine::people::auth::sign_in::{Credentials, Evidence, Step};
+use engine::people::auth::sign_in::{Credentials, Evidence, SignInStep};
 use engine::people::auth::{sessions, sign_in};
 use serde::{Deserialize, Serialize};
 use web::auth::{self, Caller, From};
@@ -100,11 +100,11 @@ pub async fn sign_in(
     };
     let given = Credentials { email: form.email.clone(), evidence, code: form.code };
     match sign_in::step(&app, &visitor, given).await {
-        Ok(Step::In(entered)) => {
+        Ok(SignInStep::SignedIn(signed_in)) => {
             auth::leave(&app, &headers).await;
-            (auth::cookies(&app, &entered), Redirect::to("/")).into_response()
+            (auth::cookies(&app, &signed_in), Redirect::to("/")).into_response()
         }
-        Ok(Step::CodeNeeded { ticket }) => code_page(&form.email, &ticket).into_response(),
+        Ok(SignInStep::CodeNeeded { ticket }) => code_page(&form.email, &ticket).into_response(),
         Err(error) => refused(&app, &form.email, form.ticket.as_deref(), error),
     }
 }
@@ -114,7 +114,7 @@ fn code_page(email: &str, ticket: &str) -> Reply<SecondFactor> {
 }
 
 fn refused(app: &App, email: &str, ticket: Option<&str>, error: Error) -> Response {
-    let ticket = ticket.filter(|ticket| sign_in::is_good(app, ticket));
+    let ticket = ticket.filter(|ticket| sign_in::is_ticket_valid(app, ticket));
     match (ticket, error) {
         (Some(ticket), Error::Auth(AuthError::SignInFailed)) => {
             let problem = Problem::from(Error::from(AuthError::WrongCode)).with_status(StatusCode::UNAUTHORIZED);

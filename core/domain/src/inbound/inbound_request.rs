@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 use super::notification::{Issue, Outcome, PATIENCE, PATIENCE_FOR_PEOPLE, next_try};
 
 /// The code of a request that is not processed yet.
-pub const NOT_JUDGED: &str = "not_judged";
+pub const NOT_PROCESSED: &str = "not_processed";
 
 /// A request to a source, as it is stored.
 #[derive(Clone, Debug)]
@@ -214,7 +214,7 @@ impl InboundRequest {
             affiliate_id,
             received_at: at,
             raw,
-            result: OutcomeDetails::new(Outcome::Waiting, NOT_JUDGED, sentence),
+            result: OutcomeDetails::new(Outcome::Waiting, NOT_PROCESSED, sentence),
             items: Vec::new(),
             adapter_log: Vec::new(),
             tries: 0,

@@ -19,16 +19,17 @@ use host::{Adapter, AdapterError, wire as contract};
 
 use super::source_adapter::adapter_of;
 
-/// The parameters that a source's adapter adds to the landing URL of a click.
+/// Asks the adapter of a source for the parameters that it adds to the landing URL of a click.
 async fn decoration(app: &App, source: &Source, click: &Click) -> Result<Vec<contract::Field>, Error> {
     let adapter = adapter_of(app, source).await?;
-    let fields = call(app, adapter.clone(), source, click).await?;
+    let fields = call_adapter(app, adapter.clone(), source, click).await?;
     app.adapters.faults().count(Call::DecorateClick, User::source(source, &adapter), &fields);
     settle_faults(app).await;
     Ok(fields?)
 }
 
-pub(super) async fn call(
+/// Calls `decorate_click` of an adapter. The inner error is that of the adapter.
+pub(super) async fn call_adapter(
     app: &App,
     adapter: Arc<Adapter>,
     source: &Source,
@@ -43,7 +44,8 @@ pub(super) async fn call(
     Ok(fields.map_err(|error| secrets.redact(error)))
 }
 
-/// Adds the parameters of its affiliate's sources to a click's landing URL. If a call fails, the click goes on without them.
+/// Adds the parameters of the affiliate's sources to the landing URL of a click. If a call fails, the parameters of
+/// that source are missing, and the click is recorded.
 pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut Click) {
     for source in requirements.decorating(click.affiliate_id) {
         match decoration(app, source, click).await {
@@ -59,7 +61,7 @@ pub async fn decorate(app: &App, requirements: &ClickRequirements, click: &mut C
     }
 }
 
-/// The click with which a changed source's adapter is called, to find out whether it decorates clicks.
+/// A sample click. The adapter of a changed source is called with it to find out whether the source decorates clicks.
 pub(super) fn sample_click(now: Timestamp) -> Click {
     let id = ClickId::new(now);
     Click {

@@ -1,4 +1,4 @@
-//! Matching: finding the click of a notification, whole or cut off, or its conversion.
+//! Matching: finds the click of a notification by its whole or truncated id, or its conversion.
 
 use sea_orm::DbErr;
 
@@ -10,7 +10,7 @@ use domain::tracking::conversion::transaction_key;
 
 use super::stop::Stop;
 
-/// Why nothing was found.
+/// Why no click or conversion was found.
 enum MatchError {
     Issue(Issue),
     Database(DbErr),
@@ -37,7 +37,7 @@ impl From<MatchError> for Stop {
     }
 }
 
-/// The click that a notification names. A notification without a click id changes the conversion of its transaction id.
+/// Finds the click that a notification names. Without a click id, finds the conversion of its transaction id.
 pub async fn find(app: &App, source: &Source, notification: &Notification) -> Result<Matched, Stop> {
     Ok(match (&notification.click_id, &notification.transaction_id) {
         (Some(text), _) => find_click(app, source, text).await?,
@@ -46,7 +46,8 @@ pub async fn find(app: &App, source: &Source, notification: &Notification) -> Re
     })
 }
 
-/// The click of an id or a session, among the clicks that this source finds: exactly, else by an unambiguous beginning.
+/// Finds a click by its id or session among the clicks of the source's affiliate. A truncated value matches if it is
+/// the beginning of only one id or session.
 async fn find_click(app: &App, source: &Source, text: &str) -> Result<Matched, MatchError> {
     let by_id = match find_by_id(app, source, text).await {
         Ok(matched) => Ok(matched),
@@ -60,6 +61,7 @@ async fn find_click(app: &App, source: &Source, text: &str) -> Result<Matched, M
     }
 }
 
+/// Finds a click by its whole id or by the beginning of its id.
 async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Matched, MatchError> {
     let (first, last) = match ClickReference::read(text, app.clock.now())? {
         ClickReference::Prefix(first, last) => (first, last),
@@ -82,10 +84,10 @@ async fn find_by_id(app: &App, source: &Source, text: &str) -> Result<Matched, M
     }
 }
 
-/// The maximum number of clicks of a session. More clicks are ambiguous.
+/// The maximum number of clicks that are read for a session. A session with so many clicks is ambiguous.
 const SESSION_CLICKS: u64 = 64;
 
-/// The click whose link carried `text` as its session. `by_id` is the result without sessions.
+/// Finds the click whose URL has `text` as its session in `parameter`. `by_id` is the result of the search by id.
 async fn find_by_session(
     app: &App,
     source: &Source,
@@ -122,11 +124,11 @@ async fn find_by_session(
     }
 }
 
-/// The sessions of clicks.
+/// The number of sessions that clicks have.
 enum Sessions {
     None,
-    /// The first click of the session: a repeated notification must lead to the same click, also if the visitor loads the link
-    /// again.
+    /// The first click of the session. A repeated notification must lead to the same click, also if the visitor opens
+    /// the link again.
     One(Box<Click>),
     Several,
 }
@@ -137,7 +139,8 @@ impl Sessions {
         if clicks.len() as u64 == SESSION_CLICKS {
             return Self::Several;
         }
-        // The column has the session in lower case, of any source's parameter; the value of this source's parameter counts.
+        // The column has sessions in lower case, and from the parameters of all sources. Only the parameter of this
+        // source counts.
         clicks.retain(|click| session(click).to_lowercase().starts_with(&text.to_lowercase()));
         if clicks.iter().any(|click| session(click) == text) {
             clicks.retain(|click| session(click) == text);
@@ -145,15 +148,15 @@ impl Sessions {
         clicks.sort_by_key(|click| click.id);
         let mut clicks = clicks.into_iter();
         let Some(first) = clicks.next() else { return Self::None };
-        let alike = |click: &Click| {
+        let is_same_session = |click: &Click| {
             (click.affiliate_id, click.offer_id, session(click))
                 == (first.affiliate_id, first.offer_id, session(&first))
         };
-        if clicks.all(|click| alike(&click)) { Self::One(Box::new(first)) } else { Self::Several }
+        if clicks.all(|click| is_same_session(&click)) { Self::One(Box::new(first)) } else { Self::Several }
     }
 }
 
-/// The conversion with this transaction id; of several, the one that this source reported.
+/// Finds the conversion with a transaction id. If there are several, the one that this source reported.
 async fn find_conversion(app: &App, source: &Source, transaction_id: &str) -> Result<Matched, MatchError> {
     let key = transaction_key(transaction_id, Some(source.reporter()));
     let mut found = storage::tracking::conversions::list_by_transaction(app.db.reader(), &key).await?;

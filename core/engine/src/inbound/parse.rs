@@ -17,22 +17,28 @@ use host::{AdapterError, wire as contract};
 use super::source_adapter::adapter_of;
 use super::stop::Stop;
 
-/// What the adapter read.
+/// The result of parsing a request.
 pub struct Parsed {
-    /// The outcome of the whole request. With it there are no notifications.
+    /// The outcome of the whole request. `None` if there are notifications.
     pub result: Option<OutcomeDetails>,
     pub notifications: Vec<Notification>,
+    /// The reply of the adapter to the network.
     pub reply: Option<contract::Response>,
-    /// What the adapter logged.
+    /// The log of the adapter.
     pub adapter_log: Vec<AdapterLine>,
 }
 
 impl Parsed {
+    /// The result of a request without notifications.
     pub fn ended(result: OutcomeDetails, adapter_log: Vec<AdapterLine>) -> Self {
         Self { result: Some(result), notifications: Vec::new(), reply: None, adapter_log }
     }
 }
 
+/// Reads the notifications of a request. A refusal or fault of the adapter is the outcome of the request.
+///
+/// # Errors
+/// The database or another part of the server failed.
 pub async fn parse(app: &App, source: &Source, request: &InboundRequest) -> Result<Parsed, Error> {
     let mut adapter_log = Vec::new();
     let report = match call_adapter(app, source, request, &mut adapter_log).await {
@@ -88,12 +94,13 @@ async fn call_adapter(
     Ok(report)
 }
 
-/// The request waits for the secret key that opens the secrets of its source.
+/// The outcome of a request whose source has secrets that cannot be opened. The request waits for the right secret key.
 pub fn unreadable(error: &SecretError) -> OutcomeDetails {
     OutcomeDetails::new(Outcome::Waiting, error.code(), error.to_string())
 }
 
-/// A missing adapter must be installed by a person, so the request fails; it waits for a disabled or failing one.
+/// The outcome of a request without an adapter. A missing adapter must be installed by a person, so the request fails.
+/// It waits for an adapter that is disabled or out of service.
 fn without_adapter(source: &Source, reason: Reason) -> OutcomeDetails {
     if reason.code != "adapter_missing" {
         return OutcomeDetails::new(Outcome::Waiting, reason.code, reason.sentence);

@@ -1,4 +1,4 @@
-//! The way of a request to a source: guard, store, parse, match, record, answer. Requests that wait are processed again.
+//! Receives a request to a source: guard, store, parse, match, record, answer. Waiting requests are processed again.
 
 use sea_orm::DbErr;
 use tracing::{Instrument, Span, field};
@@ -22,10 +22,11 @@ use super::record;
 #[derive(Clone, Debug)]
 pub struct Received {
     pub result: OutcomeDetails,
-    /// The reply of the source's settings.
+    /// The reply in the settings of the source.
     pub reply: Option<Reply>,
+    /// The reply of the adapter.
     pub adapters_reply: Option<contract::Response>,
-    /// Whether a notification with an unknown status word is answered with an error.
+    /// Whether a notification with an unknown status is answered with an error.
     pub refuses_unknown: bool,
 }
 
@@ -40,7 +41,7 @@ impl Received {
     }
 }
 
-/// Whether a source has this key.
+/// Whether a source that is not archived has this key.
 pub async fn is_source(app: &App, key: &str) -> Result<bool, Error> {
     Ok(find_source(app, key).await?.is_some())
 }
@@ -62,18 +63,20 @@ pub async fn receive(app: &App, key: &str, raw: RawRequest) -> Result<Option<Rec
     Ok(Some(Received::of(&source, &request, adapters_reply)))
 }
 
-/// Why a request is refused before it is stored. If the guards' secrets cannot be opened now, the request is stored, and its
-/// guards are checked when they can be.
+/// Checks the guards before the request is stored, and returns the reason for a refusal. If the secrets of the guards
+/// cannot be opened, the request is stored, and its guards are checked later.
 fn guard(app: &App, source: &Source, raw: &RawRequest) -> Option<OutcomeDetails> {
     let guards = app.vault.open_guards(&source.settings.guards, &source.id.to_string()).ok()?;
     admission::refusal(source, &guards, raw)
 }
 
-/// How many refused requests are stored per minute: of one peer to one source, and of all peers to one source.
+/// The number of refused requests that are stored per minute, from one peer to one source.
 const STORED_PER_PEER: u32 = 30;
+/// The number of refused requests that are stored per minute, from all peers to one source.
 const STORED_PER_SOURCE: u32 = 120;
 
-/// Stores little of a refused request, and only the number of many: anybody can send any amount of them.
+/// Stores the beginning of a refused request. Above the limits per minute, refused requests are only counted, because
+/// anybody can send any number of them.
 async fn refuse(app: &App, source: &Source, raw: RawRequest, refusal: OutcomeDetails) -> Result<Received, Error> {
     let now = app.clock.now();
     let peer = raw.remote_ip.map(network_of).unwrap_or_default();
@@ -95,7 +98,8 @@ async fn refuse(app: &App, source: &Source, raw: RawRequest, refusal: OutcomeDet
     Ok(Received::of(source, &request, None))
 }
 
-/// Stores a request with a lease for its processing. If the process crashes, the worker processes it when the lease ends.
+/// Stores a request with a lease for its processing. If this process crashes, the worker processes the request when the
+/// lease ends.
 async fn store(app: &App, source: &Source, raw: RawRequest) -> Result<Leased<InboundRequest>, DbErr> {
     let now = app.clock.now();
     let request = InboundRequest::arrived(InboundRequestId::new(now), source.id, source.affiliate_id, raw, now);
@@ -104,7 +108,8 @@ async fn store(app: &App, source: &Source, raw: RawRequest) -> Result<Leased<Inb
     Ok(Leased { it: request, lease })
 }
 
-/// Parses a stored request, records its notifications and stores the outcome. Returns the request and the adapter's reply.
+/// Parses a stored request, records its notifications and stores the outcome. Returns the request and the reply of the
+/// adapter.
 ///
 /// # Errors
 /// The database or another part of the server failed. The stored request is unchanged.
@@ -139,7 +144,7 @@ fn span(request: &InboundRequest) -> Span {
     )
 }
 
-/// Why a request is not passed to the adapter.
+/// The reason why a stored request is not passed to the adapter.
 async fn rejection(app: &App, source: &Source, raw: &RawRequest) -> Result<Option<OutcomeDetails>, Error> {
     let guards = match app.vault.open_guards(&source.settings.guards, &source.id.to_string()) {
         Ok(guards) => guards,
@@ -151,16 +156,16 @@ async fn rejection(app: &App, source: &Source, raw: &RawRequest) -> Result<Optio
     }
 }
 
-/// A suspended affiliate's sources change nothing.
+/// Refuses requests to the sources of a suspended affiliate.
 async fn suspended(app: &App, source: &Source) -> Result<Option<OutcomeDetails>, Error> {
     let Some(id) = source.affiliate_id else { return Ok(None) };
     let affiliate = app.catalog.affiliate(id).await?;
     let suspended = affiliate.is_some_and(|it| it.status == AffiliateStatus::Suspended);
-    let sentence = "the affiliate of this source is suspended, and nothing is reported for it; ask the operator";
+    let sentence = "the affiliate of this source is suspended, so nothing is recorded for it; ask the operator";
     Ok(suspended.then(|| OutcomeDetails::new(Outcome::Refused, "affiliate_suspended", sentence)))
 }
 
-/// Stores the outcome, unless the lease ended and another process has the request.
+/// Stores the outcome, unless the lease ended and another process claimed the request.
 async fn finish(app: &App, request: &InboundRequest, lease: Lease) -> Result<(), DbErr> {
     if storage::inbound::inbound_requests::finish(app.db.writer(), request, lease.claim).await? {
         count(request);
@@ -179,7 +184,7 @@ pub async fn claim_due(app: &App, limit: usize) -> Result<Vec<Leased<InboundRequ
     Ok(due.into_iter().map(|it| Leased { it, lease }).collect())
 }
 
-/// Processes a waiting request again. After an error of the server it stays waiting.
+/// Processes a waiting request again. If the server fails, the request waits longer.
 pub async fn retry(app: &App, leased: Leased<InboundRequest>) {
     let (mut request, lease) = (leased.it.clone(), leased.lease);
     let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await;

@@ -1,4 +1,4 @@
-//! Recording: each notification of a request is matched with its click or conversion and becomes a command.
+//! Recording: matches each notification of a request with its click or conversion and turns it into a command.
 
 use crate::Error;
 use crate::app::App;
@@ -13,15 +13,15 @@ use domain::tracking::conversion_command::Command;
 use super::matching;
 use super::stop::Stop;
 
-/// The place of a notification: the request, and its index there.
+/// A reference to a notification: the request, and the index of the notification in it.
 #[derive(Clone, Copy)]
 struct ItemRef<'a> {
     request: &'a InboundRequest,
     index: usize,
 }
 
-/// Records the notifications of a request, in order. Those that an earlier try recorded stay as they are, unless the adapter
-/// now finds fewer notifications than then.
+/// Records the notifications of a request, in order. Notifications that an earlier try recorded are not recorded again,
+/// unless the adapter now reads fewer notifications than before.
 pub async fn record_all(
     app: &App,
     source: &Source,
@@ -56,8 +56,8 @@ async fn item_of(app: &App, source: &Source, at: ItemRef<'_>, notification: Noti
     Ok(item)
 }
 
-/// Records one notification: validate, match, identify, execute the command unless it is a repetition. `item` has what was
-/// found so far, also if the processing ends early.
+/// Records one notification: validate, match, identify, execute the command unless it is a duplicate. If the processing
+/// ends early, `item` has the data that was found before.
 async fn record(
     app: &App,
     source: &Source,
@@ -116,9 +116,9 @@ async fn execute(
         Change::None => mark_duplicate(item, conversion.id),
         Change::Created | Change::Updated => item.conversion_id = Some(conversion.id),
     }
-    // If this status was recorded before, only the amounts can have changed.
+    // If this status was recorded before, only the amounts have changed.
     if change == Change::Updated && recorded_before(app, source, &fingerprints.status_only).await?.is_some() {
-        let sentence = "the same sale was reported before with other amounts; it has these now";
+        let sentence = "the same sale was reported before with other amounts; its amounts are corrected";
         item.result = OutcomeDetails::new(Outcome::Accepted, "corrected", sentence);
     }
     let (db, now) = (app.db.writer(), app.clock.now());
@@ -127,7 +127,8 @@ async fn execute(
     Ok(())
 }
 
-/// The transaction id of a notification without one: that of its click and goal, or that of its request, as the settings say.
+/// Derives the transaction id of a notification that has none. The settings determine whether it is derived from the
+/// click and goal, or from the request too.
 async fn derived_transaction_id(
     app: &App,
     source: &Source,
@@ -138,7 +139,7 @@ async fn derived_transaction_id(
     if source.settings.without_transaction_id == WithoutTransactionId::OnePerClick {
         return Ok(notification::derived_transaction_id(source.id, click, goal));
     }
-    // In lower case, because some networks change the case when they try again.
+    // Lower case, because some networks change the case when they send a request again.
     let raw = &at.request.raw;
     let (query, body) = (raw.query.to_lowercase(), String::from_utf8_lossy(&raw.body).to_lowercase());
     let (id, received_at) = (at.request.id, at.request.received_at);
@@ -151,7 +152,7 @@ async fn derived_transaction_id(
         received_at.minus(SECOND_TRY),
     )
     .await?;
-    // A request that is replayed much later is not a repetition of an equal request that came meanwhile.
+    // A request that is replayed much later is not a repetition of an equal request that arrived in the meantime.
     let request = if first_at > received_at.plus(SECOND_TRY) { id } else { first };
     Ok(notification::transaction_id_of_request(source.id, click, goal, request, at.index))
 }
@@ -162,6 +163,6 @@ async fn recorded_before(app: &App, source: &Source, fingerprint: &str) -> Resul
 
 fn mark_duplicate(item: &mut Item, conversion: ConversionId) {
     item.conversion_id = Some(conversion);
-    let sentence = "the same was reported before; nothing changed, and nothing had to";
+    let sentence = "the same notification was recorded before; nothing is changed";
     item.result = OutcomeDetails::new(Outcome::Duplicate, "duplicate", sentence);
 }

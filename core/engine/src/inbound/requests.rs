@@ -1,4 +1,4 @@
-//! The log of inbound requests: reading it, and processing a request again.
+//! The log of inbound requests: reads it, and processes a request again.
 
 use std::collections::BTreeSet;
 
@@ -17,19 +17,19 @@ use storage::inbound::inbound_requests::Filter;
 
 use super::{receive, sources};
 
-/// A request with the secrets that must be masked in it.
+/// A request and the secrets that must be masked in it.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct RequestWithSecrets {
     pub request: InboundRequest,
     pub secrets: Vec<String>,
 }
 
-impl Shown {
+impl RequestWithSecrets {
     fn of(app: &App, mut request: InboundRequest, source: Option<&Source>) -> Self {
         let guards = source.map(|it| app.vault.open_guards(&it.settings.guards, &it.id.to_string()));
         let secrets = match guards {
             Some(Ok(guards)) => guards.secret_values().into_iter().map(str::to_owned).collect(),
-            // The secrets are unreadable, so they cannot be masked.
+            // The secrets cannot be opened, so they cannot be masked. The parts that may contain them are removed.
             Some(Err(_)) => {
                 request.raw.query.clear();
                 request.raw.body.clear();
@@ -42,8 +42,8 @@ impl Shown {
     }
 }
 
-/// Processes a request again with the current settings. Accepted requests and duplicates stay as they are.
-pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Changed<Shown>, Error> {
+/// Processes a request again with the current settings. Accepted requests and duplicates are not processed again.
+pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Changed<RequestWithSecrets>, Error> {
     let known = get(app, actor, id).await?;
     if matches!(known.request.result.outcome, Outcome::Accepted | Outcome::Duplicate) {
         return Ok(Changed::new(known.clone(), known));
@@ -55,18 +55,25 @@ pub async fn replay(app: &App, actor: Actor, id: InboundRequestId) -> Result<Cha
     let claimed = storage::inbound::inbound_requests::claim(app.db.writer(), id, now, lease).await?;
     let it = claimed.ok_or_else(|| Error::ChangedMeanwhile { what: "inbound request", id: id.to_string() })?;
     let (request, _) = receive::process(app, &source, Leased { it, lease }).await?;
-    Ok(Changed::new(known, Shown::of(app, request, Some(&source))))
+    Ok(Changed::new(known, RequestWithSecrets::of(app, request, Some(&source))))
 }
 
-pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<Shown, Error> {
+/// Reads a request that the caller may see.
+pub async fn get(app: &App, actor: Actor, id: InboundRequestId) -> Result<RequestWithSecrets, Error> {
     let found = storage::inbound::inbound_requests::find(app.db.reader(), id).await?;
     let visible = found.filter(|it| actor.confined_to().is_none_or(|own| it.affiliate_id == Some(own)));
     let request = visible.ok_or_else(|| Error::not_found("inbound request", id))?;
     let source = storage::inbound::sources::find(app.db.reader(), request.source_id).await?;
-    Ok(Shown::of(app, request, source.as_ref()))
+    Ok(RequestWithSecrets::of(app, request, source.as_ref()))
 }
 
-pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
+/// Lists the requests that the caller may see.
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: Filter,
+    page: PageRequest,
+) -> Result<Page<RequestWithSecrets>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
@@ -75,6 +82,6 @@ pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest
     let sources = storage::inbound::sources::find_many(app.db.reader(), ids).await?;
     Ok(page.map(|it| {
         let source = sources.get(&it.source_id);
-        Shown::of(app, it, source)
+        RequestWithSecrets::of(app, it, source)
     }))
 }

@@ -9,7 +9,7 @@ use domain::delivery::adapter::AdapterVersion;
 use domain::inbound::source::Source;
 use host::Adapter;
 
-/// The adapter that reads this source's requests: the version that it pins, or the newest while it pins none.
+/// Finds the adapter that reads the requests of a source: the version that the source pins, or the newest one.
 pub async fn adapter_of(app: &App, source: &Source) -> Result<Arc<Adapter>, Error> {
     let (id, version) = (&source.adapter, &source.adapter_version);
     if !version.is_empty() {

@@ -1,4 +1,4 @@
-//! Why the processing of a request or notification ends early.
+//! The reasons why the processing of a request or notification ends early.
 
 use sea_orm::DbErr;
 
@@ -7,11 +7,13 @@ use domain::inbound::inbound_request::OutcomeDetails;
 use domain::inbound::notification::{Issue, Outcome};
 use domain::tracking::conversion_error::ConversionError;
 
+/// Why the processing ends early.
 pub enum Stop {
     /// The request or notification has an outcome, which is stored.
     Outcome(OutcomeDetails),
+    /// The database failed. The request stays waiting.
     Database(DbErr),
-    /// Another error of the server. The request stays waiting.
+    /// Another part of the server failed. The request stays waiting.
     Failed(Error),
 }
 
@@ -33,7 +35,7 @@ impl From<DbErr> for Stop {
     }
 }
 
-/// Errors of the conversion itself are an outcome: the network or the operator must correct the notification.
+/// An error of the conversion is an outcome, because the network or the operator must correct the notification.
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         let refused = |code: &str| Self::Outcome(OutcomeDetails::new(Outcome::Refused, code, error.to_string()));

@@ -13,16 +13,18 @@ use domain::money::ledger::{Cause, PostingKind};
 use domain::money::{ledger, postings, settlement};
 use domain::people::actor::Actor;
 
+/// The data of a new adjustment.
 #[derive(Clone, Debug)]
 pub struct NewAdjustment {
     pub affiliate_id: AffiliateId,
-    /// A negative amount is debited immediately, down to a debt.
+    /// A negative amount is debited immediately. A debit that exceeds the balance becomes a debt.
     pub money: Money,
     pub reason: String,
-    /// The hold of a positive amount.
+    /// The hold of a positive amount, in days. 0: the amount is available immediately.
     pub hold_days: u16,
 }
 
+/// Creates an adjustment: its earning and its postings. Returns the earning.
 pub async fn create(app: &App, actor: Actor, new: NewAdjustment) -> Result<Earning, Error> {
     let now = app.clock.now();
     affiliates::get(app, actor, new.affiliate_id).await?;

@@ -17,16 +17,18 @@ use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
 
+/// The balance of one affiliate in one currency.
 #[derive(Clone, Debug)]
 pub struct AffiliateBalance {
     pub affiliate_id: AffiliateId,
     pub currency: Currency,
     pub sums: AccountSums,
-    /// The rate to the requested currency. `None` if no rate is stored or the balance is in that currency.
+    /// The rate to the requested currency. `None` if no currency was requested, no rate is stored, or the balance is in
+    /// the requested currency.
     pub rate: Option<ExchangeRate>,
 }
 
-/// The balances of a page of affiliates, newest affiliate first, in each currency. `shown_in` adds a rate to each
+/// Lists the balances of a page of affiliates in each currency, newest affiliate first. `shown_in` adds a rate to each
 /// balance.
 pub async fn list(
     app: &App,
@@ -72,26 +74,30 @@ pub struct StatementRequest {
     pub to: Timestamp,
 }
 
-/// A statement: the sums at its beginning. Its lines are read from the database while they are sent.
+/// A statement with the sums at its beginning. Its lines are read from the database while the answer is sent.
 pub struct Statement {
     pub request: StatementRequest,
     pub opening: AccountSums,
 }
 
+/// Reads the opening sums of a statement.
+///
+/// # Errors
+/// `to` is before `from`.
 pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Result<Statement, Error> {
     affiliates::get(app, actor, request.affiliate_id).await?;
     if request.to < request.from {
-        return Err(Error::invalid("/to", "is before from; a statement begins before it ends"));
+        return Err(Error::invalid("/to", "must not be before from; use a later time"));
     }
     let StatementRequest { affiliate_id, currency, from, .. } = request;
-    // This reads all earlier entries of the affiliate.
+    // The opening sums are computed from all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
     let opening = storage::money::balances::sums_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { request, opening })
 }
 
 impl Statement {
-    /// The lines, each with the sums after it, oldest first. They are read in chunks of entries.
+    /// Reads the lines in chunks, oldest first. Each line comes with the sums after it.
     pub fn lines(
         &self,
         app: &App,

@@ -1,4 +1,4 @@
-//! Queries of earnings, with what each caller may see.
+//! Queries of earnings. Callers see the earnings and fields that they have access to.
 
 use crate::Error;
 use crate::app::App;
@@ -7,12 +7,14 @@ use domain::money::earning::{Earning, EarningKind};
 use domain::people::actor::Actor;
 use storage::base::page::{Page, PageRequest};
 
+/// Reads an earning that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: EarningId) -> Result<Earning, Error> {
     let found = storage::money::earnings::find(app.db.reader(), id).await?;
     let found = found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("earning", id))?;
-    Ok(shown_to(actor, found))
+    Ok(visible_to(actor, found))
 }
 
+/// Lists the earnings that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -23,12 +25,12 @@ pub async fn list(
         return Ok(Page { items: Vec::new(), next: None });
     }
     let mut found = storage::money::earnings::list(app.db.lists(), filter, page).await?;
-    found.items = found.items.into_iter().map(|it| shown_to(actor, it)).collect();
+    found.items = found.items.into_iter().map(|it| visible_to(actor, it)).collect();
     Ok(found)
 }
 
 /// A parent affiliate sees its commission and the sub-affiliate, but not the conversion.
-fn shown_to(actor: Actor, earning: Earning) -> Earning {
+fn visible_to(actor: Actor, earning: Earning) -> Earning {
     let hides = earning.kind == EarningKind::Commission && !actor.is_staff();
     Earning { conversion_id: earning.conversion_id.filter(|_| !hides), ..earning }
 }

@@ -13,7 +13,10 @@ use domain::people::actor::Actor;
 use storage::base::page::{Page, PageRequest};
 use storage::money::exchanges::Filter;
 
-/// Inserts a rate. A second rate for the same pair and time is an error.
+/// Stores an exchange rate.
+///
+/// # Errors
+/// A rate for the same pair and time is stored.
 pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Error> {
     if !storage::money::exchange_rates::insert(app.db.writer(), &rate).await? {
         let value = format!("{} to {} from {}", rate.from, rate.to, rate.valid_from);
@@ -22,11 +25,15 @@ pub async fn add_rate(app: &App, rate: ExchangeRate) -> Result<ExchangeRate, Err
     Ok(rate)
 }
 
+/// Lists the exchange rates.
 pub async fn list_rates(app: &App, page: PageRequest) -> Result<Page<ExchangeRate>, Error> {
     Ok(storage::money::exchange_rates::list(app.db.lists(), page).await?)
 }
 
-/// Exchanges available money at the current rate: two postings, one in each currency.
+/// Exchanges available money at the current rate. Makes two postings, one in each currency.
+///
+/// # Errors
+/// No rate is stored, or the available money does not suffice.
 pub async fn exchange(
     app: &App,
     actor: Actor,
@@ -53,11 +60,13 @@ pub async fn exchange(
     Ok(exchange)
 }
 
+/// Reads an exchange that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: ExchangeId) -> Result<Exchange, Error> {
     let found = storage::money::exchanges::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("exchange", id))
 }
 
+/// Lists the exchanges that the caller may see.
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Exchange>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });

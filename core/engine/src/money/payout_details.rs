@@ -1,5 +1,5 @@
-//! Payout details: validated, sealed and masked. They are opened only to copy them into a withdrawal and to write a
-//! payment file.
+//! Payout details: validates, seals and masks them. They are opened to copy them into a withdrawal, to write a payment
+//! file, to show masked details before a confirmation, and to compare them for the audit log.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use crate::app::App;
 use crate::delivery::secrets::{SecretError, Vault};
 use crate::people::audit::{self, Change};
-use crate::people::auth::step_up::{self, Given, Proven};
+use crate::people::auth::step_up::{self, StepUpOutcome, StepUpProof};
 use crate::people::auth::throttling::{self, Attempt};
 use crate::people::auth::{self, Visitor};
 use crate::people::mail::Letter;
@@ -36,15 +36,15 @@ const CONFIRM: Duration = Duration::from_secs(3_600);
 /// The outcome of a requested change.
 pub enum ChangeOutcome<T> {
     Done(T),
-    /// The change waits for its confirmation by a link that was sent to the affiliate.
+    /// A link was sent to the affiliate. The change is made when the affiliate confirms it there.
     Mailed,
 }
 
-/// Stores the payout details of an affiliate for one method, in place of the former ones.
+/// Stores the payout details of an affiliate for one method and replaces the former ones.
 pub async fn set(
     app: &App,
     actor: Actor,
-    proof: Given,
+    proof: StepUpProof,
     affiliate_id: AffiliateId,
     method: &str,
     given: &Fields,
@@ -52,21 +52,21 @@ pub async fn set(
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
     }
-    // Before the proof, so that details that are not valid do not use up a code.
+    // The details are validated before the second factor is checked, so that invalid details do not use up a code.
     accept(app.db.reader(), method, given).await?;
-    let proven = step_up::prove(app, actor, proof).await?;
+    let proven = step_up::check(app, actor, proof).await?;
     let tx = app.db.begin().await?;
     let affiliate = lock_affiliate(&tx, affiliate_id).await?;
     let (method, fields) = accept(&tx, method, given).await?;
-    if proven == Proven::ByMail {
+    if proven == StepUpOutcome::NeedsMail {
         let sealed = seal(&app.vault, &fields, &pending(affiliate_id));
         let purpose = Purpose::ConfirmPayoutDetails { affiliate: affiliate_id, method: method.id, sealed };
         tx.rollback().await?;
-        return ask_by_mail(app, &affiliate, purpose).await;
+        return send_confirmation(app, &affiliate, purpose).await;
     }
     let changed = store(app, &tx, &affiliate, &method, &fields).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Done(changed))
 }
 
@@ -74,39 +74,40 @@ pub async fn set(
 pub async fn remove(
     app: &App,
     actor: Actor,
-    proof: Given,
+    proof: StepUpProof,
     id: PayoutDetailsId,
 ) -> Result<ChangeOutcome<PayoutDetails>, Error> {
     let details = get(app, actor, id).await?;
-    let proven = step_up::prove(app, actor, proof).await?;
+    let proven = step_up::check(app, actor, proof).await?;
     let tx = app.db.begin().await?;
     let affiliate = lock_affiliate(&tx, details.affiliate_id).await?;
-    if proven == Proven::ByMail {
+    if proven == StepUpOutcome::NeedsMail {
         let purpose = Purpose::ConfirmPayoutRemoval { affiliate: affiliate.id, details: id };
         tx.rollback().await?;
-        return ask_by_mail(app, &affiliate, purpose).await;
+        return send_confirmation(app, &affiliate, purpose).await;
     }
     storage::money::payout_details::delete(&tx, id).await?;
     notices::payout_details_changed(app, &tx, &affiliate).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Done(details))
 }
 
-/// The throttle keeps a session from filling the mailbox of its affiliate.
-async fn ask_by_mail<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
+/// Sends a confirmation link to the affiliate. The number of messages is limited, so that a session cannot fill the
+/// mailbox.
+async fn send_confirmation<T>(app: &App, affiliate: &Affiliate, purpose: Purpose) -> Result<ChangeOutcome<T>, Error> {
     let to = affiliate.confirming_email(app.clock.now());
     throttling::begin(app, &Attempt::of_mailbox(&normal_email(to))).await?;
     let tx = app.db.begin().await?;
     let token = auth::issue(app, &tx, &purpose, CONFIRM).await?;
     let link = format!("{}/confirm-change/{token}", app.public_url);
-    outbox::post(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
+    outbox::add(app, &tx, Letter::ConfirmPayoutDetails, to, &affiliate.name, &link).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(ChangeOutcome::Mailed)
 }
 
-/// The change that a confirmation link makes, as it is shown to the affiliate.
+/// The change that a confirmation link makes, in the form that is shown to the affiliate.
 pub struct Proposal {
     /// The name of the affiliate.
     pub affiliate: String,
@@ -180,16 +181,16 @@ pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Er
     let actor = actor.expect("an affiliate's role has its affiliate");
     audit::record(app, &tx, actor, Change::by(visitor, done.0, Some(done.1.to_string()))).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(())
 }
 
-/// The lock makes two requests that set the first details take turns.
+/// Locks the affiliate, so that two requests that set its first details run one after the other.
 async fn lock_affiliate(tx: &DatabaseTransaction, id: AffiliateId) -> Result<Affiliate, Error> {
     storage::program::affiliates::lock(tx, id).await?.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
-/// The method, and the details as its schema accepts them.
+/// Finds the method and validates the details with its schema. Returns the details in normalized form.
 async fn accept(db: &impl ConnectionTrait, method: &str, given: &Fields) -> Result<(PayoutMethod, Fields), Error> {
     let method = payout_methods::named(db, method).await?;
     let fields = schema_of(&method)?.accept(given).map_err(|issues| {
@@ -230,22 +231,24 @@ async fn store(
     }
     notices::payout_details_changed(app, tx, affiliate).await?;
     let Some(known) = known else { return Ok(Changed::made(details)) };
-    // The masks can be equal although the values differ.
+    // Two values can differ and have the same mask.
     let before = open(&app.vault, &known.sealed, &id.to_string()).unwrap_or_default();
     let unseen = of_secrets("details", &before, fields);
     Ok(Changed::new(known, details).with_unseen(unseen))
 }
 
-/// The holder for which details are sealed until they are confirmed.
+/// The holder for which unconfirmed details are sealed.
 fn pending(affiliate: AffiliateId) -> String {
     format!("pending payout details/{affiliate}")
 }
 
+/// Reads payout details that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: PayoutDetailsId) -> Result<PayoutDetails, Error> {
     let found = storage::money::payout_details::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("payout details", id))
 }
 
+/// Lists the payout details that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -258,11 +261,12 @@ pub async fn list(
     Ok(storage::money::payout_details::list(app.db.lists(), affiliate_id, page).await?)
 }
 
-/// Seals details for `holder`. A copy that is sealed for one withdrawal does not open for another.
+/// Seals details for `holder`. Details that are sealed for one withdrawal cannot be opened for another one.
 pub fn seal(vault: &Vault, fields: &Fields, holder: &str) -> String {
     vault.seal(&serde_json::to_string(fields).expect("text is JSON"), holder)
 }
 
+/// Opens details that [`seal`] sealed for `holder`.
 pub fn open(vault: &Vault, sealed: &str, holder: &str) -> Result<Fields, SecretError> {
     serde_json::from_str(&vault.open(sealed, holder)?).map_err(|_| SecretError::Unreadable)
 }

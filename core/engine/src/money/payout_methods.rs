@@ -12,6 +12,10 @@ use domain::money::payout_method::{Definition, FileFormat, Payer, PayoutMethod, 
 use domain::people::actor::Actor;
 use domain::people::changes::Changed;
 
+/// Adds a payout method.
+///
+/// # Errors
+/// The id is taken, or a field is invalid.
 pub async fn create(
     app: &App,
     definition: Definition,
@@ -32,7 +36,7 @@ pub async fn create(
     Ok(method)
 }
 
-/// Fields with `None` are unchanged.
+/// The changes of a payout method. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -45,6 +49,7 @@ pub struct Changes {
     pub enabled: Option<bool>,
 }
 
+/// Changes a payout method. The schema of a built-in method cannot be changed.
 pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<PayoutMethod>, Error> {
     if !is_id(id) {
         return Err(Error::not_found("payout method", shortened(id)));
@@ -55,7 +60,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<Pay
     let before = method.clone();
     if let Some(schema) = changes.schema {
         if method.built_in {
-            let message = "the schema of a built-in method cannot be changed; add a method of your own";
+            let message = "the schema of a built-in method cannot be changed; add another method";
             return Err(Error::invalid("/schema", message));
         }
         method.schema = schema;
@@ -73,6 +78,7 @@ pub async fn change(app: &App, id: &str, changes: Changes) -> Result<Changed<Pay
     Ok(Changed::new(before, method))
 }
 
+/// Validates a method. Returns all issues together.
 fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
     let mut issues = Vec::new();
     let mut add = |path: String, message: String| issues.push(FieldIssue::new(path, "invalid_field", message));
@@ -98,18 +104,22 @@ fn checked(mut method: PayoutMethod) -> Result<PayoutMethod, Error> {
     if issues.is_empty() { Ok(method) } else { Err(Error::Invalid(issues)) }
 }
 
-/// Affiliates see enabled methods only.
+/// Reads a payout method. Affiliates see only enabled methods.
 pub async fn get(app: &App, actor: Actor, id: &str) -> Result<PayoutMethod, Error> {
     let found = if is_id(id) { storage::money::payout_methods::find(app.db.reader(), id).await? } else { None };
     let visible = found.filter(|it| it.enabled || actor.is_staff());
     visible.ok_or_else(|| Error::not_found("payout method", shortened(id)))
 }
 
+/// Lists the payout methods. Affiliates see only enabled methods.
 pub async fn list(app: &App, actor: Actor) -> Result<Vec<PayoutMethod>, Error> {
     Ok(storage::money::payout_methods::list(app.db.reader(), !actor.is_staff()).await?)
 }
 
-/// The method with the id in a request body; an invalid field if there is none.
+/// Finds the method whose id is in a request body.
+///
+/// # Errors
+/// No method has the id: the field is invalid.
 pub async fn named(db: &impl ConnectionTrait, id: &str) -> Result<PayoutMethod, Error> {
     if let Some(method) = storage::money::payout_methods::find(db, id).await? {
         return Ok(method);

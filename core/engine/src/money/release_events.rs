@@ -13,11 +13,13 @@ use domain::tracking::click::Click;
 use domain::tracking::conversion::Conversion;
 use domain::tracking::event::Event;
 
+/// Counts released earnings in the metrics.
 pub(crate) fn count(released: usize) {
     metrics::counter!("postrider_earnings_released_total").increment(released as u64);
 }
 
-/// The events of released payouts for which a live postback could have a rule. Their ids are derived from the earnings.
+/// Creates the events of released payouts that an enabled postback may have a rule for. Their ids are derived from the
+/// earnings.
 pub(crate) async fn events(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,

@@ -1,5 +1,6 @@
-//! Releases: earnings become available when their hold ends, and settle a debt first. Several processes release at
-//! once; each earning is released once. Earnings for which a balance has no room are deferred.
+//! Releases: an earning becomes available when its hold ends. A debt of the affiliate is settled from it first. Several
+//! processes can release at the same time; each earning is released once. An earning is deferred if it would exceed the
+//! limit of the balance.
 
 use std::collections::BTreeSet;
 
@@ -53,8 +54,8 @@ async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
 
 async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usize, DbErr> {
     let now = app.clock.now();
-    // The commit does not wait for the disk of PostgreSQL. If a crash undoes the release, the next one creates the
-    // events with the same ids.
+    // PostgreSQL does not write this commit to disk before it answers. If a crash undoes the release, the next release
+    // creates the events with the same ids.
     let tx = app.db.begin_queue().await?;
     let mut due = storage::money::earnings::lock_due(&tx, affiliate, CHUNK, now).await?;
     if due.is_empty() {
@@ -84,7 +85,7 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
     Ok(found)
 }
 
-/// Logs affiliates whose balances have no room, once each.
+/// Logs the affiliates whose balances have reached their limit, each once.
 fn log_deferred(app: &App, deferred: &[Earning]) {
     count_deferred(deferred.len() as u64);
     for it in deferred {

@@ -18,15 +18,16 @@ use domain::tracking::conversion::{Conversion, Status};
 /// A conversion after a change.
 pub struct Settled<'a> {
     pub conversion: &'a Conversion,
-    /// Whether it was approved before this transaction, so that its earnings are stored.
+    /// Whether the conversion was approved before this transaction. If so, its earnings are stored.
     pub was_approved: bool,
+    /// When it was changed.
     pub at: Timestamp,
 }
 
-/// Changes the earnings and the ledger for these changes, in their order. Returns the released earnings: an earning
-/// without a hold is available immediately. An approval with a hold only inserts rows. Everything else locks the stored
-/// earnings of the conversions, then the balances that change. An earning for which a balance has no room stays pending
-/// and is deferred.
+/// Changes the earnings and the ledger for these changes, in the given order. Returns the released earnings: an earning
+/// without a hold is available immediately. An approval with a hold only inserts rows. All other changes lock the
+/// stored earnings of the conversions, then the balances that change. An earning that would exceed the limit of its
+/// balance stays pending and is deferred.
 pub async fn settle(
     tx: &impl ConnectionTrait,
     catalog: &Catalog,
@@ -84,7 +85,7 @@ pub async fn settle(
         if !lock_now {
             balances = storage::money::ledger::lock_balances(tx, &keys).await?;
         }
-        // This is rare, so the release is undone here instead of locking the balances before the insert.
+        // A full balance is rare. So the release is undone here, and the balances are not locked before the insert.
         let deferred = release::defer_without_room(&mut new, &balances, now);
         storage::money::earnings::save(tx, &deferred.iter().collect::<Vec<_>>()).await?;
         postings.extend(settlement::released(&new, &mut balances, now));
@@ -97,8 +98,8 @@ pub async fn settle(
     Ok(new)
 }
 
-/// The second-tier commissions for an earning of `affiliate`. A suspended parent affiliate gets none; the levels above it
-/// keep theirs.
+/// The second-tier commissions for an earning of `affiliate`. A suspended parent affiliate gets no commission; the
+/// affiliates above it get theirs.
 async fn commissions_for(catalog: &Catalog, affiliate: AffiliateId) -> Result<Vec<Commission>, DbErr> {
     let settings = catalog.sub_affiliate_settings().await?;
     let mut commissions = Vec::new();

@@ -1,4 +1,5 @@
-//! Withdrawal batches: created from approved withdrawals, exported as a payment file, settled by a file of results.
+//! Withdrawal batches: creates them from approved withdrawals, exports them as payment files and applies files of
+//! results.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,10 @@ use storage::base::page::{Page, PageRequest};
 use super::withdrawals::{debts_of, lock_balances, save_and_post};
 use super::{payout_details, payout_methods};
 
-/// Creates a batch of approved withdrawals that are in no batch, oldest first.
+/// Creates a batch of approved withdrawals that are not in another batch, oldest first.
+///
+/// # Errors
+/// No withdrawal can be paid.
 pub async fn create(
     app: &App,
     actor: Actor,
@@ -56,8 +60,8 @@ pub async fn create(
     Ok((batch, progress))
 }
 
-/// The net sum of the first withdrawals that together fit in an account, in micros, and their number. The first one
-/// always fits.
+/// The net sum in micros, and the number, of the first withdrawals whose sum is within the limit of an account. The
+/// first withdrawal is always included.
 fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     let mut sum = 0;
     for (index, it) in withdrawals.iter().enumerate() {
@@ -69,8 +73,10 @@ fn sum_within_an_account(withdrawals: &[Withdrawal]) -> (i64, usize) {
     (sum, withdrawals.len())
 }
 
-/// Writes the payment file of the open withdrawals. The file is the same until a result arrives. A debt that is not
-/// accepted is an error.
+/// Writes the payment file of the open withdrawals. The file is the same until a result is applied.
+///
+/// # Errors
+/// An affiliate has a debt that was not accepted.
 pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>) -> Result<PaymentFile, Error> {
     let (batch, withdrawals) = mark_exported(app, id).await?;
     let db = app.db.reader();
@@ -90,7 +96,7 @@ pub async fn export(app: &App, id: WithdrawalBatchId, format: Option<FileFormat>
     Ok(payment_file::write(&batch, &method, format.unwrap_or(method.file), &payments, app.clock.now())?)
 }
 
-/// Returns the open withdrawals and stores the time of the first export: from then on the bank can have the file.
+/// Returns the open withdrawals and stores the time of the first export. After that time the bank may have the file.
 async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Vec<Withdrawal>), Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
@@ -113,7 +119,7 @@ async fn mark_exported(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBa
     Ok((batch, withdrawals))
 }
 
-/// Dissolves a batch whose file did not reach the bank. Its open withdrawals can be in another batch.
+/// Dissolves a batch whose file did not reach the bank. Its open withdrawals can then be added to another batch.
 pub async fn dissolve(
     app: &App,
     id: WithdrawalBatchId,
@@ -142,17 +148,17 @@ pub async fn dissolve(
     Ok(Changed::new(before, get(app, id).await?))
 }
 
-/// The effect of one line of the results.
+/// The effect of one line of a file of results.
 #[derive(Clone, Debug)]
 pub enum Effect {
     Applied(WithdrawalId, Changed<Status>),
-    /// The withdrawal has this status already.
+    /// The withdrawal had this status before.
     Unchanged(WithdrawalId),
     Wrong(LineError),
 }
 
-/// Applies a file of results. Valid lines are applied in one transaction; the others are returned with an error. The
-/// same file again changes nothing.
+/// Applies a file of results. Valid lines are applied in one transaction; the others are returned with an error.
+/// Applying the same file again changes nothing.
 pub async fn apply_results(
     app: &App,
     actor: Actor,
@@ -193,6 +199,7 @@ pub async fn apply_results(
     Ok((effects, progress))
 }
 
+/// Reads a batch and its progress.
 pub async fn get(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, Progress), Error> {
     let found = storage::money::withdrawal_batches::find(app.db.reader(), id).await?;
     let batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
@@ -204,6 +211,7 @@ async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error
     Ok(progress.get(&id).copied().unwrap_or_default())
 }
 
+/// Lists the batches with their progress.
 pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
     let page = storage::money::withdrawal_batches::list(app.db.lists(), page).await?;
     let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();

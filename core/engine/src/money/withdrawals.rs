@@ -23,22 +23,23 @@ use storage::money::withdrawals::Filter;
 
 use super::{payout_details, payout_methods};
 
+/// A request for a withdrawal.
 #[derive(Clone, Debug)]
 pub struct WithdrawalRequest {
     pub affiliate_id: AffiliateId,
     pub method: String,
     pub amount: RequestedAmount,
     pub currency: Currency,
-    /// The request has an `Idempotency-Key`, so an equal request is not a double click.
+    /// Whether the request has an `Idempotency-Key`. If so, an equal request is not treated as a double click.
     pub has_key: bool,
 }
 
 /// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum RequestOutcome {
-    Created(Shown),
-    /// A double click: the withdrawal of the first request.
-    Duplicate(Shown),
+    Created(WithdrawalWithDebt),
+    /// A double click. Contains the withdrawal of the first request.
+    Duplicate(WithdrawalWithDebt),
 }
 
 /// Requests a withdrawal and reserves its amount. Without an `Idempotency-Key`, an equal request within [`SAME_CLICK`]
@@ -57,7 +58,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     let affiliate = storage::program::affiliates::find(&tx, affiliate_id).await?.ok_or_else(unknown)?;
     let method = payout_methods::named(&tx, &request.method).await?;
     let program = storage::program::program_settings::find_withdrawals(&tx).await?.minimum(request.currency);
-    // Requests of one affiliate and currency take turns at this lock.
+    // This lock makes requests of one affiliate and currency run one after the other.
     let mut balance = storage::money::ledger::lock_balance(&tx, affiliate_id, request.currency).await?;
     let now = app.clock.now();
     if !request.has_key {
@@ -66,7 +67,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
             storage::money::withdrawals::list_since(&tx, affiliate_id, &method.id, request.currency, since).await?;
         if let Some(same) = recent.into_iter().find(|it| it.is_same_click(request.amount, now)) {
             tx.rollback().await?;
-            return Ok(RequestOutcome::Duplicate(show(app, same).await?));
+            return Ok(RequestOutcome::Duplicate(load_debt(app, same).await?));
         }
     }
     if affiliate.status == AffiliateStatus::Suspended {
@@ -103,26 +104,28 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
     storage::money::withdrawals::insert(&tx, &withdrawal).await?;
     storage::money::ledger::post(&tx, &[posting]).await?;
     tx.commit().await?;
-    Ok(RequestOutcome::Created(Shown { withdrawal, debt: None }))
+    Ok(RequestOutcome::Created(WithdrawalWithDebt { withdrawal, debt: None }))
 }
 
-/// A withdrawal with the debt of its affiliate.
+/// A withdrawal and the debt of its affiliate.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct WithdrawalWithDebt {
     pub withdrawal: Withdrawal,
-    /// The debt in the currency of the withdrawal. `None` without a debt, or if the withdrawal is not open any more.
+    /// The debt in the currency of the withdrawal. `None` if there is no debt, or if the withdrawal is not open.
     pub debt: Option<Money>,
 }
 
-/// Approves a withdrawal or records its payment. A debt is an error unless `despite_debt` accepts it. Repeating a step
-/// changes nothing.
+/// Approves a withdrawal or records its payment. Repeating a step changes nothing.
+///
+/// # Errors
+/// The affiliate has a debt, and `despite_debt` does not accept it.
 pub async fn approve_or_pay(
     app: &App,
     actor: Actor,
     id: WithdrawalId,
     wanted: Status,
     despite_debt: bool,
-) -> Result<Changed<Shown>, Error> {
+) -> Result<Changed<WithdrawalWithDebt>, Error> {
     let tx = app.db.begin().await?;
     let mut withdrawal =
         storage::money::withdrawals::lock(&tx, id).await?.ok_or_else(|| Error::not_found("withdrawal", id))?;
@@ -140,11 +143,11 @@ pub async fn approve_or_pay(
     let before = withdrawal.clone();
     let applied = withdrawal.approve_or_pay(wanted, debt, despite_debt, &actor.name(), now)?;
     commit_step(tx, &withdrawal, applied, balances, now).await?;
-    let shown = |withdrawal: Withdrawal| Shown {
+    let with_debt = |withdrawal: Withdrawal| WithdrawalWithDebt {
         debt: Some(debt).filter(|debt| debt.micros > 0 && !withdrawal.status.settles()),
         withdrawal,
     };
-    Ok(Changed::new(before, withdrawal).map(shown))
+    Ok(Changed::new(before, withdrawal).map(with_debt))
 }
 
 /// Refuses, cancels, fails or returns a withdrawal and posts its money back to the balance. Repeating a step changes
@@ -154,7 +157,7 @@ pub async fn return_to_balance(
     actor: Actor,
     id: WithdrawalId,
     wanted: Status,
-) -> Result<Changed<Shown>, Error> {
+) -> Result<Changed<WithdrawalWithDebt>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::money::withdrawals::lock(&tx, id).await?.filter(|it| actor.may_see(it.affiliate_id));
     let mut withdrawal = found.ok_or_else(|| Error::not_found("withdrawal", id))?;
@@ -163,8 +166,8 @@ pub async fn return_to_balance(
     let applied = withdrawal.change_status(wanted, &actor.name(), now).map_err(StepError::from)?;
     let balances = lock_balances(&tx, &[&withdrawal]).await?;
     commit_step(tx, &withdrawal, applied, balances, now).await?;
-    let now = show(app, withdrawal).await?;
-    Ok(Changed::new(Shown { withdrawal: before, debt: now.debt }, now))
+    let now = load_debt(app, withdrawal).await?;
+    Ok(Changed::new(WithdrawalWithDebt { withdrawal: before, debt: now.debt }, now))
 }
 
 async fn commit_step(
@@ -184,9 +187,10 @@ async fn commit_step(
     Ok(())
 }
 
-/// The outcome for one of many withdrawals.
+/// The outcome of the approval of one of many withdrawals.
 pub type Approval = (WithdrawalId, Result<Changed<Withdrawal>, ApprovalError>);
 
+/// Why a withdrawal was not approved.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ApprovalError {
     #[error("there is no withdrawal {0}")]
@@ -234,7 +238,7 @@ pub async fn approve_many(
     Ok(answers)
 }
 
-/// Locks the balances from which or to which the changed withdrawals move money, until `tx` ends.
+/// Locks the balances that the changed withdrawals move money from or to. The locks last until `tx` ends.
 pub async fn lock_balances(tx: &impl ConnectionTrait, changed: &[&Withdrawal]) -> Result<Balances, DbErr> {
     let moving = changed.iter().filter(|it| it.status.settles());
     storage::money::ledger::lock_balances(tx, &moving.map(|it| (it.affiliate_id, it.amount.currency)).collect()).await
@@ -261,28 +265,37 @@ pub async fn save_and_post(
     Ok(())
 }
 
-pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<Shown, Error> {
+/// Reads a withdrawal that the caller may see.
+pub async fn get(app: &App, actor: Actor, id: WithdrawalId) -> Result<WithdrawalWithDebt, Error> {
     let found =
         storage::money::withdrawals::find(app.db.reader(), id).await?.filter(|it| actor.may_see(it.affiliate_id));
-    show(app, found.ok_or_else(|| Error::not_found("withdrawal", id))?).await
+    load_debt(app, found.ok_or_else(|| Error::not_found("withdrawal", id))?).await
 }
 
-pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Shown>, Error> {
+/// Lists the withdrawals that the caller may see.
+pub async fn list(
+    app: &App,
+    actor: Actor,
+    mut filter: Filter,
+    page: PageRequest,
+) -> Result<Page<WithdrawalWithDebt>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let page = storage::money::withdrawals::list(app.db.lists(), filter, page).await?;
-    Ok(Page { items: show_all(app, page.items).await?, next: page.next })
+    Ok(Page { items: load_debts(app, page.items).await?, next: page.next })
 }
 
-async fn show(app: &App, withdrawal: Withdrawal) -> Result<Shown, Error> {
-    Ok(show_all(app, vec![withdrawal]).await?.remove(0))
+/// Adds the debt of its affiliate to a withdrawal.
+async fn load_debt(app: &App, withdrawal: Withdrawal) -> Result<WithdrawalWithDebt, Error> {
+    Ok(load_debts(app, vec![withdrawal]).await?.remove(0))
 }
 
-async fn show_all(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<Shown>, Error> {
+async fn load_debts(app: &App, withdrawals: Vec<Withdrawal>) -> Result<Vec<WithdrawalWithDebt>, Error> {
     let debts = debts_of(app.db.reader(), &withdrawals).await?;
-    let shown = |withdrawal: Withdrawal| Shown { debt: debts.get(&withdrawal.id).copied(), withdrawal };
-    Ok(withdrawals.into_iter().map(shown).collect())
+    let with_debt =
+        |withdrawal: Withdrawal| WithdrawalWithDebt { debt: debts.get(&withdrawal.id).copied(), withdrawal };
+    Ok(withdrawals.into_iter().map(with_debt).collect())
 }
 
 /// The debts of the affiliates of open withdrawals, by withdrawal.
@@ -297,10 +310,12 @@ pub async fn debts_of(
     Ok(open().filter_map(debt).collect())
 }
 
+/// Reads the settings of withdrawals.
 pub async fn settings(app: &App) -> Result<WithdrawalSettings, Error> {
     Ok(storage::program::program_settings::find_withdrawals(app.db.reader()).await?)
 }
 
+/// Replaces the settings of withdrawals.
 pub async fn change_settings(app: &App, settings: WithdrawalSettings) -> Result<Changed<WithdrawalSettings>, Error> {
     let tx = app.db.begin().await?;
     let before = storage::program::program_settings::find_withdrawals(&tx).await?;

@@ -1,5 +1,5 @@
-//! API keys: made once, shown once, recognised by their hash. People make their own; the program's and affiliates'
-//! are made by whoever may manage keys.
+//! API keys: creation, revocation and authentication. The secret of a key is shown once; the database has its hash.
+//! People create keys for themselves. Keys of the program and of affiliates need the permission to manage keys.
 
 use crate::app::App;
 use crate::program::quota;
@@ -14,88 +14,89 @@ use domain::people::permission::{Permission, Permissions, Role};
 use domain::timestamp::Timestamp;
 use storage::base::page::{Page, PageRequest};
 
-use super::auth::step_up::{self, Given, Proven};
+use super::auth::step_up::{self, StepUpOutcome, StepUpProof};
 use super::{notices, outbox};
 
-/// A key about to be made.
+/// The data of a new key.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct NewApiKey {
     pub name: String,
-    /// A person's own key; then role and affiliate are the person's.
+    /// The person whose key it is. Role and affiliate are then those of the person.
     pub user_id: Option<UserId>,
     pub role: Role,
     pub affiliate_id: Option<AffiliateId>,
+    /// `None`: all permissions of the role.
     pub scopes: Option<Vec<Permission>>,
     pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a key; the secret is in the answer and nowhere else. It allows nothing that `actor` may not do. A person proves
-/// once more who they are, and a message tells of the key.
-pub async fn create(app: &App, actor: Actor, given: Given, wanted: Wanted) -> Result<(ApiKey, String), Error> {
+/// Creates a key and returns it with its secret, which is not stored. The key has no permission that `actor` does not
+/// have. A person must pass the step-up authentication. A message about the key is sent to its owner.
+pub async fn create(app: &App, actor: Actor, proof: StepUpProof, new: NewApiKey) -> Result<(ApiKey, String), Error> {
     let now = app.clock.now();
-    if let Some(id) = wanted.affiliate_id.filter(|_| wanted.user_id.is_none()) {
+    if let Some(id) = new.affiliate_id.filter(|_| new.user_id.is_none()) {
         storage::program::affiliates::find(app.db.reader(), id)
             .await?
             .ok_or_else(|| Error::not_found("affiliate", id))?;
     }
-    if wanted.expires_at.is_some_and(|at| at <= now) {
-        return Err(Error::invalid("/expires_at", "is over already; choose a later time"));
+    if new.expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::invalid("/expires_at", "must be in the future; choose a later time"));
     }
-    let role = wanted.role.permissions();
-    let asked: Permissions = match &wanted.scopes {
+    let role = new.role.permissions();
+    let requested: Permissions = match &new.scopes {
         Some(scopes) => scopes.iter().copied().collect(),
         None => role,
     };
-    if let Some(beyond) = asked.iter().find(|it| !role.contains(*it)) {
-        let message = format!("the role {} does not have {beyond}; leave it out", wanted.role);
+    if let Some(beyond) = requested.iter().find(|it| !role.contains(*it)) {
+        let message = format!("the role {} does not have the permission {beyond}; remove it", new.role);
         return Err(Error::Invalid(vec![FieldIssue::new("/scopes", "invalid_field", message)]));
     }
-    if actor.is_staff() && wanted.role == Role::Affiliate {
+    if actor.is_staff() && new.role == Role::Affiliate {
         actor.require(Permission::ManageAffiliates)?;
     }
-    grant::may_give(actor, Power { role: wanted.role, permissions: asked })?;
-    if step_up::prove(app, actor, given).await? == Proven::ByMail {
+    grant::may_give(actor, Power { role: new.role, permissions: requested })?;
+    if step_up::check(app, actor, proof).await? == StepUpOutcome::NeedsMail {
         return Err(AuthError::NeedsPerson.into());
     }
     let secret = api_key::secret(rand::random());
     let key = ApiKey {
         id: KeyId::new(now),
-        name: wanted.name,
-        user_id: wanted.user_id,
-        role: wanted.role,
-        affiliate_id: wanted.affiliate_id,
-        scopes: wanted.scopes,
+        name: new.name,
+        user_id: new.user_id,
+        role: new.role,
+        affiliate_id: new.affiliate_id,
+        scopes: new.scopes,
         hash: api_key::hash(&secret),
         hint: secret[secret.len() - 4..].to_owned(),
         created_at: now,
-        expires_at: wanted.expires_at,
+        expires_at: new.expires_at,
         last_used_at: None,
         revoked_at: None,
-        vouches: Some(wanted.user_id.is_none() && grant::key_vouches(actor, asked)),
+        vouches: Some(new.user_id.is_none() && grant::key_vouches(actor, requested)),
     };
     let tx = app.db.begin().await?;
     quota::api_key(app, &tx, actor, key.user_id).await?;
     storage::people::api_keys::insert(&tx, &key).await?;
     notices::key_made(app, &tx, &key).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok((key, secret))
 }
 
-/// `user` shows that person's only.
+/// Lists the keys of a person, or with `None` all keys.
 pub async fn list(app: &App, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, Error> {
     Ok(storage::people::api_keys::list(app.db.lists(), user, page).await?)
 }
 
-/// Closes the door for that key, here at once; PostgreSQL tells other processes. `user` confines it to that person's
-/// own; else the key must not allow more than `actor` may do.
+/// Revokes a key. This process rejects it immediately; PostgreSQL notifies the other processes. With `user`, only a key
+/// of that person can be revoked. Without, the key must not have more permissions than `actor`.
 pub async fn revoke(app: &App, actor: Actor, id: KeyId, user: Option<UserId>) -> Result<Changed<ApiKey>, Error> {
     let tx = app.db.begin().await?;
     let before =
         storage::people::api_keys::find(&tx, id, user).await?.ok_or_else(|| Error::not_found("API key", id))?;
     if user.is_none() {
         grant::may_change(actor, before.power())?;
-        // Its person may have become more since the key was made, and the key with them.
+        // The role of its person, and with it the permissions of the key, may have grown since the key was created.
         if let Some(id) = before.user_id
             && let Some(holder) = storage::people::users::find(&tx, id).await?
         {
@@ -109,10 +110,10 @@ pub async fn revoke(app: &App, actor: Actor, id: KeyId, user: Option<UserId>) ->
     Ok(Changed::new(before, key))
 }
 
-/// Who holds this secret; `None` for nobody.
+/// Finds the actor of a secret. `None`: the secret is not valid.
 pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Error> {
     let hash = api_key::hash(secret);
-    // Hashes are compared, so a difference found early tells an attacker nothing about the secret.
+    // Hashes are compared, so the duration of the comparison tells an attacker nothing about the secret.
     if *hash == *app.bootstrap_key_hash {
         return Ok(Some(Actor::bootstrap()));
     }
@@ -125,7 +126,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
         let app = app.clone();
         tokio::spawn(async move {
             if let Err(error) = storage::people::api_keys::used(app.db.writer(), holder.key, now).await {
-                tracing::warn!(key.id = %holder.key, %error, "The last use of an API key could not be noted");
+                tracing::warn!(key.id = %holder.key, %error, "The last use of an API key could not be stored");
             }
         });
     }

@@ -1,8 +1,8 @@
-//! The audit log: a record for each change or export that a person or a key asks for, and what came of it.
+//! The audit log: a record for each change or export that a person or a key requests, with its outcome.
 //!
-//! No crash loses one. Whoever is known is recorded before anything is changed ([`ask`]), and the outcome is added
-//! after it ([`conclude`]); an outcome that is missing is shown as unknown. Whoever becomes known by what they do, by
-//! a password or a link, is recorded in the transaction that does it ([`record`]).
+//! A crash loses no record. The request of a known actor is recorded before anything is changed ([`begin`]), and its
+//! outcome is added afterwards ([`conclude`]). A missing outcome is shown as unknown. An actor that becomes known by
+//! the request itself, with a password or a link, is recorded in the transaction of the change ([`record`]).
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ use storage::people::audit::Filter;
 
 use super::auth::Visitor;
 
-/// What is asked for, as the edge sees it.
+/// A requested change, as the HTTP layer sees it.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub operation: String,
     pub object: Option<String>,
-    /// The request as it came; hidden here.
+    /// The body of the request. Secret and personal values are hidden before it is stored.
     pub body: Value,
     pub address: Option<String>,
     pub request_id: Option<String>,
 }
 
 impl Change {
-    /// Of somebody who becomes known by it.
+    /// The change of a visitor who becomes known by it.
     pub fn by(visitor: &Visitor, operation: &str, object: Option<String>) -> Self {
         Self {
             operation: operation.to_owned(),
@@ -46,36 +46,36 @@ impl Change {
     }
 }
 
-/// Durable when this returns. Nothing may be changed before.
-pub async fn ask(app: &App, actor: Actor, change: Change) -> Result<AuditId, Error> {
-    let asked = asked(app, actor, change);
-    storage::people::audit::insert(app.db.writer(), &asked).await?;
-    Ok(asked.id)
+/// Records a requested change. The record is durable when this function returns; nothing may be changed before.
+pub async fn begin(app: &App, actor: Actor, change: Change) -> Result<AuditId, Error> {
+    let record = new_record(app, actor, change);
+    storage::people::audit::insert(app.db.writer(), &record).await?;
+    Ok(record.id)
 }
 
-/// What came of it.
-pub async fn conclude(app: &App, asked: AuditId, ending: Ending) -> Result<(), Error> {
-    Ok(storage::people::audit::conclude(app.db.writer(), asked, &ending).await?)
+/// Adds the outcome to a record.
+pub async fn conclude(app: &App, id: AuditId, ending: Ending) -> Result<(), Error> {
+    Ok(storage::people::audit::conclude(app.db.writer(), id, &ending).await?)
 }
 
-/// A change that is in the log if and only if it is made.
+/// Records a change in the transaction that makes it, so that the record exists only if the change is made.
 pub async fn record(app: &App, tx: &impl ConnectionTrait, actor: Actor, change: Change) -> Result<(), Error> {
-    let asked = asked(app, actor, change);
-    let ending = Ending::of(Outcome::Done, asked.at);
-    storage::people::audit::insert(tx, &asked).await?;
-    Ok(storage::people::audit::conclude(tx, asked.id, &ending).await?)
+    let record = new_record(app, actor, change);
+    let ending = Ending::of(Outcome::Done, record.at);
+    storage::people::audit::insert(tx, &record).await?;
+    Ok(storage::people::audit::conclude(tx, record.id, &ending).await?)
 }
 
-/// The same of somebody who is no actor yet, such as a registration that waits for its approval.
+/// As [`record`], for a user who is not an actor yet, such as a registration that waits for its approval.
 pub async fn record_of_user(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
-    let mut asked = asked(app, Actor::command_line(), change);
-    (asked.actor, asked.user_id, asked.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
-    let ending = Ending::of(Outcome::Done, asked.at);
-    storage::people::audit::insert(tx, &asked).await?;
-    Ok(storage::people::audit::conclude(tx, asked.id, &ending).await?)
+    let mut record = new_record(app, Actor::command_line(), change);
+    (record.actor, record.user_id, record.role) = (user.id.to_string(), Some(user.id), user.role.to_string());
+    let ending = Ending::of(Outcome::Done, record.at);
+    storage::people::audit::insert(tx, &record).await?;
+    Ok(storage::people::audit::conclude(tx, record.id, &ending).await?)
 }
 
-fn asked(app: &App, actor: Actor, change: Change) -> Record {
+fn new_record(app: &App, actor: Actor, change: Change) -> Record {
     let now = app.clock.now();
     Record {
         id: AuditId::new(now),
@@ -92,7 +92,7 @@ fn asked(app: &App, actor: Actor, change: Change) -> Record {
     }
 }
 
-/// A customer who came by a login link has no user: then it is the affiliate.
+/// The name of an actor in the log. A customer who signed in by a login link has no user, so the affiliate is named.
 fn name(actor: Actor) -> String {
     match (actor.proof, actor.confined_to()) {
         (Proof::Session { user: None, .. } | Proof::Link { user: None }, Some(affiliate)) => affiliate.to_string(),
@@ -100,28 +100,35 @@ fn name(actor: Actor) -> String {
     }
 }
 
+/// Lists the records.
 pub async fn list(app: &App, filter: Filter, page: PageRequest) -> Result<Page<Record>, Error> {
     Ok(storage::people::audit::list(app.db.lists(), filter, page).await?)
 }
 
-/// Younger records stay, whoever asks: traces of the moment can't be removed with a stolen session.
+/// The minimum age of records that can be deleted, in days. So a stolen session cannot be used to remove its traces.
 const PRUNED_DAYS_MIN: u32 = 30;
-/// Records of one transaction, and of one request.
+/// The maximum number of records that one transaction deletes.
 const PRUNED_AT_ONCE: u64 = 1_000;
+/// The maximum number of records that one request deletes.
 const PRUNED_MAX: u64 = 100_000;
 
-/// What a pruning did.
+/// The result of a pruning.
 pub struct Pruned {
+    /// The number of deleted records.
     pub records: u64,
     pub older_than: Timestamp,
-    /// There is more that is as old.
+    /// Whether there are more records of that age.
     pub more: bool,
 }
 
-/// Deletes records by age. What covers them is stored first and for good: the database lets no other record go.
+/// Deletes records by age. A row that covers them is stored first and is never deleted; the database refuses to delete
+/// records that no such row covers.
+///
+/// # Errors
+/// `older_than_days` is less than 30.
 pub async fn prune(app: &App, actor: Actor, older_than_days: u32) -> Result<Pruned, Error> {
     if older_than_days < PRUNED_DAYS_MIN {
-        let message = format!("must be at least {PRUNED_DAYS_MIN}: younger records stay");
+        let message = format!("must be at least {PRUNED_DAYS_MIN}; more recent records cannot be deleted");
         return Err(Error::invalid("/older_than_days", message));
     }
     let now = app.clock.now();
@@ -130,11 +137,11 @@ pub async fn prune(app: &App, actor: Actor, older_than_days: u32) -> Result<Prun
     let mut records = 0;
     let more = loop {
         let tx = app.db.begin().await?;
-        let gone = storage::people::audit::delete_before(&tx, older_than, PRUNED_AT_ONCE).await?;
+        let deleted = storage::people::audit::delete_before(&tx, older_than, PRUNED_AT_ONCE).await?;
         tx.commit().await?;
-        records += gone;
-        if gone < PRUNED_AT_ONCE || records >= PRUNED_MAX {
-            break gone == PRUNED_AT_ONCE;
+        records += deleted;
+        if deleted < PRUNED_AT_ONCE || records >= PRUNED_MAX {
+            break deleted == PRUNED_AT_ONCE;
         }
     };
     Ok(Pruned { records, older_than, more })

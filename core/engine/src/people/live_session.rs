@@ -1,4 +1,4 @@
-//! What a session allows at this moment.
+//! The present permissions of a session.
 
 use sea_orm::{ConnectionTrait, DbErr};
 
@@ -10,14 +10,14 @@ use domain::people::user::User;
 use domain::program::affiliate::AffiliateStatus;
 use domain::timestamp::Timestamp;
 
-/// A session and what it allows at this moment.
+/// A session and its present actor.
 #[derive(Clone, Debug)]
 pub struct LiveSession {
     pub session: Session,
     pub actor: Actor,
 }
 
-/// `None` for a session whose person may not sign in any more.
+/// The actor of a session. `None` if its person may no longer sign in.
 pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
     let proof = Proof::Session { id: session.id, user: session.user_id };
     match (session.user_id, session.affiliate_id, user) {
@@ -30,24 +30,25 @@ pub fn actor(session: &Session, user: Option<&User>) -> Option<Actor> {
     }
 }
 
-/// Read from the table: who is suspended must not act for another five seconds.
-pub async fn as_it_stands(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
+/// Restricts an actor whose affiliate is suspended. The status is read from the table and not from the catalog, because
+/// the catalog can be five seconds old.
+pub async fn with_present_restriction(db: &impl ConnectionTrait, actor: Actor) -> Result<Actor, DbErr> {
     let Some(affiliate) = actor.confined_to().filter(|_| actor.restriction().is_none()) else { return Ok(actor) };
     let affiliate = storage::program::affiliates::find(db, affiliate).await?;
     let suspended = affiliate.is_none_or(|it| it.status == AffiliateStatus::Suspended);
     Ok(actor.restricted(suspended.then_some(Restriction::Suspended)))
 }
 
-/// Whether who opened a session or made a login link may still open one: it was not disabled, revoked or demoted since.
-/// `full` is a customer's own, which needs more than one that reads.
-pub async fn still_opens(
+/// Whether the person or key that opened a session or created a login link may still open sessions, and was not
+/// disabled, revoked or demoted since. `full` is a customer's own session; it needs more than a read-only session.
+pub async fn may_still_open(
     db: &impl ConnectionTrait,
     opener: Option<Opener>,
     full: bool,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let actor = match opener {
-        // Of an older release nobody knows; it ends by time.
+        // The opener is unknown in a session of an older release. The session ends at its expiry.
         None | Some(Opener::Server) => return Ok(true),
         Some(Opener::User(id)) => {
             let user = storage::people::users::find(db, id).await?.filter(User::is_active);

@@ -1,4 +1,5 @@
-//! Mail: through SMTP, or into a folder while none is configured. A log line never holds an address.
+//! Mail: sends messages through SMTP, or writes them to a folder if no server is configured. No log line contains an
+//! address.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Settings;
 use domain::ids::MailId;
 
-/// What may be said, with its words embedded.
+/// The kinds of messages. Their texts are embedded in the program.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Letter {
@@ -31,14 +32,14 @@ pub enum Letter {
     SecondFactorOn,
     SecondFactorOff,
     RecoveryCodesRenewed,
-    /// The link of these three is the destination.
+    /// The link of this message and the next two is the destination.
     DestinationPaused,
     DestinationStillPaused,
     DestinationResumed,
 }
 
 impl Letter {
-    /// A line with the subject, an empty line, the text.
+    /// A line with the subject, an empty line, and the text.
     fn template(self) -> &'static str {
         match self {
             Self::Register => include_str!("../../assets/mail/register.txt"),
@@ -61,15 +62,16 @@ impl Letter {
         }
     }
 
-    /// Subject and text. Names are other people's words: they never reach a header.
+    /// Fills in the subject and the text. A name comes from another person, so it is never part of a header.
     pub fn written(self, name: &str, site: &str, link: &str) -> (String, String) {
         let (subject, text) = self.template().split_once("\n\n").expect("a letter has a subject and a text");
-        let subject = subject.strip_prefix("Subject: ").expect("a letter begins with its subject");
+        let subject = subject.strip_prefix("Subject: ").expect("a letter begins with the subject");
         let text = text.replace("{{site}}", site).replace("{{link}}", link).replace("{{name}}", name);
         (subject.to_owned(), text)
     }
 }
 
+/// Sends messages, or writes them to files.
 #[derive(Clone)]
 pub enum Mailer {
     Smtp { transport: AsyncSmtpTransport<Tokio1Executor>, from: Box<Mailbox> },
@@ -77,23 +79,22 @@ pub enum Mailer {
 }
 
 impl Mailer {
+    /// # Errors
+    /// The sender or the URL of the server is not valid.
     pub fn new(settings: &Settings, public_url: &str) -> anyhow::Result<Self> {
         let from = match &settings.mail_from {
             Some(from) => from.clone(),
             None => format!("Postrider <no-reply@{}>", host_of(public_url)),
         };
-        let from = Box::new(
-            from.parse::<Mailbox>()
-                .with_context(|| format!("mail_from is \"{from}\"; write it as `Name <name@example.com>`"))?,
-        );
+        let from = Box::new(from.parse::<Mailbox>().with_context(|| {
+            format!("mail_from is \"{from}\", which is not an address; write it as `Name <name@example.com>`")
+        })?);
         Ok(match &settings.smtp_url {
-            // The address of the server may hold a password, so the error does not quote it.
+            // The URL may contain a password, so the error does not quote it.
             Some(url) => Self::Smtp {
                 transport: AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
                     .map_err(|_| {
-                        anyhow::anyhow!(
-                            "smtp_url can't be used; write smtps://user:password@host:465 or smtp://host:25"
-                        )
+                        anyhow::anyhow!("smtp_url is not valid; write smtps://user:password@host:465 or smtp://host:25")
                     })?
                     .timeout(Some(Duration::from_secs(20)))
                     .build(),
@@ -103,14 +104,15 @@ impl Mailer {
         })
     }
 
-    /// Sends a message. Whoever gets it twice can tell by its Message-ID, which is made from `id`.
-    pub async fn send(&self, id: MailId, to: &str, subject: String, text: String) -> Result<(), NotSent> {
+    /// Sends a message. Its Message-ID is made from `id`, so that a message that is sent twice can be recognized.
+    pub async fn send(&self, id: MailId, to: &str, subject: String, text: String) -> Result<(), MailError> {
         let from = match self {
             Self::Smtp { from, .. } | Self::Folder { from, .. } => (**from).clone(),
         };
-        let to = to.parse().map_err(|_| NotSent::Ever("the address is not one that mail can be sent to".to_owned()))?;
+        let to =
+            to.parse().map_err(|_| MailError::Permanent("the address is not a valid e-mail address".to_owned()))?;
         let host = from.email.domain().to_owned();
-        // As it is where that can be, so that links stay whole in the files that people read.
+        // Plain text if possible, so that links are not broken in the files that people read.
         let text = Body::new_with_encoding(text.clone(), ContentTransferEncoding::SevenBit)
             .unwrap_or_else(|_| Body::new(text));
         let message = Message::builder()
@@ -120,15 +122,15 @@ impl Mailer {
             .subject(subject)
             .header(ContentType::TEXT_PLAIN)
             .body(text)
-            .map_err(|error| NotSent::Ever(error.to_string()))?;
+            .map_err(|error| MailError::Permanent(error.to_string()))?;
         match self {
             Self::Smtp { transport, .. } => transport.send(message).await.map(drop).map_err(reason),
             Self::Folder { path, .. } => {
                 let (file, bytes) = (path.join(format!("{id}.eml")), message.formatted());
                 let written = tokio::task::spawn_blocking(move || write(&file, &bytes).map(|()| file)).await;
                 let path = written
-                    .map_err(|error| NotSent::Yet(error.to_string()))?
-                    .map_err(|error| NotSent::Yet(format!("{error:#}")))?;
+                    .map_err(|error| MailError::Temporary(error.to_string()))?
+                    .map_err(|error| MailError::Temporary(format!("{error:#}")))?;
                 tracing::info!(path = %path.display(), "No SMTP server is configured; the message was written to a file");
                 Ok(())
             }
@@ -138,29 +140,30 @@ impl Mailer {
 
 /// Why a message was not sent.
 #[derive(Clone, Debug)]
-pub enum NotSent {
-    /// It may be tried again.
-    Yet(String),
-    /// This message to this address can't be sent.
-    Ever(String),
+pub enum MailError {
+    /// A later attempt may succeed.
+    Temporary(String),
+    /// This message cannot be sent to this address.
+    Permanent(String),
 }
 
-/// What the server says may quote the address; its code does not.
-fn reason(error: lettre::transport::smtp::Error) -> NotSent {
+/// The reason without the text of the server, which may quote the address.
+fn reason(error: lettre::transport::smtp::Error) -> MailError {
     let Some(code) = error.status() else {
-        // Such as a connection that was refused, or a certificate that is not trusted.
+        // For example, the connection was refused, or the certificate is not trusted.
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        return NotSent::Yet(format!("the mail server could not be spoken to{cause}"));
+        return MailError::Temporary(format!("the connection to the mail server failed{cause}"));
     };
-    let text = format!("the mail server did not take it ({code})");
-    // 550 and its like are about the mailbox or the message. A wrong password of ours (535) is mended by the operator.
+    let text = format!("the mail server refused the message ({code})");
+    // Codes such as 550 concern the mailbox or the message. Other codes, such as 535 for a wrong password of this
+    // server, can be fixed by the operator.
     match error.is_permanent() && code.category == Category::MailSystem {
-        true => NotSent::Ever(text),
-        false => NotSent::Yet(text),
+        true => MailError::Permanent(text),
+        false => MailError::Temporary(text),
     }
 }
 
-/// A message that is written again replaces itself.
+/// Writes a message to a file. A repeated message replaces the file.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;

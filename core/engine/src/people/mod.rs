@@ -1,4 +1,4 @@
-//! Users, sign-in, keys, messages and the audit log.
+//! Users, sign-in, API keys, messages and the audit log.
 
 pub mod api_keys;
 pub mod audit;

@@ -1,4 +1,5 @@
-//! Messages about changes that their owners must hear of, whoever made them: stored in the transaction of the change.
+//! Messages about sensitive changes, for the owners of what was changed. They are stored in the transaction of the
+//! change, and are sent for any actor.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +16,14 @@ use domain::timestamp::Timestamp;
 use super::mail::Letter;
 use super::outbox;
 
-/// To the affiliate and each of its people.
+/// Notifies the affiliate and each of its people of changed payout details.
 pub async fn payout_details_changed(app: &App, tx: &impl ConnectionTrait, of: &Affiliate) -> Result<(), Error> {
     let people = storage::people::users::list_of_affiliate(tx, of.id).await?;
     send(app, tx, Letter::PayoutDetailsChanged, recipients(Some(of), people)).await
 }
 
-/// To whom the key belongs: a person, an affiliate or, for the program's, its owners.
+/// Notifies the owner of a new API key: the person, the affiliate or, for a key of the program, the users with the role
+/// owner.
 pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), Error> {
     let to = match (key.user_id, key.affiliate_id) {
         (Some(user), _) => recipients(None, storage::people::users::find(tx, user).await?),
@@ -31,7 +33,8 @@ pub async fn key_made(app: &App, tx: &impl ConnectionTrait, key: &ApiKey) -> Res
     send(app, tx, Letter::KeyMade, to).await
 }
 
-/// To the former mailboxes of an affiliate whose address somebody changed: the last one, and the one that still confirms.
+/// Notifies the former addresses of an affiliate whose address was changed: the last one, and the one that still
+/// confirms changes.
 pub async fn address_changed(
     app: &App,
     tx: &impl ConnectionTrait,
@@ -48,7 +51,7 @@ async fn of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId) -> Result<BTre
     Ok(recipients(affiliate.as_ref(), storage::people::users::list_of_affiliate(tx, id).await?))
 }
 
-/// Addresses with names, each once.
+/// E-mail addresses with names, each address once.
 fn recipients(affiliate: Option<&Affiliate>, people: impl IntoIterator<Item = User>) -> BTreeSet<(String, String)> {
     let people = people.into_iter().filter(User::is_active).map(|user| (user.email, user.name));
     let people: Vec<_> = people.collect();
@@ -64,7 +67,7 @@ async fn send(
     to: BTreeSet<(String, String)>,
 ) -> Result<(), Error> {
     for (email, name) in to {
-        outbox::post(app, tx, letter, &email, &name, "").await?;
+        outbox::add(app, tx, letter, &email, &name, "").await?;
     }
     Ok(())
 }

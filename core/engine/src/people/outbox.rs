@@ -1,8 +1,8 @@
-//! The outbox: every message is stored before it is sent, in the transaction of what it tells about. So no restart
-//! loses one; one that was on its way at a crash may come twice, with the same Message-ID.
+//! The outbox: a message is stored before it is sent, in the transaction of the change that it is about. So a restart
+//! loses no message. A message that was being sent during a crash may arrive twice, with the same Message-ID.
 //!
-//! Whether an address has an account is found out here, after the answer: what asks for a message only stores that it
-//! was asked for, the same row whoever asks.
+//! A request for a message only stores the request, as the same row for any address. The worker finds out later whether
+//! the address has an account, so that the answer to the request does not reveal it.
 
 use std::time::Duration;
 
@@ -17,14 +17,16 @@ use domain::ids::MailId;
 use domain::people::mail::{GIVEN_UP_AFTER, next_attempt};
 use storage::people::mails::StoredMail;
 
-use super::auth::asked::{self, Asked, Draft};
-use super::mail::{Letter, NotSent};
+use super::auth::mail_requests::{self, Draft, MailRequest};
+use super::mail::{Letter, MailError};
 
-/// What a row holds, sealed: addresses, and links that open accounts.
+/// The sealed content of a row. It contains addresses, and links that give access to accounts.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Mail {
-    Asked(Asked),
+    /// The recipient and text are not known yet.
+    #[serde(rename = "asked")]
+    Requested(MailRequest),
     Written(Written),
 }
 
@@ -36,8 +38,8 @@ struct Written {
     link: String,
 }
 
-/// Stores a letter. Call [`hurry`] after the commit.
-pub async fn post(
+/// Stores a message. Call [`wake_worker`] after the commit.
+pub async fn add(
     app: &App,
     tx: &impl ConnectionTrait,
     letter: Letter,
@@ -49,15 +51,15 @@ pub async fn post(
     store(app, tx, &Mail::Written(written)).await
 }
 
-/// Stores that somebody asked for a message.
-pub async fn ask(app: &App, asked: Asked) -> Result<(), Error> {
-    store(app, app.db.writer(), &Mail::Asked(asked)).await?;
-    hurry(app);
+/// Stores a request for a message.
+pub async fn request(app: &App, request: MailRequest) -> Result<(), Error> {
+    store(app, app.db.writer(), &Mail::Requested(request)).await?;
+    wake_worker(app);
     Ok(())
 }
 
-/// Lets the worker look at once; without it, it looks within a second.
-pub fn hurry(app: &App) {
+/// Wakes the worker. Otherwise it looks for messages once a second.
+pub fn wake_worker(app: &App) {
     app.waiting_mails.notify_one();
 }
 
@@ -72,33 +74,39 @@ fn seal(app: &App, id: MailId, mail: &Mail) -> String {
     app.vault.seal(&serde_json::to_string(mail).expect("words and text are JSON"), &sealed::mail(id))
 }
 
-fn open(app: &App, stored: &StoredMail) -> Result<Mail, NotSent> {
-    let text =
-        app.vault.open(&stored.sealed, &sealed::mail(stored.id)).map_err(|error| NotSent::Yet(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| NotSent::Ever(format!("it can't be read: {error}")))
+fn open(app: &App, stored: &StoredMail) -> Result<Mail, MailError> {
+    let text = app
+        .vault
+        .open(&stored.sealed, &sealed::mail(stored.id))
+        .map_err(|error| MailError::Temporary(error.to_string()))?;
+    serde_json::from_str(&text)
+        .map_err(|error| MailError::Permanent(format!("the stored message cannot be read: {error}")))
 }
 
-/// How long a conversation with a mail server may take: some wait before they greet.
-fn conversation(app: &App) -> Duration {
+/// The maximum time for sending one message. Some mail servers wait before they send their greeting.
+fn send_timeout(app: &App) -> Duration {
     2 * app.settings.lease()
 }
 
-pub async fn take_due(app: &App, limit: usize) -> Result<Vec<Leased<StoredMail>>, sea_orm::DbErr> {
+/// Claims at most `limit` due messages.
+pub async fn claim_due(app: &App, limit: usize) -> Result<Vec<Leased<StoredMail>>, sea_orm::DbErr> {
     let now = app.clock.now();
-    let lease = Lease { claim: rand::random(), until: now.plus(conversation(app) + app.settings.lease()) };
+    let lease = Lease { claim: rand::random(), until: now.plus(send_timeout(app) + app.settings.lease()) };
     storage::people::mails::claim(app.db.writer(), limit, now, lease).await
 }
 
-/// Sends one message, or puts it off, or gives it up.
+/// Sends one message. After an error it is sent later or given up.
 pub async fn send(app: &App, due: Leased<StoredMail>) -> Result<(), Error> {
     let Leased { it: mut stored, lease } = due;
     let sent = match open(app, &stored) {
-        // The server may have been away for a week.
-        _ if app.clock.now() >= stored.give_up_at => Err(NotSent::Ever("its time is over".to_owned())),
-        Ok(Mail::Written(written)) => hand_over(app, &stored, &written).await,
-        Ok(Mail::Asked(asked)) => match write(app, &mut stored, lease, asked).await? {
-            Some(written) => hand_over(app, &stored, &written).await,
-            // Nobody is to get anything.
+        // This server may have been stopped for days.
+        _ if app.clock.now() >= stored.give_up_at => {
+            Err(MailError::Permanent("it could not be sent in time".to_owned()))
+        }
+        Ok(Mail::Written(written)) => send_written(app, &stored, &written).await,
+        Ok(Mail::Requested(request)) => match write(app, &mut stored, lease, request).await? {
+            Some(written) => send_written(app, &stored, &written).await,
+            // No message is sent.
             None => Ok(()),
         },
         Err(reason) => Err(reason),
@@ -106,13 +114,19 @@ pub async fn send(app: &App, due: Leased<StoredMail>) -> Result<(), Error> {
     conclude(app, &stored, lease, sent).await
 }
 
-/// Finds out what is to be written to whom, and stores it with its link.
-async fn write(app: &App, stored: &mut StoredMail, lease: Lease, asked: Asked) -> Result<Option<Written>, Error> {
-    let Some(Draft { letter, to, name, link }) = asked::draft(app, asked).await? else { return Ok(None) };
+/// Finds the recipient and text of a requested message, and stores them with its link. `None`: no message is sent, or
+/// another process claimed it.
+async fn write(
+    app: &App,
+    stored: &mut StoredMail,
+    lease: Lease,
+    request: MailRequest,
+) -> Result<Option<Written>, Error> {
+    let Some(Draft { letter, to, name, link }) = mail_requests::draft(app, request).await? else { return Ok(None) };
     let tx = app.db.begin().await?;
     let link = match link {
         Some(link) => {
-            // A message whose link has expired is of no use.
+            // A message with an expired link is useless.
             stored.give_up_at = stored.give_up_at.min(app.clock.now().plus(link.valid));
             link.issue(app, &tx).await?
         }
@@ -120,28 +134,30 @@ async fn write(app: &App, stored: &mut StoredMail, lease: Lease, asked: Asked) -
     };
     let written = Written { letter, to, name, link };
     stored.sealed = seal(app, stored.id, &Mail::Written(written.clone()));
-    let ours = storage::people::mails::replace(&tx, stored, lease).await?;
+    let is_claimed = storage::people::mails::replace(&tx, stored, lease).await?;
     tx.commit().await?;
-    Ok(ours.then_some(written))
+    Ok(is_claimed.then_some(written))
 }
 
-async fn hand_over(app: &App, stored: &StoredMail, it: &Written) -> Result<(), NotSent> {
+/// Sends a written message within the timeout.
+async fn send_written(app: &App, stored: &StoredMail, it: &Written) -> Result<(), MailError> {
     let (subject, text) = it.letter.written(&it.name, &app.public_url, &it.link);
     let sending = app.mailer.send(stored.id, &it.to, subject, text);
-    let too_slow = |_| Err(NotSent::Yet("the mail server did not answer in time".to_owned()));
-    // Shorter than the lease, so that no two hold a conversation about the same message.
-    tokio::time::timeout(conversation(app), sending).await.unwrap_or_else(too_slow)
+    let too_slow = |_| Err(MailError::Temporary("the mail server did not answer in time".to_owned()));
+    // The timeout is shorter than the lease, so that two processes never send the same message at the same time.
+    tokio::time::timeout(send_timeout(app), sending).await.unwrap_or_else(too_slow)
 }
 
-async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(), NotSent>) -> Result<(), Error> {
+/// Deletes a sent message. Stores the next attempt of a message that was not sent, or deletes it.
+async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(), MailError>) -> Result<(), Error> {
     let (db, mail) = (app.db.writer(), stored.id);
     let attempts = stored.attempts + 1;
     let (next, reason) = match sent {
         Ok(()) => return Ok(storage::people::mails::remove(db, mail, lease).await?),
-        Err(NotSent::Ever(reason)) => (None, reason),
-        Err(NotSent::Yet(reason)) => (next_attempt(attempts, app.clock.now(), stored.give_up_at), reason),
+        Err(MailError::Permanent(reason)) => (None, reason),
+        Err(MailError::Temporary(reason)) => (next_attempt(attempts, app.clock.now(), stored.give_up_at), reason),
     };
-    // Told when it is so: whoever reads the log may rely on it.
+    // Logged after the change is stored, so that the log line is true.
     match next {
         Some(next) => {
             storage::people::mails::put_off(db, mail, lease, attempts, next).await?;

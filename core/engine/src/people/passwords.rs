@@ -1,5 +1,5 @@
-//! Hashing passwords: argon2id, on blocking threads, a few at a time. It is the one thing here that is meant to be
-//! slow, so a crowd of strangers must not get all of the machine for it.
+//! Hashes passwords with argon2id on blocking threads. Hashing is slow on purpose, so only a few passwords are hashed
+//! at the same time: many callers must not use the whole machine.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,18 @@ use tokio::sync::Semaphore;
 
 use domain::people::auth_error::AuthError;
 
-/// OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
+/// The parameters of OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
-/// Of nobody's password: verified when there is none, so that an unknown account takes as long as a known one.
-const NOBODYS: &str =
+/// A hash that no password matches. It is verified for an unknown account, so that it takes as long as a known account.
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// Each costs 19 MiB while it runs.
-const AT_ONCE: usize = 2;
-const WAIT: Duration = Duration::from_secs(10);
+/// The maximum number of passwords that are hashed at the same time. Each needs 19 MiB.
+const MAX_CONCURRENT: usize = 2;
+/// The maximum time that a caller waits until hashing begins.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// Hashes and verifies passwords.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
@@ -29,11 +31,13 @@ pub struct Passwords {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), runs: Arc::default() }
+        Self { slots: Arc::new(Semaphore::new(MAX_CONCURRENT)), runs: Arc::default() }
     }
 }
 
 impl Passwords {
+    /// # Errors
+    /// Too many passwords are being hashed.
     pub async fn hash(&self, password: String) -> Result<String, AuthError> {
         let salt = SaltString::encode_b64(&rand::random::<[u8; 16]>()).expect("16 bytes make a salt");
         self.run(move || {
@@ -43,11 +47,14 @@ impl Passwords {
         .await
     }
 
-    /// Takes as long without a hash as with one.
+    /// Whether the password matches the hash. Without a hash it does not, and the check takes the same time.
+    ///
+    /// # Errors
+    /// Too many passwords are being hashed.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, AuthError> {
         self.run(move || {
             let known = hash.is_some();
-            let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
+            let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());
             let matches =
                 PasswordHash::new(&hash).and_then(|hash| argon2().verify_password(password.as_bytes(), &hash)).is_ok();
             matches && known
@@ -55,18 +62,18 @@ impl Passwords {
         .await
     }
 
-    /// How often it has hashed. What people are told must not depend on work that was left out, and this shows it
-    /// where a stopwatch can't.
+    /// The number of hashes that were computed. Known and unknown accounts must cause the same work; tests compare this
+    /// number, because durations are not exact enough.
     pub fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
-        let slot = tokio::time::timeout(WAIT, self.slots.clone().acquire_owned());
+        let slot = tokio::time::timeout(WAIT_MAX, self.slots.clone().acquire_owned());
         let slot = slot.await.map_err(|_| AuthError::Busy)?.expect("it is never closed");
         let runs = self.runs.clone();
         let task = tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a caller who hangs up must not let another one start beside it.
+            // The work holds the slot, so that no other work starts if the caller disconnects.
             let _slot = slot;
             runs.fetch_add(1, Ordering::Relaxed);
             work()
@@ -94,8 +101,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobodys_hash_is_a_real_one_that_nothing_matches() {
-        assert!(PasswordHash::new(NOBODYS).is_ok());
+    async fn no_password_matches_the_dummy_hash() {
+        assert!(PasswordHash::new(DUMMY_HASH).is_ok());
         assert!(!Passwords::default().verify(String::new(), None).await.unwrap());
     }
 }

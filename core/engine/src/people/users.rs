@@ -1,5 +1,5 @@
-//! Users: inviting, approving, changing and disabling people. Nobody makes or changes somebody who may do more than
-//! they may, and one owner always stays.
+//! Users: invites, approves, changes and disables people. An actor can only create or change users who have no more
+//! permissions than the actor. At least one active owner always remains.
 
 use sea_orm::DatabaseTransaction;
 
@@ -21,62 +21,70 @@ use super::auth::{issue, password_page, registration};
 use super::mail::Letter;
 use super::outbox;
 
+/// The data of a new user.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct NewUser {
     pub email: String,
     pub name: String,
     pub role: Role,
-    /// For the role affiliate.
+    /// Required for the role affiliate, `None` for the other roles.
     pub affiliate_id: Option<AffiliateId>,
 }
 
-/// Sends an invitation. Its link is also in the answer, for whoever runs a server without mail, unless it opens more
-/// than the caller may do.
-pub async fn invite(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, Option<String>), Error> {
-    let shown = grant::may_hold_link_of(actor, wanted.role);
+/// Creates a user and sends an invitation. The link is also returned, for servers without mail, unless it gives more
+/// permissions than the caller has.
+pub async fn invite(app: &App, actor: Actor, new: NewUser) -> Result<(User, Option<String>), Error> {
+    let may_hold_link = grant::may_hold_link_of(actor, new.role);
     let tx = app.db.begin().await?;
-    let (user, link) = insert(app, &tx, actor, wanted).await?;
-    outbox::post(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
+    let (user, link) = insert(app, &tx, actor, new).await?;
+    outbox::add(app, &tx, Letter::Invite, &user.email, &user.name, &link).await?;
     tx.commit().await?;
-    outbox::hurry(app);
-    Ok((user, Some(link).filter(|_| shown)))
+    outbox::wake_worker(app);
+    Ok((user, Some(link).filter(|_| may_hold_link)))
 }
 
-/// A user and the link with which to choose a password; nobody is sent anything.
-pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
+/// Creates a user and returns the link for choosing a password. No message is sent.
+pub async fn create(app: &App, actor: Actor, new: NewUser) -> Result<(User, String), Error> {
     let tx = app.db.begin().await?;
-    let made = insert(app, &tx, actor, wanted).await?;
+    let made = insert(app, &tx, actor, new).await?;
     tx.commit().await?;
     Ok(made)
 }
 
-async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wanted) -> Result<(User, String), Error> {
-    if wanted.role.is_staff() {
-        grant::may_give(actor, Power::of_role(wanted.role))?;
+async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, new: NewUser) -> Result<(User, String), Error> {
+    if new.role.is_staff() {
+        grant::may_give(actor, Power::of_role(new.role))?;
     }
-    match (wanted.role, wanted.affiliate_id) {
-        (Role::Affiliate, None) => return Err(Error::invalid("/affiliate_id", "say whose person it is")),
+    match (new.role, new.affiliate_id) {
+        (Role::Affiliate, None) => {
+            return Err(Error::invalid("/affiliate_id", "the role affiliate needs the affiliate of the person"));
+        }
         (Role::Affiliate, Some(id)) => {
             let found = storage::program::affiliates::find(tx, id).await?;
             let affiliate = found.ok_or_else(|| Error::not_found("affiliate", id))?;
-            // The power goes to the affiliate's own mailbox, and not through the hands of somebody who lacks it.
+            // The link is sent to the affiliate's own mailbox. A caller without these permissions must not receive it.
             if !grant::may_hold_link_of(actor, Role::Affiliate) {
                 actor.require(Permission::ManageAffiliates)?;
-                if normal_email(affiliate.confirming_email(app.clock.now())) != normal_email(&wanted.email) {
+                if normal_email(affiliate.confirming_email(app.clock.now())) != normal_email(&new.email) {
                     return Err(grant::may_give(actor, Power::of_role(Role::Affiliate)).unwrap_err().into());
                 }
             }
         }
-        (_, Some(_)) => return Err(Error::invalid("/affiliate_id", "only the role affiliate belongs to one")),
+        (_, Some(_)) => {
+            return Err(Error::invalid(
+                "/affiliate_id",
+                "only the role affiliate has an affiliate; remove affiliate_id",
+            ));
+        }
         (_, None) => {}
     }
     let now = app.clock.now();
     let user = User {
         id: UserId::new(now),
-        email: normal_email(&wanted.email),
-        name: wanted.name,
-        role: wanted.role,
-        affiliate_id: wanted.affiliate_id,
+        email: normal_email(&new.email),
+        name: new.name,
+        role: new.role,
+        affiliate_id: new.affiliate_id,
         status: UserStatus::Invited,
         password_hash: None,
         totp_secret: None,
@@ -93,19 +101,20 @@ async fn insert(app: &App, tx: &DatabaseTransaction, actor: Actor, wanted: Wante
     Ok((user, password_page(app, &token)))
 }
 
-/// What may be changed; `None` stays.
+/// The changes of a user. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
     pub role: Option<Role>,
-    /// Active or disabled.
+    /// [`UserStatus::Active`] or [`UserStatus::Disabled`].
     pub status: Option<UserStatus>,
 }
 
+/// Changes a user. Disabling a user ends the user's sessions and links.
 pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Result<Changed<User>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    // Owners first and all of them: two who disable each other take turns here.
+    // All owners are locked first. So if two owners disable each other, the requests run one after the other.
     let owners = storage::people::users::lock_owners(&tx).await?;
     let mut user = lock(&tx, id).await?;
     let role = changes.role.unwrap_or(user.role);
@@ -114,14 +123,17 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
         grant::may_give(actor, Power::of_role(role))?;
     }
     if role.is_staff() != user.role.is_staff() {
-        return Err(Error::invalid("/role", "an affiliate's person stays one; invite them for another role"));
+        return Err(Error::invalid(
+            "/role",
+            "cannot be changed between affiliate and staff; invite the person again with another address",
+        ));
     }
     let before = user.clone();
     let was_working_owner = user.is_working_owner();
     user.role = role;
     user.name = changes.name.unwrap_or(user.name);
     if let Some(status) = changes.status {
-        user.status = moved(user.status, status, &user)?;
+        user.status = new_status(user.status, status, &user)?;
     }
     let others_work = owners.iter().any(|owner| owner.id != id && owner.is_working_owner());
     if was_working_owner && !user.is_working_owner() && !others_work {
@@ -138,21 +150,22 @@ pub async fn change(app: &App, actor: Actor, id: UserId, changes: Changes) -> Re
     Ok(Changed::new(before, user))
 }
 
-fn moved(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Error> {
+/// The status of a user after a change. Activating a disabled user restores the status before the user was disabled.
+fn new_status(from: UserStatus, to: UserStatus, user: &User) -> Result<UserStatus, Error> {
     match (from, to) {
         (_, UserStatus::Disabled) => Ok(to),
         (from, to) if from == to => Ok(to),
-        // Whoever was disabled before choosing a password goes on where that ended.
+        // The user was disabled before choosing a password.
         (UserStatus::Disabled, UserStatus::Active) if user.password_hash.is_none() => Ok(UserStatus::Invited),
         (UserStatus::Disabled, UserStatus::Active) if user.role == Role::Affiliate && user.affiliate_id.is_none() => {
             Ok(UserStatus::Waiting)
         }
         (UserStatus::Disabled, UserStatus::Active) => Ok(to),
-        _ => Err(Error::invalid("/status", "can be set to active or disabled; approve a registration to let it in")),
+        _ => Err(Error::invalid("/status", "can be set to active or disabled; to accept a registration, approve it")),
     }
 }
 
-/// Lets a registration in: its affiliate is made. Approving twice changes nothing.
+/// Approves a registration and creates its affiliate. Approving it again changes nothing.
 pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -166,9 +179,9 @@ pub async fn approve(app: &App, id: UserId) -> Result<Changed<User>, Error> {
     user.status = UserStatus::Active;
     user.updated_at = now;
     storage::people::users::save(&tx, &user).await?;
-    outbox::post(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::Approved, &user.email, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.people_changed();
     Ok(Changed::new(before, user))
 }
@@ -177,10 +190,12 @@ async fn lock(tx: &DatabaseTransaction, id: UserId) -> Result<User, Error> {
     storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
+/// Reads a user.
 pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
     storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
+/// Lists the users, all of them or those with a status.
 pub async fn list(app: &App, status: Option<UserStatus>, page: PageRequest) -> Result<Page<User>, Error> {
     Ok(storage::people::users::list(app.db.lists(), status, page).await?)
 }

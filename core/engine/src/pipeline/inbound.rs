@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(2);
 const WORKER: Worker = Worker { name: "inbound", concurrency: 8, parallel: false };
 
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let (clock, wake) = (app.clock.clone(), app.waiting_reports.clone());
+    let (clock, wake) = (app.clock.clone(), app.waiting_inbound_requests.clone());
     let fetch = {
         let app = app.clone();
         move || fetch(app.clone())

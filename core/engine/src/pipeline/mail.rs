@@ -37,7 +37,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 
 async fn fetch(app: App, permits: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
     let permit = permits.acquire_owned().await.expect("the semaphore is never closed");
-    let due = outbox::take_due(&app, 1).await?.pop();
+    let due = outbox::claim_due(&app, 1).await?.pop();
     Ok(Fetched { tasks: due.map(|mail| Due { mail, _permit: permit }).into_iter().collect(), idle: IDLE })
 }
 

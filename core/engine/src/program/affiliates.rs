@@ -1,9 +1,8 @@
 //! Affiliates: sign-up, changes and queries.
 
-use sea_orm::ConnectionTrait;
 use std::collections::HashSet;
 
-use sea_orm::{DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 
 use crate::Error;
 use crate::FieldIssue;
@@ -17,9 +16,11 @@ use domain::people::changes::Changed;
 use domain::program::affiliate::{Affiliate, AffiliateStatus, referral_code};
 use storage::base::page::{Page, PageRequest};
 
-/// Draws before giving up; with a million affiliates eight draws of six digits still find a free code.
+/// The maximum number of random referral codes that are tried. With a million affiliates, eight codes of six digits
+/// suffice to find a free one.
 const DRAWS: u32 = 16;
 
+/// Creates an affiliate and its first source.
 pub async fn create(
     app: &App,
     name: &str,
@@ -32,8 +33,8 @@ pub async fn create(
     Ok(affiliate)
 }
 
-/// Inserts an affiliate and its first source. A new affiliate has no sub-affiliates yet, so its parent affiliate cannot be
-/// below it.
+/// Inserts an affiliate and its first source. A new affiliate has no sub-affiliates, so its parent affiliate cannot be
+/// one of them.
 pub(crate) async fn sign_up(
     app: &App,
     tx: &DatabaseTransaction,
@@ -56,7 +57,7 @@ pub(crate) async fn sign_up(
             former_email: None,
             email_changed_at: None,
         };
-        // A savepoint: a code that is taken must not end the transaction.
+        // A savepoint, so that a code that is taken does not end the transaction.
         let draw = tx.begin().await?;
         match storage::program::affiliates::insert(&draw, &affiliate).await {
             Ok(()) => {
@@ -68,10 +69,10 @@ pub(crate) async fn sign_up(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Error::Taken { what: "every referral code drawn", value: referral_code(0, DRAWS) })
+    Err(Error::Taken { what: "every referral code that was tried", value: referral_code(0, DRAWS) })
 }
 
-/// Fields with `None` are unchanged.
+/// The changes of an affiliate. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -81,6 +82,7 @@ pub struct Changes {
     pub parent_affiliate_id: Option<Option<AffiliateId>>,
 }
 
+/// Changes an affiliate.
 pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Changed<Affiliate>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -103,7 +105,7 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
         notices::address_changed(app, &tx, &before, now).await?;
     }
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.affiliate_changed(id);
     if before.status != affiliate.status {
         app.catalog.people_changed();
@@ -111,17 +113,19 @@ pub async fn change(app: &App, id: AffiliateId, changes: Changes) -> Result<Chan
     Ok(Changed::new(before, affiliate))
 }
 
+/// Reads an affiliate that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: AffiliateId) -> Result<Affiliate, Error> {
     let found = if actor.may_see(id) { storage::program::affiliates::find(app.db.reader(), id).await? } else { None };
     found.ok_or_else(|| Error::not_found("affiliate", id))
 }
 
+/// Lists the affiliates that the caller may see.
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Affiliate>, Error> {
     Ok(storage::program::affiliates::list(app.db.lists(), actor.confined_to(), page).await?)
 }
 
-/// Refuses a parent affiliate that is below `affiliate` itself. Locks the setting until `tx` ends, so that two changes at
-/// once cannot make a circle.
+/// Refuses a parent affiliate that is `affiliate` itself or below it. Locks the settings of sub-affiliates until `tx`
+/// ends, so that two changes at the same time cannot make a circle.
 async fn check_parent(tx: &impl ConnectionTrait, affiliate: AffiliateId, parent: AffiliateId) -> Result<(), Error> {
     storage::program::program_settings::lock_sub_affiliates(tx).await?;
     let refused = |message: &str| {

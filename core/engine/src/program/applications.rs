@@ -11,8 +11,8 @@ use domain::program::offer::Visibility;
 use storage::base::page::{Page, PageRequest};
 use storage::program::applications::Filter;
 
-/// Applies for an affiliate. An application of staff is an invitation and approved immediately. Applying again changes
-/// nothing.
+/// Creates an application of an affiliate for an offer. An application that staff create is an invitation and is
+/// approved immediately. Creating it again changes nothing.
 pub async fn create(
     app: &App,
     actor: Actor,
@@ -52,7 +52,7 @@ pub async fn create(
     }
     match storage::program::applications::insert(&tx, &application).await {
         Ok(()) => tx.commit().await?,
-        // Two equal requests at once are one application.
+        // Two equal requests at the same time create one application.
         Err(error) if is_taken(&error) => {
             tx.rollback().await?;
             let known = storage::program::applications::find_of(app.db.writer(), offer_id, affiliate_id).await?;
@@ -64,12 +64,13 @@ pub async fn create(
     Ok(application)
 }
 
-/// Approves an application: the affiliate may promote the offer.
+/// Approves an application. The affiliate may then promote the offer.
 pub async fn approve(app: &App, id: ApplicationId) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Approve).await
 }
 
-/// Refuses an application, also one that was approved. Pauses the links of the affiliate to the offer.
+/// Refuses an application, also an approved one. Pauses the links of the affiliate to the offer, unless the offer is
+/// public.
 pub async fn refuse(app: &App, id: ApplicationId, reason: String) -> Result<Changed<Application>, Error> {
     decide(app, id, Decision::Refuse(reason)).await
 }
@@ -92,7 +93,7 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
         Decision::Refuse(reason) => {
             application.refuse(reason, now);
             let offer = storage::program::offers::find(&tx, offer_id).await?;
-            // Everybody may promote a public offer.
+            // Every affiliate may promote a public offer.
             if offer.is_some_and(|offer| offer.visibility != Visibility::Public) {
                 paused = storage::tracking::links::pause_all(&tx, affiliate_id, offer_id, now).await?;
             }
@@ -106,11 +107,13 @@ async fn decide(app: &App, id: ApplicationId, decision: Decision) -> Result<Chan
     Ok(Changed::new(before, application).with_unseen(unseen))
 }
 
+/// Reads an application that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: ApplicationId) -> Result<Application, Error> {
     let found = storage::program::applications::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("application", id))
 }
 
+/// Lists the applications that the caller may see.
 pub async fn list(app: &App, actor: Actor, mut filter: Filter, page: PageRequest) -> Result<Page<Application>, Error> {
     if !actor.confine(&mut filter.affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });

@@ -1,8 +1,8 @@
-//! Cap reservations: reserved in the transaction that records the conversions, so that two conversions never get the
-//! last place of a cap.
+//! Cap reservations. They are reserved in the transaction that records the conversions, so that two conversions cannot
+//! both use the last part of a cap.
 //!
-//! A batch adds what it may need to the counters with one statement and learns their former counts. A second statement
-//! subtracts what the batch did not use; it does not run if everything was used.
+//! One statement adds to the counters what a batch may need, and returns the counts. A second statement subtracts what
+//! the batch did not use. It is skipped if the batch used everything.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use domain::tracking::conversion::Conversion;
 /// The reservations of one batch.
 #[derive(Debug, Default)]
 pub struct Reservations {
-    /// Counts of conversions that others recorded or that this batch admitted.
+    /// Counts of conversions that other batches recorded or that this batch admitted.
     used: BTreeMap<Counter, Count>,
     /// Reserved by this batch and not used yet.
     unused: BTreeMap<Counter, Count>,
@@ -24,7 +24,7 @@ pub struct Reservations {
 }
 
 impl Reservations {
-    /// Locks the counters of all conversions that may be recorded, and reserves as much as all of them need.
+    /// Locks the counters of all conversions that may be recorded, and reserves what all of them need together.
     pub async fn reserve<'a>(
         tx: &impl ConnectionTrait,
         new: impl Iterator<Item = (&'a Offer, &'a Conversion)>,
@@ -50,7 +50,7 @@ impl Reservations {
         Ok(Self { used, unused, now: Some(now) })
     }
 
-    /// Whether every cap of the offer has room for the conversion. If so, uses its reservation.
+    /// Whether every cap of the offer admits the conversion. If so, the conversion uses its reservation.
     pub fn admit(&mut self, offer: &Offer, conversion: &Conversion, now: Timestamp) -> bool {
         if offer.terms.caps.limits.is_empty() || !conversion.counts_for_caps() {
             return true;
@@ -71,7 +71,7 @@ impl Reservations {
         true
     }
 
-    /// Releases the reservations that were not used.
+    /// Releases the unused reservations.
     pub async fn release(&mut self, tx: &impl ConnectionTrait) -> Result<(), DbErr> {
         let unused: BTreeMap<Counter, Count> = std::mem::take(&mut self.unused)
             .into_iter()

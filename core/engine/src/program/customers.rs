@@ -1,4 +1,4 @@
-//! Customers of the operator. Each one becomes one affiliate with a referral code and a link.
+//! Customers of the operator. Each customer is one affiliate with a referral code and a link.
 
 use std::time::Duration;
 
@@ -23,14 +23,16 @@ use super::affiliates;
 /// The lifetime of a login link.
 const LOGIN_LINK: Duration = Duration::from_secs(300);
 
+/// The data of a new customer.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct NewCustomer {
+    /// The id of the customer in the operator's system.
     pub external_id: String,
     pub name: String,
     pub email: String,
 }
 
-/// The outcome of a call that can be repeated.
+/// The effect of a call that can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
@@ -39,29 +41,29 @@ pub enum Done {
     Unchanged,
 }
 
-/// Creates the customer, its affiliate, the first source and a link to the default offer. A repeated call updates name
-/// and e-mail address, and adds the link if it is missing.
-pub async fn create(app: &App, wanted: Wanted) -> Result<(Changed<Customer>, Done), Error> {
-    match try_create(app, &wanted).await {
+/// Creates a customer, its affiliate, the first source and a link to the default offer. A repeated call updates the
+/// name and the e-mail address, and adds the link if it is missing.
+pub async fn create(app: &App, new: NewCustomer) -> Result<(Changed<Customer>, Done), Error> {
+    match try_create(app, &new).await {
         // Another request created the same customer at the same time.
-        Err(Error::Taken { .. }) => try_create(app, &wanted).await,
+        Err(Error::Taken { .. }) => try_create(app, &new).await,
         other => other,
     }
 }
 
-async fn try_create(app: &App, wanted: &Wanted) -> Result<(Changed<Customer>, Done), Error> {
+async fn try_create(app: &App, new: &NewCustomer) -> Result<(Changed<Customer>, Done), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    if let Some(known) = storage::program::customers::lock_by_external_id(&tx, &wanted.external_id).await? {
-        let changes = Changes { name: Some(wanted.name.clone()), email: Some(wanted.email.clone()) };
+    if let Some(known) = storage::program::customers::lock_by_external_id(&tx, &new.external_id).await? {
+        let changes = Changes { name: Some(new.name.clone()), email: Some(new.email.clone()) };
         return apply(app, tx, known, changes).await;
     }
-    let affiliate = affiliates::sign_up(app, &tx, &wanted.name, &wanted.email, None).await?;
+    let affiliate = affiliates::sign_up(app, &tx, &new.name, &new.email, None).await?;
     let customer = Customer {
         id: CustomerId::new(now),
-        external_id: wanted.external_id.clone(),
-        name: wanted.name.clone(),
-        email: wanted.email.clone(),
+        external_id: new.external_id.clone(),
+        name: new.name.clone(),
+        email: new.email.clone(),
         affiliate_id: affiliate.id,
         link_id: link_to_default_offer(app, &tx, affiliate.id).await?,
         created_at: now,
@@ -96,13 +98,14 @@ async fn link_to_default_offer(
     Ok(Some(link.id))
 }
 
-/// Fields with `None` are unchanged.
+/// The changes of a customer. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
     pub email: Option<String>,
 }
 
+/// Changes a customer and its affiliate.
 pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Changed<Customer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::program::customers::lock(&tx, id).await?;
@@ -110,7 +113,7 @@ pub async fn change(app: &App, id: CustomerId, changes: Changes) -> Result<Chang
     Ok(apply(app, tx, customer, changes).await?.0)
 }
 
-/// A customer and its affiliate have the same name and e-mail address.
+/// Changes the name and e-mail address of a customer and of its affiliate, and adds the link if it is missing.
 async fn apply(
     app: &App,
     tx: sea_orm::DatabaseTransaction,
@@ -142,16 +145,18 @@ async fn apply(
     let changed = Customer { name, email, link_id, updated_at: now, ..customer.clone() };
     storage::program::customers::save(&tx, &changed).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.affiliate_changed(customer.affiliate_id);
     Ok((Changed::new(customer, changed), Done::Updated))
 }
 
+/// Reads a customer.
 pub async fn get(app: &App, id: CustomerId) -> Result<Customer, Error> {
     let found = storage::program::customers::find(app.db.reader(), id).await?;
     found.ok_or_else(|| Error::not_found("customer", id))
 }
 
+/// Lists the customers, or only the one with an external id.
 pub async fn list(app: &App, external_id: Option<&str>, page: PageRequest) -> Result<Page<Customer>, Error> {
     Ok(storage::program::customers::list(app.db.lists(), external_id, page).await?)
 }
@@ -163,7 +168,8 @@ pub struct LoginLink {
     pub expires_at: Timestamp,
 }
 
-/// Creates a link that can be used once and opens a session of the affiliate: its own, or a read-only one.
+/// Creates a link that can be used once and opens a session of the affiliate. The permissions of `actor` determine
+/// whether it is the affiliate's own session or a read-only one. `next` is the path to which the link leads, or `/`.
 pub async fn login_link(
     app: &App,
     actor: Actor,
@@ -186,7 +192,7 @@ pub async fn login_link(
     Ok(LoginLink { url: format!("{}/login/{token}", app.public_url), access, expires_at })
 }
 
-/// Whether a path leads to this server and not to another host.
+/// Whether a browser resolves the path to this server and not to another host.
 fn is_safe_path(path: &str) -> bool {
     path.starts_with('/')
         && path.len() <= 2_000
@@ -200,7 +206,7 @@ mod tests {
     use super::is_safe_path;
 
     #[test]
-    fn only_paths_of_our_own_are_gone_to() {
+    fn only_paths_of_this_server_are_safe() {
         for safe in ["/", "/statement", "/a/b?c=d#e"] {
             assert!(is_safe_path(safe), "{safe}");
         }

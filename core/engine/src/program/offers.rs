@@ -17,6 +17,7 @@ use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
 use storage::base::page::{Page, PageRequest};
 
+/// The data of a new offer.
 #[derive(Clone, Debug)]
 pub struct NewOffer {
     pub name: String,
@@ -33,7 +34,7 @@ pub struct NewOffer {
 /// Creates an offer. The first offer is always the default offer.
 pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     let now = app.clock.now();
-    let terms = new.terms.make(Terms::default())?;
+    let terms = new.terms.apply_to(Terms::default())?;
     let tx = app.db.begin().await?;
     let is_default = new.is_default || storage::program::offers::find_default(&tx).await?.is_none();
     if is_default {
@@ -60,7 +61,8 @@ pub async fn create(app: &App, new: NewOffer) -> Result<Offer, Error> {
     Ok(offer)
 }
 
-/// Fields with `None` are unchanged. The currency cannot change, because conversions are stored in it.
+/// The changes of an offer. Fields with `None` are unchanged. The currency cannot be changed, because conversions are
+/// stored in it.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -74,7 +76,7 @@ pub struct Changes {
     pub minimum_withdrawal: Option<Option<Amount>>,
 }
 
-/// Changes of terms. Each given field replaces its whole value; fields with `None` are unchanged.
+/// The changes of the terms of an offer. A given field replaces the whole value. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct TermChanges {
     pub revenue: Option<Option<Payout>>,
@@ -87,7 +89,8 @@ pub struct TermChanges {
 }
 
 impl TermChanges {
-    fn make(self, before: Terms) -> Result<Terms, Error> {
+    /// Applies the changes to `before` and validates the result.
+    fn apply_to(self, before: Terms) -> Result<Terms, Error> {
         let terms = Terms {
             revenue: self.revenue.unwrap_or(before.revenue),
             goals: self.goals.unwrap_or(before.goals),
@@ -106,6 +109,7 @@ impl TermChanges {
     }
 }
 
+/// Changes an offer. A new default offer replaces the former one.
 pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<Offer>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::program::offers::lock(&tx, id).await?;
@@ -123,7 +127,7 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     offer.minimum_withdrawal = changes.minimum_withdrawal.unwrap_or(offer.minimum_withdrawal);
     offer.status = changes.status.unwrap_or(offer.status);
     offer.visibility = changes.visibility.unwrap_or(offer.visibility);
-    offer.terms = changes.terms.make(offer.terms)?;
+    offer.terms = changes.terms.apply_to(offer.terms)?;
     offer.updated_at = app.clock.now();
     storage::program::offers::save(&tx, &offer).await?;
     tx.commit().await?;
@@ -134,50 +138,57 @@ pub async fn change(app: &App, id: OfferId, changes: Changes) -> Result<Changed<
     Ok(Changed::new(before, offer).with_unseen(unseen.into_iter().collect()))
 }
 
-/// An offer with what the caller may see of it.
+/// An offer and the eligibility of the affiliate that reads it.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct OfferWithEligibility {
     pub offer: Offer,
-    /// The eligibility of the affiliate that calls. `None` for staff.
+    /// `None` if staff read the offer.
     pub eligibility: Option<Eligibility>,
 }
 
+/// The conditions under which an affiliate can promote an offer.
 #[derive(Clone, Debug)]
 pub struct Eligibility {
     pub affiliate_id: AffiliateId,
-    /// Payout overrides of the affiliate.
+    /// The payout overrides of the affiliate for this offer.
     pub payout_overrides: PayoutOverrides,
+    /// The status of its application. `None` if it has not applied.
     pub application: Option<ApplicationStatus>,
 }
 
-impl Shown {
-    /// The offer as staff see it.
-    pub fn whole(offer: Offer) -> Self {
+impl OfferWithEligibility {
+    /// The offer without an eligibility, for staff.
+    pub fn for_staff(offer: Offer) -> Self {
         Self { offer, eligibility: None }
     }
 
+    /// Whether the reader may promote the offer.
     pub fn may_promote(&self) -> bool {
         self.offer.visibility == Visibility::Public
             || self.eligibility.as_ref().is_none_or(|it| it.application == Some(ApplicationStatus::Approved))
     }
 }
 
-/// A private offer is not found for affiliates that may not promote it.
-pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<Shown, Error> {
+/// Reads an offer. An affiliate does not find a private offer that it may not promote.
+pub async fn get(app: &App, actor: Actor, id: OfferId) -> Result<OfferWithEligibility, Error> {
     let found = storage::program::offers::find(app.db.reader(), id).await?;
     let offer = found.ok_or_else(|| Error::not_found("offer", id))?;
-    let shown = show(app, actor, vec![offer]).await?.pop();
-    let visible = shown.filter(|it| it.offer.visibility != Visibility::Private || it.may_promote());
+    let found = with_eligibility(app, actor, vec![offer]).await?.pop();
+    let visible = found.filter(|it| it.offer.visibility != Visibility::Private || it.may_promote());
     visible.ok_or_else(|| Error::not_found("offer", id))
 }
 
-pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Shown>, Error> {
+/// Lists the offers that the caller may see.
+pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<OfferWithEligibility>, Error> {
     let page = storage::program::offers::list(app.db.lists(), actor.confined_to(), page).await?;
-    Ok(Page { items: show(app, actor, page.items).await?, next: page.next })
+    Ok(Page { items: with_eligibility(app, actor, page.items).await?, next: page.next })
 }
 
-async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>, Error> {
-    let Some(affiliate_id) = actor.confined_to() else { return Ok(offers.into_iter().map(Shown::whole).collect()) };
+/// Adds the eligibility of the caller to offers.
+async fn with_eligibility(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<OfferWithEligibility>, Error> {
+    let Some(affiliate_id) = actor.confined_to() else {
+        return Ok(offers.into_iter().map(OfferWithEligibility::for_staff).collect());
+    };
     let ids = || offers.iter().map(|offer| offer.id);
     let applications = storage::program::applications::list_of(app.db.reader(), ids(), affiliate_id).await?;
     let applications: HashMap<_, _> = applications.into_iter().map(|it| (it.offer_id, it.status)).collect();
@@ -188,5 +199,8 @@ async fn show(app: &App, actor: Actor, offers: Vec<Offer>) -> Result<Vec<Shown>,
         payout_overrides: PayoutOverrides::new(payout_overrides.iter().filter(|it| it.offer_id == id).cloned()),
         application: applications.get(&id).copied(),
     };
-    Ok(offers.into_iter().map(|offer| Shown { eligibility: Some(eligibility(offer.id)), offer }).collect())
+    Ok(offers
+        .into_iter()
+        .map(|offer| OfferWithEligibility { eligibility: Some(eligibility(offer.id)), offer })
+        .collect())
 }

@@ -1,5 +1,5 @@
-//! Payout overrides: the payout of one affiliate for an offer, in place of the offer's payout. Affiliates cannot read
-//! them.
+//! Payout overrides: the payout of one affiliate for an offer, in place of the offer's payout. Affiliates
+//! cannot list them.
 
 use crate::Error;
 use crate::app::App;
@@ -9,7 +9,7 @@ use domain::program::offer::Payout;
 use domain::program::payout_override::PayoutOverride;
 use storage::base::page::{Page, PageRequest};
 
-/// Stores a payout override, in place of the one for the same affiliate and goal.
+/// Stores a payout override. It replaces the override for the same affiliate and goal.
 pub async fn set(
     app: &App,
     offer_id: OfferId,
@@ -20,7 +20,8 @@ pub async fn set(
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     storage::program::offers::find(&tx, offer_id).await?.ok_or_else(|| Error::not_found("offer", offer_id))?;
-    // Two changes for one affiliate take turns, so that the audit log has the payout before each of them.
+    // The lock makes two changes for one affiliate run one after the other, so that the audit log has the right payout
+    // before each change.
     storage::program::affiliates::lock(&tx, affiliate_id)
         .await?
         .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
@@ -42,7 +43,7 @@ pub async fn delete(app: &App, id: PayoutOverrideId) -> Result<PayoutOverride, E
     let tx = app.db.begin().await?;
     let unknown = || Error::not_found("payout override", id);
     let affiliate_id = storage::program::payout_overrides::find(&tx, id).await?.ok_or_else(unknown)?.affiliate_id;
-    // The lock that `set` takes.
+    // `set` takes the same lock.
     storage::program::affiliates::lock(&tx, affiliate_id).await?;
     let payout_override = storage::program::payout_overrides::find(&tx, id).await?.ok_or_else(unknown)?;
     storage::program::payout_overrides::delete(&tx, id).await?;
@@ -51,6 +52,7 @@ pub async fn delete(app: &App, id: PayoutOverrideId) -> Result<PayoutOverride, E
     Ok(payout_override)
 }
 
+/// Lists the payout overrides of an offer.
 pub async fn list(app: &App, offer_id: OfferId, page: PageRequest) -> Result<Page<PayoutOverride>, Error> {
     storage::program::offers::find(app.db.reader(), offer_id)
         .await?

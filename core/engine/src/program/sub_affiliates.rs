@@ -10,11 +10,12 @@ use domain::program::affiliate::{Affiliate, normal_code};
 use domain::program::sub_affiliate::SubAffiliateSettings;
 use storage::base::page::{Page, PageRequest};
 
+/// Reads the settings of sub-affiliates.
 pub async fn settings(app: &App) -> Result<SubAffiliateSettings, Error> {
     Ok(storage::program::program_settings::find_sub_affiliates(app.db.reader()).await?)
 }
 
-/// Applies to conversions that are approved from now on.
+/// Replaces the settings of sub-affiliates. They apply to conversions that are approved from now on.
 pub async fn change_settings(
     app: &App,
     settings: SubAffiliateSettings,
@@ -27,15 +28,15 @@ pub async fn change_settings(
     Ok(Changed::new(before, settings))
 }
 
-/// A sub-affiliate with the commissions that it earned for its parent affiliate.
+/// A sub-affiliate and the commissions that its parent affiliate earned with it.
 #[derive(Clone, Debug)]
 pub struct SubAffiliate {
     pub affiliate: Affiliate,
-    /// Micros, one sum for each currency, less reversals.
+    /// One sum in micros for each currency, less reversals.
     pub commissions: Vec<(Currency, i128)>,
 }
 
-/// The sub-affiliates of an affiliate, newest first.
+/// Lists the sub-affiliates of an affiliate, newest first.
 pub async fn list(
     app: &App,
     actor: Actor,

@@ -1,6 +1,6 @@
-//! Reports: counts what is packed, and what is not packed yet from raw rows, as of one moment of the database.
+//! Reports: counts the packed rows, and the raw rows that are not packed yet, in one snapshot of the database.
 //!
-//! ARCHITECTURE.md, "A report is counted", says why nothing is missed and nothing counted twice.
+//! docs/architecture/reports.md explains why no row is missing and no row is counted twice.
 
 mod rollup;
 mod scopes;
@@ -34,29 +34,36 @@ pub use rollup::{needed_from, rebuild, roll_up, rolled_up_until};
 use scopes::Scopes;
 pub use verify::verify;
 
-/// Segments are read by days, and by less where a day has more than [`WINDOW_BYTES`]: that is what a report needs of memory.
+/// The longest span of segments that is read at once. A span with more than [`WINDOW_BYTES`] is read in shorter
+/// windows, which limits the memory of a report.
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
 const WINDOW_BYTES: usize = 8 << 20;
 
-/// A query and the span of time that it is about: whole quarters of an hour.
+/// A query and its period, in whole quarters of an hour.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
     pub query: ReportQuery,
     pub from: Timestamp,
+    /// Exclusive.
     pub to: Timestamp,
+    /// Counts only amounts in this currency. `None`: amounts in all currencies.
     pub currency: Option<Currency>,
     pub sort: Sort,
+    /// The maximum number of rows.
     pub limit: usize,
 }
 
-/// Counts. An affiliate's queries are about itself.
-pub async fn report(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked, Error> {
-    let groups = it.query.groups.clone();
-    let [ranked] = report_each(app, actor, it, [groups]).await?;
+/// Computes a report. The report of an affiliate contains only its own rows.
+///
+/// # Errors
+/// The filter names another affiliate, or the rows have amounts in several currencies and are sorted by money.
+pub async fn report(app: &App, actor: Actor, request: ReportRequest) -> Result<Ranked, Error> {
+    let groups = request.query.groups.clone();
+    let [ranked] = report_each(app, actor, request, [groups]).await?;
     Ok(ranked)
 }
 
-/// A report for each grouping of the same rows, from one reading and as of one moment.
+/// Computes a report for each grouping of the same rows. The rows are read once, in one snapshot.
 pub async fn report_each<const N: usize>(
     app: &App,
     actor: Actor,
@@ -85,10 +92,10 @@ pub async fn report_each<const N: usize>(
     }))
 }
 
-/// The same by one unit of time, without gaps.
+/// Computes a report by one unit of time, with a row for each unit of the period.
 pub async fn series(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked, Error> {
     let Some(Group::Time(unit)) = it.query.groups.first().copied() else {
-        return Err(Error::invalid("/interval", "a series needs hour, day, week or month"));
+        return Err(Error::invalid("/interval", "must be hour, day, week or month"));
     };
     let (from, to, zone) = (it.from, it.to, it.query.zone);
     let mut ranked = report(app, actor, ReportRequest { sort: Sort::Key, limit: usize::MAX, ..it }).await?;
@@ -103,10 +110,11 @@ pub async fn series(app: &App, actor: Actor, it: ReportRequest) -> Result<Ranked
     Ok(ranked)
 }
 
+/// Restricts the query of an affiliate to its own rows.
 fn confine(actor: Actor, query: &mut ReportQuery) -> Result<(), Error> {
     if let Some(own) = actor.confined_to() {
         match query.filter.affiliate_id {
-            Some(asked) if asked != own => return Err(Error::not_found("affiliate", asked)),
+            Some(other) if other != own => return Err(Error::not_found("affiliate", other)),
             _ => query.filter.affiliate_id = Some(own),
         }
     }
@@ -119,21 +127,21 @@ fn hide_revenue(figures: &mut Figures) {
     }
 }
 
-/// The only currency that there is; several can't be put in one order.
+/// The currency by which rows are sorted: the only one of the rows. Amounts in several currencies cannot be compared.
 fn the_currency(rows: &[Counted]) -> Result<Option<Currency>, Error> {
     let all: BTreeSet<Currency> = rows.iter().flat_map(|(_, figures)| figures.money.keys().copied()).collect();
     if all.len() > 1 {
         let all = all.iter().map(Currency::to_string).collect::<Vec<_>>().join(", ");
-        let message = format!("there are amounts in {all}, which can't be compared; give currency too");
+        let message = format!("there are amounts in {all}, which cannot be compared; add the parameter currency");
         return Err(Error::invalid("/sort", message));
     }
     Ok(all.into_iter().next())
 }
 
-/// A row of an answer: what it stands for in each group, and what was counted of it.
+/// A row of a report: its key in each group, and its figures.
 type Counted = (Vec<Key>, Figures);
 
-/// Every row of each answer, in no order. The queries have one filter.
+/// Computes the rows of each query, without an order. All queries have the same filter.
 async fn count(
     app: App,
     queries: Vec<ReportQuery>,
@@ -145,7 +153,7 @@ async fn count(
     for query in &queries {
         let mut aggregator = Aggregator::new(query.clone());
         aggregator.add_scopes(scopes.list());
-        let (sender, received) = mpsc::channel(AHEAD);
+        let (sender, received) = mpsc::channel(READ_AHEAD);
         counting.push(thread::run("report-count", move || count_parts(aggregator, received)));
         parts.push(sender);
     }
@@ -158,8 +166,8 @@ async fn count(
     drop(reading);
     let mut answers = Vec::new();
     for aggregator in counting {
-        let aggregator = aggregator.await.expect("counting ends with a result, or has panicked and said why");
-        // If counting failed, reading ended because of it.
+        let aggregator = aggregator.await.expect("the thread returns a result, or its panic is logged");
+        // If counting failed, reading ended with an error too. The error of counting has the cause.
         answers.push(aggregator.map_err(damaged)?.rows());
     }
     read?;
@@ -167,7 +175,7 @@ async fn count(
     Ok(answers)
 }
 
-/// What is to be counted, in the order of reading.
+/// Rows to count, in the order in which they are read.
 #[derive(Clone)]
 enum Part {
     Scope(Scope),
@@ -185,10 +193,10 @@ impl Part {
     }
 }
 
-/// Segments that are read ahead of counting.
-const AHEAD: usize = 16;
+/// The maximum number of segments that are read and not counted yet.
+const READ_AHEAD: usize = 16;
 
-/// Counts on a thread of its own while the next segments are read.
+/// Counts on a separate thread while the next segments are read.
 fn count_parts(mut aggregator: Aggregator, mut parts: mpsc::Receiver<Part>) -> Result<Aggregator, Damaged> {
     while let Some(part) = parts.blocking_recv() {
         match part {
@@ -206,23 +214,25 @@ fn columns(queries: &[ReportQuery]) -> Vec<u8> {
     columns.into_iter().collect()
 }
 
+/// Sends the rows that are read to the threads that count them.
 struct Reading {
-    /// Those of the table, and those that only raw rows have.
+    /// The scopes of the table, and new scopes that only raw rows have.
     scopes: Scopes,
-    /// To each who counts.
+    /// One channel for each thread that counts.
     parts: Vec<mpsc::Sender<Part>>,
 }
 
 impl Reading {
+    /// The number of a scope. A new scope is sent to the counting threads first.
     async fn number(&mut self, scope: Scope) -> Result<u32, DbErr> {
         let (number, is_new) = self.scopes.number(scope);
         if is_new {
-            self.count(Part::Scope(scope)).await?;
+            self.send(Part::Scope(scope)).await?;
         }
         Ok(number)
     }
 
-    async fn count(&self, part: Part) -> Result<(), DbErr> {
+    async fn send(&self, part: Part) -> Result<(), DbErr> {
         for counting in &self.parts {
             counting.send(part.clone()).await.map_err(|_| damaged(Damaged))?;
         }
@@ -230,6 +240,7 @@ impl Reading {
     }
 }
 
+/// Reads the clicks of a period: packed ones as segments, later ones as raw rows.
 async fn clicks(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
@@ -243,9 +254,9 @@ async fn clicks(
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
         let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
-        windows.had(bytes(&segments));
+        windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
-            reading.count(Part::clicks(quarter(segment), columns)).await?;
+            reading.send(Part::clicks(quarter(segment), columns)).await?;
         }
     }
     let mut after = before(floor_uuid(from.max(packed)));
@@ -261,7 +272,7 @@ async fn clicks(
             while let Some(click) = raw.next_if(|it| quarter(time_of(it.id.0)) == this) {
                 rows.push(row_of_click(reading.number(click.scope).await?, click));
             }
-            reading.count(Part::clicks(this, pack_clicks(rows))).await?;
+            reading.send(Part::clicks(this, pack_clicks(rows))).await?;
         }
         if !full {
             return Ok(());
@@ -269,6 +280,7 @@ async fn clicks(
     }
 }
 
+/// Reads the conversions of a period: packed quarters as segments; changed quarters and later ones as raw rows.
 async fn conversions(
     tx: &impl ConnectionTrait,
     reading: &mut Reading,
@@ -286,10 +298,10 @@ async fn conversions(
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
         let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;
-        windows.had(bytes(&segments));
+        windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
             if !raw_quarters.contains(&quarter(segment)) {
-                reading.count(Part::conversions(quarter(segment), columns)).await?;
+                reading.send(Part::conversions(quarter(segment), columns)).await?;
             }
         }
     }
@@ -305,7 +317,7 @@ async fn conversions(
             for it in raw {
                 rows.push(row_of_conversion(reading.number(it.scope).await?, it));
             }
-            reading.count(Part::conversions(this, pack_conversions(rows))).await?;
+            reading.send(Part::conversions(this, pack_conversions(rows))).await?;
             if !full {
                 break;
             }
@@ -314,14 +326,16 @@ async fn conversions(
     Ok(())
 }
 
-/// Later than any id.
+/// A time after all ids.
 const END_OF_TIME: Timestamp = Timestamp::from_millis((1 << 48) - 1);
 
+/// The size of the packed data.
 fn bytes(segments: &BTreeMap<Timestamp, Columns>) -> usize {
     segments.values().flatten().map(|(_, data)| data.len()).sum()
 }
 
-/// Spans that follow one another: shorter where much is packed, longer again where little is.
+/// Consecutive windows of a period. Windows become shorter if they contain much data, and longer if they contain
+/// little.
 struct Windows {
     at: i64,
     end: i64,
@@ -339,8 +353,8 @@ impl Windows {
         (start < end).then(|| (Timestamp::from_millis(start), Timestamp::from_millis(end)))
     }
 
-    /// The last one held so much.
-    fn had(&mut self, bytes: usize) {
+    /// Adapts the length of the next window to the size of the last one.
+    fn adapt(&mut self, bytes: usize) {
         if bytes > WINDOW_BYTES {
             self.length_ms = (self.length_ms / 4).max(QUARTER_MS);
         } else if bytes < WINDOW_BYTES / 8 {
@@ -354,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_cover_the_span_once_whatever_they_hold() {
+    fn windows_cover_the_period_once_for_any_size() {
         const HOUR: i64 = 60 * 60 * 1_000;
         for (bytes, longest, shortest) in [(0, WINDOW_MS, WINDOW_MS), (usize::MAX, WINDOW_MS, QUARTER_MS)] {
             let mut windows = Windows::new(Timestamp::from_millis(0), Timestamp::from_millis(50 * HOUR));
@@ -363,7 +377,7 @@ mod tests {
                 assert_eq!(from.millis(), at);
                 lengths.push(to.millis() - at);
                 at = to.millis();
-                windows.had(bytes);
+                windows.adapt(bytes);
             }
             assert_eq!(at, 50 * HOUR);
             lengths.pop();

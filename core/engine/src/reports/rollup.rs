@@ -1,7 +1,9 @@
-//! Packs what is settled. Nothing waits for it: reports count raw rows where nothing is packed yet.
+//! The roll-up: packs clicks and conversions for reports. Nothing waits for it, because reports count raw rows that are
+//! not packed yet.
 //!
-//! An id is made before its row is committed, so a moment is settled only when no row of before can still come:
-//! writers give up what waited long, and every transaction that was open at a later moment must have ended.
+//! An id is created before its row is committed. So the time before a moment is settled only when no row with an
+//! earlier id can be inserted any more: writers refuse rows that waited too long, and all transactions that were open
+//! at that moment must have ended.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,35 +19,36 @@ use domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
 use domain::timestamp::Timestamp;
 use storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
 
-/// From the making of an id to its statement: a click waits at most 30 seconds ([`crate::tracking::record_clicks::WAIT_MAX`]),
-/// and both wait at most as long for a connection.
-const UNDER_WAY: Duration = Duration::from_secs(75);
-/// Events are looked through in steps of this span.
+/// The maximum time between the creation of an id and the insert of its row. A click waits at most 30 seconds
+/// ([`crate::tracking::record_clicks::WAIT_MAX`]). Clicks and conversions wait at most 30 seconds for a connection.
+const INSERT_DELAY_MAX: Duration = Duration::from_secs(75);
+/// The period of events that one step of the roll-up of conversions reads.
 const STEP: Duration = Duration::from_secs(24 * 3_600);
 
-/// Every row of before is in the table.
+/// The latest settled moment: all rows with earlier ids are in the table. `None`: not known yet.
 async fn horizon(app: &App) -> Result<Option<Timestamp>, DbErr> {
-    // The clock first: what comes while the database answers is later.
+    // The clock is read first, so that rows that are created while the database answers are later.
     let now = app.clock.now();
     let settled = match storage::reports::open_transactions(app.db.writer()).await? {
-        // One process and one writer: whoever holds it now has nobody open before.
+        // SQLite has one writer: no earlier transaction is open.
         None => Some(now),
         Some((oldest, next)) => match app.reports.transactions.lock() {
             Ok(mut transactions) => transactions.settled(now, oldest, next),
             Err(_) => None,
         },
     };
-    Ok(settled.map(|at| at.minus(UNDER_WAY)))
+    Ok(settled.map(|at| at.minus(INSERT_DELAY_MAX)))
 }
 
-/// Up to when all of both subjects is packed: before that, reports need no raw click or event.
+/// The time before which all clicks and conversions are packed. Reports need no raw clicks and events before it.
 pub async fn rolled_up_until(app: &App) -> Result<Timestamp, DbErr> {
     let clicks = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
     let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
     Ok(clicks.min(conversions))
 }
 
-/// From when on reports still need clicks and events: what is not packed, and the clicks of conversions that are not.
+/// The time from which the roll-up still needs raw clicks and events: those that are not packed, and the clicks of
+/// conversions that are not packed.
 pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
     let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
     let oldest = storage::reports::oldest_click_converted_since(app.db.reader(), conversions).await?;
@@ -53,7 +56,7 @@ pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
     Ok(oldest.map_or(packed, |click| packed.min(time_of(click.0))))
 }
 
-/// Packs all that is settled. Others may do so at the same time; each piece is packed once.
+/// Packs all settled rows. Several processes can do this at the same time; each piece is packed once.
 pub async fn roll_up(app: &App) -> Result<(), DbErr> {
     let Some(horizon) = horizon(app).await? else { return Ok(()) };
     while roll_up_clicks(app, horizon).await? {}
@@ -61,11 +64,11 @@ pub async fn roll_up(app: &App) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// One piece: up to a segment's rows, or whole quarters. `false`: there is nothing to pack.
+/// Packs one piece of clicks: at most one segment, or whole quarters. `false`: there is nothing to pack.
 async fn roll_up_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.writer(), Subject::Clicks).await?;
     let after = before(floor_uuid(seen.until));
-    // A quarter is packed when it is over, or when it has a segment's rows.
+    // A quarter is packed when it has ended, or when it has enough rows for a segment.
     if quarter(horizon) <= seen.until {
         let full = storage::reports::click_after(app.db.reader(), after, SEGMENT_ROWS).await?;
         if full.is_none_or(|id| time_of(id.0) >= horizon) {
@@ -93,7 +96,7 @@ async fn roll_up_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     Ok(true)
 }
 
-/// Stores these clicks as packed, unless somebody else was faster.
+/// Packs and stores clicks, unless another process packed them first.
 async fn store_clicks(app: &App, seen: Progress, until: Timestamp, raw: Vec<RawClick>) -> Result<(), DbErr> {
     let segments = pack_raw_clicks(app, seen.until, raw).await?;
     let tx = app.db.begin().await?;
@@ -106,12 +109,13 @@ async fn store_clicks(app: &App, seen: Progress, until: Timestamp, raw: Vec<RawC
     tx.commit().await
 }
 
+/// Segments with their time, checksum and columns.
 type Segments = Vec<(Timestamp, i64, Columns)>;
 
-/// Segments by quarter. A segment has the moment of its quarter's beginning, or `from`, and a millisecond more for each
-/// that follows in the same quarter.
+/// Packs clicks into segments. The time of a segment is the beginning of its quarter, or `from` if that is later. Each
+/// further segment of the same quarter is one millisecond later.
 pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> Result<Segments, DbErr> {
-    // A millisecond is not divided, so that the next segment has a moment of its own.
+    // The clicks of one millisecond are not divided, so that the next segment has a different time.
     let is_one_moment = raw.first().map(|it| time_of(it.id.0)) == raw.last().map(|it| time_of(it.id.0));
     let size = if is_one_moment { usize::MAX } else { SEGMENT_ROWS };
     let mut scopes = app.reports.scopes.lock().await;
@@ -130,10 +134,10 @@ pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> 
         }
         segments
     };
-    tokio::task::spawn_blocking(pack).await.map_err(|error| DbErr::Custom(format!("packing broke off: {error}")))
+    tokio::task::spawn_blocking(pack).await.map_err(|error| DbErr::Custom(format!("packing panicked: {error}")))
 }
 
-/// The quarters that a step's events touched. `false`: there is nothing to pack.
+/// Packs the quarters whose conversions were changed by the events of one step. `false`: there is nothing to pack.
 async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     let mut seen = storage::reports::progress(app.db.writer(), Subject::Conversions).await?;
     let whole = quarter(horizon);
@@ -146,7 +150,8 @@ async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbEr
     if next.is_some_and(|next| next < whole) {
         let always = (Timestamp::from_millis(0), horizon.plus(STEP));
         quarters = storage::reports::changed_quarters(app.db.reader(), seen.until, until, always).await?;
-        // What was there before there were reports, and what lost its events to retention.
+        // Conversions that are older than the reports of this program, and conversions whose events were deleted by
+        // age.
         quarters.extend(storage::reports::conversion_quarters(app.db.reader(), seen.until, until).await?);
     }
     for quarter in quarters {
@@ -160,8 +165,9 @@ async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbEr
     Ok(true)
 }
 
-/// Packs a quarter as it is now. What changes it while it is read has an event that is not settled, so the quarter
-/// is packed again. `false`: somebody else packed something meanwhile, perhaps this quarter, so nothing was stored.
+/// Packs the present conversions of a quarter. If one of them changes while they are read, its event is not settled
+/// yet, so the quarter is packed again later. `false`: another process packed something in the meantime, perhaps this
+/// quarter, so nothing was stored.
 pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
     let end = Timestamp::from_millis(quarter.millis() + QUARTER_MS);
     let mut after = before(floor_uuid(quarter));
@@ -206,21 +212,23 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
     Ok(true)
 }
 
-/// Forgets what was packed of rows that are still there; the next folds pack them anew. What was packed of clicks that are
-/// out of retention is all that is left of them, and stays.
+/// Deletes the packed data of rows that are still stored. The next roll-ups pack these rows again. The packed data of
+/// clicks that were deleted by age is kept, because it cannot be computed again.
 pub async fn rebuild(db: &storage::Database) -> Result<(), DbErr> {
-    // Whoever packs meanwhile is quicker; then it is forgotten once more.
+    // A roll-up at the same time can make an attempt fail.
     while !try_rebuild(db).await? {}
     Ok(())
 }
 
+/// `false`: a roll-up packed something in the meantime, and nothing was deleted.
 async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
     let seen = storage::reports::progress(&tx, Subject::Clicks).await?;
     let oldest = storage::reports::click_after(&tx, uuid::Uuid::nil(), 0).await?.map(|id| time_of(id.0));
     if let Some(oldest) = oldest {
         let start = quarter(oldest);
-        // A quarter may have lost its first clicks to retention; then what is packed of it knows more.
+        // The first clicks of the oldest quarter may have been deleted by age. Then its packed data is more complete
+        // than its raw rows, and is kept.
         let end = next_quarter(plus_one(start));
         let raw = storage::reports::raw_checksum(&tx, Subject::Clicks, start, end).await?;
         let packed = storage::reports::packed_checksum(&tx, Subject::Clicks, start, end).await?;

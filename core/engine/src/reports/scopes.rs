@@ -1,4 +1,4 @@
-//! Scopes by their numbers, and back. Numbers are given once and never change, so what is known stays true.
+//! The numbers of scopes. A number is assigned once and never changes, so a process can keep the numbers in memory.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,10 @@ use crate::error::is_taken;
 use domain::reports::Scope;
 use storage::Database;
 
-/// How often new numbers are tried after another process took them.
+/// The maximum number of attempts to assign new numbers while other processes assign the same ones.
 const RACES: usize = 5;
 
+/// The known scopes. The number of a scope is its index in the list.
 #[derive(Clone, Debug, Default)]
 pub struct Scopes {
     list: Vec<Scope>,
@@ -18,6 +19,7 @@ pub struct Scopes {
 }
 
 impl Scopes {
+    /// The scopes, ordered by their numbers.
     pub fn list(&self) -> &[Scope] {
         &self.list
     }
@@ -32,7 +34,7 @@ impl Scopes {
         (number, number == next)
     }
 
-    /// Learns what others numbered.
+    /// Reads the scopes that other processes added.
     pub async fn refresh(&mut self, db: &impl ConnectionTrait) -> Result<&mut Self, DbErr> {
         for scope in storage::reports::scopes(db, self.list.len()).await? {
             self.number(scope);
@@ -40,7 +42,7 @@ impl Scopes {
         Ok(self)
     }
 
-    /// Numbers all of these, in the table too, so that they may be stored.
+    /// Assigns numbers to all these scopes and stores them in the table, so that segments can refer to them.
     pub async fn number_all(
         &mut self,
         db: &Database,
@@ -70,6 +72,6 @@ impl Scopes {
                 Err(error) => return Err(error),
             }
         }
-        Err(DbErr::Custom("other processes kept numbering scopes".into()))
+        Err(DbErr::Custom("other processes added scopes at the same time; the roll-up is tried again".into()))
     }
 }

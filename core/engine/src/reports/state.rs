@@ -1,20 +1,20 @@
-//! What one process remembers for its reports.
+//! The state that a process keeps in memory for reports.
 
 use domain::timestamp::Timestamp;
 
 use super::scopes::Scopes;
 
-/// Moments that are remembered until the transactions of before have ended.
+/// The maximum number of moments that are kept until their transactions have ended.
 const MOMENTS: usize = 100;
 
-/// What one process remembers for its reports.
+/// The state that a process keeps in memory for reports.
 #[derive(Debug, Default)]
 pub struct ReportState {
     pub(super) scopes: tokio::sync::Mutex<Scopes>,
     pub(super) transactions: std::sync::Mutex<Transactions>,
 }
 
-/// Moments, and a number that is greater than those of all transactions that had one then.
+/// Moments, each with a number that is greater than the numbers of all transactions that had begun by then.
 #[derive(Debug, Default)]
 pub struct Transactions(Vec<(Timestamp, i64)>);
 
@@ -25,7 +25,7 @@ impl Transactions {
         let settled = self.0.iter().filter(|(_, next)| *next <= oldest_open).map(|(at, _)| *at).max();
         self.0.retain(|(at, _)| settled.is_none_or(|settled| *at >= settled));
         if self.0.len() > MOMENTS {
-            // Thinned out evenly: some transaction has been open for long.
+            // A transaction has been open for a long time. Every second moment is removed.
             let mut keep = false;
             self.0.retain(|_| {
                 keep = !keep;

@@ -1,5 +1,5 @@
-//! Weighs what is packed against the raw rows of the last hours, and packs anew what differs: a node whose clock goes
-//! wrong may make ids of a time that is packed already.
+//! Compares the packed data of the last hours with the raw rows, and packs quarters again that differ: a process with a
+//! wrong clock can create ids of a time that is packed already.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use storage::reports::{Subject, before};
 use super::END_OF_TIME;
 use super::rollup::{pack_conversions_of, pack_raw_clicks};
 
-/// Shorter than the shortest retention, so that the raw rows are all there.
-const BACK: Duration = Duration::from_secs(20 * 3_600);
+/// The period that is compared. It is shorter than the shortest retention, so that all its raw rows are stored.
+const VERIFIED: Duration = Duration::from_secs(20 * 3_600);
 
-/// Says how many quarters were packed anew.
+/// Compares and repairs. Returns the number of quarters that were packed again.
 pub async fn verify(app: &App) -> Result<usize, DbErr> {
-    let from = next_quarter(app.clock.now().minus(BACK));
+    let from = next_quarter(app.clock.now().minus(VERIFIED));
     let mut repaired = 0;
     let packed = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
     for start in quarters(from, packed) {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS).min(packed);
         let (packed, raw) = checksums(app, Subject::Clicks, start, end).await?;
-        // Clicks are added only. Where fewer are left than were packed, retention is at work.
+        // Clicks are never changed. If fewer clicks are stored than packed, some were deleted by age.
         if packed < raw {
             repaired += usize::from(repack_clicks(app, start, end, packed).await?);
         }
@@ -36,7 +36,7 @@ pub async fn verify(app: &App) -> Result<usize, DbErr> {
     recent.extend(storage::reports::changed_quarters(app.db.reader(), from, seen.until, always).await?);
     recent.sort_unstable();
     recent.dedup();
-    // What changed since is packed in its turn.
+    // Quarters that changed after the last roll-up are packed by the next one.
     let pending = storage::reports::changed_quarters(app.db.reader(), seen.until, END_OF_TIME, always).await?;
     recent.retain(|quarter| !pending.contains(quarter));
     for start in recent {
@@ -53,16 +53,17 @@ fn quarters(from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> {
     (quarter(from).millis()..to.millis()).step_by(QUARTER_MS as usize).map(Timestamp::from_millis)
 }
 
-/// What is packed, and what there is.
+/// The checksums of the packed data and of the raw rows.
 async fn checksums(app: &App, subject: Subject, from: Timestamp, to: Timestamp) -> Result<(i64, i64), DbErr> {
     let packed = storage::reports::packed_checksum(app.db.reader(), subject, from, to).await?;
     Ok((packed, storage::reports::raw_checksum(app.db.reader(), subject, from, to).await?))
 }
 
+/// Packs the clicks of a quarter again. `false`: nothing was stored.
 async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.reader(), Subject::Clicks).await?;
     if seen.until < to {
-        // Everything is being packed anew just now.
+        // A rebuild is running.
         return Ok(false);
     }
     let span = (before(floor_uuid(from)), floor_uuid(to));
@@ -70,7 +71,7 @@ async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -
     if raw.len() as i64 <= packed {
         return Ok(false);
     }
-    tracing::warn!(quarter = %from, clicks = raw.len(), "Clicks came after their quarter was packed; packing it anew");
+    tracing::warn!(quarter = %from, clicks = raw.len(), "Clicks were stored after their quarter was packed; packing it again");
     let segments = pack_raw_clicks(app, from, raw).await?;
     let tx = app.db.begin().await?;
     if !storage::reports::advance(&tx, Subject::Clicks, seen, seen.until).await? {

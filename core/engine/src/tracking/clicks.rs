@@ -1,4 +1,4 @@
-//! Clicks and impressions: a click is stored before its visitor is redirected.
+//! Records clicks and impressions. A click is stored before its visitor is redirected.
 
 use std::sync::Arc;
 
@@ -19,21 +19,22 @@ use domain::tracking::landing_choice::{Landing, Page};
 use domain::tracking::link::{Link, LinkStatus};
 use storage::base::page::{self, PageRequest};
 
-/// What a link or referral code promotes.
+/// The affiliate and offer of a link or referral code.
 struct Destination {
     link: Option<Arc<Link>>,
     affiliate: Arc<Affiliate>,
     offer: Arc<Offer>,
 }
 
-/// Records a click on a link. Returns the URL of its landing page; `None`: the link or its affiliate is not active, or the
-/// visitor names a page that the offer does not allow.
+/// Records a click on a link. Returns the URL of its landing page. `None`: the link or its affiliate is not active, or
+/// the visitor requests a page that the offer does not allow.
 pub async fn follow_link(app: &App, id: LinkId, request: ClickRequest) -> Result<Option<String>, Error> {
     let Some(destination) = destination_of_link(&app.catalog, id).await? else { return Ok(None) };
     follow(app, destination, request).await
 }
 
-/// Records a click on a referral code. Without `offer_id` it leads to the default offer. Returns the same as [`follow_link`].
+/// Records a click on a referral code. Without `offer_id` the code leads to the default offer. Returns the same as
+/// [`follow_link`].
 pub async fn follow_code(
     app: &App,
     code: &str,
@@ -52,7 +53,8 @@ pub async fn follow_code(
     follow(app, Destination { link: None, affiliate, offer }, request).await
 }
 
-/// Visitors of a paused offer are redirected to its fallback URL, if it has one; no click is recorded.
+/// Chooses the landing page and records the click. Visitors of a paused offer are redirected to its fallback URL, if it
+/// has one, and no click is recorded.
 async fn follow(app: &App, destination: Destination, mut request: ClickRequest) -> Result<Option<String>, Error> {
     if destination.offer.status == OfferStatus::Paused {
         return Ok(destination.fallback_url());
@@ -94,7 +96,7 @@ impl Destination {
     }
 }
 
-/// Returns the URL of the landing page when the click is durable.
+/// Records a click or an impression. Returns the URL of the landing page when the click is durable.
 async fn record(
     app: &App,
     action: Action,
@@ -112,18 +114,20 @@ async fn record(
         decoration::decorate(app, &requirements, &mut click).await;
     }
     let landing_url = click.landing_url.clone();
-    // The visitor is the key: otherwise two writers could both store a first click of the day.
+    // The visitor is the key of the shard. Otherwise two writers could both mark a click as the first of the day.
     let visitor = click.visitor;
     app.clicks.submit(&visitor, click).await?.map_err(Error::Database)?;
     metrics::counter!("postrider_clicks_total", "action" => action.as_str()).increment(1);
     Ok(landing_url)
 }
 
+/// Reads a click that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: ClickId) -> Result<Click, Error> {
     let found = storage::tracking::clicks::find(app.db.reader(), id).await?;
     found.filter(|click| actor.may_see(click.affiliate_id)).ok_or_else(|| Error::not_found("click", id))
 }
 
+/// Lists the clicks that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,

@@ -1,4 +1,4 @@
-//! Conversions: reported, approved, rejected.
+//! Conversions: reports, approval, rejection and queries.
 
 use std::hash::Hash;
 
@@ -20,19 +20,19 @@ pub async fn report(app: &App, report: Report) -> Result<Recorded, Error> {
     submit(app, &key, Command::Report(Box::new(report))).await
 }
 
-/// Records reports in the given order. Each has its own answer.
+/// Records reports in the given order. Returns one answer for each report.
 pub async fn report_many(app: &App, reports: Vec<Report>) -> Vec<Result<Recorded, Error>> {
     let commands = reports.into_iter().map(|report| (report.transaction_key(), Command::Report(Box::new(report))));
     let answers = app.conversions.submit_all(commands).await;
     answers.into_iter().map(|answer| answer?.inspect(count)).collect()
 }
 
-/// Approves a pending conversion; its earning is posted.
+/// Approves a pending conversion. Its earning is posted.
 pub async fn approve(app: &App, id: ConversionId) -> Result<Changed<Conversion>, Error> {
     decide(app, id, Status::Approved).await
 }
 
-/// Rejects a pending conversion, or an approved one as a chargeback; its earnings are reversed.
+/// Rejects a pending conversion, or an approved conversion as a chargeback. Its earnings are reversed.
 pub async fn reject(app: &App, id: ConversionId, reason: String) -> Result<Changed<Conversion>, Error> {
     decide(app, id, Status::Rejected { reason }).await
 }
@@ -46,7 +46,7 @@ async fn decide(app: &App, id: ConversionId, status: Status) -> Result<Changed<C
     Ok(Changed::new(before, done.conversion))
 }
 
-/// Changes a conversion to the status that a source reports. A ruling of the program stays.
+/// Changes the status of a conversion as a source reports it. A ruling of the program is not changed.
 pub async fn change_status(app: &App, id: ConversionId, status: Status) -> Result<Recorded, Error> {
     submit(app, &id, Command::ChangeStatus { id, status, reported: true }).await
 }
@@ -60,11 +60,13 @@ fn count(recorded: &Recorded) {
     metrics::counter!("postrider_conversions_total", "status" => status, "result" => result).increment(1);
 }
 
+/// Reads a conversion that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: ConversionId) -> Result<Conversion, Error> {
     let found = storage::tracking::conversions::find(app.db.reader(), id).await?;
     found.filter(|it| actor.may_see(it.affiliate_id)).ok_or_else(|| Error::not_found("conversion", id))
 }
 
+/// Lists the conversions that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -81,7 +83,7 @@ pub async fn list(
     Ok(storage::tracking::conversions::list(app.db.lists(), filter, page).await?)
 }
 
-/// The keys of a transaction id: the program's, and one for each source of the affiliate that is listed.
+/// The keys of a transaction id: the key of the program, and one for each source of `affiliate_id`.
 async fn transaction_keys(
     app: &App,
     transaction_id: &str,

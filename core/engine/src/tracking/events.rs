@@ -1,4 +1,4 @@
-//! Events, as people see them, and those that an advertiser reports after a conversion.
+//! Queries of events, and events that an advertiser reports after a conversion.
 
 use crate::Error;
 use crate::app::App;
@@ -8,7 +8,7 @@ use domain::tracking::click::Click;
 use domain::tracking::event::Event;
 use storage::base::page::{Page, PageRequest};
 
-/// Records that something happened after a conversion: a renewal, a level reached.
+/// Records an event after a conversion, for example a renewal or a reached level.
 pub async fn record(
     app: &App,
     conversion_id: ConversionId,
@@ -34,11 +34,13 @@ pub async fn record(
     Ok(event)
 }
 
+/// Reads an event that the caller may see.
 pub async fn get(app: &App, actor: Actor, id: EventId) -> Result<Event, Error> {
     let found = storage::tracking::events::find(app.db.reader(), id).await?;
     found.filter(|event| actor.may_see(event.affiliate_id)).ok_or_else(|| Error::not_found("event", id))
 }
 
+/// Lists the events that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,

@@ -1,4 +1,4 @@
-//! Exports: everything of a span, page by page, so that memory stays the same however much it is.
+//! Exports: all rows of a period, read page by page, so that the memory does not depend on the number of rows.
 
 use crate::Error;
 use crate::app::App;
@@ -9,10 +9,11 @@ use domain::tracking::conversion::Conversion;
 use domain::tracking::event::Event;
 use storage::tracking::exports::Span;
 
-/// Deliveries on a page: each comes with its attempts and what was sent and answered.
+/// The number of deliveries on a page. A page of them is small, because each delivery comes with its attempts, requests
+/// and answers.
 const DELIVERIES: u64 = 50;
 
-/// What can be exported.
+/// The kinds of rows that can be exported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
     Clicks,
@@ -25,7 +26,7 @@ domain::text_enum!(Subject {
     Clicks => "clicks", Conversions => "conversions", Events => "events", Deliveries => "deliveries",
 });
 
-/// One page.
+/// One page of rows.
 pub enum Rows {
     Clicks(Vec<Click>),
     Conversions(Vec<Conversion>),
@@ -33,16 +34,16 @@ pub enum Rows {
     Deliveries(Vec<LoggedDelivery>),
 }
 
-/// An export on its way.
+/// A running export.
 pub struct Export {
     app: App,
     actor: Actor,
     pub subject: Subject,
-    /// None after the last page.
+    /// `None` after the last page.
     span: Option<Span>,
 }
 
-/// Begins an export of what the actor may see.
+/// Begins an export of the rows that the actor may see.
 pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: Span) -> Result<Export, Error> {
     if let (false, Some(asked)) = (actor.confine(&mut span.affiliate_id), span.affiliate_id) {
         return Err(Error::not_found("affiliate", asked));
@@ -54,7 +55,7 @@ pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: Span) -> Resul
 }
 
 impl Export {
-    /// The next page, or nothing after the last.
+    /// Reads the next page. `None` after the last page.
     pub async fn next(&mut self) -> Result<Option<Rows>, Error> {
         let Some(span) = self.span else { return Ok(None) };
         let db = self.app.db.reports();

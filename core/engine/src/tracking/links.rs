@@ -1,4 +1,4 @@
-//! Links: an affiliate takes up an offer, for a page of its own and with coupons if need be.
+//! Links of affiliates to offers, with an optional landing page or deep link, and with coupons.
 
 use sea_orm::ConnectionTrait;
 
@@ -17,13 +17,14 @@ use domain::tracking::deep_link::deep_url;
 use domain::tracking::link::{Link, LinkStatus};
 use storage::base::page::{Page, PageRequest};
 
-/// A link with the coupons that it has.
+/// A link and its coupons.
 #[derive(Clone, Debug)]
-pub struct Linked {
+pub struct LinkWithCoupons {
     pub link: Link,
     pub coupons: Vec<Coupon>,
 }
 
+/// The data of a new link.
 #[derive(Clone, Debug)]
 pub struct NewLink {
     pub affiliate_id: AffiliateId,
@@ -33,13 +34,15 @@ pub struct NewLink {
     pub coupons: Vec<NewCoupon>,
 }
 
+/// The data of a coupon of a link.
 #[derive(Clone, Debug)]
 pub struct NewCoupon {
     pub code: String,
     pub active: Active,
 }
 
-pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Error> {
+/// Creates a link. Only staff with the permission to manage affiliates can give it coupons.
+pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<LinkWithCoupons, Error> {
     let NewLink { affiliate_id, offer_id, .. } = new;
     if !actor.may_see(affiliate_id) {
         return Err(Error::not_found("affiliate", affiliate_id));
@@ -52,7 +55,7 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
     storage::program::affiliates::find(&tx, affiliate_id)
         .await?
         .ok_or_else(|| Error::not_found("affiliate", affiliate_id))?;
-    let offer = promoted(&tx, actor, offer_id, affiliate_id).await?;
+    let offer = find_promotable(&tx, actor, offer_id, affiliate_id).await?;
     quota::link(app, &tx, actor, affiliate_id).await?;
     let mut link = Link {
         id: LinkId::new(now),
@@ -64,51 +67,56 @@ pub async fn create(app: &App, actor: Actor, new: NewLink) -> Result<Linked, Err
         created_at: now,
         updated_at: now,
     };
-    aim(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
+    set_target(&mut link, &offer, Some(new.deep_url), Some(new.landing_page))?;
     storage::tracking::links::insert(&tx, &link).await?;
-    let coupons = give(&tx, link.id, new.coupons).await?;
+    let coupons = replace_coupons(&tx, link.id, new.coupons).await?;
     tx.commit().await?;
-    Ok(Linked { link, coupons })
+    Ok(LinkWithCoupons { link, coupons })
 }
 
-/// What may be changed; `None` stays.
+/// The changes of a link. Fields with `None` are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub deep_url: Option<Option<String>>,
     pub landing_page: Option<Option<String>>,
-    /// All that it has from now on.
+    /// Replaces all coupons of the link.
     pub coupons: Option<Vec<NewCoupon>>,
     pub status: Option<LinkStatus>,
 }
 
-pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<Linked>, Error> {
+/// Changes a link. The affiliate must still be allowed to promote the offer if the target changes or the link is
+/// activated.
+pub async fn change(app: &App, actor: Actor, id: LinkId, changes: Changes) -> Result<Changed<LinkWithCoupons>, Error> {
     let tx = app.db.begin().await?;
     let found = storage::tracking::links::lock(&tx, id).await?.filter(|link| actor.may_see(link.affiliate_id));
     let mut link = found.ok_or_else(|| Error::not_found("link", id))?;
     let coupons = storage::tracking::coupons::list_of(&tx, [id]).await?.remove(&id).unwrap_or_default();
-    let before = Linked { link: link.clone(), coupons };
+    let before = LinkWithCoupons { link: link.clone(), coupons };
     if changes.coupons.is_some() {
         actor.require(Permission::ManageAffiliates)?;
     }
-    let aims = changes.deep_url.is_some() || changes.landing_page.is_some();
-    if aims || changes.status == Some(LinkStatus::Active) {
-        let offer = promoted(&tx, actor, link.offer_id, link.affiliate_id).await?;
-        aim(&mut link, &offer, changes.deep_url, changes.landing_page)?;
+    let has_new_target = changes.deep_url.is_some() || changes.landing_page.is_some();
+    if has_new_target || changes.status == Some(LinkStatus::Active) {
+        let offer = find_promotable(&tx, actor, link.offer_id, link.affiliate_id).await?;
+        set_target(&mut link, &offer, changes.deep_url, changes.landing_page)?;
     }
     link.status = changes.status.unwrap_or(link.status);
     link.updated_at = app.clock.now();
     storage::tracking::links::save(&tx, &link).await?;
     let coupons = match changes.coupons {
-        Some(coupons) => give(&tx, id, coupons).await?,
+        Some(coupons) => replace_coupons(&tx, id, coupons).await?,
         None => before.coupons.clone(),
     };
     tx.commit().await?;
     app.catalog.link_changed(id);
-    Ok(Changed::new(before, Linked { link, coupons }))
+    Ok(Changed::new(before, LinkWithCoupons { link, coupons }))
 }
 
-/// The offer, if this affiliate may promote it.
-async fn promoted(
+/// Finds the offer of a link.
+///
+/// # Errors
+/// The affiliate may not promote the offer. A private offer is then not found by affiliates.
+async fn find_promotable(
     tx: &impl ConnectionTrait,
     actor: Actor,
     offer_id: OfferId,
@@ -129,7 +137,8 @@ async fn promoted(
     }
 }
 
-fn aim(
+/// Sets the deep link and the landing page of a link. Arguments with `None` change nothing.
+fn set_target(
     link: &mut Link,
     offer: &Offer,
     deep: Option<Option<String>>,
@@ -141,8 +150,7 @@ fn aim(
     }
     if let Some(name) = page {
         if let Some(name) = name.as_deref().filter(|name| offer.landing_page(name).is_none()) {
-            let message =
-                format!("the offer has no landing page \"{name}\"; take the name of one of its landing_pages");
+            let message = format!("the offer has no landing page \"{name}\"; use a name of its landing_pages");
             return Err(Error::invalid("/landing_page", message));
         }
         link.landing_page = name;
@@ -150,7 +158,15 @@ fn aim(
     Ok(())
 }
 
-async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon>) -> Result<Vec<Coupon>, Error> {
+/// Replaces the coupons of a link.
+///
+/// # Errors
+/// Another link has one of the codes.
+async fn replace_coupons(
+    tx: &impl ConnectionTrait,
+    link_id: LinkId,
+    coupons: Vec<NewCoupon>,
+) -> Result<Vec<Coupon>, Error> {
     let coupon = |it: NewCoupon| Coupon { code: normal_code(&it.code), link_id, active: it.active };
     let coupons: Vec<Coupon> = coupons.into_iter().map(coupon).collect();
     if coupons.is_empty() && storage::tracking::coupons::list_of(tx, [link_id]).await?.is_empty() {
@@ -160,34 +176,36 @@ async fn give(tx: &impl ConnectionTrait, link_id: LinkId, coupons: Vec<NewCoupon
     if let Some(other) = storage::tracking::coupons::find_taken(tx, link_id, &coupons).await? {
         return Err(taken(&other.code));
     }
-    // Somebody may give the same one away at this moment.
-    let given = storage::tracking::coupons::replace(tx, link_id, &coupons).await;
-    given.map_err(|error| match coupons.first() {
+    // Another request may give one of the codes to another link at the same time.
+    let replaced = storage::tracking::coupons::replace(tx, link_id, &coupons).await;
+    replaced.map_err(|error| match coupons.first() {
         Some(first) if is_taken(&error) => taken(&first.code),
         _ => error.into(),
     })?;
     Ok(coupons)
 }
 
-pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<Linked, Error> {
+/// Reads a link that the caller may see.
+pub async fn get(app: &App, actor: Actor, id: LinkId) -> Result<LinkWithCoupons, Error> {
     let found = storage::tracking::links::find(app.db.reader(), id).await?;
     let link = found.filter(|link| actor.may_see(link.affiliate_id)).ok_or_else(|| Error::not_found("link", id))?;
     let coupons = storage::tracking::coupons::list_of(app.db.reader(), [id]).await?.remove(&id).unwrap_or_default();
-    Ok(Linked { link, coupons })
+    Ok(LinkWithCoupons { link, coupons })
 }
 
+/// Lists the links that the caller may see.
 pub async fn list(
     app: &App,
     actor: Actor,
     mut affiliate_id: Option<AffiliateId>,
     offer_id: Option<OfferId>,
     page: PageRequest,
-) -> Result<Page<Linked>, Error> {
+) -> Result<Page<LinkWithCoupons>, Error> {
     if !actor.confine(&mut affiliate_id) {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let page = storage::tracking::links::list(app.db.lists(), affiliate_id, offer_id, page).await?;
     let mut coupons =
         storage::tracking::coupons::list_of(app.db.reader(), page.items.iter().map(|link| link.id)).await?;
-    Ok(page.map(|link| Linked { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
+    Ok(page.map(|link| LinkWithCoupons { coupons: coupons.remove(&link.id).unwrap_or_default(), link }))
 }

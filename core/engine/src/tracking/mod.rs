@@ -1,4 +1,4 @@
-//! Clicks, links, conversions and what they lead to.
+//! Clicks, links, conversions, events and their attribution.
 
 pub mod attribution;
 pub mod clicks;

@@ -1,4 +1,4 @@
-//! Records clicks in groups: one transaction stores many clicks and the events that postbacks subscribe to.
+//! Records clicks in batches: one transaction stores many clicks and the events that postbacks subscribe to.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use storage::Database;
 use storage::base::writer::{BatchSizes, Shards};
 use storage::clock::Clock;
 
-/// A click waits for at most one commit of other clicks.
+/// The writer of clicks. A click waits for at most one commit of other clicks.
 pub type ClickWriter = Shards<Click, Result<(), Arc<DbErr>>>;
 
-/// A group of clicks needs only few statements, so small groups are committed at once.
+/// A batch of clicks needs only a few statements, so small batches are committed at once.
 const BATCHES: BatchSizes = BatchSizes { max_batch: 512, min_batch: 1 };
-/// A click that waits longer is refused: its visitor has left, and the roll-up of reports assumes that a click is stored within
-/// this time after its id was created.
+/// The maximum time until a click is stored. A click that waits longer is refused: its visitor has left, and the
+/// roll-up of reports assumes that a click is stored within this time after its id was created.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Starts the tasks that commit clicks in groups.
+/// Starts the tasks that commit clicks in batches.
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
@@ -43,7 +43,7 @@ pub fn spawn_writer(
     })
 }
 
-/// Stores the clicks that are younger than `oldest` and refuses the others.
+/// Stores the clicks that occurred at `oldest` or later, and refuses the others.
 async fn commit_timely(
     db: &Database,
     catalog: &Catalog,
@@ -62,8 +62,8 @@ async fn commit_timely(
     late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
 }
 
-/// Answers every click. If the group fails and the database is reachable, each click is tried alone: one click that cannot be
-/// stored must not fail the others.
+/// Answers every click. If the batch fails and the database is reachable, each click is stored separately, so that one
+/// click that cannot be stored does not fail the others.
 async fn commit_all(
     db: &Database,
     catalog: &Catalog,
@@ -86,7 +86,7 @@ async fn commit_all(
     answers
 }
 
-/// One transaction for a group: the clicks, and the events that postbacks subscribe to.
+/// Stores a batch in one transaction: the clicks, and the events that postbacks subscribe to.
 async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
     mark_first(clicks);
     let events = events(catalog, clicks).await?;
@@ -102,6 +102,7 @@ async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clic
     Ok(())
 }
 
+/// The events of clicks that match a rule of a postback.
 async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr> {
     let subscriptions = catalog.click_subscriptions().await?;
     let mut events = Vec::new();
@@ -116,7 +117,7 @@ async fn events(catalog: &Catalog, clicks: &[Click]) -> Result<Vec<Event>, DbErr
     Ok(events)
 }
 
-/// Marks the first click of each visitor in the group. The insert also compares with the stored clicks.
+/// Marks the first click of each visitor in the batch. The insert also compares them with the stored clicks.
 fn mark_first(clicks: &mut [Click]) {
     let mut seen = HashSet::with_capacity(clicks.len());
     for click in clicks {

@@ -1,8 +1,8 @@
 //! Records changes of conversions. Every change is a command, and commands are committed in batches.
 //!
-//! A batch is one transaction: lock the known conversions, apply the commands in order, save, append the events, post the money,
-//! commit. Equal commands within a batch see each other in memory. Equal commands of two nodes meet at the unique key (offer,
-//! transaction key).
+//! A batch is one transaction: lock the known conversions, apply the commands in order, save, append the events, post
+//! the money, commit. Equal commands in one batch are detected in memory. Equal commands of two processes are detected
+//! by the unique key (offer, transaction key).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -30,11 +30,12 @@ use storage::clock::Clock;
 
 use super::attribution::{Attributed, AttributionError, EvidenceLookup};
 
+/// The writer of conversions.
 pub type ConversionWriter = Shards<Command, Result<Recorded, Error>>;
 
-/// A batch needs about twelve statements, whatever its size.
+/// A batch needs about twelve statements, independent of its size.
 const BATCHES: BatchSizes = BatchSizes { max_batch: 256, min_batch: 64 };
-/// How often a batch starts again because another node inserted one of its transactions first.
+/// The maximum number of times that a batch is tried because another process inserted one of its transactions first.
 const RACES: usize = 5;
 
 /// The conversion after a command.
@@ -42,10 +43,11 @@ const RACES: usize = 5;
 pub struct Recorded {
     pub conversion: Conversion,
     pub change: Change,
-    /// The status before, if the command changed the conversion.
+    /// The status before the command. `None` if the command did not change a known conversion.
     pub previous: Option<Status>,
 }
 
+/// The effect of a command on its conversion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     Created,
@@ -55,6 +57,7 @@ pub enum Change {
 }
 
 impl Change {
+    /// The label of the metric.
     pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -97,8 +100,8 @@ enum Prepared<'a> {
 }
 
 impl Recorder {
-    /// Answers every command. If the batch fails as a whole, each command is tried alone: one command that cannot be stored
-    /// must not fail the others.
+    /// Answers every command. If the batch fails, each command is tried separately, so that one command that cannot be
+    /// stored does not fail the others.
     async fn process_batch(&self, commands: &[Command]) -> Vec<Result<Recorded, Error>> {
         let error = match self.record(commands).await {
             Ok(answers) => return answers,
@@ -112,7 +115,7 @@ impl Recorder {
             return commands.iter().map(|_| Err(error.clone())).collect();
         }
         let (error, conversions) = (error.cause(), commands.len());
-        tracing::warn!(error, conversions, "A batch of conversions failed; each is tried alone");
+        tracing::warn!(error, conversions, "A batch of conversions failed; each conversion is tried separately");
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             match self.record(std::slice::from_ref(command)).await {
@@ -129,9 +132,9 @@ impl Recorder {
             if let Some(answers) = self.commit(&prepared).await? {
                 return Ok(answers);
             }
-            tracing::debug!("Another node recorded one of these transactions first; the batch starts again");
+            tracing::debug!("Another process recorded one of these transactions first; the batch is tried again");
         }
-        Err(DbErr::Custom("other nodes kept recording the same transactions".into()).into())
+        Err(DbErr::Custom("other processes recorded the same transactions at the same time; try again".into()).into())
     }
 
     /// Finds the affiliate of each report, before the transaction begins.
@@ -157,7 +160,8 @@ impl Recorder {
         Ok(prepared)
     }
 
-    /// One transaction. `None`: another node inserted one of the transactions first, and the conversions must be read again.
+    /// Applies the commands in one transaction. `None`: another process inserted one of the transactions first, and the
+    /// conversions must be read again.
     async fn commit(&self, commands: &[Prepared<'_>]) -> Result<Option<Vec<Result<Recorded, Error>>>, Error> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
@@ -177,7 +181,7 @@ impl Recorder {
         let lease = self.inbox.lease(now);
         let mut events = batch.events(&tx, &self.catalog).await?;
         storage::tracking::events::append(&tx, &events, lease).await?;
-        // Last, because it locks balances that other batches need.
+        // The money is posted last, because this locks balances that other batches need.
         let released = batch.settle(&tx, &self.catalog, now).await?;
         let released_events = release_events::events(&tx, &self.catalog, &released, now).await?;
         storage::tracking::events::append(&tx, &released_events, lease).await?;
@@ -206,11 +210,11 @@ struct Entry {
     conversion: Conversion,
     is_new: bool,
     changed: bool,
-    /// It was approved before this batch, so its earning is in the database.
+    /// Whether it was approved before this batch. If so, its earning is in the database.
     was_approved: bool,
-    /// Of a conversion that this batch creates. The clicks of other conversions are read when events are made.
+    /// The click, if this batch creates the conversion. Other clicks are read when events are created.
     click: Option<ClickFacts>,
-    /// The data of its click for reports, if retention may delete the click before the roll-up reads it.
+    /// The data of its click for reports, if the click may be deleted by age before the roll-up reads it.
     visit: Option<Values>,
 }
 
@@ -225,7 +229,7 @@ struct StatusChange {
 impl Batch {
     /// Locks the existing conversions that the commands name, and takes cap reservations for the new ones.
     async fn open(tx: &impl ConnectionTrait, commands: &[Prepared<'_>], now: Timestamp) -> Result<Self, DbErr> {
-        // Ordered, so that two nodes lock shared rows in the same order.
+        // Ordered sets, so that two processes lock the same rows in the same order.
         let (mut transactions, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for command in commands {
             match command {
@@ -250,7 +254,7 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Reserves places under caps for new conversions, in one statement; in none if no offer of theirs has caps.
+    /// Reserves parts of caps for new conversions with one statement. Without caps, no statement is needed.
     async fn reserve(
         &self,
         tx: &impl ConnectionTrait,
@@ -340,13 +344,13 @@ impl Batch {
         Ok(Recorded { conversion: self.conversions[entry].conversion.clone(), change, previous })
     }
 
-    /// Inserts and updates rows. `false`: a conversion that should be new exists already.
+    /// Inserts and updates rows. `false`: another process inserted one of the new conversions first.
     async fn save(&mut self, tx: &impl ConnectionTrait) -> Result<bool, DbErr> {
         let new: Vec<_> = self.conversions.iter().filter(|it| it.is_new).map(|it| &it.conversion).collect();
         if storage::tracking::conversions::insert(tx, &new).await? < new.len() as u64 {
             return Ok(false);
         }
-        // The deletion of old clicks may have checked which conversions need them before this one existed.
+        // The maintenance may have checked which old clicks are still needed before this conversion existed.
         let visits = self.conversions.iter().filter_map(|it| Some((it.conversion.id, it.visit.as_ref()?)));
         storage::reports::keep_visits(tx, visits).await?;
         self.reservations.release(tx).await?;
@@ -356,7 +360,7 @@ impl Batch {
         Ok(true)
     }
 
-    /// Posts the earnings. Returns those that are available at once.
+    /// Posts the earnings. Returns the earnings that are available immediately.
     async fn settle(
         &self,
         tx: &impl ConnectionTrait,
@@ -371,6 +375,7 @@ impl Batch {
         settle::settle(tx, catalog, changes, now).await
     }
 
+    /// The events of the changes.
     async fn events(&self, tx: &impl ConnectionTrait, catalog: &Catalog) -> Result<Vec<Event>, DbErr> {
         let unread = self.changes.iter().filter(|it| !self.conversions[it.entry].is_new);
         let unread: HashSet<ClickId> = unread.filter_map(|it| it.snapshot.click_id).collect();

@@ -8,7 +8,7 @@ use domain::people::permission::Role;
 use engine::app::App;
 use engine::config::Settings;
 use engine::people::audit::{self, Change};
-use engine::people::users::{self, Wanted};
+use engine::people::users::{self, NewUser};
 use storage::clock::Clock;
 
 #[derive(Args)]
@@ -45,7 +45,7 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
     let (app, writers) = App::start(settings, Clock::system(), public_url).await?;
     let actor = Actor::command_line();
     let name = args.name.unwrap_or_else(|| args.email.clone());
-    let wanted = Wanted { email: args.email, name, role, affiliate_id: None };
+    let wanted = NewUser { email: args.email, name, role, affiliate_id: None };
     let change = Change {
         operation: "create_user".to_owned(),
         object: None,
@@ -53,7 +53,7 @@ pub async fn run(args: UserArgs, settings: Settings) -> anyhow::Result<()> {
         address: None,
         request_id: None,
     };
-    let asked = audit::ask(&app, actor, change).await?;
+    let asked = audit::begin(&app, actor, change).await?;
     let (user, link) = users::create(&app, actor, wanted).await?;
     audit::conclude(
         &app,

@@ -91,7 +91,7 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
     };
     let stored = storage::delivery::breakers::find(&tx, lane).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     if ours {
         log(change);
     }
@@ -125,7 +125,7 @@ async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
                 tell(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
             }
             tx.commit().await?;
-            outbox::hurry(app);
+            outbox::wake_worker(app);
         }
     }
     app.destinations.take_over(breakers, &waiting, now);
@@ -139,7 +139,7 @@ async fn tell(app: &App, tx: &impl ConnectionTrait, letter: Letter, lane: &LaneI
         return Ok(());
     }
     for user in storage::people::users::list_of_owners(tx, &[lane.owner], TOLD_AT_MOST).await? {
-        outbox::post(app, tx, letter, &user.email, &user.name, &lane.destination).await?;
+        outbox::add(app, tx, letter, &user.email, &user.name, &lane.destination).await?;
     }
     Ok(())
 }

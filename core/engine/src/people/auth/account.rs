@@ -1,4 +1,4 @@
-//! A person's account, and whether somebody knows its password.
+//! The account of a person, and the check of its password.
 
 use sea_orm::ConnectionTrait;
 
@@ -14,12 +14,14 @@ pub(super) async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<User, 
     storage::people::users::lock(tx, id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
+/// Reads a user.
 pub async fn get(app: &App, id: UserId) -> Result<User, Error> {
     storage::people::users::find(app.db.reader(), id).await?.ok_or_else(|| Error::not_found("user", id))
 }
 
-/// The user, when this is the present password. Guessing it with a stolen session is throttled like signing in. The attempt
-/// has not succeeded yet: where there is a second factor, only a right code gives it back.
+/// Checks the present password of a signed-in user and returns the user. Attempts are throttled like sign-ins, because
+/// a stolen session could be used to guess the password. The caller marks the attempt as succeeded, after the code if
+/// there is a second factor.
 pub(super) async fn check_password_of(app: &App, id: UserId, password: String) -> Result<(User, Attempt), Error> {
     let user = get(app, id).await?;
     let attempt = Attempt::of_own_password(&user.email);

@@ -1,6 +1,6 @@
-//! Browsers that somebody signed in to an account with, by a cookie that only we can write. They have counters of
-//! their own, so that whoever guesses at an account from elsewhere can't keep its owner out of it (OWASP's device
-//! cookies). The cookie signs nobody in.
+//! Known devices: browsers in which a person has signed in to an account. They are recognized by a signed cookie
+//! (OWASP's device cookies). Their attempts are counted separately, so that attackers on other devices cannot lock the
+//! owner out. The cookie does not authenticate anybody.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use domain::people::user::normal_email;
 
 use super::Visitor;
 
-/// The longest that browsers keep a cookie.
+/// The lifetime of the cookie: the maximum that browsers allow.
 pub const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
 
-/// The cookie of this browser for an account: the one that it has, or a new one.
+/// The cookie of a browser for an account: the present one if it is valid, otherwise a new one.
 pub fn of(app: &App, visitor: &Visitor, email: &str) -> String {
     match nonce(app, visitor, email) {
         Some(_) => visitor.device.clone().unwrap_or_default(),
@@ -24,17 +24,18 @@ pub fn of(app: &App, visitor: &Visitor, email: &str) -> String {
     }
 }
 
-/// What tells this browser from others, if it is one of this account's.
+/// The random part of the cookie, which identifies the browser. `None` if the browser is not known for this account.
 pub(super) fn nonce<'a>(app: &App, visitor: &'a Visitor, email: &str) -> Option<&'a str> {
     let (nonce, given) = visitor.device.as_deref()?.split_at_checked(NONCE_CHARS)?;
     app.vault.is_signed(PURPOSE, &signed(nonce, email), given).then_some(nonce)
 }
 
-/// 32 bytes in hexadecimal.
+/// The length of the random part: 32 bytes in hexadecimal.
 const NONCE_CHARS: usize = 64;
 
 const PURPOSE: &str = "device";
 
+/// The signed text.
 fn signed(nonce: &str, email: &str) -> String {
     format!("{nonce}/{}", normal_email(email))
 }

@@ -1,8 +1,8 @@
-//! Signing in and staying signed in: passwords, second factors, sessions, one-time links, and how often one may try.
+//! Authentication: passwords, second factors, sessions, one-time links, and limits for attempts.
 
 pub mod account;
-pub mod asked;
 pub mod known_device;
+pub mod mail_requests;
 pub mod own;
 pub mod registration;
 pub mod second_factor;
@@ -21,17 +21,17 @@ use domain::people::api_key;
 use domain::people::origin::Origin;
 use storage::people::tokens::Purpose;
 
-/// Where somebody comes from.
+/// The origin of a request without credentials.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     pub origin: Origin,
     pub user_agent: Option<String>,
     pub request_id: Option<String>,
-    /// The cookie of a known device, if there is one.
+    /// The cookie of a known device, if the browser has one.
     pub device: Option<String>,
 }
 
-/// A new one-time link; the secret is in the answer and nowhere else.
+/// Creates a one-time link and returns its secret. Only the hash of the secret is stored.
 pub(crate) async fn issue(
     app: &App,
     tx: &impl ConnectionTrait,
@@ -44,7 +44,7 @@ pub(crate) async fn issue(
     Ok(token)
 }
 
-/// Where a message sends its reader to choose a password.
+/// The URL of the page on which a password is chosen.
 pub(crate) fn password_page(app: &App, token: &str) -> String {
     format!("{}/set-password/{token}", app.public_url)
 }

@@ -1,4 +1,4 @@
-//! What people change about their own accounts: password and e-mail address.
+//! The changes that people make to their own accounts: password and e-mail address.
 
 use sea_orm::ConnectionTrait;
 
@@ -16,10 +16,11 @@ use domain::people::user::{User, normal_email, password_fault};
 use storage::people::tokens::Purpose;
 
 use super::account::{get, lock};
-use super::asked::Asked;
-use super::step_up::{self, Given};
+use super::mail_requests::MailRequest;
+use super::step_up::{self, StepUpProof};
 use super::{Visitor, sessions};
 
+/// Checks that a new password is strong enough.
 pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<(), Error> {
     match password_fault(password, email) {
         Some(fault) => Err(Error::Invalid(vec![FieldIssue::new(path, "weak_password", fault)])),
@@ -27,19 +28,19 @@ pub(super) fn check_password(path: &str, password: &str, email: &str) -> Result<
     }
 }
 
-/// Signs out everywhere but in `session`, and makes every link that was sent by mail useless. `end_keys` revokes the
-/// person's API keys too. It needs the present password, and the code where there is a second factor.
+/// Changes the password. Ends all sessions except `session`, and revokes all links that were sent by mail. `end_keys`
+/// revokes the person's API keys too. Needs the present password, and a code if there is a second factor.
 pub async fn change_password(
     app: &App,
     person: Actor,
     (id, session): (UserId, SessionId),
-    given: Given,
+    given: StepUpProof,
     new: String,
     end_keys: bool,
 ) -> Result<(), Error> {
-    // Before the proof: a password that can't be taken must not use a code up.
+    // The new password is checked before the second factor, so that a weak password does not use up a code.
     check_password("/new", &new, &get(app, id).await?.email)?;
-    step_up::prove(app, person, given).await?;
+    step_up::check(app, person, given).await?;
     let hash = app.passwords.hash(new).await?;
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -52,20 +53,27 @@ pub async fn change_password(
     if end_keys {
         storage::people::api_keys::revoke_of(&tx, id, now).await?;
     }
-    outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.people_changed();
     Ok(())
 }
 
-/// Sends a link to the new address; until it is followed, nothing changes. Says the same when the address is taken.
-pub async fn ask_for_email(app: &App, person: Actor, id: UserId, given: Given, email: &str) -> Result<(), Error> {
-    step_up::prove(app, person, given).await?;
-    outbox::ask(app, Asked::NewEmail { user: id, email: normal_email(email) }).await
+/// Sends a confirmation link to the new address. The address is changed when it is confirmed. The answer is the same if
+/// the address is taken.
+pub async fn request_email_change(
+    app: &App,
+    person: Actor,
+    id: UserId,
+    given: StepUpProof,
+    email: &str,
+) -> Result<(), Error> {
+    step_up::check(app, person, given).await?;
+    outbox::request(app, MailRequest::NewEmail { user: id, email: normal_email(email) }).await
 }
 
-/// The address that a link confirms. Asking does not use it up.
+/// Reads the address that a link confirms. The link can still be used.
 pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
     match storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await? {
         Some(Purpose::ConfirmEmail { email, .. }) => Ok(email),
@@ -73,12 +81,12 @@ pub async fn email_of_link(app: &App, token: &str) -> Result<String, Error> {
     }
 }
 
-/// Who they are is known by their link.
+/// Records a change of a person who is known by a link.
 pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, change: Change) -> Result<(), Error> {
     audit::record_of_user(app, tx, user, change).await
 }
 
-/// The link of [`ask_for_email`] was followed. Returns the user as it is now.
+/// Changes the address by the link of [`request_email_change`]. Returns the changed user.
 pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<User, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -91,12 +99,12 @@ pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<
         true => AuthError::LinkUsed.into(),
         false => Error::from(error),
     })?;
-    // A link that went to the former mailbox must not open the account any more.
+    // A link that was sent to the former mailbox must no longer give access to the account.
     storage::people::tokens::revoke_of(&tx, id, now).await?;
     record(app, &tx, &user, Change::by(visitor, "confirm_email", None)).await?;
-    outbox::post(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::EmailChanged, &former, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.people_changed();
     Ok(user)
 }

@@ -1,5 +1,5 @@
-//! Registration, invitations and forgotten passwords: everything that ends with choosing a password by a link that
-//! came by mail. Answers never tell whether an address has an account: the mailbox is told, and only it.
+//! Registration, invitations and forgotten passwords. All of them end with choosing a password by a link that was sent
+//! by mail. Answers never reveal whether an address has an account; only the owner of the mailbox learns it.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use crate::app::App;
 use crate::config::Registration;
 use crate::error::is_taken;
 use crate::people::audit::Change;
-use crate::people::auth::account;
 use crate::people::mail::Letter;
 use crate::people::outbox;
 use crate::program::affiliates;
@@ -20,35 +19,39 @@ use domain::people::user::{User, UserStatus, normal_email};
 use storage::people::tokens::Purpose;
 use storage::program::quotas;
 
-use super::asked::Asked;
+use super::mail_requests::MailRequest;
 use super::throttling::{self, Attempt};
-use super::{Visitor, own};
+use super::{Visitor, account, own};
 
+/// The lifetime of an invitation.
 pub const INVITE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Sends a link with which to confirm the address and choose a password. There is no account before.
+/// Sends a link for confirming the address and choosing a password. The account is created when the link is used.
+///
+/// # Errors
+/// The program does not allow registration.
 pub async fn register(app: &App, visitor: &Visitor, name: String, email: &str) -> Result<(), Error> {
     if app.settings.registration == Registration::Closed {
         return Err(AuthError::RegistrationClosed.into());
     }
     throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
-    outbox::ask(app, Asked::Registration { name, email: normal_email(email) }).await
+    outbox::request(app, MailRequest::Registration { name, email: normal_email(email) }).await
 }
 
-/// Sends a link with which to choose a new password, if there is such an account.
+/// Sends a link for choosing a new password, if the address has an account.
 pub async fn reset(app: &App, visitor: &Visitor, email: &str) -> Result<(), Error> {
     throttling::begin(app, &Attempt::of_origin(visitor.origin)).await?;
-    outbox::ask(app, Asked::NewPassword { email: normal_email(email) }).await
+    outbox::request(app, MailRequest::NewPassword { email: normal_email(email) }).await
 }
 
-/// Whose password a link would set.
+/// The account whose password a link sets.
 pub struct Account {
     pub email: String,
-    /// There are API keys to end.
+    /// Whether the person has API keys.
     pub has_keys: bool,
 }
 
-/// Asking does not use the link up.
+/// Reads the account of a link. The link can still be used.
 pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
     let (db, now) = (app.db.reader(), app.clock.now());
     match storage::people::tokens::find(db, &api_key::hash(token), now).await? {
@@ -61,8 +64,8 @@ pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
     }
 }
 
-/// Uses up the link of a registration, an invitation or a reset. Signs out everywhere; `end_keys` revokes the person's
-/// API keys too. Returns the user.
+/// Sets a password by the link of a registration, an invitation or a reset, and uses up the link. Ends all sessions;
+/// `end_keys` revokes the person's API keys too. Returns the user.
 pub async fn set_password(
     app: &App,
     visitor: &Visitor,
@@ -70,7 +73,7 @@ pub async fn set_password(
     password: String,
     end_keys: bool,
 ) -> Result<User, Error> {
-    // Nobody guesses 256 bits; whoever tries should not keep the machine busy with it.
+    // Nobody can guess a secret of 256 bits. The attempts are limited because hashing passwords is slow.
     let attempt = Attempt::of_origin(visitor.origin);
     throttling::begin(app, &attempt).await?;
     let hash = api_key::hash(token);
@@ -128,7 +131,7 @@ pub async fn set_password(
                 storage::people::api_keys::revoke_of(&tx, id, now).await?;
             }
             if !invited {
-                outbox::post(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
+                outbox::add(app, &tx, Letter::PasswordChanged, &user.email, &user.name, "").await?;
             }
             user
         }
@@ -141,7 +144,7 @@ pub async fn set_password(
     let change = Change { body, ..Change::by(visitor, "set_password", Some(user.id.to_string())) };
     own::record(app, &tx, &user, change).await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     app.catalog.people_changed();
     throttling::succeeded(app, &attempt).await?;
     Ok(user)

@@ -1,4 +1,4 @@
-//! The second factor: an authenticator app's codes, each good once, and recovery codes for when the app is gone.
+//! The second factor: codes of an authenticator app, and recovery codes for a lost app. Each code can be used once.
 
 use sea_orm::ConnectionTrait;
 
@@ -6,7 +6,6 @@ use crate::Error;
 use crate::app::App;
 use crate::delivery::sealed;
 use crate::delivery::secrets;
-use crate::people::auth::account;
 use crate::people::mail::Letter;
 use crate::people::outbox;
 use domain::ids::UserId;
@@ -14,9 +13,10 @@ use domain::people::auth_error::AuthError;
 use domain::people::user::User;
 use domain::people::{api_key, totp};
 
+use super::account;
 use super::throttling::{self, Attempt};
 
-/// Whether this is a code of the app or a recovery code, used for the first time.
+/// Checks a code of the app or a recovery code, and uses it up.
 pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
     let Some(sealed) = &user.totp_secret else { return Ok(false) };
     let secret = open(app, user.id, sealed)?;
@@ -27,7 +27,8 @@ pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
     Ok(storage::people::users::use_recovery_code(app.db.writer(), user.id, &hash, app.clock.now()).await?)
 }
 
-/// Recovery codes have 50 random bits and are good once: nobody gets to try more than a few an hour.
+/// The hash of a recovery code. A fast hash suffices: a code has 50 random bits, and only a few attempts per hour are
+/// possible.
 fn recovery_hash(typed: &str) -> String {
     api_key::hash(&totp::normal_recovery_code(typed))
 }
@@ -37,9 +38,9 @@ fn open(app: &App, id: UserId, sealed: &str) -> Result<Vec<u8>, Error> {
     totp::decode(&text).ok_or_else(|| secrets::SecretError::Unreadable.into())
 }
 
-/// Makes a secret that counts once [`confirm`] has seen a code of it. Returns it and what an app scans.
+/// Creates a secret, which takes effect after [`confirm`]. Returns the secret and the URI for the QR code of the app.
 pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, String), Error> {
-    // First: a right password alone must not give attempts back to somebody who guesses at the code.
+    // Checked first. Otherwise a right password would reset the count of attempts for somebody who guesses the code.
     if account::get(app, id).await?.has_second_factor() {
         return Err(AuthError::HasSecondFactor.into());
     }
@@ -59,10 +60,10 @@ pub async fn begin(app: &App, id: UserId, password: String) -> Result<(String, S
     Ok((secret, uri))
 }
 
-/// The first code makes it count. Returns the recovery codes, which are shown once.
+/// Enables the second factor with the first code of the app. Returns the recovery codes, which are shown once.
 pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, Error> {
     let now = app.clock.now();
-    // Who has a stolen session must not guess the first code: its answer shows the recovery codes.
+    // The answer contains the recovery codes, so the first code must not be guessed with a stolen session.
     let attempt = Attempt::of_own_password(&account::get(app, id).await?.email);
     throttling::begin(app, &attempt).await?;
     let tx = app.db.begin().await?;
@@ -77,14 +78,14 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
     user.totp_secret = Some(sealed);
     user.updated_at = now;
     storage::people::users::save(&tx, &user).await?;
-    outbox::post(app, &tx, Letter::SecondFactorOn, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::SecondFactorOn, &user.email, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     throttling::succeeded(app, &attempt).await?;
     Ok(codes)
 }
 
-/// The ones before are worth nothing any more.
+/// Replaces the recovery codes. The former codes no longer work.
 async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec<String>, Error> {
     let codes = totp::recovery_codes(rand::random());
     let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
@@ -92,24 +93,24 @@ async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec
     Ok(codes)
 }
 
-/// Makes new recovery codes, which are shown once; needs both factors once more, or a stolen password and session
-/// would be enough to get around the second one for good.
+/// Creates new recovery codes, which are shown once. Needs both factors, because a stolen password and session must not
+/// suffice to bypass the second factor.
 pub async fn renew_recovery_codes(app: &App, id: UserId, password: String, code: &str) -> Result<Vec<String>, Error> {
-    with_both(app, id, password, code).await?;
+    check_both(app, id, password, code).await?;
     let tx = app.db.begin().await?;
     let user = account::lock(&tx, id).await?;
     if !user.has_second_factor() {
         return Err(AuthError::NoSecondFactor.into());
     }
     let codes = new_recovery_codes(&tx, id).await?;
-    outbox::post(app, &tx, Letter::RecoveryCodesRenewed, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::RecoveryCodesRenewed, &user.email, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(codes)
 }
 
-/// A right password gives no attempt back while the code is still to be guessed.
-async fn with_both(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
+/// Checks the password and a code. The count of attempts is reset only if both are right.
+async fn check_both(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
     let (user, attempt) = account::check_password_of(app, id, password).await?;
     if !user.has_second_factor() {
         return Err(AuthError::NoSecondFactor.into());
@@ -120,9 +121,9 @@ async fn with_both(app: &App, id: UserId, password: String, code: &str) -> Resul
     throttling::succeeded(app, &attempt).await
 }
 
-/// Takes it away; needs both factors once more.
+/// Removes the second factor. Needs both factors.
 pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Result<(), Error> {
-    with_both(app, id, password, code).await?;
+    check_both(app, id, password, code).await?;
     let tx = app.db.begin().await?;
     let mut user = account::lock(&tx, id).await?;
     user.totp_secret = None;
@@ -130,8 +131,8 @@ pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Resu
     user.updated_at = app.clock.now();
     storage::people::users::save(&tx, &user).await?;
     storage::people::users::replace_recovery_codes(&tx, id, &[]).await?;
-    outbox::post(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
+    outbox::add(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
     tx.commit().await?;
-    outbox::hurry(app);
+    outbox::wake_worker(app);
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Sessions: begun at sign-in with an id that nobody knew before, looked up by hash, ended by hand or by time.
+//! Sessions: creation with a new secret at each sign-in, authentication by the hash of the secret, and revocation.
 
 use sea_orm::ConnectionTrait;
 
 use crate::Error;
 use crate::app::App;
-use crate::people::live_session::{LiveSession, actor, as_it_stands};
+use crate::people::live_session::{LiveSession, actor, with_present_restriction};
 use domain::ids::{AffiliateId, SessionId, UserId};
 use domain::people::actor::Actor;
 use domain::people::api_key;
@@ -16,10 +16,10 @@ use super::Visitor;
 
 const USER_AGENT_MAX_CHARS: usize = 300;
 
-/// Whose session it is.
-pub enum Whose<'a> {
+/// The owner of a session.
+pub enum SessionOwner<'a> {
     User(&'a User),
-    /// A customer, who came by a login link, or a member of staff who looks on.
+    /// A customer who signed in by a login link, or a member of staff with a read-only session.
     Affiliate {
         id: AffiliateId,
         opened_by: Option<String>,
@@ -27,18 +27,18 @@ pub enum Whose<'a> {
     },
 }
 
-/// A new session; the cookie's secret is in the answer and nowhere else.
+/// Creates a session. Returns it with the secret of its cookie, which is not stored.
 pub async fn begin(
     app: &App,
     tx: &impl ConnectionTrait,
-    whose: Whose<'_>,
+    owner: SessionOwner<'_>,
     visitor: &Visitor,
 ) -> Result<(String, LiveSession), Error> {
     let now = app.clock.now();
     let secret = api_key::token(rand::random());
-    let (user, affiliate_id, opened_by, opener) = match whose {
-        Whose::User(user) => (Some(user), None, None, None),
-        Whose::Affiliate { id, opened_by, opener } => (None, Some(id), opened_by, opener),
+    let (user, affiliate_id, opened_by, opener) = match owner {
+        SessionOwner::User(user) => (Some(user), None, None, None),
+        SessionOwner::Affiliate { id, opened_by, opener } => (None, Some(id), opened_by, opener),
     };
     let session = Session {
         id: SessionId::new(now),
@@ -55,12 +55,12 @@ pub async fn begin(
         opener,
     };
     let actor = actor(&session, user).ok_or(auth_error::AuthError::Disabled)?;
-    let actor = as_it_stands(tx, actor).await?;
+    let actor = with_present_restriction(tx, actor).await?;
     storage::people::sessions::insert(tx, &session).await?;
     Ok((secret, LiveSession { session, actor }))
 }
 
-/// Who has this cookie; `None` for nobody.
+/// Finds the actor of a session cookie. `None`: the session does not exist or has ended.
 pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Error> {
     let now = app.clock.now();
     let hash = api_key::hash(secret);
@@ -71,36 +71,40 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     if now.since(found.session.last_seen_at) >= SEEN_EVERY {
         app.catalog.session_seen(&found, now);
         let (app, id) = (app.clone(), found.session.id);
-        // Nobody waits for this; lost, it makes the session end a minute early.
+        // Written in the background. If it is lost, the session ends a minute early.
         tokio::spawn(async move {
             if let Err(error) = storage::people::sessions::seen(app.db.writer(), id, now).await {
-                tracing::warn!(session.id = %id, %error, "The last use of a session could not be noted");
+                tracing::warn!(session.id = %id, %error, "The last use of a session could not be stored");
             }
         });
     }
     Ok(Some(found.actor))
 }
 
+/// Lists the live sessions of a person.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<Session>, Error> {
     let now = app.clock.now();
     let sessions = storage::people::sessions::list(app.db.reader(), user, now).await?;
     Ok(sessions.into_iter().filter(|session| session.is_live(now)).collect())
 }
 
-/// Here at once; PostgreSQL tells other processes.
+/// Ends a session. This process rejects it immediately; PostgreSQL notifies the other processes. With `user`, only a
+/// session of that person can be ended.
 pub async fn revoke(app: &App, id: SessionId, user: Option<UserId>) -> Result<(), Error> {
     let ended = storage::people::sessions::revoke(app.db.writer(), id, user, app.clock.now()).await?;
     app.catalog.people_changed();
     if ended { Ok(()) } else { Err(Error::not_found("session", id)) }
 }
 
+/// Ends all sessions of a person except one. Returns their number.
 pub async fn revoke_all(app: &App, user: UserId, except: Option<SessionId>) -> Result<u64, Error> {
     let ended = storage::people::sessions::revoke_all(app.db.writer(), user, except, app.clock.now()).await?;
     app.catalog.people_changed();
     Ok(ended)
 }
 
-/// Ends every session that shows an affiliate, and every login link to it that nobody has used yet. Says how many sessions.
+/// Ends all sessions of an affiliate, including those of staff, and revokes its unused login links. Returns the number
+/// of sessions.
 pub async fn revoke_of_affiliate(app: &App, id: AffiliateId) -> Result<u64, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;

@@ -1,4 +1,4 @@
-//! Signing in: with a password and a second factor, or with a login link.
+//! Sign-in with a password and a second factor, or by a login link.
 
 use std::time::Duration;
 
@@ -17,63 +17,69 @@ use domain::people::user::{PASSWORD_BYTES_MAX, User, UserStatus, normal_email};
 use domain::timestamp::Timestamp;
 use storage::people::tokens::Purpose;
 
-use super::sessions::Whose;
+use super::sessions::SessionOwner;
 use super::throttling::{self, Attempt};
 use super::{Visitor, known_device, second_factor, sessions};
 
-/// How long the second step may take.
+/// The maximum time between the first and the second step.
 const SECOND_STEP: Duration = Duration::from_secs(300);
+/// The purpose for which tickets are sealed.
 const TICKET: &str = "sign-in ticket";
 
+/// The credentials of a sign-in.
 pub struct Credentials {
     pub email: String,
     pub evidence: Evidence,
-    /// Of the second factor, or a recovery code.
+    /// A code of the second factor, or a recovery code.
     pub code: Option<String>,
 }
 
+/// The proof of the first factor.
 pub enum Evidence {
     Password(String),
-    /// Of [`Step::CodeNeeded`].
+    /// The ticket of [`SignInStep::CodeNeeded`], in the second step.
     Ticket(String),
 }
 
-/// Somebody who is in.
+/// A new session of a person.
 pub struct SignedIn {
-    /// Of the session's cookie.
+    /// The secret of the session cookie.
     pub secret: String,
-    /// The cookie by which this browser is known from now on.
+    /// The cookie by which this browser is a known device from now on.
     pub device: String,
     pub actor: Actor,
     pub user: User,
 }
 
-pub enum Step {
-    In(Box<SignedIn>),
-    /// The password was right. The ticket stands for it, so that no page has to hold the password itself.
+/// The result of a step.
+pub enum SignInStep {
+    SignedIn(Box<SignedIn>),
+    /// The password is right, and a code is needed. The ticket proves the first step, so that no page has to contain
+    /// the password.
     CodeNeeded {
         ticket: String,
     },
 }
 
-/// Sealed; it ends after [`SECOND_STEP`], and when the password is changed.
+/// The sealed proof of the first step. It expires after [`SECOND_STEP`], and when the password is changed.
 #[derive(Serialize, Deserialize)]
 struct Ticket {
     user: UserId,
+    /// The hash of the stored password hash.
     password: String,
     until: Timestamp,
 }
 
-/// Both steps in one.
+/// Signs in with both steps in one request.
 pub async fn sign_in(app: &App, visitor: &Visitor, given: Credentials) -> Result<Box<SignedIn>, Error> {
     match step(app, visitor, given).await? {
-        Step::In(entered) => Ok(entered),
-        Step::CodeNeeded { .. } => Err(AuthError::SecondFactorNeeded.into()),
+        SignInStep::SignedIn(signed_in) => Ok(signed_in),
+        SignInStep::CodeNeeded { .. } => Err(AuthError::SecondFactorNeeded.into()),
     }
 }
 
-/// Says the same, and does the same work, for an unknown address and for a wrong password.
-pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<Step, Error> {
+/// Performs one step of a sign-in. Answer and work are the same for an unknown address and for a wrong password.
+pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<SignInStep, Error> {
     let email = normal_email(&given.email);
     let attempt = Attempt::of_account(app, &email, visitor);
     throttling::begin(app, &attempt).await?;
@@ -90,7 +96,7 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<St
         },
     };
     let user = user.filter(|_| matches).ok_or(AuthError::SignInFailed)?;
-    // Whoever knows the password may know what is wrong with the account.
+    // Only a person who knows the password learns the status of the account.
     match user.status {
         UserStatus::Active => {}
         UserStatus::Waiting => return Err(AuthError::WaitingForApproval.into()),
@@ -98,7 +104,7 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<St
     }
     if user.has_second_factor() {
         let Some(code) = given.code.filter(|code| !code.trim().is_empty()) else {
-            return Ok(Step::CodeNeeded { ticket: ticket(app, &user) });
+            return Ok(SignInStep::CodeNeeded { ticket: ticket(app, &user) });
         };
         if !second_factor::check(app, &user, &code).await? {
             return Err(AuthError::SignInFailed.into());
@@ -106,12 +112,12 @@ pub async fn step(app: &App, visitor: &Visitor, given: Credentials) -> Result<St
     }
     throttling::succeeded(app, &attempt).await?;
     let tx = app.db.begin().await?;
-    let (secret, signed_in) = sessions::begin(app, &tx, Whose::User(&user), visitor).await?;
+    let (secret, signed_in) = sessions::begin(app, &tx, SessionOwner::User(&user), visitor).await?;
     let change = Change::by(visitor, "login", Some(signed_in.session.id.to_string()));
     audit::record(app, &tx, signed_in.actor, change).await?;
     tx.commit().await?;
     let device = known_device::of(app, visitor, &email);
-    Ok(Step::In(Box::new(SignedIn { secret, device, actor: signed_in.actor, user })))
+    Ok(SignInStep::SignedIn(Box::new(SignedIn { secret, device, actor: signed_in.actor, user })))
 }
 
 fn ticket(app: &App, user: &User) -> String {
@@ -124,8 +130,8 @@ fn open(app: &App, sealed: &str) -> Option<Ticket> {
     (app.clock.now() < ticket.until).then_some(ticket)
 }
 
-/// Whether the second step may be tried again.
-pub fn is_good(app: &App, ticket: &str) -> bool {
+/// Whether a ticket is valid, so that the second step can be tried again.
+pub fn is_ticket_valid(app: &App, ticket: &str) -> bool {
     open(app, ticket).is_some()
 }
 
@@ -133,27 +139,28 @@ fn fingerprint(user: &User) -> String {
     api_key::hash(user.password_hash.as_deref().unwrap_or_default())
 }
 
-/// Whether a login link would still work. Asking does not use it up: that is for a browser, not for what looks ahead.
-pub async fn link_works(app: &App, token: &str) -> Result<bool, Error> {
+/// Whether a login link is valid. The link can still be used, so that a scanner or a preview does not use it up.
+pub async fn is_link_valid(app: &App, token: &str) -> Result<bool, Error> {
     let found = storage::people::tokens::find(app.db.reader(), &api_key::hash(token), app.clock.now()).await?;
     match found {
         Some(Purpose::SignIn { opened_by, opener, .. }) => {
-            link_stands(app, opened_by.as_deref(), opener.as_deref()).await
+            may_maker_open(app, opened_by.as_deref(), opener.as_deref()).await
         }
         _ => Ok(false),
     }
 }
 
-/// Whether who made a login link may still open what it opens.
-async fn link_stands(app: &App, opened_by: Option<&str>, opener: Option<&str>) -> Result<bool, Error> {
+/// Whether the person or key that created a login link may still open its session.
+async fn may_maker_open(app: &App, opened_by: Option<&str>, opener: Option<&str>) -> Result<bool, Error> {
     let opener = opener.or(opened_by).and_then(Opener::from_name);
-    Ok(live_session::still_opens(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
+    Ok(live_session::may_still_open(app.db.reader(), opener, opened_by.is_none(), app.clock.now()).await?)
 }
 
-/// Uses a login link up. Returns the cookie's secret and where to go.
+/// Signs in by a login link and uses up the link. Returns the secret of the session cookie and the path to which the
+/// browser is redirected.
 pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(String, String), Error> {
     let hash = api_key::hash(token);
-    if !link_works(app, token).await? {
+    if !is_link_valid(app, token).await? {
         return Err(AuthError::LinkUsed.into());
     }
     let tx = app.db.begin().await?;
@@ -164,8 +171,8 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
     let opener = opener.or_else(|| opened_by.clone());
     let body = serde_json::json!({"opened_by": opener, "read_only": opened_by.is_some()});
     let opener = opener.as_deref().and_then(Opener::from_name);
-    let whose = Whose::Affiliate { id: affiliate, opened_by, opener };
-    let (secret, signed_in) = sessions::begin(app, &tx, whose, visitor).await?;
+    let owner = SessionOwner::Affiliate { id: affiliate, opened_by, opener };
+    let (secret, signed_in) = sessions::begin(app, &tx, owner, visitor).await?;
     let change = Change::by(visitor, "sign_in_by_link", Some(signed_in.session.id.to_string()));
     let change = Change { body, ..change };
     audit::record(app, &tx, signed_in.actor, change).await?;

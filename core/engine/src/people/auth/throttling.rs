@@ -1,4 +1,4 @@
-//! Counting attempts where they are not forgotten.
+//! Throttling: counts attempts in the database, so that a restart does not reset them.
 
 use crate::Error;
 use crate::app::App;
@@ -9,33 +9,34 @@ use domain::people::throttle::{Kind, Throttle};
 
 use super::{Visitor, known_device};
 
-/// What an attempt counts for.
+/// An attempt, with the subjects for which it is counted.
 #[derive(Clone, Debug)]
 pub struct Attempt(Vec<(Kind, String)>);
 
 impl Attempt {
-    /// To sign in as somebody. The address is kept as a hash: this table is not a list of who tried. A browser that
-    /// signed in to the account before is counted by itself, whatever others try, also from its own network.
+    /// A sign-in. The e-mail address is stored as a hash, so that the table is not a list of people. A known device is
+    /// counted separately, so that attempts of others do not affect it, also attempts from the same IP address.
     pub fn of_account(app: &App, email: &str, visitor: &Visitor) -> Self {
         let account = api_key::hash(email);
         match known_device::nonce(app, visitor, email) {
             Some(nonce) => Self(vec![account_subject(&format!("{account}:{}", api_key::hash(nonce)))]),
-            None => Self(vec![account_subject(&account), from(visitor.origin)]),
+            None => Self(vec![account_subject(&account), origin_subject(visitor.origin)]),
         }
     }
 
-    /// By somebody who is signed in already: strangers must not be able to keep them from it.
+    /// A password of a person who is signed in. It is counted separately, so that strangers cannot lock the person out.
     pub fn of_own_password(email: &str) -> Self {
         Self(vec![account_subject(&format!("{}:own", api_key::hash(email)))])
     }
 
-    /// For a message to somebody: without an account only where it comes from can bound it.
+    /// A request for a message. There may be no account, so it is counted for its origin only.
     pub fn of_origin(origin: Origin) -> Self {
         let (kind, of) = origin.counts_as();
         let kind = if kind == Kind::Unnamed { Kind::Shared } else { kind };
         Self(vec![(kind, kind.subject(&of))])
     }
 
+    /// A message to a mailbox.
     pub fn of_mailbox(email: &str) -> Self {
         Self(vec![(Kind::Mail, Kind::Mail.subject(&api_key::hash(email)))])
     }
@@ -45,17 +46,20 @@ fn account_subject(of: &str) -> (Kind, String) {
     (Kind::Account, Kind::Account.subject(of))
 }
 
-fn from(origin: Origin) -> (Kind, String) {
+fn origin_subject(origin: Origin) -> (Kind, String) {
     let (kind, of) = origin.counts_as();
     (kind, kind.subject(&of))
 }
 
-/// Counts it before it is made: many at once are many. Refused when one of its subjects has to wait.
+/// Counts an attempt before it is made, so that concurrent attempts are counted too.
+///
+/// # Errors
+/// One of its subjects has to wait.
 pub async fn begin(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
     let mut account: Option<Throttle> = None;
-    // Always accounts before addresses, so that two transactions can't wait for each other.
+    // Accounts are always locked before addresses, so that two transactions cannot deadlock.
     for (kind, subject) in &attempt.0 {
         if *kind == Kind::Unnamed && !account.as_ref().is_some_and(Throttle::is_first) {
             continue;
@@ -69,27 +73,29 @@ pub async fn begin(app: &App, attempt: &Attempt) -> Result<(), Error> {
         storage::people::throttles::save(&tx, &throttle).await?;
         match kind {
             Kind::Account => account = Some(throttle),
-            Kind::Unnamed => notice(app, &throttle),
+            Kind::Unnamed => warn_of_proxy(app, &throttle),
             _ => {}
         }
     }
     Ok(tx.commit().await?)
 }
 
-/// Accounts that fail from one address inside before the operator is told.
+/// The number of accounts with a failed sign-in from one internal address after which the operator is warned.
 const FAILED_ACCOUNTS: i32 = 5;
 
-fn notice(app: &App, unnamed: &Throttle) {
+/// Warns the operator of a possible proxy that is not listed.
+fn warn_of_proxy(app: &App, unnamed: &Throttle) {
     if unnamed.failures >= FAILED_ACCOUNTS {
         app.warnings.notice(UNLISTED_PROXY, app.clock.now(), || {
             let peer = unnamed.subject.split_once(':').map_or("", |(_, peer)| peer);
             format!(
-                "several accounts failed to sign in from {peer}, an address inside your network that names no visitors. If it is your proxy, have it send X-Forwarded-For and add it to POSTRIDER_TRUSTED_PROXIES: until then all visitors behind it have its address, and only each account's own limit stops guessing"
+                "sign-ins to several accounts failed from {peer}, an internal address that names no visitors. If it is your proxy, configure it to send X-Forwarded-For and add it to POSTRIDER_TRUSTED_PROXIES. Until then all visitors behind it have its address, and only the limit of each account prevents guessing"
             )
         });
     }
 }
 
+/// Records that an attempt succeeded.
 pub async fn succeeded(app: &App, attempt: &Attempt) -> Result<(), Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;

@@ -1,7 +1,7 @@
-//! Loads the evidence of a group of reports.
+//! Loads the evidence of a batch of reports.
 //!
-//! The database is read once for the whole group, before the transaction: clicks and coupons that reports name, clicks of known
-//! customers, first or last clicks of visitors. Each is read only if a report needs it.
+//! The database is read once for the whole batch, before the transaction: clicks and coupons that reports name, clicks
+//! of known customers, first or last clicks of visitors. Each kind is read only if a report needs it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -44,14 +44,14 @@ impl From<DbErr> for AttributionError {
     }
 }
 
-/// The evidence of a group of reports, as it is stored.
+/// The stored evidence of a batch of reports.
 pub struct EvidenceLookup {
     now: Timestamp,
     clicks: HashMap<ClickId, Click>,
     coupons: HashMap<String, Coupon>,
-    /// The click of a customer's first or last conversion, by [`customer_key`].
+    /// The clicks of customers' first or last conversions, by [`customer_key`].
     customers: HashMap<i64, ClickId>,
-    /// The first or last click of a visitor.
+    /// The first or last clicks of visitors.
     touches: HashMap<VisitorWindow, ClickId>,
 }
 
@@ -65,6 +65,7 @@ struct Found {
 }
 
 impl EvidenceLookup {
+    /// Loads the evidence that the reports need.
     pub async fn load(
         db: &Database,
         catalog: &Catalog,
@@ -230,7 +231,7 @@ impl EvidenceLookup {
         Ok(key.and_then(|key| self.customers.get(&key)).and_then(|click| self.clicks.get(click)))
     }
 
-    /// The visitor's first or last click, if the offer counts it and it is another than `click`.
+    /// The first or last click of the visitor, if the offer counts it and it is not `click`.
     fn counted(&self, offer: &Offer, click: &Click, report: &Report) -> Option<&Click> {
         let touch = self.touches.get(&visitor_window(offer, click, report, self.now)?)?;
         self.clicks.get(touch).filter(|counted| counted.id != click.id)
@@ -248,7 +249,7 @@ impl Found {
     }
 }
 
-/// The offer that a report names, or else the default one.
+/// The offer that a report names, or the default offer.
 async fn offer_of(catalog: &Catalog, report: &Report) -> Result<Option<Arc<Offer>>, DbErr> {
     match report.offer_id {
         Some(id) => catalog.offer(id).await,

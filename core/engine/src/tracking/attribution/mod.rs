@@ -1,6 +1,6 @@
-//! Attribution: the affiliate and the conversion of each report.
+//! Attribution: finds the affiliate and the conversion of each report.
 //!
-//! [`lookup`] loads the evidence; `domain::tracking::evidence` chooses among it.
+//! [`lookup`] loads the evidence; `domain::tracking::evidence` chooses the evidence that counts.
 
 mod lookup;
 
@@ -29,11 +29,12 @@ pub struct Attributed<'a> {
 }
 
 impl Attributed<'_> {
+    /// The offer of the conversion.
     pub fn offer(&self) -> &Offer {
         &self.choice.offer
     }
 
-    /// The click that counts; the report may name another click of the same visitor.
+    /// The click that counts. The report can name another click of the same visitor.
     pub fn click(&self) -> Option<&Click> {
         self.choice.click.as_ref()
     }
@@ -42,15 +43,15 @@ impl Attributed<'_> {
         self.click().map(|click| click.id)
     }
 
-    /// Whether the report names a click other than that of the known conversion of its transaction: a sale has one click. Clicks
-    /// that the report does not name are not compared.
+    /// Whether the report names another click than the known conversion of its transaction has. A sale has one click. A
+    /// click that the report does not name is not compared.
     pub fn is_of_another_click(&self, known: &Conversion) -> bool {
         let (Some(named), Some(click)) = (self.report.claims.click, known.click_id) else { return false };
         Some(click) != self.click_id() && !known.was_reported_with(named)
     }
 
-    /// The amounts of a known conversion after this report: absent amounts keep their value, and a percentage follows its sale.
-    /// A conversion that a cap left unpaid stays unpaid.
+    /// The amounts of a known conversion after this report. Absent amounts keep their values. A percentage payout is
+    /// computed again if the sale changed. A conversion that is unpaid because of a cap stays unpaid.
     pub fn figures(&self, known: &Conversion) -> Result<Figures, ConversionError> {
         let (report, offer) = (self.report, self.offer());
         let currency = report.currency.or(known.sale.or(known.revenue).or(known.payout).map(|money| money.currency));
@@ -74,7 +75,7 @@ impl Attributed<'_> {
         Ok(Figures { sale, payout, revenue })
     }
 
-    /// The revenue that the offer states; none for a conversion that an affiliate's own source reports.
+    /// The revenue of the offer. `None` for a conversion that an affiliate's own source reports.
     fn agreed_revenue(&self, goal: Option<&str>) -> Option<Payout> {
         self.offer().revenue_for(goal).filter(|_| !self.report.is_self_reported())
     }
@@ -130,7 +131,7 @@ impl Attributed<'_> {
         };
         let self_referral = report.buyer.is_affiliate(&self.affiliate.email, &offer.terms.attribution);
         let ruling = ruling.or(self_referral.then_some(Ruling::SelfReferral));
-        // A rejected report keeps its own reason. The program has no rulings for conversions that affiliates report themselves.
+        // A rejected report keeps its own reason. Conversions that affiliates report themselves have no rulings.
         let is_rejected = matches!(conversion.status, Status::Rejected { .. });
         if let Some(ruling) = ruling.filter(|_| !is_rejected && !conversion.is_self_reported()) {
             conversion.reject_by(ruling);

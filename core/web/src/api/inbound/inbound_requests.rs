@@ -66,8 +66,8 @@ pub struct InboundRequestOut {
 }
 
 impl InboundRequestOut {
-    fn of(actor: Actor, shown: requests::Shown, with_body: bool) -> Self {
-        let requests::Shown { request, secrets } = shown;
+    fn of(actor: Actor, shown: requests::RequestWithSecrets, with_body: bool) -> Self {
+        let requests::RequestWithSecrets { request, secrets } = shown;
         let it = request.shown(&secrets, !actor.may(Permission::ReadBuyers));
         Self {
             id: it.id,

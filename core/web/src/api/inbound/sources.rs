@@ -17,7 +17,8 @@ use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::source::SourceSettings;
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::inbound::sources::{self, Changes, Visible, Wanted};
+use engine::inbound::sources::{self, Changes, NewSource};
+use engine::inbound::visible_source::{VisibleSource, address, paste_urls};
 
 fn yes() -> bool {
     true
@@ -98,11 +99,11 @@ pub struct SourceOut {
 }
 
 impl SourceOut {
-    fn of(app: &App, visible: Visible) -> Self {
-        let paste = sources::to_paste(app, &visible);
+    fn of(app: &App, visible: VisibleSource) -> Self {
+        let paste = paste_urls(app, &visible);
         let (paste_url, also) = paste.map_or((None, Vec::new()), |it| (Some(it.url), it.also));
-        let url = sources::address(app, &visible);
-        let Visible { source: it, key } = visible;
+        let url = address(app, &visible);
+        let VisibleSource { source: it, key } = visible;
         Self {
             url,
             url_masked: key.is_none(),
@@ -134,7 +135,7 @@ pub async fn create_source(
     ApiJson(body): ApiJson<SourceIn>,
 ) -> ApiResult<(StatusCode, Json<SourceOut>)> {
     let mut issues = Issues::default();
-    let wanted = Wanted {
+    let new = NewSource {
         name: issues.text("/name", &body.name, 200),
         made_of: crate::api::made_of(body.adapter, body.config, body.template, body.fields)?,
         affiliate_id: body.affiliate_id,
@@ -142,7 +143,7 @@ pub async fn create_source(
         enabled: body.enabled,
     };
     issues.result()?;
-    let source = sources::create(&app, actor, wanted).await?;
+    let source = sources::create(&app, actor, new).await?;
     Ok((StatusCode::CREATED, Json(SourceOut::of(&app, source))))
 }
 

@@ -19,7 +19,7 @@ use engine::Error;
 use engine::app::App;
 use engine::money::payout_details;
 use engine::money::payout_details::ChangeOutcome;
-use engine::people::auth::step_up::Given;
+use engine::people::auth::step_up::StepUpProof;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +82,7 @@ pub async fn set_payout_details(
 ) -> ApiResult<Response> {
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
     let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "affiliate_id is missing"))?;
-    let given = Given { password: body.password, code: body.code };
+    let given = StepUpProof { password: body.password, code: body.code };
     Ok(match payout_details::set(&app, actor, given, affiliate_id, &body.method, &body.details).await? {
         ChangeOutcome::Done(changed) => Audited(changed.map(PayoutDetailsOut::from)).into_response(),
         ChangeOutcome::Mailed => mailed(),
@@ -128,7 +128,7 @@ pub async fn remove_payout_details(
     PathId(id): PathId<PayoutDetailsId>,
     OptionalJson(body): OptionalJson<ProofIn>,
 ) -> ApiResult<Response> {
-    let given = Given { password: body.password, code: body.code };
+    let given = StepUpProof { password: body.password, code: body.code };
     Ok(match payout_details::remove(&app, actor, given, id).await? {
         ChangeOutcome::Done(details) => Deleted(PayoutDetailsOut::from(details)).into_response(),
         ChangeOutcome::Mailed => mailed(),

@@ -22,7 +22,7 @@ use domain::people::changes::{Changed, of_word};
 use domain::timestamp::Timestamp;
 use engine::Error;
 use engine::app::App;
-use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, Shown, WithdrawalRequest};
+use engine::money::withdrawals::{self, ApprovalError, RequestOutcome, WithdrawalRequest, WithdrawalWithDebt};
 use storage::money::withdrawals::Filter;
 
 /// The maximum number of ids in one bulk approval.
@@ -85,8 +85,8 @@ pub struct WithdrawalOut {
 }
 
 impl WithdrawalOut {
-    fn of(actor: Actor, it: Shown) -> Self {
-        let Shown { withdrawal: it, debt } = it;
+    fn of(actor: Actor, it: WithdrawalWithDebt) -> Self {
+        let WithdrawalWithDebt { withdrawal: it, debt } = it;
         // The first step is the request. Affiliates do not see which of the program's people did a step.
         let asked_by = it.history.first().map(|step| step.by.clone()).unwrap_or_default();
         let by = |by: String| match actor.is_staff() {

@@ -17,8 +17,8 @@ use domain::people::changes::Changed;
 use domain::people::permission::{Permission, Role};
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::people::api_keys::{self, Wanted};
-use engine::people::auth::step_up::Given;
+use engine::people::api_keys::{self, NewApiKey};
+use engine::people::auth::step_up::StepUpProof;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -127,7 +127,7 @@ pub async fn create_api_key(
         _ => {}
     }
     issues.result()?;
-    let wanted = Wanted {
+    let wanted = NewApiKey {
         name,
         user_id: None,
         role: body.role,
@@ -135,7 +135,7 @@ pub async fn create_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let given = Given { password: body.password, code: body.code };
+    let given = StepUpProof { password: body.password, code: body.code };
     Ok(created(api_keys::create(&app, actor, given, wanted).await?))
 }
 
@@ -174,7 +174,7 @@ pub async fn create_own_api_key(
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 200);
     issues.result()?;
-    let wanted = Wanted {
+    let wanted = NewApiKey {
         name,
         user_id: Some(person.user),
         role: person.actor.role,
@@ -182,7 +182,7 @@ pub async fn create_own_api_key(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let given = Given { password: body.password, code: body.code };
+    let given = StepUpProof { password: body.password, code: body.code };
     Ok(created(api_keys::create(&app, person.actor, given, wanted).await?))
 }
 

@@ -16,7 +16,7 @@ use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::people::users::{self, Changes, Wanted};
+use engine::people::users::{self, Changes, NewUser};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +101,7 @@ pub async fn invite_user(
     let name = issues.text("/name", &body.name, 200);
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let wanted = Wanted { email, name, role: body.role, affiliate_id: body.affiliate_id };
+    let wanted = NewUser { email, name, role: body.role, affiliate_id: body.affiliate_id };
     let (user, link) = users::invite(&app, actor, wanted).await?;
     Ok((StatusCode::CREATED, Json(InvitedUserOut { about: user.into(), invitation_url: link })))
 }

@@ -20,7 +20,7 @@ use domain::program::customer::Customer;
 use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::program::affiliates;
-use engine::program::customers::{self, Changes, Done, LoginLink, Wanted};
+use engine::program::customers::{self, Changes, Done, LoginLink, NewCustomer};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,7 +138,7 @@ pub async fn create_customer(
     ApiJson(body): ApiJson<CustomerIn>,
 ) -> ApiResult<(StatusCode, Extension<AuditedChanges>, Json<CustomerDoneOut>)> {
     let mut issues = Issues::default();
-    let wanted = Wanted {
+    let wanted = NewCustomer {
         external_id: issues.text("/external_id", &body.external_id, 200),
         name: issues.text("/name", &body.name, 200),
         email: email(&mut issues, &body.email),

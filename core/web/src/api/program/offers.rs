@@ -21,7 +21,7 @@ use domain::tracking::attribution::AttributionTerms;
 use domain::tracking::deep_link::HostPattern;
 use domain::tracking::landing::LandingUrl;
 use engine::app::App;
-use engine::program::offers::{self, Changes, NewOffer, Shown, TermChanges};
+use engine::program::offers::{self, Changes, NewOffer, OfferWithEligibility, TermChanges};
 
 /// A payout: `{"fixed": "12.50"}` or `{"percent": "30"}`.
 #[derive(Deserialize, ToSchema)]
@@ -155,10 +155,10 @@ pub struct OfferOut {
     updated_at: Timestamp,
 }
 
-impl From<Shown> for OfferOut {
-    fn from(it: Shown) -> Self {
+impl From<OfferWithEligibility> for OfferOut {
+    fn from(it: OfferWithEligibility) -> Self {
         let may_promote = it.may_promote();
-        let Shown { mut offer, eligibility } = it;
+        let OfferWithEligibility { mut offer, eligibility } = it;
         let application = eligibility.as_ref().and_then(|it| it.application);
         if let Some(own) = eligibility {
             let payout = |goal| own.payout_overrides.payout_for(&offer, own.affiliate_id, goal);
@@ -261,7 +261,7 @@ pub async fn create_offer(
         hold_days,
         minimum_withdrawal,
     };
-    Ok((StatusCode::CREATED, Json(Shown::whole(offers::create(&app, new).await?).into())))
+    Ok((StatusCode::CREATED, Json(OfferWithEligibility::for_staff(offers::create(&app, new).await?).into())))
 }
 
 /// List offers, newest first. Affiliates see the offers that they may promote or apply for, with their own payout.
@@ -314,5 +314,5 @@ pub async fn change_offer(
         minimum_withdrawal,
     };
     issues.result()?;
-    Ok(Audited(offers::change(&app, id, changes).await?.map(|it| Shown::whole(it).into())))
+    Ok(Audited(offers::change(&app, id, changes).await?.map(|it| OfferWithEligibility::for_staff(it).into())))
 }

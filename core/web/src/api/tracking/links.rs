@@ -18,7 +18,7 @@ use domain::tracking::coupon::{Active, COUPONS_MAX, Coupon};
 use domain::tracking::link::LinkStatus;
 use engine::Error;
 use engine::app::App;
-use engine::tracking::links::{self, Changes, Linked, NewCoupon, NewLink};
+use engine::tracking::links::{self, Changes, LinkWithCoupons, NewCoupon, NewLink};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -136,8 +136,8 @@ pub struct LinkOut {
 }
 
 impl LinkOut {
-    fn of(app: &App, linked: Linked) -> Self {
-        let Linked { link: it, coupons } = linked;
+    fn of(app: &App, linked: LinkWithCoupons) -> Self {
+        let LinkWithCoupons { link: it, coupons } = linked;
         let shown =
             |it: Coupon| CouponOut { code: it.code, starts_at: it.active.starts_at, ends_at: it.active.ends_at };
         Self {

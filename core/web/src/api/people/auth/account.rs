@@ -14,7 +14,7 @@ use domain::ids::SessionId;
 use domain::people::session::Session;
 use domain::timestamp::Timestamp;
 use engine::app::App;
-use engine::people::auth::step_up::Given;
+use engine::people::auth::step_up::StepUpProof;
 use engine::people::auth::{own, sessions};
 
 use super::{SENT, SentOut};
@@ -85,7 +85,7 @@ pub async fn change_password(
     person: Person,
     ApiJson(body): ApiJson<PasswordChangeIn>,
 ) -> ApiResult<StatusCode> {
-    let given = Given { password: Some(body.current), code: body.code };
+    let given = StepUpProof { password: Some(body.current), code: body.code };
     let signed_in = (person.user, person.session);
     own::change_password(&app, person.actor, signed_in, given, body.new, body.end_keys).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -103,8 +103,8 @@ pub async fn change_email(
     let mut issues = Issues::default();
     let email = email(&mut issues, &body.email);
     issues.result()?;
-    let given = Given { password: Some(body.password), code: body.code };
-    own::ask_for_email(&app, person.actor, person.user, given, &email).await?;
+    let given = StepUpProof { password: Some(body.password), code: body.code };
+    own::request_email_change(&app, person.actor, person.user, given, &email).await?;
     Ok((StatusCode::ACCEPTED, Json(SENT)))
 }
 
