@@ -12,7 +12,8 @@ use crate::tracking::action::Action;
 use crate::tracking::conversion::Status;
 use crate::tracking::event::Event;
 
-/// The status of conversions for which a postback is fired. Clicks and impressions have no status and always pass.
+/// The status of conversions for which a postback is fired: one status, or `any`. Clicks and impressions have no status
+/// and always pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FiringStatus {
