@@ -33,10 +33,10 @@ text_enum!(FiringStatus { Any => "any", Pending => "pending", Approved => "appro
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// Only events of this affiliate.
+    /// Only events of this affiliate; of all affiliates if absent or null.
     #[serde(default)]
     pub affiliate_id: Option<AffiliateId>,
-    /// Only events of this offer.
+    /// Only events of this offer; of all offers if absent or null.
     #[serde(default)]
     pub offer_id: Option<OfferId>,
 }
@@ -66,7 +66,7 @@ text_enum!(DelayUnit { Seconds => "seconds", Minutes => "minutes", Hours => "hou
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delay {
-    /// The number of units.
+    /// The number of units; 0 for no delay.
     pub value: u32,
     /// The unit.
     pub unit: DelayUnit,
