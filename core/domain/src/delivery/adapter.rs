@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 
 use super::delivery::Reason;
 
-/// Where an adapter version came from.
+/// Where an adapter version came from: `built_in` with a release of Postrider, or `installed` by an upload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -20,7 +20,8 @@ pub enum Origin {
 
 text_enum!(Origin { BuiltIn => "built_in", Installed => "installed" });
 
-/// Whether an adapter version is in use.
+/// Whether an adapter version is in use: `active`, `disabled` by staff, or `out_of_service` because it failed too often
+/// in a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdapterState {

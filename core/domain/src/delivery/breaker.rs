@@ -48,7 +48,8 @@ pub const FIRST_DRAIN_RATE: u32 = 20;
 /// … and the time in which that rate doubles, up to the configured rate.
 pub const DRAIN_DOUBLES: Duration = Duration::from_secs(5);
 
-/// The state of a circuit breaker.
+/// The state of a circuit breaker. `closed`: deliveries are sent. `open`: they wait for the next probe. `half_open`:
+/// one delivery is being sent as a probe, and the others wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerState {

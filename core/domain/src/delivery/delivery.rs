@@ -8,7 +8,10 @@ use crate::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
 use crate::timestamp::Timestamp;
 use crate::tracking::event::Event;
 
-/// The state of a delivery; all but `pending` are final.
+/// The state of a delivery; all but `pending` are final. `pending`: it waits, or is being sent. `success`: the
+/// destination accepted it. `failed`: it was refused, or its last attempt failed; it can be retried. `cancelled`: the
+/// rule of its postback no longer matches, or the postback is disabled or deleted; it can be retried. `superseded`: a
+/// newer state of the same conversion replaced it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
@@ -155,7 +158,8 @@ impl Delivery {
     }
 }
 
-/// How one attempt ended.
+/// How one attempt ended. `accepted`: the destination accepted the request. `retry`: it failed and is tried again,
+/// unless it was the last attempt. `refused`: the destination refused it, and it is not tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
@@ -172,7 +176,7 @@ text_enum!(AttemptOutcome { Accepted => "accepted", Retry => "retry", Refused =>
 /// A line that an adapter logged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AdapterLine {
-    /// The log level.
+    /// The log level: debug, info, warn or error.
     #[schema(example = "info")]
     pub level: String,
     /// The message.

@@ -7,7 +7,8 @@ use crate::timestamp::Timestamp;
 
 use super::rules::Rule;
 
-/// Whether a newer state of a conversion replaces older states that are not yet accepted.
+/// Whether a newer state of a conversion replaces older states that are not yet accepted. `latest`: only the latest
+/// state is sent, so a late retry cannot overwrite it. `all`: every state is sent, in order; CRMs need this.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ordering {

@@ -12,7 +12,8 @@ use crate::tracking::action::Action;
 use crate::tracking::conversion::Status;
 use crate::tracking::event::Event;
 
-/// The status of conversions for which a postback is fired. Clicks and impressions have no status and always pass.
+/// The status of conversions for which a postback is fired: one status, or `any`. Clicks and impressions have no status
+/// and always pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FiringStatus {
@@ -32,10 +33,10 @@ text_enum!(FiringStatus { Any => "any", Pending => "pending", Approved => "appro
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// Only events of this affiliate.
+    /// Only events of this affiliate; of all affiliates if absent or null.
     #[serde(default)]
     pub affiliate_id: Option<AffiliateId>,
-    /// Only events of this offer.
+    /// Only events of this offer; of all offers if absent or null.
     #[serde(default)]
     pub offer_id: Option<OfferId>,
 }
@@ -65,7 +66,7 @@ text_enum!(DelayUnit { Seconds => "seconds", Minutes => "minutes", Hours => "hou
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delay {
-    /// The number of units.
+    /// The number of units; 0 for no delay.
     pub value: u32,
     /// The unit.
     pub unit: DelayUnit,

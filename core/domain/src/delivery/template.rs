@@ -27,7 +27,8 @@ pub enum Kind {
     Crm,
 }
 
-/// The direction of the requests.
+/// The direction of the requests. `outbound`: Postrider sends them to the system. `inbound`: the system sends them to
+/// Postrider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = TemplateDirection)]
@@ -92,7 +93,7 @@ pub struct Template {
     pub fields: Vec<Field>,
     /// For inbound templates: how the source interprets the network's words, amounts and times.
     pub source_settings: Option<Value>,
-    /// The parameter of the network's link that takes our click id.
+    /// The parameter of the network's link in which Postrider passes its click id.
     pub click_parameter: Option<String>,
     /// The URL that a person pastes into the network: `{source_url}` is the address of the source, every other token is
     /// the network's.

@@ -19,13 +19,13 @@ pub const SEALED: &str = "$sealed:";
 /// The allowed number of characters of a token or secret. Templates that require one use the same bounds.
 pub const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=200;
 
-/// Who may send notifications to a source. Every guard that is set must pass.
+/// The guards of a source: who may send notifications to it. A request must pass every guard that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guards {
     /// A secret token in a parameter.
     pub token: Option<TokenGuard>,
-    /// Networks that may send, in CIDR notation: 203.0.113.0/24. All networks if empty.
+    /// Networks that may send, in CIDR notation: 203.0.113.0/24. At most 200; all networks if empty.
     #[schema(value_type = Vec<String>)]
     #[serde(deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
@@ -57,9 +57,9 @@ impl<'de> Deserialize<'de> for Network {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenGuard {
-    /// Name of the parameter in query, form or JSON.
+    /// Name of the parameter in query, form or JSON, with 1 to 100 characters.
     pub parameter: String,
-    /// The secret value; masked in responses.
+    /// The secret value, with 8 to 200 characters; masked in responses.
     pub value: String,
 }
 
@@ -69,9 +69,9 @@ pub struct TokenGuard {
 pub struct HmacGuard {
     /// Name of the header.
     pub header: String,
-    /// The secret of the HMAC; masked in responses.
+    /// The secret of the HMAC, with 8 to 200 characters; masked in responses.
     pub secret: String,
-    /// The hash function of the HMAC.
+    /// The hash function of the HMAC; `sha256` if absent.
     #[serde(default)]
     pub algorithm: HmacAlgorithm,
 }

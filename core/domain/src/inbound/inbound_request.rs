@@ -142,13 +142,14 @@ impl RawRequest {
     }
 }
 
-/// The result of a request or notification. If it was accepted, it has no code and no sentence.
+/// The result of a request or notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OutcomeDetails {
+    /// The outcome.
     pub outcome: Outcome,
-    /// A stable code.
+    /// A stable code; null if it was accepted without a remark.
     pub code: Option<String>,
-    /// The reason as a sentence.
+    /// The reason as a sentence; null if it was accepted without a remark.
     pub sentence: Option<String>,
 }
 
@@ -180,19 +181,20 @@ pub struct Item {
     /// Outcome, code and sentence.
     #[serde(flatten)]
     pub result: OutcomeDetails,
-    /// truncated_id: the click was found by the beginning of its id.
+    /// `truncated_id`: the click was found by the beginning of its id.
     #[serde(default)]
     pub flags: Vec<String>,
-    /// The transaction id of the conversion.
+    /// The transaction id of the conversion. If the network sends none, it is derived from the click; null if the
+    /// notification was not processed so far.
     #[serde(default)]
     pub transaction_id: Option<String>,
-    /// The status word that the network sent.
+    /// The status word that the network sent; null if it sent none.
     #[serde(default)]
     pub status: Option<String>,
-    /// The click that was found.
+    /// The click that was found; null if none was found.
     #[serde(default)]
     pub click_id: Option<ClickId>,
-    /// The conversion that was recorded or changed.
+    /// The conversion that was found, recorded or changed; null if there is none.
     #[serde(default)]
     pub conversion_id: Option<ConversionId>,
 }

@@ -155,25 +155,28 @@ pub fn new_key(random: [u8; KEY_CHARS]) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// The network's status words, in any case, and their meanings. Postrider's own words need no entry.
+    /// The network's status words, in any case, and their meanings: at most 200 words of 1 to 100 characters.
+    /// Postrider's own words (pending, approved, rejected) need no entry.
     #[schema(example = json!({"1": "approved", "2": {"status": "rejected", "reason": "fraud"}, "3": "ignored"}))]
     pub statuses: BTreeMap<String, Meaning>,
     /// The meaning of a notification without a status; approved if absent.
     pub default_status: Option<Meaning>,
-    /// The reply to a status word without a meaning.
+    /// The reply to a status word without a meaning; `accept` if absent.
     pub unknown_status_reply: UnknownReply,
     /// How the network writes amounts.
     pub amounts: Amounts,
-    /// What the network's commission means: the amount that the adapter reads as `payout`. The default is revenue for
-    /// the operator's sources and payout for an affiliate's.
+    /// What the network's commission means: the amount that the adapter reads as `payout`. The default is `revenue` for
+    /// the program's sources and `payout` for an affiliate's.
     pub commission_is: Option<CommissionIs>,
-    /// How notifications without a transaction id are counted.
+    /// How notifications without a transaction id are counted; `one_per_click` if absent.
     pub without_transaction_id: WithoutTransactionId,
     /// The parameter of affiliate links in which a tracker passes its own session id, which the network then reports
-    /// instead of the click id. The default is the parameter of the AffRank adapter.
+    /// instead of the click id: 1 to 100 characters. The default is the parameter of the AffRank adapter; other
+    /// adapters have none.
     #[schema(example = "affrank_sid")]
     pub session_parameter: Option<String>,
-    /// The zone of times without an offset: "UTC", a place such as "Europe/Berlin", or an offset such as "+02:00".
+    /// The zone of times without an offset: "UTC" (the default), a place such as "Europe/Berlin", or an offset such as
+    /// "+02:00".
     pub time_zone: Zone,
     /// The reply to accepted notifications; that of the adapter, or 200 OK, if absent.
     pub reply: Option<Reply>,
@@ -181,7 +184,7 @@ pub struct SourceSettings {
     pub guards: Guards,
 }
 
-/// The meaning of a network's status word.
+/// The meaning of a network's status word: a status, or the status `rejected` with a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(
     untagged,
@@ -200,12 +203,13 @@ pub enum Meaning {
 pub struct Reasoned {
     /// The status.
     pub status: MeaningWord,
-    /// The reason, if the status is rejected. The default is the reason that the network sends.
+    /// The reason, if the status is rejected: 1 to 100 characters. The default is the reason that the network sends.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// The status that a network's word stands for.
+/// The status that a network's word stands for. A notification with an `ignored` word is logged and answered, and has
+/// no other effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MeaningWord {
@@ -245,7 +249,8 @@ impl Meaning {
     }
 }
 
-/// The reply to a notification whose status word has no meaning yet. It waits for one in both cases.
+/// The reply to a notification whose status word has no meaning yet. `accept`: as if it was accepted. `refuse`: status
+/// 422. In both cases the notification waits for a meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownReply {
@@ -256,7 +261,9 @@ pub enum UnknownReply {
     Refuse,
 }
 
-/// What a network's commission means.
+/// What a network's commission means. `payout`: the affiliate earns it, instead of the offer's payout. `revenue`: the
+/// network pays it to the program, and the affiliate earns the offer's payout. `sale`: it is the amount of the sale, of
+/// which the offer pays a percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommissionIs {
@@ -268,7 +275,9 @@ pub enum CommissionIs {
     Sale,
 }
 
-/// How notifications without a transaction id are counted.
+/// How notifications without a transaction id are counted. `one_per_click`: one sale for each click and goal; a later
+/// notification changes it. `each_report`: one sale for each notification, except if the same request is repeated
+/// within ten minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WithoutTransactionId {
@@ -283,15 +292,15 @@ pub enum WithoutTransactionId {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Amounts {
-    /// The unit of the numbers.
+    /// The unit of the numbers; `major` if absent.
     pub unit: Unit,
-    /// The currency if the network sends none; the offer's if absent.
+    /// The currency of amounts for which the network sends none; the offer's currency if absent.
     pub currency: Option<Currency>,
-    /// The decimal separator.
+    /// The decimal separator; "." if absent.
     pub decimal: Decimal,
 }
 
-/// The unit of amounts.
+/// The unit of amounts. `major`: units of the currency, 12.50. `minor`: minor units, 1250 for 12.50 USD, 12 for 12 JPY.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {

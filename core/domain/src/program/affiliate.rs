@@ -69,7 +69,8 @@ impl Affiliate {
     }
 }
 
-/// The status of an affiliate.
+/// The status of an affiliate. `active`: its links and codes work. `suspended`: they lead to a "not found" page, and
+/// the affiliate cannot withdraw.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AffiliateStatus {

@@ -28,7 +28,8 @@ pub struct Application {
     pub updated_at: Timestamp,
 }
 
-/// The status of an application.
+/// The status of an application. `pending`: it waits for a decision. `approved`: the affiliate may promote the offer.
+/// `refused`: it may not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplicationStatus {

@@ -13,11 +13,11 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Caps {
-    /// The limits.
+    /// The limits, at most 100. A conversion must be within all limits that apply to it.
     pub limits: Vec<Cap>,
-    /// How conversions beyond a limit are handled.
+    /// How conversions beyond a limit are handled; `reject` if absent.
     pub over: OverCap,
-    /// The zone in which days and months begin.
+    /// The zone in which days and months begin; UTC if absent.
     pub time_zone: Zone,
 }
 
@@ -25,28 +25,30 @@ pub struct Caps {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cap {
-    /// Whether the limit applies to the whole offer or to each affiliate.
+    /// Whether the limit applies to the whole offer or to each affiliate; `offer` if absent.
     #[serde(default)]
     pub per: CapScope,
     /// Only with `per` "affiliate": the limit applies to this affiliate, instead of the general limit with the same
     /// goal and period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affiliate_id: Option<AffiliateId>,
-    /// Only conversions with this goal count.
+    /// Only conversions with this goal count; all conversions if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "trial", max_length = 100)]
     pub goal: Option<String>,
     /// The period in which conversions are counted.
     pub period: Period,
-    /// The most conversions.
+    /// The maximum number of conversions in the period; unlimited if absent or null. A limit has a maximum number, a
+    /// maximum payout, or both.
     #[serde(default)]
     pub conversions: Option<u32>,
-    /// The highest total payout, in the offer's currency.
+    /// The maximum total payout in the period, in the offer's currency; unlimited if absent or null.
     #[serde(default)]
     pub payout: Option<Amount>,
 }
 
-/// Whose conversions are counted together.
+/// Whose conversions are counted together. `offer`: all conversions of the offer. `affiliate`: those of each affiliate
+/// separately.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CapScope {
@@ -57,7 +59,7 @@ pub enum CapScope {
     Affiliate,
 }
 
-/// The period of a limit.
+/// The period of a limit: a day, a calendar month, or all time (`total`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
@@ -69,7 +71,8 @@ pub enum Period {
     Total,
 }
 
-/// How a conversion beyond a limit is handled.
+/// How a conversion beyond a limit is handled. `reject`: it is rejected with the reason "over cap". `hold`: it is
+/// pending until a person approves it. `unpaid`: it is recorded as reported, with a payout of zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverCap {

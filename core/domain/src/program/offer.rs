@@ -48,7 +48,7 @@ pub struct Offer {
     pub updated_at: Timestamp,
 }
 
-/// The status of an offer.
+/// The status of an offer. `active`: its links lead to it. `paused`: they lead to the fallback URL, if there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferStatus {
@@ -60,7 +60,8 @@ pub enum OfferStatus {
 
 text_enum!(OfferStatus { Active => "active", Paused => "paused" });
 
-/// Who may see and promote an offer.
+/// Who may see and promote an offer. `public`: every affiliate. `on_application`: every affiliate sees it, and
+/// affiliates with an approved application may promote it. `private`: only invited affiliates see and promote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
@@ -127,9 +128,10 @@ pub struct LandingPage {
     /// The name by which links choose it.
     #[schema(example = "spring", max_length = 100)]
     pub name: String,
-    /// The URL.
+    /// The URL of the page.
     pub url: LandingUrl,
-    /// Its share of the visitors of links that choose no page. With 0 only links that choose it lead to it.
+    /// The share of this page in the visitors of links that choose no page, relative to the weights of the other pages.
+    /// With 0 (the default) only links that choose the page lead to it.
     #[serde(default)]
     pub weight: u16,
 }

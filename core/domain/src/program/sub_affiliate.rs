@@ -19,7 +19,8 @@ pub struct SubAffiliateSettings {
     pub paid_from: PaidFrom,
 }
 
-/// Who pays second-tier commissions.
+/// Who pays second-tier commissions. `program`: the program, on top of the payout. `sub_affiliate`: the sub-affiliate,
+/// whose payout is reduced by them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaidFrom {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kind of an event. A postback listens for one of them.
+/// The kind of an event; a postback is fired for one of them. `impression`: a banner of a link was shown. `click`: a
+/// visitor followed a link. `conversion`: a conversion was created or changed. `event`: something happened after a
+/// conversion, such as a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {

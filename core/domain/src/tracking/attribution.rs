@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::ids::{AffiliateId, OfferId};
 use crate::timestamp::Timestamp;
 
-/// The evidence that a conversion was attributed by, strongest first.
+/// The evidence by which a conversion is attributed, strongest first. `click`: a click id. `referral_code`: an
+/// affiliate's referral code. `coupon`: a coupon of a link. `customer`: the click of an earlier conversion of the same
+/// customer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
@@ -38,7 +40,11 @@ impl Evidence {
     }
 }
 
-/// The result for one piece of evidence.
+/// The result for one piece of evidence. `decided`: it decided whose conversion it is. `agrees`: it names the same
+/// affiliate as the deciding evidence. `weaker`: it names another affiliate, and stronger evidence decided. `unknown`:
+/// nothing matches it. `outside_window`: its click is older than the attribution window. `not_active`: a coupon before
+/// its start or after its end. `not_admitted`: a code of an affiliate that may not promote the offer. `replaced`: the
+/// offer counts the visitor's first or last click, and this is another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -91,7 +97,8 @@ pub struct Considered {
     pub verdict: Verdict,
 }
 
-/// A rule of the program that changed a new conversion.
+/// A rule of the program that changed a new conversion. `over_cap`: a cap of the offer was exhausted. `self_referral`:
+/// the affiliate bought from itself. `outside_window`: the click is older than the attribution window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
@@ -136,14 +143,14 @@ impl Trace {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AttributionTerms {
-    /// How many days after the click a conversion counts; null for no limit.
+    /// How many days of 24 hours after the click a conversion counts; no limit if absent or null.
     #[schema(minimum = 1, maximum = 3650)]
     pub window_days: Option<u32>,
-    /// Which click of a visitor counts.
+    /// Which click of a visitor counts; `named` if absent.
     pub click: ClickModel,
-    /// How conversions after the window are handled.
+    /// How conversions after the window are handled; `refuse` if absent.
     pub outside_window: OutsideWindow,
-    /// How an affiliate's own purchases are handled.
+    /// How an affiliate's own purchases are handled; `reject` if absent.
     pub self_referral: SelfReferral,
 }
 
@@ -158,7 +165,9 @@ impl AttributionTerms {
     }
 }
 
-/// Which click of a visitor counts.
+/// Which click of a visitor counts. `named`: the click that the conversion names. `first`: the visitor's first click on
+/// the offer within the window, by any affiliate's link. `last`: the visitor's last click on the offer before the
+/// purchase.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClickModel {
@@ -171,7 +180,8 @@ pub enum ClickModel {
     Last,
 }
 
-/// How a conversion is handled if its click is older than the window.
+/// How a conversion is handled if its click is older than the window. `refuse`: it is not recorded; the error code is
+/// `outside_window`. `reject`: it is recorded as rejected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutsideWindow {
@@ -182,7 +192,8 @@ pub enum OutsideWindow {
     Reject,
 }
 
-/// How an affiliate's own purchase is handled.
+/// How an affiliate's own purchase is handled. `reject`: it is recorded as rejected. `allow`: it counts like any other.
+/// A purchase is an affiliate's own if the customer has its e-mail address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SelfReferral {

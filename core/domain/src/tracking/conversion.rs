@@ -24,7 +24,7 @@ pub enum Status {
     Approved,
     /// It earns nothing. A rejection is final.
     Rejected {
-        /// Why.
+        /// The reason of the rejection.
         #[serde(rename = "rejection_reason")]
         reason: String,
     },

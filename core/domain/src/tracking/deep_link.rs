@@ -66,7 +66,7 @@ impl utoipa::PartialSchema for HostPattern {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("A host, or `*.` and a host for all its subdomains."))
+            .description(Some("A host, or `*.` and a host for all its subdomains, but not the host itself."))
             .examples(["shop.example", "*.shop.example"])
             .into()
     }

@@ -39,20 +39,20 @@ pub struct Event {
 /// The data of an event that adapters get.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Facts {
-    /// The name of a custom event.
+    /// The name of a custom event; absent for other events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The affiliate.
     pub affiliate: PartyFacts,
     /// The offer.
     pub offer: PartyFacts,
-    /// The click.
+    /// The click or impression; absent for a conversion without a click.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub click: Option<ClickFacts>,
-    /// The conversion.
+    /// The conversion; absent for clicks and impressions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversion: Option<ConversionFacts>,
-    /// Names and values of a custom event's attributes.
+    /// The attributes of a custom event, as pairs of name and value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub attributes: Vec<(String, String)>,
@@ -65,7 +65,7 @@ pub struct PartyFacts {
     pub id: String,
     /// Its name.
     pub name: String,
-    /// The affiliate's referral code.
+    /// The affiliate's referral code; absent for an offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referral_code: Option<String>,
 }
@@ -75,7 +75,7 @@ pub struct PartyFacts {
 pub struct ClickFacts {
     /// Id of the click.
     pub id: ClickId,
-    /// The tracker's own id of the click.
+    /// The tracker's own id of the click, from the link's parameter `click_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
     /// When it happened.
@@ -85,7 +85,7 @@ pub struct ClickFacts {
     /// The page that the visitor came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
-    /// The visitor's address.
+    /// The visitor's IP address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     /// The visitor's user agent.
@@ -97,11 +97,11 @@ pub struct ClickFacts {
     /// desktop, mobile or tablet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Names and values of the sub ids.
+    /// The sub ids, as pairs of name and value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub sub_ids: Vec<(String, String)>,
-    /// Names and values of the link's other parameters.
+    /// The link's other parameters, as pairs of name and value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Vec<String>>)]
     pub params: Vec<(String, String)>,
@@ -114,24 +114,24 @@ pub struct ConversionFacts {
     pub id: ConversionId,
     /// The advertiser's id of the conversion.
     pub transaction_id: String,
-    /// The revision.
+    /// The revision: 1 for a new conversion, and 1 more for each change.
     pub revision: i32,
-    /// The goal.
+    /// The goal; absent if none was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<String>,
     /// Status and rejection reason.
     #[serde(flatten)]
     pub status: Status,
-    /// The status before the event.
+    /// The status before the event; absent for a new conversion and for a custom event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Status>,
-    /// What the affiliate earns.
+    /// The amount that the affiliate earns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payout: Option<Money>,
-    /// What the advertiser pays.
+    /// The amount that the advertiser pays; absent if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revenue: Option<Money>,
-    /// The amount of the sale.
+    /// The amount of the sale; absent if none was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sale: Option<Money>,
     /// The customer's name.

@@ -137,7 +137,7 @@ impl utoipa::PartialSchema for LandingUrl {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .description(Some("A URL with macros in path, query or fragment."))
+            .description(Some("A URL with http or https. Path, query and fragment can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10}."))
             .examples(["https://shop.example/?cid={click_id}"])
             .into()
     }

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AffiliateId, LinkId, OfferId};
 use crate::timestamp::Timestamp;
 
-/// The status of a link.
+/// The status of a link. `active`: visitors are redirected. `paused`: they get a "not found" page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkStatus {
     /// Visitors are redirected.
     Active,
-    /// Visitors are not redirected to the offer.
+    /// Visitors get a "not found" page.
     Paused,
 }
 

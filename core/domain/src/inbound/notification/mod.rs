@@ -33,7 +33,11 @@ pub const PATIENCE_FOR_PEOPLE: std::time::Duration = std::time::Duration::from_s
 /// A byte-identical request within this time is a retry of the network, not a second sale.
 pub const SECOND_TRY: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
-/// The outcome of a request or of one notification in it.
+/// The outcome of a request or of one notification in it. `accepted`: it created or changed a conversion. `duplicate`:
+/// the same notification was accepted before. `waiting`: something is missing, and it is processed again automatically.
+/// `ignored`: it reports no conversion, such as a test, an empty request, or a status that is ignored. `refused`: it is
+/// invalid, or a guard refused it. `failed`: an error occurred, or it waited too long; replay it after the cause is
+/// fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -102,7 +106,8 @@ pub struct NotificationAmount {
 }
 
 impl Notification {
-    /// The notification with trimmed values and without empty ones. Placeholders that the network did not fill are an error.
+    /// The notification with trimmed values and without empty ones. Placeholders that the network did not fill are an
+    /// error.
     pub fn validated(mut self) -> Result<Self, Issue> {
         let mut literals = Vec::new();
         for (field, word, max) in [

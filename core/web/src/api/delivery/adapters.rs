@@ -25,19 +25,25 @@ use host::{Adapter, AdapterError, limits, wire as contract};
 /// One version of an adapter.
 #[derive(Serialize, ToSchema)]
 pub struct AdapterVersionOut {
+    /// The id of the adapter.
     #[schema(example = "macro-url")]
     id: String,
+    /// The version.
     #[schema(example = "1.0.0")]
     version: String,
-    /// SHA-256 of the component.
+    /// SHA-256 of the component, in hexadecimal.
     digest: String,
+    /// Where the version came from.
     origin: Origin,
+    /// Whether the version is in use.
     state: AdapterState,
-    /// Faults in a row.
+    /// The number of faults in a row: traps, exhausted budgets and unusable output.
     faults: i32,
-    /// Why it is out of service.
+    /// Why the version is out of service; null in other states.
     reason: Option<String>,
+    /// When the version was installed.
     installed_at: Timestamp,
+    /// When the version last changed.
     updated_at: Timestamp,
 }
 
@@ -60,45 +66,64 @@ impl From<AdapterVersion> for AdapterVersionOut {
 /// What an adapter can be used for.
 #[derive(Serialize, ToSchema)]
 pub struct CapabilitiesOut {
+    /// Whether it builds requests, for postbacks.
     outbound: bool,
+    /// Whether it reads notifications, for sources.
     inbound: bool,
+    /// Whether it can add parameters to the landing page URLs of clicks.
     click: bool,
 }
 
-/// Which rules a person may set, and within what bounds.
+/// The rules that a postback with this adapter can have.
 #[derive(Serialize, ToSchema)]
 pub struct RulePolicyOut {
+    /// The actions on which a postback can fire.
     actions: Vec<Action>,
+    /// Whether `firing_status` can be set. Otherwise it must be `any`.
     statuses: bool,
+    /// Whether `rejection_reasons` can be set. Otherwise it must be empty.
     rejection_reasons: bool,
+    /// The shortest delay, in milliseconds. A postback can also have no delay.
     min_delay_ms: u64,
+    /// The longest delay, in milliseconds; 0 if a postback cannot have a delay.
     max_delay_ms: u64,
 }
 
+/// A macro: a token in the configuration that stands for a value of the event.
 #[derive(Serialize, ToSchema)]
 pub struct MacroOut {
+    /// The token.
     #[schema(example = "payout")]
     token: String,
+    /// The meaning of the value.
     description: String,
+    /// An example of the value.
     example: String,
-    /// Whether its values tell who a buyer or visitor is.
+    /// Whether the values are personal data of a buyer or visitor.
     personal_data: bool,
 }
 
-/// What an adapter says of itself: all that a form for its configuration needs.
+/// The description that an adapter gives of itself. It has all data for a form that edits the configuration.
 #[derive(Serialize, ToSchema)]
 pub struct DescriptorOut {
+    /// The version that is described.
     version: String,
+    /// The name for people.
     title: String,
+    /// What the adapter does, in a sentence.
     summary: String,
+    /// The URL of its documentation; null if there is none.
     docs_url: Option<String>,
+    /// What the adapter can be used for.
     capabilities: CapabilitiesOut,
+    /// The rules that a postback can have.
     rules: RulePolicyOut,
-    /// Host names that it may address; "*" leaves the choice to the configuration.
+    /// Host names to which the adapter may send requests. "*" leaves the choice to the configuration.
     hosts: Vec<String>,
-    /// A JSON Schema. Secrets have `"writeOnly": true`.
+    /// A JSON Schema of the configuration. Secrets have `"writeOnly": true`.
     #[schema(value_type = Object)]
     config_schema: serde_json::Value,
+    /// The macros that the configuration can contain.
     macros: Vec<MacroOut>,
 }
 
@@ -145,15 +170,17 @@ impl From<&Adapter> for DescriptorOut {
     }
 }
 
-/// An adapter with all its versions, newest first.
+/// An adapter with all its versions.
 #[derive(Serialize, ToSchema)]
 pub struct AdapterOut {
+    /// The id of the adapter.
     #[schema(example = "macro-url")]
     id: String,
-    /// What a new postback pins; null when no version works.
+    /// The version that new postbacks and sources use: the newest active one; null if no version is active.
     latest: Option<String>,
+    /// All versions, newest first.
     versions: Vec<AdapterVersionOut>,
-    /// Of the latest version, or of the one that was asked for; null when it can't be loaded.
+    /// The description of the requested version, or else of the latest; null if that version cannot be loaded.
     descriptor: Option<DescriptorOut>,
 }
 
@@ -162,7 +189,7 @@ async fn describe(app: &App, versions: Vec<AdapterVersion>, wanted: Option<&str>
     let latest = versions.iter().find(|it| it.state == AdapterState::Active).map(|it| it.version.clone());
     let version = wanted.or(latest.as_deref()).or(versions.first().map(|it| it.version.as_str())).unwrap_or_default();
     let adapter = match app.adapters.load(&id, version).await {
-        // It is in the list all the same, so that a person can see and disable it.
+        // An adapter that cannot be loaded is listed too, so that a person can see and disable it.
         Err(Error::Adapter(_)) => None,
         found => found?,
     };
@@ -170,13 +197,16 @@ async fn describe(app: &App, versions: Vec<AdapterVersion>, wanted: Option<&str>
     Ok(AdapterOut { id, latest, versions: versions.into_iter().map(Into::into).collect(), descriptor })
 }
 
-/// Install an adapter: a WebAssembly component, built with the Postrider SDK or fulfilling the same contract.
+/// Install a version of an adapter.
 ///
-/// The same component again changes nothing and is answered with 200.
+/// The body is a WebAssembly component of at most 4 MiB that implements the adapter contract, for example one that is
+/// built with the Postrider SDK. The component contains its id and version. Installing the same component again has no
+/// effect (200). Another component with the same id and version is an error.
 #[utoipa::path(post, path = "/api/v1/adapters", tag = "adapters",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     security(("api_key" = ["manage_adapters"])),
-    responses((status = 201, body = AdapterVersionOut), (status = 200, body = AdapterVersionOut),
+    responses((status = 201, body = AdapterVersionOut, description = "The version is installed."),
+        (status = 200, body = AdapterVersionOut, description = "The same component was installed before."),
         (status = "default", body = Problem)))]
 pub async fn install_adapter(
     State(app): State<App>,
@@ -198,7 +228,7 @@ fn too_large_or(problem: Problem) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, AdapterError::TooLarge { bytes: max, max }.code(), detail)
 }
 
-/// List adapters with their versions.
+/// List all adapters with their versions, on one page.
 #[utoipa::path(get, path = "/api/v1/adapters", tag = "adapters",
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<AdapterOut>), (status = "default", body = Problem)))]
@@ -214,12 +244,13 @@ pub async fn list_adapters(State(app): State<App>, _: Caller) -> ApiResult<Json<
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct WhichVersion {
-    /// Whose descriptor to show; the latest when absent.
+    /// The version to describe; the latest if absent.
     version: Option<String>,
 }
 
-/// Read an adapter: its versions, and what a form for its configuration needs.
-#[utoipa::path(get, path = "/api/v1/adapters/{id}", tag = "adapters", params(("id" = String, Path), WhichVersion),
+/// Read an adapter with its versions and the description of one of them.
+#[utoipa::path(get, path = "/api/v1/adapters/{id}", tag = "adapters",
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url"), WhichVersion),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = AdapterOut), (status = "default", body = Problem)))]
 pub async fn get_adapter(
@@ -229,16 +260,20 @@ pub async fn get_adapter(
     ApiQuery(which): ApiQuery<WhichVersion>,
 ) -> ApiResult<Json<AdapterOut>> {
     let versions = app.adapters.list(Some(&id)).await.map_err(Error::from)?;
-    let there = which.version.as_ref().is_none_or(|version| versions.iter().any(|it| it.version == *version));
-    if versions.is_empty() || !there {
+    let is_known = which.version.as_ref().is_none_or(|version| versions.iter().any(|it| it.version == *version));
+    if versions.is_empty() || !is_known {
         return Err(Error::not_found("adapter", id).into());
     }
     Ok(Json(describe(&app, versions, which.version.as_deref()).await?))
 }
 
-/// Take a version out of service. Its deliveries wait until it is enabled or their postbacks are upgraded.
+/// Disable a version of an adapter.
+///
+/// Deliveries and inbound requests that need this version wait until it is enabled, or until their postback or source
+/// uses another version.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/versions/{version}/disable", tag = "adapters",
-    params(("id" = String, Path), ("version" = String, Path)),
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url"),
+        ("version" = String, Path, description = "The version.", example = "1.0.0")),
     security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = AdapterVersionOut), (status = "default", body = Problem)))]
 pub async fn disable_adapter(
@@ -249,9 +284,12 @@ pub async fn disable_adapter(
     Ok(Audited(adapters::disable(&app, &id, &version).await?.map(Into::into)))
 }
 
-/// Put a version back into service, whoever or whatever took it out.
+/// Enable a version of an adapter that was disabled or taken out of service.
+///
+/// Its fault count starts at zero. Deliveries that wait for it continue within a minute.
 #[utoipa::path(post, path = "/api/v1/adapters/{id}/versions/{version}/enable", tag = "adapters",
-    params(("id" = String, Path), ("version" = String, Path)),
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url"),
+        ("version" = String, Path, description = "The version.", example = "1.0.0")),
     security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = AdapterVersionOut), (status = "default", body = Problem)))]
 pub async fn enable_adapter(
@@ -269,60 +307,72 @@ fn yes() -> bool {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeIn {
+    /// The version that the postbacks will use; it can be older than the current one.
     #[schema(example = "1.1.0")]
     to: String,
-    /// Only tell what would happen; this is the default.
+    /// Whether the postbacks are only examined, and not changed; true if absent.
     #[serde(default = "yes")]
     dry_run: bool,
-    /// Only these postbacks; all that pin another version when absent.
+    /// The postbacks to upgrade; all postbacks that use another version of the adapter if absent or null. One request
+    /// examines at most 500.
     #[serde(default)]
     postbacks: Option<Vec<PostbackId>>,
 }
 
-/// Where two versions first part over an event.
+/// The first difference between the requests that two versions build for one event.
 #[derive(Serialize, ToSchema)]
 pub struct DifferenceOut {
     event_id: EventId,
-    /// outcome, method, url, headers, body or signature.
+    /// The part that differs: outcome, method, url, headers, body or signature.
     #[schema(example = "url")]
     what: &'static str,
+    /// The part as the former version builds it, without secrets; the first 2,000 characters.
     before: String,
+    /// The part as the new version builds it, without secrets; the first 2,000 characters.
     after: String,
 }
 
-/// One postback under the new version.
+/// The comparison of two versions for one postback.
 #[derive(Serialize, ToSchema)]
 pub struct JudgedOut {
     postback_id: PostbackId,
+    /// The name of the postback.
     name: String,
-    /// The version that it pinned.
+    /// The version that the postback used before.
     from: String,
-    /// "ok", "differs" or "invalid".
+    /// ok: all compared requests are equal. differs: at least one differs. invalid: the new version does not accept
+    /// the postback's rule or configuration.
     #[schema(example = "ok")]
     result: &'static str,
-    /// The same in a sentence.
+    /// The result as a sentence.
     summary: String,
-    /// What the new version objects to; such a postback is not moved.
+    /// The settings that the new version does not accept. A postback with such settings is not moved.
     issues: Vec<FieldIssue>,
-    /// How many of its last matching events were rendered with both versions.
+    /// How many of the last matching events were rendered with both versions: at most 100, and fewer if a version is
+    /// slow.
     compared: usize,
+    /// How many of them differ.
     different: usize,
+    /// The first difference; null if there is none.
     first_difference: Option<DifferenceOut>,
+    /// Whether the postback uses the new version now.
     moved: bool,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct UpgradeOut {
+    /// Whether nothing was changed.
     dry_run: bool,
+    /// One result for each postback.
     postbacks: Vec<JudgedOut>,
-    /// Whether there are more postbacks than one request judges; name them in `postbacks`.
+    /// Whether there are more postbacks than one request examines. Name them in `postbacks` of a further request.
     more: bool,
 }
 
 impl From<adapters::Judged> for JudgedOut {
     fn from(it: adapters::Judged) -> Self {
         let (result, summary) = if !it.issues.is_empty() {
-            ("invalid", format!("the new version objects to {} of its settings", it.issues.len()))
+            ("invalid", format!("the new version does not accept {} of its settings", it.issues.len()))
         } else if it.different > 0 {
             ("differs", format!("{} of {} events render differently", it.different, it.compared))
         } else {
@@ -348,12 +398,12 @@ impl From<adapters::Judged> for JudgedOut {
     }
 }
 
-/// Move postbacks to another version of their adapter, or tell what that would change.
+/// Move postbacks to another version of their adapter, or show what would change.
 ///
-/// Each is judged by the new version: its rule, its configuration, and its last 100 matching events rendered with both.
-/// Those without issues are moved unless this is a dry run.
-#[utoipa::path(post, path = "/api/v1/adapters/{id}/upgrade", tag = "adapters", params(("id" = String, Path)),
-    request_body = UpgradeIn,
+/// The new version checks the rule and the configuration of each postback, and the last 100 matching events are
+/// rendered with both versions. Postbacks with valid settings are moved, unless it is a dry run.
+#[utoipa::path(post, path = "/api/v1/adapters/{id}/upgrade", tag = "adapters",
+    params(("id" = String, Path, description = "The id of the adapter.", example = "macro-url")), request_body = UpgradeIn,
     security(("api_key" = ["manage_adapters"])),
     responses((status = 200, body = UpgradeOut), (status = "default", body = Problem)))]
 pub async fn upgrade_adapter(
@@ -362,13 +412,13 @@ pub async fn upgrade_adapter(
     Path(id): Path<String>,
     ApiJson(body): ApiJson<UpgradeIn>,
 ) -> ApiResult<(Extension<AuditedChanges>, Json<UpgradeOut>)> {
-    // Many events are read and rendered twice.
+    // An upgrade reads many events and renders each one twice.
     let _place = app.heavy.place(actor).await?;
     let Upgrade { postbacks, more } =
         adapters::upgrade(&app, &id, &body.to, body.postbacks.as_deref(), body.dry_run).await?;
     let moved = postbacks.iter().filter(|it| it.moved);
-    let told = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
-    let told = AuditedChanges::many(told);
+    let changed = moved.filter_map(|it| changes::of_word(format!("{}.adapter_version", it.id), &it.from, &body.to));
+    let changes = AuditedChanges::many(changed);
     let postbacks = postbacks.into_iter().map(JudgedOut::from).collect();
-    Ok((told, Json(UpgradeOut { dry_run: body.dry_run, postbacks, more })))
+    Ok((changes, Json(UpgradeOut { dry_run: body.dry_run, postbacks, more })))
 }

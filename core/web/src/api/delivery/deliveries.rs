@@ -16,39 +16,56 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::delivery::deliveries::{self, LoggedDelivery};
 
+/// A header of a request or response.
 #[derive(Serialize, ToSchema)]
 pub struct HeaderOut {
+    /// The name.
     name: String,
+    /// The value.
     value: String,
 }
 
+/// Headers from pairs of name and value.
 pub fn headers(pairs: Vec<(String, String)>) -> Vec<HeaderOut> {
     pairs.into_iter().map(|(name, value)| HeaderOut { name, value }).collect()
 }
 
-/// One HTTP request and its answer.
+/// One request of a delivery, with its response.
+///
+/// Secrets are replaced by `***`. For callers without the permission `read_buyers`, the buyer's name and e-mail address
+/// are masked; if the event was deleted, they see neither URL nor headers nor bodies.
 #[derive(Serialize, ToSchema)]
 pub struct AttemptOut {
+    /// The number of the attempt, counted from 1.
     number: i32,
+    /// When the request was sent.
     at: Timestamp,
+    /// How long the attempt took, in milliseconds.
     duration_ms: i32,
+    /// The HTTP method; empty if the adapter could not build a request.
     method: String,
-    /// As it was rendered: secrets are ***, and buyers are masked for affiliates.
+    /// The URL of the request.
     url: String,
+    /// The headers of the request.
     request_headers: Vec<HeaderOut>,
+    /// The body of the request; null if it has none.
     request_body: Option<String>,
-    /// Null when no answer came.
+    /// The HTTP status of the response; null if there was no response.
     status: Option<i32>,
+    /// The headers of the response; empty if there was no response.
     response_headers: Vec<HeaderOut>,
-    /// The first 16 KiB.
+    /// The first 16 KiB of the response, decompressed; null if there was no response.
     response_body: Option<String>,
-    /// Something of the request or the answer was longer than what is kept: bodies and the URL 16 KiB, 64 headers of 2 KiB
-    /// each and 16 KiB together.
+    /// Whether a part of the request or response was too long to be stored. Of URL and bodies 16 KiB each are stored,
+    /// and up to 64 headers of at most 2 KiB each, 16 KiB together.
     truncated: bool,
+    /// How the attempt ended.
     outcome: AttemptOutcome,
+    /// A stable code of the error; null without an error.
     error_code: Option<String>,
+    /// The error as a sentence; null without an error.
     error: Option<String>,
-    /// What the adapter logged while it rendered the request and read the answer.
+    /// The lines that the adapter logged while it built the request and read the response.
     adapter_log: Vec<AdapterLine>,
 }
 
@@ -74,25 +91,31 @@ impl From<Attempt> for AttemptOut {
     }
 }
 
-/// One event owed to one postback.
+/// One event for one postback, with its attempts.
 #[derive(Serialize, ToSchema)]
 pub struct DeliveryOut {
     id: DeliveryId,
     event_id: EventId,
     postback_id: PostbackId,
+    /// The conversion of the event; null for clicks and impressions.
     conversion_id: Option<ConversionId>,
+    /// The affiliate of the event.
     affiliate_id: AffiliateId,
     state: DeliveryState,
-    /// Why it is in that state, in a sentence.
+    /// Why the delivery is in its state, as a sentence; null if there is nothing to explain.
     reason: Option<String>,
-    /// The same for programs; stable.
+    /// A stable code of the reason.
+    #[schema(example = "destination_paused")]
     reason_code: Option<String>,
-    /// When it is, or was, to be sent next.
+    /// When the delivery is sent or checked next. In a final state: when it was due last.
     due_at: Timestamp,
-    /// Whether a worker holds it right now.
+    /// Whether the delivery is being processed now.
     in_flight: bool,
+    /// All attempts so far.
     attempts: Vec<AttemptOut>,
+    /// When the delivery was created.
     created_at: Timestamp,
+    /// When the delivery reached a final state; null while it is pending.
     settled_at: Option<Timestamp>,
 }
 
@@ -122,15 +145,23 @@ impl DeliveryOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DeliveryFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only deliveries of this postback.
     postback_id: Option<PostbackId>,
+    /// Only deliveries of this conversion.
     conversion_id: Option<ConversionId>,
+    /// Only deliveries of this event.
     event_id: Option<EventId>,
+    /// Only deliveries in this state.
     state: Option<DeliveryState>,
 }
 
 /// List deliveries with their attempts, newest first.
+///
+/// Affiliates see the deliveries of their own postbacks.
 #[utoipa::path(get, path = "/api/v1/deliveries", tag = "deliveries", params(DeliveryFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<DeliveryOut>), (status = "default", body = Problem)))]
@@ -164,10 +195,14 @@ pub async fn get_delivery(
     Ok(Json(DeliveryOut::of(app.clock.now(), deliveries::get(&app, actor, id).await?)))
 }
 
-/// Send a delivery again, now. Its retry schedule starts anew and the rules are judged again.
+/// Retry a delivery immediately.
+///
+/// The delivery is pending again, and its retry schedule starts from the beginning. The rule of the postback is checked
+/// again before the request is sent. If the destination is paused, the delivery is the next probe. Deliveries that were
+/// accepted or superseded, or that are being sent, cannot be retried (409).
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/retry", tag = "deliveries", params(("id" = DeliveryId, Path)),
     security(("api_key" = ["manage_postbacks"])),
-    responses((status = 202, body = DeliveryOut), (status = "default", body = Problem)))]
+    responses((status = 202, body = DeliveryOut, description = "The delivery will be sent."), (status = "default", body = Problem)))]
 pub async fn retry_delivery(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -176,7 +211,7 @@ pub async fn retry_delivery(
     let changed = deliveries::retry(&app, actor, id).await?;
     let now = app.clock.now();
     let changed = changed.map(|it| DeliveryOut::of(now, it));
-    // Why it ended is an adapter's own words, which may quote a person; its code is not.
-    let told = changed.fields().into_iter().filter(|it| ["state", "due_at", "reason_code"].contains(&&*it.field));
-    Ok((StatusCode::ACCEPTED, AuditedChanges::many(told), Json(changed.now)))
+    // The audit log gets no reason: it is a text of the adapter, which can contain personal data.
+    let audited = changed.fields().into_iter().filter(|it| ["state", "due_at", "reason_code"].contains(&&*it.field));
+    Ok((StatusCode::ACCEPTED, AuditedChanges::many(audited), Json(changed.now)))
 }

@@ -15,29 +15,31 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::delivery::destinations::{self, Destination};
 
-/// Where postbacks of one owner are sent. The same destination of another owner is another one.
+/// A destination of the postbacks of one owner. The same destination of another owner is a separate item.
 #[derive(Serialize, ToSchema)]
 pub struct DestinationOut {
     /// Scheme, host and port.
     #[schema(example = "https://tracker.example.com")]
     destination: String,
-    /// Whose postbacks these are; null for the program's own.
+    /// The affiliate that owns the postbacks; null for the program's own postbacks.
     owner_affiliate_id: Option<AffiliateId>,
-    /// `open`: it failed too often, and deliveries wait for the next probe; `half_open`: the probe is on its way.
+    /// The state of the circuit breaker for this destination and owner.
     state: BreakerState,
-    /// Since when it is in that state; null when it was not paused lately.
+    /// When the breaker entered its state; null if it did not open in the last day.
     since: Option<Timestamp>,
+    /// When the breaker last opened; null if it did not open in the last day.
     opened_at: Option<Timestamp>,
-    /// Failures that paused it, and those of its probes.
+    /// The number of failures that opened the breaker, plus failed probes; 0 if it did not open in the last day.
     failures: u32,
-    /// The last failure.
+    /// The last failure, as a sentence; null if the breaker did not open in the last day.
     reason: Option<String>,
+    /// A stable code of the last failure.
     reason_code: Option<String>,
-    /// When the next probe is made, if something waits.
+    /// When the next probe is due, if a delivery waits; null unless the breaker is open.
     next_probe_at: Option<Timestamp>,
-    /// Deliveries of this owner that wait for it.
+    /// The number of deliveries of this owner that wait for the destination.
     waiting: i64,
-    /// Postbacks of this owner that were seen to go there, up to a hundred.
+    /// Postbacks of this owner that send requests to the destination, at most 100.
     postback_ids: Vec<PostbackId>,
 }
 
@@ -48,7 +50,7 @@ impl DestinationOut {
         let next_probe_at = it.breaker.as_ref().filter(|_| state == BreakerState::Open).map(|it| it.probe_at);
         let failures = it.breaker.as_ref().map_or(0, |it| it.failures);
         let (reason_code, reason) = it.breaker.map(|it| (it.reason.code, it.reason.sentence)).unzip();
-        // As the log of deliveries shows it: what a name resolves to inside is not for affiliates.
+        // As in the log of deliveries: affiliates do not see the address to which a host name resolves.
         let reason = if is_staff { reason } else { hide_address(reason_code.as_deref(), reason) };
         Self {
             destination: it.lane.destination.to_string(),
@@ -66,8 +68,10 @@ impl DestinationOut {
     }
 }
 
-/// List the destinations that are or were paused in the last day, and those for which deliveries wait; up to 500. Each
-/// owner's are by themselves: affiliates see their own, staff see all.
+/// List destinations that are paused, were paused in the last day, or have waiting deliveries.
+///
+/// At most 500, on one page; paused destinations come first. Affiliates see the destinations of their own postbacks,
+/// staff see those of all owners.
 #[utoipa::path(get, path = "/api/v1/destinations", tag = "deliveries",
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<DestinationOut>), (status = "default", body = Problem)))]

@@ -34,84 +34,119 @@ fn yes() -> bool {
     true
 }
 
-/// A destination, what it is fired for, and how its requests are made.
+/// A new postback: either `adapter` and `config`, or `template` and `fields`, and the rule that events must match.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostbackIn {
+    /// A name for people.
     #[schema(example = "Voluum", max_length = 200)]
     name: String,
-    /// With `config`; or else a `template` with its `fields`.
+    /// The id of the adapter that builds the requests; its latest version is used. Requires `config`.
     #[schema(example = "macro-url")]
     adapter: Option<String>,
-    /// As the adapter's schema says.
+    /// The configuration of the adapter, as its `config_schema` describes it.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// A template of the catalogue that decides adapter and configuration.
+    /// The id of an outbound template. It sets adapter and configuration.
+    #[schema(example = "voluum")]
     template: Option<String>,
-    /// What the template asks for, by name.
+    /// The values of the template's fields, by name.
     #[serde(default)]
     fields: BTreeMap<String, String>,
+    /// The kind of events for which requests are sent; `conversion` if absent.
     #[serde(default = "conversion")]
     action: Action,
+    /// The affiliate and offer whose events are sent; all if absent. An affiliate's postback always has the scope of
+    /// this affiliate.
     #[serde(default)]
     scope: Scope,
+    /// The status of conversions that are sent; `any` if absent.
     #[serde(default = "any")]
     firing_status: FiringStatus,
-    /// Only these, for rejected conversions; all when empty.
+    /// Of rejected conversions only those with one of these reasons are sent, in any case; all if empty. At most 50
+    /// reasons of 1 to 100 characters.
     #[serde(default)]
     rejection_reasons: Vec<String>,
+    /// How long a delivery waits before it is sent; it is sent immediately if absent or null. The adapter defines the
+    /// bounds, in `rules` of its description.
     #[serde(default)]
     delay: Option<Delay>,
+    /// How several states of one conversion are sent; `latest` if absent.
     #[serde(default)]
     ordering: Ordering,
-    /// An admin may save a disabled one untested.
+    /// Whether requests are sent; true if absent. Staff can save a disabled postback without a test request.
     #[serde(default = "yes")]
     enabled: bool,
-    /// The affiliate who sees its log; an affiliate's key sets its own.
+    /// The affiliate that owns the postback and sees its log. Keys and people of an affiliate always own their
+    /// postbacks. Null: the program owns it.
     #[serde(default)]
     owner_affiliate_id: Option<AffiliateId>,
 }
 
+/// Changes of a postback. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostbackChanges {
+    /// A name for people.
+    #[schema(max_length = 200)]
     name: Option<String>,
+    /// The whole new configuration. A secret that is sent as its mask keeps its value; the configuration must then
+    /// lead to the same destination.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
+    /// The kind of events for which requests are sent.
     action: Option<Action>,
+    /// The affiliate and offer whose events are sent. It replaces the whole scope.
     scope: Option<Scope>,
+    /// The status of conversions that are sent.
     firing_status: Option<FiringStatus>,
+    /// Replaces all reasons; an empty list removes them.
     rejection_reasons: Option<Vec<String>>,
-    /// Null takes it away.
+    /// How long a delivery waits before it is sent; null removes the delay.
     #[serde(default, deserialize_with = "crate::api::some")]
     #[schema(value_type = Option<Delay>)]
     delay: Option<Option<Delay>>,
+    /// How several states of one conversion are sent.
     ordering: Option<Ordering>,
+    /// Whether requests are sent. Pending deliveries of a disabled postback are cancelled when they are due.
     enabled: Option<bool>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct PostbackOut {
     id: PostbackId,
+    /// A name for people.
     name: String,
-    /// The template that it was made of.
+    /// The id of the template from which the postback was made; null if it was made without one.
     template: Option<String>,
+    /// The id of the adapter that builds the requests.
     adapter: String,
+    /// The version of the adapter. It changes only when the postback is upgraded.
     adapter_version: String,
-    /// Secrets are masked; a change that sends the mask keeps the secret.
+    /// The configuration of the adapter. Secrets are masked.
     #[schema(value_type = Object)]
     config: serde_json::Value,
+    /// The kind of events for which requests are sent.
     action: Action,
+    /// The affiliate and offer whose events are sent.
     scope: Scope,
+    /// The status of conversions that are sent.
     firing_status: FiringStatus,
+    /// Of rejected conversions only those with one of these reasons are sent; all if empty.
     rejection_reasons: Vec<String>,
+    /// How long a delivery waits before it is sent; null if it is sent immediately.
     delay: Option<Delay>,
+    /// How several states of one conversion are sent.
     ordering: Ordering,
+    /// Whether requests are sent.
     enabled: bool,
+    /// The affiliate that owns the postback and sees its log; null if the program owns it.
     owner_affiliate_id: Option<AffiliateId>,
-    /// When its destination last accepted a test request.
+    /// When the destination last accepted a test request with the current configuration; null if it did not.
     verified_at: Option<Timestamp>,
+    /// When the postback was created.
     created_at: Timestamp,
+    /// When the postback last changed.
     updated_at: Timestamp,
 }
 
@@ -147,7 +182,10 @@ fn reasons(issues: &mut Issues, given: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// Save a postback after its destination accepted a test request.
+/// Create a postback after its destination accepted a test request.
+///
+/// If the destination does not accept the test request, nothing is saved, and the error shows the response in
+/// `verification`.
 #[utoipa::path(post, path = "/api/v1/postbacks", tag = "postbacks", request_body = PostbackIn,
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 201, body = PostbackOut), (status = "default", body = Problem)))]
@@ -175,7 +213,7 @@ pub async fn create_postback(
     Ok((StatusCode::CREATED, Json(postbacks::create(&app, actor, wanted).await?.into())))
 }
 
-/// List postbacks, newest first.
+/// List postbacks, newest first. Affiliates see their own.
 #[utoipa::path(get, path = "/api/v1/postbacks", tag = "postbacks", params(PageIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<PostbackOut>), (status = "default", body = Problem)))]
@@ -199,7 +237,10 @@ pub async fn get_postback(
     Ok(Json(postbacks::get(&app, actor, id).await?.into()))
 }
 
-/// Change a postback. A new configuration is tested before it is saved.
+/// Change a postback.
+///
+/// A changed configuration is saved after the destination accepted a test request. Staff can change a disabled postback
+/// without a test request. Deliveries that wait for a paused destination are sent to the new destination.
 #[utoipa::path(patch, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     request_body = PostbackChanges,
     security(("api_key" = ["manage_postbacks"])),
@@ -228,7 +269,7 @@ pub async fn change_postback(
     Ok(Audited(postbacks::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
-/// Take a postback away. Its log stays; what it was still owed is cancelled.
+/// Delete a postback. Its log is kept, and its pending deliveries are cancelled when they are due.
 #[utoipa::path(delete, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -240,7 +281,9 @@ pub async fn archive_postback(
     Ok(Deleted(postbacks::archive(&app, actor, id).await?.into()))
 }
 
-/// Send a test request with sample values and tell what came back. Changes nothing.
+/// Send a test request with sample values, and show the response.
+///
+/// The postback is not changed, and nothing is logged as a delivery.
 #[utoipa::path(post, path = "/api/v1/postbacks/{id}/test", tag = "postbacks", params(("id" = PostbackId, Path)),
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = VerificationOut), (status = "default", body = Problem)))]
@@ -255,40 +298,56 @@ pub async fn test_postback(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PastedIn {
+    /// A postback URL as it was copied from a tracker.
     #[schema(example = "https://tracker.example/postback?cid={external_click_id}&payout={payout}&source=postrider")]
     url: String,
-    /// Keep fixed values that look like keys (key, token, secure, api_key …) as secrets: sealed, masked, never in a log.
+    /// Whether fixed values of parameters such as key, token, secure or api_key are returned in `secrets`, so that the
+    /// postback stores them sealed and masks them everywhere; false if absent.
     #[serde(default)]
     seal_keys: bool,
 }
 
+/// A parameter whose value is a macro.
 #[derive(Serialize, ToSchema)]
 pub struct ParameterOut {
+    /// The name of the parameter.
     name: String,
+    /// The name of the macro, without braces.
+    #[schema(example = "payout")]
     r#macro: String,
 }
 
+/// A parameter with its value as text.
 #[derive(Serialize, ToSchema)]
 pub struct ValueOut {
+    /// The name of the parameter.
     name: String,
+    /// The value.
     value: String,
 }
 
-/// A pasted URL, taken apart: the first five fields are a configuration of macro-url.
+/// The parts of a pasted URL. All fields except `unknown` are a configuration of the adapter `macro-url`.
 #[derive(Serialize, ToSchema)]
 pub struct PastedOut {
+    /// The URL without the parameters that are in the other fields.
     base_url: String,
+    /// The HTTP method; always GET.
     #[schema(example = "GET")]
     method: &'static str,
+    /// Parameters whose values are macros.
     parameters: Vec<ParameterOut>,
+    /// Parameters with fixed values.
     custom: Vec<ValueOut>,
-    /// Keys of the URL, if `seal_keys` asked for that.
+    /// Secrets by name, with `seal_keys`; empty without it. A macro in `parameters` refers to each of them.
     secrets: BTreeMap<String, String>,
-    /// Values with tokens that name no macro of ours: choose one or a fixed value.
+    /// Parameters with a token that is not a macro. Choose a macro or a fixed value for each. A token in the address
+    /// itself has the name `base_url`.
     unknown: Vec<ValueOut>,
 }
 
-/// Take a pasted URL apart and recognise its macros.
+/// Split a postback URL of a tracker into a configuration of the adapter `macro-url`.
+///
+/// The macros of many trackers are recognized. Nothing is stored.
 #[utoipa::path(post, path = "/api/v1/postbacks/parse", tag = "postbacks", request_body = PastedIn,
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 200, body = PastedOut), (status = "default", body = Problem)))]

@@ -12,20 +12,24 @@ use crate::extract::{ApiQuery, PageIn, PageOut};
 use domain::delivery::template::{Direction, Field, Kind, Paste, Template};
 use engine::delivery::templates::{self, Filter};
 
-/// What a person must supply to use a template.
+/// A value that a person must supply to use a template.
 #[derive(Serialize, ToSchema)]
 pub struct TemplateFieldOut {
+    /// The name of the field in `fields` of a new postback or source.
     #[schema(example = "tracking_domain")]
     name: &'static str,
+    /// A title for people.
     #[schema(example = "Tracking domain")]
     title: &'static str,
+    /// Where to find the value, as a sentence.
     help: &'static str,
+    /// An example of the value.
     example: &'static str,
     /// A regular expression that the value must match.
     pattern: &'static str,
-    /// Draw it as a password.
+    /// Whether the value is a secret, which a form must not show.
     secret: bool,
-    /// Taken when the field is left out; required when null.
+    /// The value if the field is absent. Null: the field is required.
     default: Option<&'static str>,
 }
 
@@ -43,11 +47,12 @@ impl From<&'static Field> for TemplateFieldOut {
     }
 }
 
-/// One more URL to paste.
+/// A further URL to paste into the network, for networks with a field per status or event.
 #[derive(Serialize, ToSchema)]
 pub struct PasteOut {
-    /// Which field of the network it belongs in.
+    /// The field of the network into which the URL is pasted.
     r#where: &'static str,
+    /// The URL. `{source_url}` stands for the `url` of the source.
     url: &'static str,
 }
 
@@ -57,36 +62,44 @@ impl From<&'static Paste> for PasteOut {
     }
 }
 
-/// How a network, tracker, ad platform or CRM is connected.
+/// A template: how a network, tracker, ad platform or CRM is connected.
 #[derive(Serialize, ToSchema)]
 pub struct TemplateOut {
+    /// The id of the template.
     #[schema(example = "voluum")]
     id: &'static str,
+    /// The name of the connected system.
     #[schema(example = "Voluum")]
     name: &'static str,
+    /// The kind of the connected system.
     kind: Kind,
-    /// Outbound: we call them; use it in a postback. Inbound: they call us; use it in a source.
+    /// The direction of the requests: `outbound` is for postbacks, `inbound` for sources.
     direction: Direction,
-    /// False: nobody has checked it against the network's own documentation; test before use.
+    /// Whether the template follows the system's own documentation. If false, test it before use.
     verified: bool,
+    /// The id of the adapter.
     #[schema(example = "macro-url")]
     adapter: &'static str,
-    /// The adapter's configuration, with {{name}} where a field goes.
+    /// The configuration of the adapter. `{{name}}` stands for the value of a field.
     #[schema(value_type = Object)]
     config: &'static serde_json::Value,
+    /// The values that a person must supply.
     fields: Vec<TemplateFieldOut>,
-    /// How an inbound source reads the network's words, amounts and times.
+    /// The settings of a source that uses the template; null for outbound templates.
     #[schema(value_type = Option<Object>)]
     source_settings: Option<&'static serde_json::Value>,
-    /// The parameter of the network's link that takes our click id.
+    /// The parameter of the network's link in which Postrider passes its click id; null if there is none.
     click_parameter: Option<&'static str>,
-    /// What to paste into the network, with the source's URL in place of {source_url}.
+    /// The URL to paste into the network; null if there is none. `{source_url}` stands for the `url` of the source; the
+    /// other tokens are the network's own.
     paste: Option<&'static str>,
+    /// Further URLs to paste.
     also_paste: Vec<PasteOut>,
+    /// The steps of the setup, as sentences.
     instructions: &'static [String],
-    /// Traps: units, duplicates, words that mean something else.
+    /// Remarks, as sentences, for example about units, repeated notifications, or words with an unusual meaning.
     notes: &'static [String],
-    /// Where it is documented.
+    /// The URL of the system's documentation.
     source: &'static str,
 }
 
@@ -115,16 +128,21 @@ impl From<&'static Template> for TemplateOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct TemplateFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
-    /// Words of the name or the id, in any case.
+    /// Words of the name or id, in any case; all templates if absent.
     q: Option<String>,
+    /// Only templates of this kind of system.
     kind: Option<Kind>,
+    /// Only templates of this direction.
     direction: Option<Direction>,
+    /// Only templates that follow the system's own documentation (true), or only the others (false).
     verified: Option<bool>,
 }
 
-/// Search the catalogue, best answers first.
+/// Search the catalogue of templates, best matches first.
 #[utoipa::path(get, path = "/api/v1/templates", tag = "templates", params(TemplateFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<TemplateOut>), (status = "default", body = Problem)))]
@@ -137,8 +155,8 @@ pub async fn list_templates(
     let found = templates::list(&Filter { words: it.q, kind: it.kind, direction: it.direction, verified: it.verified });
     let start = match it.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
         None => 0,
-        // The catalogue changes with the program only, so the last id seen says where the next page starts.
-        Some(last) => found.iter().position(|it| it.id == last).map(|at| at + 1).ok_or_else(foreign_cursor)?,
+        // The catalogue is a part of the release, so the last id of a page is sufficient as its cursor.
+        Some(last) => found.iter().position(|it| it.id == last).map(|at| at + 1).ok_or_else(invalid_cursor)?,
     };
     let items: Vec<_> = found[start..].iter().take(limit).copied().collect();
     let more = start + items.len() < found.len();
@@ -146,12 +164,13 @@ pub async fn list_templates(
     Ok(Json(PageOut { items: items.into_iter().map(TemplateOut::from).collect(), next }))
 }
 
-fn foreign_cursor() -> Problem {
-    Problem::bad_request("invalid_cursor", "the cursor is not one of ours; take `next` of the page before")
+fn invalid_cursor() -> Problem {
+    Problem::bad_request("invalid_cursor", "the cursor is not valid; use `next` of the previous page")
 }
 
 /// Read a template.
-#[utoipa::path(get, path = "/api/v1/templates/{id}", tag = "templates", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/api/v1/templates/{id}", tag = "templates",
+    params(("id" = String, Path, description = "The id of the template.", example = "voluum")),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = TemplateOut), (status = "default", body = Problem)))]
 pub async fn get_template(_: Caller, id: Result<Path<String>, PathRejection>) -> ApiResult<Json<TemplateOut>> {

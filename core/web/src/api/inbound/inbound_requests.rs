@@ -21,47 +21,59 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::inbound::requests;
 
-/// A request as it came. Buyers are masked for those who may not see them; tokens of guards for everybody.
+/// An HTTP request as it was received. The key of the source and the secrets of its guards are masked. Personal data is
+/// masked for callers without the permission `read_buyers`.
 #[derive(Serialize, ToSchema)]
 pub struct RawRequestOut {
+    /// The HTTP method.
     method: String,
+    /// The path.
     path: String,
-    /// As it was written.
+    /// The query as it was sent, without "?".
     query: String,
-    /// Without cookies and authorization.
+    /// The headers, without cookies and authorization.
     headers: Vec<HeaderOut>,
-    /// Null in lists.
+    /// The body as text; null in lists.
     body: Option<String>,
-    /// It was longer: than 64 KiB, or than the 4 KiB that are kept of what a guard refuses.
+    /// Whether only a part is stored, because the body is larger than 64 KiB, or because a guard refused the request
+    /// and it is larger than 4 KiB.
     truncated: bool,
+    /// The address of the sender; null if it is not known.
     remote_ip: Option<String>,
 }
 
-/// What came to a source, and what became of it.
+/// A request to a source, with its notifications and outcome.
 #[derive(Serialize, ToSchema)]
 pub struct InboundRequestOut {
     id: InboundRequestId,
     source_id: SourceId,
+    /// When the request was received.
     received_at: Timestamp,
+    /// The outcome of the whole request: of several notifications, the outcome that needs attention first.
     outcome: Outcome,
-    /// Stable; null for what was accepted.
+    /// A stable code of the outcome; null if the request was accepted without a remark.
+    #[schema(example = "unknown_status")]
     code: Option<String>,
-    /// The same in a sentence that says what to do.
+    /// The reason of the outcome, as a sentence that says what to do.
     reason: Option<String>,
-    /// truncated_id: a click was found by the beginning of its id.
+    /// The flags of all items. `truncated_id`: a click was found by the beginning of its id.
     flags: Vec<String>,
+    /// The conversions that the request created or changed, or that it reports again.
     conversion_ids: Vec<ConversionId>,
-    /// One for each report in it.
+    /// The results, one for each notification in the request.
     items: Vec<Item>,
-    /// What the adapter logged when it last read the request.
+    /// The lines that the adapter logged when it last read the request, at most 20.
     adapter_log: Vec<AdapterLine>,
-    /// How often it was judged.
+    /// The number of times that the request was processed.
     tries: u32,
-    /// When it is judged again, while it waits.
+    /// When the request is processed again; null if it does not wait.
     due_at: Option<Timestamp>,
+    /// When the request got its outcome; null while it waits.
     settled_at: Option<Timestamp>,
-    /// Of one that was refused: how many more of its source were since the one before, and only counted.
+    /// Of a refused request: how many refused requests of the same source were only counted since the previous stored
+    /// one. More than 30 from one address, or 120 in all, in a minute are only counted.
     repeats: i64,
+    /// The request as it was received.
     request: RawRequestOut,
 }
 
@@ -104,15 +116,20 @@ fn raw(it: RawRequest, with_body: bool) -> RawRequestOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct InboundRequestFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only requests to this source.
     source_id: Option<SourceId>,
+    /// Only requests with this outcome.
     outcome: Option<Outcome>,
-    /// Such as unknown_status.
+    /// Only requests with this code.
+    #[param(example = "unknown_status")]
     code: Option<String>,
 }
 
-/// List what came to sources, newest first, without bodies.
+/// List the requests to sources, newest first, without bodies. Affiliates see the requests to their own sources.
 #[utoipa::path(get, path = "/api/v1/inbound-requests", tag = "sources", params(InboundRequestFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<InboundRequestOut>), (status = "default", body = Problem)))]
@@ -132,7 +149,7 @@ pub async fn list_inbound_requests(
     Ok(Json(PageOut::of(page, |it| InboundRequestOut::of(actor, it, false))))
 }
 
-/// Read a request to a source, as it came.
+/// Read a request to a source with its body.
 #[utoipa::path(get, path = "/api/v1/inbound-requests/{id}", tag = "sources", params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = InboundRequestOut), (status = "default", body = Problem)))]
@@ -145,7 +162,11 @@ pub async fn get_inbound_request(
     Ok(Json(InboundRequestOut::of(actor, request, true)))
 }
 
-/// Judge a request again, after something was put right. What was accepted stays as it is.
+/// Process a request to a source again, with the current settings.
+///
+/// An accepted request or a duplicate is not changed. Of a request with several notifications, the accepted ones are
+/// not changed. The waiting time counts from the arrival: a notification that still waits after 24 hours (30 days for
+/// an unknown status) fails.
 #[utoipa::path(post, path = "/api/v1/inbound-requests/{id}/replay", tag = "sources",
     params(("id" = InboundRequestId, Path)),
     security(("api_key" = ["manage_sources"])),
@@ -156,11 +177,11 @@ pub async fn replay_inbound_request(
     PathId(id): PathId<InboundRequestId>,
 ) -> ApiResult<(Extension<AuditedChanges>, Json<InboundRequestOut>)> {
     let Changed { before, now, .. } = requests::replay(&app, actor, id).await?;
-    // The request has the result; the log has how it changed.
+    // The audit log gets only the change of the outcome, because the request itself shows its result.
     let before = before.map(|it| it.request.result).unwrap_or_else(|| now.request.result.clone());
     let result = &now.request.result;
     let code = |it: &OutcomeDetails| it.code.clone().unwrap_or_default();
     let outcome = of_word("outcome", before.outcome.as_str(), result.outcome.as_str());
-    let told = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(result))));
-    Ok((told, Json(InboundRequestOut::of(actor, now, true))))
+    let changes = AuditedChanges::many(outcome.into_iter().chain(of_word("code", &code(&before), &code(result))));
+    Ok((changes, Json(InboundRequestOut::of(actor, now, true))))
 }

@@ -24,77 +24,104 @@ fn yes() -> bool {
     true
 }
 
-/// Where a network reports, and what it means by its words.
+/// A new source: either `adapter` and `config`, or `template` and `fields`, and settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceIn {
+    /// A name for people.
     #[schema(example = "MyLead", max_length = 200)]
     name: String,
-    /// With `config`; or else a `template` with its `fields`.
+    /// The id of the adapter that reads the notifications; its latest version is used. Requires `config`.
     #[schema(example = "macro-url")]
     adapter: Option<String>,
-    /// As the adapter's schema says.
+    /// The configuration of the adapter, as its `config_schema` describes it.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// A template of the catalogue that decides adapter, configuration and settings.
+    /// The id of an inbound template. It sets adapter, configuration and settings.
+    #[schema(example = "mylead")]
     template: Option<String>,
-    /// What the template asks for, by name.
+    /// The values of the template's fields, by name.
     #[serde(default)]
     fields: BTreeMap<String, String>,
-    /// Whose clicks it finds; an affiliate's key sets its own. Null: everybody's, and only an admin may have that.
+    /// The affiliate that owns the source; the source finds only its clicks, and the program does not pay for its
+    /// conversions. Keys and people of an affiliate always own their sources. Null: the program owns the source, which
+    /// finds all clicks.
     #[serde(default)]
     affiliate_id: Option<AffiliateId>,
-    /// Given beside a template, they replace the whole of its own.
+    /// The settings. With a template, they replace all of its settings. If absent, those of the template or the
+    /// defaults are used.
     settings: Option<SourceSettings>,
+    /// Whether the source accepts notifications; true if absent.
     #[serde(default = "yes")]
     enabled: bool,
 }
 
+/// Changes of a source. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceChanges {
+    /// A name for people.
+    #[schema(max_length = 200)]
     name: Option<String>,
+    /// The whole new configuration. It is read by the latest version of the adapter. A secret that is sent as its mask
+    /// keeps its value.
     #[schema(value_type = Option<Object>)]
     config: Option<serde_json::Value>,
-    /// A merge patch: what is not given stays, word by word; null takes a word away, or sets a setting back to its default.
-    /// A masked secret that comes back stays what it is.
+    /// A merge patch (RFC 7396): absent fields are unchanged; null removes a status word, or resets a setting to its
+    /// default. A status word or guard is replaced as a whole. A secret that is sent as its mask keeps its value.
     #[schema(value_type = Option<Object>, example = json!({"statuses": {"3": "ignored", "2": null}, "reply": null}))]
     settings: Option<serde_json::Value>,
+    /// Whether the source accepts notifications.
     enabled: Option<bool>,
 }
 
-/// One more URL to paste, for networks with one place for each status or event.
+/// A further URL to paste into the network, for networks with a field per status or event.
 #[derive(Serialize, ToSchema)]
 pub struct AlsoPasteOut {
+    /// The field of the network into which the URL is pasted.
     r#where: String,
+    /// The URL.
     url: String,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct SourceOut {
     id: SourceId,
+    /// A name for people.
     name: String,
-    /// What the network is to call: whoever knows it can report. It is whole in the answers that make or rotate it and, of an
-    /// affiliate's source, for that affiliate. Masked otherwise.
+    /// The address to which the network sends notifications. Anybody who has it can send notifications. It is complete
+    /// in the answers that create the source or rotate its key, and for an affiliate that reads its own source;
+    /// otherwise it is masked.
+    #[schema(example = "https://postrider.example/in/****wxyz")]
     url: String,
+    /// Whether `url` is masked.
     url_masked: bool,
-    /// The address with the network's own tokens in place, ready to be pasted there; null where no template knows them.
+    /// The address with the network's own tokens, to paste into the network; null if the source has no template with
+    /// such a URL. Masked like `url`.
     paste_url: Option<String>,
+    /// Further URLs to paste.
     also_paste: Vec<AlsoPasteOut>,
-    /// The template of the catalogue that it was made of.
+    /// The id of the template from which the source was made; null if it was made without one.
     template: Option<String>,
+    /// The id of the adapter that reads the notifications.
     adapter: String,
-    /// Empty for the first source of an affiliate until its configuration is changed.
+    /// The version of the adapter. It changes when `config` is saved. Empty for the first source of an affiliate, which
+    /// uses the latest version until its configuration is changed.
     adapter_version: String,
+    /// The configuration of the adapter. Secrets are masked.
     #[schema(value_type = Object)]
     config: serde_json::Value,
+    /// The affiliate that owns the source; null if the program owns it.
     affiliate_id: Option<AffiliateId>,
-    /// Secrets are masked.
+    /// The settings. Secrets are masked.
     settings: SourceSettings,
-    /// Whether its adapter adds parameters to the landing URLs of clicks.
+    /// Whether the adapter adds parameters to the landing page URLs of clicks.
     decorates_clicks: bool,
+    /// Whether the source accepts notifications.
     enabled: bool,
+    /// When the source was created.
     created_at: Timestamp,
+    /// When the source last changed.
     updated_at: Timestamp,
 }
 
@@ -125,7 +152,9 @@ impl SourceOut {
     }
 }
 
-/// Set up a source. Its address is in this answer; the operator's are not shown again.
+/// Create a source.
+///
+/// The answer contains its address. The address of a source of the program is not shown again.
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = SourceIn,
     security(("api_key" = ["manage_sources"])),
     responses((status = 201, body = SourceOut), (status = "default", body = Problem)))]
@@ -150,12 +179,15 @@ pub async fn create_source(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SourceFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only sources of this affiliate.
     affiliate_id: Option<AffiliateId>,
 }
 
-/// List sources, newest first. Every affiliate has one from the start.
+/// List sources, newest first. Every affiliate has a source for AffRank from the start.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", params(SourceFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<SourceOut>), (status = "default", body = Problem)))]
@@ -182,7 +214,7 @@ pub async fn get_source(
     Ok(Json(SourceOut::of(&app, source)))
 }
 
-/// Change a source. What waits at it is judged again at once.
+/// Change a source. Its waiting notifications are processed again immediately.
 #[utoipa::path(patch, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
     request_body = SourceChanges,
     security(("api_key" = ["manage_sources"])),
@@ -205,7 +237,7 @@ pub async fn change_source(
     Ok(Audited(changed.map(|it| SourceOut::of(&app, it))))
 }
 
-/// Take a source away. Its log stays; its address leads nowhere.
+/// Delete a source. Its log is kept, and its address stops working.
 #[utoipa::path(delete, path = "/api/v1/sources/{id}", tag = "sources", params(("id" = SourceId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -217,7 +249,7 @@ pub async fn archive_source(
     Ok(Deleted(SourceOut::of(&app, sources::archive(&app, actor, id).await?)))
 }
 
-/// Give a source another address, which is in this answer. The old one leads nowhere from now on.
+/// Give a source a new address, which is in the answer. The old address stops working immediately.
 #[utoipa::path(post, path = "/api/v1/sources/{id}/rotate-key", tag = "sources", params(("id" = SourceId, Path)),
     security(("api_key" = ["manage_sources"])),
     responses((status = 200, body = SourceOut), (status = "default", body = Problem)))]

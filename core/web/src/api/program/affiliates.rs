@@ -22,23 +22,31 @@ use engine::program::sub_affiliates;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AffiliateIn {
+    /// The name of the affiliate.
     #[schema(example = "Ada Lovelace", max_length = 200)]
     name: String,
+    /// The e-mail address of the affiliate.
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
     /// The id or referral code of the affiliate that brought this affiliate to the program and gets second-tier
-    /// commissions.
+    /// commissions; no parent affiliate if absent or null.
     #[schema(example = "AF12345")]
     parent_affiliate: Option<String>,
 }
 
+/// Changes of an affiliate. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AffiliateChanges {
+    /// The name of the affiliate.
+    #[schema(max_length = 200)]
     name: Option<String>,
+    /// The e-mail address of the affiliate. The former address gets a message about the change.
+    #[schema(max_length = 254)]
     email: Option<String>,
     status: Option<AffiliateStatus>,
-    /// An id or a referral code; null removes the parent affiliate. Applies to conversions that are approved from now on.
+    /// An id or a referral code; null removes the parent affiliate. Applies to conversions that are approved from now
+    /// on.
     #[serde(default, deserialize_with = "crate::api::some")]
     parent_affiliate: Option<Option<String>>,
 }
@@ -46,15 +54,21 @@ pub struct AffiliateChanges {
 #[derive(Serialize, ToSchema)]
 pub struct AffiliateOut {
     id: AffiliateId,
+    /// The name of the affiliate.
     name: String,
+    /// The e-mail address of the affiliate.
     email: String,
     /// A short code that people can type or read aloud.
     #[schema(example = "AF12345")]
     referral_code: String,
+    /// A URL with the referral code. It leads to the default offer, or with the parameter `offer_id` to that offer.
     referral_url: String,
     status: AffiliateStatus,
+    /// The affiliate that gets second-tier commissions; null if there is none.
     parent_affiliate_id: Option<AffiliateId>,
+    /// When the affiliate was created.
     created_at: Timestamp,
+    /// When the affiliate last changed.
     updated_at: Timestamp,
 }
 
@@ -74,7 +88,7 @@ impl AffiliateOut {
     }
 }
 
-/// Create an affiliate.
+/// Create an affiliate, with a referral code and a source for AffRank.
 #[utoipa::path(post, path = "/api/v1/affiliates", tag = "affiliates", request_body = AffiliateIn,
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 201, body = AffiliateOut), (status = "default", body = Problem)))]
@@ -95,7 +109,7 @@ pub async fn create_affiliate(
     Ok((StatusCode::CREATED, Json(AffiliateOut::of(&app, affiliate))))
 }
 
-/// List affiliates, newest first.
+/// List affiliates, newest first. An affiliate sees only itself.
 #[utoipa::path(get, path = "/api/v1/affiliates", tag = "affiliates", params(PageIn),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<AffiliateOut>), (status = "default", body = Problem)))]
@@ -154,8 +168,9 @@ pub struct SessionsEndedOut {
     ended: u64,
 }
 
-/// End all sessions of an affiliate: of its people, of customers with a login link, and of staff. Unused login links
-/// end too.
+/// End all sessions of an affiliate.
+///
+/// These are sessions of its people, of customers with a login link, and of staff. Unused login links end too.
 #[utoipa::path(delete, path = "/api/v1/affiliates/{id}/sessions", tag = "affiliates",
     params(("id" = AffiliateId, Path)),
     security(("api_key" = ["manage_affiliates"])),

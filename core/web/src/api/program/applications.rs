@@ -22,9 +22,9 @@ use storage::program::applications::Filter;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationIn {
-    /// Optional for keys and people of an affiliate.
+    /// The affiliate that applies. Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
-    /// How the affiliate intends to promote the offer.
+    /// How the affiliate intends to promote the offer; null for no message.
     #[schema(max_length = 2000)]
     message: Option<String>,
 }
@@ -35,11 +35,15 @@ pub struct ApplicationOut {
     offer_id: OfferId,
     affiliate_id: AffiliateId,
     status: ApplicationStatus,
+    /// How the affiliate intends to promote the offer; null if there is no message.
     message: Option<String>,
-    /// The reason of a refusal.
+    /// The reason of a refusal; null unless the application is refused.
     reason: Option<String>,
+    /// When the application was last approved or refused; null while it is pending.
     decided_at: Option<Timestamp>,
+    /// When the application was created.
     created_at: Timestamp,
+    /// When the application last changed.
     updated_at: Timestamp,
 }
 
@@ -62,14 +66,22 @@ impl From<Application> for ApplicationOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ApplicationFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only applications of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only applications for this offer.
     offer_id: Option<OfferId>,
+    /// Only applications with this status.
     status: Option<ApplicationStatus>,
 }
 
-/// Apply for an offer. An application that staff create for an affiliate is an invitation and is approved immediately.
+/// Apply for an offer, or invite an affiliate.
+///
+/// An application that staff create for an affiliate is an invitation and is approved immediately. If the affiliate
+/// has an application for the offer, the answer is that application, unchanged.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
     request_body = ApplicationIn,
     security(("api_key" = ["manage_links"])),
@@ -89,7 +101,7 @@ pub async fn create_application(
     Ok((StatusCode::CREATED, Json(application.into())))
 }
 
-/// List applications, newest first.
+/// List applications, newest first. Affiliates see their own.
 #[utoipa::path(get, path = "/api/v1/applications", tag = "applications", params(ApplicationFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ApplicationOut>), (status = "default", body = Problem)))]
@@ -131,11 +143,14 @@ pub async fn approve_application(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefusalIn {
+    /// The reason. It is shown to the affiliate.
     #[schema(example = "no coupon sites", max_length = 500)]
     reason: String,
 }
 
-/// Refuse an application, also one that was approved. The affiliate's links to the offer are paused.
+/// Refuse an application, also one that was approved.
+///
+/// The affiliate's links to the offer are paused, unless the offer is public. Earlier clicks still count.
 #[utoipa::path(post, path = "/api/v1/applications/{id}/refuse", tag = "applications",
     params(("id" = ApplicationId, Path)), request_body = RefusalIn,
     security(("api_key" = ["manage_affiliates"])),

@@ -28,58 +28,77 @@ pub struct CustomerIn {
     /// The id of the customer in your system.
     #[schema(example = "user-4711", max_length = 200)]
     external_id: String,
+    /// The name of the customer and its affiliate.
     #[schema(example = "Ada Lovelace", max_length = 200)]
     name: String,
+    /// The e-mail address of the customer and its affiliate.
     #[schema(example = "ada@example.com", max_length = 254)]
     email: String,
 }
 
+/// Changes of a customer. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerChanges {
+    /// The name of the customer and its affiliate.
+    #[schema(max_length = 200)]
     name: Option<String>,
+    /// The e-mail address of the customer and its affiliate.
+    #[schema(max_length = 254)]
     email: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct CustomerOut {
     id: CustomerId,
+    /// The id of the customer in your system.
     external_id: String,
+    /// The name of the customer.
     name: String,
+    /// The e-mail address of the customer.
     email: String,
+    /// The affiliate that the customer is.
     affiliate_id: AffiliateId,
+    /// The referral code of the affiliate.
     #[schema(example = "AF12345")]
     referral_code: String,
+    /// A URL with the referral code, which leads to the default offer.
     referral_url: String,
+    /// The affiliate's link to the default offer; null if there is no default offer.
     link_id: Option<LinkId>,
-    /// A link to the default offer; null if there is no default offer.
+    /// The URL of that link; null if there is no default offer.
     link_url: Option<String>,
+    /// When the customer was created.
     created_at: Timestamp,
+    /// When the customer last changed.
     updated_at: Timestamp,
 }
 
-/// The customer, and whether it was created.
+/// A customer with the outcome of the call.
 #[derive(Serialize, ToSchema)]
 pub struct CustomerDoneOut {
     #[serde(flatten)]
     about: CustomerOut,
+    /// Whether the customer was created, updated, or is unchanged.
     result: Done,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginLinkIn {
-    /// The path on this server to which the link leads; "/" if absent.
+    /// The path on this server to which the link leads, at most 2,000 characters; "/" if absent.
     #[schema(example = "/")]
     next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct LoginLinkOut {
-    /// The link can be used once; send your customer there. Null in a repeated answer to the same Idempotency-Key.
+    /// The login link, which can be used once: redirect your customer to it. Null if the request is repeated with the
+    /// same Idempotency-Key.
     login_url: Option<String>,
-    /// `full` for a key of the program, which lets your backend sign its customer in; `read_only` for a person.
+    /// The access of the session: `full` if a key of the program created the link, `read_only` if a person did.
     access: SessionAccess,
+    /// When the unused link expires, five minutes after its creation.
     expires_at: Timestamp,
 }
 
@@ -92,8 +111,11 @@ impl From<LoginLink> for LoginLinkOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CustomerFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only the customer with this id in your system.
     external_id: Option<String>,
 }
 
@@ -125,12 +147,13 @@ impl CustomerOut {
     }
 }
 
-/// Create a customer as an affiliate, with a referral code and a link to the default offer. A repeated call with the
-/// same external id updates name and e-mail address, and changes nothing else.
+/// Create a customer as an affiliate, with a referral code and a link to the default offer.
+///
+/// A repeated call with the same external id updates name and e-mail address, and adds the link if it is missing.
 #[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CustomerIn,
     security(("api_key" = ["manage_affiliates"])),
-    responses((status = 201, description = "Created", body = CustomerDoneOut),
-        (status = 200, description = "Known already", body = CustomerDoneOut),
+    responses((status = 201, description = "The customer was created.", body = CustomerDoneOut),
+        (status = 200, description = "The customer was known; `result` says whether it was updated.", body = CustomerDoneOut),
         (status = "default", body = Problem)))]
 pub async fn create_customer(
     State(app): State<App>,
@@ -147,8 +170,8 @@ pub async fn create_customer(
     let (customer, result) = customers::create(&app, wanted).await?;
     let status = if result == Done::Created { StatusCode::CREATED } else { StatusCode::OK };
     let Audited(changed) = CustomerOut::changed(&app, actor, customer).await?;
-    let told = if result == Done::Created { Vec::new() } else { changed.fields() };
-    Ok((status, AuditedChanges::many(told), Json(CustomerDoneOut { about: changed.now, result })))
+    let audited = if result == Done::Created { Vec::new() } else { changed.fields() };
+    Ok((status, AuditedChanges::many(audited), Json(CustomerDoneOut { about: changed.now, result })))
 }
 
 /// List customers, newest first.
@@ -202,8 +225,10 @@ pub async fn change_customer(
     CustomerOut::changed(&app, actor, customers::change(&app, id, changes).await?).await
 }
 
-/// Create a login link for a customer. It can be used once, within five minutes. The link of a key of the program signs
-/// the customer in; the link of a person opens a read-only session.
+/// Create a login link for a customer.
+///
+/// The link can be used once, within five minutes. The link of a key of the program signs the customer in; the link of
+/// a person opens a read-only session.
 #[utoipa::path(post, path = "/api/v1/customers/{id}/login-link", tag = "customers",
     params(("id" = CustomerId, Path)), request_body = LoginLinkIn,
     security(("api_key" = ["open_sessions"])),
@@ -219,8 +244,10 @@ pub async fn create_customer_login_link(
     Ok((StatusCode::CREATED, Json(link.into())))
 }
 
-/// Create a login link for an affiliate. It can be used once, within five minutes. The link of a key of the program
-/// signs the affiliate in; the link of a person opens a read-only session.
+/// Create a login link for an affiliate.
+///
+/// The link can be used once, within five minutes. The link of a key of the program signs the affiliate in; the link of
+/// a person opens a read-only session.
 #[utoipa::path(post, path = "/api/v1/affiliates/{id}/login-link", tag = "customers",
     params(("id" = AffiliateId, Path)), request_body = LoginLinkIn,
     security(("api_key" = ["open_sessions"])),

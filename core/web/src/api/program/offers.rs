@@ -23,7 +23,7 @@ use domain::tracking::landing::LandingUrl;
 use engine::app::App;
 use engine::program::offers::{self, Changes, NewOffer, OfferWithEligibility, TermChanges};
 
-/// A payout: `{"fixed": "12.50"}` or `{"percent": "30"}`.
+/// A payout, or a revenue: either `{"fixed": "12.50"}` or `{"percent": "30"}`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutIn {
@@ -42,26 +42,32 @@ macro_rules! offer_body {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($own)*
-            /// Which affiliates may promote the offer; `public` if absent.
+            /// Which affiliates may see and promote the offer. A new offer is `public` if absent.
             visibility: Option<Visibility>,
-            /// The amount that the advertiser pays if the conversion does not contain one; null removes it. Not shown
-            /// to affiliates.
+            /// The amount that the advertiser pays for a conversion that is reported without a revenue; null for none.
+            /// Not shown to affiliates.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<PayoutIn>)]
             revenue: Option<Option<PayoutIn>>,
-            /// Goals with their own payout or revenue.
+            /// Goals with their own payout or revenue, at most 100.
             goals: Option<Vec<Goal>>,
-            /// The URL of links while the offer is paused; null for a page without content.
+            /// The URL to which links lead while the offer is paused; null for a "not found" page. It can contain the
+            /// macros {affiliate_id} and {offer_id}.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<String>)]
             fallback_url: Option<Option<String>>,
-            /// Landing pages besides landing_url. A link or the parameter lp selects one by name.
+            /// Landing pages besides `landing_url`, at most 50. A link, or its parameter `lp`, selects one by name;
+            /// other visitors are distributed by weight.
             landing_pages: Option<Vec<LandingPage>>,
-            /// Hosts to which links may lead with the parameter url.
+            /// Hosts of pages to which links may lead by `deep_url` or their parameter `url`, at most 100. No deep
+            /// links if empty.
             deep_link_hosts: Option<Vec<HostPattern>>,
+            /// How conversions are attributed.
             attribution: Option<AttributionTerms>,
+            /// The maximum number or payout of conversions.
             caps: Option<Caps>,
-            /// Minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null removes it.
+            /// The minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null or 0 for
+            /// none.
             #[serde(default, deserialize_with = "crate::api::some")]
             #[schema(value_type = Option<Amount>, example = "50.00")]
             minimum_withdrawal: Option<Option<AmountIn>>,
@@ -92,33 +98,46 @@ macro_rules! offer_body {
 }
 
 offer_body!(OfferIn {
+    /// The name of the offer.
     #[schema(example = "Pro plan", max_length = 200)]
     name: String,
-    /// Can contain the macros {click_id}, {affiliate_id}, {offer_id}, {sub1} to {sub10} in path, query or fragment.
+    /// The landing page. The URL can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to {sub10} in
+    /// path, query or fragment.
     #[schema(example = "https://shop.example/?cid={click_id}")]
     landing_url: String,
+    /// The currency of the offer's amounts. It cannot be changed later.
     currency: Currency,
+    /// The amount that an affiliate earns for a conversion.
     payout: PayoutIn,
-    /// Whether this is the default offer, to which referral codes lead. The first offer always is.
+    /// Whether this is the default offer, to which referral codes lead; false if absent. The first offer is always the
+    /// default offer.
     #[serde(default)]
     default: bool,
-    /// Days for which an approved payout stays pending, 0 to 730; 0, the default, makes it available immediately.
+    /// The hold: days for which an approved payout stays pending, 0 to 730. With 0 (the default) it is available
+    /// immediately.
     #[serde(default)]
     #[schema(example = 30, maximum = 730)]
     hold_days: u16,
 });
 
 offer_body!(
+    /// Changes of an offer. Absent fields are unchanged; a given field replaces its whole value.
     #[derive(Default)]
     OfferChanges {
+        /// The name of the offer.
+        #[schema(max_length = 200)]
         name: Option<String>,
+        /// The landing page. The URL can contain the macros {click_id}, {affiliate_id}, {offer_id} and {sub1} to
+        /// {sub10} in path, query or fragment.
         landing_url: Option<String>,
+        /// The amount that an affiliate earns. It applies to later conversions.
         payout: Option<PayoutIn>,
         status: Option<OfferStatus>,
-        /// True makes this the default offer. To change the default offer, make another one the default.
+        /// True makes this the default offer; false has no effect. To replace the default offer, make another offer the
+        /// default.
         #[serde(default)]
         default: bool,
-        /// Applies to later approvals. Pending earnings keep their release date.
+        /// The hold, in days. It applies to later approvals; pending earnings keep their release date.
         #[schema(maximum = 730)]
         hold_days: Option<u16>,
     }
@@ -127,31 +146,44 @@ offer_body!(
 #[derive(Serialize, ToSchema)]
 pub struct OfferOut {
     id: OfferId,
+    /// The name of the offer.
     name: String,
+    /// The landing page, with macros.
     landing_url: String,
+    /// The currency of the offer's amounts.
     currency: Currency,
-    /// For affiliates: their own payout.
+    /// The amount that an affiliate earns for a conversion. Affiliates see their own payout.
     payout: Payout,
-    /// The amount that the advertiser pays. Not shown to affiliates.
+    /// The amount that the advertiser pays for a conversion that is reported without a revenue; null if none is set.
+    /// Not shown to affiliates.
     revenue: Option<Payout>,
+    /// Goals with their own payout or revenue. Affiliates see their own payout for each goal, and no revenue.
     goals: Vec<Goal>,
     visibility: Visibility,
-    /// Whether the caller may promote the offer.
+    /// Whether the calling affiliate may promote the offer; always true for staff.
     may_promote: bool,
-    /// The status of the affiliate's application; null without one.
+    /// The status of the calling affiliate's application; null without one, and for staff.
     application: Option<ApplicationStatus>,
+    /// The URL to which links lead while the offer is paused; null for a "not found" page.
     fallback_url: Option<LandingUrl>,
+    /// Landing pages besides `landing_url`.
     landing_pages: Vec<LandingPage>,
+    /// Hosts of pages to which links may lead; no deep links if empty.
     deep_link_hosts: Vec<HostPattern>,
     attribution: AttributionTerms,
-    /// For affiliates: the caps that apply to them.
+    /// The maximum number or payout of conversions. Affiliates see only the limits per affiliate that apply to them.
     caps: Caps,
+    /// Whether this is the default offer, to which referral codes lead.
     default: bool,
+    /// The hold: days for which an approved payout stays pending; with 0 it is available immediately.
     hold_days: u16,
-    /// Minimum withdrawal in the offer's currency for affiliates with earnings on this offer.
+    /// The minimum withdrawal in the offer's currency for affiliates with earnings on this offer; null if there is
+    /// none.
     minimum_withdrawal: Option<Amount>,
     status: OfferStatus,
+    /// When the offer was created.
     created_at: Timestamp,
+    /// When the offer last changed.
     updated_at: Timestamp,
 }
 

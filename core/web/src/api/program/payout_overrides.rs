@@ -22,10 +22,12 @@ use super::offers::{PayoutIn, payout};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayoutOverrideIn {
+    /// The affiliate to which the payout applies.
     affiliate_id: AffiliateId,
-    /// The goal to which the payout applies. Without a goal it replaces the payout of the offer.
+    /// The goal to which the payout applies. If absent or null, it replaces the payout of the offer.
     #[schema(example = "trial", max_length = 100)]
     goal: Option<String>,
+    /// The amount that the affiliate earns for a conversion.
     payout: PayoutIn,
 }
 
@@ -34,9 +36,13 @@ pub struct PayoutOverrideOut {
     id: PayoutOverrideId,
     offer_id: OfferId,
     affiliate_id: AffiliateId,
+    /// The goal to which the payout applies; null if it replaces the payout of the offer.
     goal: Option<String>,
+    /// The amount that the affiliate earns for a conversion.
     payout: Payout,
+    /// When the payout override was created.
     created_at: Timestamp,
+    /// When the payout override last changed.
     updated_at: Timestamp,
 }
 
@@ -54,7 +60,9 @@ impl From<PayoutOverride> for PayoutOverrideOut {
     }
 }
 
-/// Set the payout of one affiliate for an offer or a goal. Replaces the payout override for the same affiliate and goal.
+/// Set the payout of one affiliate for an offer or a goal.
+///
+/// It applies to later conversions, and replaces the payout override for the same affiliate and goal.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/payout-overrides", tag = "offers", params(("id" = OfferId, Path)),
     request_body = PayoutOverrideIn,
     security(("api_key" = ["manage_offers"])),

@@ -17,14 +17,15 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::program::sub_affiliates::{self, SubAffiliate};
 
-/// Second-tier commissions in percent of the payout: the first for the parent affiliate, the second for the parent
-/// affiliate of that one, and so on. An empty list ends them.
+/// The settings of second-tier commissions.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubAffiliateSettingsBody {
+    /// The commission of each level, in percent of the payout: the first for the parent affiliate, the second for the
+    /// parent affiliate of that one, and so on. Together at most 100; no commissions if empty.
     #[schema(example = json!(["10", "5"]), max_items = 10)]
     tiers: Vec<Percent>,
-    /// Whether commissions are paid on top of the payout or out of it.
+    /// Who pays the commissions; `program` if absent.
     #[serde(default)]
     paid_from: PaidFrom,
 }
@@ -58,11 +59,7 @@ pub async fn set_sub_affiliate_settings(
     let mut issues = Issues::default();
     let sum: i64 = body.tiers.iter().take(LEVELS_MAX).map(|tier| tier.micros()).fold(0, i64::saturating_add);
     if body.tiers.len() > LEVELS_MAX {
-        issues.add(
-            "/tiers",
-            "invalid_field",
-            format!("{} levels are too many; {LEVELS_MAX} at most", body.tiers.len()),
-        );
+        issues.add("/tiers", "invalid_field", format!("has {} levels; send at most {LEVELS_MAX}", body.tiers.len()));
     }
     if sum > 100_000_000 {
         issues.add("/tiers", "invalid_amount", "the commissions add up to more than 100 percent");
@@ -77,19 +74,23 @@ pub async fn set_sub_affiliate_settings(
 #[derive(Serialize, ToSchema)]
 pub struct SubAffiliateOut {
     affiliate_id: AffiliateId,
+    /// The name of the sub-affiliate.
     name: String,
+    /// The referral code of the sub-affiliate.
     #[schema(example = "AF12345")]
     referral_code: String,
-    /// When its present parent affiliate was set.
+    /// When its current parent affiliate was set; null if that is not known.
     since: Option<Timestamp>,
-    /// The commissions that its conversions earned for the parent affiliate, in each currency, less reversals.
+    /// The commissions that its conversions earned for the parent affiliate, less reversals; one sum per currency.
     commissions: Vec<SumOut>,
 }
 
-/// A sum, which may be larger than any amount.
+/// A sum of amounts. It can exceed the maximum of a single amount.
 #[derive(Serialize, ToSchema)]
 pub struct SumOut {
+    /// The sum.
     amount: SignedAmount,
+    /// Its currency.
     currency: Currency,
 }
 
@@ -114,7 +115,9 @@ impl From<SubAffiliate> for SubAffiliateOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct SubAffiliateFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     /// The parent affiliate. Required for staff; an affiliate lists its own sub-affiliates without it.
     parent_affiliate_id: Option<AffiliateId>,

@@ -17,31 +17,49 @@ use domain::tracking::click::Click;
 use engine::app::App;
 use engine::tracking::clicks;
 
+/// A click or an impression.
 #[derive(Serialize, ToSchema)]
 pub struct ClickOut {
     id: ClickId,
-    /// click or impression.
+    /// click or impression
     action: Action,
+    /// When it happened.
     occurred_at: Timestamp,
+    /// The link; null if the visitor used a referral code.
     link_id: Option<LinkId>,
+    /// The affiliate of the link or referral code.
     affiliate_id: AffiliateId,
+    /// The offer to which the link or referral code led.
     offer_id: OfferId,
-    /// The tracker's own id, given as click_id.
+    /// The tracker's own id of the click, from the parameter `click_id` of the link; null if the link has none.
     external_click_id: Option<String>,
+    /// The sub ids of the link, `sub1` to `sub10`, and their values.
     sub_ids: BTreeMap<String, String>,
-    /// Every other parameter of the link.
+    /// All other parameters of the link, with their values.
     parameters: BTreeMap<String, String>,
+    /// The URL of the landing page to which the visitor was redirected.
     landing_url: String,
+    /// The page from which the visitor came, at most 512 characters; null if the browser did not send it.
     referrer: Option<String>,
+    /// The visitor's IP address; null if it is not known.
     ip: Option<String>,
+    /// The visitor's user agent, at most 512 characters; null if the browser did not send it.
     user_agent: Option<String>,
-    /// By the address, if a database of countries is configured.
+    /// The country of the IP address, ISO 3166-1 with two letters; null if it is not known, or if the server has no
+    /// database of countries.
+    #[schema(example = "DE")]
     country: Option<String>,
+    /// desktop, mobile or tablet, by the user agent; null if it is not known.
+    #[schema(example = "mobile")]
     device: Option<String>,
+    /// The name of the browser, by the user agent; null if it is not known.
     browser: Option<String>,
+    /// The name of the operating system, by the user agent; null if it is not known.
     os: Option<String>,
+    /// Whether the visitor is probably a bot.
     likely_bot: bool,
-    /// The first of this visitor on this link that day (UTC).
+    /// Whether it is the first of this visitor on this link on this day (UTC). Visitors are recognized by IP address
+    /// and user agent.
     unique: bool,
 }
 
@@ -74,15 +92,21 @@ impl From<Click> for ClickOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ClickFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only clicks of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only clicks for this offer.
     offer_id: Option<OfferId>,
+    /// Only clicks on this link.
     link_id: Option<LinkId>,
+    /// Only clicks (`click`) or only impressions (`impression`); both if absent.
     action: Option<Action>,
 }
 
-/// List clicks and impressions, newest first.
+/// List clicks and impressions, newest first. Affiliates see their own.
 #[utoipa::path(get, path = "/api/v1/clicks", tag = "clicks", params(ClickFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ClickOut>), (status = "default", body = Problem)))]
@@ -101,7 +125,7 @@ pub async fn list_clicks(
     Ok(Json(PageOut::of(clicks::list(&app, actor, filter, page).await?, ClickOut::from)))
 }
 
-/// Read a click.
+/// Read a click or an impression.
 #[utoipa::path(get, path = "/api/v1/clicks/{id}", tag = "clicks", params(("id" = ClickId, Path)),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = ClickOut), (status = "default", body = Problem)))]

@@ -27,9 +27,11 @@ use engine::app::App;
 use engine::tracking::conversions;
 use engine::tracking::record_conversions::Change;
 
-/// Conversions in one request.
+/// The maximum number of conversions in one request.
 const BATCH_MAX: usize = 1_000;
 
+/// The status of a conversion. `pending`: it waits for a decision. `approved`: the affiliate earns its payout.
+/// `rejected`: the affiliate earns nothing; this is final.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusWord {
@@ -38,41 +40,64 @@ pub enum StatusWord {
     Rejected,
 }
 
-/// A conversion as an advertiser tells of it. The first that is given of click_id, referral_code and coupon says whose it
-/// is; without any of them an earlier conversion of the same customer does.
+/// A conversion as an advertiser reports it.
+///
+/// It is attributed by the first of `click_id`, `referral_code` and `coupon` that is present. Without any of them, an
+/// earlier conversion of the same customer (`customer_id`, or else `customer_email`) decides. Empty texts count as
+/// absent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversionIn {
+    /// The id of the click, which the landing page got in the macro `{click_id}`.
+    #[schema(example = "06a5xk2m7q8r9stvwxyz012345")]
     click_id: Option<String>,
+    /// The referral code of an affiliate, in any case.
     #[schema(example = "AF12345")]
     referral_code: Option<String>,
+    /// A coupon of a link, in any case.
+    #[schema(example = "SAVE10")]
     coupon: Option<String>,
-    /// The advertiser's own id; counts once per offer.
+    /// The advertiser's own id of the conversion. The same offer and transaction id are the same conversion.
     #[schema(example = "T-1001", max_length = 200)]
     transaction_id: String,
+    /// The offer. If absent: the offer of the click or coupon, or else the default offer. It is an error to name
+    /// another offer than that of the click or coupon.
     offer_id: Option<OfferId>,
-    #[schema(example = "sale")]
+    /// The goal: the name of one of the offer's goals, or any other text; null for none.
+    #[schema(example = "sale", max_length = 100)]
     goal: Option<String>,
-    /// Pending when absent; a transaction that is known already then stays as it is.
+    /// The status. If absent, a new conversion is pending, and a known one keeps its status.
     status: Option<StatusWord>,
-    /// Why it is rejected, for that status.
+    /// The reason of a rejection; required for the status `rejected`, and not allowed for others.
+    #[schema(example = "fraud", max_length = 100)]
     reason: Option<String>,
-    /// What the customer paid.
+    /// The amount that the customer paid. Required if the offer pays a percentage and there is no `payout`.
     amount: Option<AmountIn>,
-    /// The offer's when absent.
+    /// The currency of all amounts; the offer's currency if absent.
     currency: Option<Currency>,
-    /// What the offer pays when absent.
+    /// The amount that the affiliate earns; the payout of the goal or offer if absent.
     payout: Option<AmountIn>,
-    /// What the advertiser pays to the program.
+    /// The amount that the advertiser pays to the program; the revenue of the goal or offer if absent.
     revenue: Option<AmountIn>,
     /// The advertiser's own id of the customer.
+    #[schema(max_length = 200)]
     customer_id: Option<String>,
+    /// The customer's name.
+    #[schema(max_length = 200)]
     customer_name: Option<String>,
+    /// The customer's e-mail address. If it is the affiliate's own, the conversion can be rejected as a self-referral.
+    #[schema(max_length = 254)]
     customer_email: Option<String>,
+    /// The name of the plan or product.
+    #[schema(max_length = 200)]
     plan_name: Option<String>,
+    /// The price of the plan or product.
     plan_price: Option<AmountIn>,
+    /// The advertiser's own id of the purchase.
+    #[schema(max_length = 200)]
     purchase_id: Option<String>,
-    /// RFC 3339, or a date.
+    /// When the customer bought: RFC 3339, or a date (UTC). It decides whether click and coupon are still valid. The
+    /// current time if absent or in the future.
     #[schema(example = "2026-11-20T14:05:00Z")]
     purchase_date: Option<String>,
 }
@@ -128,7 +153,7 @@ impl ConversionIn {
         Ok(report)
     }
 
-    /// What was given is read whole: unreadable evidence is never skipped over.
+    /// The evidence for the attribution. Evidence that cannot be read is an issue: it is never skipped.
     fn claims(&self, issues: &mut Issues) -> Claims {
         let given =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -142,7 +167,7 @@ impl ConversionIn {
             issues.add(
                 "/click_id",
                 "attribution_missing",
-                "say whose conversion it is: send click_id, referral_code or coupon",
+                "the conversion has no evidence for its attribution; send click_id, referral_code or coupon",
             );
         }
         claims
@@ -152,64 +177,84 @@ impl ConversionIn {
 #[derive(Serialize, ToSchema)]
 pub struct ConversionOut {
     id: ConversionId,
+    /// The advertiser's own id of the conversion.
     transaction_id: String,
-    /// Grows by one with every change of status.
+    /// 1 for a new conversion, and 1 more for each change of its status or amounts.
     revision: i32,
     status: StatusWord,
+    /// The reason of the rejection; null unless the conversion is rejected.
     rejection_reason: Option<String>,
+    /// The affiliate that gets the conversion. It never changes.
     affiliate_id: AffiliateId,
     offer_id: OfferId,
+    /// The link; null if the affiliate's referral code was used.
     link_id: Option<LinkId>,
+    /// The click; null if the conversion was attributed by a referral code or coupon.
     click_id: Option<ClickId>,
+    /// The evidence that decided which affiliate gets the conversion.
     attributed_by: Evidence,
-    /// What else was considered, and what a rule of the program decided; null when there is no more to say.
+    /// Further evidence, and the rule of the program that changed the conversion; null if there is neither.
     attribution: Option<AttributionOut>,
+    /// The goal; null if none was reported.
     goal: Option<String>,
+    /// The amount that the customer paid; null if none was reported.
     amount: Option<Amount>,
+    /// The currency of `amount`, or of the payout if there is no amount.
     currency: Option<Currency>,
+    /// The amount that the affiliate earns when the conversion is approved.
     payout: Option<Money>,
-    /// What the advertiser pays; not shown to affiliates.
+    /// The amount that the advertiser pays to the program; null if it is not known. Not shown to affiliates.
     revenue: Option<Money>,
-    /// Not shown to affiliates.
+    /// The advertiser's own id of the customer. Shown only to callers with the permission `read_buyers`.
     customer_id: Option<String>,
-    /// Masked for affiliates.
+    /// The customer's name. Masked for callers without the permission `read_buyers`.
     customer_name: Option<String>,
-    /// Masked for affiliates.
+    /// The customer's e-mail address. Masked for callers without the permission `read_buyers`.
     customer_email: Option<String>,
+    /// The name of the plan or product.
     plan_name: Option<String>,
+    /// The price of the plan or product, in the conversion's currency.
     plan_price: Option<Amount>,
+    /// The advertiser's own id of the purchase.
     purchase_id: Option<String>,
+    /// When the customer bought, as it was reported.
     purchase_date: Option<Timestamp>,
-    /// The source that a network reported it to; null for the API.
+    /// The source that received the first notification of the conversion; null if it was reported by the API.
     source_id: Option<SourceId>,
-    /// An affiliate's own source reported it: its payout is the network's debt, and no earning of the program's.
+    /// Whether an affiliate's own source reported it. The network then pays the affiliate, and the program does not.
     self_reported: bool,
+    /// When the conversion was recorded.
     created_at: Timestamp,
+    /// When the conversion last changed.
     updated_at: Timestamp,
 }
 
-/// How a conversion came to its affiliate.
+/// Details of the attribution of a conversion.
 #[derive(Serialize, ToSchema)]
 pub struct AttributionOut {
-    /// The rule of the program that made more of it than its report said.
+    /// The rule of the program that changed the conversion; null if there is none.
     ruling: Option<Ruling>,
+    /// The evidence that was reported, with a verdict for each piece. Affiliates see only evidence that names them.
     considered: Vec<ConsideredOut>,
 }
 
-/// One piece of evidence that the report came with.
+/// One piece of evidence of a conversion.
 #[derive(Serialize, ToSchema)]
 pub struct ConsideredOut {
+    /// The kind of evidence.
     evidence: Evidence,
-    /// A click id, a code or a coupon.
+    /// The click id, referral code or coupon; null for a customer.
     value: Option<String>,
-    /// Whom it names.
+    /// The affiliate to which the evidence leads; null if it leads to none.
     affiliate_id: Option<AffiliateId>,
+    /// How the evidence was used.
     verdict: Verdict,
+    /// The verdict as a sentence.
     sentence: &'static str,
 }
 
 impl AttributionOut {
-    /// An affiliate is not told of others.
+    /// The details that `actor` may see: an affiliate sees no evidence for other affiliates. `None` if there are none.
     fn of(actor: Actor, trace: Trace) -> Option<Self> {
         if trace.is_plain() {
             return None;
@@ -269,24 +314,27 @@ impl ConversionOut {
     }
 }
 
-/// One answer of many.
+/// The answer for one conversion of an array.
 #[derive(Serialize, ToSchema)]
 pub struct BatchItemOut {
-    /// As if it had been sent alone: 201, 200 or an error.
+    /// The HTTP status that the conversion alone would get: 201 if it was recorded, 200 if it was known, or an error.
     status: u16,
+    /// The conversion; absent after an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     conversion: Option<ConversionOut>,
+    /// The error; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct BatchOut {
-    /// In the order given.
+    /// One answer for each conversion, in the order of the request.
     items: Vec<BatchItemOut>,
 }
 
-/// Only its schema is used: the body is read item by item, so that each item has its own answer.
+// Only the schema of this type is used: the handler reads the body item by item, so that each item has its own answer.
+/// One conversion, or an array of 1 to 1,000 conversions.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum ConversionsIn {
@@ -298,11 +346,15 @@ fn status_of(change: Change) -> StatusCode {
     if change == Change::Created { StatusCode::CREATED } else { StatusCode::OK }
 }
 
-/// Report one conversion, or up to 1,000. The same transaction again is the same answer; another status is an update.
+/// Report one conversion, or an array of up to 1,000 conversions.
+///
+/// Reporting the same transaction again has no effect; another status or other amounts change the conversion. An
+/// approved conversion can become rejected, but not pending again. A rejection is final. Of an array, each conversion
+/// has its own answer: an error of one does not affect the others.
 #[utoipa::path(post, path = "/api/v1/conversions", tag = "conversions", request_body = ConversionsIn,
     security(("api_key" = ["manage_conversions"])),
-    responses((status = 201, description = "Recorded", body = ConversionOut),
-        (status = 200, description = "Known already or updated; for an array, an answer each", body = BatchOut),
+    responses((status = 201, description = "The conversion is recorded.", body = ConversionOut),
+        (status = 200, description = "For an array: the answers, one for each conversion. For one conversion: it was known, and is unchanged or updated; the body is then the conversion, as for 201.", body = BatchOut),
         (status = "default", body = Problem)))]
 pub async fn create_conversions(
     State(app): State<App>,
@@ -318,7 +370,7 @@ pub async fn create_conversions(
         let detail = format!("the array has {} conversions; send 1 to {BATCH_MAX}", items.len());
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_batch", detail));
     }
-    // What can't be read is answered where it stands; what can is recorded in the order given.
+    // An item that cannot be read gets its error in its position; the others are recorded in the order of the request.
     let (mut reports, mut refusals) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for item in items {
         match read::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
@@ -348,16 +400,24 @@ pub async fn create_conversions(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ConversionFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only conversions of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only conversions of this offer.
     offer_id: Option<OfferId>,
+    /// Only conversions of this click.
     click_id: Option<ClickId>,
+    /// Only conversions with this status.
     status: Option<StatusWord>,
+    /// Only conversions with this transaction id. For staff, those of affiliates' own sources are found only together
+    /// with `affiliate_id`.
     transaction_id: Option<String>,
 }
 
-/// List conversions, newest first.
+/// List conversions, newest first. Affiliates see their own.
 #[utoipa::path(get, path = "/api/v1/conversions", tag = "conversions", params(ConversionFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<ConversionOut>), (status = "default", body = Problem)))]
@@ -395,6 +455,9 @@ pub async fn get_conversion(
 }
 
 /// Approve a pending conversion.
+///
+/// The affiliate earns its payout: after the offer's hold, or immediately if it has none. Approving an approved
+/// conversion again has no effect. A rejected conversion cannot be approved (409).
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/approve", tag = "conversions", params(("id" = ConversionId, Path)),
     security(("api_key" = ["manage_conversions"])),
     responses((status = 200, body = ConversionOut), (status = "default", body = Problem)))]
@@ -409,11 +472,14 @@ pub async fn approve_conversion(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RejectionIn {
+    /// The reason. It is shown to the affiliate and can be sent in postbacks.
     #[schema(example = "fraud", max_length = 100)]
     reason: String,
 }
 
 /// Reject a pending conversion, or an approved one as a chargeback.
+///
+/// The earnings of an approved conversion are reversed. A rejection is final.
 #[utoipa::path(post, path = "/api/v1/conversions/{id}/reject", tag = "conversions", params(("id" = ConversionId, Path)),
     request_body = RejectionIn,
     security(("api_key" = ["manage_conversions"])),

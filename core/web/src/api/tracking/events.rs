@@ -22,31 +22,44 @@ use domain::tracking::event::{Event, Facts};
 use engine::app::App;
 use engine::tracking::events;
 
-/// Attributes of one event.
+/// The maximum number of attributes of one event.
 const ATTRIBUTES_MAX: usize = 20;
 
-/// Something that happened after a conversion.
+/// A custom event: something that happened after a conversion.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventIn {
+    /// The conversion after which it happened.
     conversion_id: ConversionId,
+    /// The name of the event.
     #[schema(example = "renewal", max_length = 100)]
     name: String,
+    /// Further data for postbacks, at most 20 attributes. Names have 1 to 100 characters; values are cut to 500
+    /// characters.
     #[serde(default)]
+    #[schema(example = json!({"level": "gold"}))]
     attributes: BTreeMap<String, String>,
 }
 
+/// A record of something that happened. It is not changed later.
 #[derive(Serialize, ToSchema)]
 pub struct EventOut {
     id: EventId,
     action: Action,
+    /// When it happened.
     occurred_at: Timestamp,
+    /// The affiliate of the click or conversion.
     affiliate_id: AffiliateId,
+    /// The offer of the click or conversion.
     offer_id: OfferId,
+    /// The click or impression; null for a conversion without a click.
     click_id: Option<ClickId>,
+    /// The conversion; null for clicks and impressions.
     conversion_id: Option<ConversionId>,
+    /// The revision of the conversion; 0 for clicks and impressions.
     revision: i32,
-    /// What adapters are given; buyers are masked for those who may not see them.
+    /// The data that adapters get. Name and e-mail address of the buyer are masked for callers without the permission
+    /// `read_buyers`. Affiliates do not see the revenue.
     facts: Facts,
 }
 
@@ -79,14 +92,21 @@ impl EventOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EventFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only events of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only events of this conversion.
     conversion_id: Option<ConversionId>,
+    /// Only events of this kind.
     action: Option<Action>,
 }
 
-/// Record that something happened after a conversion: a renewal, a level reached.
+/// Record a custom event of a conversion, such as a renewal.
+///
+/// It is sent to the postbacks with the action `event`. It does not change the conversion.
 #[utoipa::path(post, path = "/api/v1/events", tag = "events", request_body = EventIn,
     security(("api_key" = ["manage_conversions"])),
     responses((status = 201, body = EventOut), (status = "default", body = Problem)))]
@@ -98,7 +118,8 @@ pub async fn create_event(
     let mut issues = Issues::default();
     let name = issues.text("/name", &body.name, 100);
     if body.attributes.len() > ATTRIBUTES_MAX {
-        issues.add("/attributes", "invalid_field", format!("at most {ATTRIBUTES_MAX} attributes"));
+        let message = format!("has {} attributes; send at most {ATTRIBUTES_MAX}", body.attributes.len());
+        issues.add("/attributes", "invalid_field", message);
     }
     let attributes = body.attributes.into_iter().map(|(name, value)| {
         let path = format!("/attributes/{name}");
@@ -110,7 +131,9 @@ pub async fn create_event(
     Ok((StatusCode::CREATED, Json(EventOut::of(actor, event))))
 }
 
-/// List events, newest first. Clicks and impressions are events when a postback listens for them.
+/// List events, newest first.
+///
+/// Affiliates see their own. Clicks and impressions are recorded as events only while a postback is fired for them.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<EventOut>), (status = "default", body = Problem)))]

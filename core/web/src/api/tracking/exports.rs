@@ -1,4 +1,4 @@
-//! `/api/v1/exports`: everything of a span as CSV or JSON Lines, oldest first, written while it is read.
+//! `/api/v1/exports`: all rows of a period as CSV or JSON Lines, oldest first. The rows are sent while they are read.
 
 use std::io::Write;
 
@@ -31,6 +31,7 @@ use super::clicks::ClickOut;
 use super::conversions::ConversionOut;
 use super::events::EventOut;
 
+/// The format of an export: CSV, or JSON Lines (one JSON object per line).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -42,25 +43,26 @@ pub enum Format {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
-    /// csv or jsonl; csv when absent.
+    /// csv, or jsonl for JSON Lines; csv if absent.
     #[serde(default)]
     #[param(inline)]
     format: Format,
-    /// A date, or a time; the beginning when absent.
+    /// The start: a date, or an RFC 3339 time; the oldest row if absent.
     #[param(example = "2026-11-01")]
     from: Option<String>,
-    /// A date, which is included, or a time, which is not; now when absent.
+    /// The end: a date (inclusive), or an RFC 3339 time (exclusive); now if absent.
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// UTC when absent.
+    /// The time zone of dates, and of times without one: an IANA name, or an offset such as "+02:00"; UTC if absent.
     #[param(example = "Europe/Berlin")]
     time_zone: Option<String>,
+    /// Only rows of this affiliate; of deliveries, those of its postbacks.
     affiliate_id: Option<AffiliateId>,
-    /// Not for deliveries.
+    /// Only rows of this offer. Not allowed for deliveries.
     offer_id: Option<OfferId>,
 }
 
-/// The columns of a CSV file, as pointers into the JSON of a row; a column that is no text or number is JSON itself.
+/// The columns of a CSV file, as paths into the JSON of a row. A list or object is written as JSON.
 fn columns(subject: Subject) -> &'static [&'static str] {
     match subject {
         Subject::Clicks => &[
@@ -152,12 +154,17 @@ fn columns(subject: Subject) -> &'static [&'static str] {
     }
 }
 
-/// Export clicks, conversions, events or deliveries, oldest first, as CSV or JSON Lines. An affiliate exports its own.
-/// Buyers are masked for those who may not see them, and every export is in the audit log. Compressed for those who accept gzip.
+/// Export clicks, conversions, events or deliveries as CSV or JSON Lines, oldest first.
+///
+/// The rows have the fields of the lists in this API. They are sent while they are read: after an error the connection
+/// is closed before the end of the body, so that a part is not mistaken for the whole. The body is compressed if
+/// `Accept-Encoding` allows gzip. Affiliates export their own rows. Personal data of buyers is masked for callers
+/// without the permission `read_buyers`. Each export is recorded in the audit log.
 #[utoipa::path(get, path = "/api/v1/exports/{subject}", tag = "reports",
-    params(("subject" = String, Path, description = "clicks, conversions, events or deliveries"), ExportQuery),
+    params(("subject" = String, Path, description = "clicks, conversions, events or deliveries", example = "conversions"),
+        ExportQuery),
     security(("api_key" = ["read_reports"])),
-    responses((status = 200, description = "The rows", body = String, content_type = "text/csv"),
+    responses((status = 200, description = "The rows. JSON Lines have the content type application/jsonl.", body = String, content_type = "text/csv"),
         (status = "default", body = Problem)))]
 pub async fn export(
     State(app): State<App>,
@@ -167,7 +174,7 @@ pub async fn export(
     ApiQuery(it): ApiQuery<ExportQuery>,
 ) -> ApiResult<Response> {
     let subject = Subject::from_word(&subject).ok_or_else(|| {
-        let detail = format!("there is no such export; there are {}", Subject::WORDS.join(", "));
+        let detail = format!("there is no such export; use one of: {}", Subject::WORDS.join(", "));
         Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
     })?;
     let zone = spans::zone(it.time_zone.as_deref())?;
@@ -179,7 +186,10 @@ pub async fn export(
     };
     spans::check(from, to)?;
     if subject == Subject::Deliveries && it.offer_id.is_some() {
-        return Err(Problem::bad_request("invalid_parameter", "deliveries have no offer_id; leave it out"));
+        return Err(Problem::bad_request(
+            "invalid_parameter",
+            "deliveries cannot be filtered by offer_id; leave it out",
+        ));
     }
     let mut span = Span::new(floor_uuid(from), floor_uuid(to));
     (span.affiliate_id, span.offer_id) = (it.affiliate_id, it.offer_id);
@@ -208,7 +218,8 @@ pub async fn export(
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
         Format::Jsonl => ("application/jsonl; charset=utf-8", "jsonl"),
     };
-    let name = HeaderValue::try_from(format!("attachment; filename=\"{subject}.{ending}\"")).expect("plain words");
+    let name =
+        HeaderValue::try_from(format!("attachment; filename=\"{subject}.{ending}\"")).expect("the name is ASCII");
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -221,7 +232,7 @@ pub async fn export(
     Ok(response)
 }
 
-/// Whether gzip is named and not refused by `q=0`.
+/// Whether `Accept-Encoding` names gzip, and not with `q=0`.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
     accepted.flat_map(|it| it.split(',')).any(|one| {
@@ -231,7 +242,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Turns pages into bytes. An error breaks the connection off, so that nobody takes a part for the whole.
+/// Writes pages of rows as bytes. After an error the connection is closed, so that nobody mistakes a part for the
+/// whole.
 struct Writer {
     export: Export,
     actor: Actor,
@@ -243,6 +255,7 @@ struct Writer {
 }
 
 impl Writer {
+    /// The next bytes of the body; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, engine::Error> {
         while !self.ended {
             let mut text = String::new();
@@ -279,7 +292,7 @@ impl Writer {
     }
 
     fn line(&self, row: &impl Serialize, text: &mut String) {
-        let value = serde_json::to_value(row).expect("what the API shows is JSON");
+        let value = serde_json::to_value(row).expect("answers of the API are JSON");
         match self.format {
             Format::Jsonl => {
                 text.push_str(&value.to_string());
@@ -298,7 +311,7 @@ impl Writer {
     }
 }
 
-/// As it is, or compressed.
+/// The encoding of the body.
 enum Out {
     Plain,
     Gzip(Option<GzEncoder<Vec<u8>>>),
@@ -309,6 +322,7 @@ impl Out {
         if gzip { Self::Gzip(Some(GzEncoder::new(Vec::new(), Compression::fast()))) } else { Self::Plain }
     }
 
+    /// The bytes to send for `bytes`, possibly none yet. `last`: the body ends with them.
     fn write(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
         let Self::Gzip(encoder) = self else { return bytes.to_vec() };
         let mut out = Vec::new();

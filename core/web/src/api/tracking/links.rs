@@ -23,52 +23,61 @@ use engine::tracking::links::{self, Changes, LinkWithCoupons, NewCoupon, NewLink
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkIn {
-    /// An affiliate's key may leave it out.
+    /// The affiliate that promotes the offer. Optional for keys and people of an affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// The offer that the affiliate promotes.
     offer_id: OfferId,
-    /// A code that customers type at checkout; conversions may name it instead of a click. Short for one of coupons.
+    /// Short for `coupons` with one coupon that has no dates.
     #[schema(example = "SAVE10", max_length = 64)]
     coupon: Option<String>,
+    /// Coupons of the link: codes that customers type at checkout, and by which conversions are attributed. They
+    /// require the permission `manage_affiliates`.
     #[schema(max_items = 50)]
     coupons: Option<Vec<CouponIn>>,
-    /// One page of the shop, on a host of the offer's deep_link_hosts.
+    /// The page to which the link leads, on one of the offer's `deep_link_hosts`. If absent, it leads to a landing
+    /// page.
     #[schema(example = "https://shop.example/product/1", max_length = 2000)]
     deep_url: Option<String>,
-    /// The name of one of the offer's landing pages.
+    /// The name of the offer's landing page to which the link leads. If absent, the offer's weights decide.
+    #[schema(max_length = 100)]
     landing_page: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CouponIn {
+    /// The code, in any case. A coupon belongs to only one link.
     #[schema(example = "SAVE10", max_length = 64)]
     code: String,
-    /// It counts for purchases from then on.
+    /// The coupon is valid for purchases from this time; without a start if absent or null.
     #[serde(default)]
     starts_at: Option<Timestamp>,
-    /// It counts for purchases before then.
+    /// The coupon is valid for purchases before this time; without an end if absent or null.
     #[serde(default)]
     ends_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub struct CouponOut {
+    /// The code, in upper case.
     code: String,
+    /// The coupon is valid for purchases from this time; null for no start.
     starts_at: Option<Timestamp>,
+    /// The coupon is valid for purchases before this time; null for no end.
     ends_at: Option<Timestamp>,
 }
 
-/// `coupon` is short for a list of one; null for none.
+/// The coupons of a body: `many`, or the single coupon `one`, which can be null. `None` if the body has neither.
 fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<CouponIn>>) -> Option<Vec<NewCoupon>> {
     let mut read = |path: String, code: &str, active: Active| {
         if active.is_empty() {
-            issues.add(&path, "invalid_field", "it ends before it starts; correct starts_at or ends_at");
+            issues.add(&path, "invalid_field", "the coupon ends before it starts; correct starts_at or ends_at");
         }
         NewCoupon { code: issues.text(&path, code, 64), active }
     };
     let coupons: Vec<NewCoupon> = match (one, many) {
         (Some(_), Some(_)) => {
-            issues.add("/coupon", "invalid_field", "give either coupon or coupons");
+            issues.add("/coupon", "invalid_field", "send either coupon or coupons");
             return None;
         }
         (Some(one), None) => {
@@ -86,31 +95,35 @@ fn coupons(issues: &mut Issues, one: Option<Option<String>>, many: Option<Vec<Co
         (None, None) => return None,
     };
     if coupons.len() > COUPONS_MAX {
-        issues.add("/coupons", "invalid_field", format!("{COUPONS_MAX} coupons are the most that a link has"));
+        let message = format!("has {} coupons; a link can have at most {COUPONS_MAX}", coupons.len());
+        issues.add("/coupons", "invalid_field", message);
     }
     let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = coupons.iter().find(|it| !seen.insert(normal_code(&it.code))) {
-        issues.add("/coupons", "invalid_field", format!("\"{}\" is there twice; case does not matter", twice.code));
+    if let Some(repeated) = coupons.iter().find(|it| !seen.insert(normal_code(&it.code))) {
+        let message = format!("\"{}\" is repeated; codes that differ only in case are the same", repeated.code);
+        issues.add("/coupons", "invalid_field", message);
     }
     Some(coupons)
 }
 
+/// Changes of a link. Absent fields are unchanged.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkChanges {
-    /// Null takes it away.
+    /// Short for `coupons` with one coupon that has no dates; null removes all coupons.
     #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 64)]
     coupon: Option<Option<String>>,
-    /// All that it has from now on.
+    /// Replaces all coupons of the link. It requires the permission `manage_affiliates`.
+    #[schema(max_items = 50)]
     coupons: Option<Vec<CouponIn>>,
-    /// Null takes it away.
+    /// The page to which the link leads, on one of the offer's `deep_link_hosts`; null removes it.
     #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 2000)]
     deep_url: Option<Option<String>>,
-    /// Null takes it away.
+    /// The name of the offer's landing page to which the link leads; null removes it.
     #[serde(default, deserialize_with = "crate::api::some")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 100)]
     landing_page: Option<Option<String>>,
     status: Option<LinkStatus>,
 }
@@ -120,18 +133,24 @@ pub struct LinkOut {
     id: LinkId,
     affiliate_id: AffiliateId,
     offer_id: OfferId,
-    /// What the affiliate publishes. Add sub1 to sub10, click_id (the tracker's own), keyword and page at will, lp for a
-    /// landing page by name, and url for any page on the offer's deep_link_hosts.
+    /// The URL that the affiliate publishes. Optional parameters: sub1 to sub10; click_id, the tracker's own id of the
+    /// click; keyword and page, for reports; lp, the name of a landing page; url, a page on the offer's
+    /// `deep_link_hosts`. Other parameters are passed on to the landing page.
     url: String,
-    /// A pixel that counts an impression.
+    /// The URL of a transparent pixel; loading it counts an impression.
     impression_url: String,
-    /// The first of coupons.
+    /// The code of the first coupon; null if there is none.
     coupon: Option<String>,
+    /// All coupons of the link.
     coupons: Vec<CouponOut>,
+    /// The page to which the link leads; null if it leads to a landing page.
     deep_url: Option<String>,
+    /// The name of the landing page to which the link leads; null if the offer's weights decide.
     landing_page: Option<String>,
     status: LinkStatus,
+    /// When the link was created.
     created_at: Timestamp,
+    /// When the link last changed.
     updated_at: Timestamp,
 }
 
@@ -160,13 +179,17 @@ impl LinkOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LinkFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
+    /// Only links of this affiliate.
     affiliate_id: Option<AffiliateId>,
+    /// Only links for this offer.
     offer_id: Option<OfferId>,
 }
 
-/// Create a link: an affiliate takes up an offer.
+/// Create a link, with which an affiliate promotes an offer.
 #[utoipa::path(post, path = "/api/v1/links", tag = "links", request_body = LinkIn,
     security(("api_key" = ["manage_links"])),
     responses((status = 201, body = LinkOut), (status = "default", body = Problem)))]
@@ -182,13 +205,13 @@ pub async fn create_link(
     let landing_page = issues.optional_text("/landing_page", body.landing_page, 100);
     issues.result()?;
     let affiliate_id = body.affiliate_id.or(actor.confined_to());
-    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "say whose link it is"))?;
+    let affiliate_id = affiliate_id.ok_or_else(|| Error::invalid("/affiliate_id", "affiliate_id is missing"))?;
     let new = NewLink { affiliate_id, offer_id: body.offer_id, deep_url, landing_page, coupons };
     let link = links::create(&app, actor, new).await?;
     Ok((StatusCode::CREATED, Json(LinkOut::of(&app, link))))
 }
 
-/// List links, newest first.
+/// List links, newest first. Affiliates see their own.
 #[utoipa::path(get, path = "/api/v1/links", tag = "links", params(LinkFilter),
     security(("api_key" = ["read_program"])),
     responses((status = 200, body = PageOut<LinkOut>), (status = "default", body = Problem)))]
@@ -215,7 +238,7 @@ pub async fn get_link(
     Ok(Json(LinkOut::of(&app, link)))
 }
 
-/// Change a link. A paused one leads nowhere.
+/// Change a link. Visitors of a paused link get a "not found" page.
 #[utoipa::path(patch, path = "/api/v1/links/{id}", tag = "links", params(("id" = LinkId, Path)),
     request_body = LinkChanges,
     security(("api_key" = ["manage_links"])),
