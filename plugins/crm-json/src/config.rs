@@ -140,7 +140,7 @@ impl Config {
         if url::has_dot_segment(&url) {
             return Err(unfit(
                 "/url",
-                "A value of '.' or '..' fills a whole path segment of the URL and would lead to another page.",
+                "A value of '.' or '..' fills a whole path segment, so the URL would lead to another page; move this value into the query.",
             ));
         }
         let mut headers = Vec::with_capacity(self.headers.len() + 1);

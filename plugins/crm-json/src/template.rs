@@ -84,7 +84,7 @@ impl Template {
             Some(host) if host.contains(['{', '}']) => {
                 issue("Expressions may stand in the path and the query only, not in the host name.");
             }
-            Some(host) if host.contains('@') => issue("The URL must not carry a user name or password."),
+            Some(host) if host.contains('@') => issue("The URL must not contain a user name or password."),
             Some(_) => {}
         }
         if inspect::texts(&self.source).any(|text| text.contains(|c: char| c.is_whitespace() || c == '\\')) {

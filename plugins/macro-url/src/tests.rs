@@ -261,7 +261,7 @@ fn an_unknown_macro_is_named_with_its_place() {
     assert_eq!(
         found,
         [
-            ("/base_url".into(), "'nope' is not a known macro.".into()),
+            ("/base_url".into(), "'nope' is not a known macro; check its spelling.".into()),
             ("/parameters/2/macro".into(), "'{goal}' is not a known macro; did you mean goal?".to_owned()),
         ]
     );
