@@ -43,7 +43,10 @@ pub fn name_problem(names: &[&str]) -> Option<&'static str> {
     if is_servers_own(name) {
         return Some("The server sets this header itself; remove it.");
     }
-    earlier.iter().any(|it| it.eq_ignore_ascii_case(name)).then_some("Another entry has this header already; remove one of them.")
+    earlier
+        .iter()
+        .any(|it| it.eq_ignore_ascii_case(name))
+        .then_some("Another entry has this header already; remove one of them.")
 }
 
 /// The problem with a header value as a user wrote it.

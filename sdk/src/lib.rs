@@ -53,7 +53,12 @@ pub mod url;
 
 /// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this module is public only for [`export_adapter!`].
 #[doc(hidden)]
-#[allow(unsafe_code, clippy::all, missing_docs, reason = "generated code; wit/adapter.wit documents its types, and the canonical ABI needs unsafe functions")]
+#[allow(
+    unsafe_code,
+    clippy::all,
+    missing_docs,
+    reason = "generated code; wit/adapter.wit documents its types, and the canonical ABI needs unsafe functions"
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",

@@ -36,8 +36,13 @@ impl Success {
     pub fn issue(&self, path: &str) -> Option<ConfigIssue> {
         let (path, message) = match (&self.text, &self.json_pointer, &self.equals) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
-            (None, Some(_), None) => (format!("{path}/equals"), "Enter the value that the answer must have at this JSON pointer."),
-            _ => (path.to_owned(), "Enter either a text, or a JSON pointer and the value that the answer must have there."),
+            (None, Some(_), None) => {
+                (format!("{path}/equals"), "Enter the value that the answer must have at this JSON pointer.")
+            }
+            _ => (
+                path.to_owned(),
+                "Enter either a text, or a JSON pointer and the value that the answer must have there.",
+            ),
         };
         Some(ConfigIssue::new(path, message))
     }
@@ -60,7 +65,9 @@ impl Success {
         let pointer = self.json_pointer.as_deref().unwrap_or_default();
         let equals = self.equals.as_ref().unwrap_or(&Value::Null);
         let Ok(answer) = serde_json::from_str::<Value>(body.trim_start_matches('\u{feff}')) else {
-            let message = format!("the destination answered {status}, but the answer is not JSON; {pointer} must be {equals}{cut}");
+            let message = format!(
+                "the destination answered {status}, but the answer is not JSON; {pointer} must be {equals}{cut}"
+            );
             return Outcome::refused("answer_not_json", message);
         };
         let found = match answer.pointer(pointer) {

@@ -307,7 +307,10 @@ mod tests {
         assert_eq!(unknown("token", "x", ["a", "b"]), "'x' is not a known token; use one of a, b.");
         let error = macros::resolve("clickid").map(Macro::token);
         assert_eq!(error, Err("'clickid' is not a known macro; did you mean click_id?".into()));
-        assert_eq!(macros::resolve("nope").map(Macro::token), Err("'nope' is not a known macro; check its spelling.".into()));
+        assert_eq!(
+            macros::resolve("nope").map(Macro::token),
+            Err("'nope' is not a known macro; check its spelling.".into())
+        );
     }
 
     #[test]

@@ -51,9 +51,10 @@ impl Adapter for Integr8 {
     fn decide(_: &Context, _: &Config, event: &Event) -> Result<Decision, AdapterError> {
         let status = event.conversion.as_ref().map(|conversion| &conversion.status);
         Ok(match (event.action, status) {
-            (Action::Conversion, Some(ConversionStatus::Pending)) => {
-                Decision::skip("status", "Integr8 sends only approved and rejected conversions; this conversion is pending")
-            }
+            (Action::Conversion, Some(ConversionStatus::Pending)) => Decision::skip(
+                "status",
+                "Integr8 sends only approved and rejected conversions; this conversion is pending",
+            ),
             _ => Decision::fire(),
         })
     }

@@ -67,7 +67,9 @@ impl Names {
             if let Some(earlier) = taken.insert(parameter, token) {
                 // The user can correct the renamed token.
                 let at = if self.renamed.contains_key(token) { token } else { earlier };
-                let message = format!("The parameter '{parameter}' is used for both [{earlier}] and [{token}]; rename one of them.");
+                let message = format!(
+                    "The parameter '{parameter}' is used for both [{earlier}] and [{token}]; rename one of them."
+                );
                 issues.push(ConfigIssue::new(format!("/names/{at}"), message));
             }
         }

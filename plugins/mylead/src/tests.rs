@@ -177,7 +177,10 @@ fn a_skip_has_a_reason() {
     assert_eq!(why("accepted", &pending), "fires on accepted; the lead is pending");
     let mut other = event(Action::CustomEvent, ConversionStatus::Approved);
     other.name = Some("trial_started".into());
-    assert_eq!(why("any", &other), "MyLead has no custom event other than available_to_pay; this event is trial_started");
+    assert_eq!(
+        why("any", &other),
+        "MyLead has no custom event other than available_to_pay; this event is trial_started"
+    );
     let click = event(Action::Click, ConversionStatus::Approved);
     assert_eq!(why("any", &click), "MyLead sends only changes of leads; the action of this event is click");
 }

@@ -53,7 +53,9 @@ impl Trigger {
                 let name = event.name.as_deref().unwrap_or_default();
                 Err(format!("MyLead has no custom event other than {AVAILABLE_TO_PAY}; this event is {name}"))
             }
-            (action, _) => Err(format!("MyLead sends only changes of leads; the action of this event is {}", action.as_str())),
+            (action, _) => {
+                Err(format!("MyLead sends only changes of leads; the action of this event is {}", action.as_str()))
+            }
         }
     }
 

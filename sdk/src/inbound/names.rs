@@ -11,34 +11,34 @@ use crate::types::*;
 #[derive(Deserialize, JsonSchema, Default, Clone, PartialEq, Eq, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Names {
-    /// The parameter that brings back our click id, which the network got as a sub id.
+    /// The parameter with Postrider's click id, which the network received as a sub id.
     #[schemars(title = "Click id")]
     pub click_id: Option<String>,
-    /// The network's id of the conversion.
+    /// The parameter with the network's id of the conversion.
     #[schemars(title = "Transaction id")]
     pub transaction_id: Option<String>,
-    /// What was reached, for example lead or sale.
+    /// The parameter with the kind of conversion, for example lead or sale.
     #[schemars(title = "Goal")]
     pub goal: Option<String>,
-    /// The network's word for the state of the conversion.
+    /// The parameter with the network's word for the status of the conversion.
     #[schemars(title = "Status")]
     pub status: Option<String>,
-    /// Why the network rejected the conversion.
+    /// The parameter with the network's reason for a rejection.
     #[schemars(title = "Rejection reason")]
     pub rejection_reason: Option<String>,
-    /// Your commission.
+    /// The parameter with your payout.
     #[schemars(title = "Payout")]
     pub payout: Option<String>,
-    /// What the advertiser pays.
+    /// The parameter with the amount that the advertiser pays.
     #[schemars(title = "Revenue")]
     pub revenue: Option<String>,
-    /// The value of the sale.
+    /// The parameter with the value of the sale.
     #[schemars(title = "Sale")]
     pub sale: Option<String>,
-    /// The currency of the amounts.
+    /// The parameter with the currency of the amounts.
     #[schemars(title = "Currency")]
     pub currency: Option<String>,
-    /// The time of the conversion.
+    /// The parameter with the time of the conversion.
     #[schemars(title = "Time")]
     pub occurred_at: Option<String>,
 }

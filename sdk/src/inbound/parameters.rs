@@ -8,9 +8,9 @@ use crate::types::*;
 use crate::url;
 
 /// The maximum number of parameters of one query or body. No network sends so many; further parameters are not read.
-const MOST: usize = 500;
+const MAX_PARAMETERS: usize = 500;
 /// The maximum nesting depth in a JSON body. Values that are nested deeper are not read.
-const DEEPEST: usize = 5;
+const MAX_DEPTH: usize = 5;
 
 /// All parameters of one request: those of the query first, then those of the body.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Parameters {
     /// point (`order.id`), and numbers keep their digits. A body of any other kind is [`unreadable`](Self::unreadable).
     pub fn read(request: &InboundRequest) -> Self {
         let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
-        let mut read = Self { pairs: query.take(MOST).collect(), unreadable: None };
+        let mut read = Self { pairs: query.take(MAX_PARAMETERS).collect(), unreadable: None };
         let body = String::from_utf8_lossy(&request.body);
         let body = body.trim_start_matches('\u{feff}').trim();
         let kind = content_type(&request.headers);
@@ -36,7 +36,7 @@ impl Parameters {
         } else if kind.contains("multipart") || kind.contains("xml") || body.starts_with('<') {
             read.unreadable = Some("the body is neither a form (application/x-www-form-urlencoded) nor a JSON object");
         } else {
-            read.pairs.extend(url::pairs(body).take(MOST));
+            read.pairs.extend(url::pairs(body).take(MAX_PARAMETERS));
         }
         read
     }
@@ -52,7 +52,7 @@ impl Parameters {
     /// Numbers and words are kept as they were written, because a float would change the digits.
     fn flatten(&mut self, name: &str, value: &RawValue, depth: usize) {
         let text = value.get();
-        if self.pairs.len() >= MOST || depth > DEEPEST {
+        if self.pairs.len() >= MAX_PARAMETERS || depth > MAX_DEPTH {
             return;
         }
         match text.as_bytes().first() {
@@ -195,7 +195,7 @@ mod tests {
         let deeper = "[".repeat(100_000);
         assert!(read(&[], "application/json", &deeper).unreadable().is_some());
         let many = (0..10_000).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
-        assert_eq!(read(&[], "", &many).iter().count(), MOST);
+        assert_eq!(read(&[], "", &many).iter().count(), MAX_PARAMETERS);
         assert_eq!(read(&[], "", "a=%ff&%=1").get("a"), Some("\u{fffd}"));
     }
 

@@ -1,4 +1,4 @@
-//! The meaning of answers, also from trackers that answer 200 to everything.
+//! The interpretation of answers, also from trackers that answer 200 to everything.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn a_text_must_be_in_the_answer() {
 }
 
 #[test]
-fn a_200_that_says_success_false_is_a_failure() {
+fn a_200_with_success_false_is_a_failure() {
     let success = json!({"json_pointer": "/result/success", "equals": true});
     for body in [
         r#"{"result":{"success":true}}"#,
@@ -52,7 +52,7 @@ fn a_200_that_says_success_false_is_a_failure() {
 }
 
 #[test]
-fn numbers_and_words_are_compared_as_they_read() {
+fn numbers_and_texts_are_compared_by_their_digits_and_letters() {
     let number = json!({"json_pointer": "/code", "equals": 0});
     assert_eq!(classify(number.clone(), 200, r#"{"code":0}"#), Outcome::Accepted(None));
     assert_eq!(classify(number.clone(), 200, r#"{"code":"0"}"#), Outcome::Accepted(None));
@@ -64,7 +64,7 @@ fn numbers_and_words_are_compared_as_they_read() {
 }
 
 #[test]
-fn a_cut_answer_says_so() {
+fn the_refusal_of_a_cut_answer_mentions_the_cut() {
     let ctx = Context { now: 0, attempt: 1, dry_run: false, idempotency_key: String::new() };
     let config = config(json!({"base_url": "https://t.example/", "success": {"text": "OK"}}));
     let response = Response { status: 200, headers: vec![], body: b"O".to_vec(), truncated: true };
@@ -74,7 +74,7 @@ fn a_cut_answer_says_so() {
 }
 
 #[test]
-fn success_is_told_in_one_way() {
+fn success_has_one_condition() {
     let paths = |success: Value| issue_paths(json!({"base_url": "https://t.example/", "success": success}));
     assert_eq!(paths(json!({})), ["/success"]);
     assert_eq!(paths(json!({"text": "OK", "json_pointer": "/a", "equals": 1})), ["/success"]);
