@@ -1,4 +1,4 @@
-//! Databases with the schema of this release: copies of one that was migrated once per process, because the
+//! Databases with the schema of this release. They are copies of one that is migrated once per process, because the
 //! migrations would take most of a test's time.
 
 use std::sync::OnceLock;

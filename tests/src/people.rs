@@ -8,7 +8,7 @@ use crate::wait::eventually;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody with a password and a session.
+/// A person with a password and a session.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub id: String,
@@ -18,7 +18,7 @@ pub struct Person {
 }
 
 impl TestApp {
-    /// Invited, with a password chosen, signed in.
+    /// Invites a person, sets the password, and signs the person in.
     pub async fn person(&self, role: &str) -> Person {
         self.person_with(json!({"role": role})).await
     }

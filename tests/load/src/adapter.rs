@@ -13,7 +13,7 @@ use crate::report::{Figure, Report};
 use crate::server::postback_config;
 use crate::temp::TempDir;
 
-/// Calls between two measurements of the time.
+/// The number of calls between two measurements of the time.
 const BATCH: u32 = 200;
 
 pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
@@ -47,7 +47,7 @@ pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median over batches.
+/// The median of batches, in microseconds per call.
 fn per_call_us(duration: Duration, mut call: impl FnMut() -> Result<(), AdapterError>) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut batches = Vec::new();

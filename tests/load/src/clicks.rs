@@ -16,7 +16,7 @@ use crate::{Kind, Plan, budgets, machine};
 
 const CONNECTIONS: [usize; 2] = [256, 32];
 
-/// Not measured: connections, caches and files are new.
+/// The warm-up, which is not measured, because connections, caches and files are new.
 const WARM_UP: Duration = Duration::from_millis(500);
 
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
@@ -68,7 +68,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
     Ok(())
 }
 
-/// The results of one side's rounds.
+/// The results of the rounds of the server or of the baseline.
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
@@ -128,7 +128,7 @@ impl Visitors {
 const IP: &str = "2001:db8:0:0:0000:0000:0000:0000";
 const EXTERNAL_ID: &str = "ext-0000000000000000";
 
-/// One connection's clicks, as a reverse proxy passes them on. Each address clicks twice.
+/// The clicks of one connection, as a reverse proxy forwards them. Each address clicks twice.
 pub struct Visitor {
     request: Vec<u8>,
     ip: std::ops::Range<usize>,
@@ -168,7 +168,7 @@ impl Caller for Visitor {
     }
 
     fn answered(&mut self, answer: &Answer<'_>) -> anyhow::Result<()> {
-        ensure!(answer.status == 302, "a click was answered {}", answer.text());
+        ensure!(answer.status == 302, "the answer to a click is {}", answer.text());
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Half as good.
+    /// The value that is half as good.
     fn half(self) -> f64 {
         match self.better {
             Better::Higher => self.value / 2.0,
@@ -51,7 +51,7 @@ pub struct Figure {
 pub struct Report {
     figures: Vec<Figure>,
     details: Map<String, Value>,
-    /// Numbers that must be equal and are not.
+    /// Numbers that differ although they must be equal.
     defects: Vec<String>,
     checks: usize,
 }
@@ -66,7 +66,7 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// The key in the line of JSON.
+    /// Adds a value to the line of JSON, with this key.
     pub fn note(&mut self, name: &str, value: Value) {
         self.details.insert(name.into(), value);
     }
@@ -76,7 +76,7 @@ impl Report {
         part[kind.name()] = value;
     }
 
-    /// Nothing may be lost or duplicated.
+    /// Checks two numbers that must be equal, because no row may be lost or duplicated.
     pub fn check(&mut self, what: &str, wanted: u64, found: u64) {
         self.checks += 1;
         if wanted != found {
@@ -120,7 +120,7 @@ impl Report {
     }
 }
 
-/// Three decimals are more precise than the measurement.
+/// Rounds to three decimals, which is more precise than the measurement.
 fn rounded(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {
