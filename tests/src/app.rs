@@ -85,6 +85,7 @@ impl TestApp {
         .await
     }
 
+    /// Starts a server with changed settings.
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         crate::install_tls_provider();
         crate::panics::watch();
@@ -172,6 +173,7 @@ impl TestApp {
         self.data_dir.path()
     }
 
+    /// The API without a key.
     pub fn anonymous(&self) -> Client {
         self.admin.with_key(None)
     }
@@ -229,6 +231,7 @@ impl TestApp {
 
     // Objects, with defaults.
 
+    /// Creates an affiliate with an API key.
     pub async fn affiliate(&self) -> Affiliate {
         let n = self.unique();
         let body = json!({"name": format!("Affiliate {n}"), "email": format!("affiliate-{n}@example.com")});
@@ -260,10 +263,12 @@ impl TestApp {
         text(&self.admin.post("/api/v1/offers", &body).await.expect(201), "id")
     }
 
+    /// Creates a link of an affiliate to an offer.
     pub async fn link(&self, affiliate: &Affiliate, offer: &str) -> Link {
         self.link_with(affiliate, offer, json!({})).await
     }
 
+    /// Like [`Self::link`], with some fields changed.
     pub async fn link_with(&self, affiliate: &Affiliate, offer: &str, changes: Value) -> Link {
         let mut body = json!({"affiliate_id": affiliate.id, "offer_id": offer});
         merge(&mut body, changes);
@@ -300,6 +305,7 @@ impl TestApp {
         Click { id: click_id_in(&answer), link: link.clone() }
     }
 
+    /// A conversion of a click, with a new transaction id.
     pub fn conversion<'a>(&'a self, click: &'a Click) -> NewConversion<'a> {
         NewConversion {
             t: self,
@@ -349,10 +355,12 @@ impl TestApp {
         self.admin.send(request.header("content-type", "application/wasm").body(wasm)).await
     }
 
+    /// Approves a conversion.
     pub async fn approve(&self, conversion: &str) -> Answer {
         self.admin.post(&format!("/api/v1/conversions/{conversion}/approve"), &json!({})).await
     }
 
+    /// Rejects a conversion.
     pub async fn reject(&self, conversion: &str, reason: &str) -> Answer {
         let path = format!("/api/v1/conversions/{conversion}/reject");
         self.admin.post(&path, &json!({"reason": reason})).await
@@ -447,6 +455,7 @@ impl NewConversion<'_> {
         self
     }
 
+    /// Sends the conversion and returns any answer.
     pub async fn try_send(&self) -> Answer {
         self.t.admin.post("/api/v1/conversions", &self.body).await
     }
@@ -528,6 +537,7 @@ impl NewPostback<'_> {
         self.set("enabled", json!(false))
     }
 
+    /// Saves the postback and returns any answer.
     pub async fn try_save(&self) -> Answer {
         self.client.post("/api/v1/postbacks", &self.body).await
     }

@@ -22,6 +22,7 @@ pub struct Answer {
 }
 
 impl Client {
+    /// A caller with this key; `None` sends no key.
     pub fn new(base: &str, key: Option<&str>) -> Client {
         crate::install_tls_provider();
         let http = reqwest::Client::builder()

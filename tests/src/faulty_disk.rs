@@ -57,6 +57,7 @@ struct Tail {
 }
 
 impl FaultyDisk {
+    /// Registers a new disk without a fault.
     #[expect(clippy::new_without_default, reason = "each call creates another disk")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -90,6 +91,7 @@ impl FaultyDisk {
         format!("{url}?vfs={}", self.0.name.to_str().expect("it is ASCII"))
     }
 
+    /// Sets the fault of the following operations.
     pub fn set(&self, fault: Fault) {
         self.0.fault.store(fault as u8, Ordering::SeqCst);
     }

@@ -77,6 +77,7 @@ pub const LOG_CONFIG: &str =
     "(call $emit (i32.const 0) (i32.load offset=32 (local.get 0)) (i32.load offset=36 (local.get 0)))";
 
 impl Guest {
+    /// The bytes of the component.
     pub fn component(&self) -> Vec<u8> {
         encode(&self.module())
     }

@@ -12,6 +12,7 @@ use crate::postgres;
 use crate::temp::TempDir;
 
 impl Database {
+    /// A new SQLite database with the schema.
     pub fn sqlite() -> Database {
         static MIGRATED: OnceLock<Vec<u8>> = OnceLock::new();
         let dir = TempDir::new("sqlite");
@@ -19,6 +20,7 @@ impl Database {
         Database::Sqlite { dir }
     }
 
+    /// A new PostgreSQL database with the schema.
     pub async fn postgres() -> Database {
         static MIGRATED: OnceCell<String> = OnceCell::const_new();
         let template = MIGRATED.get_or_init(async || {

@@ -38,15 +38,18 @@ impl TestApp {
         Person { id: text(&user, "id"), email, client }
     }
 
+    /// Sets a password with the token of a message.
     pub async fn set_password(&self, token: &str, password: &str) -> Answer {
         let body = json!({"token": token, "password": password});
         self.anonymous().post("/api/v1/auth/set-password", &body).await
     }
 
+    /// Signs in with a password and returns any answer.
     pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
         self.anonymous().post("/api/v1/auth/login", &json!({"email": email, "password": password})).await
     }
 
+    /// Signs in with a password and returns the API with that session.
     pub async fn signed_in(&self, email: &str, password: &str) -> Client {
         let answer = self.sign_in(email, password).await;
         answer.expect(200);

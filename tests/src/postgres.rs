@@ -145,6 +145,7 @@ impl SmallDisk {
         while file.write_all(&zeros).is_ok() {}
     }
 
+    /// Deletes the file that [`Self::fill`] wrote.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).expect("the disk is full");
     }

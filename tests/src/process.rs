@@ -27,6 +27,7 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// An installation with this database and a new data folder.
     pub fn new(database: Database) -> Installation {
         Installation { database, data_dir: TempDir::new("data"), environment: Vec::new() }
     }

@@ -75,10 +75,12 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// An answer with this status and a short text.
     pub fn status(status: u16) -> Reply {
         Reply::Plain { status, headers: Vec::new(), body: Bytes::from_static(b"so be it") }
     }
 
+    /// An answer with this status and body.
     pub fn body(status: u16, body: impl Into<Bytes>) -> Reply {
         Reply::Plain { status, headers: Vec::new(), body: body.into() }
     }
@@ -89,6 +91,7 @@ impl Reply {
         Reply::body(200, gzip_of_zeros(size)).header("Content-Encoding", "gzip")
     }
 
+    /// Adds a header to a plain reply.
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Reply {
         let Reply::Plain { status, mut headers, body } = self else { panic!("only a plain reply can have headers") };
         headers.push((name, value.into()));
@@ -171,6 +174,7 @@ impl Receiver {
         all
     }
 
+    /// All requests, in the order of arrival.
     pub fn all_requests(&self) -> Vec<Recorded> {
         self.shared.recorded.lock().expect("not poisoned").clone()
     }

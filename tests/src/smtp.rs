@@ -81,6 +81,7 @@ impl MailServer {
         self.state().refusal = with;
     }
 
+    /// The accepted messages, oldest first.
     pub fn taken(&self) -> Vec<Taken> {
         self.state().taken.clone()
     }

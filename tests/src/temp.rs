@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct TempDir(PathBuf);
 
 impl TempDir {
+    /// Creates a directory whose name contains `purpose`.
     pub fn new(purpose: &str) -> TempDir {
         TempDir(unique_dir(purpose))
     }

@@ -16,6 +16,7 @@ use crate::temp::TempDir;
 /// The number of calls between two measurements of the time.
 const BATCH: u32 = 200;
 
+/// Measures calls of macro-url for `duration` per figure.
 pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
     let dir = TempDir::new("adapters");
     let before = Instant::now();

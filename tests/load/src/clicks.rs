@@ -8,7 +8,7 @@ use anyhow::ensure;
 use serde_json::{Map, json};
 
 use crate::baseline::Baseline;
-use crate::generator::{self, Caller, Outcome, median, place_of, write_number};
+use crate::generator::{self, Caller, Outcome, median, range_of, write_number};
 use crate::http::Answer;
 use crate::report::{Figure, Report};
 use crate::server::Server;
@@ -19,6 +19,7 @@ const CONNECTIONS: [usize; 2] = [256, 32];
 /// The warm-up, which is not measured, because connections, caches and files are new.
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// Measures the server and the baseline in turn.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     let link = server.create_link().await?;
@@ -147,7 +148,7 @@ impl Visitor {
             100 + number % 40
         )
         .into_bytes();
-        let (ip, external_id) = (place_of(&request, IP), place_of(&request, EXTERNAL_ID));
+        let (ip, external_id) = (range_of(&request, IP), range_of(&request, EXTERNAL_ID));
         Self { request, ip, external_id, number, clicks: 0 }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::generator::{self, Caller, place_of, write_number};
+use crate::generator::{self, Caller, range_of, write_number};
 use crate::http::{Answer, Connection};
 use crate::receiver::{Arrivals, Receiver};
 use crate::report::{Figure, Report};
@@ -189,7 +189,7 @@ impl Shop {
             "customer_email": "grace@example.com", "plan_name": "Pro yearly",
         });
         let request = post(address, "/api/v1/conversions", &body.to_string());
-        let (click_id, transaction) = (place_of(&request, CLICK_ID), place_of(&request, TRANSACTION));
+        let (click_id, transaction) = (range_of(&request, CLICK_ID), range_of(&request, TRANSACTION));
         Self { request, click_id, transaction, sales }
     }
 }

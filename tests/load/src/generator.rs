@@ -39,6 +39,7 @@ impl<C> Outcome<C> {
         self.answers as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// The latency in milliseconds at a quantile from 0 to 1.
     pub fn latency_ms(&self, quantile: f64) -> f64 {
         let last = self.latencies_us.len().saturating_sub(1);
         let at = (last as f64 * quantile).round() as usize;
@@ -159,12 +160,13 @@ pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
 }
 
 /// The position of `wanted` in `bytes`, found once.
-pub fn place_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
+pub fn range_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
     let at =
         bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes()).expect("the template contains the field");
     at..at + wanted.len()
 }
 
+/// The median; 0 for no values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {

@@ -29,6 +29,7 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; 4 * 1024] })
     }
 
+    /// Sends one request and reads its answer.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         let mut filled = 0;

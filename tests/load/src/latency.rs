@@ -19,6 +19,7 @@ use crate::{Kind, Plan, budgets};
 const GAPS_MS: [u64; 7] = [50, 37, 71, 43, 59, 31, 61];
 const ARRIVAL: Duration = Duration::from_secs(10);
 
+/// Sends conversions one after the other and measures when their postbacks arrive.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     let receiver = Receiver::start(plan.latency_samples as usize)?;

@@ -61,6 +61,7 @@ impl Report {
         Self { figures: Vec::new(), details: Map::new(), defects: Vec::new(), checks: 0 }
     }
 
+    /// Prints a figure and adds it to the table.
     pub fn add(&mut self, figure: Figure) {
         eprintln!("  {}: {}", figure.name, in_unit(figure.value, figure.unit));
         self.figures.push(figure);
@@ -71,6 +72,7 @@ impl Report {
         self.details.insert(name.into(), value);
     }
 
+    /// Adds a value to the line of JSON, under the part and the database.
     pub fn detail(&mut self, part: &str, kind: Kind, value: Value) {
         let part = self.details.entry(part).or_insert_with(|| json!({}));
         part[kind.name()] = value;
@@ -84,10 +86,12 @@ impl Report {
         }
     }
 
+    /// Whether all checked numbers are equal.
     pub fn is_sound(&self) -> bool {
         self.defects.is_empty()
     }
 
+    /// Prints the table and the line of JSON.
     pub fn print(&self) {
         let width = self.figures.iter().map(|it| it.name.len()).max().unwrap_or(0);
         println!(

@@ -35,6 +35,7 @@ const QUESTIONS: [&str; 12] = [
     "reports/revenue-map?",
 ];
 
+/// Inserts `clicks` clicks, waits for the roll-up, and measures reports.
 pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     server.create_link().await?;
