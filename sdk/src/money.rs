@@ -47,8 +47,9 @@ pub fn exponent(currency: &str) -> u32 {
     }
 }
 
-/// The micros of an amount in the major unit: an optional sign, digits, and optionally a point and at most six digits
-/// ("12.50", "-3", ".5"). `None` for anything else, such as grouping, an exponent or a currency.
+/// The micros of an amount in the major unit: an optional sign, digits, and optionally a point and decimals ("12.50", "-3",
+/// ".5"). `None` for anything else, such as grouping, an exponent, a currency, or more than six decimals (zeros at the end
+/// do not count).
 pub fn parse_decimal(text: &str) -> Option<i64> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
