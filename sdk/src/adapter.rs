@@ -1,43 +1,44 @@
-//! The trait that an adapter implements. Every method says when the host calls it and what its default does.
+//! The trait that an adapter implements. The comment of every method says when the host calls it and what its default does.
 
 use serde::de::DeserializeOwned;
 
 use crate::types::*;
 
 /// The connection to one network. Implement [`describe`](Self::describe) and, to send requests,
-/// [`render`](Self::render); the other defaults suit a network that answers with plain HTTP statuses.
+/// [`render`](Self::render). The other defaults suit a network that answers with plain HTTP statuses.
 ///
 /// The same input must give the same output: the host calls `decide` and `render` again for previews, explanations
-/// and replays, possibly in a fresh instance each time. Keep no state between calls.
+/// and replays, possibly in a new instance each time. Keep no state between calls.
 pub trait Adapter {
-    /// The configuration, deserialized by serde. It is parsed once per instance and binding, so work
-    /// that depends only on the configuration (such as splitting a template) belongs in `Deserialize`.
+    /// The configuration, deserialized by serde. An instance parses it once per binding, so work that depends only on
+    /// the configuration (such as splitting a template) belongs in `Deserialize`.
     type Config: DeserializeOwned + 'static;
 
-    /// The adapter's metadata and permissions. Called once when the adapter is loaded; the host enforces
-    /// `hosts` on every request and `config-schema` on every configuration.
+    /// The adapter's metadata and permissions. Called once when the adapter is loaded. The host checks every request
+    /// against `hosts` and every configuration against `config-schema`.
     fn describe() -> Descriptor;
 
-    /// Checks that the schema cannot express. Called before a postback is saved.
+    /// The checks that the schema cannot express. Called before a postback or a source is saved. By default there are none.
     fn validate(config: &Self::Config) -> Vec<ConfigIssue> {
         let _ = config;
         Vec::new()
     }
 
-    /// Whether to send this event. Called after the host's own rules have passed. The default fires always.
+    /// Whether to send this event. Called after the host's own rules have passed. The default always fires.
     fn decide(ctx: &Context, config: &Self::Config, event: &Event) -> Result<Decision, AdapterError> {
         let _ = (ctx, config, event);
         Ok(Decision::fire())
     }
 
-    /// Builds the one HTTP request. Called when the delivery is due, and for previews.
+    /// Builds the HTTP request of a delivery, exactly one. Called when the delivery is due, and for previews. The default
+    /// is an error of the kind `unsupported`.
     fn render(ctx: &Context, config: &Self::Config, event: &Event) -> Result<Request, AdapterError> {
         let _ = (ctx, config, event);
         Err(AdapterError::unsupported("this adapter does not send postbacks"))
     }
 
-    /// Interprets the network's answer; see [`classify_by_status`]. Replace it for a network that
-    /// answers 200 with an error in the body.
+    /// Interprets the network's answer. Called after every answer. The default is [`classify_by_status`]; replace it for
+    /// a network that answers 200 with an error in the body.
     fn classify(
         ctx: &Context,
         config: &Self::Config,
@@ -48,25 +49,28 @@ pub trait Adapter {
         Ok(classify_by_status(response))
     }
 
-    /// Parameters to add to the landing URL when a click is redirected.
+    /// The parameters to add to the landing page's URL. Called when a click is redirected, for an adapter with the
+    /// capability `click`. The default is an error of the kind `unsupported`.
     fn decorate_click(ctx: &Context, config: &Self::Config, click: &Click) -> Result<Vec<Field>, AdapterError> {
         let _ = (ctx, config, click);
         Err(AdapterError::unsupported("this adapter does not decorate clicks"))
     }
 
-    /// The conversions in a network's notification.
+    /// Reads the conversions in a network's notification. Called for every inbound request of a source. The default is
+    /// an error of the kind `unsupported`.
     fn parse_inbound(
         ctx: &Context,
         config: &Self::Config,
         request: &InboundRequest,
     ) -> Result<InboundReport, AdapterError> {
         let _ = (ctx, config, request);
-        Err(AdapterError::unsupported("this adapter does not read reports"))
+        Err(AdapterError::unsupported("this adapter does not read notifications"))
     }
 }
 
-/// 2xx is accepted. 408, 429 and 5xx are retried, not earlier than the seconds in `Retry-After`.
-/// Any other status is refused, including a redirect, because a tracker that moved has not counted anything.
+/// Interprets an answer by its status: 2xx is accepted; 408, 429 and 5xx are retried, not earlier than the seconds in
+/// `Retry-After`. Any other status is refused. A redirect is refused too, because the tracker at the old address has not
+/// recorded the event.
 pub fn classify_by_status(response: &Response) -> Outcome {
     match response.status {
         200..=299 => Outcome::Accepted(None),
@@ -78,7 +82,7 @@ pub fn classify_by_status(response: &Response) -> Outcome {
     }
 }
 
-/// Only the form in seconds: a date would need a clock, so the host's own schedule applies to it.
+/// Reads only the form in seconds. A date would need a clock, so for a date the host's own schedule applies.
 fn retry_after_ms(headers: &[Field]) -> Option<u64> {
     let header = headers.iter().find(|header| header.name.eq_ignore_ascii_case("retry-after"))?;
     header.value.trim().parse::<u64>().ok()?.checked_mul(1000)
@@ -93,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_2xx_is_accepted_and_only_passing_trouble_is_retried() {
+    fn only_2xx_is_accepted_and_only_temporary_failures_are_retried() {
         for status in [200, 201, 204, 299] {
             assert_eq!(answer(status, vec![]), Outcome::Accepted(None), "{status}");
         }

@@ -1,4 +1,4 @@
-//! From the contract's raw functions to an [`Adapter`]: parses the configuration once, and logs panics.
+//! Connects the contract's functions with an [`Adapter`]: parses the configuration once, and logs panics.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -16,7 +16,7 @@ use crate::types::*;
 macro_rules! export_adapter {
     ($adapter:ty) => {
         #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "generated: an export of a component has a name of its own")]
+        #[allow(unsafe_code, reason = "generated: the exports of a component have fixed symbol names")]
         const _: () = {
             type Component = $crate::Exported<$adapter>;
     $crate::bindings::export!(Component with_types_in $crate::bindings);
@@ -24,6 +24,7 @@ macro_rules! export_adapter {
     };
 }
 
+/// The contract's functions for an adapter; public only for [`export_adapter!`](crate::export_adapter).
 #[doc(hidden)]
 pub struct Exported<A>(PhantomData<A>);
 
@@ -65,8 +66,8 @@ impl<A: Adapter> Guest for Exported<A> {
 /// The configuration of the last call: its text and the parsed value.
 type LastConfig = Option<(Json, Rc<dyn Any>)>;
 
-/// The parsed configuration. One instance serves one postback, so almost every call after the first
-/// has the same text; comparing it is far cheaper than parsing it.
+/// The parsed configuration. One instance serves one postback, so almost every call after the first has the same text,
+/// and comparing the text takes much less time than parsing it.
 fn config<A: Adapter>(binding: Binding) -> Result<Rc<A::Config>, AdapterError> {
     thread_local!(static LAST: RefCell<LastConfig> = const { RefCell::new(None) });
     report_panics();
@@ -89,7 +90,7 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("The configuration cannot be read: {error}.")
 }
 
-/// A panic in WebAssembly is a bare trap: its message is lost unless it is logged first.
+/// Logs the message of a panic, because a panic in WebAssembly becomes a trap without a message.
 fn report_panics() {
     thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
     if cfg!(target_arch = "wasm32") && !DONE.replace(true) {

@@ -1,10 +1,9 @@
-//! Write a Postrider network adapter: a sandboxed WebAssembly component that defines how one network
-//! is notified of an event, and how its answer is interpreted.
+//! The library for authors of adapters. An adapter is a sandboxed WebAssembly component that builds requests for one
+//! network, interprets the network's answers, and reads the network's notifications.
 //!
-//! An adapter is a set of pure functions. It has no clock, no randomness, no files and no network;
-//! all of its input arrives as arguments. Therefore the host can preview, test and replay
-//! a postback with the same call that sends it. This crate does not hide that: it has no
-//! runtime, only the contract's types, a trait with defaults, and small helpers.
+//! An adapter is a set of pure functions. It has no clock, no random numbers, no files and no network; all of its input
+//! arrives as arguments. Therefore the host can preview, test and replay a postback with the same call that sends it.
+//! This crate has no runtime: it has only the contract's types, a trait with defaults, and small helpers.
 //!
 //! ```
 //! use postrider_sdk::prelude::*;
@@ -35,6 +34,8 @@
 //! postrider_sdk::export_adapter!(Acme);
 //! ```
 
+#![deny(missing_docs)]
+
 mod adapter;
 mod export;
 pub mod headers;
@@ -50,9 +51,14 @@ pub mod tokens;
 mod types;
 pub mod url;
 
-/// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this module is public for the macro.
+/// Generated from `wit/adapter.wit`. Use the names in [`prelude`]; this module is public only for [`export_adapter!`].
 #[doc(hidden)]
-#[allow(unsafe_code, clippy::all, missing_docs, reason = "generated, as the canonical ABI wants it")]
+#[allow(
+    unsafe_code,
+    clippy::all,
+    missing_docs,
+    reason = "generated code; wit/adapter.wit documents its types, and the canonical ABI needs unsafe functions"
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
@@ -69,7 +75,7 @@ pub use adapter::{Adapter, classify_by_status};
 #[doc(hidden)]
 pub use export::Exported;
 pub use schema::{Secret, schema};
-/// For `#[schemars(crate = "postrider_sdk::schemars")]`, so that an adapter does not need its own dependency.
+/// For `#[schemars(crate = "postrider_sdk::schemars")]`, so that an adapter does not need a dependency on schemars.
 pub use schemars;
 pub use types::*;
 

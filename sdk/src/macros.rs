@@ -1,13 +1,13 @@
-//! Every macro of Postrider: its token, meaning, example, and the origin of its value.
+//! The macros of Postrider: token, description, example, and the origin of the value.
 //!
-//! A value is raw text; the caller encodes it for a URL. A missing value is the empty text.
+//! A value is plain text; the caller encodes it for a URL. A missing value is the empty text.
 
 use std::borrow::Cow;
 
 use crate::types::*;
 use crate::{money, time, tokens};
 
-/// The text of a macro for one event.
+/// The text of a macro for one event; `None` if the event has no value.
 type Value<'a> = Option<Cow<'a, str>>;
 
 /// One macro; see [`find`].
@@ -19,6 +19,7 @@ pub struct Macro {
     value: for<'a> fn(&'a Event) -> Value<'a>,
 }
 
+/// A value that identifies nobody.
 const fn public(
     token: &'static str,
     description: &'static str,
@@ -40,8 +41,8 @@ const fn personal(
 
 #[rustfmt::skip]
 static MACROS: &[Macro] = &[
-    public("click_id", "Our id of the click", "06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&click(e)?.id)),
-    public("external_click_id", "The network's own click id, as it came with the click", "abc-123", |e| optional(&click(e)?.external_id)),
+    public("click_id", "Postrider's id of the click", "06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&click(e)?.id)),
+    public("external_click_id", "The click id of the network or tracker, taken from the link", "abc-123", |e| optional(&click(e)?.external_id)),
     public("sub1", "Sub id 1 of the click", "newsletter", |e| sub(e, "sub1")),
     public("sub2", "Sub id 2 of the click", "banner-3", |e| sub(e, "sub2")),
     public("sub3", "Sub id 3 of the click", "footer", |e| sub(e, "sub3")),
@@ -52,42 +53,42 @@ static MACROS: &[Macro] = &[
     public("sub8", "Sub id 8 of the click", "8", |e| sub(e, "sub8")),
     public("sub9", "Sub id 9 of the click", "9", |e| sub(e, "sub9")),
     public("sub10", "Sub id 10 of the click", "10", |e| sub(e, "sub10")),
-    public("affiliate_id", "Our id of the affiliate", "aff_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.affiliate.id)),
+    public("affiliate_id", "Postrider's id of the affiliate", "aff_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.affiliate.id)),
     public("affiliate_name", "Name of the affiliate", "Ada Lovelace", |e| text(&e.affiliate.name)),
     public("referral_code", "Referral code of the affiliate", "AF12345", |e| attribute(&e.affiliate.attributes, "referral_code")),
-    public("offer_id", "Our id of the offer", "off_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.offer.as_ref()?.id)),
+    public("offer_id", "Postrider's id of the offer", "off_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.offer.as_ref()?.id)),
     public("offer_name", "Name of the offer", "Starter plan", |e| text(&e.offer.as_ref()?.name)),
-    public("conversion_id", "Our id of the conversion", "cnv_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&conversion(e)?.id)),
-    public("transaction_id", "The shop's id of the transaction", "order-1001", |e| text(&conversion(e)?.transaction_id)),
-    public("goal", "Goal that was reached", "sale", |e| optional(&conversion(e)?.goal)),
+    public("conversion_id", "Postrider's id of the conversion", "cnv_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&conversion(e)?.id)),
+    public("transaction_id", "The advertiser's own id of the conversion", "order-1001", |e| text(&conversion(e)?.transaction_id)),
+    public("goal", "Goal of the conversion", "sale", |e| optional(&conversion(e)?.goal)),
     public("status", "Status of the conversion: pending, approved or rejected", "approved", |e| text(conversion(e)?.status.as_str())),
-    public("previous_status", "Status before this change", "pending", |e| text(conversion(e)?.previous_status.as_ref()?.as_str())),
-    public("rejection_reason", "Reason code, if the conversion is rejected", "duplicate", rejection_reason),
-    public("payout", "Commission of the affiliate", "12.50", |e| amount(&conversion(e)?.payout)),
-    public("revenue", "What the advertiser pays", "20.00", |e| amount(&conversion(e)?.revenue)),
+    public("previous_status", "Status of the conversion before this change", "pending", |e| text(conversion(e)?.previous_status.as_ref()?.as_str())),
+    public("rejection_reason", "Code of the rejection reason, if the conversion is rejected", "duplicate", rejection_reason),
+    public("payout", "Payout: the amount that the affiliate earns", "12.50", |e| amount(&conversion(e)?.payout)),
+    public("revenue", "Revenue: the amount that the advertiser pays", "20.00", |e| amount(&conversion(e)?.revenue)),
     public("amount", "Value of the sale", "49.00", |e| amount(&conversion(e)?.sale)),
-    public("payout_minor", "Commission in the currency's minor unit: cents, pennies", "1250", |e| minor(&conversion(e)?.payout)),
-    public("revenue_minor", "What the advertiser pays, in the minor unit", "2000", |e| minor(&conversion(e)?.revenue)),
-    public("amount_minor", "Value of the sale in the minor unit", "4900", |e| minor(&conversion(e)?.sale)),
-    public("currency", "Currency of the payout, else of the sale", "USD", currency),
+    public("payout_minor", "Payout in the currency's minor unit, such as cents", "1250", |e| minor(&conversion(e)?.payout)),
+    public("revenue_minor", "Revenue in the currency's minor unit", "2000", |e| minor(&conversion(e)?.revenue)),
+    public("amount_minor", "Value of the sale in the currency's minor unit", "4900", |e| minor(&conversion(e)?.sale)),
+    public("currency", "Currency of the payout, or else of the sale", "USD", currency),
     personal("customer_name", "Full name of the buyer", "Grace Hopper", |e| optional(&conversion(e)?.customer_name)),
     personal("customer_email", "E-mail address of the buyer", "grace@example.com", |e| optional(&conversion(e)?.customer_email)),
-    public("plan_name", "Product or plan that was bought", "Pro yearly", |e| optional(&conversion(e)?.product_name)),
-    public("plan_price", "Price of the plan, else the value of the sale", "49.00", |e| noted(e, "plan_price").or_else(|| amount(&conversion(e)?.sale))),
-    public("purchase_id", "Id of the purchase, else of the transaction", "P-77", |e| noted(e, "purchase_id").or_else(|| text(&conversion(e)?.transaction_id))),
-    public("purchase_date", "Time of the purchase, else of the conversion", "2026-11-20T14:05:00Z", |e| noted(e, "purchase_date").or_else(|| date(conversion(e)?.occurred_at))),
-    public("event_id", "Our id of this event", "evt_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.id)),
-    public("action", "What happened: click, impression, conversion or event", "conversion", |e| text(e.action.as_str())),
+    public("plan_name", "Product or plan that the buyer bought", "Pro yearly", |e| optional(&conversion(e)?.product_name)),
+    public("plan_price", "Price of the plan, or else the value of the sale", "49.00", |e| detail(e, "plan_price").or_else(|| amount(&conversion(e)?.sale))),
+    public("purchase_id", "Id of the purchase, or else the transaction id", "P-77", |e| detail(e, "purchase_id").or_else(|| text(&conversion(e)?.transaction_id))),
+    public("purchase_date", "Time of the purchase, or else of the conversion", "2026-11-20T14:05:00Z", |e| detail(e, "purchase_date").or_else(|| date(conversion(e)?.occurred_at))),
+    public("event_id", "Postrider's id of the event", "evt_06bq3x8k2m7v1d5r9t4w6y8z0a", |e| text(&e.id)),
+    public("action", "Kind of the event: click, impression, conversion or event", "conversion", |e| text(e.action.as_str())),
     public("event_name", "Name of a custom event", "trial_started", |e| optional(&e.name)),
-    public("revision", "How often the conversion has changed, from 1", "1", |e| number(u64::from(conversion(e)?.revision))),
-    public("event_date", "Time of this event, UTC", "2026-11-20T14:05:00Z", |e| date(e.occurred_at)),
+    public("revision", "Number of the revision; 1 for a new conversion", "1", |e| number(u64::from(conversion(e)?.revision))),
+    public("event_date", "Time of the event, UTC", "2026-11-20T14:05:00Z", |e| date(e.occurred_at)),
     public("click_date", "Time of the click, UTC", "2026-11-19T09:30:00Z", |e| date(click(e)?.at)),
     public("conversion_date", "Time of the conversion, UTC", "2026-11-20T14:05:00Z", |e| date(conversion(e)?.occurred_at)),
-    public("timestamp", "Time of this event in Unix seconds", "1795183500", |e| number(time::unix_seconds(e.occurred_at))),
+    public("timestamp", "Time of the event in Unix seconds", "1795183500", |e| number(time::unix_seconds(e.occurred_at))),
     personal("ip", "IP address of the visitor", "203.0.113.7", |e| optional(&click(e)?.ip)),
     public("country", "Country of the visitor", "PL", |e| optional(&click(e)?.country)),
-    public("device", "Kind of device of the visitor", "mobile", |e| optional(&click(e)?.device)),
-    personal("user_agent", "Browser of the visitor", "Mozilla/5.0", |e| optional(&click(e)?.user_agent)),
+    public("device", "Device of the visitor, such as desktop or mobile", "mobile", |e| optional(&click(e)?.device)),
+    personal("user_agent", "User agent of the visitor's browser", "Mozilla/5.0", |e| optional(&click(e)?.user_agent)),
     public("referrer", "Page that the visitor came from", "https://blog.example/review", |e| optional(&click(e)?.referrer)),
     public("keyword", "Keyword of the click", "email tool", |e| attribute(&click(e)?.attributes, "keyword")),
     public("page", "Page of the click", "/pricing", |e| attribute(&click(e)?.attributes, "page")),
@@ -104,6 +105,7 @@ pub fn resolve(token: &str) -> Result<&'static Macro, String> {
 }
 
 impl Macro {
+    /// Its name without brackets, such as `click_id`.
     pub fn token(&self) -> &'static str {
         self.token
     }
@@ -118,7 +120,8 @@ impl Macro {
         (self.value)(event).unwrap_or_default()
     }
 
-    /// The reason why an event has no value for it, for a user who expects the postback: "the click has no external click id".
+    /// The reason why this event has no value, as the end of a sentence for a user who expects the postback: "the click has
+    /// no external click id".
     pub fn absence(&self, event: &Event) -> String {
         match (self.token, &event.click) {
             ("click_id" | "external_click_id", None) => "no click is known for it".into(),
@@ -130,7 +133,7 @@ impl Macro {
     }
 }
 
-/// All macros for display by the host, for [`Descriptor::macros`].
+/// All macros, for [`Descriptor::macros`]. The host shows them to users.
 pub fn describe() -> Vec<MacroDef> {
     let describe = |known: &Macro| MacroDef {
         token: known.token.into(),
@@ -181,8 +184,8 @@ fn sub<'a>(event: &'a Event, name: &str) -> Value<'a> {
     attribute(&click(event)?.sub_ids, name)
 }
 
-/// A detail of the purchase that was sent with the conversion.
-fn noted<'a>(event: &'a Event, name: &str) -> Value<'a> {
+/// A detail of the purchase, sent with the conversion as an attribute.
+fn detail<'a>(event: &'a Event, name: &str) -> Value<'a> {
     attribute(&conversion(event)?.attributes, name)
 }
 

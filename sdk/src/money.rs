@@ -1,4 +1,4 @@
-//! Amounts in the networks' formats. Micros in, text out; floats are never used.
+//! Amounts in the networks' formats: converts micros to text and back. It never uses floats.
 
 use crate::types::Money;
 
@@ -20,7 +20,7 @@ pub fn decimal(money: &Money) -> String {
 }
 
 /// The amount in the currency's minor unit, as a whole number: 1250 for 12.50 USD, 12 for 12 JPY.
-/// Rounded half up, away from zero: 1.005 USD is 101, -1.005 USD is -101.
+/// A half is rounded away from zero: 1.005 USD is 101, -1.005 USD is -101.
 pub fn minor_units(money: &Money) -> i64 {
     let unit = 10_i64.pow(DECIMALS - exponent(&money.currency));
     let (whole, rest) = (money.micros / unit, money.micros % unit);
@@ -47,8 +47,9 @@ pub fn exponent(currency: &str) -> u32 {
     }
 }
 
-/// The micros of an amount in the major unit: an optional sign, digits, a point, digits ("12.50", "-3", ".5").
-/// `None` for anything else: no grouping, no exponent, no currency, at most six decimals.
+/// The micros of an amount in the major unit: an optional sign, digits, and optionally a point and decimals ("12.50", "-3",
+/// ".5"). `None` for anything else, such as grouping, an exponent, a currency, or more than six decimals (zeros at the end
+/// do not count).
 pub fn parse_decimal(text: &str) -> Option<i64> {
     let text = text.trim();
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn minor_units_are_rounded_half_up() {
+    fn minor_units_are_rounded_half_away_from_zero() {
         let cents = |micros| minor_units(&Money { micros, currency: "USD".into() });
         for (micros, expected) in [
             (4_999, 0),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_written_amount_is_read_back_unchanged() {
         for micros in [0, 1, -1, 12_500_000, -3_100_000, i64::MAX, i64::MIN] {
             assert_eq!(parse_decimal(&of(micros)), Some(micros));
         }

@@ -12,8 +12,8 @@ use crate::types::Json;
 
 /// The schema of a configuration, for [`Descriptor::config_schema`](crate::Descriptor). The form is generated from it.
 ///
-/// A field's doc comment becomes its help text. Its title is `#[schemars(title = "…")]`, or else its name in words. Lengths and
-/// patterns: `#[schemars(length(max = 100))]`. Unknown fields are refused with `#[serde(deny_unknown_fields)]`.
+/// A field's doc comment becomes its help text. Its title is `#[schemars(title = "…")]`, or else its name in words. Limit
+/// lengths with `#[schemars(length(max = 100))]`, and refuse unknown fields with `#[serde(deny_unknown_fields)]`.
 ///
 /// ```
 /// use postrider_sdk::prelude::*;
@@ -24,7 +24,7 @@ use crate::types::Json;
 /// struct Config {
 ///     /// The number behind "account" in your tracking link.
 ///     account_id: String,
-///     /// Made in the network's settings, under "API".
+///     /// Created in the network's settings, under "API".
 ///     token: Secret,
 /// }
 ///
@@ -53,18 +53,19 @@ fn title(name: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// A text that is stored sealed and masked in every answer. An adapter never sees it: the value is an opaque
-/// placeholder, which the host replaces in the finished request, and only for the adapter's own hosts.
+/// A secret in a configuration. The host stores it sealed and masks it in every answer. An adapter sees only a
+/// placeholder: the host inserts the secret into the finished request, and only for the adapter's own hosts.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The placeholder for the secret. Put it into a header, a URL or a body, unchanged.
+    /// The placeholder for the secret. Put it unchanged into a header, a URL or a body.
     pub fn placeholder(&self) -> &str {
         &self.0
     }
 
+    /// Whether the user entered an empty secret.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -97,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// How Acme is told.
+    /// The connection to Acme.
     #[derive(Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only its schema matters")]
@@ -105,10 +106,10 @@ mod tests {
         /// The number behind "account".
         #[schemars(length(min = 1, max = 20))]
         account_id: String,
-        /// Made in Acme's settings.
+        /// Created in Acme's settings.
         #[schemars(title = "API token")]
         token: Secret,
-        /// More to send.
+        /// Additional values.
         #[serde(default)]
         pairs: Vec<Pair>,
     }
@@ -117,19 +118,19 @@ mod tests {
     #[derive(Deserialize, JsonSchema)]
     #[expect(dead_code, reason = "only its schema matters")]
     struct Pair {
-        /// As Acme calls it.
+        /// The parameter's name at Acme.
         name: String,
     }
 
     #[test]
-    fn a_form_can_be_drawn_from_a_type() {
+    fn a_type_has_the_schema_of_its_form() {
         let schema: Value = serde_json::from_str(&schema::<Config>()).expect("it is JSON");
         assert_eq!(
             schema,
             json!({
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
                 "title": "Config",
-                "description": "How Acme is told.",
+                "description": "The connection to Acme.",
                 "type": "object",
                 "required": ["account_id", "token"],
                 "additionalProperties": false,
@@ -143,21 +144,21 @@ mod tests {
                     },
                     "token": {
                         "title": "API token",
-                        "description": "Made in Acme's settings.",
+                        "description": "Created in Acme's settings.",
                         "type": "string",
                         "format": "password",
                         "writeOnly": true,
                     },
                     "pairs": {
                         "title": "Pairs",
-                        "description": "More to send.",
+                        "description": "Additional values.",
                         "type": "array",
                         "items": {
                             "type": "object",
                             "description": "One pair.",
                             "required": ["name"],
                             "properties": {
-                                "name": {"title": "Name", "description": "As Acme calls it.", "type": "string"},
+                                "name": {"title": "Name", "description": "The parameter's name at Acme.", "type": "string"},
                             },
                         },
                     },
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_shows_itself_to_nobody() {
+    fn a_secret_is_not_shown_in_debug_output() {
         let secret: Secret = serde_json::from_str("\"s3cret\"").expect("it is a text");
         assert_eq!(format!("{secret:?}"), "Secret");
         assert_eq!(secret.placeholder(), "s3cret");

@@ -1,4 +1,4 @@
-//! Conditions for the answer besides its status, for destinations that answer 200 to everything.
+//! Conditions for an answer in addition to its status, for destinations that answer 200 to everything.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -6,9 +6,9 @@ use serde_json::Value;
 use crate::adapter::classify_by_status;
 use crate::types::{ConfigIssue, Outcome, Response};
 
-/// A part of a configuration: either a text that the answer must contain, or a value at a position of its JSON.
+/// A part of a configuration: either a text that the answer must contain, or a value at a position in the answer's JSON.
 ///
-/// `true` and `"true"`, 1 and `"1"` are equal, because services use both forms.
+/// `true` and `"true"` are equal, and so are 1 and `"1"`, because services use both forms.
 #[derive(Deserialize)]
 pub struct Success {
     text: Option<String>,
@@ -22,7 +22,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
-/// By the status and, if it is a success, by the condition for the answer. For [`Adapter::classify`](crate::Adapter::classify).
+/// Interprets an answer by its status and, if the status is 2xx, by the condition. For
+/// [`Adapter::classify`](crate::Adapter::classify).
 pub fn classify(success: Option<&Success>, response: &Response) -> Outcome {
     match (success, classify_by_status(response)) {
         (Some(success), Outcome::Accepted(_)) => success.classify(response),
@@ -31,42 +32,49 @@ pub fn classify(success: Option<&Success>, response: &Response) -> Outcome {
 }
 
 impl Success {
-    /// The problem with it. `path` is its JSON pointer in the configuration.
+    /// The problem with the condition. `path` is its JSON pointer in the configuration.
     pub fn issue(&self, path: &str) -> Option<ConfigIssue> {
         let (path, message) = match (&self.text, &self.json_pointer, &self.equals) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => return None,
-            (None, Some(_), None) => (format!("{path}/equals"), "Say which value the answer must have at this place."),
-            _ => (path.to_owned(), "Say either a text, or a JSON pointer and the value that it must have."),
+            (None, Some(_), None) => {
+                (format!("{path}/equals"), "Enter the value that the answer must have at this JSON pointer.")
+            }
+            _ => (
+                path.to_owned(),
+                "Enter either a text, or a JSON pointer and the value that the answer must have there.",
+            ),
         };
         Some(ConfigIssue::new(path, message))
     }
 
-    /// Interprets an answer with a status of success. The reasons quote only true, false and null from the answer:
-    /// anything else may be a buyer's data.
+    /// Interprets an answer with a 2xx status. The reasons quote only true, false and null from the answer: anything else
+    /// may be a buyer's data.
     fn classify(&self, response: &Response) -> Outcome {
         let status = response.status;
         let body = String::from_utf8_lossy(&response.body);
-        let cut = if response.truncated { "; the answer was too long to be read to its end" } else { "" };
+        let cut = if response.truncated { "; the answer is too long, only its beginning was read" } else { "" };
         let not_success = |message| Outcome::refused("answer_not_success", message);
         if let Some(text) = &self.text {
             if body.contains(text.as_str()) {
                 return Outcome::Accepted(None);
             }
             return not_success(format!(
-                "the destination answered {status} without the text '{text}' that means success{cut}"
+                "the destination answered {status}, but the answer does not contain '{text}'{cut}"
             ));
         }
         let pointer = self.json_pointer.as_deref().unwrap_or_default();
         let equals = self.equals.as_ref().unwrap_or(&Value::Null);
         let Ok(answer) = serde_json::from_str::<Value>(body.trim_start_matches('\u{feff}')) else {
-            let message = format!("the destination answered {status} without JSON; {pointer} must be {equals}{cut}");
+            let message = format!(
+                "the destination answered {status}, but the answer is not JSON; {pointer} must be {equals}{cut}"
+            );
             return Outcome::refused("answer_not_json", message);
         };
         let found = match answer.pointer(pointer) {
             Some(found) if same(found, equals) => return Outcome::Accepted(None),
             None => "missing".to_owned(),
             Some(found @ (Value::Bool(_) | Value::Null)) => found.to_string(),
-            Some(_) => "something else".to_owned(),
+            Some(_) => "another value".to_owned(),
         };
         not_success(format!("the destination answered {status}, but {pointer} is {found}; it must be {equals}"))
     }
@@ -103,17 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_200_may_say_no() {
+    fn an_answer_with_200_can_be_a_refusal() {
         let pointer = || json!({"json_pointer": "/ok", "equals": true});
         for body in [r#"{"ok": true}"#, r#"{"ok": "true"}"#, "\u{feff}{\"ok\":true}"] {
             assert_eq!(outcome(pointer(), 200, body), Ok(()), "{body}");
         }
-        let problem = |body| outcome(pointer(), 200, body).expect_err("it is no success");
+        let problem = |body| outcome(pointer(), 200, body).expect_err("it is not a success");
         assert_eq!(problem(r#"{"ok": false}"#), "the destination answered 200, but /ok is false; it must be true");
         assert!(problem("{}").contains("/ok is missing"));
         let private = problem(r#"{"ok": "grace@example.com"}"#);
-        assert!(private.contains("something else") && !private.contains("grace"), "{private}");
-        assert!(problem("<html>").contains("without JSON"));
+        assert!(private.contains("another value") && !private.contains("grace"), "{private}");
+        assert!(problem("<html>").contains("is not JSON"));
         assert_eq!(outcome(json!({"text": "OK"}), 200, "it is OK"), Ok(()));
         assert!(outcome(json!({"text": "OK"}), 200, "ok").is_err());
         assert_eq!(outcome(json!({"text": "OK"}), 503, "OK"), Err("retry".into()), "the status comes first");
@@ -121,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn one_way_of_telling_is_chosen() {
+    fn a_condition_has_either_a_text_or_a_pointer() {
         let path = |value| success(value).issue("/success").map(|issue| issue.path);
         assert_eq!(path(json!({"text": "OK"})), None);
         assert_eq!(path(json!({"json_pointer": "/a", "equals": null})), None);

@@ -8,13 +8,13 @@ pub fn rfc3339(at_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Whole Unix seconds.
+/// Unix seconds, rounded down.
 pub fn unix_seconds(at_ms: u64) -> u64 {
     at_ms / 1000
 }
 
-/// The Gregorian date of a day since 1970-01-01. Years start in March, so that the leap day is the last day.
-/// The method is Howard Hinnant's `civil_from_days`, for days that are not negative.
+/// The Gregorian year, month and day for a number of days since 1970-01-01. Years start in March, so that the leap day is
+/// the last day. The method is Howard Hinnant's `civil_from_days`, for days that are not negative.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -1,8 +1,8 @@
-//! Tokens in text: `{payout}`, `[payout]`, `##payout##`. Parsed once, rendered for each event.
+//! Tokens in text: `{payout}`, `[payout]`, `##payout##`. A text is parsed once and rendered for each event.
 //!
-//! A [`Template`] contains the positions of its tokens; the adapter defines their meaning with a resolver: a macro of
-//! Postrider, a function, or anything else. It never guesses: an unpaired bracket and an unknown token
-//! are problems to show, and are never sent as text.
+//! A [`Template`] contains the positions of its tokens. The adapter defines their meaning with a resolver: a macro of
+//! Postrider, a function, or anything else. An unpaired bracket and an unknown token are problems that a user sees; they
+//! are never sent as text.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,9 @@ use crate::url;
 /// The notation of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Syntax {
+    /// The mark before the token.
     pub open: &'static str,
+    /// The mark after the token.
     pub close: &'static str,
 }
 
@@ -29,7 +31,7 @@ impl Syntax {
 /// How a value is written into the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
-    /// Encoded for a URL, once.
+    /// Encoded once, for a URL.
     Percent,
     /// Unchanged, for headers and plain text.
     Raw,
@@ -52,8 +54,8 @@ enum Piece<T> {
 }
 
 impl<T> Template<T> {
-    /// Splits `source`. `resolve` gets the inside of each token and returns its meaning, or the reason why it has
-    /// none (see [`unknown`]). Never fails: use [`problems`](Self::problems) to find errors.
+    /// Splits `source`. `resolve` gets the text inside each token and returns the token's meaning, or the reason why it has
+    /// none (see [`unknown`]). Parsing never fails; [`problems`](Self::problems) returns the errors.
     pub fn parse(source: impl Into<String>, syntax: Syntax, resolve: impl Fn(&str) -> Result<T, String>) -> Self {
         let source = source.into();
         Self { pieces: split(&source, syntax, resolve), source, syntax }
@@ -64,7 +66,7 @@ impl<T> Template<T> {
         &self.source
     }
 
-    /// The meanings of its tokens, in order.
+    /// The meanings of the tokens, in order.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Token(token) => Some(token),
@@ -80,7 +82,7 @@ impl<T> Template<T> {
         })
     }
 
-    /// The text with its values. The error is the first of the [`problems`](Self::problems).
+    /// The text with a value in place of each token. The error is the first of the [`problems`](Self::problems).
     pub fn render<'v>(&self, encoding: Encoding, value: impl Fn(&T) -> Cow<'v, str>) -> Result<String, String> {
         if let [Piece::Text(text)] = self.pieces.as_slice() {
             return Ok(text.clone());
@@ -97,30 +99,36 @@ impl<T> Template<T> {
         Ok(out)
     }
 
-    /// The URL with its values encoded. `path` is the JSON pointer of this template in the configuration.
+    /// The URL with an encoded value in place of each token. `path` is the JSON pointer of this template in the
+    /// configuration.
+    ///
+    /// # Errors
+    ///
+    /// The template has a problem, or a value makes a path segment `.` or `..`.
     pub fn render_url<'v>(&self, path: &str, value: impl Fn(&T) -> Cow<'v, str>) -> Result<String, AdapterError> {
         let url =
             self.render(Encoding::Percent, value).map_err(|problem| AdapterError::invalid_config(path, problem))?;
         if url::has_dot_segment(&url) {
             return Err(AdapterError::invalid_event(
-                "A value of '.' or '..' fills a whole path segment of the URL and would lead to another page.",
+                "A value of '.' or '..' fills a whole path segment, so the URL would lead to another page; move this value into the query.",
             ));
         }
         Ok(url)
     }
 
-    /// The reason why this is not usable as the URL of a request. Tokens are allowed only in the path and the query: a
-    /// visitor determines their values, and must not determine the host.
+    /// The reasons why this template cannot be the URL of a request; none for a valid URL. `path` is the JSON pointer of
+    /// this template in the configuration. Tokens are allowed only in the path and the query: a visitor determines their
+    /// values, and must not determine the host.
     pub fn url_issues(&self, path: &str) -> Vec<ConfigIssue> {
         let mut problems = Vec::new();
         match url::authority(&self.source) {
             None => problems.push("The URL must start with http:// or https:// and a host name.".into()),
             Some(authority) => {
                 if authority.contains(self.syntax.open) || authority.contains(self.syntax.close) {
-                    problems.push("Macros may stand in the path and the query only, not in the host name.".into());
+                    problems.push("Use macros only in the path and the query, not in the host name.".into());
                 }
                 if authority.contains('@') {
-                    problems.push("The URL must not carry a user name or password.".into());
+                    problems.push("The URL must not contain a user name or password.".into());
                 }
             }
         }
@@ -133,7 +141,7 @@ impl<T> Template<T> {
         }
         // An unfilled <account> from a manual would be sent literally.
         if self.source.contains(['<', '>']) {
-            problems.push("Replace what stands in angle brackets by your own value.".into());
+            problems.push("Replace the text in angle brackets with your own value.".into());
         }
         if url::has_dot_segment(&self.source) {
             problems.push("The URL must not contain '.' or '..' as a path segment.".into());
@@ -143,7 +151,7 @@ impl<T> Template<T> {
     }
 }
 
-/// `{macro}` with the macros of Postrider.
+/// Parses a text with Postrider's macros in curly brackets, such as `{click_id}`.
 impl From<String> for Template<&'static Macro> {
     fn from(source: String) -> Self {
         Self::parse(source, Syntax::CURLY, macros::resolve)
@@ -190,24 +198,24 @@ fn next_mark(text: &str, syntax: Syntax) -> Option<(usize, &'static str)> {
 }
 
 fn stray(mark: &str) -> String {
-    format!("There is a '{mark}' that belongs to no macro; write it as {}.", url::encode(mark))
+    format!("There is a '{mark}' that is not part of a macro; write it as {}.", url::encode(mark))
 }
 
-/// The sentence for an unknown token. It lists all tokens if they are few, otherwise the closest ones.
+/// The sentence for an unknown token. It lists all known tokens if there are at most 20, otherwise up to three similar ones.
 pub fn unknown<'a>(kind: &str, token: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     const FEW: usize = 20;
     let known: Vec<&str> = known.into_iter().collect();
     let shown: String = token.chars().take(60).collect();
     if known.len() <= FEW {
-        return format!("'{shown}' is not a known {kind}; there are {}.", known.join(", "));
+        return format!("'{shown}' is not a known {kind}; use one of {}.", known.join(", "));
     }
     match closest(token, &known) {
-        close if close.is_empty() => format!("'{shown}' is not a known {kind}."),
+        close if close.is_empty() => format!("'{shown}' is not a known {kind}; check its spelling."),
         close => format!("'{shown}' is not a known {kind}; did you mean {}?", close.join(" or ")),
     }
 }
 
-/// Up to three names that differ in a few letters, or that contain the token, or that the token contains.
+/// Up to three names that differ from the token in a few letters, contain the token, or are contained in it.
 fn closest<'a>(token: &str, known: &[&'a str]) -> Vec<&'a str> {
     let token: String = token.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
     let token = token.to_ascii_lowercase();
@@ -223,7 +231,7 @@ fn closest<'a>(token: &str, known: &[&'a str]) -> Vec<&'a str> {
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// The number of letters that must be added, removed or replaced (Levenshtein distance).
+/// The number of letters to add, remove or replace to get from one text to the other (Levenshtein distance).
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.bytes().enumerate() {
@@ -262,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_encoded_where_asked_and_never_read_again() {
+    fn values_are_encoded_on_request_and_never_parsed_as_tokens() {
         let template = Template::parse("https://t.example/{a}?x={a}", Syntax::CURLY, upper);
         let value = |_: &String| Cow::Borrowed("{a} ü");
         assert_eq!(
@@ -290,16 +298,19 @@ mod tests {
         }
         assert_eq!(
             render("[", Syntax::SQUARE),
-            Err("There is a '[' that belongs to no macro; write it as %5B.".into())
+            Err("There is a '[' that is not part of a macro; write it as %5B.".into())
         );
     }
 
     #[test]
-    fn an_unknown_token_is_named_with_what_there_is() {
-        assert_eq!(unknown("token", "x", ["a", "b"]), "'x' is not a known token; there are a, b.");
+    fn an_unknown_token_is_named_with_the_known_ones() {
+        assert_eq!(unknown("token", "x", ["a", "b"]), "'x' is not a known token; use one of a, b.");
         let error = macros::resolve("clickid").map(Macro::token);
         assert_eq!(error, Err("'clickid' is not a known macro; did you mean click_id?".into()));
-        assert_eq!(macros::resolve("nope").map(Macro::token), Err("'nope' is not a known macro.".into()));
+        assert_eq!(
+            macros::resolve("nope").map(Macro::token),
+            Err("'nope' is not a known macro; check its spelling.".into())
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub use crate::bindings::postrider::adapter::types::{
 };
 
 impl Descriptor {
-    /// An adapter that only sends, allows every rule, and permits delays of at most 30 days.
-    /// Complete it with `..`: hosts (none are allowed yet), schema and macros.
+    /// An adapter that only sends requests, supports every action and rule, and permits delays of at most 30 days.
+    /// Add the hosts (no host is allowed at first), the schema and the macros with `..Descriptor::outbound(…)`.
     pub fn outbound(id: &str, version: &str, title: &str) -> Self {
         Self {
             id: id.into(),
@@ -33,7 +33,7 @@ impl Descriptor {
     }
 }
 
-/// Durations in the contract are in milliseconds.
+/// Durations in milliseconds, the contract's unit.
 mod time_ms {
     pub const fn days(days: u64) -> u64 {
         days * 24 * 60 * 60 * 1000
@@ -41,15 +41,18 @@ mod time_ms {
 }
 
 impl Request {
+    /// A GET request without headers.
     pub fn get(url: impl Into<String>) -> Self {
         Self { method: HttpMethod::Get, url: url.into(), headers: Vec::new(), body: None, sign_with: Vec::new() }
     }
 
+    /// A POST request with a body and its content type.
     pub fn post(url: impl Into<String>, content_type: &str, bytes: impl Into<Vec<u8>>) -> Self {
         let body = Body { content_type: content_type.into(), bytes: bytes.into() };
         Self { method: HttpMethod::Post, url: url.into(), headers: Vec::new(), body: Some(body), sign_with: Vec::new() }
     }
 
+    /// Adds a header. The server refuses the headers that it sets itself; see [`headers`](crate::headers).
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push(Field { name: name.into(), value: value.into() });
         self
@@ -57,34 +60,35 @@ impl Request {
 }
 
 impl Decision {
-    /// Fire now. The host has already checked its own rules; this adds no check.
+    /// Send the request now. The host has already checked its own rules; this adds no check.
     pub fn fire() -> Self {
         Self { verdict: Verdict::Fire, checks: Vec::new() }
     }
 
-    /// Fire now, with the adapter's own check that passed.
+    /// Send the request now, with a check of the adapter that passed.
     pub fn fire_because(name: &str, detail: impl Into<String>) -> Self {
         Self::fire().and(true, name, detail)
     }
 
-    /// Do not fire. `name` is the rule in one or two words, `detail` the sentence that answers "why did it not fire?":
-    /// `Decision::skip("trigger", "the conversion is pending; this postback waits for accepted ones")`.
+    /// Send nothing. `name` is the check in one or two words. `detail` is the reason for the user, as a sentence:
+    /// `Decision::skip("trigger", "the conversion is pending; this postback fires for accepted ones")`.
     pub fn skip(name: &str, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skip, checks: Vec::new() }.and(false, name, detail)
     }
 
-    /// Do not fire, because the event lacks a value that the destination requires. Unlike any other skip, this one is recorded in the
-    /// delivery log, as cancelled with `detail` as its reason, because the owner expects that postback.
+    /// Send nothing, because the event lacks a value that the destination requires. Unlike any other skip, this one is
+    /// recorded: as a cancelled delivery with `detail` as its reason, because the owner expects this postback.
     pub fn missing(detail: impl Into<String>) -> Self {
         Self::skip("missing", detail)
     }
 
-    /// Fire, but not before this time has passed. The host's own delay applies too: the longer one counts.
+    /// Send the request after this time, in milliseconds. The host applies the longer one of this and the delay of the
+    /// postback's rule.
     pub fn fire_after(duration_ms: u64, name: &str, detail: impl Into<String>) -> Self {
         Self { verdict: Verdict::FireAfter(duration_ms), checks: Vec::new() }.and(true, name, detail)
     }
 
-    /// Adds a check that led to the verdict.
+    /// Adds a check that the verdict is based on.
     pub fn and(mut self, passed: bool, name: &str, detail: impl Into<String>) -> Self {
         self.checks.push(Check { name: name.into(), passed, detail: detail.into() });
         self
@@ -92,26 +96,26 @@ impl Decision {
 }
 
 impl Outcome {
-    /// The network refused permanently. `code` is stable; `message` is a sentence without personal data.
+    /// The network refused the request permanently. `code` is stable; `message` is a sentence without personal data.
     pub fn refused(code: &str, message: impl Into<String>) -> Self {
         Self::Refused(Refusal { code: code.into(), message: message.into() })
     }
 }
 
 impl InboundReport {
-    /// Conversions to process.
+    /// A notification with these conversions.
     pub fn of(conversions: Vec<ReportedConversion>) -> Self {
         Self { conversions, ignored: None, reply: None }
     }
 
-    /// Nothing to process, and the reason: a stable code and a sentence for the log.
+    /// A notification without a conversion, and the reason: a stable code and a sentence for the log.
     pub fn ignored(code: &str, message: impl Into<String>) -> Self {
         let ignored = Some(Refusal { code: code.into(), message: message.into() });
         Self { conversions: Vec::new(), ignored, reply: None }
     }
 }
 
-/// Nothing known yet: set the fields that the network sends.
+/// A conversion without any data. Set the fields that the network sends.
 impl Default for ReportedConversion {
     fn default() -> Self {
         Self {
@@ -144,25 +148,27 @@ impl AdapterError {
         Self::new(ErrorKind::InvalidEvent, message, None)
     }
 
+    /// The adapter does not support this call.
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsupported, message, None)
     }
 }
 
 impl ConfigIssue {
-    /// `path` is a JSON pointer into the configuration, "" for the whole configuration.
+    /// A problem with a configuration. `path` is a JSON pointer into it, "" for the whole configuration. `message` is a
+    /// sentence for the user.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
 }
 
-/// The value of the first field with this name; names are compared exactly.
+/// The value of the first field with exactly this name.
 pub fn find<'a>(fields: &'a [Field], name: &str) -> Option<&'a str> {
     fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
 }
 
 impl ConversionStatus {
-    /// The value in requests: pending, approved or rejected.
+    /// The word in requests: pending, approved or rejected.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -173,7 +179,7 @@ impl ConversionStatus {
 }
 
 impl Action {
-    /// The value in requests; a custom event is an `event`.
+    /// The word in requests: impression, click, conversion, or event for a custom event.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Impression => "impression",

@@ -1,14 +1,14 @@
-//! URL building: values are encoded exactly once, and the configured part is not changed.
+//! Builds and parses URLs: a value is encoded exactly once, and the configured part of a URL is not changed.
 
-/// Everything except `A-Z a-z 0-9 - . _ ~` becomes `%XX` of its UTF-8 bytes (RFC 3986, unreserved).
-/// A space becomes `%20`, which is valid in a query and in a form body.
+/// Encodes every character except `A-Z a-z 0-9 - . _ ~` (RFC 3986, unreserved) as `%XX` of its UTF-8 bytes. A space becomes
+/// `%20`, which is valid in a query and in a form body.
 pub fn encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     encode_into(&mut out, value);
     out
 }
 
-/// Like [`encode`], appended to a string.
+/// Like [`encode`], but appends to a string.
 pub fn encode_into(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in value.as_bytes() {
@@ -22,7 +22,7 @@ pub fn encode_into(out: &mut String, value: &str) {
     }
 }
 
-/// `name=value&name=value`, both sides encoded: a query, or an `application/x-www-form-urlencoded` body.
+/// `name=value&name=value` with encoded names and values: a query, or an `application/x-www-form-urlencoded` body.
 pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
     for (name, value) in pairs {
@@ -31,7 +31,7 @@ pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
     out
 }
 
-/// Adds one encoded pair to a query under construction.
+/// Encodes one pair and adds it to a query.
 pub fn push_pair(query: &mut String, name: &str, value: &str) {
     if !query.is_empty() {
         query.push('&');
@@ -41,8 +41,7 @@ pub fn push_pair(query: &mut String, name: &str, value: &str) {
     encode_into(query, value);
 }
 
-/// `base` with the pairs added to its query. An existing query stays in front,
-/// a fragment stays at the end.
+/// `base` with the pairs added to its query. An existing query stays before the pairs, a fragment stays at the end.
 pub fn append_query<'a>(base: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     append_encoded_query(base, &query(pairs))
 }
@@ -61,7 +60,7 @@ pub fn append_encoded_query(base: &str, query: &str) -> String {
     [before, joint, query, fragment].concat()
 }
 
-/// The part between `://` and the path, if this is an absolute HTTP URL with a host.
+/// The part between `://` and the path; `None` unless this is an absolute HTTP URL with a host.
 pub fn authority(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
@@ -69,8 +68,8 @@ pub fn authority(url: &str) -> Option<&str> {
     (http && !authority.starts_with(':')).then_some(authority)
 }
 
-/// URL parsers resolve `.` and `..`, also when written as `%2e`, so encoding does not make such a value
-/// safe; a visitor could choose another page of the tracker with it.
+/// Whether a path segment is `.` or `..`. URL parsers resolve such a segment, also if it is written with `%2e`, so encoding
+/// does not make such a value safe: a visitor could choose another page of the tracker with it.
 pub fn has_dot_segment(url: &str) -> bool {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     path.split('/').skip(3).any(|segment| {
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_join_whatever_the_base_already_has() {
+    fn pairs_are_added_to_the_query_of_the_base() {
         let append = |base| append_query(base, [("a", "1 2"), ("b&", "")]);
         assert_eq!(append("https://t.example/p"), "https://t.example/p?a=1%202&b%26=");
         assert_eq!(append("https://t.example/p?"), "https://t.example/p?a=1%202&b%26=");

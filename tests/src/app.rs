@@ -1,5 +1,5 @@
-//! The server under test, in this process, on a clock that the test moves, with builders for the usual
-//! objects. Everything uses HTTP, so that a test reads like the actions of a user.
+//! The server under test, in this process, with a clock that the test moves and with builders for the usual objects. They
+//! use HTTP, so that a test reads like the actions of a user.
 //!
 //! ```text
 //! let t = TestApp::start(db).await;
@@ -24,7 +24,8 @@ use crate::receiver::Receiver;
 use crate::temp::TempDir;
 use crate::wait::eventually;
 
-/// 2026-03-10T12:00:00Z, and it stands still. Not today: code that uses the system's clock fails.
+/// 2026-03-10T12:00:00Z; the clock does not advance by itself. It is not the current date, so that code that uses the
+/// system's clock fails.
 pub const START_MS: i64 = 1_773_144_000_000;
 
 const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
@@ -68,22 +69,23 @@ pub struct Click {
 }
 
 impl TestApp {
-    /// A server that may send postbacks to loopback, where the receiver is.
+    /// Starts a server that may send postbacks to loopback, where the receiver is.
     pub async fn start(database: Database) -> TestApp {
         TestApp::start_with(database, |_| {}).await
     }
 
-    /// The same for installed adapters: they are compiled by the real program.
+    /// Like [`Self::start`], for tests of installed adapters, which the real program compiles.
     pub async fn start_with_compiler(database: Database) -> TestApp {
         let program = crate::process::program().to_owned();
         TestApp::start_with(database, |settings| {
             settings.compiler_program = Some(program);
-            // Its own, so that a test can detect compilations.
+            // A cache for this test only, so that the test can detect compilations.
             settings.adapter_cache_dir = None;
         })
         .await
     }
 
+    /// Starts a server with changed settings.
     pub async fn start_with(database: Database, change: impl FnOnce(&mut Settings)) -> TestApp {
         TestApp::start_at(START_MS, database, change).await
     }
@@ -118,7 +120,7 @@ impl TestApp {
         }
     }
 
-    /// Another node on the same PostgreSQL, with the same keys and the same clock; with the API as the admin there.
+    /// Starts another node on the same PostgreSQL, with the same keys and the same clock. Returns it and its API as the admin.
     pub async fn start_beside(&self, change: impl FnOnce(&mut Settings)) -> (postrider::Server, Client) {
         let mut settings = self.settings.clone();
         change(&mut settings);
@@ -137,7 +139,7 @@ impl TestApp {
         self.server = Some(server);
     }
 
-    /// The same for a start that may be refused. Then there is no server until the next attempt.
+    /// Like [`Self::restart_with`], for a start that can be refused. In that case there is no server until the next attempt.
     pub async fn try_restart(&mut self, change: impl FnOnce(&mut Settings)) -> anyhow::Result<()> {
         if let Some(server) = self.server.take() {
             server.stop().await;
@@ -149,7 +151,7 @@ impl TestApp {
         Ok(())
     }
 
-    /// Another server on the same database, with the same keys and the same clock. Only PostgreSQL allows two.
+    /// Starts another server on the same database, with the same keys and the same clock. Only PostgreSQL allows two.
     pub async fn another_node(&self) -> postrider::Server {
         launch(&self.settings, &self.clock).await
     }
@@ -159,7 +161,7 @@ impl TestApp {
         self.server.take().expect("it runs").stop().await;
     }
 
-    /// For another server on the same database.
+    /// The settings for another server on the same database.
     pub fn settings_of_another_node(&self) -> Settings {
         self.settings.clone()
     }
@@ -177,6 +179,7 @@ impl TestApp {
         self.data_dir.path()
     }
 
+    /// The API without a key.
     pub fn anonymous(&self) -> Client {
         self.admin.with_key(None)
     }
@@ -200,9 +203,9 @@ impl TestApp {
         .await;
     }
 
-    /// Packs for reports everything that is settled at the clock's time.
+    /// Rolls up for reports all rows that are settled at the clock's time.
     pub async fn roll_up_reports(&self) {
-        // The time that reports wait, because rows may still be committed.
+        // Reports wait for this time, because rows may still be committed.
         let settled = self.clock.now().minus(Duration::from_secs(75));
         let settled = domain::reports::calendar::quarter(settled);
         eventually("reports to be packed", async || {
@@ -213,12 +216,12 @@ impl TestApp {
         .await;
     }
 
-    /// Packs settled rows, if they can be determined now.
+    /// Rolls up settled rows, if they can be determined now.
     pub async fn roll_up_once(&self) {
         engine::reports::roll_up(self.server().app()).await.expect("the database answers");
     }
 
-    /// The running server's parts, for data without a public URL.
+    /// The parts of the running server, for data without a public URL.
     pub fn app(&self) -> &engine::app::App {
         self.server().app()
     }
@@ -234,6 +237,7 @@ impl TestApp {
 
     // Objects, with defaults.
 
+    /// Creates an affiliate with an API key.
     pub async fn affiliate(&self) -> Affiliate {
         let n = self.unique();
         let body = json!({"name": format!("Affiliate {n}"), "email": format!("affiliate-{n}@example.com")});
@@ -253,7 +257,7 @@ impl TestApp {
         self.offer_with(json!({})).await
     }
 
-    /// The same with some fields changed.
+    /// Like [`Self::offer`], with some fields changed.
     pub async fn offer_with(&self, changes: Value) -> String {
         let mut body = json!({
             "name": format!("Offer {}", self.unique()),
@@ -265,10 +269,12 @@ impl TestApp {
         text(&self.admin.post("/api/v1/offers", &body).await.expect(201), "id")
     }
 
+    /// Creates a link of an affiliate to an offer.
     pub async fn link(&self, affiliate: &Affiliate, offer: &str) -> Link {
         self.link_with(affiliate, offer, json!({})).await
     }
 
+    /// Like [`Self::link`], with some fields changed.
     pub async fn link_with(&self, affiliate: &Affiliate, offer: &str, changes: Value) -> Link {
         let mut body = json!({"affiliate_id": affiliate.id, "offer_id": offer});
         merge(&mut body, changes);
@@ -305,6 +311,7 @@ impl TestApp {
         Click { id: click_id_in(&answer), link: link.clone() }
     }
 
+    /// A conversion of a click, with a new transaction id.
     pub fn conversion<'a>(&'a self, click: &'a Click) -> NewConversion<'a> {
         NewConversion {
             t: self,
@@ -318,7 +325,7 @@ impl TestApp {
         }
     }
 
-    /// A postback to a path of the receiver, for approved conversions of anybody.
+    /// A postback to a path of the receiver, for approved conversions of all affiliates.
     pub fn postback<'a>(&'a self, path: &'a str) -> NewPostback<'a> {
         NewPostback {
             t: self,
@@ -354,10 +361,12 @@ impl TestApp {
         self.admin.send(request.header("content-type", "application/wasm").body(wasm)).await
     }
 
+    /// Approves a conversion.
     pub async fn approve(&self, conversion: &str) -> Answer {
         self.admin.post(&format!("/api/v1/conversions/{conversion}/approve"), &json!({})).await
     }
 
+    /// Rejects a conversion.
     pub async fn reject(&self, conversion: &str, reason: &str) -> Answer {
         let path = format!("/api/v1/conversions/{conversion}/reject");
         self.admin.post(&path, &json!({"reason": reason})).await
@@ -412,7 +421,7 @@ async fn launch(settings: &Settings, clock: &Clock) -> postrider::Server {
     postrider::Server::start(settings.clone(), clock.clone()).await.expect("the server starts")
 }
 
-/// The click id that a landing page like the one of `offer` receives.
+/// The click id that the landing page of [`TestApp::offer`] receives.
 pub fn click_id_in(answer: &Answer) -> String {
     let location = answer.header("location").expect("a redirect has a location");
     let location = url::Url::parse(location).expect("an absolute URL");
@@ -428,7 +437,7 @@ fn merge(body: &mut Value, changes: Value) {
     }
 }
 
-/// A conversion about to be sent by the admin.
+/// A conversion that the admin will send.
 #[derive(Clone)]
 pub struct NewConversion<'a> {
     t: &'a TestApp,
@@ -453,17 +462,18 @@ impl NewConversion<'_> {
         self
     }
 
+    /// Sends the conversion and returns any answer.
     pub async fn try_send(&self) -> Answer {
         self.t.admin.post("/api/v1/conversions", &self.body).await
     }
 
-    /// Sends it for the first time; returns its id.
+    /// Sends the conversion for the first time; returns its id.
     pub async fn send(&self) -> String {
         text(&self.try_send().await.expect(201), "id")
     }
 }
 
-/// A postback about to be saved.
+/// A postback that will be saved.
 #[derive(Clone)]
 pub struct NewPostback<'a> {
     t: &'a TestApp,
@@ -473,7 +483,7 @@ pub struct NewPostback<'a> {
 }
 
 impl NewPostback<'_> {
-    /// Saved by an affiliate, for itself.
+    /// The affiliate saves the postback and owns it.
     pub fn owned_by(mut self, affiliate: &Affiliate) -> Self {
         self.client = affiliate.client.clone();
         self
@@ -511,7 +521,7 @@ impl NewPostback<'_> {
         self
     }
 
-    /// (outer name, macro) for each parameter, instead of the default ones.
+    /// The tracker's name and the macro of each parameter, in place of the default ones.
     pub fn parameters(mut self, parameters: &[(&str, &str)]) -> Self {
         let parameters = parameters.iter().map(|(name, token)| json!({"name": name, "macro": token}));
         self.body["config"]["parameters"] = parameters.collect();
@@ -529,16 +539,17 @@ impl NewPostback<'_> {
         self
     }
 
-    /// Saved without a test request, and enabled later or never.
+    /// The postback is saved disabled, without a test request.
     pub fn disabled(self) -> Self {
         self.set("enabled", json!(false))
     }
 
+    /// Saves the postback and returns any answer.
     pub async fn try_save(&self) -> Answer {
         self.client.post("/api/v1/postbacks", &self.body).await
     }
 
-    /// Saves it, deletes the test request from the receiver, returns its id.
+    /// Saves the postback, deletes the test request from the receiver, and returns the postback's id.
     pub async fn save(&self) -> String {
         let postback = self.try_save().await.expect(201);
         self.t.receiver.forget(self.path);

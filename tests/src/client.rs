@@ -22,6 +22,7 @@ pub struct Answer {
 }
 
 impl Client {
+    /// A caller with this key; `None` sends no key.
     pub fn new(base: &str, key: Option<&str>) -> Client {
         crate::install_tls_provider();
         let http = reqwest::Client::builder()
@@ -37,7 +38,7 @@ impl Client {
         Client { key: key.map(str::to_owned), cookie: None, ..self.clone() }
     }
 
-    /// The same server from its own pages in a browser, with the cookie that this answer set.
+    /// The same server from its own pages in a browser, with the cookie of this answer.
     #[track_caller]
     pub fn with_session_of(&self, answer: &Answer) -> Client {
         Client { key: None, cookie: Some(answer.cookie()), ..self.clone() }
@@ -47,7 +48,7 @@ impl Client {
         self.key.as_deref()
     }
 
-    /// For requests that a browser would send differently.
+    /// The session cookie, for requests that a browser would send in another way.
     pub fn cookie(&self) -> &str {
         self.cookie.as_deref().expect("a client with a session")
     }
@@ -74,7 +75,7 @@ impl Client {
         self.send(request.header("Idempotency-Key", idempotency_key)).await
     }
 
-    /// For requests that a correct client does not send.
+    /// A request to complete, for requests that a correct client does not send.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         let request = match &self.key {
@@ -91,7 +92,7 @@ impl Client {
         self.try_send(request).await.expect("the server answers")
     }
 
-    /// For servers that may be killed at any moment.
+    /// Sends a request to a server that can be killed at any moment.
     pub async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
         Ok(Answer {

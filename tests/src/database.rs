@@ -13,7 +13,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// No file yet.
+    /// A folder without a file, for the first start.
     pub fn empty_sqlite() -> Database {
         Database::Sqlite { dir: TempDir::new("sqlite") }
     }
@@ -35,7 +35,7 @@ impl Database {
     pub fn sqlite_file(&self) -> std::path::PathBuf {
         match self {
             Database::Sqlite { dir } => file(dir),
-            Database::Postgres { .. } => panic!("PostgreSQL has no one file"),
+            Database::Postgres { .. } => panic!("a PostgreSQL database is not a single file"),
         }
     }
 
@@ -136,13 +136,13 @@ impl Database {
                  GROUP BY affiliate_id, currency";
         for (what, sql) in [
             (
-                "a posting that does not cancel out",
+                "a posting whose entries do not add up to zero",
                 "SELECT count(*) FROM (SELECT posting_id FROM entries GROUP BY posting_id, currency
                      HAVING sum(micros) <> 0) AS it"
                     .to_owned(),
             ),
             (
-                "an account that is not what is kept of it",
+                "an account whose stored balance is not the sum of its entries",
                 format!(
                     "SELECT count(*) FROM (SELECT affiliate_id, currency, account FROM
                          (SELECT * FROM ({accounts}) AS a UNION ALL
@@ -159,11 +159,11 @@ impl Database {
                 format!("SELECT count(*) FROM ({accounts}) AS it WHERE account = 'debt' AND micros > 0"),
             ),
             (
-                "somebody who owes and has something available",
+                "an affiliate with both a debt and an available amount",
                 "SELECT count(*) FROM balances WHERE debt > 0 AND available > 0".to_owned(),
             ),
             (
-                "a key that is there twice",
+                "a key that occurs twice",
                 "SELECT count(*) FROM (SELECT key FROM postings GROUP BY key HAVING count(*) > 1) AS it".to_owned(),
             ),
         ] {

@@ -33,7 +33,7 @@ pub enum Fault {
 
 const FAULTS: [Fault; 5] = [Fault::Nothing, Fault::Full, Fault::WritingWal, Fault::FlushingWal, Fault::ReadOnly];
 
-/// One disk. It stays registered with SQLite until the process ends.
+/// A disk. It stays registered with SQLite until the process ends.
 #[derive(Clone, Copy)]
 pub struct FaultyDisk(&'static State);
 
@@ -41,7 +41,7 @@ struct State {
     name: CString,
     fault: AtomicU8,
     failures: AtomicUsize,
-    /// SQLite's own.
+    /// SQLite's default file system.
     base: &'static sqlite3_vfs,
 }
 
@@ -57,7 +57,8 @@ struct Tail {
 }
 
 impl FaultyDisk {
-    #[expect(clippy::new_without_default, reason = "each is another one")]
+    /// Registers a new disk without a fault.
+    #[expect(clippy::new_without_default, reason = "each call creates another disk")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("faulty-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -90,6 +91,7 @@ impl FaultyDisk {
         format!("{url}?vfs={}", self.0.name.to_str().expect("it is ASCII"))
     }
 
+    /// Sets the fault of the following operations.
     pub fn set(&self, fault: Fault) {
         self.0.fault.store(fault as u8, Ordering::SeqCst);
     }

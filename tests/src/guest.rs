@@ -1,8 +1,8 @@
-//! Adapters for tests, written as WebAssembly text: they can do what a compiler would not permit, and contain data that a
-//! test searches for.
+//! Adapters for tests, written as WebAssembly text. They can contain code that no compiler produces, and data that a test
+//! searches for.
 //!
-//! Each is configured with `{"key": "…", "url": "…"}`, where `key` is secret. By default it always fires,
-//! posts its configuration as JSON to `url` with the key in a header, and accepts any answer.
+//! The configuration of each is `{"key": "…", "url": "…"}`, where `key` is secret. By default an adapter always
+//! fires, sends its configuration as JSON to `url` with the key in a header, and accepts any answer.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -35,13 +35,13 @@ pub struct Guest {
     pub method: u32,
     pub classify: &'static str,
     pub min_delay_ms: u64,
-    /// Whether it declares that it reads notifications, and its behaviour then: it traps.
+    /// Whether it has the capability `inbound`. By default the call traps; see `parse`.
     pub inbound: bool,
     pub parse: &'static str,
-    /// Whether it declares that it adds parameters to clicks, and its behaviour then.
+    /// Whether it has the capability `click`. By default the call traps; see `decorate`.
     pub decorates: bool,
     pub decorate: &'static str,
-    /// Further items in the module.
+    /// Additional items of the module.
     pub extra: String,
 }
 
@@ -69,7 +69,7 @@ impl Default for Guest {
     }
 }
 
-/// Logs this line, which every module contains, as information.
+/// Logs the line [`LOGGED`], which every module contains, at the level info.
 pub const LOG_A_LINE: &str = "(call $emit (i32.const 1) (i32.const 2304) (i32.const 16))";
 pub const LOGGED: &str = "rendering it now";
 /// Logs the configuration that the adapter receives.
@@ -77,6 +77,7 @@ pub const LOG_CONFIG: &str =
     "(call $emit (i32.const 0) (i32.load offset=32 (local.get 0)) (i32.load offset=36 (local.get 0)))";
 
 impl Guest {
+    /// The bytes of the component.
     pub fn component(&self) -> Vec<u8> {
         encode(&self.module())
     }

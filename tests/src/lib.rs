@@ -1,7 +1,7 @@
 //! The harness of the tests: a real server, real databases, a real receiver, a real process.
 //!
-//! It contains no business rules; those are in `it/`. It does not sleep for a fixed time either:
-//! it waits for a condition, with a deadline (`wait::eventually`).
+//! It contains no business rules; they are in `it/`. It does not sleep for a fixed time: it waits for a condition, with a
+//! deadline (`wait::eventually`).
 
 pub mod app;
 pub mod client;
@@ -23,7 +23,7 @@ pub mod wait;
 /// Runs a test body on SQLite and on PostgreSQL: `on_both_databases!(a, b)` creates the tests `a::sqlite`,
 /// `a::postgres`, `b::sqlite`, `b::postgres` from the functions `async fn a(db: Database)` and `b`.
 ///
-/// A body that is not listed is dead code, which clippy refuses, so none is forgotten.
+/// A body that is not listed is dead code. Clippy refuses dead code, so every body must be listed.
 #[macro_export]
 macro_rules! on_both_databases {
     ($($body:ident),+ $(,)?) => { $(
@@ -41,7 +41,7 @@ macro_rules! on_both_databases {
     )+ };
 }
 
-/// Installs this process's TLS provider. The server's own start does the same; the first one wins.
+/// Installs the TLS provider of this process. The start of the server does the same, and the first call has effect.
 pub(crate) fn install_tls_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

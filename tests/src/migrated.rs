@@ -1,4 +1,4 @@
-//! Databases with the schema of this release: copies of one that was migrated once per process, because the
+//! Databases with the schema of this release. They are copies of one that is migrated once per process, because the
 //! migrations would take most of a test's time.
 
 use std::sync::OnceLock;
@@ -12,6 +12,7 @@ use crate::postgres;
 use crate::temp::TempDir;
 
 impl Database {
+    /// A new SQLite database with the schema.
     pub fn sqlite() -> Database {
         static MIGRATED: OnceLock<Vec<u8>> = OnceLock::new();
         let dir = TempDir::new("sqlite");
@@ -19,6 +20,7 @@ impl Database {
         Database::Sqlite { dir }
     }
 
+    /// A new PostgreSQL database with the schema.
     pub async fn postgres() -> Database {
         static MIGRATED: OnceCell<String> = OnceCell::const_new();
         let template = MIGRATED.get_or_init(async || {

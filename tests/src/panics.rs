@@ -1,4 +1,4 @@
-//! Panics of the server under test. A worker survives a panic, and the test would not notice it.
+//! Records panics of the server under test. A worker continues after a panic, so the test would not notice it.
 
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, Once, PoisonError};
@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Id};
 
 static SEEN: Mutex<Vec<(Id, String)>> = Mutex::new(Vec::new());
 
-/// From now on every panic is recorded with its runtime: each test has its own.
+/// Records every later panic with its runtime. Each test has its own runtime.
 pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

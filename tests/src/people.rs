@@ -8,7 +8,7 @@ use crate::wait::eventually;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Somebody with a password and a session.
+/// A person with a password and a session.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub id: String,
@@ -18,7 +18,7 @@ pub struct Person {
 }
 
 impl TestApp {
-    /// Invited, with a password chosen, signed in.
+    /// Invites a person, sets the password, and signs the person in.
     pub async fn person(&self, role: &str) -> Person {
         self.person_with(json!({"role": role})).await
     }
@@ -38,15 +38,18 @@ impl TestApp {
         Person { id: text(&user, "id"), email, client }
     }
 
+    /// Sets a password with the token of a message.
     pub async fn set_password(&self, token: &str, password: &str) -> Answer {
         let body = json!({"token": token, "password": password});
         self.anonymous().post("/api/v1/auth/set-password", &body).await
     }
 
+    /// Signs in with a password and returns any answer.
     pub async fn sign_in(&self, email: &str, password: &str) -> Answer {
         self.anonymous().post("/api/v1/auth/login", &json!({"email": email, "password": password})).await
     }
 
+    /// Signs in with a password and returns the API with that session.
     pub async fn signed_in(&self, email: &str, password: &str) -> Client {
         let answer = self.sign_in(email, password).await;
         answer.expect(200);

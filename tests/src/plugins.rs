@@ -1,7 +1,7 @@
-//! Whether the adapters committed in `plugins/dist` match their sources.
+//! Checks that the components committed in `plugins/dist` match their sources.
 //!
-//! `plugins/build` writes the digests and `plugins/build --check` compares them in the shell; this does
-//! the same for a test, so that both are always committed together.
+//! `plugins/build` writes the digests, and `plugins/build --check` compares them in the shell. This file does the same for a
+//! test, so that a component and its sources are always committed together.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use sha2::{Digest, Sha256};
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 pub struct Digests {
-    /// Of the component's bytes.
+    /// The digest of the component's bytes.
     pub component: String,
-    /// Of all sources of the component: the plugin's folder and the SDK with the contract.
+    /// The digest of all sources of the component: the plugin's folder and the SDK with the contract.
     pub sources: String,
 }
 
 /// The problems of the committed components, one sentence each; empty if there are none.
 pub fn stale_components() -> Vec<String> {
-    let noted = noted();
+    let committed = committed_digests();
     let mut problems = Vec::new();
     for slug in plugins() {
-        match noted.get(&slug) {
+        match committed.get(&slug) {
             None => problems.push(format!("{slug} is not in digests.json; run plugins/build")),
             Some(digests) if digests.component != component(&slug) => {
                 problems.push(format!("dist/{slug}.wasm is not the component in digests.json; run plugins/build"));
@@ -48,7 +48,7 @@ pub fn plugins() -> Vec<String> {
     slugs
 }
 
-fn noted() -> BTreeMap<String, Digests> {
+fn committed_digests() -> BTreeMap<String, Digests> {
     let text = std::fs::read(root().join("plugins/dist/digests.json")).expect("digests.json is committed");
     serde_json::from_slice(&text).expect("plugins/build wrote it")
 }
@@ -57,7 +57,7 @@ fn component(slug: &str) -> String {
     digest_of(&root().join(format!("plugins/dist/{slug}.wasm")))
 }
 
-/// One digest over `<sha256>  <path>` lines in the order of the paths, as `sha256sum` prints them.
+/// The digest over `<sha256>  <path>` lines in the order of the paths, as `sha256sum` prints them.
 fn sources(slug: &str) -> String {
     let mut paths = Vec::new();
     for folder in [format!("plugins/{slug}"), "sdk".to_owned()] {

@@ -1,8 +1,9 @@
-//! A private PostgreSQL cluster for this process: own folder, own port, loopback only. In tests it does not wait for the
-//! disk: they kill Postrider and PostgreSQL, never the machine. In measurements it does ([`wait_for_disk`]).
+//! A private PostgreSQL cluster for this process, with its own folder and port, on loopback only. In tests PostgreSQL does
+//! not wait for the disk, because tests kill Postrider and PostgreSQL but never the machine. In measurements it waits
+//! ([`wait_for_disk`]).
 //!
-//! The first test that needs it starts it, and a shell supervises it: when this process ends in any way, the
-//! pipe to the shell closes, and the shell stops the server and removes the folder.
+//! The first test that needs the cluster starts it, and a shell supervises it. When this process ends for any reason, the
+//! pipe to the shell closes, and the shell stops the cluster and removes the folder.
 //! `POSTRIDER_TEST_POSTGRES` (a URL of a superuser, without a database) names a server to use instead.
 
 use std::net::TcpListener;
@@ -30,7 +31,7 @@ static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
 static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
 
-/// A cluster started after this call is as durable as a real one.
+/// A cluster that is started after this call waits for the disk, like a real one.
 pub fn wait_for_disk() {
     WAITS_FOR_DISK.store(true, Ordering::SeqCst);
 }
@@ -71,7 +72,7 @@ async fn start() -> Cluster {
         let url = url.trim_end_matches('/').to_owned();
         return Cluster { url, watchdog: None };
     }
-    // Another process may take the port before PostgreSQL does; then another port is tried.
+    // Another process may take the port before PostgreSQL does. In that case, another port is tried.
     for _ in 0..5 {
         if let Some(cluster) = try_start(&unique_dir("pg")).await {
             return cluster;
@@ -84,7 +85,7 @@ async fn try_start(dir: &Path) -> Option<Cluster> {
     let bin = find_binaries();
     let owner = owner_of_cluster();
     if let Some((uid, gid)) = owner {
-        chown(dir, Some(uid), Some(gid)).expect("root may give a folder away");
+        chown(dir, Some(uid), Some(gid)).expect("root can change the owner of a folder");
     }
     init(&bin, dir, owner);
     let port = free_port();
@@ -93,7 +94,7 @@ async fn try_start(dir: &Path) -> Option<Cluster> {
     wait_until_ready(&url, dir).await.then(|| Cluster { url, watchdog: Some(watchdog) })
 }
 
-/// A cluster on a small file system of its own, which can be filled. Dropping it removes both.
+/// A cluster on a separate small file system, which a test can fill. Dropping it removes both.
 pub struct SmallDisk {
     dir: PathBuf,
     cluster: Option<Cluster>,
@@ -102,7 +103,7 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// `None`, and a line with the reason, if this process cannot mount a file system.
     pub async fn start() -> Option<SmallDisk> {
-        // Another process may take its port.
+        // Another process may take the port before PostgreSQL does.
         for _ in 0..5 {
             let mut disk = SmallDisk::mount()?;
             disk.cluster = try_start(&disk.dir).await;
@@ -123,7 +124,10 @@ impl SmallDisk {
             Err(error) => error.to_string(),
         };
         let _ = std::fs::remove_dir(&dir);
-        eprintln!("SKIPPED: a full disk of PostgreSQL, because no file system can be mounted here ({})", reason.trim());
+        eprintln!(
+            "SKIPPED: the test of a full PostgreSQL disk, because no file system can be mounted here ({})",
+            reason.trim()
+        );
         None
     }
 
@@ -141,6 +145,7 @@ impl SmallDisk {
         while file.write_all(&zeros).is_ok() {}
     }
 
+    /// Deletes the file that [`Self::fill`] wrote.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).expect("the disk is full");
     }
@@ -173,7 +178,7 @@ fn init(bin: &Path, dir: &Path, owner: Option<(u32, u32)>) {
     assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Starts PostgreSQL under a shell that outlives this process only briefly.
+/// Starts PostgreSQL under a shell that stops it shortly after this process has ended.
 fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> Child {
     const SCRIPT: &str = r#"
         trap '' INT TERM HUP
@@ -198,7 +203,7 @@ fn watch_over(bin: &Path, dir: &Path, port: u16, owner: Option<(u32, u32)>) -> C
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .current_dir(dir)
-        // Ctrl-C at the terminal must reach the tests, not the shell that cleans up after them.
+        // Ctrl-C at the terminal must reach the tests, but not the shell that removes the cluster.
         .process_group(0);
     as_owner(&mut shell, owner).spawn().expect("sh runs")
 }

@@ -1,5 +1,5 @@
-//! The real `postrider` program as a child process, for tests that need one: kill it, restart it
-//! on the same data, send SIGTERM, read its logs.
+//! The real `postrider` program as a child process. A test can kill it, restart it on the same data, send SIGTERM to it,
+//! and read its logs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use crate::wait::{DEADLINE, eventually, within};
 
 pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_tests";
 
-/// Shared by all servers under test, in this run and the next: compiling every adapter for each would take most of the time.
+/// The cache of compiled adapters, shared by all servers under test, in this run and later ones. Otherwise most of the time
+/// would be spent on compilation.
 pub fn adapter_cache() -> PathBuf {
     std::env::temp_dir().join("postrider-tests-adapters")
 }
@@ -21,7 +22,7 @@ pub fn adapter_cache() -> PathBuf {
 /// The log lines that a failed test prints.
 const LINES_PRINTED: usize = 300;
 
-/// Where and how the program runs; outlives its runs.
+/// An installation: the settings and the data of the program. It stays between the runs.
 pub struct Installation {
     pub database: Database,
     data_dir: TempDir,
@@ -29,11 +30,12 @@ pub struct Installation {
 }
 
 impl Installation {
+    /// An installation with this database and a new data folder.
     pub fn new(database: Database) -> Installation {
         Installation { database, data_dir: TempDir::new("data"), environment: Vec::new() }
     }
 
-    /// Adds a setting, e.g. ("POSTRIDER_LEASE_SECS", "2").
+    /// Adds a setting, such as ("POSTRIDER_LEASE_SECS", "2").
     pub fn with(mut self, name: &'static str, value: &str) -> Installation {
         self.environment.push((name, value.to_owned()));
         self
@@ -44,15 +46,15 @@ impl Installation {
         self.start_with(&[]).await
     }
 
-    /// The same with further settings for this run only.
+    /// Like [`Self::start`], with additional settings for this run only.
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = self.command(&["serve"]);
         command.envs(settings.iter().copied());
         self.launch(command).await
     }
 
-    /// The same for a server whose files a test limits in size ([`Process::limit_file_sizes`]): it gets an error,
-    /// whereas other processes would be ended by a signal.
+    /// Like [`Self::start`], for a test that limits the size of the server's files ([`Process::limit_file_sizes`]). A write
+    /// beyond the limit fails with an error instead of ending the process with a signal.
     pub async fn start_limitable(&self) -> Process {
         let serve = self.command(&["serve"]);
         let mut command = self.command_of(Path::new("sh"), &["-c", "trap '' XFSZ; exec \"$0\" serve"]);
@@ -83,7 +85,7 @@ impl Installation {
         let log =
             std::fs::File::options().create(true).append(true).open(self.log_file()).expect("the data folder is ours");
         let mut command = Command::new(program);
-        // Settings come only from here, not from the developer's shell.
+        // The developer's shell must not add settings.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             command.env_remove(name);
         }
@@ -114,7 +116,7 @@ impl Installation {
         Process { child, url: String::new(), client }.wait().await
     }
 
-    /// Runs the program to its end, with these variables too; returns whether it succeeded, and its output.
+    /// Runs the program to its end, with additional variables. Returns whether it succeeded, and its output.
     pub async fn output(&self, arguments: &[&str], with: &[(&str, String)]) -> (bool, String) {
         let mut command = self.command(arguments);
         command.envs(with.iter().map(|(name, value)| (*name, value.as_str())));
@@ -152,9 +154,9 @@ impl Drop for Installation {
     }
 }
 
-/// The address in the server's log.
+/// The server's address, from its log.
 fn address_in(log: &str) -> Option<&str> {
-    // A complete line.
+    // Only a complete line has the whole address.
     let mut lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     let ready = lines.find(|line| line.contains("Postrider is ready"))?;
     let address = &ready[ready.find("127.0.0.1:")?..];
@@ -162,7 +164,7 @@ fn address_in(log: &str) -> Option<&str> {
     Some(&address[.."127.0.0.1:".len() + port])
 }
 
-/// One run of the program. Dropping it kills it.
+/// One run of the program. Dropping it kills the process.
 pub struct Process {
     child: Child,
     pub url: String,
@@ -171,13 +173,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// SIGKILL: no destructor runs, nothing is flushed. Returns when the process is gone.
+    /// Sends SIGKILL: no destructor runs, nothing is flushed. Returns when the process has ended.
     pub fn kill_9(mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
     }
 
-    /// SIGTERM; `wait` returns how it ended.
+    /// Sends SIGTERM; `wait` returns how the process ended.
     pub fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
@@ -196,7 +198,8 @@ impl Process {
         self.child.try_wait().expect("it is our child")
     }
 
-    /// Waits until the process ends by itself. The demo may take longer than the deadline, and then says why.
+    /// Waits until the process ends by itself. The deadline is twice the usual one, because the demo has its own deadline and
+    /// reports the reason.
     pub async fn wait(&mut self) -> ExitStatus {
         within(DEADLINE * 2, "postrider to end", async || self.child.try_wait().expect("it is our child")).await
     }
@@ -223,8 +226,8 @@ pub fn program() -> &'static Path {
         if folder.ends_with("release") {
             build.arg("--release");
         }
-        // Cargo sets variables about the test's package. A build script that reads them would run again, and everything
-        // that depends on its crate would be compiled again.
+        // Cargo sets variables about the test's package. A build script that reads them would run again, and all crates that
+        // depend on its crate would be compiled again.
         let of_package =
             |name: &OsString| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|it| name.to_string_lossy().starts_with(it));
         for (name, _) in std::env::vars_os().filter(|(name, _)| of_package(name)) {

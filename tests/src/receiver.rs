@@ -1,6 +1,6 @@
 //! A tracker for postbacks: a real server that records every request and gives the configured answers.
 //!
-//! `Receiver` speaks correct HTTP, with any status and any body, including slow, long or malicious ones.
+//! `Receiver` uses correct HTTP, with any status and any body, including slow, long or malicious ones.
 //! `RawReceiver` violates HTTP.
 
 use std::collections::{HashMap, VecDeque};
@@ -23,12 +23,12 @@ use tokio::task::JoinHandle;
 
 use crate::wait::eventually;
 
-/// One request as it arrived.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub method: String,
     pub path: String,
-    /// The raw query, still encoded; empty when there was none.
+    /// The query as it was sent, encoded; empty without a query.
     pub query: String,
     pub headers: HeaderMap,
     pub body: String,
@@ -56,12 +56,12 @@ impl Recorded {
     pub fn parameter(&self, name: &str) -> String {
         let values: Vec<String> =
             self.parameters().into_iter().filter_map(|(key, value)| (key == name).then_some(value)).collect();
-        let [value] = values.as_slice() else { panic!("{name} is there {} times in {}", values.len(), self.query) };
+        let [value] = values.as_slice() else { panic!("{name} occurs {} times in {}", values.len(), self.query) };
         value.clone()
     }
 }
 
-/// The answer.
+/// An answer of the receiver.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// A status, headers and a whole body.
@@ -75,24 +75,25 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// An answer with this status and a short text.
     pub fn status(status: u16) -> Reply {
         Reply::Plain { status, headers: Vec::new(), body: Bytes::from_static(b"so be it") }
     }
 
+    /// An answer with this status and body.
     pub fn body(status: u16, body: impl Into<Bytes>) -> Reply {
         Reply::Plain { status, headers: Vec::new(), body: body.into() }
     }
 
-    /// A body of zeros that is small when transferred and has `size` bytes when decompressed. Compressed in advance, because the
-    /// client has a deadline.
+    /// A small gzip body that has `size` bytes, all zero, after decompression. It is compressed in advance, because the client
+    /// has a deadline.
     pub fn gzip_bomb(size: usize) -> Reply {
         Reply::body(200, gzip_of_zeros(size)).header("Content-Encoding", "gzip")
     }
 
+    /// Adds a header to a plain reply.
     pub fn header(self, name: &'static str, value: impl Into<String>) -> Reply {
-        let Reply::Plain { status, mut headers, body } = self else {
-            panic!("only a plain reply has headers of its own")
-        };
+        let Reply::Plain { status, mut headers, body } = self else { panic!("only a plain reply can have headers") };
         headers.push((name, value.into()));
         Reply::Plain { status, headers, body }
     }
@@ -161,7 +162,7 @@ impl Receiver {
         script.next.extend(replies);
     }
 
-    /// Answers every held request, and future ones too.
+    /// Answers every held request, and later ones at once.
     pub fn release(&self) {
         self.shared.gate.0.close();
     }
@@ -173,6 +174,7 @@ impl Receiver {
         all
     }
 
+    /// All requests, in the order of arrival.
     pub fn all_requests(&self) -> Vec<Recorded> {
         self.shared.recorded.lock().expect("not poisoned").clone()
     }
@@ -251,7 +253,7 @@ async fn perform(shared: Arc<Shared>, reply: Reply) -> Response {
         Reply::SlowDrip { interval } => endless(shared, Bytes::from_static(b"."), Some(interval)),
         Reply::NeverEnding => endless(shared, Bytes::from(vec![b'x'; 64 << 10]), None),
         Reply::Held => {
-            // Permits are never added: this waits until the gate is closed.
+            // No permit is ever added, so this waits until the gate is closed.
             let _ = shared.gate.0.acquire().await;
             Response::new(Body::from("OK"))
         }
@@ -296,7 +298,7 @@ pub enum Raw {
 /// violates HTTP.
 pub struct RawReceiver {
     address: SocketAddr,
-    /// Bound, and never listens: no other process gets the port, even when it is closed.
+    /// A bound socket that never listens. It keeps the port, so that no other process gets it after the listener is closed.
     _port: TcpSocket,
     connections: Arc<AtomicU64>,
     server: JoinHandle<()>,
@@ -305,7 +307,7 @@ pub struct RawReceiver {
 impl RawReceiver {
     pub async fn start(behaviour: Raw) -> RawReceiver {
         let port = TcpSocket::new_v4().expect("there are sockets");
-        // With this option on both sockets, one can listen on the port that the other holds.
+        // With this option on both sockets, one socket can listen on the port to which the other is bound.
         port.set_reuseaddr(true).expect("it is not bound yet");
         port.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has a free port");
         let address = port.local_addr().expect("it is bound");
@@ -340,7 +342,7 @@ impl RawReceiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on all connections are refused.
+    /// Refuses all later connections.
     pub async fn close(&mut self) {
         self.server.abort();
         let _ = (&mut self.server).await;

@@ -1,5 +1,5 @@
-//! A mail server: it speaks SMTP in plain text, after STARTTLS or within TLS, stores the accepted messages,
-//! and refuses the configured recipients.
+//! A mail server. It uses SMTP in plain text, after STARTTLS or within TLS, stores the messages that it accepts, and refuses
+//! recipients if it is configured to.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Self-signed, for localhost; the key is in this repository too.
+/// A self-signed certificate for localhost. Its key is in this repository too.
 const CERTIFICATE: &[u8] = include_bytes!("smtp.pem");
 const KEY: &[u8] = include_bytes!("smtp.key");
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Security {
     Plain,
-    /// Offered, and required before any other command.
+    /// STARTTLS is offered, and required before any other command.
     StartTls,
     Implicit,
 }
@@ -57,7 +57,7 @@ impl MailServer {
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = shared.clone();
-                // A connection that ends in the middle of a session ends the session.
+                // An error means that the connection ended in the middle of the session.
                 tokio::spawn(async move {
                     let _ = serve(stream, &state, security).await;
                 });
@@ -76,11 +76,12 @@ impl MailServer {
         PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/smtp.pem"))
     }
 
-    /// From now on answers every recipient with this, such as "451 4.3.0 later"; `None` accepts them.
+    /// Sets the answer to every later recipient, such as "451 4.3.0 later"; `None` accepts them.
     pub fn refuse(&self, with: Option<&'static str>) {
         self.state().refusal = with;
     }
 
+    /// The accepted messages, oldest first.
     pub fn taken(&self) -> Vec<Taken> {
         self.state().taken.clone()
     }

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// A temporary directory; dropping it deletes it.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
+    /// Creates a directory whose name contains `purpose`.
     pub fn new(purpose: &str) -> TempDir {
         TempDir(unique_dir(purpose))
     }
@@ -31,7 +33,7 @@ pub(crate) fn unique_dir(purpose: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("postrider-{purpose}-{pid}-{n}"));
         match std::fs::create_dir(&path) {
             Ok(()) => return path,
-            // Left behind by a killed process with the same number.
+            // A killed process with the same id has left this directory.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
             Err(error) => panic!("cannot create {}: {error}", path.display()),
         }

@@ -1,23 +1,23 @@
-//! Waiting for a condition, with a deadline. The only place in the tests that sleeps.
+//! Waits for a condition, with a deadline. Tests sleep only here.
 
 use std::time::{Duration, Instant};
 
-/// Generous: a debug build on a busy machine with two cores. A passing test never waits this long.
+/// The deadline, long enough for a debug build on a busy machine with two cores. A passing test never waits this long.
 pub const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Repeats the question until there is an answer; panics with `what` after the deadline.
+/// Calls `question` until it returns a value. Panics with `what` after [`DEADLINE`].
 pub async fn eventually<T>(what: &str, question: impl AsyncFnMut() -> Option<T>) -> T {
     within(DEADLINE, what, question).await
 }
 
-/// `eventually` with another deadline.
+/// Like [`eventually`], with another deadline.
 pub async fn within<T>(deadline: Duration, what: &str, mut question: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = question().await {
             return answer;
         }
-        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain for {what}");
+        assert!(started.elapsed() < deadline, "waited {deadline:?} without success for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

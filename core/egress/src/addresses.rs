@@ -1,7 +1,7 @@
 //! The IP addresses to which requests may be sent. Pure: it checks an address against the operator's allow list,
 //! without names, sockets or the clock.
 //!
-//! Public unicast addresses pass, addresses with a special purpose are refused, unless the operator listed them. The
+//! Public unicast addresses pass. Addresses with a special purpose are refused, unless the operator listed them. The
 //! ranges are those of the IANA special-purpose registries (RFC 6890 and its successors) plus the metadata services
 //! that cloud providers run at otherwise ordinary addresses.
 
@@ -34,13 +34,13 @@ impl Allow {
 /// Why an address is not an ordinary public one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
-    /// This machine.
+    /// An address of this machine.
     Loopback,
-    /// A private network.
+    /// An address of a private network.
     Private,
     /// Valid on one link only.
     LinkLocal,
-    /// Between a provider and its customers.
+    /// An address between a provider and its customers.
     CarrierGradeNat,
     /// The metadata service of a cloud provider.
     Metadata,
@@ -48,9 +48,9 @@ pub enum AddressKind {
     Multicast,
     /// The broadcast address.
     Broadcast,
-    /// No address.
+    /// The unspecified address, which means no address.
     Unspecified,
-    /// For examples.
+    /// Reserved for examples in documentation.
     Documentation,
     /// Reserved for other purposes.
     Reserved,

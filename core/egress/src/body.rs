@@ -16,7 +16,7 @@ pub(super) const ACCEPT_ENCODING: &str = "gzip, deflate, br";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
-    /// Whether the body was longer, or the rest could not be decoded.
+    /// Whether the body is longer, or the rest could not be decoded.
     pub(super) truncated: bool,
 }
 
@@ -156,7 +156,7 @@ mod tests {
         assert!(body.truncated && body.bytes.len() == MAX);
         assert!(body.bytes.capacity() <= 4 * MAX, "{}", body.bytes.capacity());
 
-        // A gzip bomb inside gzip stays what it is: only one layer is undone.
+        // A gzip bomb inside gzip is not decoded: only one layer is.
         let nested = decoded("gzip", &gzip(&bomb));
         assert!(nested.bytes == bomb && !nested.truncated);
     }

@@ -50,7 +50,7 @@ pub enum EgressError {
     )]
     ConnectionClosed { host: String },
 
-    #[error("{host} did not answer in valid HTTP/1.1: {problem}. Check scheme and port of the URL.")]
+    #[error("{host} did not answer in valid HTTP/1.1: {problem}. Check the scheme and the port of the URL.")]
     InvalidAnswer { host: String, problem: String },
 
     #[error("This server ran out of {resource} while connecting to {host}; raise its limit.")]
@@ -119,8 +119,8 @@ impl EgressError {
         }
     }
 
-    /// Whether the error means that the destination fails, rather than the request or this server.
-    pub fn is_destinations(&self) -> bool {
+    /// Whether the destination failed, rather than the request or this server.
+    pub fn is_failure_of_destination(&self) -> bool {
         self.retryable() && !matches!(self, Self::LocalLimit { .. })
     }
 

@@ -34,11 +34,11 @@ pub use reqwest::Method;
 
 use addresses::Allow;
 
-/// The deadline of requests without a special one.
+/// The deadline of requests for which no other deadline is configured.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The most bytes of a response body that are kept, before and after decompression, unless [`Egress::keeping`] sets
-/// another limit.
+/// The most bytes of a response body that are kept, before and after decompression, unless
+/// [`Egress::with_max_answer_bytes`] sets another limit.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// The most bytes of response headers that are kept.
@@ -55,7 +55,7 @@ pub struct Egress {
     max_answer_bytes: usize,
 }
 
-/// One request. Without a `User-Agent` of its own it gets Postrider's.
+/// One request. If it has no `User-Agent`, it gets Postrider's.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// HTTP method.
@@ -83,18 +83,18 @@ pub struct Answer {
 }
 
 impl Egress {
-    /// `allow` lists networks that may be called although they are not public.
+    /// Creates the client. `allow` lists networks that may be called although they are not public.
     pub fn new(allow: Vec<ipnet::IpNet>) -> Result<Self, EgressError> {
         let allow = Arc::new(Allow::new(allow));
         Ok(Self { client: client::build(allow.clone())?, allow, max_answer_bytes: MAX_ANSWER_BYTES })
     }
 
     /// The same client with another limit for response bodies, in bytes.
-    pub fn keeping(self, max_answer_bytes: usize) -> Self {
+    pub fn with_max_answer_bytes(self, max_answer_bytes: usize) -> Self {
         Self { max_answer_bytes, ..self }
     }
 
-    /// Validates a URL without DNS lookups, for the moment that a postback is saved.
+    /// Validates a URL without DNS lookups. It is called when a postback is saved.
     pub fn check_url(&self, url: &str) -> Result<Url, EgressError> {
         target::check(url, &self.allow)
     }

@@ -1,5 +1,5 @@
 //! Resolves a host name to the addresses that may be called. The client connects only to the addresses returned here;
-//! there is no second lookup between check and connection, which DNS could answer differently.
+//! there is no second lookup between the check and the connection, because DNS could answer it differently.
 //!
 //! One refused address refuses the name. A name with public and internal addresses is either a mistake or an attack,
 //! and connecting only to the public ones would hide it.
@@ -41,9 +41,9 @@ pub(super) struct VettedNames {
 
 /// A lookup that can be joined.
 enum Running {
-    /// Waits for a thread; dropped with the last request that waits for it.
+    /// The lookup waits for a thread. It is dropped with the last request that waits for it.
     Waiting(WeakShared<BoxFuture<'static, Answer>>),
-    /// Runs on a thread; stays until that ends.
+    /// The lookup runs on a thread. It stays until the thread ends.
     Started(Shared<BoxFuture<'static, Answer>>),
 }
 
@@ -239,7 +239,7 @@ mod tests {
         let names = names(&[], |_| Ok(vec![ip("8.8.8.8")]));
         let _all = names.slots.clone().acquire_many_owned(MAX_LOOKUPS as u32).await.expect("all are free");
         let error = names.vetted("busy.example").await.expect_err("no thread is free");
-        assert!(!error.is_destinations() && error.retryable(), "{error}");
+        assert!(!error.is_failure_of_destination() && error.retryable(), "{error}");
         assert!(names.running.lock().expect("not poisoned").is_empty());
     }
 }

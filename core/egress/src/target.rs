@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::addresses::Allow;
 use super::error::EgressError;
 
-/// Many servers refuse request lines longer than 8 KiB; twice that is certainly a mistake in a template.
+/// Many servers refuse request lines longer than 8 KiB. Twice that length is a mistake in a template.
 const MAX_URL_BYTES: usize = 16 * 1024;
 
 /// Parses a URL and refuses destinations to which no postback should be sent.
@@ -90,7 +90,7 @@ fn check_plain_ipv4(address: Ipv4Addr, authority: &str) -> Result<(), EgressErro
     }
 }
 
-/// The URL standard allows hosts that DNS and HTTP don't allow.
+/// Refuses hosts that the URL standard allows, but DNS and HTTP do not.
 fn check_name(name: &str) -> Result<(), EgressError> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let label_is_sound = |label: &str| {
@@ -103,8 +103,8 @@ fn check_name(name: &str) -> Result<(), EgressError> {
     Ok(())
 }
 
-/// `localhost` always means this machine (RFC 6761), so it is refused when a postback is saved. Whether it may be
-/// called is still decided by the addresses that it resolves to.
+/// `localhost` always means this machine (RFC 6761), so it is refused when a postback is saved. Whether it may
+/// be called still depends on the addresses that it resolves to.
 fn check_localhost(url: &Url, name: &str, allow: &Allow) -> Result<(), EgressError> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name != "localhost" && !name.ends_with(".localhost") {

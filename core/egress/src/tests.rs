@@ -1,4 +1,4 @@
-//! The client with real sockets on loopback: servers that behave, stall, flood, lie and disappear.
+//! The client with real sockets on loopback: servers that answer correctly, slowly, too much, incorrectly or not at all.
 
 use std::future::Future;
 use std::io::Write;
@@ -139,7 +139,7 @@ async fn connections_are_kept_and_reused_also_by_clones() {
 }
 
 #[tokio::test]
-async fn a_connection_that_went_stale_is_replaced() {
+async fn a_closed_idle_connection_is_replaced() {
     let hits = Arc::new(AtomicUsize::new(0));
     let counted = hits.clone();
     let address = serve(move |mut stream| {

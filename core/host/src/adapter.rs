@@ -14,7 +14,7 @@ pub struct Adapter {
     schema: Schema,
     pub(super) component: v0_1::AdapterPre<Guest>,
     pub(super) limits: Limits,
-    ours: bool,
+    trusted: bool,
 }
 
 impl Adapter {
@@ -23,12 +23,12 @@ impl Adapter {
         component: v0_1::AdapterPre<Guest>,
         digest: String,
         limits: Limits,
-        ours: bool,
+        trusted: bool,
     ) -> Result<Self, AdapterError> {
         let descriptor = Instance::describe(&component, &limits)?;
         output::check_descriptor(&descriptor)?;
         let schema = Schema::parse(&descriptor.config_schema)?;
-        Ok(Self { descriptor, digest, schema, component, limits, ours })
+        Ok(Self { descriptor, digest, schema, component, limits, trusted })
     }
 
     /// The component's own description.
@@ -46,9 +46,9 @@ impl Adapter {
         &self.schema
     }
 
-    /// Whether it comes with the program, or is the caller's own file, and so was compiled in this process.
-    pub fn is_ours(&self) -> bool {
-        self.ours
+    /// Whether the component is trusted, which means built in or the caller's own file, and so was compiled in this process.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
     }
 
     /// The budget of each call.

@@ -1,8 +1,8 @@
 //! Compiled adapters on disk, so that a restart does not compile them again.
 //!
 //! The files are machine code that runs without further checks. They are therefore stored in a folder that only this
-//! user can enter, are read only if their digest is right, and are never accepted from others. If the cache can't be
-//! used, adapters are not cached; that is not an error.
+//! user can enter, are read only if their digest is right, and are never accepted from others. If the
+//! cache cannot be used, adapters are not cached; this is not an error.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};

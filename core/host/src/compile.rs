@@ -1,8 +1,8 @@
 //! Compiles components of third parties in a child process with its own limits.
 //!
-//! The compiler has no budget that could be set from inside, and a component can be written to make it slow, greedy or
-//! crash. The child is this program with another command. It gets no environment and writes its result to the cache,
-//! which is read back like any cached component.
+//! The compiler has no budget that a caller could set, and a component can be written to make the compiler slow, exhaust
+//! its memory or crash it. The child is this program with another command. It gets no environment and writes its result to
+//! the cache, from which the host reads it like any cached component.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -23,9 +23,9 @@ use super::{component, output};
 pub const COMMAND: &str = "compile-adapter";
 
 /// How often the parent checks whether the child has ended.
-const LOOK: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Starts the children, one at a time: uploads are rare, and the machine has other work.
+/// Starts the children, one at a time, because uploads are rare and the machine has other work.
 pub(super) struct Compiler {
     /// The program to start; `None` for this program.
     program: Option<PathBuf>,
@@ -49,12 +49,12 @@ impl Compiler {
         let ended = std::fs::write(&upload, wasm).and_then(|()| self.run(folder, allocation, &upload));
         let _ = std::fs::remove_file(&upload);
         match ended.map_err(|error| unavailable(&format!("its compiler can't be started: {error}")))? {
-            Some((status, said)) => self.judge(status, &said),
+            Some((status, output)) => self.result_of(status, &output),
             None => Err(too_costly(format!("{} seconds", self.limits.time.as_secs_f64()))),
         }
     }
 
-    /// The child's exit status and standard output; `None` if its time was up.
+    /// The child's exit status and standard output; `None` if it did not end in time.
     fn run(
         &self,
         folder: &Path,
@@ -79,14 +79,15 @@ impl Compiler {
         }
         Cache::remove_unfinished(folder, child.id());
         let Some(status) = ended? else { return Ok(None) };
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            stdout.take(4 * limits::SENTENCE_CHARS as u64).read_to_end(&mut said)?;
+            stdout.take(4 * limits::SENTENCE_CHARS as u64).read_to_end(&mut output)?;
         }
-        Ok(Some((status, String::from_utf8_lossy(&said).into_owned())))
+        Ok(Some((status, String::from_utf8_lossy(&output).into_owned())))
     }
 
-    fn judge(&self, status: ExitStatus, said: &str) -> Result<(), AdapterError> {
+    /// The result that the child's exit status means.
+    fn result_of(&self, status: ExitStatus, child_output: &str) -> Result<(), AdapterError> {
         let CompileLimits { memory_bytes, cpu_secs, file_bytes, .. } = self.limits;
         let killed_by = |signal: Signal| status.signal() == Some(signal.as_raw());
         if status.success() {
@@ -101,7 +102,7 @@ impl Compiler {
         } else if let Some(signal) = status.signal() {
             Err(AdapterError::ContractMismatch { reason: format!("the compiler crashed on it (signal {signal})") })
         } else if status.code() == Some(i32::from(REFUSED)) {
-            Err(AdapterError::ContractMismatch { reason: output::clean(said, limits::SENTENCE_CHARS) })
+            Err(AdapterError::ContractMismatch { reason: output::clean(child_output, limits::SENTENCE_CHARS) })
         } else {
             Err(unavailable(&format!("its compiler ended with {status}")))
         }
@@ -117,7 +118,7 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
         if started.elapsed() > limit {
             return Ok(None);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
 
     fn code(raw_status: i32) -> &'static str {
         let compiler = Compiler::new(None, CompileLimits::default());
-        compiler.judge(ExitStatus::from_raw(raw_status), "why").err().map_or("", |error| error.code())
+        compiler.result_of(ExitStatus::from_raw(raw_status), "why").err().map_or("", |error| error.code())
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub enum AdapterError {
     #[error("The component has {bytes} bytes; at most {max} are allowed.")]
     TooLarge { bytes: usize, max: usize },
     #[error(
-        "The component imports '{import}', but an adapter may import only 'postrider:adapter/log'. Build it for wasm32-unknown-unknown, without WASI."
+        "The component imports '{import}', but an adapter can import only 'postrider:adapter/log'. Build it for wasm32-unknown-unknown, without WASI."
     )]
     ImportRefused { import: String },
     #[error("The file ends after {bytes} bytes, in the middle of the component; upload the complete file.")]
@@ -37,7 +37,7 @@ pub enum AdapterError {
     #[error("The adapter logged more than {max_lines} lines or {max_bytes} bytes in '{call}' and was stopped.")]
     LogFlood { call: &'static str, max_lines: usize, max_bytes: usize },
     #[error(
-        "The adapter crashed in '{call}': {reason}. The lines that it logged before are in the log of the attempt; `postrider adapter run` shows them for any event."
+        "The adapter crashed in '{call}': {reason}. The log of the attempt has the lines that the adapter logged before; `postrider adapter run` shows them for any event."
     )]
     Trap { call: &'static str, reason: String },
     #[error(
@@ -51,7 +51,7 @@ pub enum AdapterError {
     #[error("All instances for adapters are in use; try again in a moment.")]
     Busy,
 
-    /// The adapter returned an error of its own.
+    /// The adapter returned an error.
     #[error("{message}")]
     Refused { kind: RefusedKind, message: String, path: Option<String> },
 }
@@ -61,7 +61,7 @@ pub enum AdapterError {
 pub enum RefusedKind {
     /// The configuration is invalid.
     InvalidConfig,
-    /// The event lacks something that the adapter needs.
+    /// The event lacks a value that the adapter needs.
     InvalidEvent,
     /// An inbound request is not authentic.
     Unauthenticated,
@@ -110,9 +110,9 @@ impl AdapterError {
         matches!(self, Self::Busy | Self::Timeout { .. })
     }
 
-    /// Whether the adapter itself may be at fault. Errors that it returned are deliberate, and errors of the machine or
-    /// of a configuration are not its fault. Neither is the size of its output, which depends on data from visitors and
-    /// networks.
+    /// Whether the error is a fault of the adapter. Errors that it returned are deliberate. Errors of the machine or of a
+    /// configuration are not faults of the adapter, and neither is too much output, because its size depends on data from
+    /// visitors and networks.
     pub fn is_fault(&self) -> bool {
         matches!(
             self,

@@ -10,8 +10,7 @@ pub use log::Level as LogLevel;
 
 /// A line that an adapter logged: one printable line, cut to the limit.
 ///
-/// Lines may quote an event, so they are shown to the person who tests the adapter, and never go to the server's own
-/// log.
+/// A line may quote an event, so it is shown to the person who tests the adapter and never goes to the server's log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogLine {
     /// The log level.
@@ -55,8 +54,8 @@ impl Guest {
 }
 
 impl log::Host for Guest {
-    /// Lines beyond the limit are dropped, because logging should not change the outcome of a call; only a flood of
-    /// lines stops the adapter.
+    /// Stores a line. Lines beyond the limit are dropped, because logging should not change the outcome of a call; only a
+    /// much larger number of lines stops the adapter.
     fn emit(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.log_calls += 1;
         self.log_bytes += message.len();
@@ -83,7 +82,7 @@ pub(super) struct LogFlood;
 #[error("out of memory")]
 pub(super) struct OutOfMemory;
 
-/// Growth beyond the limit stops the adapter at once. Most programs would otherwise crash a little later, with a less
+/// Growth beyond the limit stops the adapter at once. Without this, most programs would crash a little later, with a less
 /// clear error.
 impl ResourceLimiter for Guest {
     fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {

@@ -52,8 +52,8 @@ impl Host {
         Self::start_with(cache_dir, Compiler::new(None, CompileLimits::default()))
     }
 
-    /// Like [`Self::start`], with another program to compile components of third parties (which must be a Postrider),
-    /// and with other limits for that.
+    /// Like [`Self::start`], with another program (a Postrider) that compiles components of third parties, and with other
+    /// limits for it.
     pub fn start_with_compiler(
         cache_dir: &Path,
         program: Option<PathBuf>,
@@ -65,9 +65,9 @@ impl Host {
     pub(super) fn start_with(cache_dir: &Path, compiler: Compiler) -> Result<Self, AdapterError> {
         let (engine, allocation) = engine::start()?;
         let mut inner = Inner { engine, allocation, cache: Cache::open(cache_dir), compiler, built_in: Vec::new() };
-        // In parallel: at the first start each must be compiled.
+        // In parallel, because at the first start each component must be compiled.
         let loaded: Vec<_> = std::thread::scope(|scope| {
-            let load = |wasm| inner.load(wasm, Origin::Ours, Limits::default());
+            let load = |wasm| inner.load(wasm, Origin::Trusted, Limits::default());
             let loading = BUILT_IN.map(|wasm| (wasm, scope.spawn(move || load(wasm))));
             loading.into_iter().map(|(wasm, thread)| (wasm, thread.join().expect("loading does not panic"))).collect()
         });
@@ -87,27 +87,28 @@ impl Host {
         &self.inner.built_in
     }
 
-    /// Compiles and describes a component in this process: only for components that are built in or the caller's own.
+    /// Compiles a component in this process and calls its `describe`: only for components that are built in or the caller's
+    /// own.
     pub fn load(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
         self.load_with(wasm, Limits::default())
     }
 
     /// Like [`Self::load`], with other limits for each call.
     pub fn load_with(&self, wasm: &[u8], limits: Limits) -> Result<Arc<Adapter>, AdapterError> {
-        self.inner.load(wasm, Origin::Ours, limits).map(Arc::new)
+        self.inner.load(wasm, Origin::Trusted, limits).map(Arc::new)
     }
 
-    /// Compiles and describes a component of a third party. It is compiled in a child process with limits.
-    pub fn load_strangers(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
-        let origin = Origin::Strangers(&self.inner.compiler, self.inner.allocation);
+    /// Compiles a component of a third party in a child process with limits, and calls its `describe`.
+    pub fn load_untrusted(&self, wasm: &[u8]) -> Result<Arc<Adapter>, AdapterError> {
+        let origin = Origin::Untrusted(&self.inner.compiler, self.inner.allocation);
         self.inner.load(wasm, origin, Limits::default()).map(Arc::new)
     }
 }
 
 impl Inner {
     fn load(&self, wasm: &[u8], origin: Origin<'_>, limits: Limits) -> Result<Adapter, AdapterError> {
-        let ours = matches!(origin, Origin::Ours);
+        let trusted = matches!(origin, Origin::Trusted);
         let component = load::load(&self.engine, &self.cache, origin, wasm)?;
-        Adapter::new(component, super::digest(wasm), limits, ours)
+        Adapter::new(component, super::digest(wasm), limits, trusted)
     }
 }

@@ -9,8 +9,8 @@ pub struct Limits {
     /// About one unit per WebAssembly instruction and per byte copied. This is the actual budget: it does not depend on
     /// the load of the machine, so the same call always ends in the same way.
     pub fuel: u64,
-    /// Wall-clock time in ticks of [`TICK`]. Only a backstop for work that uses no fuel, and therefore generous: a busy
-    /// machine may suspend a thread for a long time without any fault of the adapter.
+    /// Wall-clock time in ticks of [`TICK`]. It only limits work that uses no fuel, and is generous, because a busy machine
+    /// can suspend a thread for a long time without any fault of the adapter.
     pub deadline_ticks: u64,
     /// Linear memory, in bytes.
     pub memory_bytes: usize,
@@ -50,7 +50,7 @@ pub struct CompileLimits {
     pub cpu_secs: u64,
     /// The size of any file that it writes, including the compiled code.
     pub file_bytes: u64,
-    /// Wall-clock time: a backstop for a machine on which the child gets no CPU time.
+    /// Wall-clock time, for a machine on which the child gets no CPU time.
     pub time: Duration,
 }
 
@@ -72,7 +72,7 @@ pub const CONFIG_ISSUES: usize = 100;
 pub const URL_BYTES: usize = 8 << 10;
 /// The most headers of a request, and the most attributes of a notification.
 pub const HEADERS: usize = 32;
-/// The most secrets to sign with: one in use, one that it replaces, and some to spare.
+/// The most secrets to sign with: a new one, the one that it replaces, and a reserve.
 pub const SIGNING_SECRETS: usize = 4;
 /// The most bytes of all headers of a request.
 pub const HEADER_BYTES: usize = 8 << 10;
@@ -99,7 +99,7 @@ pub const CODE_CHARS: usize = 64;
 pub const LOG_LINES: usize = 20;
 /// The most characters of a stored log line.
 pub const LOG_LINE_CHARS: usize = 500;
-/// The most log lines per call; further ones stop the adapter, because the host's work for a line is not paid by fuel.
+/// The most log lines per call. A further line stops the adapter, because the host's work for a line uses no fuel.
 pub const LOG_CALLS: usize = 1_000;
 /// The most bytes of log lines per call; more stop the adapter.
 pub const LOG_BYTES: usize = 256 << 10;

@@ -1,5 +1,5 @@
-//! From bytes to a component that can be instantiated. Everything harmful that a component could contain is refused
-//! here, before any of it runs.
+//! Loads a component from its bytes, until it can be instantiated. Everything harmful that a component could contain is
+//! refused here, before any of its code runs.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -15,10 +15,10 @@ use super::{limits, v0_1};
 /// The two interfaces of the contract that a component may import; the first has only types.
 const ALLOWED_IMPORTS: [&str; 2] = ["postrider:adapter/types", "postrider:adapter/log"];
 
-/// The origin of a component: our own are compiled in this process, those of third parties in a child process.
+/// The origin of a component. Trusted components are compiled in this process, those of third parties in a child process.
 pub(super) enum Origin<'a> {
-    Ours,
-    Strangers(&'a Compiler, Allocation),
+    Trusted,
+    Untrusted(&'a Compiler, Allocation),
 }
 
 pub(super) fn load(
@@ -30,15 +30,15 @@ pub(super) fn load(
     check_kind(wasm)?;
     let component = match (cache.find(engine, wasm), origin) {
         (Some(component), _) => component,
-        (None, Origin::Ours) => compile(engine, cache, wasm)?,
-        (None, Origin::Strangers(compiler, allocation)) => {
+        (None, Origin::Trusted) => compile(engine, cache, wasm)?,
+        (None, Origin::Untrusted(compiler, allocation)) => {
             compiler.compile(cache, allocation, wasm)?;
             cache.find(engine, wasm).ok_or_else(|| AdapterError::Engine {
                 reason: "the compiled component in the cache can't be read".to_owned(),
             })?
         }
     };
-    // A cached component was checked when it was saved, but the check is cheap and must hold without exception.
+    // A cached component was checked when it was saved. The check is cheap and is repeated, so that there is no exception.
     check_imports(engine, &component)?;
     let mut linker = Linker::<Guest>::new(engine);
     v0_1::log::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest| guest).map_err(|error| mismatch(&error))?;

@@ -45,7 +45,7 @@ fn check_url(text: &str, hosts: &[String]) -> Result<(), AdapterError> {
         return Err(unusable("render", "the URL is neither http nor https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(unusable("render", "the URL carries a user name or password"));
+        return Err(unusable("render", "the URL contains a user name or password"));
     }
     let host = url.host_str().unwrap_or_default();
     if hosts.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host)) {
@@ -153,8 +153,8 @@ pub(super) fn check_descriptor(descriptor: &wire::Descriptor) -> Result<(), Adap
     Ok(())
 }
 
-/// The engine stopped without a trap: the output was larger than allowed, or malformed (text that is not UTF-8, a
-/// pointer outside of the memory).
+/// The error if the engine stopped without a trap: the output was too large, or malformed (text that is not UTF-8, a
+/// pointer outside the memory).
 pub(super) fn unreadable(call: &'static str, error: &wasmtime::Error) -> AdapterError {
     let reason = error.root_cause().to_string();
     // The engine's error type is private, so only its message can be matched.

@@ -51,20 +51,20 @@ impl Schema {
     }
 
     /// Calls `visit` with the JSON pointer and the value of each secret in `config`. A secret is a value in a secret
-    /// place for which `is_secret` returns true: a text, or a secret that was transformed before.
+    /// position for which `is_secret` returns true: a text, or a secret that was transformed before.
     pub fn visit_secrets(
         &self,
         config: &mut Value,
         is_secret: impl Fn(&Value) -> bool,
         mut visit: impl FnMut(&str, &mut Value),
     ) {
-        let mut places = Vec::new();
-        self.find(&self.document, config, &is_secret, String::new(), DEPTH, &mut places);
-        places.sort_unstable();
-        places.dedup();
-        for place in places {
-            if let Some(value) = config.pointer_mut(&place) {
-                visit(&place, value);
+        let mut pointers = Vec::new();
+        self.find(&self.document, config, &is_secret, String::new(), DEPTH, &mut pointers);
+        pointers.sort_unstable();
+        pointers.dedup();
+        for pointer in pointers {
+            if let Some(value) = config.pointer_mut(&pointer) {
+                visit(&pointer, value);
             }
         }
     }
@@ -85,13 +85,13 @@ impl Schema {
         schema: &Value,
         value: &Value,
         is_secret: &impl Fn(&Value) -> bool,
-        place: String,
+        pointer: String,
         depth: usize,
         found: &mut Vec<String>,
     ) {
         let (Some(schema), Some(depth)) = (schema.as_object(), depth.checked_sub(1)) else { return };
         if schema.get("writeOnly") == Some(&Value::Bool(true)) {
-            return leaves(value, is_secret, place, found);
+            return leaves(value, is_secret, pointer, found);
         }
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.strip_prefix('#'));
         let target = target.and_then(|pointer| self.document.pointer(pointer));
@@ -100,14 +100,14 @@ impl Schema {
         let alternatives = ["allOf", "anyOf", "oneOf"].into_iter().flat_map(list);
         let conditions = ["then", "else"].into_iter().filter_map(one);
         for same in target.into_iter().chain(alternatives).chain(conditions) {
-            self.find(same, value, is_secret, place.clone(), depth, found);
+            self.find(same, value, is_secret, pointer.clone(), depth, found);
         }
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
-                    let place = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
                     for below in member_schemas(schema, name) {
-                        self.find(below, member, is_secret, place.clone(), depth, found);
+                        self.find(below, member, is_secret, pointer.clone(), depth, found);
                     }
                 }
             }
@@ -115,7 +115,7 @@ impl Schema {
                 for (index, item) in items.iter().enumerate() {
                     let below = list("prefixItems").nth(index).or_else(|| one("items"));
                     if let Some(below) = below {
-                        self.find(below, item, is_secret, format!("{place}/{index}"), depth, found);
+                        self.find(below, item, is_secret, format!("{pointer}/{index}"), depth, found);
                     }
                 }
             }
@@ -127,7 +127,7 @@ impl Schema {
 fn member_schemas<'a>(schema: &'a Map<String, Value>, name: &str) -> Vec<&'a Value> {
     let own = schema.get("properties").and_then(|it| it.get(name));
     let patterns = schema.get("patternProperties").and_then(Value::as_object).into_iter().flatten();
-    // The patterns are not matched: hiding too much is the safer mistake.
+    // The patterns are not matched, so too many values can count as secret; that is the safer mistake.
     let mut schemas: Vec<_> = own.into_iter().chain(patterns.map(|(_, schema)| schema)).collect();
     if schemas.is_empty() {
         schemas.extend(schema.get("additionalProperties"));
@@ -135,21 +135,21 @@ fn member_schemas<'a>(schema: &'a Map<String, Value>, name: &str) -> Vec<&'a Val
     schemas
 }
 
-/// Every possible secret at and below a place that is secret as a whole.
-fn leaves(value: &Value, is_secret: &impl Fn(&Value) -> bool, place: String, found: &mut Vec<String>) {
+/// Adds the JSON pointer of every secret at and below a position that is secret as a whole.
+fn leaves(value: &Value, is_secret: &impl Fn(&Value) -> bool, pointer: String, found: &mut Vec<String>) {
     if is_secret(value) {
-        return found.push(place);
+        return found.push(pointer);
     }
     match value {
         Value::Object(members) => {
             for (name, member) in members {
                 let name = name.replace('~', "~0").replace('/', "~1");
-                leaves(member, is_secret, format!("{place}/{name}"), found);
+                leaves(member, is_secret, format!("{pointer}/{name}"), found);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                leaves(item, is_secret, format!("{place}/{index}"), found);
+                leaves(item, is_secret, format!("{pointer}/{index}"), found);
             }
         }
         _ => {}
@@ -196,12 +196,13 @@ mod tests {
             "account": {"user": {"na/me": "e"}, "age": 3}, "plain": "p", "self": {"token": "f"}, "other": "g",
         });
         let mut found = Vec::new();
-        schema
-            .visit_secrets(&mut config, Value::is_string, |place, value| found.push((place.to_owned(), value.take())));
-        let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
+        schema.visit_secrets(&mut config, Value::is_string, |pointer, value| {
+            found.push((pointer.to_owned(), value.take()))
+        });
+        let pointers: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
         let wanted =
             ["/account/user/na~1me", "/headers/0/value", "/other", "/self/token", "/signing/0", "/signing/1", "/token"];
-        assert_eq!(places, wanted);
+        assert_eq!(pointers, wanted);
         assert_eq!(config["plain"], "p");
     }
 }

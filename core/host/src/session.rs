@@ -39,8 +39,8 @@ impl Adapter {
         Session::new(Arc::clone(self))
     }
 
-    /// Everything wrong with a configuration: the issues of its schema, then those of the adapter itself, which gets it
-    /// without secrets. Paths are JSON pointers. Messages never quote a value.
+    /// All issues of a configuration: those of its schema, then those of the adapter, which gets the configuration without
+    /// secrets. Paths are JSON pointers. Messages never quote a value.
     pub fn check_config(self: &Arc<Self>, config: &Value) -> Result<Vec<wire::ConfigIssue>, AdapterError> {
         self.check_config_in(&mut self.session(), config)
     }
@@ -58,7 +58,7 @@ impl Adapter {
         let mut issues = self.schema().issues(config)?;
         let mut own = session.validate(&self.schema().hidden(config).to_string())?;
         if !issues.is_empty() {
-            // The schema's issues already say, field by field, why the configuration as a whole can't be read.
+            // The issues of the schema name every field because of which the configuration cannot be read.
             own.retain(|issue| !issue.path.is_empty());
         }
         issues.append(&mut own);
@@ -72,7 +72,7 @@ impl Session {
         Self { adapter, live: None, log: Vec::new(), cost: Cost::default() }
     }
 
-    /// Whether the event is sent, and why. To be called only after the postback's rule has admitted the event.
+    /// Whether the event is sent, and why. Call this only after the postback's rule has matched the event.
     pub fn decide(
         &mut self,
         ctx: &wire::Context,

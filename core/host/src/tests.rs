@@ -90,7 +90,7 @@ pub(super) fn conversion() -> wire::Event {
     }
 }
 
-/// One host shared by tests. Its folder is kept, so that the next run need not compile.
+/// One host for all tests. Its folder is kept, so that the next run does not compile the adapters again.
 pub(super) fn shared() -> &'static Host {
     static SHARED: LazyLock<Host> = LazyLock::new(|| {
         let folder = std::env::temp_dir().join("postrider-test-adapters");
@@ -235,7 +235,8 @@ fn adapters_run_without_a_pool() {
     let engine = wasmtime::Engine::new(&engine::on_demand()).expect("it starts");
     let scratch = Scratch::new("on-demand");
     let wasm = include_bytes!("../../../plugins/dist/macro-url.wasm");
-    let component = load::load(&engine, &cache::Cache::open(&scratch.0), load::Origin::Ours, wasm).expect("it loads");
+    let component =
+        load::load(&engine, &cache::Cache::open(&scratch.0), load::Origin::Trusted, wasm).expect("it loads");
     let adapter = Adapter::new(component, digest(wasm), Limits::default(), true).expect("it describes itself");
     assert_eq!(adapter.descriptor().id, "macro-url");
 }

@@ -1,6 +1,7 @@
-//! AffRank: the session of a click is sent to the affiliate network as a parameter, and comes back with the commission.
+//! AffRank: the adapter adds the session of a click to the affiliate link, and the network returns it with the commission.
 //!
-//! The session id is Postrider's click id, which has the keyword and page, so revenue can be mapped to them. It sends no requests.
+//! The session id is Postrider's click id. The click has the keyword and the page, so the revenue can be attributed to them.
+//! The adapter sends no requests.
 
 use postrider_sdk::inbound::{Names, Parameters};
 use postrider_sdk::prelude::*;
@@ -9,12 +10,15 @@ use serde::Deserialize;
 /// The adapter; see [`Adapter`].
 pub struct AffRank;
 
+/// The configuration; see `config.schema.json`.
 #[derive(Deserialize)]
 pub struct Config {
     #[serde(default = "yes")]
     append: bool,
+    /// The name of the link's parameter for the session id.
     #[serde(default = "affrank_sid")]
     parameter: String,
+    /// The parameters of a notification, which a user cannot change.
     #[serde(skip, default = "names")]
     names: Names,
 }
@@ -27,7 +31,7 @@ fn affrank_sid() -> String {
     "affrank_sid".into()
 }
 
-/// `sessionId` and `amount` are AffRank's names; networks with more data may add the others.
+/// `sessionId` and `amount` are AffRank's names. Networks with more data can send the others too.
 fn names() -> Names {
     let name = |name: &str| Some(name.to_owned());
     Names {
@@ -47,7 +51,7 @@ impl Adapter for AffRank {
     fn describe() -> Descriptor {
         let general = Descriptor::outbound("affrank", env!("CARGO_PKG_VERSION"), "AffRank");
         Descriptor {
-            summary: "Takes the session of a click to the network, and reads sessionId and amount from it.".into(),
+            summary: "Adds the session of a click to affiliate links, and reads sessionId and amount from the network's notifications.".into(),
             capabilities: Capabilities::INBOUND | Capabilities::CLICK,
             rules: RulePolicy {
                 actions: Vec::new(),

@@ -57,7 +57,7 @@ fn amount(text: &str, currency: Option<&str>) -> Option<ReportedAmount> {
 }
 
 #[test]
-fn a_click_takes_its_session_along() {
+fn the_session_is_added_to_the_link() {
     let session = |name: &str| vec![(name.to_owned(), "06bq3x8k2m".to_owned())];
     assert_eq!(decorated(json!({}), "https://network.example/?a=1"), session("affrank_sid"));
     assert_eq!(decorated(json!({"parameter": "subid"}), "https://network.example/"), session("subid"));
@@ -65,14 +65,14 @@ fn a_click_takes_its_session_along() {
 }
 
 #[test]
-fn a_session_that_is_in_the_link_already_stays() {
+fn a_session_in_the_link_is_not_replaced() {
     assert_eq!(decorated(json!({}), "https://network.example/?a=1&affrank_sid=x#top"), []);
     assert_eq!(decorated(json!({}), "https://network.example/?affrank%5Fsid=x"), []);
     assert_eq!(decorated(json!({}), "https://network.example/affrank_sid?b=affrank_sid#?affrank_sid=x").len(), 1);
 }
 
 #[test]
-fn the_guides_own_postback_is_read() {
+fn the_postback_of_affranks_guide_is_read() {
     let report = reported(&[("sessionId", "06bq3x8k2m"), ("amount", "12.50")], "");
     let expected = ReportedConversion {
         click_id: Some("06bq3x8k2m".into()),
@@ -84,7 +84,7 @@ fn the_guides_own_postback_is_read() {
 }
 
 #[test]
-fn what_a_network_adds_is_taken_over() {
+fn additional_parameters_are_read() {
     let query = "sessionId=06bq&amount=1250&currency=EUR&status=APPROVED&transaction_id=t%201&goal=sale";
     let expected = ReportedConversion {
         click_id: Some("06bq".into()),
@@ -100,7 +100,7 @@ fn what_a_network_adds_is_taken_over() {
 }
 
 #[test]
-fn placeholders_that_the_network_left_are_named() {
+fn unreplaced_macros_are_named() {
     for query in
         [[("sessionId", "{SESSION_ID}"), ("amount", "12.50")], [("sessionId", "06bq"), ("amount", "{COMMISSION}")]]
     {

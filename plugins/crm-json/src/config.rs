@@ -1,4 +1,4 @@
-//! The configuration, its templates parsed once, and the request that is built from it.
+//! The configuration with its templates, which are parsed once, and the request that is built from it.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,14 @@ use postrider_sdk::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::context::Wanted;
+use crate::context::ContextBuilder;
 use crate::headers::Header;
 use crate::helpers::TOKEN;
 use crate::inspect::{Budget, Reads, SECRET};
 use crate::sample;
-use crate::template::{Encoding, Template, unfit};
+use crate::template::{Encoding, Template, event_error};
 
+/// The configuration; see `config.schema.json`.
 #[derive(Deserialize)]
 #[serde(from = "Written")]
 pub struct Config {
@@ -25,13 +26,13 @@ pub struct Config {
     signing_secrets: Vec<Secret>,
     pub success: Option<Success>,
     reads: Reads,
-    wanted: Wanted,
+    context: ContextBuilder,
 }
 
-/// By name. This adapter sees placeholders; the host inserts the secrets into the finished request.
+/// The secrets by name. The values are placeholders; the host inserts the secrets into the finished request.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// The template as written.
+/// The configuration as the user wrote it, with templates as texts.
 #[derive(Deserialize)]
 struct Written {
     url: String,
@@ -76,7 +77,7 @@ impl From<Written> for Config {
         let templates = [&url, &body].into_iter().chain(headers.iter().map(Header::value));
         let reads = templates.fold(Reads::default(), |reads, template| reads.and(template.reads()));
         Self {
-            wanted: Wanted::new(&reads, &written.secrets),
+            context: ContextBuilder::new(&reads, &written.secrets),
             reads,
             method: match written.method {
                 Method::Post => HttpMethod::Post,
@@ -95,13 +96,16 @@ impl From<Written> for Config {
 }
 
 impl Config {
-    /// Checks that the schema cannot express; finally, whether the sample event can be rendered.
+    /// The problems that the schema cannot find. If there are none, a sample event is rendered, and its error is the problem.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = self.url.url_issues("/url");
         issues.extend(Header::issues(&self.headers));
         issues.extend(self.body.issues("/body"));
-        if self.token.is_none() && self.places_token() {
-            issues.push(ConfigIssue::new("/token", "A template has {{token}}, but there is no token."));
+        if self.token.is_none() && self.template_has_token() {
+            issues.push(ConfigIssue::new(
+                "/token",
+                "A template contains {{token}}, but the token is empty; enter it here.",
+            ));
         }
         self.misplaced_secrets(&mut issues);
         issues.extend(self.success.as_ref().and_then(|success| success.issue("/success")));
@@ -115,36 +119,42 @@ impl Config {
     }
 
     /// Whether a template contains the token.
-    fn places_token(&self) -> bool {
-        self.reads.has(TOKEN)
+    fn template_has_token(&self) -> bool {
+        self.reads.names(TOKEN)
     }
 
+    /// Secrets that do not exist, secrets that are not used, and a template that would send all of them.
     fn misplaced_secrets(&self, issues: &mut Vec<ConfigIssue>) {
         for name in self.reads.secrets().filter(|name| !self.secrets.contains_key(*name)) {
-            let message = format!("A template has {{{{{SECRET}.{name}}}}}, but there is no such secret.");
+            let message =
+                format!("A template contains {{{{{SECRET}.{name}}}}}, but there is no secret '{name}'; add it here.");
             issues.push(ConfigIssue::new("/secrets", message));
         }
         for name in self.secrets.keys().filter(|name| !self.reads.secrets().any(|read| read == *name)) {
-            let message = format!("Nothing sends this secret: write {{{{{SECRET}.{name}}}}} where it belongs.");
+            let message = format!(
+                "This secret is not used; write {{{{{SECRET}.{name}}}}} into a template, or remove the secret."
+            );
             issues.push(ConfigIssue::new(format!("/secrets/{name}"), message));
         }
         if self.reads.everything() && !self.secrets.is_empty() {
-            let message = "{{json this}} would send the secrets as well; name the groups that you need.";
+            let message =
+                "{{json this}} would send the secrets too; name the groups that you need, such as {{json conversion}}.";
             issues.push(ConfigIssue::new("/body", message));
         }
     }
 
+    /// The request for one event.
     pub fn request(&self, event: &Event) -> Result<Request, AdapterError> {
-        let context = self.wanted.of(event);
+        let context = self.context.build(event);
         let url = self.url.render("/url", &context)?;
         if url::has_dot_segment(&url) {
-            return Err(unfit(
+            return Err(event_error(
                 "/url",
-                "A value of '.' or '..' fills a whole path segment of the URL and would lead to another page.",
+                "A value of '.' or '..' fills a whole path segment, so the URL would lead to another page; move this value into the query.",
             ));
         }
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
-        if let Some(token) = self.token.as_ref().filter(|_| !self.places_token()) {
+        if let Some(token) = self.token.as_ref().filter(|_| !self.template_has_token()) {
             headers.push(Field { name: "Authorization".into(), value: format!("Bearer {}", token.placeholder()) });
         }
         for (index, header) in self.headers.iter().enumerate() {
@@ -153,9 +163,9 @@ impl Config {
         let body = self.body.render("/body", &context)?;
         if let Err(error) = serde_json::from_str::<IgnoredAny>(&body) {
             let message = format!(
-                "The body is not JSON: {error}. Put texts in quotes, and amounts in {{{{number …}}}}, which is null where there is none."
+                "The body is not JSON: {error}. Put texts in quotes, and write amounts as {{{{number …}}}}, which is null without an amount."
             );
-            return Err(unfit("/body", message));
+            return Err(event_error("/body", message));
         }
         let sign_with = self.signing_secrets.iter().map(|secret| secret.placeholder().to_owned()).collect();
         Ok(Request { method: self.method, headers, sign_with, ..Request::post(url, "application/json", body) })

@@ -1,6 +1,6 @@
 //! The data for templates: every macro by its name, and the event in groups.
 //!
-//! Only values that the templates name are added, because most templates use a few of about eighty values.
+//! Only the values that the templates read are added, because most templates use a few of about eighty values.
 
 use postrider_sdk::prelude::*;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Secrets;
 use crate::inspect::{Reads, SECRET};
 
-/// The groups and their fields. `attributes` and `sub_ids` hold pairs of any name.
+/// The groups and their fields. `attributes` and `sub_ids` contain pairs with any name.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("event", &["id", "action", "name", "at", "at_ms", "attributes"]),
     ("affiliate", &["id", "name", "attributes"]),
@@ -53,7 +53,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The reason why this name does not exist, and similar names.
+/// The reason why there is no value with this name or field, with similar names; `None` if there is one.
 pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
     let group = GROUPS.iter().find(|(group, _)| *group == name);
     match (group, field) {
@@ -66,27 +66,29 @@ pub fn unknown(name: &str, field: Option<&str>) -> Option<String> {
     }
 }
 
-/// The values that the templates read, determined once.
-pub struct Wanted {
+/// Builds the data for an event. The values that the templates read are determined once.
+pub struct ContextBuilder {
     macros: Vec<&'static Macro>,
     groups: Vec<&'static str>,
     /// The placeholder of each secret.
     secrets: Option<Value>,
 }
 
-impl Wanted {
+impl ContextBuilder {
+    /// For the values that the templates read and the configuration's secrets.
     pub fn new(reads: &Reads, secrets: &Secrets) -> Self {
         let placeholders = secrets.iter().map(|(name, secret)| (name.clone(), secret.placeholder().into()));
         let macros = macros::describe();
-        let macros = macros.iter().filter(|known| reads.wants(&known.token));
+        let macros = macros.iter().filter(|known| reads.contains(&known.token));
         Self {
             macros: macros.filter_map(|known| macros::find(&known.token)).collect(),
-            groups: GROUPS.iter().map(|(group, _)| *group).filter(|group| reads.wants(group)).collect(),
+            groups: GROUPS.iter().map(|(group, _)| *group).filter(|group| reads.contains(group)).collect(),
             secrets: (!secrets.is_empty()).then(|| Value::Object(placeholders.collect())),
         }
     }
 
-    pub fn of(&self, event: &Event) -> handlebars::Context {
+    /// The data for one event.
+    pub fn build(&self, event: &Event) -> handlebars::Context {
         let macros = self.macros.iter().map(|known| (known.token(), known.value(event).into_owned().into()));
         let groups = self.groups.iter().map(|group| (*group, group_of(event, group)));
         let secrets = self.secrets.iter().map(|secrets| (SECRET, secrets.clone()));
@@ -166,7 +168,7 @@ fn money_of(money: &Option<Money>) -> Value {
     money.as_ref().map(both).unwrap_or_default()
 }
 
-/// Of two equal names, the first one counts, as everywhere.
+/// Names and values. Of two equal names, the first one counts, as everywhere in an event.
 fn pairs(fields: &[Field]) -> Value {
     let mut pairs = Map::new();
     for field in fields {

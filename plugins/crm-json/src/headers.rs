@@ -1,9 +1,10 @@
-//! Headers besides those that the server sets.
+//! The additional headers of a request.
 
 use postrider_sdk::prelude::*;
 
 use crate::template::Template;
 
+/// A header whose value is a template.
 pub struct Header {
     name: String,
     value: Template,
@@ -18,6 +19,7 @@ impl Header {
         &self.value
     }
 
+    /// The problems of all headers, each with the JSON pointer of its field.
     pub fn issues(all: &[Self]) -> Vec<ConfigIssue> {
         let names: Vec<&str> = all.iter().map(|header| header.name.as_str()).collect();
         let mut issues = Vec::new();
@@ -32,6 +34,7 @@ impl Header {
         issues
     }
 
+    /// The header for one event. `index` is its position in the configuration.
     pub fn render(&self, index: usize, context: &handlebars::Context) -> Result<Field, AdapterError> {
         let value = self.value.render(&format!("/headers/{index}/value"), context)?;
         Ok(Field { name: self.name.clone(), value })

@@ -1,4 +1,4 @@
-//! The helpers for templates.
+//! The helpers for templates: functions that a template can call.
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, JsonRender, JsonValue, Output, RenderContext, RenderError,
@@ -10,17 +10,21 @@ use sha2::{Digest, Sha256};
 use crate::moment;
 use crate::template::Encoding;
 
-/// `{{token}}` is the secret, which the host inserts unchanged.
+/// `{{token}}` is the token of the configuration, which the host inserts unchanged.
 pub const TOKEN: &str = "token";
+/// The helpers for blocks.
 pub const BLOCKS: [&str; 4] = ["if", "unless", "each", "with"];
+/// The helpers that return a value.
 pub const INLINE: [&str; 17] = [
     "json", "number", "unix", "date", "default", "minor", "sha256", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or",
     "not", "len",
 ];
 
-/// From its parameters to its value. The error is a reason without values, which may be a buyer's data.
+/// Computes a value from the parameters. The error is a reason that follows the helper's name; it quotes no values, because a
+/// value may be a buyer's data.
 type Function = fn(&[&JsonValue]) -> Result<JsonValue, String>;
 
+/// Adds the helpers to a template engine, and removes those that templates must not use.
 pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Option<&Secret>) {
     let functions: [(&str, Function); 6] = [
         ("number", number),
@@ -44,7 +48,7 @@ pub fn register(engine: &mut Handlebars<'static>, encoding: Encoding, token: Opt
     }
 }
 
-/// A value computed from values. It is encoded for its position, like any other value.
+/// A helper that computes a value from values. The result is encoded for its position, like any other value.
 struct Pure(Function);
 
 impl HelperDef for Pure {
@@ -61,7 +65,7 @@ impl HelperDef for Pure {
     }
 }
 
-/// The JSON is not part of a string here, so it is not encoded.
+/// `{{json x}}` in a JSON body. Its output is not part of a string, so it is not encoded.
 struct Json;
 
 impl HelperDef for Json {
@@ -78,6 +82,7 @@ impl HelperDef for Json {
     }
 }
 
+/// A text that is written without encoding.
 struct Unchanged(String);
 
 impl HelperDef for Unchanged {
@@ -97,24 +102,24 @@ fn json(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     Ok(first(parameters).to_string().into())
 }
 
-/// The digits unchanged, or null, so that it never leaves a gap in JSON.
+/// The number with unchanged digits, or `null` for an empty value, so that the body is still JSON.
 fn number(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let text = scalar(first(parameters))?.render();
     let is_number = |text: &str| serde_json::from_str::<serde_json::Number>(text).is_ok();
     match text.trim() {
         "" => Ok("null".into()),
         digits if is_number(digits) => Ok(digits.into()),
-        _ => Err("got a text that is no number".into()),
+        _ => Err("got a text that is not a number".into()),
     }
 }
 
-/// Unix seconds of a time, or milliseconds: `{{unix event_date}}`, `{{unix event_date "ms"}}`.
+/// A time in Unix seconds or milliseconds: `{{unix event_date}}`, `{{unix event_date "ms"}}`.
 fn unix(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let Some(ms) = moment(first(parameters))? else { return Ok("".into()) };
     match option(parameters) {
         "" | "s" => Ok(time::unix_seconds(ms).into()),
         "ms" => Ok(ms.into()),
-        _ => Err("knows the units \"s\" and \"ms\"".into()),
+        _ => Err("got an unknown unit; use \"s\" or \"ms\"".into()),
     }
 }
 
@@ -129,14 +134,14 @@ fn date(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
         "time" => Ok(clock.into()),
         "datetime" => Ok(format!("{day} {clock}").into()),
         "rfc3339" => Ok(text.into()),
-        _ => Err("knows the forms \"date\", \"time\", \"datetime\" and \"rfc3339\"".into()),
+        _ => Err("got an unknown format; use \"date\", \"time\", \"datetime\" or \"rfc3339\"".into()),
     }
 }
 
 /// The first text or number that is not empty: `{{default customer_name "somebody"}}`.
 fn default(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
-    let there = |value: &&&JsonValue| !value.is_null() && value.as_str() != Some("");
-    let Some(value) = parameters.iter().find(there) else { return Ok("".into()) };
+    let is_present = |value: &&&JsonValue| !value.is_null() && value.as_str() != Some("");
+    let Some(value) = parameters.iter().find(is_present) else { return Ok("".into()) };
     scalar(value).map(|value| (*value).clone())
 }
 
@@ -149,11 +154,11 @@ fn minor(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     if amount.is_empty() {
         return Ok("".into());
     }
-    let micros = money::parse_decimal(&amount).ok_or("got a text that is no amount")?;
+    let micros = money::parse_decimal(&amount).ok_or("got a text that is not an amount")?;
     Ok(money::minor_units(&Money { micros, currency }).into())
 }
 
-/// The hash that ad platforms use to match people: of the trimmed text in lower case, in hexadecimal digits.
+/// The SHA-256 of the trimmed text in lower case, in hexadecimal digits, as ad platforms use it to match people.
 fn sha256(parameters: &[&JsonValue]) -> Result<JsonValue, String> {
     let text = scalar(first(parameters))?.render();
     let text = text.trim().to_lowercase();
@@ -164,9 +169,13 @@ fn first<'a>(parameters: &[&'a JsonValue]) -> &'a JsonValue {
     parameters.first().copied().unwrap_or(&JsonValue::Null)
 }
 
-/// Refuses groups and lists, which would be expensive and are never needed here.
+/// Refuses groups and lists, because rendering them is expensive and no helper needs it.
 fn scalar(value: &JsonValue) -> Result<&JsonValue, String> {
-    if value.is_object() || value.is_array() { Err("takes texts and numbers only".into()) } else { Ok(value) }
+    if value.is_object() || value.is_array() {
+        Err("accepts only texts and numbers; name one field of the group".into())
+    } else {
+        Ok(value)
+    }
 }
 
 fn option<'a>(parameters: &[&'a JsonValue]) -> &'a str {
@@ -177,7 +186,7 @@ fn text(value: Option<&JsonValue>) -> String {
     value.map(JsonRender::render).unwrap_or_default()
 }
 
-/// Milliseconds, from a number or an RFC 3339 text. `None` if there is no time.
+/// Unix milliseconds from a number of milliseconds or an RFC 3339 text. `None` for an empty value.
 fn moment(value: &JsonValue) -> Result<Option<u64>, String> {
     match value {
         JsonValue::Null => Ok(None),
@@ -188,5 +197,5 @@ fn moment(value: &JsonValue) -> Result<Option<u64>, String> {
 }
 
 fn not_a_time() -> String {
-    "got something that is no time; give it event_date, click.at or the like".into()
+    "got a value that is not a time; use it with a time such as event_date or click.at".into()
 }

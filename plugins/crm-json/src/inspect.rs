@@ -1,7 +1,8 @@
 //! Inspects a template before it is rendered: which values it reads, and whether it is allowed.
 //!
-//! It refuses templates that could send a value as syntax, or with unbounded cost: unescaped expressions, partials, nested
-//! lists. An adapter that exceeds its budget is taken out of service for all owners, so a template must not be able to exceed it.
+//! It refuses unescaped expressions and partials, which could send a value as syntax, and templates with an unbounded cost,
+//! such as nested lists. If an adapter exceeds its budget, the host disables it for all owners, so a template must not be
+//! able to exceed the budget.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +13,18 @@ use postrider_sdk::prelude::*;
 use crate::context;
 use crate::helpers;
 
-/// Nested blocks, `{{else if}}` in one template, and brackets in one expression: parser and renderer recurse into each.
-const DEEPEST: usize = 8;
+/// The maximum number of nested blocks, of `{{else if}}` in one template, and of brackets in one expression. The parser and
+/// the renderer recurse into each of them.
+const MAX_DEPTH: usize = 8;
 /// The group of the configuration's secrets: `{{secret.api_key}}`.
 pub const SECRET: &str = "secret";
-/// Lists in one template, and expressions in one list, because they are rendered for each of its entries.
-const LISTS: usize = 2;
-const REPEATED_EXPRESSIONS: usize = 10;
+/// The maximum number of lists in one template.
+const MAX_LISTS: usize = 2;
+/// The maximum number of expressions in one list. They are rendered for each of its entries.
+const MAX_LIST_EXPRESSIONS: usize = 10;
 
-/// The maximum cost of all templates of one configuration: the parser needs about 1,000 steps per character, and for each
-/// expression it reads all text before it again.
+/// The remaining cost of all templates of one configuration. The parser needs about 1,000 steps per character, and for each
+/// expression it reads all text before the expression again.
 pub struct Budget {
     characters: usize,
     /// Characters times expressions, summed over the templates.
@@ -35,7 +38,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Called before a template is parsed.
+    /// Subtracts the cost of a template, before it is parsed. Returns the problem if the remaining budget is too small.
     fn take(&mut self, source: &str) -> Option<String> {
         let rereads = source.len() * source.matches("{{").count();
         match (self.characters.checked_sub(source.len()), self.rereads.checked_sub(rereads)) {
@@ -44,14 +47,14 @@ impl Budget {
                 None
             }
             _ => Some(
-                "The templates are too long: together they may have 10000 characters with 30 expressions, or 3000 with 100."
+                "The templates are too long; all together they can have 10000 characters with 30 expressions, or 3000 with 100."
                     .into(),
             ),
         }
     }
 }
 
-/// The names at the top level of the context that templates read.
+/// The values that templates read: names at the top level of the context, and names of secrets.
 #[derive(Default, Debug)]
 pub struct Reads {
     names: BTreeSet<String>,
@@ -61,14 +64,17 @@ pub struct Reads {
 }
 
 impl Reads {
-    pub fn has(&self, name: &str) -> bool {
+    /// Whether a template names this value.
+    pub fn names(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    pub fn wants(&self, name: &str) -> bool {
-        self.everything || self.has(name)
+    /// Whether a template reads this value, by its name or as a part of the whole context.
+    pub fn contains(&self, name: &str) -> bool {
+        self.everything || self.names(name)
     }
 
+    /// Whether a template reads the whole context, as in `{{json this}}`.
     pub fn everything(&self) -> bool {
         self.everything
     }
@@ -78,6 +84,7 @@ impl Reads {
         self.secrets.iter().map(String::as_str)
     }
 
+    /// The values that this or the other template reads.
     pub fn and(mut self, other: &Self) -> Self {
         self.names.extend(other.names.iter().cloned());
         self.secrets.extend(other.secrets.iter().cloned());
@@ -86,16 +93,18 @@ impl Reads {
     }
 }
 
+/// The result of an inspection.
 #[derive(Default)]
 pub struct Found {
+    /// Reasons why the template is refused, as sentences.
     pub problems: Vec<String>,
     pub reads: Reads,
     expressions: usize,
     lists: usize,
 }
 
-/// The reason why this must not be parsed: it would take too long, or recurse too deep.
-pub fn too_much(source: &str, budget: &mut Budget) -> Option<String> {
+/// The reason why a template must not be parsed: parsing would take too long, or recurse too deeply.
+pub fn exceeds_limits(source: &str, budget: &mut Budget) -> Option<String> {
     budget.take(source).or_else(|| too_deep(source))
 }
 
@@ -112,14 +121,14 @@ fn too_deep(source: &str) -> Option<String> {
             _ if start.starts_with("else") => alternatives += usize::from(start.trim_end_matches('~').trim() != "else"),
             _ => {}
         }
-        if blocks > DEEPEST {
-            return Some(format!("Blocks may stand in blocks up to {DEEPEST} deep."));
+        if blocks > MAX_DEPTH {
+            return Some(format!("Blocks can be nested up to {MAX_DEPTH} deep; use fewer levels."));
         }
-        if alternatives > DEEPEST {
-            return Some(format!("A template may have up to {DEEPEST} {{{{else if}}}}."));
+        if alternatives > MAX_DEPTH {
+            return Some(format!("A template can have up to {MAX_DEPTH} {{{{else if}}}}; use fewer."));
         }
-        if inner.matches(['(', '[', '{']).count() > DEEPEST {
-            return Some(format!("An expression may have up to {DEEPEST} brackets."));
+        if inner.matches(['(', '[', '{']).count() > MAX_DEPTH {
+            return Some(format!("An expression can have up to {MAX_DEPTH} brackets; use fewer."));
         }
     }
     None
@@ -134,16 +143,17 @@ pub fn texts(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The values that a parsed template reads, and the reasons why it is refused.
 pub fn inspect(template: &Template) -> Found {
     let mut found = Found::default();
     found.template(template, Scope::Top);
-    if found.lists > LISTS {
-        found.problems.push(format!("A template may have up to {LISTS} lists ({{{{#each}}}})."));
+    if found.lists > MAX_LISTS {
+        found.problems.push(format!("A template can have up to {MAX_LISTS} lists ({{{{#each}}}}); use fewer."));
     }
     found
 }
 
-/// The base of relative names.
+/// The position in the template, which determines the base of relative names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Top,
@@ -168,9 +178,9 @@ impl Found {
                 TemplateElement::Expression(expression) => self.expression(expression, scope),
                 TemplateElement::HelperBlock(block) => self.block(block, scope),
                 TemplateElement::HtmlExpression(_) => self.problem(
-                    "Expressions with three braces or & are not escaped, so a value could break out of its place; use two braces, or {{json …}} for JSON.",
+                    "Expressions with three braces or & are not encoded, so a value could become syntax; use two braces, or {{json …}} for JSON.",
                 ),
-_ => self.problem("Partials and decorators are not available here."),
+_ => self.problem("Partials and decorators are not supported; remove them."),
             }
         }
     }
@@ -221,13 +231,17 @@ _ => self.problem("Partials and decorators are not available here."),
         self.parameters(block, scope);
         let inner = match (name, scope) {
             ("each", Scope::List) => {
-                self.problem("A list may not stand in another list ({{#each}} in {{#each}}).");
+                self.problem(
+                    "A list cannot contain another list ({{#each}} in {{#each}}); put it after the first one.",
+                );
                 Scope::List
             }
             ("each", _) => {
                 self.lists += 1;
                 if !block.params.iter().all(is_list) {
-                    self.problem("Only the attributes and sub_ids of the event are lists for {{#each}}.");
+                    self.problem(
+                        "{{#each}} needs a list; only attributes and sub_ids are lists, such as click.sub_ids.",
+                    );
                 }
                 Scope::List
             }
@@ -238,9 +252,9 @@ _ => self.problem("Partials and decorators are not available here."),
         if let Some(template) = &block.template {
             self.template(template, inner);
         }
-        if name == "each" && self.expressions - before > REPEATED_EXPRESSIONS {
+        if name == "each" && self.expressions - before > MAX_LIST_EXPRESSIONS {
             self.problem(format!(
-                "A list may have up to {REPEATED_EXPRESSIONS} expressions between {{{{#each}}}} and {{{{/each}}}}."
+                "A list can have up to {MAX_LIST_EXPRESSIONS} expressions between {{{{#each}}}} and {{{{/each}}}}; use fewer."
             ));
         }
         if let Some(inverse) = &block.inverse {
@@ -262,7 +276,7 @@ _ => self.problem("Partials and decorators are not available here."),
             Parameter::Subexpression(inner) => match inner.as_element() {
                 TemplateElement::Expression(call) if inner.is_helper() => {
                     if call.name.as_name() == Some("json") {
-                        self.problem("{{json …}} stands alone: its text is not for other helpers.");
+                        self.problem("{{json …}} cannot be an argument of another helper; use it alone.");
                     }
                     self.call(call, scope);
                 }
@@ -275,11 +289,12 @@ _ => self.problem("Partials and decorators are not available here."),
 
     fn name(&mut self, name: &str, field: Option<&str>, scope: Scope) {
         if name == helpers::TOKEN {
-            return self.problem("{{token}} stands alone: a secret cannot be changed or compared.");
+            return self
+                .problem("A secret cannot be changed or compared; write {{token}} alone, not in a helper or block.");
         }
         if name == SECRET {
             return self.problem(
-                "{{secret.name}} stands alone and outside of {{#with}} and {{#each}}: a secret cannot be changed or compared.",
+                "A secret cannot be changed or compared; write {{secret.name}} alone, not in a helper, {{#with}} or {{#each}}.",
             );
         }
         self.reads.names.insert(name.to_owned());
@@ -291,7 +306,7 @@ _ => self.problem("Partials and decorators are not available here."),
     }
 }
 
-/// `api_key` of `secret.api_key`.
+/// The name of a secret: `api_key` for `secret.api_key`.
 fn secret(segments: &[PathSeg]) -> Option<&str> {
     match segments {
         [PathSeg::Named(group), PathSeg::Named(name)] if group == SECRET => Some(name),
@@ -299,7 +314,7 @@ fn secret(segments: &[PathSeg]) -> Option<&str> {
     }
 }
 
-/// `click.sub_ids` and the attributes: the host limits their number.
+/// Whether `{{#each}}` can repeat for this value: `sub_ids` or `attributes`, because the host limits their length.
 fn is_list(parameter: &Parameter) -> bool {
     let Parameter::Path(Path::Relative((segments, _))) = parameter else { return false };
     matches!(segments.last(), Some(PathSeg::Named(last)) if last == "attributes" || last == "sub_ids")

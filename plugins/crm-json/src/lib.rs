@@ -1,7 +1,8 @@
-//! JSON for CRM systems, mail tools, analytics and webhooks: handlebars templates for the URL, the headers and the body.
+//! Sends JSON to CRM systems, mail tools, analytics services and webhooks, with handlebars templates for the URL, the headers
+//! and the body.
 //!
-//! A value never becomes syntax: it is encoded for its position, and a body that is not JSON is not sent.
-//! It refuses templates that cannot be checked before sending: unescaped expressions, partials, a host name with expressions.
+//! Every value is encoded for its position, so a value never becomes syntax. A body that is not JSON is not sent. The adapter
+//! refuses templates that cannot be checked before sending: unescaped expressions, partials, expressions in the host name.
 
 mod config;
 mod context;

@@ -1,6 +1,7 @@
-//! Points in time in texts and numbers.
+//! Parses RFC 3339 times.
 
-/// Unix milliseconds of an RFC 3339 text: `2026-11-20T14:05:00Z`, also with a fraction, an offset, or a space instead of the T.
+/// The Unix milliseconds of an RFC 3339 text such as `2026-11-20T14:05:00Z`, also with a fraction, an offset, or a space in
+/// place of the T. `None` for any other text and for times before 1970.
 pub fn parse(text: &str) -> Option<u64> {
     let bytes = text.trim().as_bytes();
     let number = |range: std::ops::Range<usize>| -> Option<i64> {
@@ -38,7 +39,8 @@ pub fn parse(text: &str) -> Option<u64> {
     u64::try_from((minutes * 60 + second) * 1000 + fraction_ms).ok()
 }
 
-/// Days since 1970-01-01. Years start in March, so that the leap day is the last day: Howard Hinnant's `days_from_civil`.
+/// The number of days from 1970-01-01 to a date. Years start in March, so that the leap day is the last day. The method is
+/// Howard Hinnant's `days_from_civil`.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rfc_3339_is_read_in_its_usual_forms() {
+    fn the_usual_forms_of_rfc_3339_are_parsed() {
         for (text, ms) in [
             ("2026-11-20T14:05:00Z", 1_795_183_500_000),
             ("2026-11-20 14:05:00.5Z", 1_795_183_500_500),

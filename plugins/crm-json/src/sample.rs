@@ -4,6 +4,7 @@ use postrider_sdk::prelude::*;
 
 const AT: u64 = 1_795_183_500_000;
 
+/// An approved conversion with a value in every field that a template usually reads.
 pub fn approved_conversion() -> Event {
     let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
     let text = |value: &str| Some(value.to_owned());

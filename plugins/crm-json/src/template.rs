@@ -1,4 +1,4 @@
-//! One handlebars template: compiled once, and rendered so that a value never becomes syntax.
+//! A handlebars template. It is compiled once; values are encoded when it is rendered, so that a value never becomes syntax.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,8 @@ use postrider_sdk::prelude::*;
 use crate::helpers;
 use crate::inspect::{self, Budget, Reads};
 
-/// More than a service accepts, and less than the host permits.
-const LONGEST: usize = 64_000;
+/// The maximum output in bytes: more than a service accepts, and less than the host permits.
+const MAX_OUTPUT_BYTES: usize = 64_000;
 
 /// The position of the values, which determines their encoding.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Encoding {
     Json,
 }
 
+/// A template with the problems that were found in it.
 pub struct Template {
     source: String,
     /// `None` for a text without expressions, and for one with problems.
@@ -33,12 +34,13 @@ pub struct Template {
 }
 
 impl Template {
+    /// Compiles a template. Errors become problems; see [`issues`](Self::issues).
     pub fn compile(source: String, encoding: Encoding, token: Option<&Secret>, budget: &mut Budget) -> Self {
         let mut template = Self { source, compiled: None, problems: Vec::new(), reads: Reads::default() };
         if !template.source.contains("{{") {
             return template;
         }
-        match inspect::too_much(&template.source, budget) {
+        match inspect::exceeds_limits(&template.source, budget) {
             Some(problem) => template.problems.push(problem),
             None => template.parse(encoding, token),
         }
@@ -62,29 +64,32 @@ impl Template {
         }
     }
 
+    /// The values that the template reads.
     pub fn reads(&self) -> &Reads {
         &self.reads
     }
 
+    /// The text as the user wrote it.
     pub fn source(&self) -> &str {
         &self.source
     }
 
+    /// The problems of the template. `path` is its JSON pointer in the configuration.
     pub fn issues(&self, path: &str) -> Vec<ConfigIssue> {
         self.problems.iter().map(|problem| ConfigIssue::new(path, problem)).collect()
     }
 
-    /// Expressions are allowed only in the path and the query: a visitor determines their values, and must not
-    /// determine the host.
+    /// The problems of the template as a URL. Expressions are allowed only in the path and the query: a visitor determines
+    /// their values, and must not determine the host.
     pub fn url_issues(&self, path: &str) -> Vec<ConfigIssue> {
         let mut issues = self.issues(path);
         let mut issue = |problem: &str| issues.push(ConfigIssue::new(path, problem));
         match url::authority(&self.source) {
             None => issue("The URL must start with http:// or https:// and a host name."),
             Some(host) if host.contains(['{', '}']) => {
-                issue("Expressions may stand in the path and the query only, not in the host name.");
+                issue("Use expressions only in the path and the query, not in the host name.");
             }
-            Some(host) if host.contains('@') => issue("The URL must not carry a user name or password."),
+            Some(host) if host.contains('@') => issue("The URL must not contain a user name or password."),
             Some(_) => {}
         }
         if inspect::texts(&self.source).any(|text| text.contains(|c: char| c.is_whitespace() || c == '\\')) {
@@ -100,7 +105,7 @@ impl Template {
         }
         let Some(compiled) = &self.compiled else { return Ok(self.source.clone()) };
         let mut out = Bounded(String::with_capacity(self.source.len() + 256));
-        compiled.render(context, &mut out).map_err(|error| unfit(path, failed(&error)))?;
+        compiled.render(context, &mut out).map_err(|error| event_error(path, failed(&error)))?;
         Ok(out.0)
     }
 }
@@ -125,10 +130,10 @@ impl Compiled {
     }
 }
 
-/// A part of a template outside blocks.
+/// A top-level part of a template: a text, an expression or a block.
 struct Piece {
     element: TemplateElement,
-    /// The name, if the expression is only a name. A lookup by the engine takes ten times as long.
+    /// The parts of the name, if the expression is only a name; otherwise empty. A lookup by the engine takes ten times as long.
     names: Vec<String>,
 }
 
@@ -143,14 +148,14 @@ impl Piece {
         Self { element, names }
     }
 
-    /// `None` for an expression that needs the engine.
+    /// The value of the name; `None` if the engine must render this part.
     fn value<'a>(&self, data: &'a JsonValue) -> Option<&'a JsonValue> {
         let (first, rest) = self.names.split_first()?;
         rest.iter().try_fold(data.get(first)?, |value, name| value.get(name))
     }
 }
 
-/// The names of an absolute path, unless it calls a helper.
+/// The parts of an absolute path; `None` for another expression or a call of a helper.
 fn names(name: &Parameter) -> Option<Vec<String>> {
     let Parameter::Path(Path::Relative((segments, _))) = name else { return None };
     let names = segments.iter().map(|segment| match segment {
@@ -162,18 +167,18 @@ fn names(name: &Parameter) -> Option<Vec<String>> {
     (!calls).then_some(names)
 }
 
-/// The template does not fit the event. `path` is the template's JSON pointer.
-pub fn unfit(path: &str, message: impl Into<String>) -> AdapterError {
+/// The error for an event with which a template cannot be rendered. `path` is the template's JSON pointer.
+pub fn event_error(path: &str, message: impl Into<String>) -> AdapterError {
     AdapterError { path: Some(path.into()), ..AdapterError::invalid_event(message) }
 }
 
-/// A template that produces too much output ends here, before it reaches the host's limits.
+/// Output that fails when it becomes too long, before it reaches the host's limit.
 struct Bounded(String);
 
 impl Output for Bounded {
     fn write(&mut self, text: &str) -> std::io::Result<()> {
-        if self.0.len() + text.len() > LONGEST {
-            return Err(std::io::Error::other(format!("it gives more than {LONGEST} bytes")));
+        if self.0.len() + text.len() > MAX_OUTPUT_BYTES {
+            return Err(std::io::Error::other(format!("the output has more than {MAX_OUTPUT_BYTES} bytes")));
         }
         self.0.push_str(text);
         Ok(())
@@ -198,7 +203,7 @@ fn unreadable(error: &TemplateError) -> String {
         TemplateErrorReason::MismatchingClosedHelper(open, close) => {
             format!("{{{{#{open}}}}} is closed by {{{{/{close}}}}}")
         }
-        TemplateErrorReason::InvalidSyntax(_) => "an expression or block is not closed, or not well formed".into(),
+        TemplateErrorReason::InvalidSyntax(_) => "an expression or block is not closed or has a syntax error".into(),
         other => other.to_string(),
     };
     format!("The template cannot be read: {reason}{place}.")

@@ -1,7 +1,7 @@
-//! Integr8's affiliate postbacks: one URL with ten macros, called for a click, conversion, event or impression.
+//! Integr8's affiliate postbacks: a URL with ten macros, called for a click, conversion, custom event or impression.
 //!
-//! Scope, firing status, rejection reasons and delay are the host's rules. The adapter refuses what Integr8 does not
-//! support: other macros, a status that is neither approved nor rejected, a delay under two minutes.
+//! The host applies the rules: scope, firing status, rejection reasons and delay. The adapter refuses what Integr8 does not
+//! support: other macros, pending conversions, and a delay of less than two minutes.
 
 mod macros;
 
@@ -11,12 +11,13 @@ use serde::Deserialize;
 
 use crate::macros::Token;
 
-/// Integr8 waits for fraud checks of third parties; a shorter delay is not possible there.
+/// Integr8's minimum, which leaves time for the fraud checks of third parties.
 const MIN_DELAY_MS: u64 = 2 * 60 * 1000;
 
 /// The adapter; see [`Adapter`].
 pub struct Integr8;
 
+/// The configuration; see `config.schema.json`.
 #[derive(Deserialize)]
 pub struct Config {
     #[serde(deserialize_with = "url_template")]
@@ -46,13 +47,14 @@ impl Adapter for Integr8 {
         config.url.url_issues("/url")
     }
 
-    /// "Any" means approved and rejected: Integr8 has no status for a pending conversion.
+    /// Skips pending conversions. At Integr8, "any" means approved or rejected, because it has no word for pending.
     fn decide(_: &Context, _: &Config, event: &Event) -> Result<Decision, AdapterError> {
         let status = event.conversion.as_ref().map(|conversion| &conversion.status);
         Ok(match (event.action, status) {
-            (Action::Conversion, Some(ConversionStatus::Pending)) => {
-                Decision::skip("status", "Integr8 reports approved and rejected conversions, this one is pending")
-            }
+            (Action::Conversion, Some(ConversionStatus::Pending)) => Decision::skip(
+                "status",
+                "Integr8 sends only approved and rejected conversions; this conversion is pending",
+            ),
             _ => Decision::fire(),
         })
     }

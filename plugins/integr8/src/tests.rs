@@ -76,7 +76,7 @@ fn value(token: &str, event: &Event) -> String {
 }
 
 #[test]
-fn the_guides_own_url_works_as_it_is() {
+fn the_url_of_integr8s_guide_works_unchanged() {
     let request = render(
         "https://publisher-track.com/postback?clickid={external_transaction_id}&status={status}",
         &event(Action::Conversion, Some(ConversionStatus::Approved)),
@@ -108,7 +108,7 @@ fn each_of_the_ten_macros_has_its_value() {
 }
 
 #[test]
-fn clicks_and_impressions_leave_empty_what_they_do_not_have() {
+fn missing_values_of_clicks_and_impressions_are_empty() {
     for action in [Action::Click, Action::Impression] {
         let event = event(action, None);
         assert_eq!(value("external_transaction_id", &event), "pub%20click%261");

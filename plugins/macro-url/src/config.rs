@@ -1,5 +1,5 @@
-//! The configuration, parsed once so that rendering needs no lookups.
-//! The schema (`config.schema.json`) checks lengths, counts and types; this file checks everything else.
+//! The configuration, parsed once, so that rendering needs no lookups. The schema (`config.schema.json`) checks lengths,
+//! counts and types; this file checks everything else.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use crate::headers::Header;
 use crate::token::{self, SECRET, Secrets, Token};
 
+/// The configuration; see `config.schema.json`.
 #[derive(Deserialize)]
 pub struct Config {
     #[serde(default, deserialize_with = "template")]
@@ -33,6 +34,7 @@ pub struct Config {
     pub fields: Option<inbound::Names>,
 }
 
+/// The method of the request.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -41,6 +43,7 @@ pub enum Method {
     Post,
 }
 
+/// The format of a POST request's body.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum BodyFormat {
@@ -53,10 +56,10 @@ pub enum BodyFormat {
 #[derive(Deserialize)]
 struct Parameter {
     name: String,
-    /// Or the reason why it is not a macro.
+    /// The macro, or the reason why there is no such macro.
     #[serde(rename = "macro", deserialize_with = "token")]
     token: Result<Token, String>,
-    /// Without this value, the request is useless to the tracker.
+    /// Whether the tracker needs this value, so that nothing is sent without it.
     #[serde(default)]
     required: bool,
 }
@@ -72,12 +75,13 @@ fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<Token, Str
     String::deserialize(deserializer).map(|token| Token::resolve(&token))
 }
 
+/// Deserializes an optional text with macros.
 pub fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Template<Token>>, D::Error> {
     let source = Option::<String>::deserialize(deserializer)?;
     Ok(source.map(|source| Template::parse(source, Syntax::CURLY, Token::resolve)))
 }
 
-/// The tracker's words for the statuses; Postrider's words where it has none.
+/// The tracker's words for the statuses. A status without one has Postrider's word.
 #[derive(Deserialize, Default)]
 struct Statuses {
     pending: Option<String>,
@@ -86,19 +90,19 @@ struct Statuses {
 }
 
 impl Statuses {
-    fn word(&self, ours: &str) -> Option<&str> {
-        let theirs = match ours {
+    fn word(&self, status: &str) -> Option<&str> {
+        let word = match status {
             "pending" => &self.pending,
             "approved" => &self.approved,
             "rejected" => &self.rejected,
             _ => &None,
         };
-        theirs.as_deref()
+        word.as_deref()
     }
 }
 
 impl Config {
-    /// All checks that the schema cannot express, each with the JSON pointer of its field.
+    /// The problems that the schema cannot find, each with the JSON pointer of its field.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut issues = self.base_url.as_ref().map(|url| url.url_issues("/base_url")).unwrap_or_default();
         for (index, parameter) in self.parameters.iter().enumerate() {
@@ -109,12 +113,13 @@ impl Config {
         self.misplaced_secrets(&mut issues);
         self.repeated_names(&mut issues);
         if self.body == BodyFormat::Json && matches!(self.method, Method::Get) {
-            issues.push(ConfigIssue::new("/body", "A JSON body is sent by POST only; set the method to POST."));
+            issues.push(ConfigIssue::new("/body", "Only a POST request has a JSON body; set the method to POST."));
         }
         issues.extend(Header::issues(&self.headers));
         issues.extend(self.success.iter().filter_map(|success| success.issue("/success")));
         if self.fields.as_ref().is_some_and(|names| names.click_id.is_none() && names.transaction_id.is_none()) {
-            let message = "Say which parameter carries the click id or the transaction id; without one of them no report can be matched.";
+            let message =
+                "Enter the parameter of the click id or of the transaction id; a notification needs one of them.";
             issues.push(ConfigIssue::new("/fields/click_id", message));
         }
         issues
@@ -133,6 +138,7 @@ impl Config {
         url.chain(parameters).chain(headers)
     }
 
+    /// Secrets that do not exist, secrets that are not used, and fixed values that refer to a secret.
     fn misplaced_secrets(&self, issues: &mut Vec<ConfigIssue>) {
         let missing = self.tokens().filter_map(|(path, it)| Some(ConfigIssue::new(path, it.problem(&self.secrets)?)));
         issues.extend(missing);
@@ -140,14 +146,14 @@ impl Config {
         for (index, custom) in self.custom.iter().enumerate() {
             if custom.value.contains(&format!("{{{SECRET}")) {
                 let message = format!(
-                    "A fixed value is sent as it is. For a secret make a parameter with the macro {SECRET}… of it."
+                    "A fixed value is sent unchanged, without secrets; to send a secret, add a parameter with the macro {SECRET}name."
                 );
                 issues.push(ConfigIssue::new(format!("/custom/{index}/value"), message));
             }
         }
     }
 
-    /// A tracker uses the first or the last of two equal names, and it is unknown which.
+    /// Names that occur twice. A tracker uses only one of the two values, and it is not known which one.
     fn repeated_names(&self, issues: &mut Vec<ConfigIssue>) {
         let parameters = self.parameters.iter().map(|parameter| parameter.name.as_str()).enumerate();
         let custom = self.custom.iter().map(|custom| custom.name.as_str()).enumerate();
@@ -157,7 +163,7 @@ impl Config {
         let mut first = HashMap::new();
         for (path, name) in paths {
             if let Some(earlier) = first.get(name) {
-                let message = format!("The name '{name}' is used already at {earlier}.");
+                let message = format!("{earlier} has the name '{name}' too; remove or rename one of them.");
                 issues.push(ConfigIssue::new(path, message));
             } else {
                 first.insert(name, path);
@@ -169,7 +175,7 @@ impl Config {
         for (name, _) in query.into_iter().flat_map(url::pairs) {
             if let Some(path) = first.get(name.as_str()) {
                 let message = format!(
-                    "Its query has '{name}' already, as does {path}: take it out of the URL, or it is sent twice."
+                    "The query of the URL and {path} both have '{name}', so it would be sent twice; remove it from the URL."
                 );
                 issues.push(ConfigIssue::new("/base_url", message));
             }
@@ -186,9 +192,13 @@ impl Config {
         })
     }
 
+    /// The base URL with the values of the event.
     pub fn url(&self, event: &Event) -> Result<String, AdapterError> {
         let base_url = self.base_url.as_ref().ok_or_else(|| {
-            AdapterError::invalid_config("/base_url", "This configuration only receives: it has no URL to send to.")
+            AdapterError::invalid_config(
+                "/base_url",
+                "This configuration only receives; to send postbacks, enter the tracker's URL under Base URL.",
+            )
         })?;
         base_url.render_url("/base_url", |token| self.value(token, event))
     }
@@ -230,6 +240,7 @@ impl Config {
         Ok(())
     }
 
+    /// The configured headers with the values of the event.
     pub fn headers(&self, event: &Event) -> Result<Vec<Field>, AdapterError> {
         let render = |(index, header): (usize, &Header)| header.render(index, |token| self.value(token, event));
         self.headers.iter().enumerate().map(render).collect()

@@ -1,4 +1,4 @@
-//! Headers besides those that the server sets.
+//! The additional headers of a request.
 
 use std::borrow::Cow;
 
@@ -19,6 +19,7 @@ pub struct Header {
 }
 
 impl Header {
+    /// The problems of all headers, each with the JSON pointer of its field.
     pub fn issues(all: &[Self]) -> Vec<ConfigIssue> {
         let names: Vec<&str> = all.iter().map(|header| header.name.as_str()).collect();
         let mut issues = Vec::new();
@@ -34,12 +35,13 @@ impl Header {
                     value.problems().chain(headers::value_problem(value.source())).for_each(|it| issue("/value", it));
                 }
                 (None, Some(_)) => {}
-                (None, None) | (Some(_), Some(_)) => issue("", "A header has either a value or a secret."),
+                (None, None) | (Some(_), Some(_)) => issue("", "Enter either a value or a secret for this header."),
             }
         }
         issues
     }
 
+    /// The header for one event. `index` is its position in the configuration.
     pub fn render<'v>(&self, index: usize, value: impl Fn(&Token) -> Cow<'v, str>) -> Result<Field, AdapterError> {
         let rendered = match (&self.value, &self.secret) {
             (Some(template), _) => template

@@ -1,9 +1,8 @@
-//! The generic adapter. Outbound: a tracker's URL, parameters filled from macros, and fixed values. Inbound: a mapping of
-//! a network's parameters.
+//! The generic adapter. It sends a tracker's URL with parameters from macros and with fixed values, and it reads a network's
+//! notification with a mapping of the network's parameters.
 //!
-//! It uses only the SDK. It sends one request per event and adds no rule of its own; scope,
-//! status, rejection reasons and delay are the host's. It refuses macros in the host name,
-//! because visitors determine their values.
+//! It sends one request per event. The host applies the rules: scope, status, rejection reasons and delay. The adapter
+//! refuses macros in the host name, because visitors determine their values.
 
 mod config;
 mod headers;
@@ -22,8 +21,8 @@ impl Adapter for MacroUrl {
 
     fn describe() -> Descriptor {
         Descriptor {
-            summary: "Calls any tracker: a URL with macros, sent as GET, or as a form or JSON by POST. \
-                Reads any network's report whose parameters you name."
+            summary: "Calls any tracker: a URL with macros as a GET request, or a POST request with a form or JSON. \
+                Reads the notifications of any network whose parameters you name."
                 .into(),
             capabilities: Capabilities::OUTBOUND | Capabilities::INBOUND,
             hosts: vec!["*".into()],
@@ -37,14 +36,15 @@ impl Adapter for MacroUrl {
         config.issues()
     }
 
-    /// A tracker that gets a request without its click id cannot assign it, and nobody would notice.
+    /// Skips an event without a required value: a tracker cannot assign a request without its click id, and often answers
+    /// 200 to it all the same.
     fn decide(_: &Context, config: &Config, event: &Event) -> Result<Decision, AdapterError> {
         Ok(config.missing(event).map_or_else(Decision::fire, Decision::missing))
     }
 
-    /// GET appends the parameters and then the fixed values to the base URL's own query;
-    /// POST sends the same pairs as a form or as JSON. A macro without a value is sent empty (`name=`),
-    /// so that a tracker always receives the same names; a required parameter without a value prevents the request.
+    /// GET appends the parameters and then the fixed values to the base URL's query; POST sends the same pairs as a form or
+    /// as JSON. A macro without a value is sent empty (`name=`), so a tracker always receives the same names. A required
+    /// parameter without a value is an error.
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
         if let Some(missing) = config.missing(event) {
             return Err(AdapterError::invalid_event(missing));
@@ -64,12 +64,12 @@ impl Adapter for MacroUrl {
         Ok(success::classify(config.success.as_ref(), response))
     }
 
-    /// One conversion per request, in the network's own words.
+    /// Reads one conversion per request, in the network's own words.
     fn parse_inbound(_: &Context, config: &Config, request: &InboundRequest) -> Result<InboundReport, AdapterError> {
         let names = config.fields.as_ref().ok_or_else(|| {
             AdapterError::invalid_config(
                 "/fields",
-                "This configuration only sends: it does not say which parameters a report has.",
+                "This configuration only sends; to read notifications, enter the network's parameters under Fields of a notification.",
             )
         })?;
         Ok(names.report(&Parameters::read(request)))

@@ -1,4 +1,4 @@
-//! Every macro, every rule of the configuration, and the data that leaves the server.
+//! Every macro, every check of the configuration, and the requests.
 
 mod answers;
 mod bodies;
@@ -223,7 +223,7 @@ fn post_sends_the_same_pairs_as_a_form() {
 }
 
 #[test]
-fn a_pasted_url_works_as_it_is() {
+fn a_pasted_url_works_unchanged() {
     let pasted =
         "https://yourtracking.com/{goal}/postback?event=sale&click_id={click_id}&payout={payout}&name={customer_name}";
     let request = render(json!({"base_url": pasted}), &full());
@@ -254,14 +254,14 @@ fn a_visitor_cannot_choose_another_page() {
 }
 
 #[test]
-fn an_unknown_macro_is_named_with_its_place() {
+fn an_unknown_macro_is_named_with_its_path() {
     let parameters =
         json!([{"name": "a", "macro": "goal"}, {"name": "b", "macro": "payout"}, {"name": "c", "macro": "{goal}"}]);
     let found = issues(json!({"base_url": "https://t.example/?x={nope}", "parameters": parameters}));
     assert_eq!(
         found,
         [
-            ("/base_url".into(), "'nope' is not a known macro.".into()),
+            ("/base_url".into(), "'nope' is not a known macro; check its spelling.".into()),
             ("/parameters/2/macro".into(), "'{goal}' is not a known macro; did you mean goal?".to_owned()),
         ]
     );
@@ -290,19 +290,18 @@ fn a_tracker_that_needs_a_value_is_not_called_without_it() {
 }
 
 #[test]
-fn blanks_inside_of_braces_do_no_harm() {
+fn spaces_inside_braces_are_ignored() {
     let request = render(json!({"base_url": "https://t.example/{ action }?s={ status}"}), &bare(Action::Click));
     assert_eq!(request.url, "https://t.example/click?s=");
 }
 
 #[test]
-fn what_the_base_url_sends_already_is_not_sent_twice() {
+fn a_parameter_of_the_base_url_is_not_sent_twice() {
     let config = |method: &str| {
         json!({"base_url": "https://t.example/?visitor_id={click_id}&x=1#y", "method": method,
             "parameters": [{"name": "visitor_id", "macro": "external_click_id"}]})
     };
-    let message =
-        "Its query has 'visitor_id' already, as does /parameters/0/name: take it out of the URL, or it is sent twice.";
+    let message = "The query of the URL and /parameters/0/name both have 'visitor_id', so it would be sent twice; remove it from the URL.";
     assert_eq!(issues(config("GET")), [("/base_url".to_owned(), message.to_owned())]);
     assert_eq!(issues(config("POST")), []);
 }
@@ -314,7 +313,7 @@ fn a_name_may_be_used_once() {
         "parameters": [{"name": "a", "macro": "goal"}, {"name": "a", "macro": "payout"}, {"name": "A", "macro": "payout"}],
         "custom": [{"name": "b", "value": "1"}, {"name": "a", "value": "2"}],
     }));
-    let message = "The name 'a' is used already at /parameters/0/name.";
+    let message = "/parameters/0/name has the name 'a' too; remove or rename one of them.";
     assert_eq!(
         found,
         [("/parameters/1/name".into(), message.into()), ("/custom/1/name".to_owned(), message.to_owned())]
@@ -361,7 +360,7 @@ fn a_base_url_is_absolute_http_without_macros_in_its_host() {
 }
 
 #[test]
-fn a_configuration_that_was_never_validated_is_an_error_not_a_wrong_postback() {
+fn a_configuration_that_was_not_validated_is_an_error_not_a_wrong_postback() {
     let ctx = Context { now: 0, attempt: 1, dry_run: true, idempotency_key: String::new() };
     let unknown = config(json!({"base_url": "https://t.example/", "parameters": [{"name": "a", "macro": "nope"}]}));
     let error = MacroUrl::render(&ctx, &unknown, &full()).expect_err("the macro is unknown");
@@ -388,7 +387,7 @@ fn the_schema_is_json_with_a_title_and_help_for_every_field() {
 }
 
 #[test]
-fn it_sends_anything_anywhere_and_leaves_the_rules_to_people() {
+fn every_action_host_and_rule_is_allowed() {
     let descriptor = MacroUrl::describe();
     assert_eq!((descriptor.id.as_str(), descriptor.version.as_str()), ("macro-url", "0.1.0"));
     assert_eq!(descriptor.capabilities, Capabilities::OUTBOUND | Capabilities::INBOUND);

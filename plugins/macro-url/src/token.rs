@@ -1,22 +1,24 @@
-//! Tokens in braces and under "macro": a macro of Postrider, or `secret.name` for a secret of this configuration.
+//! Tokens in braces or in the field `macro`: a macro of Postrider, or `secret.name` for a secret of this configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use postrider_sdk::prelude::*;
 
+/// The meaning of a token.
 pub enum Token {
     Macro(&'static Macro),
-    /// Its name.
+    /// The name of the secret.
     Secret(String),
 }
 
 /// The prefix of a reference to a secret.
 pub const SECRET: &str = "secret.";
 
-/// By name. This adapter sees placeholders; the host inserts the secrets into the finished request.
+/// The secrets by name. The values are placeholders; the host inserts the secrets into the finished request.
 pub type Secrets = BTreeMap<String, Secret>;
 
 impl Token {
+    /// The token with this text, or the reason why there is none.
     pub fn resolve(inner: &str) -> Result<Self, String> {
         match inner.strip_prefix(SECRET) {
             Some(name) => Ok(Self::Secret(name.to_owned())),
@@ -24,7 +26,7 @@ impl Token {
         }
     }
 
-    /// The reason why this cannot be sent.
+    /// The reason why this token cannot be sent: its secret does not exist.
     pub fn problem(&self, secrets: &Secrets) -> Option<String> {
         let Self::Secret(name) = self else { return None };
         (!secrets.contains_key(name)).then(|| {
@@ -34,7 +36,7 @@ impl Token {
     }
 }
 
-/// An unused secret was entered in vain, or its reference has a mistake.
+/// An issue for each unused secret, because the reference to it can be missing or misspelled.
 pub fn unused<'a>(secrets: &Secrets, tokens: impl Iterator<Item = &'a Token>) -> Vec<ConfigIssue> {
     let used: BTreeSet<&str> = tokens
         .filter_map(|token| match token {
@@ -45,7 +47,7 @@ pub fn unused<'a>(secrets: &Secrets, tokens: impl Iterator<Item = &'a Token>) ->
     let unused = secrets.keys().filter(|name| !used.contains(name.as_str()));
     let issue = |name: &String| {
         let message = format!(
-            "Nothing sends this secret: write {{{SECRET}{name}}} into the base URL or a header, or give a parameter the macro {SECRET}{name}."
+            "This secret is not used; write {{{SECRET}{name}}} into the base URL or a header, or give a parameter the macro {SECRET}{name}."
         );
         ConfigIssue::new(format!("/secrets/{name}"), message)
     };

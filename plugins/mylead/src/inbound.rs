@@ -1,4 +1,4 @@
-//! MyLead's own postback: a GET whose parameters have the tokens' names, unless the URL in MyLead renames them.
+//! MyLead's notification: a GET request whose parameters have the names of the tokens, unless the URL in MyLead renames them.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,25 @@ use serde::Deserialize;
 
 use crate::macros::TOKENS;
 
-/// Tokens that correspond to fields of a report.
+/// The tokens that correspond to fields of a conversion.
 const CLICK_ID: &str = "ml_sub1";
 const TRANSACTION_ID: &str = "transaction_id";
 const STATUS: &str = "status";
 const CURRENCY: &str = "currency";
 const PENNIES: &str = "payout";
 const DECIMAL: &str = "payout_decimal";
-const REPORTED: [&str; 6] = [CLICK_ID, TRANSACTION_ID, STATUS, CURRENCY, PENNIES, DECIMAL];
+/// All other tokens become attributes of the conversion.
+const CONVERSION_FIELDS: [&str; 6] = [CLICK_ID, TRANSACTION_ID, STATUS, CURRENCY, PENNIES, DECIMAL];
 
-/// The parameter of each token.
+/// The name of each token's parameter.
 #[derive(Deserialize)]
 #[serde(from = "BTreeMap<String, String>")]
 pub struct Names {
+    /// From the token to the parameter, only for renamed ones.
     renamed: BTreeMap<String, String>,
+    /// With the payout from `[payout_decimal]`.
     with_decimal: inbound::Names,
+    /// With the payout from `[payout]`.
     with_pennies: inbound::Names,
 }
 
@@ -42,7 +46,7 @@ impl From<BTreeMap<String, String>> for Names {
     }
 }
 
-/// Every token in the parameter with its name.
+/// Every parameter has the name of its token.
 impl Default for Names {
     fn default() -> Self {
         BTreeMap::new().into()
@@ -54,16 +58,18 @@ impl Names {
         self.renamed.get(token).map_or(token, String::as_str)
     }
 
-    /// Two tokens in one parameter would be indistinguishable.
+    /// Two tokens with the same parameter, which would be indistinguishable, and names that are not tokens.
     pub fn issues(&self) -> Vec<ConfigIssue> {
         let mut taken = BTreeMap::new();
         let mut issues = Vec::new();
         for token in TOKENS.iter().map(|token| token.name) {
             let parameter = self.parameter(token);
             if let Some(earlier) = taken.insert(parameter, token) {
-                // The path of the renamed token.
+                // The user can correct the renamed token.
                 let at = if self.renamed.contains_key(token) { token } else { earlier };
-                let message = format!("The parameter '{parameter}' would carry both [{earlier}] and [{token}].");
+                let message = format!(
+                    "The parameter '{parameter}' is used for both [{earlier}] and [{token}]; rename one of them."
+                );
                 issues.push(ConfigIssue::new(format!("/names/{at}"), message));
             }
         }
@@ -76,7 +82,7 @@ impl Names {
     }
 }
 
-/// The conversion, with its payout in the major unit for either token.
+/// The conversion of a notification. Its payout is in the major unit, whichever of the two tokens the network sends.
 pub fn read(names: &Names, request: &InboundRequest) -> InboundReport {
     let parameters = Parameters::read(request);
     match conversion(names, &parameters) {
@@ -91,12 +97,12 @@ fn conversion(names: &Names, parameters: &Parameters) -> Result<ReportedConversi
         let pennies = names.with_pennies.read(parameters)?.payout;
         conversion.payout = pennies.map(|pennies| to_decimal(names, pennies)).transpose()?;
     }
-    let others = TOKENS.iter().map(|token| token.name).filter(|token| !REPORTED.contains(token));
+    let others = TOKENS.iter().map(|token| token.name).filter(|token| !CONVERSION_FIELDS.contains(token));
     conversion.attributes = others.filter_map(|token| attribute(names, parameters, token)).collect();
     Ok(conversion)
 }
 
-/// `[payout]` is in pennies: 1250 is 12.50. The currency determines the number of pennies.
+/// Converts `[payout]`, which is in pennies: 1250 is 12.50. The currency determines the number of decimals.
 fn to_decimal(names: &Names, pennies: ReportedAmount) -> Result<ReportedAmount, Refusal> {
     let currency = pennies.currency.as_deref().unwrap_or_default();
     let penny = 10_i64.pow(6 - money::exponent(currency));

@@ -1,7 +1,7 @@
-//! MyLead in both directions: postbacks with MyLead's fifteen tokens, and MyLead's own postbacks to Postrider.
+//! MyLead in both directions: postbacks with MyLead's fifteen tokens, and MyLead's notifications to Postrider.
 //!
-//! MyLead's tokens look like `[payout]`, that amount is in pennies, and the lead's status activates a postback.
-//! The trigger defines that status, so the host's firing status remains "any". The adapter refuses other tokens.
+//! A token is written in square brackets; `[payout]` is an amount in pennies. The trigger is the status of a lead that
+//! activates a postback, so the host's firing status remains "any". The adapter refuses other tokens.
 
 mod inbound;
 mod macros;
@@ -17,9 +17,10 @@ use crate::trigger::Trigger;
 /// The adapter; see [`Adapter`].
 pub struct MyLead;
 
+/// The configuration; see `config.schema.json`.
 #[derive(Deserialize)]
 pub struct Config {
-    /// Required for postbacks, not for sources.
+    /// Required for a postback, unused for a source.
     #[serde(default, deserialize_with = "url_template")]
     url: Option<Template<&'static Macro>>,
     #[serde(default)]
@@ -40,7 +41,7 @@ impl Adapter for MyLead {
     fn describe() -> Descriptor {
         let general = Descriptor::outbound("mylead", env!("CARGO_PKG_VERSION"), "MyLead");
         Descriptor {
-            summary: "Sends MyLead's postbacks with its fifteen tokens, and reads those that MyLead sends.".into(),
+            summary: "Sends postbacks with MyLead's fifteen tokens, and reads MyLead's notifications.".into(),
             capabilities: Capabilities::OUTBOUND | Capabilities::INBOUND,
             rules: RulePolicy {
                 actions: vec![Action::Conversion, Action::CustomEvent],
@@ -65,7 +66,7 @@ impl Adapter for MyLead {
     }
 
     fn render(_: &Context, config: &Config, event: &Event) -> Result<Request, AdapterError> {
-        let missing = || AdapterError::invalid_config("/url", "A postback needs a URL; set it in the configuration.");
+        let missing = || AdapterError::invalid_config("/url", "A postback needs a URL; enter it under Postback URL.");
         config.url.as_ref().ok_or_else(missing)?.render_url("/url", |token| token.value(event)).map(Request::get)
     }
 

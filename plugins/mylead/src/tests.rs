@@ -1,4 +1,4 @@
-//! Fifteen tokens, five triggers, and MyLead's own postbacks.
+//! The fifteen tokens, the five triggers, and MyLead's notifications.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn amount(text: &str, currency: Option<&str>) -> Option<ReportedAmount> {
 }
 
 #[test]
-fn the_guides_own_url_works_as_it_is() {
+fn the_url_of_myleads_guide_works_unchanged() {
     let request = render(
         "http://www.yourdomain.com/script.php?subID=[transaction_id]&program=[program_id]&name=[program_name]&status=[status]&payout=[payout]",
         &event(Action::Conversion, ConversionStatus::Approved),
@@ -171,15 +171,18 @@ fn each_trigger_fires_on_its_change_only() {
 }
 
 #[test]
-fn a_skip_says_why() {
+fn a_skip_has_a_reason() {
     let why = |trigger, event: &Event| decide(trigger, event).checks.remove(0).detail;
     let pending = event(Action::Conversion, ConversionStatus::Pending);
-    assert_eq!(why("accepted", &pending), "fires on accepted, the lead is pending");
+    assert_eq!(why("accepted", &pending), "fires on accepted; the lead is pending");
     let mut other = event(Action::CustomEvent, ConversionStatus::Approved);
     other.name = Some("trial_started".into());
-    assert_eq!(why("any", &other), "MyLead reports no event but available_to_pay, this is trial_started");
+    assert_eq!(
+        why("any", &other),
+        "MyLead has no custom event other than available_to_pay; this event is trial_started"
+    );
     let click = event(Action::Click, ConversionStatus::Approved);
-    assert_eq!(why("any", &click), "MyLead reports changes of leads, this is click");
+    assert_eq!(why("any", &click), "MyLead sends only changes of leads; the action of this event is click");
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn a_postback_without_a_url_is_an_error_at_the_url() {
 }
 
 #[test]
-fn myleads_own_postback_is_read_by_its_token_names() {
+fn a_notification_is_read_by_its_token_names() {
     let query = [
         ("ml_sub1", "06bq3x8k2m"),
         ("ml_sub2", "aff-7"),
@@ -260,7 +263,7 @@ fn renamed_parameters_are_read_by_their_names() {
 #[test]
 fn names_are_those_of_tokens_and_used_once() {
     let found = issues(json!({"names": {"payout_decimal": "payout"}}));
-    let message = "The parameter 'payout' would carry both [payout] and [payout_decimal].";
+    let message = "The parameter 'payout' is used for both [payout] and [payout_decimal]; rename one of them.";
     assert_eq!(found, [("/names/payout_decimal".to_owned(), message.to_owned())]);
     let found = issues(json!({"names": {"status": "ip"}}));
     assert_eq!(found[0].0, "/names/status");

@@ -1,8 +1,7 @@
-//! Notifications of networks: their parameters, in any encoding, and their contents.
+//! Notifications of networks: reads their parameters from a query, a form or JSON, and maps them to a conversion.
 //!
-//! Nothing is interpreted here: words, amounts and dates remain the network's own, because only the source's
-//! settings define their meaning. Only values without information are recognized: an empty value, a macro that the
-//! network did not replace, a test.
+//! It does not interpret words, amounts and dates, because the source's settings define their meaning. It recognizes only
+//! values without information: an empty value, a macro that the network did not replace, a test value.
 
 mod names;
 mod parameters;

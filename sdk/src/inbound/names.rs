@@ -1,4 +1,4 @@
-//! The mapping of a network's parameters, and the report that results.
+//! The mapping of a network's parameters to the fields of a conversion.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,50 +7,50 @@ use super::{Parameters, Placeholder, placeholder};
 use crate::log;
 use crate::types::*;
 
-/// The network's names for what we want to know.
+/// For each field of a conversion, the name of the network's parameter.
 #[derive(Deserialize, JsonSchema, Default, Clone, PartialEq, Eq, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub struct Names {
-    /// The parameter that brings back our click id, which the network got as a sub id.
+    /// The parameter with Postrider's click id, which the network received as a sub id.
     #[schemars(title = "Click id")]
     pub click_id: Option<String>,
-    /// The network's id of the conversion.
+    /// The parameter with the network's id of the conversion.
     #[schemars(title = "Transaction id")]
     pub transaction_id: Option<String>,
-    /// What was reached, for example lead or sale.
+    /// The parameter with the kind of conversion, for example lead or sale.
     #[schemars(title = "Goal")]
     pub goal: Option<String>,
-    /// The network's word for the state of the conversion.
+    /// The parameter with the network's word for the status of the conversion.
     #[schemars(title = "Status")]
     pub status: Option<String>,
-    /// Why the network rejected the conversion.
+    /// The parameter with the network's reason for a rejection.
     #[schemars(title = "Rejection reason")]
     pub rejection_reason: Option<String>,
-    /// Your commission.
+    /// The parameter with your payout.
     #[schemars(title = "Payout")]
     pub payout: Option<String>,
-    /// What the advertiser pays.
+    /// The parameter with the amount that the advertiser pays.
     #[schemars(title = "Revenue")]
     pub revenue: Option<String>,
-    /// The value of the sale.
+    /// The parameter with the value of the sale.
     #[schemars(title = "Sale")]
     pub sale: Option<String>,
-    /// The currency of the amounts.
+    /// The parameter with the currency of the amounts.
     #[schemars(title = "Currency")]
     pub currency: Option<String>,
-    /// The time of the conversion.
+    /// The parameter with the time of the conversion.
     #[schemars(title = "Time")]
     pub occurred_at: Option<String>,
 }
 
 impl Names {
-    /// The conversion in the parameters, or the reason why there is none:
+    /// The conversion in the parameters, or the code of the reason why there is none:
     ///
     /// * `test_ping`: the click id, the transaction id or the status is a test value, or a parameter marks a test (`test=1`);
-    /// * `unreplaced_macro`: an id, an amount, the currency or the status arrived as `{macro}`, and the remaining values
-    ///   would be incomplete; every unreplaced parameter is named;
+    /// * `unreplaced_macro`: an id, an amount, the currency or the status arrived as `{macro}`, so the conversion would be
+    ///   incomplete; the message names every unreplaced parameter;
     /// * `no_click_id`: there is neither a click id nor a transaction id;
-    /// * `unreadable_body`: as before, and there is a body that could not be read.
+    /// * `unreadable_body`: there is neither a click id nor a transaction id, and the body could not be read.
     pub fn report(&self, parameters: &Parameters) -> InboundReport {
         match self.read(parameters) {
             Ok(conversion) => InboundReport::of(vec![conversion]),
@@ -61,7 +61,7 @@ impl Names {
     /// Like [`report`](Self::report), for an adapter that adds data to the conversion.
     pub fn read(&self, parameters: &Parameters) -> Result<ReportedConversion, Refusal> {
         if let Some(name) = parameters.test_mark() {
-            return Err(refusal("test_ping", format!("the parameter '{name}' says that this is a test")));
+            return Err(refusal("test_ping", format!("the parameter '{name}' marks this request as a test")));
         }
         for name in [&self.click_id, &self.transaction_id, &self.status] {
             not_a_test(parameters, name.as_deref())?;
@@ -85,15 +85,15 @@ impl Names {
             attributes: Vec::new(),
         };
         if conversion.click_id.is_none() && conversion.transaction_id.is_none() {
-            return Err(self.says_nothing(parameters));
+            return Err(self.without_ids(parameters));
         }
         Ok(conversion)
     }
 
-    /// Fails if the network did not replace a required macro. Other unreplaced macros are named too, so that
-    /// all of them can be corrected together.
+    /// Fails if the network did not replace the macro of a required value. The message names all unreplaced macros, so that
+    /// the user can correct them together.
     fn all_replaced(&self, parameters: &Parameters) -> Result<(), Refusal> {
-        let matters = [
+        let required = [
             &self.click_id,
             &self.transaction_id,
             &self.status,
@@ -104,15 +104,16 @@ impl Names {
         ];
         let others = [&self.goal, &self.rejection_reason, &self.occurred_at];
         let mut named = Vec::new();
-        name_left(parameters, &matters, &mut named);
+        add_unreplaced(parameters, &required, &mut named);
         if named.is_empty() {
             return Ok(());
         }
-        name_left(parameters, &others, &mut named);
+        add_unreplaced(parameters, &others, &mut named);
         Err(refusal("unreplaced_macro", not_replaced(&named)))
     }
 
-    fn says_nothing(&self, parameters: &Parameters) -> Refusal {
+    /// The refusal of a request that has neither a click id nor a transaction id.
+    fn without_ids(&self, parameters: &Parameters) -> Refusal {
         if let Some(reason) = parameters.unreadable() {
             return refusal("unreadable_body", reason);
         }
@@ -129,8 +130,8 @@ impl Names {
     }
 }
 
-/// Adds each parameter whose value is a macro, with that macro, once: two names may map to one parameter.
-fn name_left<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named: &mut Vec<(&'a str, &'a str)>) {
+/// Adds each parameter whose value is a macro, with the macro. Two fields can have the same parameter, which is added once.
+fn add_unreplaced<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named: &mut Vec<(&'a str, &'a str)>) {
     for name in names.iter().copied().flatten() {
         if let Some(value) = parameters.get(name)
             && placeholder(value) == Some(Placeholder::Unreplaced)
@@ -141,36 +142,37 @@ fn name_left<'a>(parameters: &'a Parameters, names: &[&'a Option<String>], named
     }
 }
 
-/// A single macro in full; several are cut, so that the sentence still has room for the advice.
+/// The sentence about unreplaced macros. A single macro is shown in full; several are cut to 24 characters each, because the
+/// server limits the length of the sentence.
 fn not_replaced(left: &[(&str, &str)]) -> String {
     if let [(name, value)] = left {
         return format!(
-            "'{name}' came as {}: the network did not replace its macro; check its spelling in the network's settings",
+            "'{name}' has the value {}: the network did not replace its macro; check the macro's spelling in the network's settings",
             short(value)
         );
     }
     let cut = |text: &str| text.chars().take(24).collect::<String>();
-    let all: Vec<String> = left.iter().map(|(name, value)| format!("'{}' as {}", cut(name), cut(value))).collect();
+    let all: Vec<String> = left.iter().map(|(name, value)| format!("'{}' is {}", cut(name), cut(value))).collect();
     format!(
-        "the network did not replace its macros; check their spelling in the network's settings: {} came so",
+        "the network did not replace its macros; check their spelling in the network's settings: {}",
         all.join(", ")
     )
 }
 
-/// A required value. Unreplaced macros were excluded before, by [`Names::all_replaced`].
+/// A required value. [`Names::all_replaced`] has excluded unreplaced macros before.
 fn needed(parameters: &Parameters, name: Option<&str>) -> Option<String> {
     let value = parameters.get(name?)?;
     (placeholder(value) != Some(Placeholder::Empty)).then(|| value.trim().to_owned())
 }
 
-/// An optional value.
+/// An optional value. A macro that the network did not replace is left out with a log line.
 fn optional(parameters: &Parameters, name: Option<&str>) -> Option<String> {
     let (name, value) = name.and_then(|name| Some((name, parameters.get(name)?)))?;
     match placeholder(value) {
         Some(Placeholder::Empty) => None,
         Some(Placeholder::Unreplaced) => {
             log::warn(&format!(
-                "'{name}' came as {} and was left out: the network did not replace its macro",
+                "'{name}' has the value {} and is left out: the network did not replace its macro",
                 short(value)
             ));
             None
@@ -182,7 +184,7 @@ fn optional(parameters: &Parameters, name: Option<&str>) -> Option<String> {
 fn not_a_test(parameters: &Parameters, name: Option<&str>) -> Result<(), Refusal> {
     match name.and_then(|name| Some((name, parameters.get(name)?))) {
         Some((name, value)) if placeholder(value) == Some(Placeholder::Test) => {
-            Err(refusal("test_ping", format!("'{name}' is {}, which is a test and no conversion", short(value))))
+            Err(refusal("test_ping", format!("'{name}' is {}: this is a test, not a conversion", short(value))))
         }
         _ => Ok(()),
     }
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_kept_in_the_networks_own_words() {
+    fn a_notification_keeps_the_networks_own_words() {
         let query = [("subid", " c1 "), ("tid", "t1"), ("st", "2"), ("sum", "1250"), ("cur", "EUR"), ("g", "sale")];
         let expected = ReportedConversion {
             click_id: Some("c1".into()),
@@ -238,10 +240,10 @@ mod tests {
     }
 
     #[test]
-    fn a_macro_that_was_not_replaced_stops_what_matters_only() {
+    fn an_unreplaced_macro_refuses_required_values_only() {
         let (code, message) = ignored(&[("subid", "{sub1}"), ("sum", "1")], "");
         assert_eq!(code, "unreplaced_macro");
-        assert!(message.starts_with("'subid' came as {sub1}:"), "{message}");
+        assert!(message.starts_with("'subid' has the value {sub1}:"), "{message}");
         assert_eq!(ignored(&[("subid", "c1"), ("sum", "[payout]")], "").0, "unreplaced_macro");
         assert_eq!(ignored(&[("subid", "c1"), ("st", "##STATUS##")], "").0, "unreplaced_macro");
         let conversion = report(&[("subid", "c1"), ("g", "{goal}")], "").conversions.remove(0);
@@ -249,16 +251,16 @@ mod tests {
     }
 
     #[test]
-    fn every_macro_that_was_not_replaced_is_named() {
+    fn every_unreplaced_macro_is_named() {
         let query = [("subid", "{sub1}"), ("tid", "t1"), ("st", "##STATUS##"), ("sum", "[payout]"), ("g", "{goal}")];
         let (code, message) = ignored(&query, "");
         assert_eq!(code, "unreplaced_macro");
         assert_eq!(
             message,
             "the network did not replace its macros; check their spelling in the network's settings: \
-             'subid' as {sub1}, 'st' as ##STATUS##, 'sum' as [payout], 'g' as {goal} came so"
+             'subid' is {sub1}, 'st' is ##STATUS##, 'sum' is [payout], 'g' is {goal}"
         );
-        // The server keeps the whole sentence, however many and however long they are.
+        // The server stores at most 500 characters of the sentence, so it must be shorter.
         let long = format!("{{{}}}", "x".repeat(60));
         let query = ["subid", "tid", "st", "sum", "cur", "g"].map(|name| (name, long.as_str()));
         assert!(ignored(&query, "").1.len() < 500);
@@ -268,14 +270,14 @@ mod tests {
     fn tests_are_named() {
         assert_eq!(
             ignored(&[("subid", "test_click_id")], ""),
-            ("test_ping".into(), "'subid' is test_click_id, which is a test and no conversion".to_owned())
+            ("test_ping".into(), "'subid' is test_click_id: this is a test, not a conversion".to_owned())
         );
         assert_eq!(ignored(&[("subid", "c1"), ("st", "TEST")], "").0, "test_ping");
         assert_eq!(ignored(&[("subid", "c1"), ("test", "1")], "").0, "test_ping");
     }
 
     #[test]
-    fn a_request_without_a_click_says_what_it_has() {
+    fn the_refusal_without_a_click_id_names_the_parameters() {
         let (code, message) = ignored(&[("subid", ""), ("clickid", "c1")], "");
         assert_eq!(code, "no_click_id");
         assert_eq!(message, "'subid' is empty and there is no 'tid'; the request has 'subid', 'clickid'");

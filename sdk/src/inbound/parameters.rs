@@ -1,4 +1,4 @@
-//! The parameters of a request, from the query, a form or JSON.
+//! The parameters of an inbound request, from its query, form or JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use crate::types::*;
 use crate::url;
 
-/// More than any network sends. Further parameters are not read.
-const MOST: usize = 500;
-/// The nesting depth of objects in a JSON body.
-const DEEPEST: usize = 5;
+/// The maximum number of parameters of one query or body. No network sends so many; further parameters are not read.
+const MAX_PARAMETERS: usize = 500;
+/// The maximum nesting depth in a JSON body. Values that are nested deeper are not read.
+const MAX_DEPTH: usize = 5;
 
 /// All parameters of one request: those of the query first, then those of the body.
 #[derive(Debug, Default)]
@@ -20,12 +20,11 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// A body is a form (`a=1&b=2`) or a JSON object. Nested names are joined by a dot (`order.id`), numbers
-    /// keep their digits. A body of any other kind is [`unreadable`](Self::unreadable), which matters
-    /// only if the query alone is not sufficient.
+    /// Reads the query and the body. A body is a form (`a=1&b=2`) or a JSON object: names in nested objects are joined by a
+    /// point (`order.id`), and numbers keep their digits. A body of any other kind is [`unreadable`](Self::unreadable).
     pub fn read(request: &InboundRequest) -> Self {
         let query = request.query.iter().map(|field| (field.name.clone(), field.value.clone()));
-        let mut read = Self { pairs: query.take(MOST).collect(), unreadable: None };
+        let mut read = Self { pairs: query.take(MAX_PARAMETERS).collect(), unreadable: None };
         let body = String::from_utf8_lossy(&request.body);
         let body = body.trim_start_matches('\u{feff}').trim();
         let kind = content_type(&request.headers);
@@ -37,7 +36,7 @@ impl Parameters {
         } else if kind.contains("multipart") || kind.contains("xml") || body.starts_with('<') {
             read.unreadable = Some("the body is neither a form (application/x-www-form-urlencoded) nor a JSON object");
         } else {
-            read.pairs.extend(url::pairs(body).take(MOST));
+            read.pairs.extend(url::pairs(body).take(MAX_PARAMETERS));
         }
         read
     }
@@ -50,10 +49,10 @@ impl Parameters {
         }
     }
 
-    /// Numbers and words are kept as written, because a float would change them.
+    /// Numbers and words are kept as they were written, because a float would change the digits.
     fn flatten(&mut self, name: &str, value: &RawValue, depth: usize) {
         let text = value.get();
-        if self.pairs.len() >= MOST || depth > DEEPEST {
+        if self.pairs.len() >= MAX_PARAMETERS || depth > MAX_DEPTH {
             return;
         }
         match text.as_bytes().first() {
@@ -76,8 +75,8 @@ impl Parameters {
         }
     }
 
-    /// The value of this name: the first one that is not empty, the query before the body. A name in another case is used
-    /// if the exact name does not occur.
+    /// The first value with this name that is not empty, the query before the body. If the exact name does not occur, upper
+    /// and lower case are equal.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.among(|it| it == name).or_else(|| self.among(|it| it.eq_ignore_ascii_case(name)))
     }
@@ -97,12 +96,12 @@ impl Parameters {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The reason why the body could not be read.
+    /// The reason why the body could not be read; `None` if it was read or is empty.
     pub fn unreadable(&self) -> Option<&'static str> {
         self.unreadable
     }
 
-    /// The parameter that marks a test, as in `test=1` or `is_test=true`.
+    /// The name of the parameter that marks a test, as in `test=1` or `is_test=true`; `None` if there is none.
     pub fn test_mark(&self) -> Option<&str> {
         const NAMES: [&str; 5] = ["test", "is_test", "istest", "test_mode", "testmode"];
         const YES: [&str; 4] = ["1", "true", "yes", "on"];
@@ -119,7 +118,7 @@ fn content_type(headers: &[Field]) -> String {
     header.map(|header| header.value.to_ascii_lowercase()).unwrap_or_default()
 }
 
-/// Some JSON writers use 3.0E-5 for 0.00003, which is not accepted as an amount.
+/// The number without an exponent. Some JSON writers use 3.0E-5 for 0.00003, which is not accepted as an amount.
 fn without_exponent(number: &str) -> String {
     match number.parse::<f64>() {
         Ok(float) if number.contains(['e', 'E']) && float.abs() < 1e18 => format!("{float}"),
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_another_kind_is_said_to_be_unreadable() {
+    fn a_body_of_another_kind_is_unreadable() {
         for (content_type, body) in [
             ("application/json", "{"),
             ("application/json", "[1]"),
@@ -196,12 +195,12 @@ mod tests {
         let deeper = "[".repeat(100_000);
         assert!(read(&[], "application/json", &deeper).unreadable().is_some());
         let many = (0..10_000).map(|n| format!("a{n}=1")).collect::<Vec<_>>().join("&");
-        assert_eq!(read(&[], "", &many).iter().count(), MOST);
+        assert_eq!(read(&[], "", &many).iter().count(), MAX_PARAMETERS);
         assert_eq!(read(&[], "", "a=%ff&%=1").get("a"), Some("\u{fffd}"));
     }
 
     #[test]
-    fn a_mark_of_a_test_is_found() {
+    fn a_test_parameter_is_found() {
         assert_eq!(read(&[("is_test", "TRUE")], "", "").test_mark(), Some("is_test"));
         assert_eq!(read(&[("test", "0")], "", "").test_mark(), None);
     }

@@ -1,18 +1,19 @@
-//! Values without information: empty values, unreplaced macros, and tests.
+//! Recognizes values without information: empty values, unreplaced macros, and test values.
 
 use crate::{marks, url};
 
 /// The reason why a value carries no information.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Placeholder {
+    /// An empty text, or only white space.
     Empty,
-    /// A macro as it was typed: `{click_id}`, `[[[sub1]]]`, `%7Bclick_id%7D`.
+    /// A macro that the network did not replace: `{click_id}`, `[[[sub1]]]`, `%7Bclick_id%7D`.
     Unreplaced,
-    /// `test`, `test_click_id`, `TEST-1`: a test of the URL.
+    /// A test of the URL: `test`, `test_click_id`, `TEST-1`.
     Test,
 }
 
-/// The problem with a value, unless it is a real one.
+/// The reason why the value carries no information; `None` for a real value.
 pub fn placeholder(value: &str) -> Option<Placeholder> {
     let value = value.trim();
     if value.is_empty() {
@@ -28,7 +29,7 @@ fn is_macro(value: &str) -> bool {
     marks::insides(value).any(is_name) || has_curly_macro(value)
 }
 
-/// `sub1`, `click.publisher.id`, `url(sid)`, `Commission Amount`.
+/// Whether a text can be the name of a macro: `sub1`, `click.publisher.id`, `url(sid)`, `Commission Amount`.
 fn is_name(text: &str) -> bool {
     let inner = match text.split_once('(') {
         Some((function, rest)) if !function.is_empty() => rest.strip_suffix(')').unwrap_or_default(),
@@ -38,7 +39,7 @@ fn is_name(text: &str) -> bool {
     inner.len() <= 64 && inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && inner.chars().all(part)
 }
 
-/// A macro inside a longer value, as in `{goal}x{status}`. Only braces reliably mark one there.
+/// Whether a longer value contains a macro, as in `{goal}x{status}`. There, only braces indicate a macro reliably.
 fn has_curly_macro(value: &str) -> bool {
     value.split('{').skip(1).any(|rest| rest.split_once('}').is_some_and(|(inner, _)| is_name(inner)))
 }
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn macros_that_nobody_replaced_are_recognised() {
+    fn unreplaced_macros_are_recognized() {
         for value in [
             "{click_id}",
             "{{sub1}}",
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_values_and_tests_are_recognised() {
+    fn empty_values_and_tests_are_recognized() {
         assert_eq!(placeholder(""), Some(Placeholder::Empty));
         assert_eq!(placeholder("  "), Some(Placeholder::Empty));
         for value in ["test", "TEST", "test_click_id", "Test-1", "testclick123", "test_transaction_7", "ping"] {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn real_values_are_left_alone() {
+    fn real_values_are_not_placeholders() {
         for value in [
             "06bq3x8k2m7v1d5r9t4w6y8z0a",
             "12.50",

@@ -1,5 +1,5 @@
-//! Any request of a network: read by the adapters in the real host, and by the settings of a source. Every result is
-//! accepted or has a code, and no text exceeds the maximum that is stored.
+//! Fuzzes requests of networks: the adapters in the real host read any request, and the settings of sources interpret the
+//! result. Every result is accepted or has a code, and no text is longer than the maximum that is stored.
 //!
 //! The input is three lines: method and content type, the query, the body.
 
@@ -55,8 +55,8 @@ fn reported(input: &[u8]) {
     for (adapter, binding) in READERS.iter() {
         let context = wire::context(NOW, 1, false, "inr_1".into());
         match adapter.session().parse_inbound(&context, binding, &request) {
-            Ok(report) => judge(report),
-            // Its own refusal, or output beyond the host's limits, is fine; being stopped is a defect.
+            Ok(report) => check_report(report),
+            // An adapter can refuse the request or exceed the limits of output. A call that the host stops is a defect.
             Err(AdapterError::Refused { .. } | AdapterError::OutputTooLarge { .. }) => {}
             Err(error) => panic!("{}: {error}", error.code()),
         }
@@ -82,7 +82,7 @@ fn request(input: &[u8]) -> RawRequest {
     }
 }
 
-/// The same code as in the adapters, compiled here so that its coverage is measured.
+/// The code of the SDK that the adapters use, compiled here so that its coverage is measured.
 fn sdk_reads_within_bounds(request: &contract::InboundRequest) {
     let fields = |fields: &[contract::Field]| {
         fields.iter().map(|it| sdk::Field { name: it.name.clone(), value: it.value.clone() }).collect()
@@ -111,7 +111,8 @@ fn sdk_reads_within_bounds(request: &contract::InboundRequest) {
     }
 }
 
-fn judge(report: contract::InboundReport) {
+/// Checks the bounds of a report, and that every source's settings accept it or refuse it with a code.
+fn check_report(report: contract::InboundReport) {
     assert!(report.conversions.len() <= limits::REPORTED);
     if let Some(ignored) = &report.ignored {
         assert!(ignored.code.chars().count() <= limits::CODE_CHARS);
@@ -119,16 +120,16 @@ fn judge(report: contract::InboundReport) {
     }
     for reported in report.conversions {
         for settings in SETTINGS.iter() {
-            match understand(settings, wire::notification(reported.clone())) {
+            match interpret(settings, wire::notification(reported.clone())) {
                 Ok(()) => {}
-                Err(issue) => told(&issue),
+                Err(issue) => check_issue(&issue),
             }
         }
     }
 }
 
-/// The calls of engine/inbound to the domain, in the same order.
-fn understand(settings: &SourceSettings, notification: Notification) -> Result<(), Issue> {
+/// Calls the domain in the same order as engine/inbound.
+fn interpret(settings: &SourceSettings, notification: Notification) -> Result<(), Issue> {
     let notification = notification.validated()?;
     for (word, max) in [(&notification.click_id, 512), (&notification.transaction_id, 200), (&notification.status, 100)]
     {
@@ -158,8 +159,9 @@ fn understand(settings: &SourceSettings, notification: Notification) -> Result<(
     Ok(())
 }
 
-fn told(issue: &Issue) {
-    static TOLD: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+/// Checks that an issue has a documented code and a bounded sentence.
+fn check_issue(issue: &Issue) {
+    static DOCUMENTED: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         HashSet::from([
             "test_ping",
             "status_ignored",
@@ -175,7 +177,7 @@ fn told(issue: &Issue) {
             "too_long",
         ])
     });
-    assert!(TOLD.contains(issue.code()), "{} is not documented", issue.code());
+    assert!(DOCUMENTED.contains(issue.code()), "{} is not documented", issue.code());
     assert_ne!(issue.outcome(), Outcome::Accepted);
     assert!(issue.to_string().chars().count() <= 2_000, "{issue}");
 }

@@ -1,5 +1,5 @@
-//! Shared by the targets: their entry point. It is libFuzzer's when that is linked (`tests/fuzz/run`), otherwise a
-//! program that runs each given file once.
+//! The entry point of the targets. If libFuzzer is linked (`tests/fuzz/run`), libFuzzer calls the target. Otherwise a target
+//! is a program that runs each given file once.
 
 /// Defines a target from a function of bytes.
 #[macro_export]
@@ -25,7 +25,8 @@ macro_rules! target {
     };
 }
 
-/// A panic aborts the process, so that libFuzzer keeps the input; also a panic in another thread, or one that is caught.
+/// Makes every panic abort the process, so that libFuzzer keeps the input. This includes a panic in another thread and a
+/// panic that is caught.
 pub fn once(call: impl FnOnce()) {
     static ABORTS: std::sync::Once = std::sync::Once::new();
     ABORTS.call_once(|| {

@@ -1,4 +1,4 @@
-//! Any text pasted as a postback's URL: it is refused or parsed, and recognized parts keep their values.
+//! Fuzzes the parser of pasted postback URLs: any text is refused or parsed, and recognized parts keep their values.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -12,7 +12,7 @@ fn pasted(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(parsed) = split(text) else { return };
     for parameter in &parsed.parameters {
-        assert!(is_macro(&parameter.r#macro), "{parameter:?} is no macro of ours");
+        assert!(is_macro(&parameter.r#macro), "{parameter:?} is not a macro of Postrider");
     }
     its_host_is_the_pasted_one(text, &parsed);
     recognized_urls_are_recognized_again(&parsed);
@@ -26,10 +26,10 @@ fn is_macro(name: &str) -> bool {
     macros::find(name).is_some()
 }
 
-/// A macro that can determine the host could send buyers' data to any address.
+/// Checks that no macro is part of the host. Otherwise a visitor could send buyers' data to any address.
 fn its_host_is_the_pasted_one(text: &str, parsed: &Pasted) {
     let Ok(pasted) = Url::parse(&text.trim().replace("&amp;", "&")) else { return };
-    let base = Url::parse(&parsed.base_url).expect("what was a URL stays one");
+    let base = Url::parse(&parsed.base_url).expect("the parsed base URL is a URL");
     assert_eq!(pasted.origin(), base.origin(), "{}", parsed.base_url);
     assert_eq!((pasted.username(), pasted.password()), (base.username(), base.password()));
 }

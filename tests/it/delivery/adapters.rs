@@ -159,19 +159,19 @@ fn a_compile_bomb_is_stopped_in_the_child() {
     for (name, wasm) in [("one long function", &divisions), ("a million functions", &empty_functions)] {
         assert!((3 << 20..4 << 20).contains(&wasm.len()), "{name}: {} bytes", wasm.len());
         for (limits, says) in [(short, "1 seconds of computing"), (narrow, "512 MiB of memory")] {
-            let error = compiling(limits).load_strangers(wasm).err().expect("it is stopped");
+            let error = compiling(limits).load_untrusted(wasm).err().expect("it is stopped");
             assert_eq!(error.code(), "adapter_compile_too_costly", "{name}: {error}");
             assert!(error.to_string().contains(says), "{name}: {error}");
         }
     }
     let good = Guest { id: "good", ..Guest::default() }.component();
-    let error = compiling(small).load_strangers(&not_in_the_cache(&good)).err().expect("it is stopped");
+    let error = compiling(small).load_untrusted(&not_in_the_cache(&good)).err().expect("it is stopped");
     assert!(error.to_string().contains("4 KiB of compiled code"), "{error}");
 
     // The usual limits are sufficient for a good adapter: the largest built-in one, compiled like an installed one.
     let host = compiling(usual);
     let built_in = host.built_in().iter().max_by_key(|it| it.wasm.len()).expect("there are some");
-    let loaded = host.load_strangers(&not_in_the_cache(built_in.wasm)).expect("it compiles");
+    let loaded = host.load_untrusted(&not_in_the_cache(built_in.wasm)).expect("it compiles");
     assert_eq!(loaded.descriptor(), built_in.adapter.descriptor());
 }
 

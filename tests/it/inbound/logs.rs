@@ -25,7 +25,7 @@ async fn the_log_of_an_adapter_is_shown_with_the_request(db: Database) {
     assert_eq!(log.len(), 1, "{log:?}");
     assert_eq!(log[0]["level"], "warn");
     let line = text(&log[0], "message");
-    assert!(line.starts_with("'g' came as {goal_of_"), "{line}");
+    assert!(line.starts_with("'g' has the value {goal_of_"), "{line}");
     assert!(!line.contains("open-sesame"), "a token is nowhere shown: {line}");
     assert_eq!(source.log().await[0]["adapter_log"], entry["adapter_log"], "in the list as well");
 

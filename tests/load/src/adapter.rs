@@ -13,9 +13,10 @@ use crate::report::{Figure, Report};
 use crate::server::postback_config;
 use postrider_tests::temp::TempDir;
 
-/// Calls between two measurements of the time.
+/// The number of calls between two measurements of the time.
 const BATCH: u32 = 200;
 
+/// Measures calls of macro-url for `duration` per figure.
 pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
     let dir = TempDir::new("adapters");
     let before = Instant::now();
@@ -47,7 +48,7 @@ pub fn measure(duration: Duration, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median over batches.
+/// The median of batches, in microseconds per call.
 fn per_call_us(duration: Duration, mut call: impl FnMut() -> Result<(), AdapterError>) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut batches = Vec::new();

@@ -1,5 +1,5 @@
-//! The baseline for clicks: a redirect by axum and nothing else, in a separate process, with the same
-//! settings as the server (default allocator, one worker per core, TCP_NODELAY).
+//! The baseline for clicks: only a redirect by axum, in a separate process, with the same settings as the server (default
+//! allocator, one worker per core, TCP_NODELAY).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use axum::routing::get;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
-/// The same length as the server's.
+/// It has the same length as the server's.
 const LOCATION: &str = "https://shop.example/landing?cid=06bq3x8k2m7v1d5r9t4w6y8z0a";
 
-/// The child's side: prints its address, serves, and ends when its standard input is closed.
+/// The child: prints its address, serves, and ends when its standard input is closed.
 pub fn serve() -> ExitCode {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -25,7 +25,7 @@ pub fn serve() -> ExitCode {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         println!("{}", listener.local_addr().expect("it is bound"));
-        std::io::stdout().flush().expect("the parent listens");
+        std::io::stdout().flush().expect("the parent reads the output");
         let redirect = async || (StatusCode::FOUND, [(header::LOCATION, LOCATION)]);
         let router = Router::new().route("/c/{link}", get(redirect));
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
@@ -34,7 +34,7 @@ pub fn serve() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The parent's side; dropping it ends the child.
+/// The parent's handle of the child. Dropping it ends the child.
 pub struct Baseline {
     child: Child,
     pub address: SocketAddr,
@@ -56,7 +56,7 @@ impl Baseline {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(error.context("the baseline did not say where it listens"))
+                Err(error.context("the baseline did not print its address"))
             }
         }
     }

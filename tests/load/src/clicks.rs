@@ -8,7 +8,7 @@ use anyhow::ensure;
 use serde_json::{Map, json};
 
 use crate::baseline::Baseline;
-use crate::generator::{self, Caller, Outcome, median, place_of, write_number};
+use crate::generator::{self, Caller, Outcome, median, range_of, write_number};
 use crate::http::Answer;
 use crate::report::{Figure, Report};
 use crate::server::Server;
@@ -16,9 +16,10 @@ use crate::{Kind, Plan, budgets, machine};
 
 const CONNECTIONS: [usize; 2] = [256, 32];
 
-/// Not measured: connections, caches and files are new.
+/// The warm-up, which is not measured, because connections, caches and files are new.
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// Measures the server and the baseline in turn.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     let link = server.create_link().await?;
@@ -68,7 +69,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
     Ok(())
 }
 
-/// The results of one side's rounds.
+/// The results of the rounds of the server or of the baseline.
 #[derive(Default)]
 struct Rounds {
     rates: Vec<f64>,
@@ -128,7 +129,7 @@ impl Visitors {
 const IP: &str = "2001:db8:0:0:0000:0000:0000:0000";
 const EXTERNAL_ID: &str = "ext-0000000000000000";
 
-/// One connection's clicks, as a reverse proxy passes them on. Each address clicks twice.
+/// The clicks of one connection, as a reverse proxy forwards them. Each address clicks twice.
 pub struct Visitor {
     request: Vec<u8>,
     ip: std::ops::Range<usize>,
@@ -147,7 +148,7 @@ impl Visitor {
             100 + number % 40
         )
         .into_bytes();
-        let (ip, external_id) = (place_of(&request, IP), place_of(&request, EXTERNAL_ID));
+        let (ip, external_id) = (range_of(&request, IP), range_of(&request, EXTERNAL_ID));
         Self { request, ip, external_id, number, clicks: 0 }
     }
 }
@@ -168,7 +169,7 @@ impl Caller for Visitor {
     }
 
     fn answered(&mut self, answer: &Answer<'_>) -> anyhow::Result<()> {
-        ensure!(answer.status == 302, "a click was answered {}", answer.text());
+        ensure!(answer.status == 302, "the answer to a click is {}", answer.text());
         Ok(())
     }
 }

@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::json;
 
-use crate::generator::{self, Caller, place_of, write_number};
+use crate::generator::{self, Caller, range_of, write_number};
 use crate::http::{Answer, Connection};
 use crate::receiver::{Arrivals, Receiver};
 use crate::report::{Figure, Report};
 use crate::server::{Server, post};
 use crate::{Kind, Plan, budgets, history, machine};
 
-/// Clicks that the conversions use in turn.
+/// The number of clicks that the conversions use in turn.
 const CLICKS: usize = 10_000;
-/// More than any machine takes in one run.
+/// The maximum number of conversions, more than any machine accepts in one run.
 const CAPACITY: usize = 2_000_000;
 /// The time limit for deliveries after the last conversion.
 const DRAIN: Duration = Duration::from_secs(45);
 const TICK: Duration = Duration::from_millis(50);
 
-/// Returns the number of deliveries per second. With `history`, the tables have this many rows before.
+/// Returns the number of deliveries per second. With `history`, the tables already contain this many rows.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, report: &mut Report) -> anyhow::Result<f64> {
     let server = Server::start(kind, program).await?;
     let receiver = Receiver::start(CAPACITY)?;
@@ -41,7 +41,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, repor
     let (drained, after) = watch(drain(accepted, &receiver.arrivals), &server, &sales, &receiver.arrivals).await;
     watched.resident_mib = watched.resident_mib.max(after.resident_mib);
     if !drained {
-        println!("Not all arrived within {DRAIN:?}; the end of the server's log:\n{}", server.log());
+        println!("Not all postbacks arrived within {DRAIN:?}; the end of the server's log:\n{}", server.log());
     }
     let cpu = machine::processor_time(server.pid()) - cpu_before;
 
@@ -65,7 +65,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, repor
         unit: "/s",
         budget: Some(budgets::delivered_per_s(kind)),
         note: format!(
-            "{delivered} in all; {left_behind} behind when the last was accepted; {cpu_us:.0} us of CPU each"
+            "{delivered} in total; {left_behind} were not delivered when the last one was accepted; {cpu_us:.0} us of CPU each"
         ),
     });
     report.add(Figure {
@@ -92,7 +92,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, history: u64, repor
     Ok(delivered_per_s)
 }
 
-/// Every conversion is stored once, arrived once, and has a successful delivery.
+/// Checks that every conversion is stored once, arrived once, and has a successful delivery.
 async fn check(
     server: &Server,
     kind: Kind,
@@ -117,7 +117,7 @@ async fn check(
     Ok(())
 }
 
-/// The program, its postback, and clicks; returns the ids of the clicks.
+/// Creates the program, its postback, and clicks. Returns the ids of the clicks.
 pub async fn prepare(server: &Server, receiver: &Receiver, clicks: usize) -> anyhow::Result<Vec<[u8; 26]>> {
     let link = server.create_link().await?;
     server.create_postback(receiver.address).await?;
@@ -133,7 +133,7 @@ pub async fn prepare(server: &Server, receiver: &Receiver, clicks: usize) -> any
                      User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\r\n"
                 );
                 let answer = connection.call(request.as_bytes()).await?;
-                ids.push(click_id(&answer).with_context(|| format!("a click was answered {}", answer.text()))?);
+                ids.push(click_id(&answer).with_context(|| format!("the answer to a click is {}", answer.text()))?);
             }
             anyhow::Ok(ids)
         }
@@ -149,14 +149,14 @@ pub async fn prepare(server: &Server, receiver: &Receiver, clicks: usize) -> any
     Ok(ids)
 }
 
-/// The landing page receives it as `cid`.
+/// The click id, which the landing page receives as `cid`.
 fn click_id(answer: &Answer<'_>) -> Option<[u8; 26]> {
     const MARK: &[u8] = b"?cid=";
     let at = answer.head.windows(MARK.len()).position(|it| it == MARK)? + MARK.len();
     answer.head.get(at..at + 26)?.try_into().ok()
 }
 
-/// Shared by all connections.
+/// The data that all connections share.
 #[derive(Default)]
 pub struct Sales {
     clicks: Vec<[u8; 26]>,
@@ -173,7 +173,7 @@ impl From<Vec<[u8; 26]>> for Sales {
 const CLICK_ID: &str = "00000000000000000000000000";
 const TRANSACTION: &str = "T-0000000000";
 
-/// One connection's conversions.
+/// The conversions of one connection.
 pub struct Shop {
     request: Vec<u8>,
     click_id: std::ops::Range<usize>,
@@ -189,7 +189,7 @@ impl Shop {
             "customer_email": "grace@example.com", "plan_name": "Pro yearly",
         });
         let request = post(address, "/api/v1/conversions", &body.to_string());
-        let (click_id, transaction) = (place_of(&request, CLICK_ID), place_of(&request, TRANSACTION));
+        let (click_id, transaction) = (range_of(&request, CLICK_ID), range_of(&request, TRANSACTION));
         Self { request, click_id, transaction, sales }
     }
 }
@@ -204,13 +204,13 @@ impl Caller for Shop {
     }
 
     fn answered(&mut self, answer: &Answer<'_>) -> anyhow::Result<()> {
-        ensure!(answer.status == 201, "a conversion was answered {}", answer.text());
+        ensure!(answer.status == 201, "the answer to a conversion is {}", answer.text());
         self.sales.accepted.fetch_add(1, Relaxed);
         Ok(())
     }
 }
 
-/// The highest measured values.
+/// The highest values that were measured.
 #[derive(Default)]
 struct Watched {
     resident_mib: f64,
@@ -233,7 +233,7 @@ async fn watch<T>(work: impl Future<Output = T>, server: &Server, sales: &Sales,
     }
 }
 
-/// Whether all arrived in time.
+/// Waits for the arrivals. Returns whether all arrived in time.
 async fn drain(accepted: u64, arrivals: &Arrivals) -> bool {
     let started = Instant::now();
     while arrivals.unique() < accepted {

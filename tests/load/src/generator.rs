@@ -1,7 +1,7 @@
-//! A closed loop of connections: each sends its next request when the last one is answered.
+//! A closed loop of connections: each sends its next request after the answer to the last one.
 //!
-//! Two threads with one runtime each and no work-stealing: the machine is shared with the measured program, so
-//! a call should cost little more than its two system calls.
+//! It has two threads with one runtime each and no work-stealing. It shares the machine with the measured program, so a call
+//! should cost little more than its two system calls.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Barrier};
@@ -14,10 +14,10 @@ use crate::http::{Answer, Connection};
 
 const THREADS: usize = 2;
 
-/// The run ends if a server answers nothing for this time.
+/// The run ends if the server does not answer within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One connection's side of the conversation.
+/// The requests of one connection, and the check of their answers.
 pub trait Caller: Send + 'static {
     fn request(&mut self) -> &[u8];
 
@@ -30,7 +30,7 @@ pub struct Outcome<C> {
     pub answers: u64,
     pub started: Instant,
     pub elapsed: Duration,
-    /// Sorted, in microseconds.
+    /// The latencies in microseconds, sorted.
     pub latencies_us: Vec<u32>,
 }
 
@@ -39,6 +39,7 @@ impl<C> Outcome<C> {
         self.answers as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// The latency in milliseconds at a quantile from 0 to 1.
     pub fn latency_ms(&self, quantile: f64) -> f64 {
         let last = self.latencies_us.len().saturating_sub(1);
         let at = (last as f64 * quantile).round() as usize;
@@ -46,7 +47,7 @@ impl<C> Outcome<C> {
     }
 }
 
-/// Sends calls for `duration` and waits for their answers; the time counts from when all are connected.
+/// Sends calls for `duration` and waits for their answers. The time starts when all connections are open.
 pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Duration) -> anyhow::Result<Outcome<C>> {
     let barrier = Arc::new(Barrier::new(THREADS));
     let mut shares: Vec<Vec<C>> = (0..THREADS).map(|_| Vec::new()).collect();
@@ -69,7 +70,7 @@ pub async fn run<C: Caller>(address: SocketAddr, callers: Vec<C>, duration: Dura
     };
     let mut ended = outcome.started;
     for thread in threads {
-        let share = thread.await.map_err(|error| anyhow!("a generator thread broke: {error}"))??;
+        let share = thread.await.map_err(|error| anyhow!("a generator thread failed: {error}"))??;
         // All threads leave the barrier at about the same time.
         outcome.started = share.started;
         ended = ended.max(share.ended);
@@ -159,11 +160,13 @@ pub fn write_number(place: &mut [u8], mut number: u64, base: u64) {
 }
 
 /// The position of `wanted` in `bytes`, found once.
-pub fn place_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
-    let at = bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes()).expect("the template has the place");
+pub fn range_of(bytes: &[u8], wanted: &str) -> std::ops::Range<usize> {
+    let at =
+        bytes.windows(wanted.len()).position(|it| it == wanted.as_bytes()).expect("the template contains the field");
     at..at + wanted.len()
 }
 
+/// The median; 0 for no values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {

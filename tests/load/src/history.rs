@@ -1,5 +1,4 @@
-//! History: millions of rows of earlier weeks, inserted by SQL in the server's format, to measure the cost of
-//! full tables.
+//! Inserts history: millions of rows of earlier weeks, by SQL in the server's format, to measure the cost of full tables.
 
 use anyhow::ensure;
 
@@ -7,7 +6,7 @@ use postrider_tests::database::Database;
 
 /// One sale in history: four clicks, a conversion with its posting and two entries, an event, a delivery, an attempt.
 const ROWS_PER_SALE: u64 = 11;
-/// Rows per transaction; a progress line for each.
+/// Rows per transaction. Each transaction prints a line of progress.
 const SALES_AT_ONCE: u64 = 50_000;
 /// History ends a minute ago, with one sale per second.
 const SECOND_MS: u64 = 1_000;
@@ -17,7 +16,10 @@ pub async fn write(database: &Database, rows: u64) -> anyhow::Result<u64> {
     let sales = rows / ROWS_PER_SALE;
     let newest = u64::try_from(database.number("SELECT max(occurred_at) FROM clicks").await)? - 60_000;
     let scope = ["affiliate_id", "offer_id"];
-    ensure!(database.count("affiliates").await == 1 && database.count("offers").await == 1, "{scope:?} are known");
+    ensure!(
+        database.count("affiliates").await == 1 && database.count("offers").await == 1,
+        "history needs exactly one affiliate and one offer; {scope:?} are known"
+    );
     for first in (0..sales).step_by(usize::try_from(SALES_AT_ONCE)?) {
         let last = (first + SALES_AT_ONCE).min(sales);
         for sql in statements(database.is_sqlite(), newest, first, last) {
@@ -112,7 +114,7 @@ fn statements(sqlite: bool, newest: u64, first: u64, last: u64) -> Vec<String> {
     ]
 }
 
-/// About the length of a real sale's values.
+/// The JSON of an event, about as long as the JSON of a real sale.
 fn facts() -> String {
     let party = |id: &str| serde_json::json!({"id": id, "name": "Ada Lovelace"});
     let click = serde_json::json!({

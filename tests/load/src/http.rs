@@ -1,5 +1,5 @@
-//! The minimal HTTP/1.1 for a measurement: one request and one answer at a time, on a kept connection. Requests are
-//! prepared bytes; of an answer only status, length and the requested positions are read.
+//! The minimal HTTP/1.1 for a measurement: one request and one answer at a time, on a persistent connection. Requests are
+//! prepared bytes. Only the status, the length and the requested positions of an answer are read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longer answers are not expected.
+/// The maximum length of an answer, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 pub struct Connection {
@@ -29,6 +29,7 @@ impl Connection {
         Ok(Self { stream, buffer: vec![0; 4 * 1024] })
     }
 
+    /// Sends one request and reads its answer.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
@@ -63,7 +64,7 @@ impl Connection {
 }
 
 impl Answer<'_> {
-    /// For messages.
+    /// The answer as text, for messages.
     pub fn text(&self) -> String {
         format!("{} {}", self.status, String::from_utf8_lossy(self.body))
     }

@@ -15,10 +15,11 @@ use crate::report::{Figure, Report};
 use crate::server::Server;
 use crate::{Kind, Plan, budgets};
 
-/// Between two conversions; the pattern avoids a constant phase relative to the server's own timers.
+/// The pauses between two conversions. They differ, to avoid a constant phase relative to the server's timers.
 const GAPS_MS: [u64; 7] = [50, 37, 71, 43, 59, 31, 61];
 const ARRIVAL: Duration = Duration::from_secs(10);
 
+/// Sends conversions one after the other and measures when their postbacks arrive.
 pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     let receiver = Receiver::start(plan.latency_samples as usize)?;
@@ -30,7 +31,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
     let mut calls = Vec::new();
     for number in 0..plan.latency_samples {
         let sent = Instant::now();
-        let answer = connection.call(shop.request()).await.context("a conversion was not answered")?;
+        let answer = connection.call(shop.request()).await.context("a conversion got no answer")?;
         let answered = Instant::now();
         shop.answered(&answer)?;
         calls.push((number, sent, answered));
@@ -51,7 +52,7 @@ pub async fn measure(kind: Kind, program: &Path, plan: Plan, report: &mut Report
         answer_times.push(ms(answered - sent));
         if let Some(arrived) = receiver.arrivals.at(number) {
             from_sent.push(ms(arrived - sent));
-            // A postback can be faster than the answer; this counts as zero.
+            // A postback can arrive before the answer; this counts as zero.
             from_answered.push(ms(arrived.saturating_duration_since(answered)));
         }
     }

@@ -1,4 +1,4 @@
-//! Data of the kernel: memory and processor time of a process, and the machine that produced the figures.
+//! Reads the memory and processor time of a process from the kernel, and describes the machine that produced the figures.
 
 use std::fs::File;
 use std::io::Write;
@@ -27,7 +27,7 @@ fn status_kib(pid: u32, field: &str) -> f64 {
 
 /// Processor time that a process has used so far.
 pub fn processor_time(pid: u32) -> Duration {
-    /// Per second; Linux reports this constant to programs.
+    /// Clock ticks per second. Linux reports this constant to programs.
     const TICKS: u64 = 100;
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may contain spaces; user and system time are the 14th and 15th field of all.
@@ -36,7 +36,7 @@ pub fn processor_time(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1_000 / TICKS)
 }
 
-/// Cores, load before the run and the cost of a durable write.
+/// Prints and returns the number of cores, the load before the run, and the time of a durable write.
 pub fn describe() -> Value {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();

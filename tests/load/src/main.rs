@@ -1,8 +1,8 @@
 //! The benchmark of design budgets: `cargo run --release -p postrider-load`. tests/load/README.md explains it.
 //!
-//! Everything runs on loopback, in fresh folders and databases, for a limited time; everything that was started is
-//! stopped, also after an error or Ctrl-C. It prints figures and fails only if rows are missing or duplicated:
-//! a slow machine is not a failure.
+//! Everything runs on loopback, in new folders and databases, for a limited time. The benchmark stops everything that it
+//! started, also after an error or Ctrl-C. It prints figures, and fails only if rows are missing or duplicated: a slow
+//! machine is not a failure.
 
 mod adapter;
 mod baseline;
@@ -34,25 +34,25 @@ use crate::report::{Figure, Report};
 #[derive(Parser)]
 #[command(name = "postrider-load")]
 struct Options {
-    /// A third of the time, for a first look; figures vary more.
+    /// Run for a third of the time, for a first impression; the figures vary more.
     #[arg(long)]
     quick: bool,
-    /// One part only.
+    /// Measure only one part.
     #[arg(long, value_enum)]
     only: Option<Part>,
-    /// One database only.
+    /// Measure only one database.
     #[arg(long, value_enum)]
     db: Option<Kind>,
     /// Measure this program instead of the one that cargo builds.
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
-    /// Connections that send conversions.
+    /// The number of connections that send conversions.
     #[arg(long, default_value_t = 128)]
     conversion_connections: usize,
-    /// Measure conversions once more on tables that hold this many rows already, against the empty ones.
+    /// Measure conversions also on tables that already contain this many rows, and compare them with empty tables.
     #[arg(long, value_name = "ROWS")]
     history: Option<u64>,
-    /// Clicks in the month that reports count.
+    /// The number of clicks in the month of the reports.
     #[arg(long, value_name = "CLICKS", default_value_t = 10_000_000)]
     month: u64,
     #[arg(long, hide = true)]
@@ -65,7 +65,7 @@ enum Part {
     Conversions,
     Latency,
     Adapter,
-    /// Only if it is named: it writes ten million rows.
+    /// Runs only if it is named, because it writes ten million rows.
     Reports,
 }
 
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// A fresh, empty one.
+    /// Creates an empty database.
     pub async fn create(self) -> Database {
         match self {
             Self::Sqlite => Database::empty_sqlite(),
@@ -93,10 +93,10 @@ impl Kind {
     }
 }
 
-/// How long each part takes.
+/// The durations and sizes of the parts.
 #[derive(Clone, Copy)]
 pub struct Plan {
-    /// How often server and baseline take turns.
+    /// The number of rounds, in which server and baseline take turns.
     pub click_rounds: usize,
     pub click_round: Duration,
     pub conversions: Duration,
@@ -138,10 +138,10 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         tokio::select! {
             result = run(&options) => result,
-            () = told_to_stop() => Err(anyhow::anyhow!("stopped; all that was started is stopped too")),
+            () = stop_signal() => Err(anyhow::anyhow!("stopped by a signal; everything that the benchmark started is stopped too")),
         }
     });
-    // The generator's threads see that their connections end; nothing waits for them.
+    // The generator's threads end when their connections end, so they are not awaited.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| {
         eprintln!("postrider-load: {error:#}");
@@ -151,7 +151,7 @@ fn main() -> ExitCode {
 
 async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if cfg!(debug_assertions) {
-        eprintln!("This is a debug build; its figures mean nothing. Use: cargo run --release -p postrider-load");
+        eprintln!("This is a debug build, so its figures are not valid. Use: cargo run --release -p postrider-load");
     }
     postrider_tests::postgres::wait_for_disk();
     let plan = Plan::of(options);
@@ -181,7 +181,7 @@ async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Each part has a fresh server with a fresh database, so that none is slowed by the rows of another.
+/// Each part has a new server with a new database, so that the rows of one part do not slow down another.
 async fn measure_on(
     kind: Kind,
     program: &Path,
@@ -221,7 +221,8 @@ fn progress(part: &str) {
     eprintln!("measuring: {part}");
 }
 
-async fn told_to_stop() {
+/// Waits for SIGINT, SIGTERM or SIGHUP.
+async fn stop_signal() {
     let listen = |kind| signal(kind).expect("signals can be listened to");
     let (mut interrupt, mut terminate, mut hangup) =
         (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()));

@@ -17,10 +17,10 @@ use crate::http::{content_length, end_of_head};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const MARK: &[u8] = b"tid=T-";
 
-/// The received requests.
+/// The requests that have arrived.
 pub struct Arrivals {
     base: Instant,
-    /// Microseconds after `base`, plus one; zero is "not yet".
+    /// The time of each transaction's first arrival, in microseconds after `base`, plus one. Zero: it has not arrived.
     first_us: Vec<AtomicU64>,
     unique: AtomicU64,
     repeated: AtomicU64,
@@ -28,33 +28,33 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// Transactions that have arrived.
+    /// The number of transactions that have arrived.
     pub fn unique(&self) -> u64 {
         self.unique.load(Relaxed)
     }
 
-    /// Requests for transactions that had arrived before.
+    /// The number of requests for transactions that had already arrived.
     pub fn repeated(&self) -> u64 {
         self.repeated.load(Relaxed)
     }
 
-    /// The time of the last first arrival of a transaction.
+    /// The latest time at which a transaction arrived for the first time.
     pub fn last(&self) -> Instant {
         self.base + Duration::from_micros(self.last_us.load(Relaxed))
     }
 
-    /// The time of the first arrival of this one.
+    /// The time of the first arrival of this transaction.
     pub fn at(&self, number: u64) -> Option<Instant> {
         let us = self.first_us.get(number as usize)?.load(Relaxed).checked_sub(1)?;
         Some(self.base + Duration::from_micros(us))
     }
 
-    fn note(&self, head: &[u8]) {
+    fn record(&self, head: &[u8]) {
         let now_us = self.base.elapsed().as_micros() as u64;
         let line = head.split(|it| *it == b'\r').next().unwrap_or_default();
         // The test request for saving the postback has no number.
-        let Some(place) = number_in(line).and_then(|number| self.first_us.get(number)) else { return };
-        if place.compare_exchange(0, now_us + 1, Relaxed, Relaxed).is_ok() {
+        let Some(first_us) = number_in(line).and_then(|number| self.first_us.get(number)) else { return };
+        if first_us.compare_exchange(0, now_us + 1, Relaxed, Relaxed).is_ok() {
             self.unique.fetch_add(1, Relaxed);
             self.last_us.fetch_max(now_us, Relaxed);
         } else {
@@ -77,7 +77,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Has room for the transactions 0 to `capacity`.
+    /// Starts a receiver for the transactions with the numbers from 0 to `capacity`, exclusive.
     pub fn start(capacity: usize) -> anyhow::Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -90,13 +90,13 @@ impl Receiver {
             last_us: AtomicU64::new(0),
         });
         let (stop, stopped) = oneshot::channel();
-        let noted = arrivals.clone();
+        let shared = arrivals.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("receiver".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    error = accept(listener, noted) => eprintln!("The receiver broke: {error}"),
+                    error = accept(listener, shared) => eprintln!("The receiver failed: {error}"),
                 }
             });
         })?;

@@ -17,7 +17,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Half as good.
+    /// The value that is half as good.
     fn half(self) -> f64 {
         match self.better {
             Better::Higher => self.value / 2.0,
@@ -51,7 +51,7 @@ pub struct Figure {
 pub struct Report {
     figures: Vec<Figure>,
     details: Map<String, Value>,
-    /// Numbers that must be equal and are not.
+    /// Numbers that differ although they must be equal.
     defects: Vec<String>,
     checks: usize,
 }
@@ -61,22 +61,24 @@ impl Report {
         Self { figures: Vec::new(), details: Map::new(), defects: Vec::new(), checks: 0 }
     }
 
+    /// Prints a figure and adds it to the table.
     pub fn add(&mut self, figure: Figure) {
         eprintln!("  {}: {}", figure.name, in_unit(figure.value, figure.unit));
         self.figures.push(figure);
     }
 
-    /// The key in the line of JSON.
+    /// Adds a value to the line of JSON, with this key.
     pub fn note(&mut self, name: &str, value: Value) {
         self.details.insert(name.into(), value);
     }
 
+    /// Adds a value to the line of JSON, under the part and the database.
     pub fn detail(&mut self, part: &str, kind: Kind, value: Value) {
         let part = self.details.entry(part).or_insert_with(|| json!({}));
         part[kind.name()] = value;
     }
 
-    /// Nothing may be lost or duplicated.
+    /// Checks two numbers that must be equal, because no row may be lost or duplicated.
     pub fn check(&mut self, what: &str, wanted: u64, found: u64) {
         self.checks += 1;
         if wanted != found {
@@ -84,10 +86,12 @@ impl Report {
         }
     }
 
+    /// Whether all checked numbers are equal.
     pub fn is_sound(&self) -> bool {
         self.defects.is_empty()
     }
 
+    /// Prints the table and the line of JSON.
     pub fn print(&self) {
         let width = self.figures.iter().map(|it| it.name.len()).max().unwrap_or(0);
         println!(
@@ -120,7 +124,7 @@ impl Report {
     }
 }
 
-/// Three decimals are more precise than the measurement.
+/// Rounds to three decimals, which is more precise than the measurement.
 fn rounded(value: Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => {

@@ -1,4 +1,4 @@
-//! Reports over a month of ten million clicks: the time to pack them, and the time of the answers.
+//! Reports over a month of ten million clicks: the time of the roll-up, and the time of the answers.
 
 use std::path::Path;
 use std::process::Command;
@@ -35,6 +35,7 @@ const QUESTIONS: [&str; 12] = [
     "reports/revenue-map?",
 ];
 
+/// Inserts `clicks` clicks, waits for the roll-up, and measures reports.
 pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(kind, program).await?;
     server.create_link().await?;
@@ -50,15 +51,15 @@ pub async fn measure(kind: Kind, program: &Path, clicks: u64, report: &mut Repor
     let started = Instant::now();
     let packed = "SELECT CAST(coalesce(sum(weight), 0) AS bigint) FROM report_columns WHERE number = 0 AND subject = 0";
     let until = "SELECT min(until) FROM report_progress";
-    // All except the last quarters of an hour, which have not ended.
+    // All clicks except those of the last quarters of an hour, which have not ended.
     while u64::try_from(server.database.number(until).await)? + 2_700_000 < newest {
-        ensure!(started.elapsed() < PACKING, "packing takes longer than {PACKING:?}; the log:\n{}", server.log());
+        ensure!(started.elapsed() < PACKING, "the roll-up takes longer than {PACKING:?}; the log:\n{}", server.log());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     let seconds = started.elapsed().as_secs_f64();
     let packed = u64::try_from(server.database.number(packed).await)?;
     let figure = |name: String, value, unit, budget, note| Figure { name, kind: Some(kind), value, unit, budget, note };
-    let note = format!("{packed} of {clicks} clicks in {seconds:.0} s, of which up to 30 s are waited");
+    let note = format!("{packed} of {clicks} clicks in {seconds:.0} s, including a pause of up to 30 s");
     report.add(figure("clicks packed".into(), packed as f64 / seconds, "/s", None, note));
     let bytes = "SELECT CAST(sum(length(data)) AS bigint) FROM report_columns";
     let bytes = server.database.number(bytes).await as f64 / packed as f64;

@@ -18,7 +18,7 @@ pub const ADMIN_KEY: &str = "prk_bootstrap_key_of_the_benchmark";
 
 const START: Duration = Duration::from_secs(60);
 
-/// A server on a fresh database and data folder. Dropping it kills it and removes both.
+/// A server on a new database and data folder. Dropping it kills the process and removes both.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -33,7 +33,7 @@ impl Server {
         let log = std::fs::File::create(data_dir.path().join("log"))?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(program);
-        // Settings come only from here, not from the shell.
+        // The shell must not add settings.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("POSTRIDER_")) {
             command.env_remove(name);
         }
@@ -45,7 +45,7 @@ impl Server {
             .env("POSTRIDER_DATA_DIR", data_dir.path())
             .env("POSTRIDER_ADMIN_API_KEY", ADMIN_KEY)
             .env("POSTRIDER_EGRESS_ALLOW", "127.0.0.1/32")
-            // As behind a reverse proxy: visitors have their own addresses.
+            // The server trusts the generator like a reverse proxy, so that visitors have different addresses.
             .env("POSTRIDER_TRUSTED_PROXIES", "127.0.0.1/32")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -61,7 +61,7 @@ impl Server {
         let started = Instant::now();
         while started.elapsed() < START {
             if let Some(status) = self.child.try_wait()? {
-                bail!("postrider ended at its start ({status}); its log:\n{}", self.log());
+                bail!("postrider ended during its start ({status}); its log:\n{}", self.log());
             }
             if let Ok(200) = self.status_of("/readyz").await {
                 return Ok(());
@@ -87,7 +87,7 @@ impl Server {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Creates something as the admin.
+    /// Creates an object as the admin.
     pub async fn create(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         let body = body.to_string();
         let request = post(self.address, path, &body);
@@ -97,7 +97,7 @@ impl Server {
         Ok(serde_json::from_slice(answer.body)?)
     }
 
-    /// An affiliate, an offer and a link; returns the path of the link.
+    /// Creates an affiliate, an offer and a link. Returns the path of the link.
     pub async fn create_link(&self) -> anyhow::Result<String> {
         let affiliate = json!({"name": "Ada Lovelace", "email": "ada@example.com"});
         let affiliate = self.create("/api/v1/affiliates", &affiliate).await?;
@@ -112,7 +112,7 @@ impl Server {
         Ok(url[url.find("/c/").context("a link's path is /c/…")?..].to_owned())
     }
 
-    /// One postback for every approved conversion, by macro-url.
+    /// Creates a macro-url postback for every approved conversion.
     pub async fn create_postback(&self, receiver: SocketAddr) -> anyhow::Result<()> {
         let postback = json!({
             "name": "Tracker", "adapter": "macro-url", "config": postback_config(&format!("http://{receiver}/pb")),
@@ -130,7 +130,7 @@ impl Drop for Server {
     }
 }
 
-/// The usual values for a tracker: seven macros and a fixed one.
+/// The usual values for a tracker: seven macros and a fixed value.
 pub fn postback_config(base_url: &str) -> Value {
     let parameter = |name: &str, token: &str| json!({"name": name, "macro": token});
     json!({
@@ -149,7 +149,7 @@ pub fn postback_config(base_url: &str) -> Value {
     })
 }
 
-/// The bytes of a POST as the admin.
+/// The bytes of a POST request as the admin.
 pub fn post(host: SocketAddr, path: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {ADMIN_KEY}\r\n\

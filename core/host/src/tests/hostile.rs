@@ -1,4 +1,4 @@
-//! Components that try what an adapter must not be able to do. They are written as WebAssembly text, because no
+//! Components that try actions that an adapter must not be able to do. They are written as WebAssembly text, because no
 //! compiler would produce most of them.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -188,7 +188,7 @@ fn after_a_crash_the_session_has_a_new_instance() {
 
 #[test]
 fn sessions_do_not_share_memory() {
-    // Sets a mark far up in its memory and loops; if the mark is there already, it crashes.
+    // Sets a mark at a high address of its memory and loops. If the mark is already set, it crashes.
     let decide = "(if (i32.load (i32.const 100000)) (then unreachable)) (i32.store (i32.const 100000) (i32.const 7)) (loop br 0) unreachable";
     let limits = Limits { fuel: 100_000, ..Limits::default() };
     let adapter = Hostile { decide, ..HARMLESS }.load(limits).expect("it loads");
@@ -211,10 +211,10 @@ fn invalid_pointers_and_lengths_are_refused() {
         [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],              // neither ok nor error
         [0, 99, 2048, 7, 0, 0, 0, 0, 0, 0, 0],          // no such method
         [0, 0, u32::MAX, 7, 0, 0, 0, 0, 0, 0, 0],       // a URL beyond the end
-        [0, 0, 131_070, u32::MAX, 0, 0, 0, 0, 0, 0, 0], // one that goes round
+        [0, 0, 131_070, u32::MAX, 0, 0, 0, 0, 0, 0, 0], // a URL that wraps around
         [0, 0, 4096, 7, 2050, 1, 0, 0, 0, 0, 0],        // headers that are not aligned
-        [0, 0, 2048, 7, 4, 0x1000_0000, 0, 0, 0, 0, 0], // as many as would overflow 32 bits
-        [0, 0, 2048, 7, 0, 0, 9, 0, 0, 0, 0],           // neither a body nor none
+        [0, 0, 2048, 7, 4, 0x1000_0000, 0, 0, 0, 0, 0], // so many headers that 32 bits overflow
+        [0, 0, 2048, 7, 0, 0, 9, 0, 0, 0, 0],           // an invalid option of the body
     ] {
         unusable("i32.const 8192", segment(8192, &words).leak());
     }

@@ -1,5 +1,5 @@
-//! Every template of the catalogue that uses this adapter works with its own examples, even if values of the conversion are missing.
-//! The request of each template is in its case, which the server's own tests run.
+//! Every template of the catalogue that uses this adapter works with its own examples, even if values of the conversion are
+//! missing. The tests of the server compare the request of each template with its case.
 
 use super::*;
 

@@ -71,7 +71,7 @@ fn a_request_has_its_url_headers_body_and_token() {
 }
 
 #[test]
-fn a_token_that_a_template_places_is_not_sent_twice() {
+fn a_token_in_a_template_is_not_sent_twice() {
     let token = "T/B&c\"d";
     let value = json!({
         "url": "https://crm.example/{{token}}?k={{token}}",
@@ -85,16 +85,19 @@ fn a_token_that_a_template_places_is_not_sent_twice() {
 }
 
 #[test]
-fn a_token_is_needed_where_it_is_placed_and_stands_alone() {
+fn a_token_in_a_template_must_exist_and_be_alone() {
     let found = issues(json!({"url": "https://crm.example/?k={{token}}", "body": "{}"}));
-    assert_eq!(found, [("/token".to_owned(), "A template has {{token}}, but there is no token.".to_owned())]);
+    assert_eq!(
+        found,
+        [("/token".to_owned(), "A template contains {{token}}, but the token is empty; enter it here.".to_owned())]
+    );
     let found = issues(json!({"url": "https://crm.example/?k={{sha256 token}}", "body": "{}", "token": "t"}));
     assert_eq!(found[0].0, "/url");
-    assert!(found[0].1.contains("stands alone"));
+    assert!(found[0].1.contains("cannot be changed or compared"));
 }
 
 #[test]
-fn secrets_are_sent_where_their_names_stand() {
+fn secrets_are_sent_in_place_of_their_names() {
     let value = json!({
         "url": "https://crm.example/{{secret.hook}}?k={{ secret.query }}",
         "headers": [{"name": "X-Key", "value": "Key {{secret.header}}"}],
@@ -108,14 +111,17 @@ fn secrets_are_sent_where_their_names_stand() {
 }
 
 #[test]
-fn a_secret_stands_alone_and_is_there() {
+fn a_secret_in_a_template_must_exist_and_be_alone() {
     let with =
         |body: &str, secrets: Value| issues(json!({"url": "https://crm.example/", "body": body, "secrets": secrets}));
     let one = || json!({"one": "1"});
     let missing = with("[\"{{secret.two}}\"]", json!({}));
     assert_eq!(
         missing,
-        [("/secrets".to_owned(), "A template has {{secret.two}}, but there is no such secret.".to_owned())]
+        [(
+            "/secrets".to_owned(),
+            "A template contains {{secret.two}}, but there is no secret 'two'; add it here.".to_owned()
+        )]
     );
     assert_eq!(with("[]", one())[0].0, "/secrets/one");
     for body in [
@@ -126,14 +132,17 @@ fn a_secret_stands_alone_and_is_there() {
         "[{{#if (eq secret.one \"1\")}}1{{/if}}]",
     ] {
         let found = with(body, one());
-        assert!(found.iter().any(|(_, message)| message.contains("stands alone")), "{body}: {found:?}");
+        assert!(
+            found.iter().any(|(_, message)| message.contains("cannot be changed or compared")),
+            "{body}: {found:?}"
+        );
     }
     let all = with("[{{json this}}, \"{{secret.one}}\"]", one());
-    assert!(all[0].1.contains("would send the secrets as well"), "{all:?}");
+    assert!(all[0].1.contains("would send the secrets too"), "{all:?}");
 }
 
 #[test]
-fn headers_are_lines_of_ascii_that_the_server_does_not_own() {
+fn headers_are_ascii_lines_that_the_server_does_not_set() {
     let with = |name: &str, value: &str| {
         issues(json!({"url": "https://crm.example/", "body": "{}", "headers": [{"name": name, "value": value}]}))
     };
@@ -156,7 +165,7 @@ fn headers_are_lines_of_ascii_that_the_server_does_not_own() {
 }
 
 #[test]
-fn an_answer_may_have_to_say_more_than_its_status() {
+fn success_can_depend_on_the_answers_body() {
     let classify = |success: Value, status: u16, body: &str| {
         let config = config(json!({"url": "https://crm.example/", "body": "{}", "success": success}));
         assert_eq!(CrmJson::validate(&config), []);

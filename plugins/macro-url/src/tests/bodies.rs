@@ -59,7 +59,7 @@ fn a_visitor_cannot_add_a_header() {
 }
 
 #[test]
-fn a_header_that_cannot_be_sent_is_refused_with_its_place() {
+fn a_header_that_cannot_be_sent_is_refused_with_its_path() {
     let paths = |headers: Value| issue_paths(with(json!({"headers": headers})));
     assert_eq!(paths(json!([{"name": "X-A", "value": ""}, {"name": "X-B", "secret": "s"}])), [""; 0]);
     assert_eq!(paths(json!([{"name": "Host", "value": "x"}])), ["/headers/0/name"]);

@@ -1,4 +1,4 @@
-//! Notifications of networks, with any parameter names and in the network's own words.
+//! Notifications of networks, with any parameter names, in the network's own words.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn every_field_is_read_from_query_form_and_json() {
 }
 
 #[test]
-fn what_says_nothing_is_named() {
+fn values_without_information_are_named() {
     let code = |query: &[(&str, &str)]| {
         parse(affise(), query, "", "").expect("it is read").ignored.expect("it is ignored").code
     };
@@ -82,11 +82,11 @@ fn one_configuration_may_send_receive_or_both() {
 }
 
 #[test]
-fn a_report_can_be_matched_by_something() {
+fn a_notification_needs_a_click_id_or_a_transaction_id() {
     assert_eq!(issue_paths(json!({"fields": {"payout": "sum"}})), ["/fields/click_id"]);
     assert_eq!(issue_paths(json!({"fields": {"transaction_id": "tid"}})), [""; 0]);
     assert!(
         serde_json::from_value::<Config>(json!({"fields": {"clickid": "x"}})).is_err(),
-        "an unknown field is no field"
+        "unknown fields are refused"
     );
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_secret_is_sent_where_its_name_stands() {
+fn a_secret_is_sent_in_place_of_its_name() {
     let config = json!({
         "base_url": "https://t.example/{secret.path}/postback?k={ secret.query }",
         "parameters": [{"name": "token", "macro": "secret.parameter"}, {"name": "sum", "macro": "payout"}],
@@ -16,7 +16,7 @@ fn a_secret_is_sent_where_its_name_stands() {
 }
 
 #[test]
-fn a_secret_that_is_not_there_or_goes_nowhere_is_named() {
+fn missing_and_unused_secrets_are_named() {
     let found = issues(json!({
         "base_url": "https://t.example/{secret.one}",
         "parameters": [{"name": "k", "macro": "secret.two"}],
@@ -27,11 +27,11 @@ fn a_secret_that_is_not_there_or_goes_nowhere_is_named() {
     let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["/base_url", "/parameters/0/macro", "/headers/0/value", "/secrets/four", "/custom/0/value"]);
     assert_eq!(found[0].1, "There is no secret 'one'; add it under \"secrets\".");
-    assert!(found[3].1.starts_with("Nothing sends this secret: write {secret.four} into"), "{}", found[3].1);
+    assert!(found[3].1.starts_with("This secret is not used; write {secret.four} into"), "{}", found[3].1);
 }
 
 #[test]
-fn no_secret_chooses_the_host() {
+fn a_secret_cannot_be_part_of_the_host() {
     let paths = issue_paths(json!({"base_url": "https://{secret.host}/", "secrets": {"host": "t.example"}}));
     assert_eq!(paths, ["/base_url"]);
 }

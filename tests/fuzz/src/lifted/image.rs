@@ -1,5 +1,5 @@
-//! Images of a component's memory: a value of one of the contract's types in the layout of the canonical ABI, with
-//! contents chosen by the input; then a few words are changed to arbitrary values.
+//! Images of a component's memory. An image contains a value of one of the contract's types in the layout of the canonical
+//! ABI. The input determines its contents, and changes a few words to arbitrary values.
 
 /// The address at which `machine.wat` puts an image.
 const BASE: u32 = 65536;
@@ -166,7 +166,7 @@ impl Image<'_> {
         let mut text = WORDS.get(begins).map(|word| word.as_bytes().to_vec()).unwrap_or_default();
         let length = match self.next() {
             250.. => {
-                // Long texts, which need not be in the input.
+                // A long text that is not in the input.
                 text.resize(text.len() + (usize::from(self.next()) << 6), b'a');
                 0
             }
@@ -183,7 +183,7 @@ impl Image<'_> {
 
     fn list(&mut self, item: &Shape, at: usize) {
         let length = match self.next() {
-            // Many elements that all use the same bytes.
+            // Many elements that use the same bytes.
             255 => {
                 let many = usize::from(self.next()) << 8;
                 return self.pair(at, HEADER, many);
@@ -203,7 +203,7 @@ impl Image<'_> {
         self.set(at + 4, u32::try_from(length).expect("small"));
     }
 
-    /// Up to three words get arbitrary values.
+    /// Changes up to three words to arbitrary values.
     fn bend(&mut self) {
         for _ in 0..self.next() % 4 {
             let at = usize::from(u16::from_le_bytes([self.next(), self.next() % 2]));

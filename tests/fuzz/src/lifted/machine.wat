@@ -1,5 +1,5 @@
-;; Every call unpacks the image in its configuration to 65536, logs the line that the image names, and returns the address
-;; that it begins with.
+;; Every call unpacks the image in its configuration to the address 65536, logs the line to which the image points, and returns
+;; the address at the start of the image.
 (module
   (import "postrider:adapter/log@0.1.0" "emit" (func $emit (param i32 i32 i32)))
   (memory (export "memory") 32)
@@ -21,7 +21,7 @@
   (func $run (param $from i32) (param $length i32) (result i32)
     (local $to i32) (local $end i32)
     (local.set $end (i32.add (local.get $from) (local.get $length)))
-    ;; The image stands in quotes.
+    ;; The image is in quotes.
     (local.set $from (i32.add (local.get $from) (i32.const 1)))
     (local.set $to (i32.const 65536))
     (block $done

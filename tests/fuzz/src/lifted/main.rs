@@ -1,8 +1,8 @@
-//! Any output of an adapter: values in the contract's layout with any contents, some words changed afterwards, lifted by
-//! the real host. The result is within all bounds, or an error with a code.
+//! Fuzzes the output of adapters: values in the contract's layout with any contents, of which some words are changed. The real
+//! host lifts them (reads them as the canonical ABI defines). The result is within all bounds, or an error with a code.
 //!
-//! The adapter is a module that copies: its configuration contains an image of its memory, and every call returns
-//! the address at the start of the image.
+//! The adapter is a module that copies: its configuration contains an image of its memory, and every call returns the address
+//! at the start of the image.
 
 #![cfg_attr(fuzzing, no_main)]
 
@@ -99,7 +99,7 @@ fn ask(
     call: impl FnOnce(&mut Session, &wire::Context, &wire::Binding) -> Result<(), AdapterError>,
 ) -> Result<(), AdapterError> {
     let context = wire::Context { now: 1_795_183_500_000, attempt: 1, dry_run: false, idempotency_key: "dlv_1".into() };
-    // Two letters per byte: the input is text.
+    // Two letters per byte, because a configuration is text.
     let letters = |byte: u8| [b'a' + (byte >> 4), b'a' + (byte & 15)].map(char::from);
     let image: String = image::of(shape, input).into_iter().flat_map(letters).collect();
     let binding = wire::Binding { id: "pbk_1".into(), config: Value::String(image).to_string() };
@@ -107,7 +107,7 @@ fn ask(
 }
 
 fn check_request(request: &wire::Request) {
-    let url = url::Url::parse(&request.url).expect("the host has looked at it");
+    let url = url::Url::parse(&request.url).expect("the host has validated it");
     assert!(request.url.len() <= limits::URL_BYTES && matches!(url.scheme(), "http" | "https"));
     assert!(url.username().is_empty() && url.password().is_none());
     assert!(ADAPTER.descriptor().hosts.iter().any(|host| Some(&**host) == url.host_str()), "{url}");

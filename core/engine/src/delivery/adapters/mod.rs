@@ -258,7 +258,7 @@ impl Registry {
         let host = self.host.clone();
         let work = move || match origin {
             Origin::BuiltIn => host.load(&wasm),
-            Origin::Installed => host.load_strangers(&wasm),
+            Origin::Installed => host.load_untrusted(&wasm),
         };
         blocking(work).await
     }

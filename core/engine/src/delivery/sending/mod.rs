@@ -88,7 +88,7 @@ impl Sent {
                 Outcome::Failed(Failure { reason, timed_out: false, retry_after: verdict::retry_after(answer, now) })
             }
             Ok(_) => Outcome::Alive,
-            Err(SendError::Egress(error)) if error.is_destinations() => {
+            Err(SendError::Egress(error)) if error.is_failure_of_destination() => {
                 let timed_out = matches!(error, EgressError::TimedOut { .. });
                 let sentence = error.to_string().trim_end_matches('.').to_owned();
                 Outcome::Failed(Failure { reason: Reason::new(error.code(), sentence), timed_out, retry_after: None })

@@ -63,7 +63,7 @@ impl ServerArgs {
         };
         // The address is the operator's own choice, as are the networks behind it.
         let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
-        let client = Egress::new(anywhere.into())?.keeping(MAX_ANSWER_BYTES);
+        let client = Egress::new(anywhere.into())?.with_max_answer_bytes(MAX_ANSWER_BYTES);
         Ok(Api::new(client, self.url.trim_end_matches('/').to_owned(), key))
     }
 }

@@ -55,7 +55,7 @@ pub struct Line {
 impl Line {
     pub fn of(owner: Option<AffiliateId>, adapter: &Adapter) -> Self {
         let descriptor = adapter.descriptor();
-        Self { owner, adapter: descriptor.id.clone(), version: descriptor.version.clone(), ours: adapter.is_ours() }
+        Self { owner, adapter: descriptor.id.clone(), version: descriptor.version.clone(), ours: adapter.is_trusted() }
     }
 }
 
