@@ -1,4 +1,5 @@
-//! Claims deliveries: from the work queue, from due rows, and parked ones whose destinations have room again.
+//! Claims deliveries: from the work queue, from due rows of the table, and parked ones whose destinations have room
+//! again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) struct Claimed {
     pub due: Vec<Leased<EventDelivery>>,
     /// To be parked: their destinations are paused or have no room.
     pub parked: Vec<Parked>,
-    /// There are more lanes with parked deliveries that may leave.
+    /// Whether there are more lanes with parked deliveries that may be sent.
     pub are_more: bool,
 }
 
@@ -35,6 +36,7 @@ impl Claimed {
         self.due.is_empty() && self.parked.is_empty()
     }
 
+    /// Adds prepared deliveries to those that are parked.
     pub(super) fn park(&mut self, prepared: Vec<(Prepared, Waiting)>) {
         self.parked.extend(prepared.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
     }
@@ -103,7 +105,7 @@ async fn claim_due(app: &App, now: Timestamp, claimed: &mut Claimed) -> Result<(
         queue.poll_at(next.max(now.plus(Duration::from_millis(1))));
     }
     if !refused.is_empty() {
-        // Else each further due delivery of these postbacks would be claimed before those of others.
+        // Otherwise each due delivery of these postbacks would be claimed before those of other postbacks.
         storage::delivery::waiting_deliveries::park_due(app.db.queue(), &refused, now).await?;
     }
     Ok(())
