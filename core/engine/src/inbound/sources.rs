@@ -121,7 +121,7 @@ pub async fn change(app: &App, actor: Actor, id: SourceId, changes: Changes) -> 
     check(app, &mut source, reads_it).await?;
     save(app, &mut source, seen).await?;
     if storage::inbound::inbound_requests::make_due(app.db.writer(), id, app.clock.now()).await? > 0 {
-        app.waiting_reports.notify_one();
+        app.waiting_inbound_requests.notify_one();
     }
     Ok(changed(app, actor, before, source))
 }

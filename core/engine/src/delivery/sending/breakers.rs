@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::delivery::lanes::Change;
 use crate::people::mail::Letter;
 use crate::people::outbox;
-use domain::delivery::breaker::{Breaker, DAY, TOLD_FOR};
+use domain::delivery::breaker::{Breaker, DAY, NOTIFIED_FOR};
 use domain::delivery::lane::LaneId;
 use domain::timestamp::Timestamp;
 
@@ -72,9 +72,9 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
     let ours = match change {
         Change::Opened(breaker) => {
             let first = storage::delivery::breakers::open(&tx, breaker).await?;
-            if first && breaker.told_open_at.is_none() {
+            if first && breaker.open_notified_at.is_none() {
                 tell(app, &tx, Letter::DestinationPaused, lane).await?;
-                storage::delivery::breakers::told_open(&tx, lane, now).await?;
+                storage::delivery::breakers::mark_open_notified(&tx, lane, now).await?;
             }
             first
         }
@@ -83,7 +83,9 @@ async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Brea
             let told = storage::delivery::breakers::find(&tx, lane).await?;
             let first = storage::delivery::breakers::close(&tx, lane, now).await?;
             // A relapse without a message closes without one, too.
-            if first && told.is_some_and(|it| it.told_day || it.told_open_at.is_some_and(|at| at >= it.opened_at)) {
+            if first
+                && told.is_some_and(|it| it.day_notified || it.open_notified_at.is_some_and(|at| at >= it.opened_at))
+            {
                 tell(app, &tx, Letter::DestinationResumed, lane).await?;
             }
             first
@@ -116,12 +118,12 @@ fn log(change: &Change) {
 }
 
 async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
-    let breakers = storage::delivery::breakers::list_current(app.db.reader(), now.minus(TOLD_FOR)).await?;
+    let breakers = storage::delivery::breakers::list_current(app.db.reader(), now.minus(NOTIFIED_FOR)).await?;
     let waiting = storage::delivery::waiting_deliveries::list_lanes(app.db.reader()).await?;
     for breaker in &breakers {
-        if !breaker.is_closed() && !breaker.told_day && breaker.opened_at.plus(DAY) <= now {
+        if !breaker.is_closed() && !breaker.day_notified && breaker.opened_at.plus(DAY) <= now {
             let tx = app.db.begin().await?;
-            if storage::delivery::breakers::told_day(&tx, &breaker.lane).await? {
+            if storage::delivery::breakers::mark_day_notified(&tx, &breaker.lane).await? {
                 tell(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
             }
             tx.commit().await?;

@@ -9,6 +9,6 @@ pub(super) fn ended(delivery: &Delivery, claim: i64, state: DeliveryState, reaso
     Finish { id: delivery.id, claim, change: StateChange::ended(delivery, state, reason, now) }
 }
 
-pub(super) fn put_off(delivery: &Delivery, claim: i64, reason: Option<Reason>, until: Timestamp) -> Finish {
-    Finish { id: delivery.id, claim, change: StateChange::put_off(delivery, reason, until) }
+pub(super) fn postponed(delivery: &Delivery, claim: i64, reason: Option<Reason>, until: Timestamp) -> Finish {
+    Finish { id: delivery.id, claim, change: StateChange::postponed(delivery, reason, until) }
 }

@@ -15,7 +15,7 @@ use domain::tracking::event::Event;
 use host::{AdapterError, Session, wire as contract};
 use storage::delivery::deliveries::Finish;
 
-use super::finish::{ended, put_off};
+use super::finish::{ended, postponed};
 use super::{SendError, Sent, number_of};
 
 /// A delivery that passed the rules.
@@ -103,7 +103,7 @@ fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timesta
     let (delivery, claim) = (&it.delivery, it.lease.claim);
     match plan.delay(&decision) {
         Some(delay) if delivery.created_at.plus(delay) > now => {
-            Err(Unsent::Settled(put_off(delivery, claim, None, delivery.created_at.plus(delay))))
+            Err(Unsent::Settled(postponed(delivery, claim, None, delivery.created_at.plus(delay))))
         }
         Some(_) => Ok(()),
         None => {

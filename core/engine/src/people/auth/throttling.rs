@@ -81,7 +81,7 @@ const FAILED_ACCOUNTS: i32 = 5;
 
 fn notice(app: &App, unnamed: &Throttle) {
     if unnamed.failures >= FAILED_ACCOUNTS {
-        app.warnings.notice(UNLISTED_PROXY, app.clock.now(), || {
+        app.warnings.record(UNLISTED_PROXY, app.clock.now(), || {
             let peer = unnamed.subject.split_once(':').map_or("", |(_, peer)| peer);
             format!(
                 "several accounts failed to sign in from {peer}, an address inside your network that names no visitors. If it is your proxy, have it send X-Forwarded-For and add it to POSTRIDER_TRUSTED_PROXIES: until then all visitors behind it have its address, and only each account's own limit stops guessing"
