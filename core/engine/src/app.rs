@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::delivery::adapters::Registry;
-use crate::delivery::lanes::Destinations;
+use crate::delivery::lanes::Lanes;
 use crate::delivery::secret_keys;
 use crate::delivery::secrets::Vault;
 use crate::geoip::GeoIp;
@@ -61,7 +61,7 @@ pub struct Parts {
     pub catalog: Catalog,
     pub work_queues: WorkQueues,
     /// The lanes of deliveries: queues, breakers and requests in flight.
-    pub destinations: Destinations,
+    pub lanes: Lanes,
     /// Wakes the worker that processes waiting inbound requests.
     pub waiting_inbound_requests: Arc<Notify>,
     /// Wakes the worker that sends mails.
@@ -143,7 +143,7 @@ impl App {
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let work_queues = WorkQueues::new(settings.lease());
         let wake = work_queues.deliveries.wake().clone();
-        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
+        let lanes = Lanes::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             record_clicks::spawn_writer(db.clone(), catalog.clone(), work_queues.events.clone(), clock.clone());
@@ -163,7 +163,7 @@ impl App {
             egress,
             catalog,
             work_queues,
-            destinations,
+            lanes,
             waiting_inbound_requests: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
@@ -196,7 +196,7 @@ impl App {
         };
         let due_before = due().await?;
         let waiting = storage::delivery::waiting_deliveries::list_lanes(self.db.reader()).await?;
-        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
+        let waits = !self.settings.role.runs_workers() || self.lanes.is_idle(&waiting, self.clock.now());
         // A delivery can change between due and waiting meanwhile, so due deliveries are counted before and after.
         let deliveries = due_before + due().await?;
         Ok(held && requests == 0 && events == 0 && deliveries == 0 && waits)

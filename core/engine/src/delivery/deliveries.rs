@@ -66,7 +66,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     quota::retry(app, actor)?;
     send_next(&tx, &mut delivery, now).await?;
     tx.commit().await?;
-    app.destinations.refresh_soon();
+    app.lanes.refresh_soon();
     app.work_queues.deliveries.announce();
     let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;

@@ -54,7 +54,7 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
 
 /// A postback has another configuration and may lead elsewhere: what waits for it is judged again.
 pub async fn forget(app: &App, postback: PostbackId) {
-    app.destinations.forget(postback);
+    app.lanes.forget_postback(postback);
     let forgotten = async {
         storage::delivery::breakers::forget_destinations(app.db.writer(), postback).await?;
         storage::delivery::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await

@@ -2,7 +2,7 @@
 //!
 //! [`deliver`] is the parent function. Batches are claimed and prepared one after another, so that each batch is
 //! claimed for the room that the previous one left. Their requests run concurrently, one for each place
-//! (`delivery/lanes.rs`).
+//! (`delivery/lanes`).
 
 mod claim;
 mod conclude;
@@ -77,10 +77,10 @@ async fn fetch(sender: Sender) -> Result<Fetched<Batch>, DbErr> {
     }
     let now = app.clock.now();
     let mut claimed = claim::claim(app, now).await?;
-    claimed.park(app.destinations.take_paused());
-    let placed = app.destinations.start(now);
+    claimed.park(app.lanes.take_paused());
+    let placed = app.lanes.start(now);
     if claimed.is_empty() && placed.is_empty() && late.is_empty() {
-        let idle = app.work_queues.deliveries.idle_until_poll(now).min(app.destinations.idle_for(now));
+        let idle = app.work_queues.deliveries.idle_until_poll(now).min(app.lanes.idle_for(now));
         return Ok(Fetched { tasks: Vec::new(), idle: if claimed.are_more { Duration::ZERO } else { idle } });
     }
     Ok(Fetched { tasks: vec![Batch { claimed, placed, turn }], idle: Duration::ZERO })
@@ -93,7 +93,7 @@ async fn deliver(sender: Sender, Batch { claimed, placed, turn }: Batch) {
     send_each(&sender, placed, &mut requests);
     if let Some(parked) = sender.stopping.run_until_cancelled(prepare(&sender, claimed)).await {
         park(&sender.app, parked).await;
-        send_each(&sender, sender.app.destinations.start(sender.app.clock.now()), &mut requests);
+        send_each(&sender, sender.app.lanes.start(sender.app.clock.now()), &mut requests);
     }
     drop(turn);
     while let Some(ended) = requests.join_next().await {
@@ -113,16 +113,16 @@ async fn prepare(sender: &Sender, Claimed { mut due, mut parked, .. }: Claimed) 
     match sending::prepare(app, &sender.late, &mut due).await {
         Ok(Preparation { ready, failed_to_render, finished, parked: behind_predecessors }) => {
             for sent in failed_to_render {
-                app.destinations.unsent([(sent.delivery_id(), false)]);
+                app.lanes.record_unsent([(sent.delivery_id(), false)]);
                 let results = sender.results.clone();
                 tokio::spawn(async move { results.store(sent).await });
             }
             parked.extend(behind_predecessors);
-            let refused = app.destinations.enqueue(ready, app.clock.now());
+            let refused = app.lanes.enqueue(ready, app.clock.now());
             parked.extend(refused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
             if !finished.is_empty() {
                 let waits_again = |state| state == DeliveryState::Pending;
-                app.destinations.unsent(finished.iter().map(|it| (it.id, waits_again(it.change.state))));
+                app.lanes.record_unsent(finished.iter().map(|it| (it.id, waits_again(it.change.state))));
                 if let Err(error) = Concluded::by_rules(finished).store(app).await {
                     tracing::error!(%error, "Deliveries that end without a request could not be stored; they are prepared again when their leases end");
                 }
@@ -134,7 +134,7 @@ async fn prepare(sender: &Sender, Claimed { mut due, mut parked, .. }: Claimed) 
             tokio::time::sleep(AFTER_ERROR).await;
         }
     }
-    let paused = app.destinations.take_paused();
+    let paused = app.lanes.take_paused();
     parked.extend(paused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
     parked
 }
@@ -145,9 +145,9 @@ async fn park(app: &App, parked: Vec<Parked>) {
         return;
     }
     let now = app.clock.now();
-    app.destinations.unsent(parked.iter().map(|it| (it.id, true)));
+    app.lanes.record_unsent(parked.iter().map(|it| (it.id, true)));
     match storage::delivery::waiting_deliveries::park(app.db.queue(), &parked, now).await {
-        Ok(()) => app.destinations.waits_in_table(parked.iter().map(|it| &it.lane), now),
+        Ok(()) => app.lanes.set_waiting_in_table(parked.iter().map(|it| &it.lane), now),
         Err(error) => {
             tracing::error!(%error, "Parked deliveries could not be stored; they are prepared again when their leases end");
         }
@@ -172,12 +172,12 @@ async fn send(Sender { app, results, stopping, .. }: Sender, placed: Placed) {
             let sending = async {
                 let sent = sending::send(&app, prepared).await;
                 let now = app.clock.now();
-                app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);
+                app.lanes.record(place.lane(), sent.outcome(now), sent.took(), now);
                 results.store(sent).await;
             };
             sending.instrument(span).await;
         }
         drop(place);
-        next = if stopping.is_cancelled() { None } else { app.destinations.start_one(app.clock.now()) };
+        next = if stopping.is_cancelled() { None } else { app.lanes.start_one(app.clock.now()) };
     }
 }

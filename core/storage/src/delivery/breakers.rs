@@ -206,7 +206,7 @@ pub async fn delete_closed_older_than(db: &impl ConnectionTrait, before: Timesta
 }
 
 /// Notes where postbacks were seen to go. One that goes to many destinations is kept with the first few: see
-/// `services/delivery/lanes.rs`.
+/// `engine/delivery/lanes/postback_lane.rs`.
 pub async fn note_destinations(
     db: &impl ConnectionTrait,
     seen: &[(PostbackId, String)],

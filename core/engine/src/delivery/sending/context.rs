@@ -1,4 +1,5 @@
-//! Loads the contexts of the deliveries of a batch: their conversions now, and the other deliveries of these.
+//! Loads the contexts of the deliveries of a batch: the current state of their conversions, and the other deliveries
+//! of these conversions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +14,7 @@ use domain::tracking::conversion::Status;
 
 /// The contexts of a batch.
 pub(super) struct Contexts {
-    /// Revision and status of the conversions now.
+    /// Current revision and status of the conversions.
     conversions: HashMap<ConversionId, (i32, Status)>,
     siblings: HashMap<ConversionId, Vec<Sibling>>,
     /// The oldest revision whose event is not routed yet.

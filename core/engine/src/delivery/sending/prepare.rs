@@ -1,4 +1,4 @@
-//! Preparing: checks the rules again, then has the adapters render the requests.
+//! Preparing: the rules are checked again, then the adapters render the requests.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -51,8 +51,8 @@ pub async fn with_events(
     Ok(deliveries.collect())
 }
 
-/// Checks the rules again and has the adapters render the requests. Deliveries whose adapters are slow are left to a later
-/// batch, in `late`; the result includes those that earlier batches left.
+/// Checks the rules again and has the adapters render the requests. Deliveries of slow adapters are left to a later
+/// batch, in `late`. The result includes those that earlier batches left.
 ///
 /// # Errors
 ///
@@ -118,7 +118,7 @@ async fn plan_all(
     Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }
 
-/// Renders on the threads of the adapters, one group per postback.
+/// Renders on the threads for adapters, one group per postback.
 async fn render_all(
     app: &App,
     late: &Late,

@@ -1,4 +1,4 @@
-//! Renders one delivery. If routing could not ask the adapter, the adapter decides first.
+//! Renders one delivery. If the adapter was not available during routing, it decides first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +29,9 @@ pub(super) enum Rendered {
     Ready(Box<Prepared>),
     /// It is concluded without a request.
     Failed(Box<Sent>),
-    /// It has ended or is put off.
+    /// It has ended or is postponed.
     Settled(Finish),
-    /// The request deadline would be after the end of its lease.
+    /// The request could still be in flight at the end of its lease.
     TooLate,
 }
 
@@ -84,7 +84,7 @@ fn request(
     let delivery = &it.delivery;
     let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
     let event = wire::event(&it.event, &plan.postback);
-    // Routing could not ask the adapter to decide.
+    // The adapter was not available during routing.
     let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
     if undecided && delivery.attempts == 0 {
         let decided = session.decide(&context, &plan.binding, &event);
@@ -98,7 +98,7 @@ fn request(
     rendered.map_err(Unsent::Failed)
 }
 
-/// Ends the delivery if the adapter skips its event, or puts it off if the adapter wants a delay.
+/// Ends the delivery if the adapter skips its event, or postpones it if the adapter requires a delay.
 fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timestamp) -> Result<(), Unsent> {
     let (delivery, claim) = (&it.delivery, it.lease.claim);
     match plan.delay(&decision) {
