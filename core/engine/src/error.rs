@@ -33,11 +33,13 @@ pub struct FieldIssue {
 }
 
 impl FieldIssue {
+    /// An issue with its place, code and sentence.
     pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self { path: path.into(), code, message: message.into() }
     }
 }
 
+/// The errors of all use cases.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no {what} {id} that this key may see")]

@@ -1,11 +1,11 @@
 //! The lanes of this process: a queue, the requests in flight and a breaker for each destination and owner.
 //!
-//! Prepared deliveries queue by lane. A delivery leaves the queue when there is a place in its lane, for its destination,
-//! for its owner and in all (`domain/delivery/places.rs`). Deliveries without room here wait in the table
+//! Prepared deliveries queue by lane. A delivery leaves the queue when there is a place in its lane, for its
+//! destination, for its owner and in all (`domain/delivery/places.rs`). Deliveries without room here wait in the table
 //! (`storage/delivery/waiting_deliveries.rs`), so memory is bounded and no lane blocks another.
 //!
-//! This module never accesses the database: `sending/breakers.rs` stores the changes of breakers and loads those of other
-//! processes.
+//! This module never accesses the database: `sending/breakers.rs` stores the changes of breakers and loads those of
+//! other processes.
 
 mod admission;
 mod breakers;

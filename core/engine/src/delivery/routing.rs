@@ -1,5 +1,5 @@
-//! Routing: finds the postbacks that an event is sent to. Rules first, then the adapter's `decide`. The parent function is
-//! `route` in `pipeline/route.rs`.
+//! Routing: finds the postbacks that an event is sent to. Rules first, then the adapter's `decide`. The parent
+//! function is `route` in `pipeline/route.rs`.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -19,6 +19,7 @@ const IDLE: Duration = Duration::from_secs(2);
 
 const WORKER: Worker = Worker { name: "inbound", concurrency: 8, parallel: false };
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.waiting_inbound_requests.clone());
     let fetch = {

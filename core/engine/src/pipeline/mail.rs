@@ -26,6 +26,7 @@ struct Due {
     _permit: OwnedSemaphorePermit,
 }
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.waiting_mails.clone());
     let fetch = {

@@ -22,6 +22,7 @@ const WORKER: Worker = Worker { name: "release", concurrency: 1, parallel: false
 /// Holds the turn. The next fetch waits until this release has ended; otherwise it would find the same earnings.
 struct Due(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let clock = app.clock.clone();
     let fetch = {

@@ -14,6 +14,7 @@ const EVERY: Duration = Duration::from_secs(30);
 
 const WORKER: Worker = Worker { name: "reports", concurrency: 1, parallel: false };
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let backend = work::schedule(&app.clock, EVERY, First::AfterInterval);
     work::worker(&WORKER, backend, stopping, move |()| roll_up(app.clone()))

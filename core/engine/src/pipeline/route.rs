@@ -23,6 +23,7 @@ const WORKER: Worker = Worker { name: "route", concurrency: 2, parallel: true };
 /// A batch of claimed events.
 struct Batch(Vec<Leased<Event>>);
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.work_queues.events.wake().clone());
     let fetch = {

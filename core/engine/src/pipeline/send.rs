@@ -26,6 +26,7 @@ use self::claim::Claimed;
 use self::conclude::Results;
 use super::work::{self, AFTER_ERROR, Fetched, Worker};
 
+/// Starts the worker, and the task that stores results.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (results, concluding) = conclude::spawn(app.clone());
     let (clock, wake) = (app.clock.clone(), app.work_queues.deliveries.wake().clone());

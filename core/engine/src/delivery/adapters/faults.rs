@@ -194,6 +194,7 @@ impl Faults {
         until.filter(|until| *until > now)
     }
 
+    /// Removes the counts and suspensions of a version.
     pub(super) fn forget(&self, key: &Key) {
         held(&self.0.streaks).retain(|(of, _), _| of != key);
         held(&self.0.suspensions).retain(|(of, _), _| of != key);

@@ -51,6 +51,7 @@ impl Call {
     }
 }
 
+/// Why a case cannot be read, run or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
     #[error("{} can't be read: {error}", path.display())]

@@ -361,6 +361,7 @@ pub struct AdapterError {
     pub path: Option<String>,
 }
 
+/// The kind of an error that the adapter returned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {

@@ -1,5 +1,5 @@
-//! Admission: which due deliveries are prepared now. The lane of a delivery is assumed to be that of its postback's last
-//! request.
+//! Admission: which due deliveries are prepared now. The lane of a delivery is assumed to be that of its postback's
+//! last request.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -75,8 +75,8 @@ impl Lanes {
         self.0.wake.notify_one();
     }
 
-    /// Lists up to `limit` lanes with waiting deliveries that may be probed now. Ends the probes of this process that can
-    /// no longer succeed.
+    /// Lists up to `limit` lanes with waiting deliveries that may be probed now. Ends the probes of this process that
+    /// can no longer succeed.
     pub fn due_probes(&self, limit: usize, now: Timestamp) -> Vec<LaneId> {
         let mut guard = self.state();
         let state = &mut *guard;
@@ -114,8 +114,8 @@ impl Lanes {
         self.state().changes.front().cloned()
     }
 
-    /// Removes the oldest change, because it is stored. `stored` is the breaker in the table now, which may be the work of
-    /// another process.
+    /// Removes the oldest change, because it is stored. `stored` is the breaker in the table now, which may be the
+    /// work of another process.
     pub fn change_stored(&self, stored: Option<Breaker>) {
         let mut state = self.state();
         let Some(change) = state.changes.pop_front() else { return };

@@ -29,8 +29,8 @@ impl Lanes {
         }
     }
 
-    /// The lanes of one round whose waiting deliveries may be claimed, and whether there are more lanes. Rounds take the
-    /// lanes in turn.
+    /// The lanes of one round whose waiting deliveries may be claimed, and whether there are more lanes. Rounds take
+    /// the lanes in turn.
     pub fn drainable(&self, now: Timestamp) -> (Vec<Drainable>, bool) {
         let mut guard = self.state();
         let state = &mut *guard;

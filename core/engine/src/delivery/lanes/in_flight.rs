@@ -20,8 +20,8 @@ pub struct Placed {
     pub place: Place,
 }
 
-/// A place. It is held until the result of the request is stored, so a crash repeats at most as many requests as there are
-/// places.
+/// A place. It is held until the result of the request is stored, so a crash repeats at most as many requests as there
+/// are places.
 pub struct Place {
     lanes: Lanes,
     lane: LaneId,

@@ -18,6 +18,7 @@ const QUEUE_OF_ALL: usize = 1_024;
 /// Number of deliveries that are tried for one probe and cannot be sent, before the probe is given up.
 const PROBE_TRIES: u32 = 3;
 
+/// A lane.
 pub(super) struct Lane {
     /// Requests in flight.
     pub in_flight: usize,
@@ -50,6 +51,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
+    /// The right to a probe until `until`.
     pub fn new(until: Timestamp) -> Self {
         Self { until, claimed: None, waits_again: None, tries: 0 }
     }
@@ -109,7 +111,7 @@ impl Lane {
         }
     }
 
-    /// How many more deliveries may be prepared. 0 while more than half of the queue is full, so that deliveries are
+    /// How many more deliveries may be prepared. 0 while the queue is more than half full, so that deliveries are
     /// prepared in batches.
     pub fn room(&self, now: Timestamp) -> usize {
         let (size, queued) = (self.queue_size(now), self.queue.len());

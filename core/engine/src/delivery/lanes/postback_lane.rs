@@ -1,4 +1,5 @@
-//! The lane to which the requests of a postback go. It is known only after rendering, and is assumed for later deliveries.
+//! The lane to which the requests of a postback go. It is known only after rendering, and is assumed for later
+//! deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use domain::delivery::lane::LaneId;
 use domain::timestamp::Timestamp;
 
-/// After a postback has had two lanes: the number of requests in a row for one lane after which that lane is assumed again.
+/// After a postback has had two lanes: the number of requests in a row for one lane after which that lane is assumed
+/// again.
 const STEADY: u32 = 32;
 /// Maximum number of destinations of one postback that are stored.
 const STORED_DESTINATIONS: usize = 8;
@@ -26,6 +28,7 @@ pub(super) struct PostbackLane {
 }
 
 impl PostbackLane {
+    /// The lane of a postback's first request. [`Self::record`] must follow.
     pub fn new(lane: &LaneId, now: Timestamp) -> Self {
         Self { lane: lane.clone(), is_steady: true, run: 0, destinations: Vec::new(), seen_at: now }
     }

@@ -18,6 +18,7 @@ const REMOVE_FROM: usize = 10_000;
 /// Minimum time between two searches for idle lanes.
 const REMOVE_EVERY: Duration = Duration::from_secs(1);
 
+/// The lanes, and what they share.
 #[derive(Default)]
 pub(super) struct State {
     pub lanes: HashMap<LaneId, Lane>,

@@ -99,6 +99,7 @@ pub struct Changes {
     pub enabled: Option<bool>,
 }
 
+/// Changes of a rule. A field that is `None` is unchanged; `delay: Some(None)` removes the delay.
 #[derive(Clone, Debug, Default)]
 pub struct RuleChanges {
     pub action: Option<Action>,

@@ -44,6 +44,7 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Derives the id and the keys for placeholders and signatures.
     pub(super) fn new(key: [u8; 32]) -> Self {
         let purpose = |name: &[u8]| {
             let mut mac = mac(&key);
@@ -88,6 +89,7 @@ impl Key {
     }
 }
 
+/// An HMAC-SHA256 with this key.
 pub(super) fn mac(key: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
 }

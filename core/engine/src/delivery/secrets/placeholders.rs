@@ -25,6 +25,7 @@ const SHORTEST_TO_MASK: usize = 6;
 const URL_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const URL_PATH: &AsciiSet = &URL_VALUE.remove(b'/');
 
+/// A secret in plain text, and its placeholder.
 #[derive(Clone)]
 pub(super) struct Secret {
     pub placeholder: String,

@@ -23,6 +23,7 @@ pub(super) struct Contexts {
 }
 
 impl Contexts {
+    /// Loads the contexts of a batch.
     pub(super) async fn load(app: &App, due: &[Leased<EventDelivery>]) -> Result<Self, DbErr> {
         let ids: HashSet<_> = due.iter().filter_map(|due| due.it.delivery.conversion_id).collect();
         let conversions = storage::tracking::conversions::find_standing(app.db.reader(), ids).await?;
@@ -37,6 +38,7 @@ impl Contexts {
         Ok(Self { conversions, siblings, unrouted, batch: due.iter().map(|due| due.it.delivery.id).collect() })
     }
 
+    /// The context of one delivery of the batch.
     pub(super) fn of(&self, delivery: &Delivery) -> DeliveryContext<'_> {
         let id = delivery.conversion_id.as_ref();
         DeliveryContext {

@@ -22,10 +22,12 @@ impl Late {
         Self { done: Arc::default(), wake }
     }
 
+    /// Whether there is nothing to take.
     pub fn is_empty(&self) -> bool {
         self.done().is_empty()
     }
 
+    /// Takes the deliveries that were rendered since the last call.
     pub(super) fn take(&self) -> Preparation {
         std::mem::take(&mut self.done())
     }

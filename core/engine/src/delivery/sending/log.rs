@@ -27,6 +27,7 @@ pub struct Logged {
 }
 
 impl Logged {
+    /// The logged form of a rendered request.
     pub fn of(request: &contract::Request, plan: &Plan) -> Self {
         let outgoing = wire::request(request);
         let hide = |text: &str| plan.secrets.mask(text).into_owned();

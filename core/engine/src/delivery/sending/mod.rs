@@ -69,6 +69,7 @@ enum SendError {
 }
 
 impl Sent {
+    /// The id of the delivery.
     pub fn delivery_id(&self) -> DeliveryId {
         self.delivery.id
     }

@@ -24,6 +24,7 @@ impl Preparation {
         self.ready.is_empty() && self.failed_to_render.is_empty() && self.finished.is_empty()
     }
 
+    /// Adds the result of rendering one delivery.
     pub(super) fn add(&mut self, rendered: Rendered) {
         match rendered {
             Rendered::Ready(prepared) => self.ready.push(*prepared),

@@ -25,6 +25,7 @@ pub(super) struct ToRender {
     pub event: Arc<Event>,
 }
 
+/// The result of rendering one delivery.
 pub(super) enum Rendered {
     Ready(Box<Prepared>),
     /// It is concluded without a request.
@@ -35,6 +36,7 @@ pub(super) enum Rendered {
     TooLate,
 }
 
+/// Renders one delivery. `timeout`: the request timeout.
 pub(super) fn render(
     session: &mut Session,
     plan: &Arc<Plan>,

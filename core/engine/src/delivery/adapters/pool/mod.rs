@@ -109,8 +109,8 @@ struct State {
     closed: bool,
 }
 
-#[derive(Clone, Copy, Default)]
 /// The measured pace and the queue of a line.
+#[derive(Clone, Copy, Default)]
 struct Known {
     pace: Pace,
     /// Number of queued calls.
