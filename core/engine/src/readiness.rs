@@ -19,7 +19,7 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 pub struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
 
 impl Readiness {
-    /// Writes a row to the database, unless the last result is younger than [`MAX_AGE`].
+    /// Writes a row to the database, unless the last result is less than a second old.
     ///
     /// # Errors
     ///

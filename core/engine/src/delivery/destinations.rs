@@ -65,7 +65,7 @@ pub async fn forget(app: &App, postback: PostbackId) {
         Ok(_) => app.work_queues.deliveries.announce(),
         // The new destination is recorded when the next delivery of the postback is prepared.
         Err(error) => {
-            tracing::warn!(postback.id = %postback, %error, "The waiting deliveries of a changed postback could not be released; they are released when its former destination answers")
+            tracing::warn!(postback.id = %postback, %error, "The waiting deliveries of a changed postback could not be released; they still wait for its former destination")
         }
     }
 }
