@@ -380,7 +380,7 @@ impl Catalog {
     ///
     /// `RecordNotFound` if one of them does not exist.
     pub async fn parties(&self, affiliate: AffiliateId, offer: OfferId) -> Result<Parties, DbErr> {
-        let missing = |what| DbErr::RecordNotFound(format!("{what} of a click or conversion is gone"));
+        let missing = |what| DbErr::RecordNotFound(format!("{what} of a click or conversion does not exist"));
         let affiliate = self.affiliate(affiliate).await?.ok_or_else(|| missing("the affiliate"))?;
         let offer = self.offer(offer).await?.ok_or_else(|| missing("the offer"))?;
         Ok(Parties { affiliate: affiliate.facts(), offer: offer.facts() })

@@ -244,7 +244,7 @@ impl Registry {
             return Ok(Err(error));
         }
         let wasm = storage::delivery::adapters::component(self.db.reader(), &version.id, &version.version).await?;
-        let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} is gone", version.id)))?;
+        let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} does not exist", version.id)))?;
         let loaded = self.compile(wasm, version.origin).await;
         match &loaded {
             Ok(adapter) => self.loaded.insert(adapter.digest().to_owned(), adapter.clone()),

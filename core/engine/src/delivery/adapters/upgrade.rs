@@ -26,7 +26,7 @@ const EVENTS: usize = 100;
 /// Time limit for the comparison of one postback. Slow versions are compared with fewer events.
 const COMPARE_FOR: Duration = Duration::from_secs(5);
 /// Number of recent events that are searched for matching ones.
-const LOOK_THROUGH: u64 = 2_000;
+const SEARCHED_EVENTS: u64 = 2_000;
 /// Maximum number of characters that are shown of a text that differs.
 const SHOWN_CHARS: usize = 2_000;
 
@@ -132,7 +132,7 @@ impl Recent {
                 action: Some(wanted.1),
                 ..Default::default()
             };
-            let page = PageRequest { before: None, limit: LOOK_THROUGH };
+            let page = PageRequest { before: None, limit: SEARCHED_EVENTS };
             let found = storage::tracking::events::list(app.db.reports(), filter, page).await?;
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);
