@@ -1,4 +1,4 @@
-//! What every use case needs, put together once at the start.
+//! The application: the settings, connections and in-memory state that every use case needs, created once at the start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::config::Settings;
 use crate::delivery::adapters::Registry;
-use crate::delivery::lanes::Destinations;
+use crate::delivery::lanes::Lanes;
 use crate::delivery::secret_keys;
 use crate::delivery::secrets::Vault;
 use crate::geoip::GeoIp;
@@ -39,20 +39,20 @@ use storage::clock::Clock;
 use storage::money::payout_methods;
 use storage::private_files;
 
-/// Cheap to clone; all clones are one application.
+/// All clones share the same application.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-/// What an application is made of.
+/// The parts of an application.
 pub struct Parts {
     pub settings: Settings,
-    /// Where the world reaches this server, without a slash at the end.
+    /// The URL at which clients reach this server, without a slash at the end.
     pub public_url: String,
     /// The hash of the bootstrap admin key.
     pub bootstrap_key_hash: String,
     pub clock: Clock,
     pub db: Database,
-    /// Tells this run of a server from all others.
+    /// Identifies this run of the server; random.
     pub server_id: i64,
     pub adapters: Registry,
     /// Seals and opens the secrets of configurations.
@@ -60,24 +60,24 @@ pub struct Parts {
     pub egress: Egress,
     pub catalog: Catalog,
     pub work_queues: WorkQueues,
-    /// Where deliveries go, and what may be in flight to each place.
-    pub destinations: Destinations,
+    /// The lanes of deliveries: queues, breakers and requests in flight.
+    pub lanes: Lanes,
     /// Wakes the worker that processes waiting inbound requests.
     pub waiting_inbound_requests: Arc<Notify>,
-    /// Wakes whoever sends messages.
+    /// Wakes the worker that sends mails.
     pub waiting_mails: Arc<Notify>,
     pub mailer: Mailer,
     pub passwords: Passwords,
-    /// What callers did in the last minute.
+    /// Rate limits per caller.
     pub rates: Rates,
     pub warnings: Warnings,
-    /// Refused requests of networks.
+    /// Inbound requests that were refused and not stored.
     pub unstored: Unstored,
-    /// Releases that could not be.
+    /// Releases that failed and are tried again.
     pub deferred_releases: DeferredReleases,
     pub clicks: ClickWriter,
     pub conversions: ConversionWriter,
-    /// The countries of addresses.
+    /// Finds the countries of IP addresses.
     pub geoip: GeoIp,
     pub reports: ReportState,
     pub heavy: HeavyReading,
@@ -85,12 +85,12 @@ pub struct Parts {
     pub readiness: Readiness,
 }
 
-/// What the workers of this process are to do.
+/// The work queues of this process's workers.
 #[derive(Clone, Debug)]
 pub struct WorkQueues {
-    /// To be routed.
+    /// Events to be routed.
     pub events: WorkQueue<Event>,
-    /// To be sent.
+    /// Deliveries to be sent.
     pub deliveries: WorkQueue<EventDelivery>,
     pub leases: Leases,
 }
@@ -101,14 +101,14 @@ impl WorkQueues {
         Self { events: WorkQueue::new(leases.clone()), deliveries: WorkQueue::new(leases.clone()), leases }
     }
 
-    /// The workers begin or cease to take from them.
+    /// Opens the queues when the workers start, and closes them when the workers stop.
     pub fn set_open(&self, open: bool) {
         self.events.set_open(open);
         self.deliveries.set_open(open);
     }
 }
 
-/// The tasks that end, after their last group, when the last [`App`] is dropped.
+/// The tasks of the writers. They end, after their last batch, when the last [`App`] is dropped.
 pub type WriterTasks = Vec<JoinHandle<()>>;
 
 impl std::ops::Deref for App {
@@ -143,7 +143,7 @@ impl App {
         let geoip = GeoIp::open(settings.geoip_database.as_deref())?;
         let work_queues = WorkQueues::new(settings.lease());
         let wake = work_queues.deliveries.wake().clone();
-        let destinations = Destinations::new(settings.places(), settings.drain_per_second, wake);
+        let lanes = Lanes::new(settings.places(), settings.drain_per_second, wake);
         let bootstrap_key_hash = api_key::hash(&bootstrap_key(&settings)?);
         let (click_writer, click_tasks) =
             record_clicks::spawn_writer(db.clone(), catalog.clone(), work_queues.events.clone(), clock.clone());
@@ -163,7 +163,7 @@ impl App {
             egress,
             catalog,
             work_queues,
-            destinations,
+            lanes,
             waiting_inbound_requests: Arc::new(Notify::new()),
             waiting_mails: Arc::new(Notify::new()),
             mailer,
@@ -183,27 +183,27 @@ impl App {
         Ok((app, click_tasks.into_iter().chain(conversion_tasks).collect()))
     }
 
-    /// Whether everything that is due has been done: no event to route, no delivery to send, no report to
-    /// judge, no earning to release now.
+    /// Whether no work is due: no event to route, no delivery to send, no inbound request to process and no earning to
+    /// release.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
-        // In the order of the pipeline: what one stage has done is the next one's to do.
+        // In the order of the pipeline, because each stage creates work for the next one.
         let release = storage::money::earnings::next_release(self.db.reader()).await?;
         let held = release.is_none_or(|at| at > self.clock.now());
-        let (reports, _) = storage::inbound::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
+        let (requests, _) = storage::inbound::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::tracking::events::backlog(self.db.reader()).await?;
         let due = async || {
             storage::delivery::deliveries::backlog(self.db.reader(), self.clock.now()).await.map(|(due, _)| due)
         };
         let due_before = due().await?;
         let waiting = storage::delivery::waiting_deliveries::list_lanes(self.db.reader()).await?;
-        let waits = !self.settings.role.runs_workers() || self.destinations.is_idle(&waiting, self.clock.now());
-        // Deliveries become waiting and due again: these were due at the one look or at the other.
+        let waits = !self.settings.role.runs_workers() || self.lanes.is_idle(&waiting, self.clock.now());
+        // A delivery can change between due and waiting meanwhile, so due deliveries are counted before and after.
         let deliveries = due_before + due().await?;
-        Ok(held && reports == 0 && events == 0 && deliveries == 0 && waits)
+        Ok(held && requests == 0 && events == 0 && deliveries == 0 && waits)
     }
 }
 
-/// The configured key, or one that is made once and kept in the data folder.
+/// The configured admin key, or one that is created at the first start and kept in the data folder.
 fn bootstrap_key(settings: &Settings) -> anyhow::Result<String> {
     match &settings.admin_api_key {
         Some(key) => Ok(key.clone()),
@@ -222,6 +222,6 @@ fn kept_key(settings: &Settings, name: &str, what: &str, make: impl FnOnce() -> 
     }
     let key = make();
     private_files::write(&path, &key).with_context(|| format!("{} can't be written", path.display()))?;
-    tracing::info!(path = %path.display(), "Made {what}");
+    tracing::info!(path = %path.display(), "Created {what}");
     Ok(key)
 }

@@ -1,8 +1,9 @@
-//! Offers, affiliates, links and API keys as the hot paths see them: in memory, at most five seconds old.
+//! Offers, affiliates, links, API keys and sessions, cached in memory for the hot paths.
 //!
-//! This process forgets an entry the moment it changes it. PostgreSQL notifies the others when somebody may no longer come
-//! in; they see whatever else within `catalog_max_age_secs`. Nothing that must be exact (money, status, ownership) is decided from here, only names,
-//! landing pages, payouts of new conversions and who holds a key.
+//! When this process changes an entry, it removes the entry from its cache. PostgreSQL notifies the other processes
+//! when a person loses access; they see other changes within `catalog_max_age_secs`. Decisions that must be exact
+//! (money, status, ownership) do not use the catalog. It supplies names, landing pages, payouts of new conversions and
+//! the holders of keys.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -31,9 +32,10 @@ use domain::tracking::event::Parties;
 use domain::tracking::link::Link;
 use storage::Database;
 
-/// Every click reads the rules of postbacks that subscribe to clicks.
+/// The maximum age of the rules of postbacks that subscribe to clicks or events. Every click reads them.
 const SUBSCRIPTIONS_MAX_AGE: Duration = Duration::from_secs(1);
 
+/// All clones share the same caches.
 #[derive(Clone)]
 pub struct Catalog {
     db: Database,
@@ -45,23 +47,24 @@ pub struct Catalog {
     /// Whether an affiliate may promote an offer that is not public.
     admitted: Cache<(OfferId, AffiliateId), bool>,
     default_offer: Cache<(), OfferId>,
-    /// In which some offer states a minimum for withdrawals.
+    /// The currencies in which an offer has a minimum for withdrawals.
     minimum_currencies: Cache<(), Arc<HashSet<Currency>>>,
     click_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     event_subscriptions: Cache<(), Arc<Vec<Rule>>>,
     sub_affiliate_settings: Cache<(), Arc<SubAffiliateSettings>>,
     click_requirements: Cache<(), Arc<ClickRequirements>>,
-    /// By the hash of an API key.
+    /// By hash of the API key.
     key_holders: Cache<String, Holder>,
-    /// When a key's use was noted last, by this process.
+    /// When this process last recorded a use of a key.
     key_uses: Cache<KeyId, Timestamp>,
-    /// By the hash of a cookie.
+    /// By hash of the cookie.
     sessions: Cache<String, Arc<LiveSession>>,
-    /// Counts [`Self::people_changed`]: what was read before a change must not outlive it here.
+    /// Counts the calls of [`Self::people_changed`]. An entry that was read before a change must not stay in the cache
+    /// after it.
     people_changes: Arc<AtomicU64>,
 }
 
-/// Who holds an API key.
+/// The holder of an API key.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder {
     pub key: KeyId,
@@ -69,7 +72,7 @@ pub struct Holder {
     pub expires_at: Option<Timestamp>,
 }
 
-/// What sources require of clicks: decoration and session parameters, by owner of the source.
+/// The requirements of sources for clicks, by owner of the source: decoration and session parameters.
 #[derive(Debug, Default)]
 pub struct ClickRequirements {
     operators: OwnerRequirements,
@@ -102,13 +105,14 @@ impl ClickRequirements {
         }
     }
 
-    /// The sources that decorate an affiliate's clicks.
+    /// The sources that decorate an affiliate's clicks: the operator's and the affiliate's.
     pub fn decorating(&self, affiliate: AffiliateId) -> impl Iterator<Item = &Source> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.decorating);
         self.operators.decorating.iter().chain(own)
     }
 
-    /// The parameters in which an affiliate's links carry session ids: of its own sources, of the operator's, of AffRank.
+    /// The parameters in which an affiliate's links carry session ids: those of its own sources, of the operator's
+    /// sources and of AffRank.
     pub fn session_parameters(&self, affiliate: AffiliateId) -> impl Iterator<Item = &str> {
         let own = self.own.get(&affiliate).into_iter().flat_map(|it| &it.sessions);
         own.chain(&self.operators.sessions).map(String::as_str).chain([AFFRANK_SESSION])
@@ -124,7 +128,7 @@ where
 }
 
 impl Catalog {
-    /// `fresh`: how long another process's change may go unseen where no notification comes.
+    /// Creates empty caches. `fresh` is the maximum age of an entry that another process may have changed.
     pub fn new(db: Database, fresh: Duration) -> Self {
         Self {
             db,
@@ -147,6 +151,7 @@ impl Catalog {
         }
     }
 
+    /// Finds an affiliate.
     pub async fn affiliate(&self, id: AffiliateId) -> Result<Option<Arc<Affiliate>>, DbErr> {
         if let Some(found) = self.affiliates.get(&id) {
             return Ok(Some(found));
@@ -158,7 +163,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// `code` in its normal form.
+    /// Finds an affiliate by its referral code. `code` must be normalised.
     pub async fn affiliate_by_code(&self, code: &str) -> Result<Option<Arc<Affiliate>>, DbErr> {
         if let Some(id) = self.codes.get(code) {
             return self.affiliate(id).await;
@@ -171,6 +176,7 @@ impl Catalog {
         Ok(found)
     }
 
+    /// Finds an offer.
     pub async fn offer(&self, id: OfferId) -> Result<Option<Arc<Offer>>, DbErr> {
         if let Some(found) = self.offers.get(&id) {
             return Ok(Some(found));
@@ -182,6 +188,7 @@ impl Catalog {
         Ok(found)
     }
 
+    /// Finds the default offer.
     pub async fn default_offer(&self) -> Result<Option<Arc<Offer>>, DbErr> {
         if let Some(id) = self.default_offer.get(&()) {
             return self.offer(id).await;
@@ -194,7 +201,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Whether any offer states a minimum for withdrawals in this currency.
+    /// Whether any offer has a minimum for withdrawals in this currency.
     pub async fn has_minimums(&self, currency: Currency) -> Result<bool, DbErr> {
         if let Some(found) = self.minimum_currencies.get(&()) {
             return Ok(found.contains(&currency));
@@ -204,6 +211,7 @@ impl Catalog {
         Ok(found.contains(&currency))
     }
 
+    /// Finds a link.
     pub async fn link(&self, id: LinkId) -> Result<Option<Arc<Link>>, DbErr> {
         if let Some(found) = self.links.get(&id) {
             return Ok(Some(found));
@@ -215,7 +223,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// What single affiliates earn with this offer instead.
+    /// The payout overrides of an offer.
     pub async fn payout_overrides(&self, offer: OfferId) -> Result<Arc<PayoutOverrides>, DbErr> {
         if let Some(found) = self.payout_overrides.get(&offer) {
             return Ok(found);
@@ -262,7 +270,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// What sources require of clicks.
+    /// The requirements of sources for clicks.
     pub async fn click_requirements(&self) -> Result<Arc<ClickRequirements>, DbErr> {
         if let Some(found) = self.click_requirements.get(&()) {
             return Ok(found);
@@ -274,7 +282,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Who gets a share of what others earn.
+    /// The settings of second-tier commissions.
     pub async fn sub_affiliate_settings(&self) -> Result<Arc<SubAffiliateSettings>, DbErr> {
         if let Some(found) = self.sub_affiliate_settings.get(&()) {
             return Ok(found);
@@ -284,7 +292,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Who holds the API key of this hash, as that person is now.
+    /// The holder of the API key with this hash, with the person's current role and status.
     pub async fn key_holder(&self, hash: &str) -> Result<Option<Holder>, DbErr> {
         if let Some(found) = self.key_holders.get(hash) {
             return Ok(Some(found));
@@ -308,16 +316,17 @@ impl Catalog {
         Ok(Some(found))
     }
 
-    /// Whether a key's use is older than its note. Says so once.
-    pub fn is_use_to_be_noted(&self, key: KeyId, now: Timestamp) -> bool {
-        if self.key_uses.get(&key).is_some_and(|noted| now.since(noted) < USED_EVERY) {
+    /// Whether the use of a key must be recorded now: the last record is older than [`USED_EVERY`]. The answer `true`
+    /// counts as the record.
+    pub fn must_record_use(&self, key: KeyId, now: Timestamp) -> bool {
+        if self.key_uses.get(&key).is_some_and(|recorded| now.since(recorded) < USED_EVERY) {
             return false;
         }
         self.key_uses.insert(key, now);
         true
     }
 
-    /// The session of this hash, as its person is now.
+    /// The session with this hash, with the person's current role and status.
     pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<Arc<LiveSession>>, DbErr> {
         if let Some(found) = self.sessions.get(hash) {
             return Ok(Some(found));
@@ -344,8 +353,9 @@ impl Catalog {
         Ok(Some(found))
     }
 
+    /// Sets the time at which a cached session was last seen.
     pub fn session_seen(&self, found: &LiveSession, now: Timestamp) {
-        // One that is not here any more was forgotten for a reason.
+        // A session that is not in the cache any more was removed by `people_changed`, and must not be added again.
         self.sessions.entry_by_ref(&found.session.hash).and_compute_with(|known| match known {
             Some(known) => {
                 let mut seen = LiveSession::clone(known.value());
@@ -356,56 +366,69 @@ impl Catalog {
         });
     }
 
-    /// Somebody's role, status or session changed. That is rare, so everybody is looked up anew.
+    /// Removes all keys and sessions from the cache, because the role, status or session of a person changed. This is
+    /// rare.
     pub fn people_changed(&self) {
         self.people_changes.fetch_add(1, Ordering::SeqCst);
         self.key_holders.invalidate_all();
         self.sessions.invalidate_all();
     }
 
-    /// The names that go into an event.
+    /// The facts of the affiliate and the offer for an event.
+    ///
+    /// # Errors
+    ///
+    /// `RecordNotFound` if one of them does not exist.
     pub async fn parties(&self, affiliate: AffiliateId, offer: OfferId) -> Result<Parties, DbErr> {
-        let missing = |what| DbErr::RecordNotFound(format!("{what} of a click or conversion is gone"));
+        let missing = |what| DbErr::RecordNotFound(format!("{what} of a click or conversion does not exist"));
         let affiliate = self.affiliate(affiliate).await?.ok_or_else(|| missing("the affiliate"))?;
         let offer = self.offer(offer).await?.ok_or_else(|| missing("the offer"))?;
         Ok(Parties { affiliate: affiliate.facts(), offer: offer.facts() })
     }
 
-    /// Another process changed some.
+    /// Removes all affiliates from the cache, because another process changed some.
     pub fn affiliates_changed(&self) {
         self.affiliates.invalidate_all();
     }
 
+    /// Removes a changed affiliate from the cache.
     pub fn affiliate_changed(&self, id: AffiliateId) {
         self.affiliates.invalidate(&id);
     }
 
+    /// Removes a changed offer from the cache.
     pub fn offer_changed(&self, id: OfferId) {
         self.offers.invalidate(&id);
         self.default_offer.invalidate(&());
         self.minimum_currencies.invalidate(&());
     }
 
+    /// Removes the changed payout overrides of an offer from the cache.
     pub fn payout_overrides_changed(&self, offer: OfferId) {
         self.payout_overrides.invalidate(&offer);
     }
 
+    /// Removes the answer of [`Self::admits`] for an offer and an affiliate, because an application was decided.
     pub fn application_decided(&self, offer: OfferId, affiliate: AffiliateId) {
         self.admitted.invalidate(&(offer, affiliate));
     }
 
+    /// Removes a changed link from the cache.
     pub fn link_changed(&self, id: LinkId) {
         self.links.invalidate(&id);
     }
 
+    /// Removes the requirements for clicks, because a source changed.
     pub fn sources_changed(&self) {
         self.click_requirements.invalidate(&());
     }
 
+    /// Removes the changed settings of second-tier commissions.
     pub fn sub_affiliate_settings_changed(&self) {
         self.sub_affiliate_settings.invalidate(&());
     }
 
+    /// Removes the rules of postbacks that subscribe to clicks and events, because a postback changed.
     pub fn postbacks_changed(&self) {
         self.click_subscriptions.invalidate(&());
         self.event_subscriptions.invalidate(&());

@@ -1,4 +1,4 @@
-//! Settings: `postrider.toml`, then `POSTRIDER_*` from the environment, which wins.
+//! Settings: read from `postrider.toml` and from `POSTRIDER_*` in the environment, which takes precedence.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use domain::delivery::places::Places;
 use domain::delivery::secret_key::parse_key;
 use storage::base::database::Shares;
 
-/// What the environment may set. Others put their own POSTRIDER_* there: a cluster does for a service of
-/// that name. The admin key and the secret keys are read apart, as text, whatever they look like.
+/// The settings that the environment may contain. Other `POSTRIDER_*` variables are ignored, because other programs
+/// set some: Kubernetes does for a service of that name. The admin key and the secret keys are not listed here: they
+/// are read separately, always as text.
 const FROM_ENVIRONMENT: &[&str] = &[
     "LISTEN",
     "DATABASE_URL",
@@ -58,130 +59,144 @@ const FROM_ENVIRONMENT: &[&str] = &[
     "RETRIES_PER_MINUTE",
 ];
 
-/// Which part of the work this process does. Many `web` and `worker` processes may share one PostgreSQL.
+/// The work of this process. Many `web` and `worker` processes may share one PostgreSQL database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// Serves HTTP and runs the workers.
     All,
+    /// Serves HTTP only.
     Web,
+    /// Runs the workers only.
     Worker,
 }
 
 impl Role {
+    /// Whether this process serves HTTP requests.
     pub fn serves_web(self) -> bool {
         self != Self::Worker
     }
 
+    /// Whether this process runs the workers.
     pub fn runs_workers(self) -> bool {
         self != Self::Web
     }
 }
 
-/// Who may become an affiliate without being invited.
+/// Whether people may register as affiliates without an invitation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
-    /// Whoever confirms an e-mail address.
+    /// Everybody who confirms an e-mail address.
     Open,
-    /// The same, after somebody of the program approves.
+    /// Like `Open`, but staff must approve each registration.
     Approval,
+    /// Nobody; affiliates are invited.
     Closed,
 }
 
-/// Every setting, with its default in [`Settings::default`].
+/// All settings. [`Settings::default`] has the defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on. Port 0 takes a free port.
     pub listen: String,
-    /// `sqlite:///path/to/file.db` or `postgres://user@host/name`; without it a SQLite file in `data_dir`.
+    /// `sqlite:///path/to/file.db` or `postgres://user@host/name`. Default: a SQLite file in `data_dir`.
     pub database_url: Option<String>,
-    /// Database file, compiled adapters and the generated keys live here.
+    /// Folder of the database file, the compiled adapters and the generated keys.
     pub data_dir: PathBuf,
-    /// How the world reaches this server, for links; without it `http://{listen}`.
+    /// The URL at which clients reach this server, used in links. Default: `http://{listen}`.
     pub public_url: Option<String>,
-    /// The bootstrap admin key; without it one is made and kept in `data_dir`.
+    /// The bootstrap admin key, 16 characters or more. Default: one is created and kept in `data_dir`.
     pub admin_api_key: Option<String>,
-    /// Seals the secrets of postbacks: 32 bytes, hexadecimal or base64. Without it one is made and kept in `data_dir`;
-    /// processes that share a database must share it.
+    /// The secret key, which seals secrets in the database: 32 bytes, hexadecimal or base64. Default: one is created
+    /// and kept in `data_dir`. Processes that share a database need the same key.
     pub secret_key: Option<String>,
-    /// Keys that sealed secrets before: what they sealed can still be opened, until `postrider secrets rotate` has sealed
-    /// it again.
+    /// Former secret keys. Secrets that they sealed can be opened; `postrider secrets rotate` seals them again with
+    /// the current key.
     pub previous_secret_keys: Vec<String>,
-    /// The Postrider that compiles installed adapters in a process of its own; without it this program itself.
+    /// The Postrider program that is started as a separate process to compile installed adapters. Default: this
+    /// program.
     pub compiler_program: Option<PathBuf>,
-    /// Where compiled adapters are kept, for this user alone; without it a folder in `data_dir`.
+    /// Folder of compiled adapters, readable for this user only. Default: a folder in `data_dir`.
     pub adapter_cache_dir: Option<PathBuf>,
-    /// Networks that postbacks may reach although the guard refuses them (`127.0.0.0/8,10.1.0.0/16`).
+    /// Private networks that postbacks may be sent to, for example `127.0.0.0/8,10.1.0.0/16`. Other private networks
+    /// are refused.
     #[serde(deserialize_with = "networks")]
     pub egress_allow: Vec<IpNet>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` header is trusted.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     pub role: Role,
-    /// How long a worker may keep what it claimed. What a crash leaves is taken up again after this; a message after three
-    /// times this, of which the mail server has two.
+    /// Seconds of a lease. After a crash, leased rows are claimed again after this time. The lease of a mail lasts
+    /// three times as long, and sending a mail may take two thirds of that.
     pub lease_secs: u64,
-    /// One deadline over connect, headers and body of a postback.
+    /// Milliseconds for one request of a postback: connecting, headers and body together. Shorter than a lease.
     pub request_timeout_ms: u64,
-    /// How long a stop waits for what is in flight.
+    /// Milliseconds that a stop waits for requests in flight.
     pub drain_timeout_ms: u64,
-    /// Postbacks in flight at once.
+    /// Maximum number of postback requests in flight, of this process.
     pub send_concurrency: usize,
-    /// Threads that adapters compute on, two or more; one of them takes no slow work. Without it as many as there are cores.
+    /// Threads for adapters, 2 to 256. Slow adapters never use the last one. Default: the number of processors.
     pub adapter_threads: Option<usize>,
-    /// Of these, to one destination at most; without it a quarter. A crash repeats no more than these to a destination.
+    /// Maximum number of requests in flight to one destination, and the maximum number that a crash can repeat there.
+    /// Default: a quarter of `send_concurrency`.
     pub destination_places: Option<usize>,
-    /// Of these, for the postbacks of one affiliate, or for those of the program, at most; without it three quarters.
+    /// Maximum number of requests in flight for the postbacks of one owner, an affiliate or the program. Default:
+    /// three quarters of `send_concurrency`.
     pub owner_places: Option<usize>,
-    /// Waiting deliveries that leave per second and process for a destination that answers again, at most.
+    /// Maximum number of waiting deliveries that one process sends per second to a destination that answers again.
     pub drain_per_second: u32,
-    /// Connections to PostgreSQL, or readers of SQLite.
+    /// Connections to PostgreSQL, 8 or more, or read connections to SQLite.
     pub database_connections: u32,
-    /// Reports and pages of exports that are made at once, each with a connection of its own; 0: as many as processors, two at
-    /// least.
+    /// Reports, pages of exports and back-tests that are computed at once. Each uses its own database connection. 0:
+    /// the number of processors, at least 2.
     pub report_places: usize,
-    /// How many of these one affiliate or one person may have.
+    /// How many of `report_places` one affiliate or one person may use.
     pub report_places_per_caller: usize,
-    /// How long a report waits for a place before it is refused with 429.
+    /// Milliseconds that a report waits for a place before it is refused with status 429.
     pub report_wait_ms: u64,
-    /// How long one report, or one statement of an export, may take.
+    /// Milliseconds that one report, or one database statement of an export, may take.
     pub report_timeout_ms: u64,
-    /// Days that clicks, events, deliveries, attempts and inbound requests are kept; 0 keeps them. Reports keep what they
-    /// counted.
+    /// Days for which clicks, events, deliveries, attempts and inbound requests are kept. 0: for ever. Reports keep
+    /// their figures.
     pub retention_days: u32,
-    /// How old what is kept in memory of offers, links, people and keys may be when no notification tells of a change.
+    /// Maximum age in seconds of cached offers, links, people and keys if no notification announces a change. At most
+    /// 86400.
     pub catalog_max_age_secs: u64,
+    /// Whether people may register as affiliates.
     pub registration: Registration,
-    /// `smtps://user:password@host:465` or `smtp://host:25`; without it messages are written to a folder in `data_dir`.
+    /// `smtps://user:password@host:465` or `smtp://host:25`. Default: mails are written to a folder in `data_dir`.
     pub smtp_url: Option<String>,
-    /// `Name <name@example.com>`; without it no-reply at the host of `public_url`.
+    /// Sender of mails: `Name <name@example.com>`. Default: `no-reply` at the host of `public_url`.
     pub mail_from: Option<String>,
-    /// A MaxMind-format file (`.mmdb`) that knows the countries of addresses; read again when it changes.
+    /// A file in MaxMind format (`.mmdb`) with the countries of IP addresses. It is loaded again when it changes.
     pub geoip_database: Option<PathBuf>,
-    /// The collector that gets spans over OTLP (HTTP, protobuf): `http://host:4318`; without it none are exported.
+    /// The collector to which spans are exported over OTLP (HTTP, protobuf): `http://host:4318`. Default: none.
     pub otlp_endpoint: Option<String>,
-    /// Connections that are open at once; fewer when the limit of open files is lower. Beyond it, idle ones make room.
+    /// Maximum number of open connections; fewer if the limit of open files is lower. Idle connections are closed for
+    /// new ones.
     pub max_connections: usize,
-    /// For the headers of a request, from its first byte or from the beginning of the connection.
+    /// Milliseconds for the headers of a request, from its first byte or from the start of the connection.
     pub header_timeout_ms: u64,
-    /// From one request on a connection to the next. Longer than a proxy before this server keeps idle connections.
+    /// Milliseconds between two requests on a connection. Must be longer than a proxy in front of this server keeps
+    /// idle connections.
     pub idle_timeout_ms: u64,
-    /// For the body of a request; a second more for each 4 KiB of it.
+    /// Milliseconds for the body of a request, plus one second for each 4 KiB.
     pub body_timeout_ms: u64,
-    /// How long the other side may take nothing of an answer.
+    /// Milliseconds for which a client may read nothing of a response.
     pub write_timeout_ms: u64,
-    /// Postbacks that an affiliate may have set up at once.
+    /// Maximum number of postbacks of an affiliate.
     pub postbacks_per_affiliate: u32,
-    /// Sources that an affiliate may have at once.
+    /// Maximum number of sources of an affiliate.
     pub sources_per_affiliate: u32,
-    /// Links that an affiliate may have.
+    /// Maximum number of links of an affiliate.
     pub links_per_affiliate: u32,
-    /// API keys that a person or an affiliate may have at once.
+    /// Maximum number of API keys of a person or an affiliate that are neither revoked nor expired.
     pub api_keys_per_person: u32,
-    /// Requests to destinations that one caller may have tested in a minute.
+    /// Maximum number of test requests of one affiliate per minute. Staff may send ten times as many.
     pub tests_per_minute: u32,
-    /// Deliveries and reports that an affiliate may have tried again in a minute.
+    /// Maximum number of deliveries and inbound requests that an affiliate may retry per minute. Staff have no limit.
     pub retries_per_minute: u32,
 }
 
@@ -236,14 +251,19 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads `file` when it exists, then the environment: `POSTRIDER_LISTEN`, …; plain `DATABASE_URL` counts too.
+    /// Reads `file` if it exists, then the environment: `POSTRIDER_LISTEN`, …, and also `DATABASE_URL` without a
+    /// prefix.
+    ///
+    /// # Errors
+    ///
+    /// A setting is unknown, has the wrong type or is out of its bounds.
     pub fn load(file: &Path) -> anyhow::Result<Self> {
         let settings: Self = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file(file))
             .merge(Env::raw().only(&["DATABASE_URL"]))
             .merge(Env::prefixed("POSTRIDER_").only(FROM_ENVIRONMENT))
             .extract()
-            .with_context(|| format!("The settings in {} or POSTRIDER_* can't be used", file.display()))?;
+            .with_context(|| format!("The settings in {} or in POSTRIDER_* variables are invalid", file.display()))?;
         let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let settings = Self {
             admin_api_key: text("POSTRIDER_ADMIN_API_KEY").or(settings.admin_api_key),
@@ -281,7 +301,7 @@ impl Settings {
         }
         anyhow::ensure!(
             self.catalog_max_age_secs <= 86_400,
-            "catalog_max_age_secs is {}; a day (86400) is the most",
+            "catalog_max_age_secs is {}; set it to 86400 (a day) or less",
             self.catalog_max_age_secs
         );
         anyhow::ensure!(
@@ -297,7 +317,7 @@ impl Settings {
         );
         anyhow::ensure!(
             self.adapter_threads.is_none_or(|threads| (2..=256).contains(&threads)),
-            "adapter_threads must be 2 to 256: slow adapters never take the last one"
+            "adapter_threads must be 2 to 256: slow adapters never use the last thread"
         );
         if let Some(key) = &self.admin_api_key {
             anyhow::ensure!(key.len() >= 16, "admin_api_key is shorter than 16 characters; choose a longer one");
@@ -306,7 +326,7 @@ impl Settings {
             let url = url::Url::parse(endpoint);
             anyhow::ensure!(
                 url.is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
-                "otlp_endpoint is not the address of a collector; write one such as http://127.0.0.1:4318"
+                "otlp_endpoint is not the URL of a collector; use one such as http://127.0.0.1:4318"
             );
         }
         for (name, key) in self
@@ -323,6 +343,7 @@ impl Settings {
         Ok(())
     }
 
+    /// The number of reports and pages of exports that are computed at once.
     pub fn report_places(&self) -> usize {
         match self.report_places {
             0 => std::thread::available_parallelism().map_or(2, |it| it.get().max(2)),
@@ -330,15 +351,17 @@ impl Settings {
         }
     }
 
+    /// The time that a report waits for a place.
     pub fn report_wait(&self) -> Duration {
         Duration::from_millis(self.report_wait_ms)
     }
 
+    /// The time that a report, or a database statement of an export, may take.
     pub fn report_timeout(&self) -> Duration {
         Duration::from_millis(self.report_timeout_ms)
     }
 
-    /// Who may use how much of the database.
+    /// The shares of the database connections.
     pub fn shares(&self) -> Shares {
         Shares {
             connections: self.database_connections,
@@ -347,15 +370,17 @@ impl Settings {
         }
     }
 
+    /// The length of a lease.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_secs)
     }
 
+    /// The deadline of a postback request.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }
 
-    /// How the places to send are shared.
+    /// The numbers of places for requests: in all, per destination and per owner.
     pub fn places(&self) -> Places {
         let in_all = self.send_concurrency;
         let share = |configured: Option<usize>, default: usize| configured.unwrap_or(default).clamp(1, in_all.max(1));
@@ -366,25 +391,28 @@ impl Settings {
         }
     }
 
+    /// The time that a stop waits for requests in flight.
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
     }
 
+    /// The number of threads for adapters, at least 2.
     pub fn adapter_threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         self.adapter_threads.unwrap_or_else(cores).max(2)
     }
 
+    /// The folder of compiled adapters.
     pub fn adapter_cache_dir(&self) -> PathBuf {
         self.adapter_cache_dir.clone().unwrap_or_else(|| self.data_dir.join("compiled-adapters"))
     }
 
-    /// What the environment says of it: for a server that takes nothing else from there.
+    /// The folder of compiled adapters in the environment, for a server that reads no other setting from it.
     pub fn adapter_cache_dir_of_environment() -> Option<PathBuf> {
         std::env::var_os("POSTRIDER_ADAPTER_CACHE_DIR").filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
-    /// Where the database is: the one configured or a file in the data folder.
+    /// The URL of the database: the configured one, or that of a SQLite file in the data folder.
     pub fn database(&self) -> String {
         self.database_url
             .clone()
@@ -392,7 +420,7 @@ impl Settings {
     }
 }
 
-/// A TOML list, or the environment's comma-separated text.
+/// Reads networks from a list in TOML, or from a comma-separated text in the environment.
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -410,7 +438,7 @@ fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpNet>, D::Error> 
         .filter(|word| !word.is_empty())
         .map(|word| {
             word.parse::<IpNet>().or_else(|_| word.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| {
-                serde::de::Error::custom(format!("\"{word}\" is not a network; write one such as 10.1.0.0/16"))
+                serde::de::Error::custom(format!("\"{word}\" is not a network; use one such as 10.1.0.0/16"))
             })
         })
         .collect()

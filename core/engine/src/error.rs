@@ -1,4 +1,4 @@
-//! What can go wrong in a use case: a stable code and a sentence that says what to do.
+//! The errors of use cases. Each has a stable code and a sentence that says what to do.
 
 use std::sync::Arc;
 
@@ -21,21 +21,25 @@ use storage::base::writer::Stopped;
 
 use super::delivery::secrets::SecretError;
 
-/// Something wrong with one field of what was sent.
+/// An invalid field of the request body.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldIssue {
-    /// A JSON pointer into the body.
+    /// JSON pointer (RFC 6901) to the field in the body. Empty: the body itself.
     pub path: String,
+    /// Stable code of the problem, such as `invalid_field`.
     pub code: &'static str,
+    /// Sentence that says what is wrong and what to send instead.
     pub message: String,
 }
 
 impl FieldIssue {
+    /// An issue with its place, code and sentence.
     pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self { path: path.into(), code, message: message.into() }
     }
 }
 
+/// The errors of all use cases.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no {what} {id} that this key may see")]
@@ -87,11 +91,11 @@ pub enum Error {
     #[error("{0}")]
     Stopped(#[from] Stopped),
     #[error(
-        "too many reports and exports are under way, of this caller or of all; ask for fewer at a time, and for this one \
-         again when another has ended"
+        "too many reports and exports are running, of this caller or of all; run fewer at a time, and send this request \
+        again when another one has ended"
     )]
     TooManyReports,
-    #[error("this takes longer than one answer may; ask for less, such as a shorter span or fewer groups")]
+    #[error("this takes longer than one request may; request less data, such as a shorter period or fewer groups")]
     TookTooLong,
     #[error("the database did not answer; nothing was changed, send the request again")]
     Database(Arc<DbErr>),
@@ -104,12 +108,12 @@ impl From<DbErr> for Error {
 }
 
 impl Error {
-    /// Whether the database is out of reach.
+    /// Whether the database is unavailable.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Database(error) if is_outage(error))
     }
 
-    /// What is behind the sentence, for the log.
+    /// The technical cause, for the log. The sentence of a database error does not contain it.
     pub fn cause(&self) -> String {
         match self {
             Self::Database(error) => error.to_string(),
@@ -117,16 +121,18 @@ impl Error {
         }
     }
 
+    /// An error about one field, with the code `invalid_field`.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldIssue::new(path, "invalid_field", message)])
     }
 
+    /// An error about an object that does not exist or that the actor may not see.
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
 }
 
-/// JSON as a `T`, or which field is not one; `under` is where the value stands.
+/// Deserializes `value`. `under` is the JSON pointer of `value` in the body; errors name the invalid field.
 pub fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value, under: &str) -> Result<T, Error> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = format!("{under}{}", pointer(error.path()));
@@ -154,8 +160,8 @@ fn sentence(issues: &[FieldIssue]) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Whether the database is out of reach or stores nothing now, so that trying the parts of a whole one by one only takes
-/// longer.
+/// Whether the database is unavailable or stores nothing now. If so, storing the rows of a failed batch one by one
+/// would only take longer.
 pub fn is_outage(error: &DbErr) -> bool {
     match error {
         DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
@@ -170,22 +176,23 @@ pub fn is_outage(error: &DbErr) -> bool {
     }
 }
 
-/// PostgreSQL: connection, resources, shutdown and system; read-only, which a standby is as well; no right to write, which
-/// is also what it says of a file system that became read-only; the session or the transaction lasted too long.
+/// SQLSTATE classes and codes of PostgreSQL: connection, resources, shutdown and system; read-only (also a standby);
+/// no right to write (also a file system that became read-only); the session or the transaction lasted too long.
 const POSTGRES_OUTAGES: [&str; 8] = ["08", "53", "57P", "58", "25006", "42501", "25P03", "25P04"];
 
-/// SQLite: locked by another program for longer than is waited for, read-only, I/O error, corrupt, full, can't open.
+/// Primary result codes of SQLite: locked by another program for longer than the timeout, read-only, I/O error,
+/// corrupt, full, can't open.
 const SQLITE_OUTAGES: [u32; 6] = [5, 8, 10, 11, 13, 14];
 
 fn is_out_of_service(code: &str) -> bool {
     if code.len() == 5 {
         return POSTGRES_OUTAGES.iter().any(|class| code.starts_with(class));
     }
-    // The lowest byte is the kind of error, the others say more of it.
+    // SQLite: the lowest byte is the primary result code, the other bytes extend it.
     code.parse::<u32>().is_ok_and(|code| SQLITE_OUTAGES.contains(&(code & 0xff)))
 }
 
-/// Whether a unique key was violated: somebody was faster, or the value is taken.
+/// Whether a unique key was violated: another transaction was faster, or the value is taken.
 pub fn is_taken(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
 }
@@ -195,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_what_the_statement_is_not_to_blame_for() {
+    fn an_outage_is_an_error_that_the_statement_did_not_cause() {
         for (code, wanted) in [
             ("08006", true),
             ("53100", true),

@@ -1,5 +1,5 @@
-//! Countries of visitors by their addresses, from a MaxMind-format file that the operator supplies. It stays in memory:
-//! a look-up waits for nobody.
+//! Countries of visitors by IP address, from a MaxMind-format file that the operator supplies. The file is kept in
+//! memory, so a look-up never waits.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use maxminddb::{PathElement, Reader};
 
+/// The database of countries, or nothing if none is configured. All clones share the same file.
 #[derive(Clone, Debug, Default)]
 pub struct GeoIp(Option<Arc<File>>);
 
@@ -21,12 +22,12 @@ struct File {
 #[derive(Debug)]
 struct Loaded {
     reader: Arc<Reader<Vec<u8>>>,
-    /// When the file was changed last, and its length.
+    /// The file's modification time and its length in bytes.
     version: (SystemTime, u64),
 }
 
 impl GeoIp {
-    /// Without a file, no address has a country.
+    /// Loads the file. If `path` is `None`, no address has a country.
     pub fn open(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self(None)) };
         let loaded = load(path).with_context(|| {
@@ -35,7 +36,7 @@ impl GeoIp {
         Ok(Self(Some(Arc::new(File { path: path.to_owned(), loaded: RwLock::new(loaded) }))))
     }
 
-    /// Two letters of ISO 3166-1.
+    /// The country of an IP address: two capital letters of ISO 3166-1.
     pub fn country(&self, ip: Option<&str>) -> Option<String> {
         let file = self.0.as_ref()?;
         let ip: IpAddr = ip?.parse().ok()?;
@@ -46,7 +47,7 @@ impl GeoIp {
         is_code.then(|| code.to_ascii_uppercase())
     }
 
-    /// Reads the file again if it changed. What can't be read leaves the former in place.
+    /// Loads the file again if it changed. If the new file cannot be read, the former one stays in use.
     pub fn refresh(&self) {
         let Some(file) = &self.0 else { return };
         let known = file.loaded.read().map(|it| it.version).ok();
@@ -56,14 +57,14 @@ impl GeoIp {
         }
         match load(&file.path) {
             Ok(loaded) => {
-                tracing::info!(path = %file.path.display(), "Read the new database of countries");
+                tracing::info!(path = %file.path.display(), "Loaded the new country database");
                 if let Ok(mut current) = file.loaded.write() {
                     *current = loaded;
                 }
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(%error, path = %file.path.display(), "The database of countries can't be read; the former stays");
+                tracing::warn!(%error, path = %file.path.display(), "The new country database can't be read; the former one stays in use. Replace the file");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What the program does: [`app::App`] with its parts, use cases in folders by area, and the workers of [`pipeline`].
+//! The functions of the program: [`app::App`] with its parts, use cases in folders by area, and the workers of
+//! [`pipeline`].
 //!
 //! A use case is one function and one transaction: load, decide, save, post, record the event, commit.
 

@@ -1,4 +1,5 @@
-//! The months of big tables on PostgreSQL, made ahead. Never ahead of serving: what can't be made now is made later.
+//! Creates the monthly partitions of large tables on PostgreSQL in advance. If a partition cannot be created, requests
+//! are still served, and the creation is tried again.
 
 use sea_orm::DbErr;
 
@@ -6,26 +7,27 @@ use domain::timestamp::Timestamp;
 use storage::Database;
 use storage::base::partitions::{ensure, has_this_month};
 
-/// At the start: makes months only when the one at hand is missing, and goes on without it if it can't be had.
+/// Creates partitions at the start, only if the partition of the current month is missing. If that fails, the start
+/// continues without it.
 pub async fn prepare(db: &Database, now: Timestamp) -> Result<(), DbErr> {
     if !has_this_month(db, now).await? {
-        look_after(db, now).await?;
+        maintain(db, now).await?;
     }
     Ok(())
 }
 
-/// Makes what is missing, and says which month could not be made and why.
-pub async fn look_after(db: &Database, now: Timestamp) -> Result<(), DbErr> {
+/// Creates missing partitions, and logs each one that could not be created, with the reason.
+pub async fn maintain(db: &Database, now: Timestamp) -> Result<(), DbErr> {
     for it in ensure(db, now).await? {
         let (partition, why) = (&it.partition, &it.why);
         if it.is_this_month {
             tracing::warn!(
                 partition,
                 %why,
-                "A month has no partition, so its rows go to the default partition; it is tried again in a minute"
+                "The current month has no partition, so its rows go to the default partition; the creation is tried again in a minute"
             );
         } else {
-            tracing::info!(partition, %why, "A month ahead has no partition yet; it is tried again in a minute");
+            tracing::info!(partition, %why, "A future month has no partition yet; the creation is tried again in a minute");
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Whether this server can do its work now: the database commits a row. One answer serves all who ask within a second, so
-//! that probes load nothing.
+//! Readiness: whether the database commits a row of this server now. All requests within a second get the same answer,
+//! so that health checks cause little load.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,24 @@ use storage::Database;
 use storage::base::servers::Server;
 use storage::base::write_probe;
 
-/// How long an answer holds.
-const HOLDS: Duration = Duration::from_secs(1);
+/// The maximum age of an answer.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// When it was tried last and what came of it. Held while it is tried: who asks meanwhile gets the same answer.
+/// The time and the result of the last write. The lock is held during a write, so that concurrent requests get its
+/// result.
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<Option<(Instant, Result<(), String>)>>);
 
 impl Readiness {
-    /// Whether the database stores something for this server, or why not.
+    /// Writes a row to the database, unless the last result is less than a second old.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the database stores nothing.
     pub async fn stores(&self, db: &Database, server: &Server, now: Timestamp) -> Result<(), String> {
         let mut last = self.0.lock().await;
-        if let Some((tried, found)) = &*last
-            && tried.elapsed() < HOLDS
+        if let Some((written_at, found)) = &*last
+            && written_at.elapsed() < MAX_AGE
         {
             return found.clone();
         }

@@ -1,12 +1,12 @@
-//! A queue that serves its keys in turn: the one with thousands of items takes no more turns than the one with a single
-//! one.
+//! A queue that serves its keys in turn. A key with thousands of items gets as many turns as a key with one item.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
+/// Items by key. Keys take turns; the items of a key keep their order.
 #[derive(Debug)]
 pub struct RoundRobin<K, T> {
-    /// The keys that have items, the next first.
+    /// The keys that have items, in the order of their turns.
     turns: VecDeque<K>,
     items: HashMap<K, VecDeque<T>>,
     len: usize,
@@ -19,6 +19,7 @@ impl<K, T> Default for RoundRobin<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
+    /// Adds the last item of a key.
     pub fn push(&mut self, key: K, item: T) {
         let items = self.items.entry(key.clone()).or_default();
         if items.is_empty() {
@@ -28,7 +29,7 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
         self.len += 1;
     }
 
-    /// Back to where it was popped from: the next item of its key.
+    /// Puts a popped item back: it is the next item of its key.
     pub fn push_front(&mut self, key: K, item: T) {
         let items = self.items.entry(key.clone()).or_default();
         if items.is_empty() {
@@ -38,6 +39,7 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
         self.len += 1;
     }
 
+    /// The number of items of all keys.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -46,16 +48,17 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
         self.len == 0
     }
 
+    /// The number of items of a key.
     pub fn count(&self, key: &K) -> usize {
         self.items.get(key).map_or(0, VecDeque::len)
     }
 
-    /// The oldest item of the key whose turn it is.
+    /// Removes the oldest item of the next key.
     pub fn pop(&mut self) -> Option<T> {
         self.pop_admitted(|_, _| true)
     }
 
-    /// The same, passing over the keys whose oldest item is not admitted. These keep their turns.
+    /// Like [`Self::pop`], but skips keys whose oldest item is not admitted. These keep their turns.
     pub fn pop_admitted(&mut self, mut admit: impl FnMut(&K, &T) -> bool) -> Option<T> {
         let index = self.turns.iter().position(|key| {
             let oldest = self.items.get(key).and_then(VecDeque::front);
@@ -73,6 +76,7 @@ impl<K: Clone + Eq + Hash, T> RoundRobin<K, T> {
         item
     }
 
+    /// Removes all items, in no particular order.
     pub fn drain(&mut self) -> impl Iterator<Item = T> {
         self.turns.clear();
         self.len = 0;
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_passed_over_keeps_its_turn() {
+    fn a_skipped_key_keeps_its_turn() {
         let mut queue = RoundRobin::default();
         for (key, item) in [('a', 1), ('b', 2), ('b', 3), ('c', 4)] {
             queue.push(key, item);

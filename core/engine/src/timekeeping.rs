@@ -1,4 +1,4 @@
-//! One time for all nodes: the database's. Says so when this machine's clock differs from it.
+//! Keeps all processes at one time: the database's. Warns if this machine's clock differs from it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,25 +9,27 @@ use storage::clock::Sample;
 
 /// How often the database's clock is read.
 pub const EVERY: Duration = Duration::from_secs(5);
-/// Clocks that differ by more are not kept by NTP.
+/// The maximum difference without a warning, in milliseconds. Clocks that NTP keeps differ by less.
 const TOLERATED_MS: i64 = 1_000;
-/// So many readings at the start, of which the quickest counts.
+/// The number of readings at the start. The quickest one is used.
 const FIRST_READINGS: usize = 3;
 
-/// How far this machine's clock is ahead of the database's.
+/// The difference between this machine's clock and the database's.
 #[derive(Debug, Default)]
 pub struct Timekeeping {
+    /// Positive if this machine's clock is ahead.
     ahead_ms: AtomicI64,
 }
 
 impl Timekeeping {
-    /// How far this machine's clock is ahead of the database's, in milliseconds, if that is more than is tolerated.
+    /// The time by which this machine's clock is ahead of the database's, in milliseconds. `None` if the difference is
+    /// tolerated.
     pub fn skew_ms(&self) -> Option<i64> {
         let ahead = self.ahead_ms.load(Ordering::Relaxed);
         (ahead.abs() > TOLERATED_MS).then_some(ahead)
     }
 
-    /// Before anything is leased: a node that starts knows the time from its first moment.
+    /// Sets the clock at the start, before the process leases rows.
     pub async fn start(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
         let mut best: Option<Sample> = None;
         for _ in 0..FIRST_READINGS {
@@ -40,7 +42,7 @@ impl Timekeeping {
         Ok(())
     }
 
-    /// Reads the database's clock once more.
+    /// Reads the database's clock again and sets this process's clock.
     pub async fn keep(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
         if let Some(sample) = storage::base::time::read(db).await? {
             self.follow(clock, &sample);
@@ -50,7 +52,7 @@ impl Timekeeping {
 
     fn follow(&self, clock: &Clock, sample: &Sample) {
         let Some(machine) = clock.of_machine() else { return };
-        // What this machine's clock showed when the database's was read, in the middle of question and answer.
+        // The time of this machine's clock when the database's clock was read: halfway between request and response.
         let shown_then = machine.minus(sample.asked.elapsed().saturating_sub(sample.took / 2));
         let ahead_ms = shown_then.millis() - sample.shown.millis();
         clock.follow(sample);

@@ -1,8 +1,9 @@
 //! Work queues: rows that this process stored, handed to its own workers in memory.
 //!
-//! A row is inserted already leased (`domain/delivery/lease.rs`), so no other process claims it. After the commit the item
-//! goes to the worker, which need not claim and read the row again. The table stays the record of all pending work: the
-//! worker polls it for rows that found no room in the queue, that another process stored or that a crash left behind.
+//! A row is inserted already leased (`domain/delivery/lease.rs`), so no other process claims it. After the commit the
+//! item goes to the worker, which need not claim and read the row again. The table stays the record of all pending
+//! work: the worker polls it for rows that found no room in the queue, that another process stored or that a crash
+//! left behind.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -35,10 +36,12 @@ pub struct Leases {
 }
 
 impl Leases {
+    /// Leases of this length.
     pub fn new(length: Duration) -> Self {
         Self { length, granted: Arc::default() }
     }
 
+    /// A lease that begins now, shared with leases that began shortly before.
     pub fn grant(&self, now: Timestamp) -> Lease {
         let mut granted = lock(&self.granted);
         if let Some((since, lease)) = granted.back()
@@ -113,6 +116,7 @@ impl<T: Item> Clone for WorkQueue<T> {
 }
 
 impl<T: Item> WorkQueue<T> {
+    /// An empty queue, which is closed.
     pub fn new(leases: Leases) -> Self {
         let state = State { open: false, waiting: RoundRobin::default(), next_poll: LONG_AGO };
         Self { leases, wake: Arc::default(), state: Arc::new(Mutex::new(state)) }
@@ -157,8 +161,8 @@ impl<T: Item> WorkQueue<T> {
         self.put(None, []);
     }
 
-    /// Takes up to `limit` items: one key after another, the oldest item of a key first. Items whose leases have ended are
-    /// dropped; their rows are claimed again.
+    /// Takes up to `limit` items: one key after another, the oldest item of a key first. Items whose leases have ended
+    /// are dropped; their rows are claimed again.
     pub fn take(&self, limit: usize, now: Timestamp) -> Taken<T> {
         self.take_admitted(limit, now, |_| true)
     }
@@ -204,6 +208,7 @@ impl<T: Item> WorkQueue<T> {
         &self.wake
     }
 
+    /// The leases with which rows are claimed.
     pub fn leases(&self) -> &Leases {
         &self.leases
     }

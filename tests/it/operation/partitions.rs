@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::partitions::look_after;
+use engine::partitions::maintain;
 use engine::pipeline::jobs::run_maintenance;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
@@ -59,7 +59,7 @@ async fn becomes_partition(t: &TestApp, name: &str) {
 }
 
 async fn make_partitions(t: &TestApp) {
-    look_after(&t.app().db, t.app().clock.now()).await.expect("what can't be made now is no error");
+    maintain(&t.app().db, t.app().clock.now()).await.expect("what can't be made now is no error");
 }
 
 /// Copies the only click into a month, with other ids.

@@ -39,7 +39,7 @@ const JITTER: f64 = 0.1;
 /// A breaker that opens again within this time continues with the waits that it had reached.
 pub const RELAPSE: Duration = Duration::from_secs(10 * 60);
 /// A breaker that opens again within this time sends no second notification.
-pub const TOLD_FOR: Duration = Duration::from_secs(3_600);
+pub const NOTIFIED_FOR: Duration = Duration::from_secs(3_600);
 /// After this time the owner is notified once more that the breaker is open.
 pub const DAY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -169,9 +169,9 @@ pub struct Breaker {
     /// The last failure.
     pub reason: Reason,
     /// When the owner was notified that it opened.
-    pub told_open_at: Option<Timestamp>,
+    pub open_notified_at: Option<Timestamp>,
     /// Whether the owner was notified that it has been open for a day.
-    pub told_day: bool,
+    pub day_notified: bool,
 }
 
 impl Breaker {
@@ -190,8 +190,8 @@ impl Breaker {
             probe_at: now.plus(wait_for_probe(failed_probes, trip.retry_after, chance)),
             probe_until: None,
             reason: trip.reason,
-            told_open_at: before.and_then(|it| it.told_open_at).filter(|at| now.since(*at) < TOLD_FOR),
-            told_day: false,
+            open_notified_at: before.and_then(|it| it.open_notified_at).filter(|at| now.since(*at) < NOTIFIED_FOR),
+            day_notified: false,
         }
     }
 
@@ -405,14 +405,14 @@ mod tests {
     #[test]
     fn a_relapse_continues_the_waits_and_sends_no_second_notification() {
         let mut before = opened(None, at(0));
-        before.told_open_at = Some(at(0));
+        before.open_notified_at = Some(at(0));
         before.failed_probes = 4;
         before.closed(at(300));
         let soon = opened(Some(&before), at(400));
-        assert_eq!((soon.failed_probes, soon.told_open_at), (4, Some(at(0))));
+        assert_eq!((soon.failed_probes, soon.open_notified_at), (4, Some(at(0))));
         assert_eq!(soon.probe_at, at(480));
         let later = opened(Some(&before), at(3_700));
-        assert_eq!((later.failed_probes, later.told_open_at), (0, None));
+        assert_eq!((later.failed_probes, later.open_notified_at), (0, None));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What follows from too many faults: the same call is made with a known-good sample, and `domain/delivery/adapter_faults` rules.
+//! Settles faults: an adapter that has failed too often is called again with a known-good sample, and
+//! `domain/delivery/adapter_faults` decides whether to keep it, suspend it for an owner or take it out of service.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ use super::adapters::faults::{Call, Streak, Subject};
 use super::adapters::pool::{CpuTimer, Line};
 use super::adapters::{Availability, Key, Registry};
 
-/// Owners that are asked about. Two that fail are as good as a hundred.
+/// Maximum number of owners whose calls are repeated with a sample. Two failing owners are enough evidence.
 const OWNERS: usize = 5;
 
-/// Tells the table what was counted, and takes versions out that fail whatever the data.
+/// Stores the counted faults, and takes versions out of service that fail with any data.
 pub async fn settle_faults(app: &App) {
     let faults = app.adapters.faults();
     if !faults.any() {
@@ -35,7 +36,7 @@ pub async fn settle_faults(app: &App) {
     }
 }
 
-/// The same without waiting for it: what is judged may be slow.
+/// Like [`settle_faults`], in the background, because the calls with a sample may be slow.
 pub fn settle_faults_soon(app: &App) {
     if app.adapters.faults().any() {
         let app = app.clone();
@@ -91,7 +92,7 @@ async fn settle(app: &App, key: &Key, call: Call, streak: &Streak) -> Result<(),
     }
 }
 
-/// Its deliveries have failed, each with its reason; nobody else's wait for that.
+/// Keeps the version in service. The failed deliveries have their reasons; other deliveries continue.
 async fn keep(app: &App, (id, version): &Key, streak: &Streak, fails_always: bool) -> Result<(), DbErr> {
     let (faults, last) = (streak.faults, &streak.last);
     if fails_always {
@@ -100,7 +101,7 @@ async fn keep(app: &App, (id, version): &Key, streak: &Streak, fails_always: boo
             version,
             faults,
             last,
-            "A built-in adapter fails even with a sample; report this"
+            "A built-in adapter fails even with a sample; report this as a bug"
         );
     } else {
         tracing::warn!(
@@ -123,22 +124,22 @@ async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now
             adapter = id,
             version,
             reason,
-            "An adapter is out of service; what is due for it waits until it is enabled or what uses it is upgraded"
+            "An adapter is out of service; its deliveries wait until it is enabled or their postbacks are upgraded"
         );
     }
     registry.changed(id, version);
     Ok(())
 }
 
-/// One owner's configuration may be what the adapter stumbles over. While others use the version without
-/// faults, it stays: else anybody could stop everybody's deliveries.
+/// Whether other owners use the version. The configuration of one owner may cause the faults. The version stays in
+/// service while others use it without faults; otherwise any owner could stop the deliveries of all.
 async fn others_use(app: &App, (id, version): &Key, owner: Option<AffiliateId>) -> Result<bool, DbErr> {
     let db = app.db.reader();
     Ok(storage::delivery::postbacks::others_use(db, id, version, owner).await?
         || storage::inbound::sources::others_use(db, id, version, owner).await?)
 }
 
-/// Makes the call that failed once more, with good data. What can't be asked now is not proven to fail.
+/// Repeats the failed call with a sample. Returns `false` if the call cannot be made now, because that proves nothing.
 async fn fails_with_a_sample(app: &App, adapter: &Arc<Adapter>, call: Call, subject: &Subject) -> bool {
     let line = Line::of(subject.owner(), adapter);
     let probe = match subject {
@@ -155,7 +156,7 @@ async fn fails_with_a_sample(app: &App, adapter: &Arc<Adapter>, call: Call, subj
     app.adapters.pool().probe(line, move || probe.fails(call, now)).await.unwrap_or(false)
 }
 
-/// What is asked with a sample. It does not say that it is one: an adapter must not behave better when it is watched.
+/// A call with a sample. The adapter cannot recognise it as a sample, so that it cannot behave differently.
 enum Probe {
     Postback(Box<Plan>),
     Source(Arc<Adapter>, contract::Binding),
@@ -163,18 +164,18 @@ enum Probe {
 
 impl Probe {
     fn fails(&self, call: Call, now: Timestamp) -> bool {
-        let begun = CpuTimer::start();
+        let timer = CpuTimer::start();
         let (calls, failed) = match self {
-            Self::Postback(plan) => ask_for_postback(plan, call, now),
-            Self::Source(adapter, binding) => ask_for_source(&mut adapter.session(), binding, call, now),
+            Self::Postback(plan) => call_for_postback(plan, call, now),
+            Self::Source(adapter, binding) => call_for_source(&mut adapter.session(), binding, call, now),
         };
-        let slow = call == Call::Pace && begun.elapsed() / calls > FAULTY_AVERAGE;
+        let slow = call == Call::Pace && timer.elapsed() / calls > FAULTY_AVERAGE;
         failed || slow
     }
 }
 
-/// How many calls that were, and whether one of them failed.
-fn ask_for_postback(plan: &Plan, call: Call, now: Timestamp) -> (u32, bool) {
+/// Makes the calls of a postback up to `call`. Returns the number of calls, and whether one of them failed.
+fn call_for_postback(plan: &Plan, call: Call, now: Timestamp) -> (u32, bool) {
     let event = samples::event_for(&plan.postback.rule, now);
     let context = wire::context(now, 1, false, DeliveryId::of(event.id, plan.postback.id).to_string());
     let event = wire::event(&event, &plan.postback);
@@ -196,7 +197,8 @@ fn ask_for_postback(plan: &Plan, call: Call, now: Timestamp) -> (u32, bool) {
     (if call == Call::Pace { 3 } else { 2 }, failed)
 }
 
-fn ask_for_source(session: &mut Session, binding: &contract::Binding, call: Call, now: Timestamp) -> (u32, bool) {
+/// Makes the calls of a source. Returns the number of calls, and whether one of them failed.
+fn call_for_source(session: &mut Session, binding: &contract::Binding, call: Call, now: Timestamp) -> (u32, bool) {
     let context = wire::context(now, 1, false, "sample".to_owned());
     let (mut calls, mut failed) = (0, false);
     if call != Call::ParseInbound {

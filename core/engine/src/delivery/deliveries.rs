@@ -1,4 +1,4 @@
-//! Deliveries, as people see them: the log, and the button that says retry.
+//! The delivery log: lists deliveries with their attempts, and retries a delivery.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,16 +16,17 @@ use domain::people::permission::Permission;
 use domain::timestamp::Timestamp;
 use storage::base::page::{PAGE_BYTES, Page, PageRequest};
 
-/// Deliveries whose attempts are read at a time: each may hold two bodies and their headers.
+/// Maximum number of deliveries whose attempts are read at a time. An attempt may contain two bodies and their headers.
 const READ_AT_ONCE: usize = 20;
 
-/// A delivery with its attempts, masked for whoever may not see buyers.
+/// A delivery with its attempts. The data of buyers is masked for actors without the permission to read buyers.
 #[derive(Clone, Debug)]
 pub struct LoggedDelivery {
     pub delivery: Delivery,
     pub attempts: Vec<Attempt>,
 }
 
+/// A delivery with its attempts.
 pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelivery, Error> {
     let delivery = storage::delivery::deliveries::find(app.db.reader(), id).await?;
     let delivery = visible(app.db.reader(), actor, id, delivery).await?;
@@ -33,6 +34,7 @@ pub async fn get(app: &App, actor: Actor, id: DeliveryId) -> Result<LoggedDelive
     logged.pop().ok_or_else(|| Error::not_found("delivery", id))
 }
 
+/// A page of deliveries, the newest first. A page has fewer deliveries than requested if their attempts are large.
 pub async fn list(
     app: &App,
     actor: Actor,
@@ -55,7 +57,7 @@ pub async fn list(
     Ok(Page { items: logged, next })
 }
 
-/// Sends it as soon as a worker is free. The retry schedule starts anew.
+/// Makes a delivery due now. Its retry schedule starts again.
 pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<LoggedDelivery>, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
@@ -66,7 +68,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     quota::retry(app, actor)?;
     send_next(&tx, &mut delivery, now).await?;
     tx.commit().await?;
-    app.destinations.refresh_soon();
+    app.lanes.refresh_soon();
     app.work_queues.deliveries.announce();
     let logged = with_attempts(app.db.reader(), actor, vec![delivery]).await?.pop();
     let now = logged.ok_or_else(|| Error::not_found("delivery", id))?;
@@ -74,7 +76,7 @@ pub async fn retry(app: &App, actor: Actor, id: DeliveryId) -> Result<Changed<Lo
     Ok(Changed::new(before, now))
 }
 
-/// It is due now; if its destination is paused, it is the next probe, now.
+/// Makes the delivery due now. If its destination is paused, the delivery becomes the next probe.
 async fn send_next(tx: &impl ConnectionTrait, delivery: &mut Delivery, now: Timestamp) -> Result<(), sea_orm::DbErr> {
     let Some(mut breaker) = storage::delivery::breakers::find_of_postback(tx, delivery.postback_id).await? else {
         return storage::delivery::deliveries::save_retry(tx, delivery).await;
@@ -102,6 +104,7 @@ async fn visible(
     Ok(delivery)
 }
 
+/// Adds the attempts to deliveries, and masks what the actor may not see.
 pub(crate) async fn with_attempts(
     db: &DatabaseConnection,
     actor: Actor,
@@ -129,7 +132,7 @@ pub(crate) async fn with_attempts(
         if !sees_buyers {
             match events.get(&delivery.event_id) {
                 Some(event) => attempts.iter_mut().for_each(|attempt| mask_attempt(attempt, &event.personal_data())),
-                // Nobody can say any more what in it was personal.
+                // Without the event, the personal data in the attempt is not known.
                 None => attempts.iter_mut().for_each(hide_attempt),
             }
         }

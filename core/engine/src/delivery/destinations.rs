@@ -1,4 +1,4 @@
-//! Destinations, as people see them: which are paused for whom and why, and what waits for each.
+//! Lists destinations: which ones are paused, for which owner and why, and how many deliveries wait for each.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use domain::delivery::lane::LaneId;
 use domain::ids::PostbackId;
 use domain::people::actor::Actor;
 
-/// Destinations that are shown at once. Those that are paused come first.
+/// Maximum number of destinations in a list. Paused ones come first.
 const SHOWN: usize = 500;
 
 /// A destination that is or was paused for an owner, or for which deliveries wait.
 #[derive(Clone, Debug)]
 pub struct Destination {
     pub lane: LaneId,
-    /// `None`: it was never paused, or not for a day.
+    /// `None` if it was never paused, or was last paused more than a day ago.
     pub breaker: Option<Breaker>,
     /// Deliveries of this owner that wait for it.
     pub waiting: i64,
@@ -24,6 +24,7 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// The state of the breaker; closed if there is none.
     pub fn state(&self) -> BreakerState {
         self.breaker.as_ref().map_or(BreakerState::Closed, |it| it.state)
     }
@@ -52,16 +53,19 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
     Ok(shown)
 }
 
-/// A postback has another configuration and may lead elsewhere: what waits for it is judged again.
+/// Forgets the destinations of a postback whose configuration changed, and makes its waiting deliveries due, so that
+/// they are checked again.
 pub async fn forget(app: &App, postback: PostbackId) {
-    app.destinations.forget(postback);
+    app.lanes.forget_postback(postback);
     let forgotten = async {
         storage::delivery::breakers::forget_destinations(app.db.writer(), postback).await?;
         storage::delivery::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await
     };
     match forgotten.await {
         Ok(_) => app.work_queues.deliveries.announce(),
-        // It is found out when the next of its deliveries is prepared.
-        Err(error) => tracing::warn!(postback.id = %postback, %error, "What waits for a changed postback still waits"),
+        // The new destination is recorded when the next delivery of the postback is prepared.
+        Err(error) => {
+            tracing::warn!(postback.id = %postback, %error, "The waiting deliveries of a changed postback could not be released; they still wait for its former destination")
+        }
     }
 }

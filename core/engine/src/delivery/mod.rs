@@ -1,4 +1,4 @@
-//! Postbacks: setting them up, routing events to them, and sending what is due.
+//! Postbacks: setting them up, routing events to them, and sending their deliveries.
 
 pub(crate) mod adapter_faults;
 pub mod adapters;

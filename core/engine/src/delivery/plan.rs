@@ -1,4 +1,4 @@
-//! How the requests of one postback are made: its adapter, the configuration that the adapter sees, and the secrets that it
+//! The plan of a postback's requests: its adapter, the configuration that the adapter sees, and the secrets that it
 //! does not see.
 
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::secrets::{Destinations, Placeholders, SecretError, Vault};
 /// The name of the adapter's check that fails if the event lacks a value which the destination requires.
 const MISSING: &str = "missing";
 
+/// All that is needed to render and send the requests of one postback.
 pub struct Plan {
     pub postback: Arc<Postback>,
     pub adapter: Arc<Adapter>,
@@ -24,6 +25,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// # Errors
+    ///
+    /// A secret of the configuration cannot be opened.
     pub fn new(vault: &Vault, postback: Arc<Postback>, adapter: Arc<Adapter>) -> Result<Self, SecretError> {
         let holder = postback.id.to_string();
         let (config, secrets) = vault.with_placeholders(&postback.config, &holder)?;
@@ -77,8 +81,8 @@ impl Plan {
         self.postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span())
     }
 
-    /// The value that a skipped event lacks, if that is why the adapter skipped it. People look for such a delivery, unlike
-    /// others that an adapter skips.
+    /// The reason, if the adapter skipped the event because a value is missing. Such a delivery is stored as
+    /// cancelled, unlike others that an adapter skips, because people look for it.
     pub fn missing_value(&self, decision: contract::Decision) -> Option<Reason> {
         let check = decision.checks.into_iter().find(|check| !check.passed && check.name == MISSING)?;
         Some(Reason::new("value_missing", self.secrets.mask(&check.detail)))

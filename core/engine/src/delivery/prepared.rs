@@ -1,4 +1,4 @@
-//! A delivery that is ready to be sent.
+//! Prepared deliveries: rendered and ready to be sent.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use storage::delivery::waiting_deliveries::{Parked, Waiting};
 
 use super::plan::Plan;
 
-/// Ready to be sent.
+/// A delivery with its rendered request.
 pub struct Prepared {
     pub(super) delivery: Delivery,
     pub(super) lease: Lease,
@@ -26,18 +26,19 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Whether its answer would come while it is still ours. Somebody else may send it after that.
+    /// Whether the lease lasts until `end`, so that no other worker sends the delivery before.
     pub fn is_ours_until(&self, end: Timestamp) -> bool {
         end <= self.lease.until
     }
 
-    /// Where it goes, and whose it is. A request that goes nowhere is a destination of its own, which never fails.
+    /// The lane of the request. Requests with an invalid URL share the destination "nowhere", whose breaker never
+    /// opens.
     pub fn lane(&self) -> LaneId {
         let destination = destination_of(&self.request.url);
         LaneId::new(destination.as_deref().unwrap_or("nowhere"), self.plan.postback.owner)
     }
 
-    /// Of sending it and of storing the result.
+    /// The tracing span of sending the request and storing the result.
     pub fn span(&self) -> Span {
         let postback = &self.plan.postback;
         tracing::error_span!(
@@ -50,13 +51,13 @@ impl Prepared {
         )
     }
 
-    /// It waits for its destination instead.
+    /// Parks the delivery, because it waits for its destination.
     pub fn park(self, waiting: Waiting) -> Parked {
         parked(self.delivery.id, self.lease, waiting)
     }
 }
 
-/// A claimed delivery waits for its destination.
+/// A claimed delivery that is parked, because it waits for its destination.
 pub fn parked(id: DeliveryId, lease: Lease, waiting: Waiting) -> Parked {
     Parked { id, claim: lease.claim, lane: waiting.lane, behind: None, reason: waiting.reason }
 }

@@ -1,7 +1,8 @@
-//! Rotation of keys: everything that is sealed is sealed again with the current key, while servers go on.
+//! Rotation of secret keys: all sealed values are sealed again with the current key, while servers run.
 //!
-//! Each value is replaced only if it is still the one that was read, so a pass may be broken off anywhere and begun again,
-//! and it races with nobody. Passes are repeated until one finds nothing; then the previous keys are needed no more.
+//! A value is replaced only if it did not change since it was read. So a rotation may be interrupted and repeated at
+//! any time, and it does not conflict with other changes. Passes are repeated until one finds nothing; then the
+//! previous keys are not needed any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,27 +21,27 @@ use super::sealed::{holder_id, reseal};
 use super::secret_keys as keys;
 use super::secrets::Vault;
 
-/// Values that are replaced in one transaction: few, so that clicks need not wait.
+/// Maximum number of values that are replaced in one transaction. Few, so that clicks do not wait for it.
 const CHUNK: u64 = 50;
-/// Passes until it is given up: somebody seals with another key as fast as this one reads.
+/// Maximum number of passes. More would be needed only if a server sealed values with another key all the time.
 const PASSES: usize = 20;
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Clone, Debug, Default)]
 pub struct Rotated {
-    /// Values sealed anew, by table.
+    /// Number of values that were sealed again, by table.
     pub resealed: BTreeMap<&'static str, usize>,
-    /// What no configured key opens, as `table row`.
+    /// Values that no configured key opens, as `table row`.
     pub unreadable: Vec<String>,
-    /// Previous keys that nothing is sealed with any more.
+    /// Previous keys that are not needed any more.
     pub retired: Vec<String>,
-    /// Other keys that servers go on sealing with.
+    /// Other keys with which running servers seal values.
     pub in_use: BTreeSet<String>,
-    /// Nothing is left that a previous key sealed, and no server seals with one.
+    /// Whether no value is sealed with a previous key, and no server seals with one.
     pub complete: bool,
 }
 
-/// Seals everything again with the current key.
+/// Seals all values again with the current key.
 pub async fn rotate(db: &Database, vault: &Vault, clock: &Clock) -> Result<Rotated, Error> {
     let mut rotated = Rotated::default();
     for _ in 0..PASSES {
@@ -59,7 +60,8 @@ pub async fn rotate(db: &Database, vault: &Vault, clock: &Clock) -> Result<Rotat
     Ok(rotated)
 }
 
-/// All values of one column, in chunks. Returns how many had to be sealed anew, whether or not somebody was faster.
+/// Seals the values of one column again, in chunks. Returns the number of values that were not sealed with the current
+/// key, including those that another transaction changed meanwhile.
 async fn pass(
     db: &Database,
     vault: &Vault,
@@ -97,8 +99,9 @@ async fn pass(
     }
 }
 
-/// In turn with servers that start, so that none begins to seal with a key while it is retired. A key is also spared if a
-/// server sealed with it when the last pass began: that server may have stopped since, and the pass may have missed what it sealed.
+/// Removes previous keys that are not needed any more. A lock excludes servers that start, so that none begins to seal
+/// with a key while the key is removed. A key also stays if a server sealed with it when the last pass began: the pass
+/// may have missed values of that server, even if it has stopped since.
 async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: &mut Rotated) -> Result<(), Error> {
     let current = keys::current(vault).to_string();
     let tx = db.begin().await?;
@@ -108,7 +111,7 @@ async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: 
         if key.id == current || rotated.in_use.contains(&key.id) {
             continue;
         }
-        // One that was given up is named for as long as something that it sealed is left.
+        // A key that was given up stays while values that it sealed are left.
         if key.is_given_up() && !rotated.unreadable.is_empty() {
             continue;
         }
@@ -120,7 +123,7 @@ async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: 
     Ok(tx.commit().await?)
 }
 
-/// The other keys that servers seal with now.
+/// The other keys with which running servers seal values.
 async fn in_use(db: &impl ConnectionTrait, vault: &Vault, now: Timestamp) -> Result<BTreeSet<String>, Error> {
     let mut in_use = servers::list_keys_since(db, now.minus(keys::PRESENT_FOR)).await?;
     in_use.remove(&keys::current(vault).to_string());

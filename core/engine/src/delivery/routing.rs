@@ -1,5 +1,5 @@
-//! Routing: finds the postbacks that an event is sent to. Rules first, then the adapter's `decide`. The parent function is
-//! `route` in `pipeline/route.rs`.
+//! Routing: finds the postbacks that an event is sent to. Rules first, then the adapter's `decide`. The parent
+//! function is `route` in `pipeline/route.rs`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use super::adapters::{Batch, Call, Faults, Group, Speed, Subject, key_of};
 use super::plan::Plan;
 use super::wire;
 
-/// Makes the deliveries of the events: one per postback whose rule matches and whose adapter accepts the event. One fresh
+/// Makes the deliveries of the events: one per postback whose rule matches and whose adapter accepts the event. A new
 /// instance of the adapter serves one postback. Events that a slow adapter does not decide soon become undecided
-/// deliveries: the others go on, and the sender asks the adapter.
+/// deliveries: the batch continues without them, and the worker "send" has the adapter decide later.
 pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<Vec<EventDelivery>, Error> {
     let postbacks = storage::delivery::postbacks::list_candidates(app.db.reader(), events).await?;
     if postbacks.is_empty() {
@@ -83,8 +83,8 @@ pub async fn decide(app: &App, events: &[Arc<Event>], now: Timestamp) -> Result<
     Ok(deliveries)
 }
 
-/// Deletes the pending events and inserts their deliveries, in one transaction. Deliveries that are due now go to the work
-/// queue of the sender. Storing the deliveries of an event twice adds nothing.
+/// Deletes the pending events and inserts their deliveries, in one transaction. Deliveries that are due now go to the
+/// work queue of the worker "send". Storing the deliveries of an event again has no effect.
 pub async fn store(
     app: &App,
     claims: Vec<(EventId, i64)>,
@@ -117,7 +117,7 @@ pub async fn store(
     Ok(())
 }
 
-/// A delivery whose adapter can't be asked now; the sender asks it later.
+/// A delivery whose adapter is not available now and decides later.
 fn undecided(event: &Arc<Event>, postback: &Postback, reason: &Reason, now: Timestamp) -> EventDelivery {
     let delay = postback.rule.delay.map_or(Duration::ZERO, |delay| delay.span());
     let mut delivery = Delivery::pending(event, postback.id, now.plus(delay), now);

@@ -1,4 +1,4 @@
-//! Sample events: what a postback is tested with before it is saved, and what the cases of adapters are about.
+//! Sample events, for test requests of postbacks and for test cases of adapters.
 
 use domain::amounts::{Amount, Currency, Money};
 use domain::delivery::rules::{FiringStatus, Rule, Scope};
@@ -8,7 +8,7 @@ use domain::tracking::action::Action;
 use domain::tracking::conversion::Status;
 use domain::tracking::event::{ClickFacts, ConversionFacts, Event, Facts, PartyFacts};
 
-/// An event that `rule` would let through, with plain and recognisable values.
+/// An event that matches `rule`, with simple and recognisable values.
 pub fn event_for(rule: &Rule, now: Timestamp) -> Event {
     let affiliate_id = rule.scope.affiliate_id.unwrap_or_else(|| AffiliateId::new(now));
     let offer_id = rule.scope.offer_id.unwrap_or_else(|| OfferId::new(now));
@@ -40,14 +40,14 @@ pub fn event_for(rule: &Rule, now: Timestamp) -> Event {
     }
 }
 
-/// The names that [`named`] knows.
+/// The names of the samples of [`named`].
 pub const NAMES: [&str; 6] =
     ["conversion-pending", "conversion-approved", "conversion-rejected", "click", "impression", "custom-event"];
 
-/// When every event of [`named`] happens: 2026-11-20T14:05:00Z.
+/// The time of every event of [`named`]: 2026-11-20T14:05:00Z.
 pub const NAMED_AT: Timestamp = Timestamp::from_millis(1_795_183_500_000);
 
-/// A sample that is the same whenever and wherever it is made, down to its ids.
+/// A sample by name. It is always identical, including its ids. `None` if there is no sample of this name.
 pub fn named(name: &str) -> Option<Event> {
     let (action, firing_status) = match name {
         "conversion-pending" => (Action::Conversion, FiringStatus::Pending),

@@ -1,5 +1,5 @@
-//! Sealed values: for what each of them is sealed, and how it is sealed again. Each is sealed for one row: copied to another, it does
-//! not open.
+//! Sealed values in the database. Each value is sealed for one holder, its row: copied to another row, it cannot be
+//! opened.
 
 use uuid::Uuid;
 
@@ -8,22 +8,22 @@ use storage::delivery::sealed_columns::{SealedColumn, Stored};
 
 use super::secrets::{Resealed, Vault};
 
-/// For the key of a source.
+/// The holder of the key of a source.
 pub(crate) fn source_key(id: SourceId) -> String {
     format!("source-key/{id}")
 }
 
-/// For the second factor of a user.
+/// The holder of the second factor of a user.
 pub(crate) fn second_factor(id: UserId) -> String {
     format!("totp/{id}")
 }
 
-/// For a message.
+/// The holder of a mail.
 pub(crate) fn mail(id: MailId) -> String {
     format!("mail/{id}")
 }
 
-/// A value sealed with the current key, as far as it can be opened.
+/// Seals a stored value again with the current key, as far as it can be opened.
 pub(crate) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Resealed<String> {
     let holder = holder(column, stored.id);
     if !column.is_json {
@@ -38,7 +38,7 @@ pub(crate) fn reseal(vault: &Vault, column: SealedColumn, stored: &Stored) -> Re
     }
 }
 
-/// Whom a value is sealed for.
+/// The holder of a stored value.
 fn holder(column: SealedColumn, id: Uuid) -> String {
     match (column.table, column.column) {
         ("users", _) => second_factor(UserId(id)),
@@ -48,7 +48,7 @@ fn holder(column: SealedColumn, id: Uuid) -> String {
     }
 }
 
-/// How people write the id of a row.
+/// The id of a row with its prefix, as in the API.
 pub(crate) fn holder_id(column: SealedColumn, id: Uuid) -> String {
     match column.table {
         "postbacks" => PostbackId(id).to_string(),

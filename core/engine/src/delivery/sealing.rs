@@ -1,6 +1,6 @@
-//! Secrets that an older version stored in the clear, because no schema or template called them secret yet, are sealed at
-//! the start.
-//! What would no longer be delivered if it were sealed stays as it is and is told of.
+//! Seals secrets at the start that an older version stored in plain text, because its schemas and templates did not
+//! mark them as secret. If a postback could not be delivered after sealing, its secret stays as it is and a warning is
+//! logged.
 
 use std::sync::Arc;
 
@@ -14,33 +14,36 @@ use storage::base::page::PageRequest;
 use super::adapters::config_issues;
 use super::{postbacks, templates};
 
-/// Rows that are looked at together.
+/// Number of rows that are read together.
 const CHUNK: u64 = 500;
 
-/// What a pass found.
+/// The number of rows that a pass found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Found {
     sealed: usize,
-    /// Rows whose secrets stay in the clear until somebody saves them again, or whose adapter does not work here.
+    /// Rows whose secrets stay in plain text until the row is saved again, or whose adapter does not work on this
+    /// server.
     left: usize,
 }
 
-/// Looks at every postback and source, also at archived ones, unless a pass by the same rules found nothing to do.
+/// Checks every postback and source, including archived ones, unless an earlier pass with the same rules found nothing
+/// to seal.
 pub async fn seal_stored(app: &App) -> Result<(), Error> {
     let rules = rules(app).await?;
     if storage::program::program_settings::find_sealed_by(app.db.reader()).await? == Some(rules.clone()) {
         return Ok(());
     }
-    let Found { sealed, left } = look_at_all(app).await?;
+    let Found { sealed, left } = check_all(app).await?;
     if sealed == 0 && left == 0 {
         storage::program::program_settings::save_sealed_by(app.db.writer(), &rules, app.clock.now()).await?;
     } else {
-        tracing::info!(sealed, left, "Sealed secrets that were stored in the clear");
+        tracing::info!(sealed, left, "Sealed secrets that were stored in plain text");
     }
     Ok(())
 }
 
-/// The name of all that says what is a secret: this release, its catalogue, and the adapters with their schemas.
+/// A digest of everything that determines which values are secrets: this release, its catalogue, and the adapters with
+/// their schemas.
 async fn rules(app: &App) -> Result<String, Error> {
     let mut text = format!("{} {}", env!("CARGO_PKG_VERSION"), templates::digest());
     for it in app.adapters.list(None).await? {
@@ -49,7 +52,7 @@ async fn rules(app: &App) -> Result<String, Error> {
     Ok(host::digest(text.as_bytes()))
 }
 
-async fn look_at_all(app: &App) -> Result<Found, Error> {
+async fn check_all(app: &App) -> Result<Found, Error> {
     let mut found = Found::default();
     for table in [Table::Postbacks, Table::Sources] {
         let mut page = PageRequest { before: None, limit: CHUNK };
@@ -89,7 +92,7 @@ enum Stored {
     Source(Source),
 }
 
-/// What came of one row.
+/// The result for one row.
 enum Outcome {
     Nothing,
     Sealed,
@@ -105,41 +108,42 @@ async fn seal(app: &App, row: Stored) -> Result<Outcome, Error> {
 
 async fn seal_postback(app: &App, mut postback: Postback) -> Result<Outcome, Error> {
     let (seen, stored, id) = (postback.updated_at, postback.config.clone(), postback.id);
-    // A version that is gone or can't be loaded sends nothing, and says nothing about its secrets.
+    // A version that is missing or can't be loaded sends nothing, and its schema is not available.
     let adapter = match app.adapters.load(&postback.adapter, &postback.adapter_version).await {
         Ok(Some(adapter)) => adapter,
         Ok(None) => return Ok(Outcome::Nothing),
         Err(_) => return Ok(Outcome::Left),
     };
-    let is_judged = keep_keys_apart(app, &adapter, &mut postback).await;
+    let is_checked = separate_keys(app, &adapter, &mut postback).await;
     app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
     if postback.config == stored {
-        return Ok(if is_judged { Outcome::Nothing } else { Outcome::Left });
+        return Ok(if is_checked { Outcome::Nothing } else { Outcome::Left });
     }
     if postback.secret_origins.is_empty() {
         let must_render = postback.enabled;
         if let Err(error) = postbacks::bind_secrets(app, &adapter, &mut postback, must_render).await {
-            tracing::warn!(postback.id = %id, %error, "A secret stays in the clear until this postback is saved again");
+            tracing::warn!(postback.id = %id, %error, "A secret stays in plain text until this postback is saved again");
             return Ok(Outcome::Left);
         }
     }
     postback.updated_at = app.clock.now();
-    // Whoever saved it meanwhile sealed it, unless that was an older node: the next start looks again.
+    // If the postback was saved meanwhile, its secrets are sealed, unless an older server saved it. The next start
+    // checks again.
     let saved = storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await?;
     app.catalog.postbacks_changed();
     Ok(if saved { Outcome::Sealed } else { Outcome::Left })
 }
 
-/// Where the postback's template was another when it was made, and the adapter takes the configuration as it would be
-/// made today. `false`: that can't be said now.
-async fn keep_keys_apart(app: &App, adapter: &Arc<Adapter>, postback: &mut Postback) -> bool {
+/// Converts a configuration that was made from an older form of its template to the current form, in which keys are
+/// separate values, if the adapter accepts the result. Returns `false` if this cannot be checked now.
+async fn separate_keys(app: &App, adapter: &Arc<Adapter>, postback: &mut Postback) -> bool {
     let template = postback.template.as_deref().and_then(|id| templates::get(id).ok());
     let template = template.filter(|it| it.adapter == postback.adapter);
-    let Some(apart) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return true };
-    let Ok(plain) = app.vault.open_config(&apart, &postback.id.to_string()) else { return false };
+    let Some(separate) = template.and_then(|it| it.with_keys_apart(&postback.config)) else { return true };
+    let Ok(plain) = app.vault.open_config(&separate, &postback.id.to_string()) else { return false };
     let Ok(issues) = config_issues(app.adapters.pool(), postback.owner, adapter, &plain).await else { return false };
     if issues.is_empty() {
-        postback.config = apart;
+        postback.config = separate;
     }
     true
 }

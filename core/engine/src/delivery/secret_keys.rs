@@ -1,7 +1,7 @@
-//! The keys that secrets are sealed with: where this server has them from, and whether they are those of its database.
+//! The secret keys of this server: where it reads them from, and whether they are the keys of its database.
 //!
-//! A database without its keys must not be served: nothing that is sealed there could be used, and what is sealed anew
-//! would need another key. So the start is refused, with a sentence.
+//! A server does not start without the keys of its database: sealed values could not be opened, and new values would
+//! need another key.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,29 +21,34 @@ use storage::private_files;
 
 use super::secrets::{KeyId, Vault};
 
-/// What a canary says.
+/// The text that is sealed as the canary of a key.
 const WORD: &str = "canary";
-/// Sealed values of each kind that are tried where a database has no canary yet.
+/// Number of sealed values of each column that are tried if a database has no canary yet.
 const TRIED: u64 = 200;
 
-/// What stands for the keys of a database from before keys had names, when they are given up.
+/// The id that stands for the given up keys of a database from a release in which keys had no ids.
 pub const UNNAMED: &str = "unnamed";
 
-/// How often a server says that it is here.
+/// Time between two heartbeats of a server.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
-/// A server that has not said so for longer is taken for gone, and no key is kept for it.
+/// A server without a heartbeat for this time counts as stopped, and no key is kept for it.
 pub const PRESENT_FOR: Duration = Duration::from_secs(120);
-/// Until its row is deleted.
+/// The row of a server is deleted this long after its last heartbeat.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// The vault of this database, for a server that is here from now on. A new database gets a key, and one from before there were canaries gets its canary.
+/// Opens the vault at the start of a server, and records the server. A new database gets a key. A database from a
+/// release without canaries gets its canary.
+///
+/// # Errors
+///
+/// The keys of the database are not configured.
 pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Timestamp) -> anyhow::Result<Vault> {
     let tx = db.begin().await?;
     secret_keys::take_turn(&tx).await?;
     let known = secret_keys::list(&tx).await?;
     let vault = match configured(settings)? {
         Some(vault) => vault,
-        // What is left of a key that was given up cannot be opened by any.
+        // All keys were given up, so no key opens the remaining values.
         None if !known.is_empty() && known.iter().all(KnownKey::is_given_up) => make(settings)?,
         None if known.is_empty() && !has_secrets(&tx).await? => make(settings)?,
         None => anyhow::bail!(missing(settings, needed(&known))),
@@ -52,14 +57,14 @@ pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Times
         opens_what_is_stored(&tx, &vault, settings).await?;
     }
     check(&vault, &known, settings)?;
-    // Of a database that knows no key yet, each of them may have sealed something; else a previous one that is not known
-    // any more has been rotated out.
+    // If the database has no key yet, each configured key may have sealed values. Otherwise a previous key that is not
+    // in the database was removed by a rotation.
     let new = if known.iter().all(|it| it.id == UNNAMED) { usize::MAX } else { 1 };
     for id in vault.key_ids().take(new) {
         secret_keys::insert_missing(&tx, &canary(&vault, id), now).await?;
     }
     if !db.is_postgres() {
-        // The file is locked, so the others are gone.
+        // SQLite: the file is locked, so no other server runs.
         servers::remove_all(&tx).await?;
     }
     servers::save(&tx, &server(&vault, server_id), now).await?;
@@ -67,26 +72,26 @@ pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Times
     Ok(vault)
 }
 
-/// Again and again while a server runs. If it was suspended for so long that its key was retired meanwhile, other servers
-/// need that key again from here on.
+/// Stores the heartbeat of a running server. If the server was suspended for so long that its key was removed
+/// meanwhile, the key is added again, and other servers need it.
 pub async fn save_in_use(db: &Database, vault: &Vault, server_id: i64, now: Timestamp) -> Result<(), DbErr> {
     let server = server(vault, server_id);
     servers::save(db.writer(), &server, now).await?;
     let known = secret_keys::list(db.writer()).await?;
     if !known.iter().any(|it| it.id == server.key && !it.is_given_up()) {
-        tracing::warn!(key = server.key, "This server's key was retired or given up, and is needed again");
+        tracing::warn!(key = server.key, "The secret key of this server was retired or given up, and is needed again");
         secret_keys::insert_missing(db.writer(), &canary(vault, current(vault)), now).await?;
     }
     servers::forget_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
 }
 
-/// This server, as others see it.
+/// The row of this server.
 pub fn server(vault: &Vault, id: i64) -> Server {
     Server { id, key: current(vault).to_string() }
 }
 
-/// Servers start without this key from here on; [`UNNAMED`] stands for those of a database that has no names of keys.
-/// `false`: it is not there.
+/// Gives up a lost key, so that servers start without it. [`UNNAMED`] stands for the keys of a database without ids of
+/// keys. Returns `false` if the database has no such key.
 pub async fn forget(db: &Database, key: &str, now: Timestamp) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
     secret_keys::take_turn(&tx).await?;
@@ -101,7 +106,8 @@ pub async fn forget(db: &Database, key: &str, now: Timestamp) -> Result<bool, Db
     Ok(forgotten)
 }
 
-/// The vault for a command beside a server: nothing is made, and the current key must be one that a server has used.
+/// Opens the vault for the command that rotates keys. No key is created, and a server must already have used the
+/// current key.
 pub async fn open_for_rotation(db: &Database, settings: &Settings) -> anyhow::Result<Vault> {
     let known = secret_keys::list(db.reader()).await?;
     let vault = configured(settings)?;
@@ -111,18 +117,19 @@ pub async fn open_for_rotation(db: &Database, settings: &Settings) -> anyhow::Re
     anyhow::ensure!(
         known.iter().any(|it| it.id == current.to_string()),
         "no server has used the secret key {current} with this database yet; start every server with it as the current \
-         key, and the one before as a previous key, then rotate"
+         key and with the former key as a previous key, then rotate"
     );
     Ok(vault)
 }
 
-/// Which of the keys of a database are not configured here.
+/// The ids of the database's keys that are not configured on this server.
 pub fn not_configured(known: &[KnownKey], settings: &Settings) -> anyhow::Result<Vec<String>> {
     let vault = configured(settings)?;
     let is_here = |it: &KnownKey| it.is_given_up() || vault.as_ref().is_some_and(|vault| is_opened(vault, it));
     Ok(known.iter().filter(|it| !is_here(it)).map(|it| it.id.clone()).collect())
 }
 
+/// The id of the key that seals new values.
 pub fn current(vault: &Vault) -> KeyId {
     vault.key_ids().next().expect("a vault has a key")
 }
@@ -149,10 +156,10 @@ fn canary(vault: &Vault, id: KeyId) -> KnownKey {
 
 fn missing(settings: &Settings, id: Option<&str>) -> String {
     let which = id.map_or_else(String::new, |id| format!(" {id}"));
-    let hint = if id.is_some() { "" } else { " (it is the one that was there when they were entered)" };
+    let hint = if id.is_some() { "" } else { " (the key that was in use when the secrets were entered)" };
     format!(
         "this database holds secrets that are sealed with the key{which}, which this server does not have; put that key \
-         back as {} or POSTRIDER_SECRET_KEY, or name it in POSTRIDER_PREVIOUS_SECRET_KEYS{hint}; if it is lost for good, run \
+         back as {} or POSTRIDER_SECRET_KEY, or add it to POSTRIDER_PREVIOUS_SECRET_KEYS{hint}; if it is lost for good, run \
          `postrider secrets forget {}`, start with a new key and enter the secrets of postbacks and sources, payout details \
          and second factors again",
         key_file(settings).display(),
@@ -160,7 +167,7 @@ fn missing(settings: &Settings, id: Option<&str>) -> String {
     )
 }
 
-/// The key that a database was sealed with last.
+/// The id of the key that sealed values last.
 fn needed(known: &[KnownKey]) -> Option<&str> {
     known.iter().rfind(|it| !it.is_given_up()).map(|it| it.id.as_str())
 }
@@ -174,27 +181,31 @@ async fn has_secrets(tx: &impl ConnectionTrait) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// What no sealed text begins with.
+/// A text with which no sealed value begins.
 const NO_MARK: &str = "-";
 
-/// A database from before there were canaries: its newest release sealed with one key. One that opens some and not others
-/// was served with two by mistake, and there is nothing to do but to say so.
+/// Checks the keys of a database without canaries by opening stored values. If some values open and others do not,
+/// servers used two different keys by mistake; these values are logged.
+///
+/// # Errors
+///
+/// No value can be opened.
 async fn opens_what_is_stored(tx: &impl ConnectionTrait, vault: &Vault, settings: &Settings) -> anyhow::Result<()> {
-    let (mut opened, mut closed) = (0, Vec::new());
+    let (mut opened, mut unreadable) = (0, Vec::new());
     for column in sealed_columns::ALL {
         for stored in column.list(tx, NO_MARK, uuid::Uuid::nil(), TRIED).await? {
             let found = sealed::reseal(vault, column, &stored);
             if found.unreadable {
-                closed.push(name(column, stored.id));
+                unreadable.push(name(column, stored.id));
             }
             opened += usize::from(found.opened);
         }
     }
-    anyhow::ensure!(opened > 0 || closed.is_empty(), missing(settings, None));
-    if !closed.is_empty() {
+    anyhow::ensure!(opened > 0 || unreadable.is_empty(), missing(settings, None));
+    if !unreadable.is_empty() {
         tracing::warn!(
-            rows = closed.join(", "),
-            "Secrets were sealed with a key that this server does not have; they have to be entered again"
+            rows = unreadable.join(", "),
+            "Secrets are sealed with a key that this server does not have; enter them again"
         );
     }
     Ok(())
@@ -204,7 +215,7 @@ fn name(column: SealedColumn, id: uuid::Uuid) -> String {
     format!("{}.{} of {}", column.table, column.column, sealed::holder_id(column, id))
 }
 
-/// The keys of the settings or of the file in the data folder; `None`: there is neither.
+/// The vault with the keys of the settings, or of the file in the data folder. `None` if there is neither.
 fn configured(settings: &Settings) -> anyhow::Result<Option<Vault>> {
     let mut texts = match &settings.secret_key {
         Some(key) => vec![key.clone()],
@@ -226,7 +237,7 @@ fn key_file(settings: &Settings) -> PathBuf {
     settings.data_dir.join("secret-key")
 }
 
-/// The current key on the first line; previous ones, if there are any, below.
+/// Reads keys from a file: the current key on the first line, previous ones below.
 fn read_file(path: &Path) -> anyhow::Result<Option<Vec<String>>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -236,7 +247,7 @@ fn read_file(path: &Path) -> anyhow::Result<Option<Vec<String>>> {
     let keys: Vec<_> = text.lines().map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect();
     anyhow::ensure!(
         !keys.is_empty(),
-        "the secret key {} is empty; restore it from a copy, or delete it if this server has never run: then a key is made",
+        "the secret key file {} is empty; restore it from a copy, or, if this server has never run, delete it, so that a key is created",
         path.display()
     );
     Ok(Some(keys))
@@ -246,6 +257,6 @@ fn make(settings: &Settings) -> anyhow::Result<Vault> {
     let (path, key) = (key_file(settings), rand::random::<[u8; 32]>());
     let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     private_files::write(&path, &text).with_context(|| format!("{} can't be written", path.display()))?;
-    tracing::info!(path = %path.display(), "Made the key that seals secrets; keep a copy of this file with each copy of the database");
+    tracing::info!(path = %path.display(), "Created the key that seals secrets; keep a copy of this file with each copy of the database");
     Ok(Vault::with_keys(key, []))
 }

@@ -1,5 +1,6 @@
-//! The catalogue of networks, trackers, ad platforms and CRMs: searching it, and making a postback or a source of it.
-//! It is data that comes with the program (`plugins/templates`); nothing here is stored.
+//! The catalogue of templates for networks, trackers, ad platforms and CRMs: searches it, and makes the configuration
+//! of a postback or a source from a template. The catalogue is part of the program (`plugins/templates`) and is not
+//! stored.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -23,13 +24,13 @@ static CATALOGUE: LazyLock<Vec<Template>> = LazyLock::new(|| {
     templates
 });
 
-/// The name of the catalogue as it is in this release.
+/// The digest of the catalogue of this release.
 pub fn digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| host::digest(FILES.concat().as_bytes()));
     &DIGEST
 }
 
-/// What somebody looks for; `None` is any.
+/// A search in the catalogue. `None` admits all templates.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub words: Option<String>,
@@ -38,30 +39,26 @@ pub struct Filter {
     pub verified: Option<bool>,
 }
 
-/// What a person makes a postback or a source of.
+/// The basis of a new postback or source.
 #[derive(Clone, Debug)]
 pub enum MadeOf {
-    Adapter {
-        adapter: String,
-        config: Value,
-    },
-    /// A template, and what it asks for.
-    Template {
-        id: String,
-        fields: BTreeMap<String, String>,
-    },
+    /// An adapter and its configuration.
+    Adapter { adapter: String, config: Value },
+    /// A template and the values of its fields.
+    Template { id: String, fields: BTreeMap<String, String> },
 }
 
-/// The whole catalogue, by id.
+/// All templates, sorted by id.
 pub fn all() -> &'static [Template] {
     &CATALOGUE
 }
 
+/// The template with this id.
 pub fn get(id: &str) -> Result<&'static Template, Error> {
     find(id).ok_or_else(|| Error::not_found("template", id))
 }
 
-/// What `filter` admits, the best answers to its words first.
+/// The templates that `filter` admits, the best matches of its words first.
 pub fn list(filter: &Filter) -> Vec<&'static Template> {
     let words = filter.words.as_deref().unwrap_or_default();
     let admitted = |it: &&Template| {
@@ -75,14 +72,13 @@ pub fn list(filter: &Filter) -> Vec<&'static Template> {
     found.into_iter().map(|(_, _, template)| template).collect()
 }
 
-/// The adapter of an outbound template, and its configuration with a person's `fields` in it.
+/// The adapter of an outbound template, and the configuration with the values in `fields`.
 pub fn postback_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String, Value), Error> {
     let (template, filled) = fill(id, Direction::Outbound, fields)?;
     Ok((template.adapter.clone(), filled.config))
 }
 
-/// The adapter of an inbound template, its configuration and the settings of the source, with a person's `fields` in
-/// them.
+/// The adapter of an inbound template, the configuration and the settings of the source, with the values in `fields`.
 pub fn source_of(id: &str, fields: &BTreeMap<String, String>) -> Result<(String, Value, Value), Error> {
     let (template, filled) = fill(id, Direction::Inbound, fields)?;
     let settings = filled.source_settings.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
@@ -99,8 +95,8 @@ fn fill(id: &str, wanted: Direction, fields: &BTreeMap<String, String>) -> Resul
     let template = find(id).ok_or_else(|| Error::invalid("/template", unknown()))?;
     if template.direction != wanted {
         let message = match template.direction {
-            Direction::Inbound => "they call us with this template; make a source of it (POST /api/v1/sources)",
-            Direction::Outbound => "we call them with this template; make a postback of it (POST /api/v1/postbacks)",
+            Direction::Inbound => "this template is for a source; create one (POST /api/v1/sources)",
+            Direction::Outbound => "this template is for a postback; create one (POST /api/v1/postbacks)",
         };
         return Err(Error::invalid("/template", message));
     }

@@ -1,4 +1,4 @@
-//! From our words to those of the adapter contract.
+//! Converts between the program's types and those of the adapter contract.
 
 use domain::amounts::Money;
 use domain::delivery::delivery::AdapterLine;
@@ -14,11 +14,12 @@ use host::{LogLine, wire};
 
 use super::secrets::{Placeholders, SecretError, Vault};
 
+/// The context of a call. `attempt` is counted from 1; 0 while routing.
 pub fn context(now: Timestamp, attempt: u32, dry_run: bool, idempotency_key: String) -> wire::Context {
     wire::Context { now: unix_ms(now), attempt, dry_run, idempotency_key }
 }
 
-/// The event as `postback` may see it: what the advertiser pays is not for affiliates' own postbacks.
+/// The event as `postback` may see it. Postbacks of affiliates do not see the revenue.
 pub fn event(event: &Event, postback: &Postback) -> wire::Event {
     let mut seen = whole_event(event);
     if postback.owner.is_some()
@@ -29,7 +30,7 @@ pub fn event(event: &Event, postback: &Postback) -> wire::Event {
     seen
 }
 
-/// The event with all that is known of it.
+/// The event with all its data.
 pub fn whole_event(event: &Event) -> wire::Event {
     let facts = &event.facts;
     wire::Event {
@@ -50,19 +51,19 @@ pub fn whole_event(event: &Event) -> wire::Event {
     }
 }
 
-/// A source as its adapter may see it, and what the placeholders in it stand for.
+/// The configuration of a source as its adapter may see it, and the secrets of its placeholders.
 pub fn source_binding(vault: &Vault, source: &Source) -> Result<(wire::Binding, Placeholders), SecretError> {
     let holder = source.id.to_string();
     let (config, secrets) = vault.with_placeholders(&source.config, &holder)?;
     Ok((wire::Binding { id: holder, config: config.to_string() }, secrets))
 }
 
-/// What an adapter logged, as people may read it.
+/// The log lines of an adapter, with `***` in place of secrets.
 pub fn log_lines(log: &[LogLine], secrets: &Placeholders) -> Vec<AdapterLine> {
     log.iter().map(|it| AdapterLine::new(it.level.word(), secrets.mask(&it.message))).collect()
 }
 
-/// What came to a source, its query taken apart.
+/// An inbound request, with its query parsed.
 pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
     let query = url::form_urlencoded::parse(raw.query.as_bytes());
     wire::InboundRequest {
@@ -75,6 +76,7 @@ pub fn inbound_request(raw: &RawRequest) -> wire::InboundRequest {
     }
 }
 
+/// A notification that an adapter read.
 pub fn notification(it: wire::ReportedConversion) -> Notification {
     let amount = |amount: Option<wire::ReportedAmount>| {
         amount.map(|wire::ReportedAmount { text, currency }| NotificationAmount { text, currency })
@@ -93,6 +95,7 @@ pub fn notification(it: wire::ReportedConversion) -> Notification {
     }
 }
 
+/// A rendered request as it is sent.
 pub fn request(request: &wire::Request) -> egress::Outgoing {
     egress::Outgoing {
         method: match request.method {
@@ -108,6 +111,7 @@ pub fn request(request: &wire::Request) -> egress::Outgoing {
     }
 }
 
+/// An answer as adapters classify it.
 pub fn response(answer: &egress::Answer) -> wire::Response {
     wire::Response {
         status: answer.status,
@@ -134,6 +138,7 @@ fn party(party: &PartyFacts) -> wire::Party {
     wire::Party { id: party.id.clone(), name: party.name.clone(), attributes: code.collect() }
 }
 
+/// A click as adapters see it.
 pub fn click(click: &ClickFacts) -> wire::Click {
     wire::Click {
         id: click.id.to_string(),
@@ -174,7 +179,7 @@ fn conversion(it: &ConversionFacts) -> wire::Conversion {
     }
 }
 
-/// Whole seconds, as adapters write every date.
+/// RFC 3339 without fractions of a second, the form in which adapters write dates.
 fn rfc3339_seconds(at: Timestamp) -> String {
     let text = at.to_string();
     text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))

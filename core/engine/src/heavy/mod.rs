@@ -1,5 +1,5 @@
-//! Heavy reading: reports, exports, statements and back-tests. Each caller has few places and all together have few, and the
-//! computing is done on threads that give way to requests: whatever is asked for, clicks go on.
+//! Heavy reading: reports, exports, statements and back-tests. The number of places is limited, per caller and in all,
+//! and the computing runs on threads of low priority. So heavy reading never slows down clicks.
 
 mod places;
 pub mod thread;
@@ -18,16 +18,16 @@ use super::Error;
 pub use places::Place;
 use places::{Caller, Places};
 
-/// Streams that may be open at once, and of these one caller's. They wait for their readers most of the time.
+/// The maximum number of open streams, in all and per caller. Streams wait for their readers most of the time.
 const STREAMS: usize = 32;
 const STREAMS_OF_CALLER: usize = 4;
 
-/// Who may read much at once.
+/// Limits reports and exports that run at once.
 #[derive(Debug)]
 pub struct HeavyReading {
-    /// What computes at this moment: a report, or a page of an export.
+    /// Places to compute a report or a page of an export.
     computing: Places,
-    /// Exports and statements that are being sent.
+    /// Places for exports and statements that are being sent.
     streams: Places,
     wait: Duration,
     timeout: Duration,
@@ -35,6 +35,7 @@ pub struct HeavyReading {
 }
 
 impl HeavyReading {
+    /// Creates the places with the limits of the settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             computing: Places::new(settings.report_places(), settings.report_places_per_caller),
@@ -45,7 +46,11 @@ impl HeavyReading {
         }
     }
 
-    /// Does `work` on a thread of its own, if there is a place for it soon and it does not take too long.
+    /// Runs `work` on a separate thread.
+    ///
+    /// # Errors
+    ///
+    /// No place becomes free in time, `work` takes too long, or the server stops.
     pub async fn compute<T: Send + 'static>(
         &self,
         actor: Actor,
@@ -60,23 +65,32 @@ impl HeavyReading {
         self.run("report", bounded).await.unwrap_or(Err(Error::Stopped(Stopped)))
     }
 
-    /// A place to compute, for work that runs elsewhere. It ends with the place.
+    /// Takes a place for work that the caller runs. The place is free again when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// No place becomes free in time.
     pub async fn place(&self, actor: Actor) -> Result<Place, Error> {
         self.within_wait(self.computing.take(caller(actor))).await
     }
 
-    /// A place for a stream that is open until its last page.
+    /// Takes a place for a stream that is open until its last page.
+    ///
+    /// # Errors
+    ///
+    /// No place becomes free in time.
     pub async fn stream(&self, actor: Actor) -> Result<Place, Error> {
         self.within_wait(self.streams.take(caller(actor))).await
     }
 
-    /// A place to compute a page of a stream. It is waited for: what has begun is not refused any more.
-    pub async fn turn(&self, actor: Actor) -> Place {
+    /// Takes a place to compute a page of a stream. Waits without a limit, because a stream that has begun is not
+    /// refused.
+    pub async fn page_place(&self, actor: Actor) -> Place {
         self.computing.take(caller(actor)).await
     }
 
-    /// Runs on a thread that gives way to others, until it is done, nobody waits for it or the server stops. `None` in
-    /// the last case.
+    /// Runs `work` on a thread of low priority until it ends, its caller is gone or the server stops. `None` if the
+    /// server stops.
     pub async fn run<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -96,7 +110,7 @@ impl HeavyReading {
         result.await.ok()
     }
 
-    /// Ends what is under way and waits for it. Nothing heavy begins any more.
+    /// Cancels the work in progress and waits for its end. No new work starts.
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.computing.close().await;
@@ -108,7 +122,7 @@ impl HeavyReading {
     }
 }
 
-/// An affiliate is one caller however many keys and sessions it has, and so is a person.
+/// All keys and sessions of an affiliate are one caller; so are those of a person.
 fn caller(actor: Actor) -> Caller {
     match (actor.confined_to(), actor.user()) {
         (Some(affiliate), _) => Caller { name: affiliate.to_string(), is_staff: false },

@@ -1,32 +1,33 @@
-//! Places: so many in all, so many for one caller, and some that only the program's own people may take.
+//! Places for heavy reading: limited in all and per caller, with a part that only staff may use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Callers whose places are remembered before those without any are forgotten.
-const REMEMBERED: usize = 1_000;
+/// The number of callers from which callers without places are removed from memory.
+const REMOVE_FROM: usize = 1_000;
 
-/// Who asks for a place.
+/// The affiliate, person or key that needs a place.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub name: String,
-    /// One of the program's own people or keys, and no affiliate: there may be any number of affiliates.
+    /// Staff or a key of the program, not an affiliate. The number of affiliates is not limited.
     pub is_staff: bool,
 }
 
+/// A limited number of places.
 #[derive(Debug)]
 pub struct Places {
     all: Arc<Semaphore>,
-    /// What affiliates may have of them together.
+    /// The places that all affiliates together may have.
     of_affiliates: Arc<Semaphore>,
     number: usize,
     of_caller: usize,
     callers: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// One of them, until it is dropped.
+/// A place. It is free again when this is dropped.
 #[derive(Debug)]
 pub struct Place {
     _of_all: Option<OwnedSemaphorePermit>,
@@ -35,7 +36,8 @@ pub struct Place {
 }
 
 impl Places {
-    /// A quarter of the places is kept for staff, if there are that many.
+    /// Creates `number` places, at most `of_caller` of them for one caller. A quarter of them, rounded down, is
+    /// reserved for staff.
     pub fn new(number: usize, of_caller: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(number)),
@@ -46,11 +48,11 @@ impl Places {
         }
     }
 
-    /// Waits for a place, first come first served. A caller that has all of its own waits for these only, so it keeps nobody
-    /// else from the others; and affiliates that wait for each other's places keep no member of staff waiting.
+    /// Waits for a place, in the order of the calls. A caller that has reached its limit waits for one of its own
+    /// places and does not block other callers. Affiliates that wait do not block staff.
     pub async fn take(&self, caller: Caller) -> Place {
         let own = self.of(&caller.name);
-        // Closed at a stop only, when there is room for everybody to find that out.
+        // Fails only after `close`: the semaphores are closed at a stop.
         let _of_caller = own.acquire_owned().await.ok();
         let _of_affiliates = match caller.is_staff {
             true => None,
@@ -62,15 +64,15 @@ impl Places {
 
     fn of(&self, caller: &str) -> Arc<Semaphore> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= REMEMBERED {
-            // Whoever has a place or waits for one has a share of it.
+        if callers.len() >= REMOVE_FROM {
+            // A caller that has a place or waits for one holds a second reference.
             callers.retain(|_, places| Arc::strong_count(places) > 1);
         }
         let places = callers.entry(caller.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.of_caller)));
         places.clone()
     }
 
-    /// Waits until every place is free, and lets nobody wait any more.
+    /// Waits until all places are free and closes them. After that nobody waits for a place.
     pub async fn close(&self) {
         let all = self.all.acquire_many(self.number as u32).await;
         self.all.close();
@@ -97,7 +99,7 @@ mod tests {
             taken.push(places.take(affiliate(name)).await);
         }
         let mut waiting = Box::pin(places.take(affiliate("dan")));
-        assert!((&mut waiting).now_or_never().is_none(), "the fourth is not theirs");
+        assert!((&mut waiting).now_or_never().is_none(), "the fourth place is for staff");
         let staff = Caller { name: "operator".to_owned(), is_staff: true };
         assert!(places.take(staff).now_or_never().is_some());
         drop(taken.pop());
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_its_own_place_keeps_nobody_from_the_others() {
+    async fn a_caller_at_its_limit_does_not_block_others() {
         let places = Places::new(2, 1);
         let _first = places.take(affiliate("ann")).await;
         let mut more: Vec<_> = (0..9).map(|_| Box::pin(places.take(affiliate("ann")))).collect();
@@ -128,13 +130,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_without_places_are_forgotten() {
+    async fn callers_without_places_are_removed() {
         let places = Places::new(1, 1);
         let _place = places.take(affiliate("ann")).await;
-        for n in 0..3 * REMEMBERED {
+        for n in 0..3 * REMOVE_FROM {
             assert!(places.take(affiliate(&n.to_string())).now_or_never().is_none(), "Ann has the only one");
         }
         let callers = places.callers.lock().unwrap();
-        assert!(callers.len() <= REMEMBERED && callers.contains_key("ann"), "{}", callers.len());
+        assert!(callers.len() <= REMOVE_FROM && callers.contains_key("ann"), "{}", callers.len());
     }
 }

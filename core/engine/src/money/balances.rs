@@ -107,7 +107,7 @@ impl Statement {
         let begin = Some((app.clone(), floor_uuid(from), self.opening));
         stream::try_unfold(begin, move |at| async move {
             let Some((app, after, mut sums)) = at else { return Ok(None) };
-            let turn = app.heavy.turn(actor).await;
+            let turn = app.heavy.page_place(actor).await;
             let lines = storage::money::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
             drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };

@@ -72,12 +72,12 @@ async fn release_chunk(app: &App, affiliate: Option<AffiliateId>) -> Result<usiz
         return Err(DbErr::Custom("a pending earning has a posting of its release already".into()));
     }
     let events = release_events::events(&tx, &app.catalog, &due, now).await?;
-    let inbox = &app.work_queues.events;
-    let lease = inbox.lease(now);
+    let queue = &app.work_queues.events;
+    let lease = queue.lease(now);
     storage::tracking::events::append(&tx, &events, lease).await?;
     tx.commit().await?;
     if !events.is_empty() {
-        inbox.put(lease, events);
+        queue.put(lease, events);
     }
     release_events::count(due.len());
     app.deferred_releases.remove(&due);

@@ -122,7 +122,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     if holder.expires_at.is_some_and(|at| at <= now) {
         return Ok(None);
     }
-    if app.catalog.is_use_to_be_noted(holder.key, now) {
+    if app.catalog.must_record_use(holder.key, now) {
         let app = app.clone();
         tokio::spawn(async move {
             if let Err(error) = storage::people::api_keys::used(app.db.writer(), holder.key, now).await {

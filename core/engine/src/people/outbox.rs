@@ -160,7 +160,7 @@ async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(),
     // Logged after the change is stored, so that the log line is true.
     match next {
         Some(next) => {
-            storage::people::mails::put_off(db, mail, lease, attempts, next).await?;
+            storage::people::mails::postpone(db, mail, lease, attempts, next).await?;
             tracing::warn!(mail.id = %mail, attempts, reason, next = %next, "A message could not be sent; it is tried again");
         }
         None => {

@@ -1,4 +1,4 @@
-//! Keeps the clock of this process at the database's time.
+//! The task that keeps the clock of this process at the database's time.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::timekeeping::EVERY;
 
-/// Starts the task in every process on PostgreSQL, whatever its role. SQLite has one process and so one clock.
+/// Starts the task in every process on PostgreSQL, in any role. SQLite has only one process and therefore one clock.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     if app.db.is_postgres() && app.clock.of_machine().is_some() {
         tasks.spawn(stopping.clone().run_until_cancelled_owned(keep(app.clone())));

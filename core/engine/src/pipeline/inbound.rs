@@ -1,4 +1,5 @@
-//! The worker "inbound": processes requests again that wait for a click, a conversion, a meaning of their status, an adapter or a key.
+//! The worker "inbound": processes inbound requests again that wait for a click, a conversion, a meaning of their
+//! status, an adapter or a key.
 
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ const IDLE: Duration = Duration::from_secs(2);
 
 const WORKER: Worker = Worker { name: "inbound", concurrency: 8, parallel: false };
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.waiting_inbound_requests.clone());
     let fetch = {
         let app = app.clone();
         move || fetch(app.clone())
     };
-    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |due| retry(app.clone(), due))
+    work::worker(&WORKER, work::backend(clock, wake, fetch), stopping, move |due| retry(app.clone(), due))
 }
 
 async fn fetch(app: App) -> Result<Fetched<Leased<InboundRequest>>, DbErr> {

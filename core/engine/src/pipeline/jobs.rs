@@ -1,5 +1,5 @@
-//! The workers "jobs" and "partitions": maintenance on a schedule. Nothing of the schedule is stored: every run may be
-//! repeated or left out without harm.
+//! The workers "jobs" and "partitions": maintenance on a schedule. The schedule is not stored, because a repeated or
+//! missing run does no harm.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use domain::timestamp::Timestamp;
 
 use super::work::{self, First, Worker};
 
+/// Time between two runs of the maintenance.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// How often missing partitions are created. Short, because a backup can make it fail.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(60);
@@ -32,15 +33,16 @@ const JOBS: Worker = Worker { name: "jobs", concurrency: 1, parallel: false };
 
 const PARTITIONS: Worker = Worker { name: "partitions", concurrency: 1, parallel: false };
 
+/// Starts the worker "jobs".
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, EVERY, First::AfterInterval);
-    work::worker(&JOBS, queue, stopping, move |()| maintenance(app.clone()))
+    let backend = work::schedule(&app.clock, EVERY, First::AfterInterval);
+    work::worker(&JOBS, backend, stopping, move |()| maintenance(app.clone()))
 }
 
-/// Runs at the start, too; the start does not wait for it.
+/// Starts the worker "partitions". Its first run begins immediately; the start of the process does not wait for it.
 pub fn run_partitions(app: App, stopping: CancellationToken) -> work::Running {
-    let queue = work::schedule(&app.clock, PARTITIONS_EVERY, First::AtOnce);
-    work::worker(&PARTITIONS, queue, stopping, move |()| create_partitions(app.clone()))
+    let backend = work::schedule(&app.clock, PARTITIONS_EVERY, First::AtOnce);
+    work::worker(&PARTITIONS, backend, stopping, move |()| create_partitions(app.clone()))
 }
 
 async fn maintenance(app: App) {
@@ -49,8 +51,8 @@ async fn maintenance(app: App) {
 }
 
 async fn create_partitions(app: App) {
-    if let Err(error) = partitions::look_after(&app.db, app.clock.now()).await {
-        tracing::error!(%error, "Partitions could not be checked; it is tried again in a minute");
+    if let Err(error) = partitions::maintain(&app.db, app.clock.now()).await {
+        tracing::error!(%error, "Partitions could not be checked; the check is tried again in a minute");
     }
 }
 
@@ -63,7 +65,7 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
     let now = app.clock.now();
     let db = app.db.writer();
     let steps: [(&str, BoxFuture<'_, Result<(), DbErr>>); 11] = [
-        ("partitions", Box::pin(partitions::look_after(&app.db, now))),
+        ("partitions", Box::pin(partitions::maintain(&app.db, now))),
         (
             "idempotency_keys",
             Box::pin(storage::base::idempotency::delete_older_than(db, now.minus(IDEMPOTENCY)).map_ok(drop)),
@@ -89,7 +91,7 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
     let mut failed = Ok(());
     for (step, work) in steps {
         if let Err(error) = work.await {
-            tracing::error!(%error, step, "A step of the maintenance failed; it is tried again in an hour");
+            tracing::error!(%error, step, "A step of the maintenance failed; the step is tried again in an hour");
             failed = failed.and(Err(error));
         }
     }

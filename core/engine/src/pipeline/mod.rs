@@ -1,8 +1,8 @@
 //! Background work: the workers of a process.
 //!
-//! The tables `owed_events`, `deliveries`, `inbound_requests` and `mails` are the queues. A worker leases the rows that it
-//! claims; if the process crashes, the rows are claimed again when the leases end. `work.rs` runs the tasks, limits how many
-//! run at once and drains them at a stop.
+//! The tables `pending_events`, `deliveries`, `inbound_requests` and `mails` are the queues. A worker leases the rows
+//! that it claims; if the process crashes, the rows are claimed again when the leases end. `work.rs` runs the tasks,
+//! limits the number of tasks at once and waits for them at a stop.
 
 mod clock;
 mod inbound;
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 
-/// Starts one worker; called again if the worker ends.
+/// Starts one worker. It is called again if the worker ends before the process stops.
 type Run = fn(App, CancellationToken) -> work::Running;
 
 const WORKERS: [(&str, Run); 7] = [
@@ -38,7 +38,7 @@ const WORKERS: [(&str, Run); 7] = [
 
 const POSTGRES_WORKERS: [(&str, Run); 1] = [("partitions", jobs::run_partitions)];
 
-/// The wait before a worker that ended is started again.
+/// Wait before a worker that ended is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// The workers of this process.
@@ -49,12 +49,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts the workers of this process's role, and the tasks that every process has.
+    /// Starts the workers of this process's role, and the tasks that run in every process.
     pub async fn start(app: &App) -> anyhow::Result<Self> {
         let stopping = CancellationToken::new();
         let workers = TaskTracker::new();
         if !app.db.is_postgres() {
-            // The data folder is locked, so no other process holds a lease.
+            // SQLite: the data folder is locked, so no other process holds a lease.
             storage::tracking::events::QUEUE.release_all(app.db.writer()).await?;
             storage::delivery::deliveries::QUEUE.release_all(app.db.writer()).await?;
             storage::inbound::inbound_requests::QUEUE.release_all(app.db.writer()).await?;
@@ -74,19 +74,19 @@ impl Pipeline {
         Ok(Self { stopping, workers, app: app.clone() })
     }
 
-    /// Claims nothing more, waits for the tasks in flight and releases the claims that were not begun.
+    /// Stops claiming, waits for the tasks in flight and releases claimed rows whose tasks have not started.
     pub async fn stop(self) {
         self.app.work_queues.set_open(false);
         self.stopping.cancel();
         let limit = self.app.settings.drain_timeout();
         if tokio::time::timeout(limit, self.workers.wait()).await.is_err() {
-            // It is not known which claims are in flight, and those must not be sent twice at once.
+            // Claimed rows are not released, because some are in flight and would be sent twice at the same time.
             tracing::warn!(
-                "Postbacks are in flight at the end of the drain; they are sent again when their leases end"
+                "Postbacks are still in flight after drain_timeout_ms; they are sent again when their leases end"
             );
             return;
         }
-        // Rows that are still leased were not begun.
+        // The tasks of rows that are still leased have not started.
         let claims = self.app.work_queues.leases.claims();
         let releasing = async {
             storage::tracking::events::QUEUE.release(self.app.db.writer(), &claims).await?;
@@ -94,7 +94,7 @@ impl Pipeline {
             storage::inbound::inbound_requests::QUEUE.release(self.app.db.writer(), &claims).await
         };
         if !matches!(tokio::time::timeout(limit, releasing).await, Ok(Ok(()))) {
-            tracing::warn!("Claims could not be released; their rows are claimed again when the leases end");
+            tracing::warn!("Claimed rows could not be released; they are claimed again when the leases end");
         }
     }
 }
@@ -102,7 +102,7 @@ impl Pipeline {
 /// Starts a worker again each time it ends before the process stops.
 async fn run_forever(name: &'static str, run: Run, app: App, stopping: CancellationToken) {
     while !stopping.is_cancelled() {
-        // A task of its own, so that a panic ends only the worker.
+        // The worker runs in its own task, so that a panic ends only the worker.
         match tokio::spawn(run(app.clone(), stopping.clone())).await {
             Ok(Ok(())) if stopping.is_cancelled() => return,
             Ok(Ok(())) => tracing::error!(worker = name, "A worker ended and is started again"),

@@ -1,4 +1,4 @@
-//! Records regularly that this process runs and with which key it seals.
+//! The heartbeat: the task that regularly stores that this process runs and which secret key it uses.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -6,14 +6,14 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::delivery::secret_keys;
 
-/// Starts the task in every process, whatever its role.
+/// Starts the task in every process, in any role.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     tasks.spawn(stopping.clone().run_until_cancelled_owned(keep(app.clone())));
 }
 
 async fn keep(app: App) {
     loop {
-        // Real time, even if the clock is moved.
+        // Real time, because tests move the clock of the process.
         tokio::time::sleep(secret_keys::HEARTBEAT).await;
         if let Err(error) = secret_keys::save_in_use(&app.db, &app.vault, app.server_id, app.clock.now()).await {
             tracing::warn!(%error, "The heartbeat of this server could not be stored; it is tried again");

@@ -14,21 +14,22 @@ use super::work::{self, AFTER_ERROR, Fetched, Worker};
 
 /// Maximum time between two polls of the table.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The wait after a chunk that was not full. Earnings that fall due meanwhile are released together.
+/// Wait after a chunk that was not full, so that earnings that become due meanwhile are released together.
 const LINGER: Duration = Duration::from_millis(100);
 
 const WORKER: Worker = Worker { name: "release", concurrency: 1, parallel: false };
 
-/// Holds the turn: the next fetch waits until this release has ended. Else it would find the same earnings.
+/// Holds the turn. The next fetch waits until this release has ended; otherwise it would find the same earnings.
 struct Due(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let clock = app.clock.clone();
     let fetch = {
         let (app, turn) = (app.clone(), Arc::new(Semaphore::new(1)));
         move || fetch(app.clone(), turn.clone())
     };
-    work::worker(&WORKER, work::queue(clock, Arc::default(), fetch), stopping, move |due| release(app.clone(), due))
+    work::worker(&WORKER, work::backend(clock, Arc::default(), fetch), stopping, move |due| release(app.clone(), due))
 }
 
 async fn fetch(app: App, turn: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {

@@ -17,22 +17,23 @@ use super::work::{self, Fetched, Worker};
 /// Maximum number of events that one fetch takes from the work queue, and again from the table.
 const BATCH: usize = 256;
 
-/// Two batches at once: one is decided while the next is claimed.
+/// Two batches at once: one is routed while the next one is claimed.
 const WORKER: Worker = Worker { name: "route", concurrency: 2, parallel: true };
 
-/// Claimed events.
+/// A batch of claimed events.
 struct Batch(Vec<Leased<Event>>);
 
+/// Starts the worker.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (clock, wake) = (app.clock.clone(), app.work_queues.events.wake().clone());
     let fetch = {
         let app = app.clone();
         move || fetch(app.clone())
     };
-    work::worker(&WORKER, work::queue(clock, wake, fetch), stopping, move |batch| route(app.clone(), batch))
+    work::worker(&WORKER, work::backend(clock, wake, fetch), stopping, move |batch| route(app.clone(), batch))
 }
 
-/// Only claims.
+/// Claims a batch of events. `route` does the rest.
 async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
     let (now, queue) = (app.clock.now(), &app.work_queues.events);
     let Taken { items: mut events, poll } = queue.take(BATCH, now);
@@ -49,7 +50,7 @@ async fn fetch(app: App) -> Result<Fetched<Batch>, DbErr> {
     Ok(Fetched { tasks, idle: queue.idle_for(now) })
 }
 
-/// Routes one batch: rules and adapters decide, then pending events are replaced by deliveries in one transaction.
+/// Routes one batch. Rules and adapters decide; then one transaction replaces the pending events by deliveries.
 async fn route(app: App, Batch(events): Batch) {
     let now = app.clock.now();
     let span = tracing::error_span!("route", events = events.len());

@@ -1,7 +1,8 @@
 //! The worker "send": sends due deliveries and stores their results in groups.
 //!
-//! [`deliver`] is the parent function. Batches are claimed and prepared one after another, so that each is claimed for the
-//! room that the one before has left. Their requests run side by side, as many as there are places (`delivery/lanes.rs`).
+//! [`deliver`] is the parent function. Batches are claimed and prepared one after another, so that each batch is
+//! claimed for the room that the previous one left. Their requests run concurrently, one for each place
+//! (`delivery/lanes`).
 
 mod claim;
 mod conclude;
@@ -25,19 +26,20 @@ use self::claim::Claimed;
 use self::conclude::Results;
 use super::work::{self, AFTER_ERROR, Fetched, Worker};
 
+/// Starts the worker, and the task that stores results.
 pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     let (results, concluding) = conclude::spawn(app.clone());
     let (clock, wake) = (app.clock.clone(), app.work_queues.deliveries.wake().clone());
     let late = Late::new(wake.clone());
-    // Each task but the one that prepares has a request in flight, and each request has a place.
+    // One task prepares; each other task has a request in flight, and each request has a place.
     let worker = Worker { name: "send", concurrency: app.settings.send_concurrency + 1, parallel: true };
     let sender = Sender { app, late, results, turn: Arc::new(Semaphore::new(1)), stopping: stopping.clone() };
     let fetch = {
         let sender = sender.clone();
         move || fetch(sender.clone())
     };
-    let queue = work::queue(clock, wake, fetch);
-    let running = work::worker(&worker, queue, stopping, move |batch| deliver(sender.clone(), batch));
+    let backend = work::backend(clock, wake, fetch);
+    let running = work::worker(&worker, backend, stopping, move |batch| deliver(sender.clone(), batch));
     Box::pin(async move {
         let result = running.await;
         // The worker has dropped the last clone of `results`, so the last group is stored now.
@@ -46,7 +48,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
     })
 }
 
-/// What the tasks of the worker share.
+/// The state that the tasks of the worker share.
 #[derive(Clone)]
 struct Sender {
     app: App,
@@ -57,14 +59,14 @@ struct Sender {
     stopping: CancellationToken,
 }
 
-/// A claimed batch, with queued deliveries that have places now.
+/// A claimed batch, with queued deliveries that got places.
 struct Batch {
     claimed: Claimed,
     placed: Vec<Placed>,
     turn: OwnedSemaphorePermit,
 }
 
-/// Claims a batch when the one before is prepared. While results wait for the database, nothing is claimed.
+/// Claims a batch when the previous one is prepared. While results wait for the database, nothing is claimed.
 async fn fetch(sender: Sender) -> Result<Fetched<Batch>, DbErr> {
     let Sender { app, late, results, turn, .. } = &sender;
     let turn = turn.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -72,27 +74,27 @@ async fn fetch(sender: Sender) -> Result<Fetched<Batch>, DbErr> {
         return Ok(Fetched { tasks: Vec::new(), idle: conclude::STORE_AGAIN });
     }
     if let Err(error) = sending::settle_breakers(app).await {
-        tracing::error!(%error, "Breakers could not be stored or read; it is tried again soon");
+        tracing::error!(%error, "Breakers could not be stored or read; the next batch tries again");
     }
     let now = app.clock.now();
     let mut claimed = claim::claim(app, now).await?;
-    claimed.park(app.destinations.take_paused());
-    let placed = app.destinations.start(now);
+    claimed.park(app.lanes.take_paused());
+    let placed = app.lanes.start(now);
     if claimed.is_empty() && placed.is_empty() && late.is_empty() {
-        let idle = app.work_queues.deliveries.idle_until_poll(now).min(app.destinations.idle_for(now));
+        let idle = app.work_queues.deliveries.idle_until_poll(now).min(app.lanes.idle_for(now));
         return Ok(Fetched { tasks: Vec::new(), idle: if claimed.are_more { Duration::ZERO } else { idle } });
     }
     Ok(Fetched { tasks: vec![Batch { claimed, placed, turn }], idle: Duration::ZERO })
 }
 
-/// Delivers one batch: prepares it, then sends every queued delivery that has a place. The results are stored in groups
-/// with those of other batches. A stop ends the preparation; requests in flight are concluded.
+/// Delivers one batch: prepares it, then sends every queued delivery that gets a place. The results are stored in
+/// groups with those of other batches. A stop ends the preparation; requests in flight are completed.
 async fn deliver(sender: Sender, Batch { claimed, placed, turn }: Batch) {
     let mut requests = JoinSet::new();
     send_each(&sender, placed, &mut requests);
     if let Some(parked) = sender.stopping.run_until_cancelled(prepare(&sender, claimed)).await {
         park(&sender.app, parked).await;
-        send_each(&sender, sender.app.destinations.start(sender.app.clock.now()), &mut requests);
+        send_each(&sender, sender.app.lanes.start(sender.app.clock.now()), &mut requests);
     }
     drop(turn);
     while let Some(ended) = requests.join_next().await {
@@ -102,8 +104,8 @@ async fn deliver(sender: Sender, Batch { claimed, placed, turn }: Batch) {
     }
 }
 
-/// Checks the rules, renders the requests and queues them by lane. Deliveries that end without a request are stored.
-/// Returns those to be parked.
+/// Checks the rules, renders the requests and queues the deliveries by lane. Stores deliveries that end without a
+/// request. Returns the deliveries to be parked.
 async fn prepare(sender: &Sender, Claimed { mut due, mut parked, .. }: Claimed) -> Vec<Parked> {
     let app = &sender.app;
     if due.is_empty() && sender.late.is_empty() {
@@ -112,16 +114,16 @@ async fn prepare(sender: &Sender, Claimed { mut due, mut parked, .. }: Claimed) 
     match sending::prepare(app, &sender.late, &mut due).await {
         Ok(Preparation { ready, failed_to_render, finished, parked: behind_predecessors }) => {
             for sent in failed_to_render {
-                app.destinations.unsent([(sent.delivery_id(), false)]);
+                app.lanes.record_unsent([(sent.delivery_id(), false)]);
                 let results = sender.results.clone();
                 tokio::spawn(async move { results.store(sent).await });
             }
             parked.extend(behind_predecessors);
-            let refused = app.destinations.enqueue(ready, app.clock.now());
+            let refused = app.lanes.enqueue(ready, app.clock.now());
             parked.extend(refused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
             if !finished.is_empty() {
                 let waits_again = |state| state == DeliveryState::Pending;
-                app.destinations.unsent(finished.iter().map(|it| (it.id, waits_again(it.change.state))));
+                app.lanes.record_unsent(finished.iter().map(|it| (it.id, waits_again(it.change.state))));
                 if let Err(error) = Concluded::by_rules(finished).store(app).await {
                     tracing::error!(%error, "Deliveries that end without a request could not be stored; they are prepared again when their leases end");
                 }
@@ -133,34 +135,35 @@ async fn prepare(sender: &Sender, Claimed { mut due, mut parked, .. }: Claimed) 
             tokio::time::sleep(AFTER_ERROR).await;
         }
     }
-    let paused = app.destinations.take_paused();
+    let paused = app.lanes.take_paused();
     parked.extend(paused.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
     parked
 }
 
-/// Stores that deliveries wait for their destinations. This uses up no attempt.
+/// Stores that deliveries wait for their destinations. This does not count as an attempt.
 async fn park(app: &App, parked: Vec<Parked>) {
     if parked.is_empty() {
         return;
     }
     let now = app.clock.now();
-    app.destinations.unsent(parked.iter().map(|it| (it.id, true)));
+    app.lanes.record_unsent(parked.iter().map(|it| (it.id, true)));
     match storage::delivery::waiting_deliveries::park(app.db.queue(), &parked, now).await {
-        Ok(()) => app.destinations.waits_in_table(parked.iter().map(|it| &it.lane), now),
+        Ok(()) => app.lanes.set_waiting_in_table(parked.iter().map(|it| &it.lane), now),
         Err(error) => {
             tracing::error!(%error, "Parked deliveries could not be stored; they are prepared again when their leases end");
         }
     }
 }
 
+/// Starts a task for each delivery.
 fn send_each(sender: &Sender, placed: Vec<Placed>, requests: &mut JoinSet<()>) {
     for it in placed {
         requests.spawn(send(sender.clone(), it));
     }
 }
 
-/// Sends one delivery, then the next that gets a place, until there is none. A delivery keeps its place until its result
-/// is durable, so a crash repeats at most as many requests as there are places.
+/// Sends one delivery, then the next one that gets a place, until there is none. A delivery keeps its place until its
+/// result is durable, so a crash repeats at most as many requests as there are places.
 async fn send(Sender { app, results, stopping, .. }: Sender, placed: Placed) {
     let mut next = Some(placed);
     while let Some(Placed { prepared, place }) = next {
@@ -170,12 +173,12 @@ async fn send(Sender { app, results, stopping, .. }: Sender, placed: Placed) {
             let sending = async {
                 let sent = sending::send(&app, prepared).await;
                 let now = app.clock.now();
-                app.destinations.record(place.lane(), sent.outcome(now), sent.took(), now);
+                app.lanes.record(place.lane(), sent.outcome(now), sent.took(), now);
                 results.store(sent).await;
             };
             sending.instrument(span).await;
         }
         drop(place);
-        next = if stopping.is_cancelled() { None } else { app.destinations.start_one(app.clock.now()) };
+        next = if stopping.is_cancelled() { None } else { app.lanes.start_one(app.clock.now()) };
     }
 }

@@ -1,5 +1,6 @@
-//! Wakes the workers of other processes and expires their catalogs: LISTEN and NOTIFY on PostgreSQL. Notifications are only
-//! hints: polling finds every row, and the catalog expires by itself after five seconds.
+//! Wakes the workers of other processes and expires their catalogs, with LISTEN and NOTIFY of PostgreSQL.
+//! Notifications are only hints: polling finds every row, and entries of the catalog expire after
+//! `catalog_max_age_secs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const PEOPLE: &str = "postrider_people";
 
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 
-/// Minimum time between two notifications of a channel: each takes a lock that all commits share.
+/// Minimum time between two notifications of a channel. Each one takes a lock that all commits share.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Processes without workers notify, processes with workers listen. All processes listen to changes of people.
@@ -43,6 +44,7 @@ pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
     tasks.spawn(stopping.clone().run_until_cancelled_owned(listen(listener)));
 }
 
+/// Sends a notification to other processes each time `wake` is notified.
 async fn forward(pool: sqlx::PgPool, channel: &'static str, wake: Arc<Notify>) {
     loop {
         wake.notified().await;

@@ -1,7 +1,7 @@
 //! The worker engine: apalis workers whose tasks come from our own tables. No other file uses apalis.
 //!
-//! apalis stops a worker whose stream yields an error or ends. The stream of [`Queue`] logs an error, waits and goes on; it
-//! ends only with the process.
+//! apalis stops a worker whose stream yields an error or ends. The stream of a [`TaskBackend`] logs an error, waits
+//! and continues; it ends only with the process.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::work_queue::{Item, WorkQueue};
 use domain::timestamp::Timestamp;
 use storage::clock::Clock;
 
-/// The wait after an error of the database.
+/// Wait after an error of the database.
 pub const AFTER_ERROR: Duration = Duration::from_secs(1);
 
 /// The result of one fetch.
@@ -36,7 +36,8 @@ pub struct Fetched<T> {
 
 type TaskStream<T> = BoxStream<'static, Result<Option<Task<T>>, Infallible>>;
 
-pub type Queue<T> = CustomBackend<T, (), TaskStream<T>, Drain<Task<T>>>;
+/// The tasks of a worker.
+pub type TaskBackend<T> = CustomBackend<T, (), TaskStream<T>, Drain<Task<T>>>;
 
 /// A running worker. It is boxed because the compiler can't prove that the bare future is `Send`.
 pub type Running = BoxFuture<'static, Result<(), WorkerError>>;
@@ -46,20 +47,21 @@ pub struct Worker {
     pub name: &'static str,
     /// Maximum number of tasks at once.
     pub concurrency: usize,
-    /// Each task runs as a task of the runtime, on any thread. Else all run within the worker.
+    /// Whether each task runs as its own task of the runtime, on any thread. Otherwise all run within the worker's
+    /// task.
     pub parallel: bool,
 }
 
 /// Runs a worker until `stopping` is cancelled and its tasks have ended.
-pub fn worker<T, H, Fut>(it: &Worker, queue: Queue<T>, stopping: CancellationToken, handle: H) -> Running
+pub fn worker<T, H, Fut>(it: &Worker, backend: TaskBackend<T>, stopping: CancellationToken, handle: H) -> Running
 where
     T: Send + 'static,
     H: Fn(T) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    // apalis lets no two workers have the same name, not even one after the other.
+    // apalis refuses a second worker of the same name, even after the first one has ended.
     let name = format!("{}-{:016x}", it.name, rand::random::<u64>());
-    let builder = WorkerBuilder::new(name).backend(queue).concurrency(it.concurrency);
+    let builder = WorkerBuilder::new(name).backend(backend).concurrency(it.concurrency);
     let stopped = async move {
         stopping.cancelled().await;
         Ok::<_, WorkerError>(())
@@ -72,7 +74,7 @@ where
 }
 
 /// A backend that runs `fetch` whenever the worker has room for more tasks.
-pub fn queue<T, F, Fut>(clock: Clock, wake: Arc<Notify>, fetch: F) -> Queue<T>
+pub fn backend<T, F, Fut>(clock: Clock, wake: Arc<Notify>, fetch: F) -> TaskBackend<T>
 where
     T: Send + 'static,
     F: Fn() -> Fut + Clone + Send + Sync + 'static,
@@ -95,8 +97,8 @@ pub enum First {
     AfterInterval,
 }
 
-/// A backend with one task per interval. It stores nothing: a run may be repeated or left out.
-pub fn schedule(clock: &Clock, every: Duration, first: First) -> Queue<()> {
+/// A backend with one task per interval. The schedule is not stored: after a restart the interval begins again.
+pub fn schedule(clock: &Clock, every: Duration, first: First) -> TaskBackend<()> {
     let at_once = Arc::new(AtomicBool::new(first == First::AtOnce));
     let fetch = {
         let clock = clock.clone();
@@ -110,7 +112,7 @@ pub fn schedule(clock: &Clock, every: Duration, first: First) -> Queue<()> {
             }
         }
     };
-    queue(clock.clone(), Arc::default(), fetch)
+    backend(clock.clone(), Arc::default(), fetch)
 }
 
 struct Fetcher<T, F> {
@@ -170,7 +172,8 @@ pub fn after_poll<T: Default, I: Item>(
     other_work: bool,
 ) -> Result<T, DbErr> {
     if found.is_err() {
-        // The queue counts this as a poll; poll again at once. A stopped clock would never reach the next poll.
+        // The queue counts the failed poll; poll again at once. A stopped clock (in tests) would never reach the next
+        // poll.
         queue.poll_at(now);
     }
     match found {

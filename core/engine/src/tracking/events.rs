@@ -25,12 +25,12 @@ pub async fn record(
     let parties = app.catalog.parties(conversion.affiliate_id, conversion.offer_id).await?;
     let click = click.as_ref().map(Click::facts);
     let event = Event::after_conversion(&conversion, name, attributes, click, parties, now);
-    let inbox = &app.work_queues.events;
-    let lease = inbox.lease(now);
+    let queue = &app.work_queues.events;
+    let lease = queue.lease(now);
     let tx = app.db.begin().await?;
     storage::tracking::events::append(&tx, std::slice::from_ref(&event), lease).await?;
     tx.commit().await?;
-    inbox.put(lease, [event.clone()]);
+    queue.put(lease, [event.clone()]);
     Ok(event)
 }
 

@@ -30,15 +30,15 @@ pub const WAIT_MAX: Duration = Duration::from_secs(30);
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
-    inbox: WorkQueue<Event>,
+    work_queue: WorkQueue<Event>,
     clock: Clock,
 ) -> (ClickWriter, Vec<JoinHandle<()>>) {
     Shards::spawn(db.shards(), BATCHES, || {
-        let (db, catalog, inbox, clock) = (db.clone(), catalog.clone(), inbox.clone(), clock.clone());
+        let (db, catalog, work_queue, clock) = (db.clone(), catalog.clone(), work_queue.clone(), clock.clone());
         move |clicks| {
-            let (db, catalog, inbox, oldest) =
-                (db.clone(), catalog.clone(), inbox.clone(), clock.now().minus(WAIT_MAX));
-            async move { commit_timely(&db, &catalog, &inbox, clicks, oldest).await }
+            let (db, catalog, work_queue, oldest) =
+                (db.clone(), catalog.clone(), work_queue.clone(), clock.now().minus(WAIT_MAX));
+            async move { commit_timely(&db, &catalog, &work_queue, clicks, oldest).await }
         }
     })
 }
@@ -47,17 +47,17 @@ pub fn spawn_writer(
 async fn commit_timely(
     db: &Database,
     catalog: &Catalog,
-    inbox: &WorkQueue<Event>,
+    work_queue: &WorkQueue<Event>,
     clicks: Vec<Click>,
     oldest: Timestamp,
 ) -> Vec<Result<(), Arc<DbErr>>> {
     if clicks.iter().all(|click| click.occurred_at >= oldest) {
-        return commit_all(db, catalog, inbox, clicks).await;
+        return commit_all(db, catalog, work_queue, clicks).await;
     }
     let late: Vec<bool> = clicks.iter().map(|click| click.occurred_at < oldest).collect();
     tracing::error!(clicks = late.iter().filter(|late| **late).count(), "Clicks waited too long to be stored");
     let timely = clicks.into_iter().filter(|click| click.occurred_at >= oldest).collect();
-    let mut answers = commit_all(db, catalog, inbox, timely).await.into_iter();
+    let mut answers = commit_all(db, catalog, work_queue, timely).await.into_iter();
     let refused = || Err(Arc::new(DbErr::Custom("the click waited too long".into())));
     late.into_iter().map(|late| if late { refused() } else { answers.next().unwrap_or_else(refused) }).collect()
 }
@@ -67,10 +67,10 @@ async fn commit_timely(
 async fn commit_all(
     db: &Database,
     catalog: &Catalog,
-    inbox: &WorkQueue<Event>,
+    work_queue: &WorkQueue<Event>,
     mut clicks: Vec<Click>,
 ) -> Vec<Result<(), Arc<DbErr>>> {
-    let error = match commit(db, catalog, inbox, &mut clicks).await {
+    let error = match commit(db, catalog, work_queue, &mut clicks).await {
         Ok(()) => return vec![Ok(()); clicks.len()],
         Err(error) => error,
     };
@@ -81,24 +81,29 @@ async fn commit_all(
     }
     let mut answers = Vec::with_capacity(clicks.len());
     for click in &mut clicks {
-        answers.push(commit(db, catalog, inbox, std::slice::from_mut(click)).await.map_err(Arc::new));
+        answers.push(commit(db, catalog, work_queue, std::slice::from_mut(click)).await.map_err(Arc::new));
     }
     answers
 }
 
-/// Stores a batch in one transaction: the clicks, and the events that postbacks subscribe to.
-async fn commit(db: &Database, catalog: &Catalog, inbox: &WorkQueue<Event>, clicks: &mut [Click]) -> Result<(), DbErr> {
+/// One transaction for a group: the clicks, and the events that postbacks subscribe to.
+async fn commit(
+    db: &Database,
+    catalog: &Catalog,
+    work_queue: &WorkQueue<Event>,
+    clicks: &mut [Click],
+) -> Result<(), DbErr> {
     mark_first(clicks);
     let events = events(catalog, clicks).await?;
     let Some(newest) = events.last() else {
         return storage::tracking::clicks::insert_alone(db, clicks).await;
     };
-    let lease = inbox.lease(newest.occurred_at);
+    let lease = work_queue.lease(newest.occurred_at);
     let tx = db.begin().await?;
     storage::tracking::clicks::insert(&tx, clicks).await?;
     storage::tracking::events::append(&tx, &events, lease).await?;
     tx.commit().await?;
-    inbox.put(lease, events);
+    work_queue.put(lease, events);
     Ok(())
 }
 

@@ -71,12 +71,12 @@ impl Change {
 pub fn spawn_writer(
     db: Database,
     catalog: Catalog,
-    inbox: WorkQueue<Event>,
+    work_queue: WorkQueue<Event>,
     clock: Clock,
 ) -> (ConversionWriter, Vec<JoinHandle<()>>) {
     Shards::spawn(db.shards(), BATCHES, || {
         let recorder =
-            Recorder { db: db.clone(), catalog: catalog.clone(), inbox: inbox.clone(), clock: clock.clone() };
+            Recorder { db: db.clone(), catalog: catalog.clone(), work_queue: work_queue.clone(), clock: clock.clone() };
         move |commands| {
             let recorder = recorder.clone();
             async move { recorder.process_batch(&commands).await }
@@ -88,7 +88,7 @@ pub fn spawn_writer(
 struct Recorder {
     db: Database,
     catalog: Catalog,
-    inbox: WorkQueue<Event>,
+    work_queue: WorkQueue<Event>,
     clock: Clock,
 }
 
@@ -178,7 +178,7 @@ impl Recorder {
             tx.rollback().await?;
             return Ok(None);
         }
-        let lease = self.inbox.lease(now);
+        let lease = self.work_queue.lease(now);
         let mut events = batch.events(&tx, &self.catalog).await?;
         storage::tracking::events::append(&tx, &events, lease).await?;
         // The money is posted last, because this locks balances that other batches need.
@@ -188,7 +188,7 @@ impl Recorder {
         events.extend(released_events);
         tx.commit().await?;
         if !events.is_empty() {
-            self.inbox.put(lease, events);
+            self.work_queue.put(lease, events);
         }
         release_events::count(released.len());
         Ok(Some(answers))

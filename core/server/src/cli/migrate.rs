@@ -11,7 +11,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     private_files::create_dir(&settings.data_dir)?;
     let db = Database::open(&settings.database(), Shares::of_command()).await?;
     db.migrate().await?;
-    partitions::look_after(&db, Clock::system().now()).await?;
+    partitions::maintain(&db, Clock::system().now()).await?;
     db.close().await;
     println!("The database is up to date.");
     Ok(())

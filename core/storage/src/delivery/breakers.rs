@@ -28,8 +28,8 @@ fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
         probe_at: row.try_get("", "probe_at")?,
         probe_until: row.try_get("", "probe_until")?,
         reason: Reason { code: row.try_get("", "reason_code")?, sentence: row.try_get("", "reason")? },
-        told_open_at: row.try_get("", "open_notified_at")?,
-        told_day: row.try_get("", "day_notified")?,
+        open_notified_at: row.try_get("", "open_notified_at")?,
+        day_notified: row.try_get("", "day_notified")?,
     })
 }
 
@@ -68,8 +68,8 @@ pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr
         it.probe_at.into(),
         it.reason.code.clone().into(),
         it.reason.sentence.clone().into(),
-        it.told_open_at.into(),
-        it.told_day.into(),
+        it.open_notified_at.into(),
+        it.day_notified.into(),
         it.lane.owner.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)
@@ -132,13 +132,13 @@ pub async fn probe_now(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp)
 }
 
 /// Marks that the owners were told that it opened.
-pub async fn told_open(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
+pub async fn mark_open_notified(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE breakers SET open_notified_at = $2 WHERE lane = $1";
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
 /// Marks that the owners were told that it has been open for a day; `false`: they were, by another node.
-pub async fn told_day(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
+pub async fn mark_day_notified(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET day_notified = $2 WHERE lane = $1 AND day_notified = $3 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)
 }
@@ -206,7 +206,7 @@ pub async fn delete_closed_older_than(db: &impl ConnectionTrait, before: Timesta
 }
 
 /// Notes where postbacks were seen to go. One that goes to many destinations is kept with the first few: see
-/// `services/delivery/lanes.rs`.
+/// `engine/delivery/lanes/postback_lane.rs`.
 pub async fn note_destinations(
     db: &impl ConnectionTrait,
     seen: &[(PostbackId, String)],

@@ -64,7 +64,7 @@ pub async fn replace(tx: &impl ConnectionTrait, mail: &StoredMail, lease: Lease)
     Ok(changed.rows_affected == 1)
 }
 
-pub async fn put_off(
+pub async fn postpone(
     db: &impl ConnectionTrait,
     id: MailId,
     lease: Lease,

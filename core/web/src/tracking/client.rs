@@ -27,7 +27,7 @@ pub fn origin_of_person(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin 
 
 fn notice(app: &App, origin: Origin) {
     if origin.unlisted.is_some() {
-        app.warnings.notice(UNLISTED_PROXY, app.clock.now(), || {
+        app.warnings.record(UNLISTED_PROXY, app.clock.now(), || {
             format!(
                 "{} sends X-Forwarded-For or Forwarded and is not among TRUSTED_PROXIES: all visitors behind it have its address, in clicks, in the audit log and where attempts to sign in are counted. If it is your proxy, add it to POSTRIDER_TRUSTED_PROXIES; if it is not, have nothing but your proxy reach this server",
                 origin.address

@@ -26,7 +26,7 @@ impl StateChange {
     }
 
     /// The delivery is due again at `until`. This uses up no attempt.
-    pub fn put_off(delivery: &Delivery, reason: Option<Reason>, until: Timestamp) -> Self {
+    pub fn postponed(delivery: &Delivery, reason: Option<Reason>, until: Timestamp) -> Self {
         Self { state: DeliveryState::Pending, reason, due_at: until, attempts: delivery.attempts, settled_at: None }
     }
 }

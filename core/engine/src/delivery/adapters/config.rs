@@ -1,4 +1,4 @@
-//! Whether a configuration is right, as its adapter says.
+//! Has an adapter check a configuration.
 
 use std::sync::Arc;
 
@@ -10,7 +10,11 @@ use host::{Adapter, AdapterError};
 
 use super::pool::{Line, Pool};
 
-/// Everything wrong with a configuration of this owner, at its place in what was sent.
+/// The issues of a configuration, with JSON pointers into the request body.
+///
+/// # Errors
+///
+/// The adapter could not check it.
 pub async fn config_issues(
     pool: &Pool,
     owner: Option<AffiliateId>,

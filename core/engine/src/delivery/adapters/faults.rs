@@ -1,7 +1,7 @@
 //! Faults in a row, by adapter version and call.
 //!
-//! Counted in memory, where the calls are made; `judging` draws the conclusions. Each node counts for itself. Each call counts
-//! for itself as well: an adapter that decides well and always fails to render must not look healthy in between.
+//! Faults are counted in memory; `delivery/adapter_faults.rs` settles them. Each process counts for itself. Each call
+//! is counted separately, because an adapter that decides well and always fails to render must not look healthy.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use host::{Adapter, AdapterError};
 
 use super::{Key, key_of};
 
-/// Deliveries of owners whose faults are being judged wait this long, for the verdict.
-const JUDGING: Duration = Duration::from_secs(5);
+/// Deliveries of an owner wait this long while the owner's faults are settled.
+const SETTLING: Duration = Duration::from_secs(5);
 
-/// Cheap to clone; all clones count together.
+/// All clones share the same counts.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Counts>);
 
@@ -30,15 +30,15 @@ struct Counts {
     /// By version and call.
     streaks: Mutex<HashMap<(Key, Call), Streak>>,
     suspensions: Mutex<HashMap<(Key, Option<AffiliateId>), Suspension>>,
-    /// Whether there is any streak at all: nearly never, and then counting costs nothing.
+    /// Whether there is any streak. There is hardly ever one, so counting needs no lock.
     any: AtomicBool,
-    /// The same for suspensions.
+    /// Whether there is any suspension.
     any_suspended: AtomicBool,
-    /// One at a time tells the table.
+    /// Held while faults are settled, one task at a time.
     settling: tokio::sync::Mutex<()>,
 }
 
-/// What an adapter was asked.
+/// A kind of call of an adapter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Call {
     Decide,
@@ -46,11 +46,11 @@ pub enum Call {
     Classify,
     DecorateClick,
     ParseInbound,
-    /// Any of them: it took too long on average.
+    /// Any of them, if they take too long on average.
     Pace,
 }
 
-/// What a call was made for.
+/// The postback or source for which a call is made.
 #[derive(Clone, Debug)]
 pub enum Subject {
     Postback(Arc<Postback>),
@@ -58,6 +58,7 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The owner of the postback or source. `None`: the program.
     pub fn owner(&self) -> Option<AffiliateId> {
         match self {
             Self::Postback(postback) => postback.owner,
@@ -66,7 +67,7 @@ impl Subject {
     }
 }
 
-/// Whoever uses a version, on behalf of its owner.
+/// A postback or source that uses a version.
 #[derive(Clone, Copy, Debug)]
 pub struct User<'a> {
     adapter: &'a str,
@@ -81,7 +82,7 @@ enum Used<'a> {
 }
 
 impl<'a> User<'a> {
-    /// A source may pin no version, so it is the adapter that was asked.
+    /// A source, with the version of the called adapter, because a source may pin no version.
     pub fn source(source: &'a Source, adapter: &'a Adapter) -> Self {
         let descriptor = adapter.descriptor();
         Self { adapter: &descriptor.id, version: &descriptor.version, subject: Used::Source(source) }
@@ -105,26 +106,28 @@ impl<'a> From<&'a Arc<Postback>> for User<'a> {
     }
 }
 
+/// Faults in a row of one call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Streak {
     pub faults: u32,
-    /// Whose postbacks and sources they were, with the one that failed last.
+    /// The owners of the failed postbacks and sources, with the one that failed last.
     pub owners: HashMap<Option<AffiliateId>, Subject>,
+    /// The sentence of the last fault.
     pub last: String,
-    /// Not yet told to the table.
+    /// Whether it changed since it was last stored.
     unsaved: bool,
 }
 
-/// One owner's deliveries wait for a version.
+/// The deliveries of one owner wait for a version.
 #[derive(Clone, Copy, Debug)]
 struct Suspension {
     until: Timestamp,
-    /// In a row.
+    /// The number of suspensions in a row.
     times: u32,
 }
 
 impl Faults {
-    /// Counts the outcome of a call on behalf of a postback or a source.
+    /// Counts the outcome of a call for a postback or a source.
     pub fn count<'a, T>(&self, call: Call, user: impl Into<User<'a>>, outcome: &Result<T, AdapterError>) {
         let user = user.into();
         match outcome {
@@ -133,7 +136,7 @@ impl Faults {
                     .increment(1);
                 self.count_fault((user.key(), call), user.subject(), error.to_string());
             }
-            // Nobody's fault, and no sign of health: the machine was busy, or an event was too large.
+            // Neither a fault nor a success: the machine was busy, or an event was too large.
             Err(AdapterError::Busy | AdapterError::OutputTooLarge { .. }) => {}
             Ok(_) | Err(_) if self.0.any.load(Ordering::Relaxed) => {
                 self.count_success(&(user.key(), call));
@@ -142,7 +145,7 @@ impl Faults {
         }
     }
 
-    /// Counts a turn of calls: `too_slow` is what they take on average, if that is too long.
+    /// Counts a turn of calls. `too_slow` is their average time, if it is too long.
     pub(super) fn count_pace(&self, subject: &Subject, adapter: &str, version: &str, too_slow: Option<Duration>) {
         let key = || ((adapter.to_owned(), version.to_owned()), Call::Pace);
         if let Some(average) = too_slow {
@@ -172,17 +175,17 @@ impl Faults {
         }
     }
 
-    /// Until when no more should be tried for this postback's owner, who has failed too often with the version.
+    /// The end of the suspension of this postback's owner, whose calls of the version failed too often.
     pub fn suspended_until(&self, postback: &Postback, now: Timestamp) -> Option<Timestamp> {
         let key = || key_of(postback);
-        let is_on_trial = self.any() && {
+        let is_settling = self.any() && {
             let key = key();
             held(&self.0.streaks).iter().any(|((of, _), streak)| {
                 *of == key && streak.faults >= FAULTS_IN_A_ROW && streak.owners.contains_key(&postback.owner)
             })
         };
-        if is_on_trial {
-            return Some(now.plus(JUDGING));
+        if is_settling {
+            return Some(now.plus(SETTLING));
         }
         if !self.0.any_suspended.load(Ordering::Relaxed) {
             return None;
@@ -191,22 +194,24 @@ impl Faults {
         until.filter(|until| *until > now)
     }
 
+    /// Removes the counts and suspensions of a version.
     pub(super) fn forget(&self, key: &Key) {
         held(&self.0.streaks).retain(|(of, _), _| of != key);
         held(&self.0.suspensions).retain(|(of, _), _| of != key);
     }
 
-    /// Whether the table should hear of anything.
+    /// Whether there is anything to store.
     pub(crate) fn any(&self) -> bool {
         self.0.any.load(Ordering::Relaxed)
     }
 
-    /// Held by whoever takes what is unsaved until it is saved.
+    /// The lock that is held from taking unsaved streaks until they are stored.
     pub(crate) async fn settling(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.settling.lock().await
     }
 
-    /// What changed since the last time. The owners of streaks that are to be judged wait for that.
+    /// Takes the streaks that changed since the last call. Owners whose streaks are to be settled are suspended
+    /// meanwhile.
     pub(crate) fn take_unsaved(&self, now: Timestamp) -> Vec<((Key, Call), Streak)> {
         if !self.any() {
             return Vec::new();
@@ -217,16 +222,17 @@ impl Faults {
         streaks.values_mut().for_each(|streak| streak.unsaved = false);
         for ((key, _), streak) in unsaved.iter().filter(|(_, streak)| streak.faults >= FAULTS_IN_A_ROW) {
             for owner in streak.owners.keys() {
-                self.suspend(key, *owner, |times| (now.plus(JUDGING), times));
+                self.suspend(key, *owner, |times| (now.plus(SETTLING), times));
             }
         }
-        // Whoever has no streak any more, or is about to be judged, starts anew.
+        // Streaks that ended and streaks that are to be settled are removed; counting starts again at 0.
         streaks.retain(|_, streak| (1..FAULTS_IN_A_ROW).contains(&streak.faults));
         self.0.any.store(!streaks.is_empty(), Ordering::Relaxed);
         unsaved
     }
 
-    /// An owner's deliveries wait: the first time for a minute, each time in a row for twice as long. Says for how long.
+    /// Suspends an owner: for a minute at first, and for twice as long each further time in a row. Returns the
+    /// duration.
     pub(crate) fn suspend_owner(&self, key: &Key, owner: Option<AffiliateId>, now: Timestamp) -> Duration {
         let mut span = Duration::ZERO;
         self.suspend(key, owner, |times| {
@@ -246,7 +252,7 @@ impl Faults {
         self.0.any_suspended.store(true, Ordering::Relaxed);
     }
 
-    /// An owner's calls work with good data: its deliveries go on.
+    /// Ends the suspension of an owner.
     pub fn resume(&self, key: &Key, owner: Option<AffiliateId>) {
         let mut suspensions = held(&self.0.suspensions);
         suspensions.remove(&(key.clone(), owner));
@@ -254,7 +260,7 @@ impl Faults {
     }
 }
 
-/// Nothing here is ever half-done, so a lock that was held during a panic is as good as any.
+/// A panic of another holder is ignored: no change leaves the data half-done.
 fn held<S>(lock: &Mutex<S>) -> MutexGuard<'_, S> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

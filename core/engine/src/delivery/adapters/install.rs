@@ -1,11 +1,15 @@
-//! Installing a version, and switching one off and on.
+//! Installs a version of an adapter, and disables and enables versions.
 
 use crate::Error;
 use crate::app::App;
 use domain::delivery::adapter::{AdapterVersion, Origin};
 use domain::people::changes::Changed;
 
-/// Installs a component, or finds that it is there already: `true` when it is new.
+/// Installs a component. `true` if it is new, `false` if it was installed before.
+///
+/// # Errors
+///
+/// The component is not a valid adapter, or the version is installed with other bytes.
 pub async fn install(app: &App, wasm: Vec<u8>) -> Result<(AdapterVersion, bool), Error> {
     let registry = &app.adapters;
     let adapter = registry.compile(wasm.clone(), Origin::Installed).await?;
@@ -30,13 +34,13 @@ pub async fn install(app: &App, wasm: Vec<u8>) -> Result<(AdapterVersion, bool),
     Ok((version, true))
 }
 
-/// Deliveries through this version wait until it is enabled again.
+/// Disables a version. Its deliveries wait until it is enabled again.
 pub async fn disable(app: &App, id: &str, version: &str) -> Result<Changed<AdapterVersion>, Error> {
     let now = app.clock.now();
     set(app, id, version, |it| it.disable(now)).await
 }
 
-/// Puts a version back, whoever or whatever took it out. What waited for it goes on within a minute.
+/// Enables a version that was disabled or taken out of service. Waiting deliveries continue within a minute.
 pub async fn enable(app: &App, id: &str, version: &str) -> Result<Changed<AdapterVersion>, Error> {
     let now = app.clock.now();
     app.adapters.faults.forget(&(id.to_owned(), version.to_owned()));

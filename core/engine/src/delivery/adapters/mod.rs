@@ -1,7 +1,7 @@
-//! The registry of adapters: which versions there are, whether they work, and the loaded component of each.
+//! The registry of adapters: the installed versions, whether they work, and their loaded components.
 //!
-//! Routing and sending ask it for every version of a batch before they compute. It answers from memory; what another node
-//! installed or disabled is seen within [`FRESH`].
+//! Routing and sending get all versions of a batch before they compute. The registry answers from memory; changes by
+//! another process are visible within [`FRESH`].
 
 mod config;
 pub(super) mod faults;
@@ -32,19 +32,19 @@ pub use config::config_issues;
 pub use faults::{Call, Faults, Subject, User};
 pub use install::{disable, enable, install};
 pub use pool::{Batch, Group, Line, Pool, Speed};
-pub use upgrade::{Difference, Judged, Upgrade, upgrade};
+pub use upgrade::{Difference, PostbackCheck, Upgrade, upgrade};
 
-/// How long another node's change of a state may go unseen.
+/// Maximum age of a cached state, which another process may have changed.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long a component that could not be loaded is not tried again.
+/// Minimum time before a component that could not be loaded is tried again.
 const LOAD_AGAIN: Duration = Duration::from_secs(60);
-/// Components that are kept in memory, ready to run.
+/// Maximum number of components in memory.
 const LOADED: u64 = 256;
 
-/// An adapter's id and a version of it.
+/// The id and the version of an adapter.
 pub type Key = (String, String);
 
-/// Cheap to clone; all clones share what they know.
+/// All clones share the same caches.
 #[derive(Clone)]
 pub struct Registry {
     host: Host,
@@ -58,36 +58,38 @@ pub struct Registry {
     broken: Cache<String, AdapterError>,
     faults: Faults,
     pool: Pool,
-    /// How what waits for a version comes back.
+    /// The lines in which waiting deliveries become due again.
     waiting: Arc<Mutex<Waiting>>,
 }
 
-/// By version and owner.
+/// Lines by version and owner.
 type Waiting = ReturnLines<(Key, Option<AffiliateId>)>;
 
-/// Whether deliveries may go through a version now.
+/// Whether a version can be used now.
 #[derive(Clone)]
 pub enum Availability {
     Ready(Arc<Adapter>),
     Waits(Reason),
 }
 
-/// How the versions that a batch needs stand.
+/// The availability of the versions that a batch needs.
 #[derive(Default)]
 pub struct Versions(HashMap<Key, Availability>);
 
 impl Versions {
+    /// The availability of a postback's version.
     pub fn of(&self, postback: &Postback) -> &Availability {
         &self.0[&key_of(postback)]
     }
 }
 
+/// The version that a postback pins.
 pub fn key_of(postback: &Postback) -> Key {
     (postback.adapter.clone(), postback.adapter_version.clone())
 }
 
 impl Registry {
-    /// Stores what the program brings, so that a postback finds its version after the next release as well.
+    /// Stores the built-in adapters, so that postbacks can use their versions with later releases, too.
     pub async fn start(host: Host, db: Database, clock: Clock, threads: usize) -> anyhow::Result<Self> {
         let faults = Faults::default();
         let registry = Self {
@@ -116,14 +118,14 @@ impl Registry {
             None => drop(storage::delivery::adapters::insert(&tx, &version, wasm).await?),
             Some(there) if there.digest == version.digest => {}
             Some(there) => {
-                // What went out of service had other bytes; what a person disabled stays so.
+                // A disabled version stays disabled. Being out of service ends, because the new bytes may work.
                 if there.state == AdapterState::Disabled {
                     version.state = AdapterState::Disabled;
                 }
                 tracing::warn!(
                     adapter = version.id,
                     version = version.version,
-                    "This release brings other bytes for a built-in adapter of the same version; they replace the old ones"
+                    "This release contains different bytes for a built-in adapter of the same version; they replace the stored ones"
                 );
                 storage::delivery::adapters::replace(&tx, &version, wasm).await?;
             }
@@ -146,7 +148,7 @@ impl Registry {
         }
     }
 
-    /// A version that works; `None` when it is missing, disabled or out of service.
+    /// A version that works. `None` if it is missing, disabled or out of service.
     pub async fn get(&self, id: &str, version: &str) -> Result<Option<Arc<Adapter>>, DbErr> {
         Ok(match self.availability(&(id.to_owned(), version.to_owned())).await? {
             Availability::Ready(adapter) => Some(adapter),
@@ -172,7 +174,7 @@ impl Registry {
         }
     }
 
-    /// Every version of every adapter, or of one.
+    /// All versions of all adapters, or of one, the newest first.
     pub async fn list(&self, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
         let mut versions = storage::delivery::adapters::list(self.db.reader(), id).await?;
         versions.sort_by(|left, right| {
@@ -181,7 +183,7 @@ impl Registry {
         Ok(versions)
     }
 
-    /// The adapter of a version, whatever its state: to look at it, not to deliver with it.
+    /// The adapter of a version in any state, to inspect it. Deliveries use [`Self::availability`].
     pub async fn load(&self, id: &str, version: &str) -> Result<Option<Arc<Adapter>>, Error> {
         match self.state(&(id.to_owned(), version.to_owned())).await? {
             Some(it) => Ok(Some(self.component(&it).await??)),
@@ -189,7 +191,7 @@ impl Registry {
         }
     }
 
-    /// How these versions stand now.
+    /// The availability of several versions.
     pub async fn versions(&self, keys: HashSet<Key>) -> Result<Versions, DbErr> {
         let mut versions = Versions::default();
         for key in keys {
@@ -199,7 +201,7 @@ impl Registry {
         Ok(versions)
     }
 
-    /// Why deliveries of this postback wait for its adapter; `None` when they need not.
+    /// The reason why deliveries of this postback wait for its adapter. `None` if they do not wait.
     pub async fn waits(&self, postback: &Postback) -> Result<Option<Reason>, DbErr> {
         Ok(match self.availability(&key_of(postback)).await? {
             Availability::Ready(_) => None,
@@ -207,7 +209,7 @@ impl Registry {
         })
     }
 
-    /// How a version stands now.
+    /// Whether a version can be used now.
     pub async fn availability(&self, key: &Key) -> Result<Availability, DbErr> {
         let Some(version) = self.state(key).await? else {
             return Ok(Availability::Waits(AdapterVersion::missing(&key.0, &key.1)));
@@ -233,7 +235,7 @@ impl Registry {
         Ok(found)
     }
 
-    /// From memory, or compiled from what is in the table.
+    /// The component from memory, or compiled from the bytes in the table.
     async fn component(&self, version: &AdapterVersion) -> Result<Result<Arc<Adapter>, AdapterError>, DbErr> {
         if let Some(adapter) = self.loaded.get(&version.digest) {
             return Ok(Ok(adapter));
@@ -242,7 +244,7 @@ impl Registry {
             return Ok(Err(error));
         }
         let wasm = storage::delivery::adapters::component(self.db.reader(), &version.id, &version.version).await?;
-        let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} is gone", version.id)))?;
+        let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} does not exist", version.id)))?;
         let loaded = self.compile(wasm, version.origin).await;
         match &loaded {
             Ok(adapter) => self.loaded.insert(adapter.digest().to_owned(), adapter.clone()),
@@ -263,17 +265,19 @@ impl Registry {
         blocking(work).await
     }
 
-    /// Forgets what it knew of a version's state.
+    /// Removes the state of a version from the cache, because it changed.
     pub(super) fn changed(&self, id: &str, version: &str) {
         self.states.invalidate(&(id.to_owned(), version.to_owned()));
         self.latest.invalidate(id);
     }
 
+    /// The counts of faults.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// When a delivery that waits for its adapter is due again.
+    /// The time at which a delivery that waits for its adapter is due again: `earliest` or later, at most `per_second`
+    /// deliveries per second.
     pub fn place_in_line(
         &self,
         postback: &Postback,
@@ -292,7 +296,7 @@ impl Registry {
     }
 }
 
-/// Compiling takes a while, and its thread may sleep.
+/// Runs `work` on a thread for blocking work, because compiling takes long and may wait.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("adapters are contained and do not panic the host")
 }

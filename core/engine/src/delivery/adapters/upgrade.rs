@@ -1,4 +1,4 @@
-//! Moving postbacks to another version of their adapter, after showing what that would change.
+//! Moves postbacks to another version of their adapter, after a comparison of both versions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,41 +19,42 @@ use storage::base::page::PageRequest;
 
 use super::{Batch, Group, Pool, Subject};
 
-/// Postbacks that one call judges.
+/// Maximum number of postbacks that one call checks.
 const POSTBACKS: u64 = 500;
-/// Events that both versions render.
+/// Maximum number of events that both versions render for a postback.
 const EVENTS: usize = 100;
-/// How long the events of one postback are compared: a slow version is compared by fewer.
+/// Time limit for the comparison of one postback. Slow versions are compared with fewer events.
 const COMPARE_FOR: Duration = Duration::from_secs(5);
-/// Events that are looked through for those that match.
-const LOOK_THROUGH: u64 = 2_000;
-/// What is shown of a text that differs.
+/// Number of recent events that are searched for matching ones.
+const SEARCHED_EVENTS: u64 = 2_000;
+/// Maximum number of characters that are shown of a text that differs.
 const SHOWN_CHARS: usize = 2_000;
 
-/// What an upgrade would do, or did.
+/// The result of an upgrade or of a dry run.
 #[derive(Debug)]
 pub struct Upgrade {
-    pub postbacks: Vec<Judged>,
-    /// Whether there are more than one call judges.
+    pub postbacks: Vec<PostbackCheck>,
+    /// Whether there are more postbacks than one call checks.
     pub more: bool,
 }
 
-/// One postback under the new version.
+/// The check of one postback with the new version.
 #[derive(Debug)]
-pub struct Judged {
+pub struct PostbackCheck {
     pub id: PostbackId,
     pub name: String,
     pub from: String,
-    /// Why it can't be moved: what the new version objects to.
+    /// Why it can't be moved: the issues that the new version found.
     pub issues: Vec<FieldIssue>,
-    /// How many recent events were rendered with both versions.
+    /// Number of recent events that were rendered with both versions.
     pub compared: usize,
+    /// Number of these events with different results.
     pub different: usize,
     pub first_difference: Option<Difference>,
     pub moved: bool,
 }
 
-/// Where the two versions first part.
+/// The first difference between the results of two versions for an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub event_id: EventId,
@@ -63,8 +64,8 @@ pub struct Difference {
     pub after: String,
 }
 
-/// Judges the postbacks of other versions by version `to`, those in `only` or all, and moves those that have no
-/// issue unless this is a dry run.
+/// Checks the postbacks of other versions with version `to`: those in `only`, or all. Moves those without issues,
+/// unless this is a dry run.
 pub async fn upgrade(
     app: &App,
     id: &str,
@@ -85,24 +86,24 @@ pub async fn upgrade(
     };
     let more = behind.len() as u64 > POSTBACKS;
     behind.truncate(POSTBACKS as usize);
-    // Postbacks of one scope look at the same events.
+    // Postbacks of one scope are compared with the same events, which are then read once.
     behind.sort_by_key(|it| (it.rule.scope.affiliate_id, it.rule.action.as_str(), it.id));
     let mut recent = Recent::default();
-    let mut judged = Vec::with_capacity(behind.len());
+    let mut checks = Vec::with_capacity(behind.len());
     for postback in behind {
         let events = recent.events(app, &postback).await?;
-        let mut it = judge(app, &new, &postback, events).await?;
+        let mut it = check(app, &new, &postback, events).await?;
         if !dry_run && it.issues.is_empty() {
             move_to(app, &new, postback).await?;
             it.moved = true;
         }
-        judged.push(it);
+        checks.push(it);
     }
-    if judged.iter().any(|it| it.moved) {
+    if checks.iter().any(|it| it.moved) {
         app.catalog.postbacks_changed();
     }
-    judged.sort_by_key(|it| it.id);
-    Ok(Upgrade { postbacks: judged, more })
+    checks.sort_by_key(|it| it.id);
+    Ok(Upgrade { postbacks: checks, more })
 }
 
 async fn unknown_version(app: &App, id: &str, given: &str) -> Result<Error, Error> {
@@ -115,7 +116,7 @@ async fn unknown_version(app: &App, id: &str, given: &str) -> Result<Error, Erro
     Ok(Error::UnknownAdapterVersion { id: id.to_owned(), given: given.to_owned(), known })
 }
 
-/// The latest events of one affiliate, or of all, that were read last.
+/// The recent events of one affiliate, or of all, that were read last.
 #[derive(Default)]
 struct Recent {
     of: Option<(Option<AffiliateId>, Action)>,
@@ -131,7 +132,7 @@ impl Recent {
                 action: Some(wanted.1),
                 ..Default::default()
             };
-            let page = PageRequest { before: None, limit: LOOK_THROUGH };
+            let page = PageRequest { before: None, limit: SEARCHED_EVENTS };
             let found = storage::tracking::events::list(app.db.reports(), filter, page).await?;
             self.events = found.items.into_iter().map(Arc::new).collect();
             self.of = Some(wanted);
@@ -144,8 +145,13 @@ impl Recent {
     }
 }
 
-async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<Arc<Event>>) -> Result<Judged, Error> {
-    let mut judged = Judged {
+async fn check(
+    app: &App,
+    new: &Arc<Adapter>,
+    postback: &Postback,
+    events: Vec<Arc<Event>>,
+) -> Result<PostbackCheck, Error> {
+    let mut checked = PostbackCheck {
         id: postback.id,
         name: postback.name.clone(),
         from: postback.adapter_version.clone(),
@@ -156,13 +162,13 @@ async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<A
         moved: false,
     };
     match app.vault.open_config(&postback.config, &postback.id.to_string()) {
-        Ok(plain) => judged.issues = issues(app, new, postback, &plain).await?,
-        Err(error) => judged.issues = vec![FieldIssue::new("/config", error.code(), error.to_string())],
+        Ok(plain) => checked.issues = issues(app, new, postback, &plain).await?,
+        Err(error) => checked.issues = vec![FieldIssue::new("/config", error.code(), error.to_string())],
     }
-    // A version that is gone renders nothing that could be compared.
-    let Some(old) = app.adapters.load(&postback.adapter, &postback.adapter_version).await? else { return Ok(judged) };
-    if !judged.issues.is_empty() {
-        return Ok(judged);
+    // Without the old version there is nothing to compare.
+    let Some(old) = app.adapters.load(&postback.adapter, &postback.adapter_version).await? else { return Ok(checked) };
+    if !checked.issues.is_empty() {
+        return Ok(checked);
     }
     let mut moved = postback.clone();
     app.vault.seal_config(new.schema(), &mut moved.config, &postback.id.to_string());
@@ -170,31 +176,31 @@ async fn judge(app: &App, new: &Arc<Adapter>, postback: &Postback, events: Vec<A
         .map(|(postback, adapter)| Plan::new(&app.vault, Arc::new(postback), adapter));
     let [before, after] = plans;
     let compared = compare(app, before?, after?, events).await;
-    judged.compared = compared.len();
+    checked.compared = compared.len();
     let mut differences = compared.into_iter().flatten();
-    judged.first_difference = differences.next();
-    judged.different = differences.count() + usize::from(judged.first_difference.is_some());
-    Ok(judged)
+    checked.first_difference = differences.next();
+    checked.different = differences.count() + usize::from(checked.first_difference.is_some());
+    Ok(checked)
 }
 
-/// What differs for each event; fewer than were given when the versions are slow.
+/// The difference for each event. Fewer events than given if the versions are slow.
 async fn compare(app: &App, before: Plan, after: Plan, events: Vec<Arc<Event>>) -> Vec<Option<Difference>> {
     let (pool, now) = (app.adapters.pool(), app.clock.now());
     let [old, new] = [before, after].map(|plan| outcomes(pool, plan, &events, now));
     let (old, new) = tokio::join!(within(old), within(new));
-    let parted = |(event, (old, new)): (&Arc<Event>, (Outcome, Outcome))| {
-        let parted = old.into_iter().zip(new).find(|(old, new)| old != new);
-        parted.map(|((what, before), (_, after))| Difference {
+    let difference = |(event, (old, new)): (&Arc<Event>, (Outcome, Outcome))| {
+        let different = old.into_iter().zip(new).find(|(old, new)| old != new);
+        different.map(|((what, before), (_, after))| Difference {
             event_id: event.id,
             what,
             before: short(&before),
             after: short(&after),
         })
     };
-    events.iter().zip(old.into_iter().zip(new)).map(parted).collect()
+    events.iter().zip(old.into_iter().zip(new)).map(difference).collect()
 }
 
-/// What a version makes of an event: parts with their names.
+/// The result of a version for an event: named parts.
 type Outcome = [(&'static str, String); 6];
 
 fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> Batch<Outcome> {
@@ -206,7 +212,7 @@ fn outcomes(pool: &Pool, plan: Plan, events: &[Arc<Event>], now: Timestamp) -> B
     batch
 }
 
-/// In the order of the events, as far as they are there in time.
+/// The results within [`COMPARE_FOR`], in the order of the events.
 async fn within(mut batch: Batch<Outcome>) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let all = async {
@@ -218,7 +224,7 @@ async fn within(mut batch: Batch<Outcome>) -> Vec<Outcome> {
     outcomes
 }
 
-/// What a version makes of an event, part by part, without secrets.
+/// The result of a version for an event, part by part, with masked secrets.
 fn outcome(plan: &Plan, session: &mut Session, event: &Event, now: Timestamp) -> Outcome {
     let context = wire::context(now, 1, true, event.id.to_string());
     let seen = wire::event(event, &plan.postback);
@@ -260,7 +266,7 @@ fn short(text: &str) -> String {
 async fn move_to(app: &App, new: &Arc<Adapter>, mut postback: Postback) -> Result<(), Error> {
     let (seen, id) = (postback.updated_at, postback.id);
     postback.adapter_version = new.descriptor().version.clone();
-    // The new version may call secret what the old one did not.
+    // The schema of the new version may mark more values as secret.
     app.vault.seal_config(new.schema(), &mut postback.config, &id.to_string());
     if postback.secret_origins.is_empty() {
         bind_secrets(app, new, &mut postback, false).await?;

@@ -1,8 +1,8 @@
-//! Where two pieces of JSON differ, in lines that a person can read.
+//! Differences between two JSON values, as lines of text.
 
 use serde_json::Value;
 
-/// Each place by its JSON pointer, with what was expected and what was found.
+/// The differences: the JSON pointer of each, the expected value and the found value.
 pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", Some(expected), Some(found), &mut lines);
@@ -27,8 +27,8 @@ fn compare(at: &str, expected: Option<&Value>, found: Option<&Value>, lines: &mu
             }
         }
         (one, two) => {
-            let words = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-            lines.push(format!("at {at}\n  expected {}\n  found    {}", words(one), words(two)));
+            let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+            lines.push(format!("at {at}\n  expected {}\n  found    {}", text(one), text(two)));
         }
     }
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_difference_is_told_at_its_place() {
+    fn each_difference_is_reported_with_its_place() {
         let expected =
             json!({"ok": {"url": "https://t.example/a", "headers": [{"name": "A/B", "value": "1"}], "body": 1}});
         let found = json!({"ok": {"url": "https://t.example/b", "headers": [], "more": 2, "body": 1}});

@@ -1,4 +1,5 @@
-//! The text of a case file: read with errors that say where, and given a new expectation in place.
+//! Case files: parses them, with the place of each error, and replaces the expectation without changing the rest of
+//! the text.
 
 use std::path::PathBuf;
 
@@ -8,10 +9,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
-use crate::delivery::{samples, wire as convert};
+use crate::delivery::{samples, wire as wire_types};
 use host::wire;
 
-use super::words::{self, Twin};
+use super::types::{self, Convert};
 use super::{Call, Case};
 
 #[derive(Deserialize)]
@@ -46,25 +47,29 @@ enum Expectation {
     Err(Value),
 }
 
-/// The case in `text`, or what is wrong with it, with the JSON pointer of the place.
+/// Parses a case.
+///
+/// # Errors
+///
+/// What is wrong, with the JSON pointer of the place.
 pub fn parse(text: &str) -> Result<Case, String> {
     let file: CaseFile = at_path("", &mut serde_json::Deserializer::from_str(text))?;
     let mut parts = Parts { event: file.event, click: file.click, request: file.request, response: file.response };
     let call = parts.call(file.call)?;
     parts.nothing_left(&call)?;
     let context: wire::Context = match file.context {
-        Some(context) => read::<words::Context>("/context", context)?.twin(),
-        None => usual_context(),
+        Some(context) => read::<types::Context>("/context", context)?.convert(),
+        None => default_context(),
     };
-    let expect = file.expect.map(|expectation| normal_expectation(file.call, expectation)).transpose()?;
+    let expect = file.expect.map(|expectation| normalized_expectation(file.call, expectation)).transpose()?;
     Ok(Case { path: PathBuf::new(), name: file.name, call, config: file.config, context, expect })
 }
 
-fn usual_context() -> wire::Context {
-    convert::context(samples::NAMED_AT, 1, false, "dlv_case".to_owned())
+fn default_context() -> wire::Context {
+    wire_types::context(samples::NAMED_AT, 1, false, "dlv_case".to_owned())
 }
 
-/// The parts that depend on the call; each is taken by the call that needs it.
+/// The parts of a case that depend on the call. The call takes those that it needs.
 struct Parts {
     event: Option<Value>,
     click: Option<Value>,
@@ -79,16 +84,16 @@ impl Parts {
             CallName::Render => Call::Render(self.event("render")?),
             CallName::Classify => {
                 let request = match self.request.take() {
-                    Some(request) => read::<words::Request>("/request", request)?.twin(),
-                    None => usual_request(),
+                    Some(request) => read::<types::Request>("/request", request)?.convert(),
+                    None => default_request(),
                 };
                 let response = self.response.take().ok_or_else(|| missing("classify", "response"))?;
-                Call::Classify(request, read::<words::Response>("/response", response)?.twin())
+                Call::Classify(request, read::<types::Response>("/response", response)?.convert())
             }
             CallName::DecorateClick => Call::DecorateClick(self.click()?),
             CallName::ParseInbound => {
                 let request = self.request.take().ok_or_else(|| missing("parse-inbound", "request"))?;
-                Call::ParseInbound(read::<words::InboundRequest>("/request", request)?.twin())
+                Call::ParseInbound(read::<types::InboundRequest>("/request", request)?.convert())
             }
             CallName::Validate => Call::Validate,
         })
@@ -98,7 +103,7 @@ impl Parts {
         let event = self.event.take().ok_or_else(|| missing(call, "event"))?;
         match sample("/event", &event)? {
             Some(sample) => Ok(sample),
-            None => Ok(read::<words::Event>("/event", event)?.twin()),
+            None => Ok(read::<types::Event>("/event", event)?.convert()),
         }
     }
 
@@ -106,10 +111,11 @@ impl Parts {
         let click = self.click.take().ok_or_else(|| missing("decorate-click", "click"))?;
         match sample("/click", &click)? {
             Some(sample) => sample.click.ok_or_else(|| "at /click: this sample has no click".to_owned()),
-            None => Ok(read::<words::Click>("/click", click)?.twin()),
+            None => Ok(read::<types::Click>("/click", click)?.convert()),
         }
     }
 
+    /// Refuses parts that the call does not have.
     fn nothing_left(&self, call: &Call) -> Result<(), String> {
         let left =
             [("event", &self.event), ("click", &self.click), ("request", &self.request), ("response", &self.response)];
@@ -126,39 +132,39 @@ fn missing(call: &str, part: &str) -> String {
     format!("at /{part}: the call {call} needs \"{part}\"{also}")
 }
 
-/// What was sent, for an adapter that reads the answer only.
-fn usual_request() -> wire::Request {
+/// The request of a case that has only the answer.
+fn default_request() -> wire::Request {
     let url = "https://tracker.example/".to_owned();
     wire::Request { method: wire::HttpMethod::Get, url, headers: Vec::new(), body: None, sign_with: Vec::new() }
 }
 
-/// `{"sample": "click"}`.
+/// The sample event of `{"sample": "click"}`. `None` if the value is not a sample.
 fn sample(path: &str, value: &Value) -> Result<Option<wire::Event>, String> {
     let Some(name) = value.get("sample") else { return Ok(None) };
     let named = name.as_str().filter(|_| value.as_object().is_some_and(|it| it.len() == 1)).and_then(samples::named);
     let event = named.ok_or_else(|| {
         format!("at {path}: expected {{\"sample\": …}} with one of {}, found {value}", samples::NAMES.join(", "))
     })?;
-    Ok(Some(convert::whole_event(&event)))
+    Ok(Some(wire_types::whole_event(&event)))
 }
 
-/// In the form in which answers are written, so that both compare byte by byte.
-fn normal_expectation(call: CallName, expectation: Expectation) -> Result<Value, String> {
+/// The expectation in the form in which answers are written, so that both can be compared.
+fn normalized_expectation(call: CallName, expectation: Expectation) -> Result<Value, String> {
     let value = match expectation {
         Expectation::Err(error) => {
-            let error: words::AdapterError = read("/expect/err", error)?;
-            return Ok(serde_json::json!({ "err": words::normal(&error) }));
+            let error: types::AdapterError = read("/expect/err", error)?;
+            return Ok(serde_json::json!({ "err": types::normalized(&error) }));
         }
         Expectation::Ok(value) => value,
     };
     let at = "/expect/ok";
     let normal = match call {
-        CallName::Decide => words::normal(&read::<words::Decision>(at, value)?),
-        CallName::Render => words::normal(&read::<words::Request>(at, value)?),
-        CallName::Classify => words::normal(&read::<words::Outcome>(at, value)?),
-        CallName::DecorateClick => words::normal(&read::<Vec<words::Field>>(at, value)?),
-        CallName::ParseInbound => words::normal(&read::<words::InboundReport>(at, value)?),
-        CallName::Validate => words::normal(&read::<Vec<words::ConfigIssue>>(at, value)?),
+        CallName::Decide => types::normalized(&read::<types::Decision>(at, value)?),
+        CallName::Render => types::normalized(&read::<types::Request>(at, value)?),
+        CallName::Classify => types::normalized(&read::<types::Outcome>(at, value)?),
+        CallName::DecorateClick => types::normalized(&read::<Vec<types::Field>>(at, value)?),
+        CallName::ParseInbound => types::normalized(&read::<types::InboundReport>(at, value)?),
+        CallName::Validate => types::normalized(&read::<Vec<types::ConfigIssue>>(at, value)?),
     };
     Ok(serde_json::json!({ "ok": normal }))
 }
@@ -180,7 +186,7 @@ fn at_path<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(path: &str, fr
     })
 }
 
-/// `text` with another `expect`; everything else stays as its author laid it out.
+/// Replaces `expect` in the text of a case, or adds it. The rest of the text is unchanged.
 pub fn with_expectation(text: &str, answer: &Value) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Place<'a> {
@@ -193,13 +199,13 @@ pub fn with_expectation(text: &str, answer: &Value) -> Result<String, String> {
         let start = expect.get().as_ptr().addr() - text.as_ptr().addr();
         return Ok([&text[..start], &written, &text[start + expect.get().len()..]].concat());
     }
-    let end = text.rfind('}').ok_or("it is no JSON object")?;
+    let end = text.rfind('}').ok_or("it is not a JSON object")?;
     let before = text[..end].trim_end();
     let comma = if before.ends_with('{') { "" } else { "," };
     Ok(format!("{before}{comma}\n  \"expect\": {written}\n}}\n"))
 }
 
-/// On one line where it fits, else indented as a member of the file.
+/// The answer on one line if it fits, otherwise indented as a member of the file.
 fn written(answer: &Value) -> String {
     const LINE: usize = 100;
     let line = answer.to_string();

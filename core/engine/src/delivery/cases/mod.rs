@@ -1,11 +1,11 @@
-//! Cases of adapters: a call, what goes in and what must come out, as a JSON file beside the adapter's sources.
+//! Test cases of adapters: a call, its input and the expected answer, as a JSON file next to the adapter's sources.
 //!
-//! They run in the real host under the real limits, each twice in fresh instances: an adapter that answers
-//! differently is no pure function. docs/adapters.md has the format.
+//! Cases run in the real host with the real limits. Each runs twice, in new instances: an adapter must give the same
+//! answer to the same input. docs/adapters.md has the format.
 
 mod difference;
 mod file;
-mod words;
+mod types;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 use host::{Adapter, AdapterError, Cost, LogLine, RefusedKind, Session, wire};
 
 pub use difference::differences;
-pub use words::Twin;
+pub use types::Convert;
 
-/// One case, read and checked.
+/// A parsed case.
 pub struct Case {
     pub path: PathBuf,
     pub name: String,
     call: Call,
     config: Value,
     context: wire::Context,
-    /// In the normal form in which answers are written.
+    /// The expected answer, in the form in which answers are written.
     pub expect: Option<Value>,
 }
 
-/// What the host asks, with what it hands over.
+/// A call of an adapter, with its input.
 enum Call {
     Decide(wire::Event),
     Render(wire::Event),
@@ -51,24 +51,25 @@ impl Call {
     }
 }
 
+/// Why a case cannot be read, run or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CaseError {
     #[error("{} can't be read: {error}", path.display())]
     Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{} can't be written: {error}", path.display())]
     Unwritable { path: PathBuf, error: std::io::Error },
-    #[error("{} is no case: {problem}", path.display())]
+    #[error("{} is not a valid case: {problem}", path.display())]
     Invalid { path: PathBuf, problem: String },
-    /// The adapter was stopped, or handed over what the host does not take.
+    /// The adapter was stopped, or its answer is not valid.
     #[error("{0}")]
     Stopped(AdapterError),
     #[error("the adapter refuses this configuration, so the call would never be made: {0}")]
     ConfigRefused(String),
-    #[error("the same call gave another answer in a fresh instance:\n{0}")]
+    #[error("the same call gave a different answer in a new instance; an adapter must be a pure function:\n{0}")]
     NotPure(String),
 }
 
-/// What came of a case.
+/// The result of running a case.
 pub struct Run {
     /// `{"ok": …}` or `{"err": …}`.
     pub answer: Result<Value, CaseError>,
@@ -77,6 +78,7 @@ pub struct Run {
 }
 
 impl Case {
+    /// Reads and parses a case file.
     pub fn load(path: &Path) -> Result<Self, CaseError> {
         let text =
             std::fs::read_to_string(path).map_err(|error| CaseError::Unreadable { path: path.to_owned(), error })?;
@@ -85,7 +87,7 @@ impl Case {
             .map(|case| Self { path: path.to_owned(), ..case })
     }
 
-    /// The cases of a folder, in the order of their names.
+    /// Reads all cases of a folder (`*.json`), sorted by file name.
     pub fn load_all(folder: &Path) -> Result<Vec<Self>, CaseError> {
         let unreadable = |error| CaseError::Unreadable { path: folder.to_owned(), error };
         let mut paths = Vec::new();
@@ -97,16 +99,17 @@ impl Case {
         paths.iter().map(|path| Self::load(path)).collect()
     }
 
-    /// The contract's name of the call.
+    /// The name of the call in the contract.
     pub fn call(&self) -> &'static str {
         self.call.name()
     }
 
+    /// The configuration with which the case runs.
     pub fn config(&self) -> &Value {
         &self.config
     }
 
-    /// Runs the case twice in fresh instances.
+    /// Runs the case twice, in new instances.
     pub fn run(&self, adapter: &Arc<Adapter>) -> Run {
         let (first, second) = (self.run_once(adapter), self.run_once(adapter));
         let answer = first.answer.and_then(|one| {
@@ -118,15 +121,15 @@ impl Case {
         Run { answer, log: first.log, cost: first.cost }
     }
 
-    /// What is wrong with an answer, one line each; empty when it is as expected.
-    pub fn judge(&self, answer: &Value) -> Vec<String> {
+    /// The differences between the expected and the given answer, one line each. Empty if they are equal.
+    pub fn compare(&self, answer: &Value) -> Vec<String> {
         match &self.expect {
             Some(expected) => differences(expected, answer),
-            None => vec!["nothing is expected yet; --update writes what came".to_owned()],
+            None => vec!["the case has no expected answer yet; run with --update to write this one".to_owned()],
         }
     }
 
-    /// Writes `answer` into the file as what is expected; the rest stays as it was laid out.
+    /// Writes `answer` into the file as the expected answer. The rest of the file is unchanged.
     pub fn update(&self, answer: &Value) -> Result<(), CaseError> {
         let path = &self.path;
         let text =
@@ -142,7 +145,8 @@ impl Case {
         Run { answer, log: session.log().to_vec(), cost: session.cost() }
     }
 
-    /// The host never passes on what an adapter refused. A case may do so only to see the adapter say it again.
+    /// Checks the configuration with the adapter, because the host makes no calls with a refused configuration. Only a
+    /// case that expects `invalid-config` may have one.
     fn checked_config(&self, adapter: &Arc<Adapter>) -> Result<(), CaseError> {
         let expects_refusal = self.expect.as_ref().is_some_and(|it| it["err"]["kind"] == "invalid-config");
         if matches!(self.call, Call::Validate) || expects_refusal {
@@ -159,35 +163,35 @@ impl Case {
         let context = &self.context;
         let binding = &wire::Binding { id: "pbk_case".to_owned(), config: self.config.to_string() };
         match &self.call {
-            Call::Decide(event) => answer::<words::Decision, _>(session.decide(context, binding, event)),
-            Call::Render(event) => answer::<words::Request, _>(session.render(context, binding, event)),
+            Call::Decide(event) => answer::<types::Decision, _>(session.decide(context, binding, event)),
+            Call::Render(event) => answer::<types::Request, _>(session.render(context, binding, event)),
             Call::Classify(request, response) => {
-                answer::<words::Outcome, _>(session.classify(context, binding, request, response))
+                answer::<types::Outcome, _>(session.classify(context, binding, request, response))
             }
             Call::DecorateClick(click) => {
-                answer::<Vec<words::Field>, _>(session.decorate_click(context, binding, click))
+                answer::<Vec<types::Field>, _>(session.decorate_click(context, binding, click))
             }
             Call::ParseInbound(request) => {
-                answer::<words::InboundReport, _>(session.parse_inbound(context, binding, request))
+                answer::<types::InboundReport, _>(session.parse_inbound(context, binding, request))
             }
-            Call::Validate => answer::<Vec<words::ConfigIssue>, _>(adapter.check_config_in(session, &self.config)),
+            Call::Validate => answer::<Vec<types::ConfigIssue>, _>(adapter.check_config_in(session, &self.config)),
         }
     }
 }
 
-/// An answer in the words of a case. An error that the adapter chose is an answer too.
-fn answer<W: serde::Serialize, T: Twin<W>>(result: Result<T, AdapterError>) -> Result<Value, CaseError> {
+/// An answer as it is written in a case. An error that the adapter returned is an answer, too.
+fn answer<W: serde::Serialize, T: Convert<W>>(result: Result<T, AdapterError>) -> Result<Value, CaseError> {
     match result {
-        Ok(value) => Ok(json!({ "ok": words::normal(&value.twin()) })),
+        Ok(value) => Ok(json!({ "ok": types::normalized(&value.convert()) })),
         Err(AdapterError::Refused { kind, message, path }) => {
             let kind = match kind {
-                RefusedKind::InvalidConfig => words::ErrorKind::InvalidConfig,
-                RefusedKind::InvalidEvent => words::ErrorKind::InvalidEvent,
-                RefusedKind::Unauthenticated => words::ErrorKind::Unauthenticated,
-                RefusedKind::Unsupported => words::ErrorKind::Unsupported,
-                RefusedKind::Internal => words::ErrorKind::Internal,
+                RefusedKind::InvalidConfig => types::ErrorKind::InvalidConfig,
+                RefusedKind::InvalidEvent => types::ErrorKind::InvalidEvent,
+                RefusedKind::Unauthenticated => types::ErrorKind::Unauthenticated,
+                RefusedKind::Unsupported => types::ErrorKind::Unsupported,
+                RefusedKind::Internal => types::ErrorKind::Internal,
             };
-            Ok(json!({ "err": words::normal(&words::AdapterError { kind, message, path }) }))
+            Ok(json!({ "err": types::normalized(&types::AdapterError { kind, message, path }) }))
         }
         Err(stopped) => Err(CaseError::Stopped(stopped)),
     }
@@ -206,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_case_is_told_with_its_place_and_what_is_expected() {
+    fn an_invalid_case_is_reported_with_its_place() {
         let with = |rest: &str| problem(&format!("{{\"name\": \"a\", \"config\": {{}}, {rest}}}"));
         assert!(problem("{").starts_with("EOF"));
         assert!(problem("{}").starts_with("missing field `name`"));
-        for (rest, told) in [
+        for (rest, message) in [
             (r#""call": "rendr""#, "at /call: unknown variant `rendr`, expected one of `decide`, `render`"),
             (
                 r#""call": "render""#,
@@ -234,19 +238,19 @@ mod tests {
             ),
             (
                 r#""call": "classify", "response": {"status": 200, "body": 5}"#,
-                "at /response/body: expected a text, or {\"hex\": \"ff00\"} for bytes that are no text",
+                "at /response/body: expected a text, or {\"hex\": \"ff00\"} for bytes that are not UTF-8",
             ),
             (
                 r#""call": "classify", "response": {"status": 200}, "expect": {"ok": "acepted"}"#,
                 "at /expect/ok: unknown variant `acepted`, expected one of `accepted`, `retry`, `refused`",
             ),
         ] {
-            assert!(with(rest).starts_with(told), "{rest}: {}", with(rest));
+            assert!(with(rest).starts_with(message), "{rest}: {}", with(rest));
         }
     }
 
     #[test]
-    fn what_may_be_left_out_compares_equal() {
+    fn absent_and_empty_values_are_equal() {
         let expected = |outcome: &str| {
             let text = format!(
                 "{{\"name\": \"a\", \"call\": \"classify\", \"config\": {{}}, \"response\": {{\"status\": 200}}, \

@@ -1,5 +1,4 @@
-//! One lane as this node knows it: what is in flight and queued, how requests ended, and how its breaker and its probe
-//! stand.
+//! One lane of this process: its queue, its requests in flight, its breaker and its probe.
 
 use crate::delivery::prepared::Prepared;
 use crate::round_robin::RoundRobin;
@@ -10,47 +9,54 @@ use domain::ids::{DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
 use storage::delivery::waiting_deliveries::Waiting;
 
-/// Prepared deliveries that wait in memory for one lane.
+/// Maximum number of queued deliveries of one lane.
 const QUEUE_OF_ONE: usize = 128;
-/// Those of one that is silent: each would wait a whole deadline for its turn.
+/// Maximum number of queued deliveries of a silent lane. Each would wait for a whole request timeout.
 const QUEUE_OF_SILENT: usize = 2;
-/// Prepared deliveries that wait in memory for all lanes together, but for the lanes with nothing to do.
-pub(crate) const QUEUE_OF_ALL: usize = 1_024;
-/// Deliveries that are claimed for one probe and can't be sent now, before it is given up.
+/// Maximum number of queued deliveries of all lanes together; idle lanes may exceed it.
+const QUEUE_OF_ALL: usize = 1_024;
+/// Number of deliveries that are tried for one probe and cannot be sent, before the probe is given up.
 const PROBE_TRIES: u32 = 3;
 
-pub(crate) struct Lane {
+/// A lane.
+pub(super) struct Lane {
+    /// Requests in flight.
     pub in_flight: usize,
     pub window: Window,
     pub answers: Answers,
     pub health: Health,
     pub queue: RoundRobin<PostbackId, Prepared>,
     pub breaker: Option<Breaker>,
-    /// This node makes the probe.
+    /// Set while this process has the right to the probe.
     pub probe: Option<Probe>,
-    /// Deliveries may wait for it in the table, or in the inbox.
+    /// Whether deliveries may wait for this lane in the table.
     pub waiting_in_table: bool,
+    /// Whether deliveries may wait for this lane in the work queue.
     pub waiting_in_work_queue: bool,
+    /// Limits the deliveries that leave the table after the breaker closed.
     pub drain: Drain,
+    /// When the last request was started.
     pub used_at: Timestamp,
 }
 
-/// The right to a probe, and what is to be sent as one.
-pub(crate) struct Probe {
-    pub until: Timestamp,
-    /// Claimed for it, and neither sent nor given back yet: it may still be with its adapter.
+/// The right to a probe, and the delivery that is sent as the probe.
+pub(super) struct Probe {
+    /// The end of the right.
+    until: Timestamp,
+    /// The delivery that is claimed for the probe and neither sent nor returned yet. Its adapter may still render it.
     pub claimed: Option<DeliveryId>,
-    /// Was claimed for it last and waits again. Another one is to be tried.
+    /// The delivery that was claimed last and waits again. The next try takes another one.
     pub waits_again: Option<DeliveryId>,
     tries: u32,
 }
 
 impl Probe {
+    /// The right to a probe until `until`.
     pub fn new(until: Timestamp) -> Self {
         Self { until, claimed: None, waits_again: None, tries: 0 }
     }
 
-    /// What was claimed was not sent. If it waits again, it counts as a try.
+    /// Records that a claimed delivery was not sent. If it waits again, this counts as a try.
     pub fn unsent(&mut self, delivery: DeliveryId, waits_again: bool) {
         if self.claimed == Some(delivery) {
             self.claimed = None;
@@ -60,17 +66,18 @@ impl Probe {
         }
     }
 
-    /// Nothing could be sent in several tries, or until the right to it ended.
-    pub fn is_useless(&self, now: Timestamp) -> bool {
+    /// Whether no delivery could be sent in several tries, or before the right ended.
+    pub fn has_failed(&self, now: Timestamp) -> bool {
         self.tries >= PROBE_TRIES || self.until <= now
     }
 }
 
 impl Lane {
-    pub fn new(most: usize, now: Timestamp) -> Self {
+    /// `max_in_flight`: the maximum number of requests in flight.
+    pub fn new(max_in_flight: usize, now: Timestamp) -> Self {
         Self {
             in_flight: 0,
-            window: Window::new(most),
+            window: Window::new(max_in_flight),
             answers: Answers::default(),
             health: Health::default(),
             queue: RoundRobin::default(),
@@ -83,11 +90,12 @@ impl Lane {
         }
     }
 
+    /// The state of the breaker.
     pub fn state(&self) -> BreakerState {
         self.breaker.as_ref().map_or(BreakerState::Closed, |it| it.state)
     }
 
-    /// How many may be in flight.
+    /// How many requests may be in flight.
     pub fn limit(&self) -> usize {
         match self.state() {
             BreakerState::Closed => self.window.size(),
@@ -103,16 +111,18 @@ impl Lane {
         }
     }
 
-    /// How many more may be prepared. None until half of the queue has left, so that they are prepared together.
+    /// How many more deliveries may be prepared. 0 while the queue is more than half full, so that deliveries are
+    /// prepared in batches.
     pub fn room(&self, now: Timestamp) -> usize {
         let (size, queued) = (self.queue_size(now), self.queue.len());
         if queued > size / 2 { 0 } else { size - queued }
     }
 
-    /// Up to where it may fill the common queue. The part beyond that of all is for lanes with nothing to do, at its end for
-    /// those that answer: memory is bounded, and nobody waits because others are many.
-    pub fn share_of_queue(&self, now: Timestamp) -> usize {
-        match (self.answers.liveness(now), self.is_quiet()) {
+    /// The number of queued deliveries of all lanes up to which this lane may queue more. The part above
+    /// [`QUEUE_OF_ALL`] is reserved for idle lanes, and its end for idle lanes that answer. So memory is bounded, and
+    /// many busy lanes do not block an idle one.
+    pub fn queue_limit(&self, now: Timestamp) -> usize {
+        match (self.answers.liveness(now), self.is_idle()) {
             (Liveness::Quick | Liveness::Slow, false) => QUEUE_OF_ALL,
             (Liveness::New | Liveness::Silent, false) => QUEUE_OF_ALL / 2,
             (Liveness::Silent, true) => QUEUE_OF_ALL + QUEUE_OF_ALL / 2,
@@ -121,36 +131,39 @@ impl Lane {
         }
     }
 
-    /// Whether one more that is ready may be queued, with so many in the common queue.
-    pub fn takes(&self, delivery: DeliveryId, queued: usize, now: Timestamp) -> bool {
+    /// Whether a prepared delivery may be queued. `queued`: the queued deliveries of all lanes.
+    pub fn has_room_for(&self, delivery: DeliveryId, queued: usize, now: Timestamp) -> bool {
         match self.state() {
-            BreakerState::Closed => self.queue.len() < QUEUE_OF_ONE && queued < self.share_of_queue(now),
+            BreakerState::Closed => self.queue.len() < QUEUE_OF_ONE && queued < self.queue_limit(now),
             BreakerState::HalfOpen => self.probe.as_ref().is_some_and(|it| it.claimed == Some(delivery)),
             BreakerState::Open => false,
         }
     }
 
-    pub fn is_quiet(&self) -> bool {
+    /// Whether nothing is queued or in flight.
+    pub fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.queue.is_empty()
     }
 
-    /// Whether this node has the right to a probe and nothing to send as one.
-    pub fn wants_probe(&self) -> bool {
-        self.is_quiet() && self.probe.as_ref().is_some_and(|it| it.claimed.is_none() && it.tries < PROBE_TRIES)
+    /// Whether this process has the right to a probe and needs a delivery to send.
+    fn needs_probe_delivery(&self) -> bool {
+        self.is_idle() && self.probe.as_ref().is_some_and(|it| it.claimed.is_none() && it.tries < PROBE_TRIES)
     }
 
-    /// How many of those that wait in the table may leave it now, with so many in the common queue.
-    pub fn drainable(&mut self, most: u32, queued: usize, now: Timestamp) -> usize {
-        let room = self.room(now).min(self.share_of_queue(now).saturating_sub(queued));
+    /// How many waiting deliveries may be claimed from the table now. `max_rate`: the configured number per second
+    /// after the breaker closed; `queued`: the queued deliveries of all lanes.
+    pub fn drainable(&mut self, max_rate: u32, queued: usize, now: Timestamp) -> usize {
+        let room = self.room(now).min(self.queue_limit(now).saturating_sub(queued));
         match (&self.breaker, self.state()) {
-            (_, BreakerState::HalfOpen) => usize::from(self.wants_probe()),
+            (_, BreakerState::HalfOpen) => usize::from(self.needs_probe_delivery()),
             (_, BreakerState::Open) => 0,
             _ if !self.waiting_in_table => 0,
-            (Some(breaker), BreakerState::Closed) => room.min(self.drain.available(breaker.since, most, now)),
+            (Some(breaker), BreakerState::Closed) => room.min(self.drain.available(breaker.since, max_rate, now)),
             (None, BreakerState::Closed) => room,
         }
     }
 
+    /// What a delivery waits for that gets no room in this lane.
     pub fn waiting(&self, id: &LaneId) -> Waiting {
         let reason = match &self.breaker {
             Some(breaker) if !breaker.is_closed() => breaker.waiting_reason(),

@@ -1,4 +1,4 @@
-//! Postbacks: setting one up, which includes trying it, and taking pasted URLs apart.
+//! Postbacks: creates, changes and tests them, and parses pasted URLs.
 
 mod rules;
 mod trial;
@@ -32,7 +32,7 @@ pub(crate) use rules::issues;
 pub(crate) use trial::bind_secrets;
 use trial::{refuse_unbound, require_accepted, trial, verify};
 
-/// A postback as somebody wants it to be.
+/// The data of a new postback.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub name: String,
@@ -89,7 +89,7 @@ pub async fn create(app: &App, actor: Actor, wanted: Wanted) -> Result<Postback,
     Ok(shown(app, postback))
 }
 
-/// What may be changed; `None` stays.
+/// Changes of a postback. A field that is `None` is unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     pub name: Option<String>,
@@ -99,6 +99,7 @@ pub struct Changes {
     pub enabled: Option<bool>,
 }
 
+/// Changes of a rule. A field that is `None` is unchanged; `delay: Some(None)` removes the delay.
 #[derive(Clone, Debug, Default)]
 pub struct RuleChanges {
     pub action: Option<Action>,
@@ -108,15 +109,15 @@ pub struct RuleChanges {
     pub delay: Option<Option<Delay>>,
 }
 
-/// Changes a postback. A new configuration is tried first, as a new postback is.
+/// Changes a postback. A new configuration is tested first, like a new postback.
 pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -> Result<Changed<Postback>, Error> {
     let mut postback = find(app, actor, id).await?;
     let before = postback.clone();
     let adapter = pinned(app, &postback).await?;
     let seen = postback.updated_at;
-    let entered = match changes.config {
+    let config_change = match changes.config {
         Some(config) => reconfigure(app, &adapter, &mut postback, config)?,
-        None => Entered::Nothing,
+        None => ConfigChange::None,
     };
     let rule = changes.rule;
     postback.name = changes.name.unwrap_or(postback.name);
@@ -131,32 +132,32 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     confine(actor, &mut postback)?;
     check_references(app, &postback).await?;
     let plain = app.vault.open_config(&postback.config, &id.to_string());
-    // Whoever only renames or disables it need not have the key at hand.
+    // Renaming or disabling a postback works without the key of its secrets.
     match plain {
         Ok(plain) => check(app, &adapter, &postback, &plain).await?,
-        Err(error) if postback.enabled || entered != Entered::Nothing => return Err(error.into()),
+        Err(error) if postback.enabled || config_change != ConfigChange::None => return Err(error.into()),
         Err(_) => {}
     }
     app.vault.seal_config(adapter.schema(), &mut postback.config, &id.to_string());
-    if entered != Entered::Nothing {
+    let reconfigured = config_change != ConfigChange::None;
+    if reconfigured {
         postback.verified_at = None;
     }
-    let reconfigured = entered != Entered::Nothing;
     let test_it = postback.verified_at.is_none() && (postback.enabled || (reconfigured && !actor.is_staff()));
-    match entered {
-        // They stay bound to where they were entered for.
-        Entered::KeepingSecrets if !postback.secret_origins.is_empty() => {
+    match config_change {
+        // The secrets stay bound to the origins for which they were entered.
+        ConfigChange::SecretsKept if !postback.secret_origins.is_empty() => {
             trial(app, &adapter, &postback).await?.check_destination(&postback)?;
         }
-        Entered::KeepingSecrets => refuse_unbound(trial(app, &adapter, &postback).await?)?,
-        Entered::Anew => {
+        ConfigChange::SecretsKept => refuse_unbound(trial(app, &adapter, &postback).await?)?,
+        ConfigChange::Full => {
             postback.secret_origins.clear();
             bind_secrets(app, &adapter, &mut postback, test_it).await?;
         }
-        Entered::Nothing if test_it && postback.secret_origins.is_empty() => {
+        ConfigChange::None if test_it && postback.secret_origins.is_empty() => {
             bind_secrets(app, &adapter, &mut postback, test_it).await?;
         }
-        Entered::Nothing => {}
+        ConfigChange::None => {}
     }
     if test_it {
         if let Some(reason) = app.adapters.waits(&postback).await? {
@@ -164,12 +165,12 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
         }
         require_accepted(app, actor, &adapter, &mut postback).await?;
     }
-    // The test took its time: whoever changed or deleted the postback meanwhile has not seen this change.
+    // The postback may have been changed or deleted during the test.
     if !storage::delivery::postbacks::save(app.db.writer(), &postback, seen).await? {
         return Err(Error::ChangedMeanwhile { what: "postback", id: id.to_string() });
     }
     if reconfigured {
-        // What its adapter stumbled over may be gone.
+        // The former configuration may have caused the faults of the adapter.
         app.adapters.faults().resume(&key_of(&postback), postback.owner);
         destinations::forget(app, id).await;
     }
@@ -179,36 +180,37 @@ pub async fn change(app: &App, actor: Actor, id: PostbackId, changes: Changes) -
     Ok(Changed::new(before, postback).map(|it| shown(app, it)).with_unseen(unseen))
 }
 
-/// A configuration to compare, or as it is stored while the key is not at hand.
+/// The opened configuration, for comparisons. If it cannot be opened, the stored one.
 pub(crate) fn opened(app: &App, config: &Value, holder: &str) -> Value {
     app.vault.open_config(config, holder).unwrap_or_else(|_| config.clone())
 }
 
-/// What somebody entered who sent a configuration.
+/// How a request changes the configuration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Entered {
-    /// The configuration is what it was.
-    Nothing,
-    /// Some secrets came as their masks.
-    KeepingSecrets,
-    Anew,
+enum ConfigChange {
+    /// The configuration is the same.
+    None,
+    /// It changes, and some secrets are kept, because they were sent as their masks.
+    SecretsKept,
+    /// It changes, and all secrets were sent.
+    Full,
 }
 
-/// Takes over a configuration that was sent, with the secrets that came as their masks.
-fn reconfigure(app: &App, adapter: &Adapter, postback: &mut Postback, config: Value) -> Result<Entered, Error> {
+/// Sets the configuration of a postback. Secrets that were sent as their masks are kept.
+fn reconfigure(app: &App, adapter: &Adapter, postback: &mut Postback, config: Value) -> Result<ConfigChange, Error> {
     let holder = postback.id.to_string();
     refuse_seals(&config)?;
     let mut sent = config;
     let kept = app.vault.keep(adapter.schema(), &postback.config, &mut sent, &holder).map_err(Error::Invalid)?;
     let before = app.vault.open_config(&postback.config, &holder);
     if before.is_ok_and(|before| app.vault.open_config(&sent, &holder).is_ok_and(|sent| sent == before)) {
-        return Ok(Entered::Nothing);
+        return Ok(ConfigChange::None);
     }
     postback.config = sent;
-    Ok(if kept { Entered::KeepingSecrets } else { Entered::Anew })
+    Ok(if kept { ConfigChange::SecretsKept } else { ConfigChange::Full })
 }
 
-/// Sends the test request of a saved postback and tells what came back. Changes nothing.
+/// Sends the test request of a saved postback and returns the result. Changes nothing.
 pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verification, Error> {
     let postback = find(app, actor, id).await?;
     let adapter = pinned(app, &postback).await?;
@@ -219,7 +221,7 @@ pub async fn test(app: &App, actor: Actor, id: PostbackId) -> Result<Verificatio
     Ok(verify(app, &adapter, &postback).await?.shown_to(actor))
 }
 
-/// Takes a postback away; its log stays. Returns what it was.
+/// Archives a postback; its log stays. Returns the postback before the change.
 pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
     let mut postback = find(app, actor, id).await?;
     let before = postback.clone();
@@ -234,7 +236,7 @@ pub async fn archive(app: &App, actor: Actor, id: PostbackId) -> Result<Postback
     Ok(shown(app, before))
 }
 
-/// A postback as people may see it: its secrets are masked.
+/// A postback, with masked secrets.
 pub async fn get(app: &App, actor: Actor, id: PostbackId) -> Result<Postback, Error> {
     Ok(shown(app, find(app, actor, id).await?))
 }
@@ -250,13 +252,14 @@ fn shown(app: &App, mut postback: Postback) -> Postback {
     postback
 }
 
+/// A page of postbacks, with masked secrets.
 pub async fn list(app: &App, actor: Actor, page: PageRequest) -> Result<Page<Postback>, Error> {
     let page = storage::delivery::postbacks::list(app.db.lists(), actor.confined_to(), page).await?;
     Ok(page.map(|postback| shown(app, postback)))
 }
 
-/// Takes a pasted URL apart and recognises the macros of the generic adapter in it. Told to, it makes secrets of the fixed
-/// values that look like keys.
+/// Parses a pasted URL and recognises the macros of the generic adapter in it. If `seal_keys`, fixed values that look
+/// like keys become secrets.
 pub async fn parse(app: &App, url: &str, seal_keys: bool) -> Result<Pasted, Error> {
     let adapter = newest(app, "macro-url").await?;
     let macros = &adapter.descriptor().macros;
@@ -268,7 +271,7 @@ pub async fn parse(app: &App, url: &str, seal_keys: bool) -> Result<Pasted, Erro
     Ok(pasted)
 }
 
-/// An affiliate's postback is its own, and fires for nobody else.
+/// Sets the owner and the scope to the actor's affiliate. A postback of an affiliate fires for its own events only.
 fn confine(actor: Actor, postback: &mut Postback) -> Result<(), Error> {
     let scope = &mut postback.rule.scope;
     if let Some(own) = actor.confined_to() {
@@ -302,7 +305,7 @@ async fn check_references(app: &App, postback: &Postback) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a new postback or source pins.
+/// The newest working version of an adapter, which a new postback or source pins.
 pub(crate) async fn newest(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
     if let Some(adapter) = app.adapters.latest(id).await? {
         return Ok(adapter);
@@ -312,14 +315,14 @@ pub(crate) async fn newest(app: &App, id: &str) -> Result<Arc<Adapter>, Error> {
     Err(Error::UnknownAdapter { given: id.to_owned(), known: known.join(", ") })
 }
 
-/// What a saved postback pins.
+/// The version that a saved postback pins.
 async fn pinned(app: &App, postback: &Postback) -> Result<Arc<Adapter>, Error> {
     let (id, version) = (&postback.adapter, &postback.adapter_version);
     let found = app.adapters.load(id, version).await?;
     found.ok_or_else(|| Error::AdapterWaits(AdapterVersion::missing(id, version)))
 }
 
-/// Only the server itself marks what it has sealed.
+/// Refuses configurations that contain the marker of sealed secrets.
 pub(crate) fn refuse_seals(config: &Value) -> Result<(), Error> {
     if secrets::names_seal(config) {
         let message = "\"$sealed\" marks secrets that the server has stored; send the secret itself, as text";

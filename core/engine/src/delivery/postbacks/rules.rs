@@ -1,4 +1,4 @@
-//! What an adapter lets people set.
+//! Checks rules and configurations against the limits of the adapter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use domain::delivery::rules::{FiringStatus, Rule};
 use domain::tracking::action::Action;
 use host::{Adapter, wire as contract};
 
-/// Reasons that one postback may be narrowed to.
+/// Maximum number of rejection reasons of one postback.
 const REASONS_MAX: usize = 50;
 
-/// Judges rule and configuration, as it was entered, against what the adapter allows.
+/// Checks the rule and the opened configuration.
 pub(super) async fn check(app: &App, adapter: &Arc<Adapter>, postback: &Postback, config: &Value) -> Result<(), Error> {
     let issues = issues(app, adapter, postback, config).await?;
     if issues.is_empty() { Ok(()) } else { Err(Error::Invalid(issues)) }
 }
 
-/// The rule's issues, or else the configuration's.
+/// The issues of the rule, or, if there are none, those of the configuration.
 pub async fn issues(
     app: &App,
     adapter: &Arc<Adapter>,
@@ -64,7 +64,7 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
         }
     }
     if rule.rejection_reasons.len() > REASONS_MAX {
-        issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons")));
+        issues.push(invalid_rule("/rejection_reasons", format!("at most {REASONS_MAX} reasons are allowed")));
     }
     if let Some(delay) = rule.delay {
         let (least, most) = (Duration::from_millis(policy.min_delay), Duration::from_millis(policy.max_delay));
@@ -83,7 +83,7 @@ fn rule_issues(rule: &Rule, policy: &contract::RulePolicy) -> Vec<FieldIssue> {
     issues
 }
 
-/// "2 minutes", in the largest unit that fits.
+/// A duration such as "2 minutes", in the largest whole unit.
 fn in_words(span: Duration) -> String {
     let seconds = span.as_secs();
     let (count, unit) = match seconds {

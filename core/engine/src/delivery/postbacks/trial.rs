@@ -26,6 +26,7 @@ pub(super) struct Trial {
     request: contract::Request,
 }
 
+/// Renders the test request.
 pub(super) async fn trial(app: &App, adapter: &Arc<Adapter>, postback: &Postback) -> Result<Trial, Error> {
     let now = app.clock.now();
     let event = wire::event(&samples::event_for(&postback.rule, now), postback);
@@ -48,6 +49,7 @@ impl Trial {
         Some(url.origin().ascii_serialization())
     }
 
+    /// Refuses secrets that would go to another origin than those they are bound to.
     pub(super) fn check_destination(&self, postback: &Postback) -> Result<(), Error> {
         match self.chosen_origin() {
             Some(origin) if !postback.secret_origins.contains(&origin) => {
@@ -66,7 +68,8 @@ pub(super) fn refuse_unbound(trial: Trial) -> Result<(), Error> {
     }
 }
 
-/// Binds secrets to the origin of the configuration that they were entered with. They go to no other origin later.
+/// Binds secrets to the origin of the configuration with which they were entered. Later they are sent to no other
+/// origin.
 pub async fn bind_secrets(
     app: &App,
     adapter: &Arc<Adapter>,
@@ -82,6 +85,11 @@ pub async fn bind_secrets(
     Ok(())
 }
 
+/// Sends the test request, and marks the postback as verified.
+///
+/// # Errors
+///
+/// The destination or the adapter refused the request, or the quota of tests is used up.
 pub(super) async fn require_accepted(
     app: &App,
     actor: Actor,

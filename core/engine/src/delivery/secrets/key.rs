@@ -1,4 +1,4 @@
-//! One key that seals secrets. Its name is derived from it and stands at the beginning of all that it seals.
+//! A key that seals secrets. Its id is derived from it, and every value that it seals begins with the id.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use sha2::Sha256;
 const NONCE_BYTES: usize = 24;
 const ID_BYTES: usize = 6;
 
-/// The name of a key, which does not tell the key. Written as twelve hexadecimal digits.
+/// The id of a key, from which the key cannot be derived. Written as twelve hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct KeyId([u8; ID_BYTES]);
 
@@ -23,17 +23,18 @@ impl fmt::Display for KeyId {
 }
 
 impl KeyId {
-    /// Whether this sealed text names this key.
+    /// Whether a sealed value begins with this id.
     pub(super) fn sealed(self, sealed: &str) -> bool {
         sealed.starts_with(&self.mark())
     }
 
-    /// How everything begins that this key seals.
+    /// The beginning of every value that this key seals, in base64.
     pub fn mark(self) -> String {
         BASE64.encode(self.0)
     }
 }
 
+/// A key, with separate keys for placeholders and signatures that are derived from it.
 #[derive(Clone)]
 pub(super) struct Key {
     pub(super) id: KeyId,
@@ -43,6 +44,7 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Derives the id and the keys for placeholders and signatures.
     pub(super) fn new(key: [u8; 32]) -> Self {
         let purpose = |name: &[u8]| {
             let mut mac = mac(&key);
@@ -58,16 +60,18 @@ impl Key {
         }
     }
 
+    /// A signature of `text` for a purpose, in hexadecimal.
     pub(super) fn sign(&self, purpose: &str, text: &str) -> String {
         hex(&finish(&self.signatures, purpose, text))
     }
 
+    /// The placeholder of a secret: the same for the same secret and holder, in hexadecimal.
     pub(super) fn placeholder(&self, secret: &str, holder: &str) -> String {
         hex(&finish(&self.placeholders, holder, secret)[..16])
     }
 
-    /// The nonce begins with the key's name, so that a release that knows no names opens it, too. 144 bits of it are
-    /// drawn: none comes twice.
+    /// Seals a secret for a holder. The nonce begins with the id of the key, so that releases without key ids can open
+    /// it. The other 144 bits are random, so a nonce is never repeated.
     pub(super) fn seal(&self, secret: &str, holder: &str) -> String {
         let mut nonce: [u8; NONCE_BYTES] = rand::random();
         nonce[..ID_BYTES].copy_from_slice(&self.id.0);
@@ -76,6 +80,7 @@ impl Key {
         BASE64.encode([&nonce[..], &sealed].concat())
     }
 
+    /// Opens a sealed value. `None` if another key sealed it, or if it was sealed for another holder.
     pub(super) fn open(&self, sealed: &str, holder: &str) -> Option<String> {
         let bytes = BASE64.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
@@ -84,6 +89,7 @@ impl Key {
     }
 }
 
+/// An HMAC-SHA256 with this key.
 pub(super) fn mac(key: &[u8]) -> Hmac<Sha256> {
     <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
 }

@@ -1,5 +1,5 @@
-//! Secrets of configurations: sealed where they are stored, `••••` where they are shown, a placeholder where an
-//! adapter sees them, and themselves only in a finished request to where they may go.
+//! Secrets of configurations. The database contains them sealed, the API shows `••••`, and an adapter sees
+//! placeholders. Plain text appears only in a finished request to a permitted destination.
 
 mod key;
 mod placeholders;
@@ -20,13 +20,14 @@ use key::Key;
 pub use key::KeyId;
 pub use placeholders::{Destinations, Placeholders};
 
-/// A sealed secret is an object with this one member.
+/// A sealed secret is a JSON object with only this member.
 const SEALED: &str = "$sealed";
 const DOTS: &str = "••••";
-/// Shorter secrets are shown without their end.
+/// Secrets with fewer characters are shown without their last characters.
 const CHARS_TO_SHOW_END: usize = 12;
 const SHOWN_END: usize = 4;
 
+/// Why a secret cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     #[error(
@@ -42,6 +43,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
+    /// The stable code of the error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unreadable => "secret_unreadable",
@@ -51,26 +53,26 @@ impl SecretError {
     }
 }
 
-/// What sealing a stored value again comes to.
+/// The result of sealing a stored value again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resealed<T> {
-    /// What is to be stored instead; none if that would be the same.
+    /// The new value to be stored. `None` if nothing changes.
     pub new: Option<T>,
-    /// Some of it could be opened.
+    /// Whether some part could be opened.
     pub opened: bool,
-    /// Some of it could not.
+    /// Whether some part could not be opened.
     pub unreadable: bool,
 }
 
 impl<T> Resealed<T> {
-    /// Of a value that is sealed as a whole.
+    /// The result for a value that is sealed as a whole.
     pub fn of_whole(resealed: Result<Option<T>, SecretError>) -> Self {
         let opened = resealed.is_ok();
         Self { new: resealed.ok().flatten(), opened, unreadable: !opened }
     }
 }
 
-/// The sealed parts of one value.
+/// Counts of the sealed parts of one value.
 #[derive(Default)]
 struct Parts {
     changed: usize,
@@ -90,19 +92,19 @@ impl Parts {
     }
 }
 
-/// Seals with the first key of this installation and opens with any of them.
+/// Seals and opens secrets. The first key seals; all keys open.
 #[derive(Clone)]
 pub struct Vault {
     keys: Arc<[Key]>,
 }
 
 impl Vault {
-    /// With one key.
+    /// A vault with one key.
     pub fn new(key: [u8; 32]) -> Self {
         Self::with_keys(key, [])
     }
 
-    /// Seals with `current`; what `previous` ones sealed can still be opened.
+    /// A vault that seals with `current` and also opens values that a key of `previous` sealed.
     pub fn with_keys(current: [u8; 32], previous: impl IntoIterator<Item = [u8; 32]>) -> Self {
         Self { keys: iter::once(current).chain(previous).map(Key::new).collect() }
     }
@@ -111,42 +113,48 @@ impl Vault {
         &self.keys[0]
     }
 
-    /// The names of the keys, the current one first.
+    /// The ids of the keys, the current one first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> {
         self.keys.iter().map(|key| key.id)
     }
 
-    /// Shows that we wrote `text` for this purpose; in hexadecimal.
+    /// A signature which proves that this installation wrote `text` for this purpose, in hexadecimal.
     pub fn sign(&self, purpose: &str, text: &str) -> String {
         self.current().sign(purpose, text)
     }
 
-    /// Whether one of our keys signed it.
+    /// Whether a key of this vault signed `text` for this purpose.
     pub fn is_signed(&self, purpose: &str, text: &str, signature: &str) -> bool {
-        // Both are hashed: how long the comparison takes says nothing.
+        // Hashes are compared, so that the time of the comparison reveals nothing.
         let given = api_key::hash(signature);
         self.keys.iter().any(|key| api_key::hash(&key.sign(purpose, text)) == given)
     }
 
-    /// Sealed for `holder` alone: copied to another, it does not open. The text names the key by its beginning.
+    /// Seals a secret for one holder; it cannot be opened for another one. The sealed text begins with the id of the
+    /// key.
     pub fn seal(&self, secret: &str, holder: &str) -> String {
         self.current().seal(secret, holder)
     }
 
-    /// The same with one of the keys.
+    /// Like [`Self::seal`], with the key `id`. The current key if the vault does not have it.
     pub fn seal_with(&self, id: KeyId, secret: &str, holder: &str) -> String {
         self.keys.iter().find(|key| key.id == id).unwrap_or(self.current()).seal(secret, holder)
     }
 
+    /// Opens a sealed secret of this holder.
+    ///
+    /// # Errors
+    ///
+    /// No key of the vault opens it.
     pub fn open(&self, sealed: &str, holder: &str) -> Result<String, SecretError> {
-        // What an older release sealed names no key.
+        // Values of older releases do not begin with a key id, so then all keys are tried.
         let named = self.keys.iter().find(|key| key.id.sealed(sealed));
         let opened = named.and_then(|key| key.open(sealed, holder));
         let opened = opened.or_else(|| self.keys.iter().find_map(|key| key.open(sealed, holder)));
         opened.ok_or(SecretError::Unreadable)
     }
 
-    /// The same secret sealed with the current key; `None` if it is already.
+    /// Seals a sealed secret again with the current key. `None` if the current key already sealed it.
     pub fn reseal(&self, sealed: &str, holder: &str) -> Result<Option<String>, SecretError> {
         let current = self.current();
         if current.id.sealed(sealed) && current.open(sealed, holder).is_some() {
@@ -155,8 +163,8 @@ impl Vault {
         Ok(Some(current.seal(&self.open(sealed, holder)?, holder)))
     }
 
-    /// JSON with its sealed parts sealed with the current key, those of configurations and of guards. A part that no key
-    /// opens stays as it is, and the others do not wait for it.
+    /// Seals the sealed parts of a JSON value again with the current key: those of configurations and of guards. A
+    /// part that no key opens is unchanged; the other parts are sealed again.
     pub fn reseal_parts(&self, value: &Value, holder: &str) -> Resealed<Value> {
         let (mut resealed, mut parts) = (value.clone(), Parts::default());
         self.reseal_in(&mut resealed, holder, &mut parts);
@@ -188,7 +196,7 @@ impl Vault {
         }
     }
 
-    /// Seals every secret of a configuration that is not sealed yet.
+    /// Seals the secrets of a configuration that are not sealed yet. The schema marks the secrets.
     pub fn seal_config(&self, schema: &Schema, config: &mut Value, holder: &str) {
         schema.visit_secrets(
             config,
@@ -201,7 +209,7 @@ impl Vault {
         );
     }
 
-    /// The configuration as it was entered.
+    /// The configuration with its secrets in plain text.
     pub fn open_config(&self, config: &Value, holder: &str) -> Result<Value, SecretError> {
         replace_sealed(config, &mut |sealed| self.open(sealed, holder).map(Value::String))
     }
@@ -213,7 +221,7 @@ impl Vault {
         }
     }
 
-    /// Guards as they were entered.
+    /// The guards with their secrets in plain text.
     pub fn open_guards(&self, guards: &Guards, holder: &str) -> Result<Guards, SecretError> {
         let mut opened = guards.clone();
         for (_, secret) in opened.secrets() {
@@ -224,7 +232,7 @@ impl Vault {
         Ok(opened)
     }
 
-    /// The configuration as people may see it. One that can't be opened is all dots.
+    /// The configuration with masked secrets. A secret that cannot be opened is shown as dots only.
     pub fn mask_config(&self, config: &Value, holder: &str) -> Value {
         let masked = replace_sealed::<SecretError>(config, &mut |sealed| {
             Ok(Value::String(self.open(sealed, holder).map_or_else(|_| DOTS.to_owned(), |secret| masked(&secret))))
@@ -232,7 +240,8 @@ impl Vault {
         masked.unwrap_or_default()
     }
 
-    /// The configuration as an adapter may see it, and what its placeholders stand for.
+    /// The configuration with placeholders in place of secrets, as an adapter sees it, and the secrets of the
+    /// placeholders.
     pub fn with_placeholders(&self, config: &Value, holder: &str) -> Result<(Value, Placeholders), SecretError> {
         let mut secrets = Vec::new();
         let config = replace_sealed(config, &mut |sealed| {
@@ -244,13 +253,17 @@ impl Vault {
         Ok((config, Placeholders { secrets }))
     }
 
-    /// Letters and digits only, so that no encoding changes it; nobody without the key can guess it.
+    /// A placeholder has only letters and digits, so that no encoding changes it. It cannot be guessed without the key.
     fn placeholder(&self, secret: &str, holder: &str) -> String {
         format!("secret{}", self.current().placeholder(secret, holder))
     }
 
-    /// Puts back what came as its mask: whoever changes a configuration sends what was shown. Says whether any secret
-    /// was kept, and which masks stand for nothing.
+    /// Replaces masks in a changed configuration by the stored secrets, because clients send back what they were
+    /// shown. Returns whether any secret was kept.
+    ///
+    /// # Errors
+    ///
+    /// The masks that belong to no stored secret.
     pub fn keep(
         &self,
         schema: &Schema,
@@ -267,7 +280,7 @@ impl Vault {
             let found = if shown.pointer(place) == Some(secret) {
                 before.pointer(place).cloned()
             } else {
-                // An item of a list may have moved, which its mask alone must tell.
+                // An item of a list may have moved; its mask must then identify it.
                 only_sealed_as(before, &shown, secret)
             };
             match found.filter(is_sealed) {
@@ -276,7 +289,7 @@ impl Vault {
                     *secret = sealed;
                 }
                 None => {
-                    let message = "this is the mask of a secret that is not there; send the secret itself";
+                    let message = "this is the mask of a secret that is not stored here; send the secret itself";
                     issues.push(FieldIssue::new(format!("/config{place}"), "invalid_config", message));
                 }
             }
@@ -299,7 +312,7 @@ fn sealed_text(value: &Value) -> Option<&str> {
     value.as_object().filter(|it| it.len() == 1).and_then(|it| it.get(SEALED)).and_then(Value::as_str)
 }
 
-/// Whether somebody wrote the word that marks a sealed secret.
+/// Whether a configuration contains the marker of sealed secrets.
 pub fn names_seal(config: &Value) -> bool {
     match config {
         Value::Object(members) => members.iter().any(|(name, member)| name == SEALED || names_seal(member)),
@@ -324,7 +337,7 @@ fn replace_sealed<E>(config: &Value, replace: &mut impl FnMut(&str) -> Result<Va
     })
 }
 
-/// The one sealed value that is shown as `mask`; none if several are.
+/// The sealed value that is shown as `mask`. `None` if there are several or none.
 fn only_sealed_as(before: &Value, shown: &Value, mask: &Value) -> Option<Value> {
     fn collect<'a>(before: &'a Value, shown: &Value, mask: &Value, found: &mut Vec<&'a Value>) {
         if is_sealed(before) {

@@ -1,4 +1,4 @@
-//! Secrets on their way out: placeholders until a request is finished, and masks in all that comes back.
+//! Placeholders: replaces them by secrets in a finished request, and masks secrets in answers, errors and logs.
 
 use std::borrow::Cow;
 
@@ -18,30 +18,31 @@ use host::{AdapterError, wire as contract};
 use super::SecretError;
 use super::key::mac;
 
-/// Shorter ones occur in any text by chance, and no destination takes them for a secret.
+/// Secrets with fewer bytes are not masked, because they occur in texts by chance.
 const SHORTEST_TO_MASK: usize = 6;
 
-/// RFC 3986's unreserved characters stay as they are.
+/// The unreserved characters of RFC 3986 are not encoded.
 const URL_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const URL_PATH: &AsciiSet = &URL_VALUE.remove(b'/');
 
+/// A secret in plain text, and its placeholder.
 #[derive(Clone)]
 pub(super) struct Secret {
     pub placeholder: String,
     pub value: String,
 }
 
-/// What the placeholders of one configuration stand for.
+/// The placeholders of one configuration, with their secrets.
 #[derive(Clone, Default)]
 pub struct Placeholders {
     pub(super) secrets: Vec<Secret>,
 }
 
-/// Where the secrets of a request may go.
+/// The destinations to which the secrets of a request may be sent.
 pub struct Destinations<'a> {
-    /// Host names that the adapter declares; "*" leaves the choice to the configuration.
+    /// Host names that the adapter declares. "*" permits the host of the configuration.
     pub hosts: &'a [String],
-    /// Origins that the secrets were entered for.
+    /// Origins to which the secrets are bound.
     pub origins: &'a [String],
 }
 
@@ -61,7 +62,7 @@ impl Destinations<'_> {
 }
 
 impl Placeholders {
-    /// Whether a request carries or is signed with a secret.
+    /// Whether a request contains a secret or is signed with one.
     pub fn uses_secrets(&self, request: &contract::Request) -> bool {
         let in_text = |text: &str| self.secrets.iter().any(|it| text.contains(&it.placeholder));
         !request.sign_with.is_empty()
@@ -73,7 +74,11 @@ impl Placeholders {
                 .is_some_and(|it| in_text(&it.content_type) || in_text(&String::from_utf8_lossy(&it.bytes)))
     }
 
-    /// The request that goes out: with its secrets, and signed if the adapter asked for that.
+    /// The finished request: with its secrets, and signed if the adapter requested a signature.
+    ///
+    /// # Errors
+    ///
+    /// A secret may not be sent to this destination, or it cannot be used at its place.
     pub fn reveal(
         &self,
         request: &contract::Request,
@@ -89,7 +94,7 @@ impl Placeholders {
         let url = Url::parse(&request.url).map_err(|_| unusable("in the URL", "the URL is not valid"))?;
         destinations.check(&url)?;
         if self.secrets.iter().any(|it| url.host_str().is_some_and(|host| host.contains(&it.placeholder))) {
-            return Err(unusable("as a host name", "it would choose where the request goes"));
+            return Err(unusable("as a host name", "it would determine the destination of the request"));
         }
         outgoing.url = self.replace_in_url(&outgoing.url);
         for (_, value) in &mut outgoing.headers {
@@ -101,7 +106,7 @@ impl Placeholders {
         if let Some((content_type, bytes)) = &mut outgoing.body {
             let kind = content_type.to_ascii_lowercase();
             if let Ok(text) = std::str::from_utf8(bytes) {
-                *bytes = self.replace(text, |value| written_for(&kind, value)).into_bytes();
+                *bytes = self.replace(text, |value| encoded_for(&kind, value)).into_bytes();
             }
         }
         if !request.sign_with.is_empty() {
@@ -126,7 +131,7 @@ impl Placeholders {
             let secret =
                 self.secrets.iter().find(|it| it.placeholder == *placeholder).ok_or(SecretError::Unusable {
                     place: "to sign",
-                    reason: "the adapter named something that is no secret of the configuration",
+                    reason: "the adapter named something that is not a secret of the configuration",
                 })?;
             let key = signing_key(&secret.value)?;
             let mut signature = mac(&key);
@@ -143,7 +148,8 @@ impl Placeholders {
         Ok(())
     }
 
-    /// A path may be a secret as a whole, as those of webhooks are: its slashes stay.
+    /// Replaces placeholders in a URL. A whole path may be a secret, as for webhooks, so slashes in the path are not
+    /// encoded.
     fn replace_in_url(&self, url: &str) -> String {
         let (path, query) = url.split_at(url.find('?').unwrap_or(url.len()));
         let path = self.replace(path, |value| utf8_percent_encode(value, URL_PATH).to_string());
@@ -160,7 +166,7 @@ impl Placeholders {
         text
     }
 
-    /// Takes placeholders, and secrets however they are written, out of what people or adapters read.
+    /// Masks placeholders and secrets, in any encoding, in a text that people or adapters read.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.secrets.is_empty() {
             return Cow::Borrowed(text);
@@ -171,7 +177,7 @@ impl Placeholders {
         if masked == text { Cow::Borrowed(text) } else { Cow::Owned(masked) }
     }
 
-    /// What an adapter said, without the placeholders that it may have quoted.
+    /// Masks placeholders that an adapter quoted in an error.
     pub fn redact(&self, error: AdapterError) -> AdapterError {
         let hide = |text: String| self.mask(&text).into_owned();
         match error {
@@ -182,7 +188,7 @@ impl Placeholders {
         }
     }
 
-    /// An answer may quote the request that it answers.
+    /// Masks secrets in an answer, which may quote the request.
     pub fn mask_answer(&self, answer: &mut Answer) {
         if self.secrets.is_empty() {
             return;
@@ -197,7 +203,8 @@ impl Placeholders {
     }
 }
 
-fn written_for(content_type: &str, value: &str) -> String {
+/// A secret in the encoding of a body's content type.
+fn encoded_for(content_type: &str, value: &str) -> String {
     if content_type.contains("json") {
         let text = Value::from(value).to_string();
         text[1..text.len() - 1].to_owned()
@@ -208,7 +215,7 @@ fn written_for(content_type: &str, value: &str) -> String {
     }
 }
 
-/// `whsec_` and the key in base64, or the key itself.
+/// The signing key: a secret is `whsec_` with the key in base64, or the key itself.
 fn signing_key(secret: &str) -> Result<Vec<u8>, SecretError> {
     let Some(text) = secret.strip_prefix("whsec_") else { return Ok(secret.as_bytes().to_vec()) };
     BASE64

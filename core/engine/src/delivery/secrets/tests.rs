@@ -41,10 +41,10 @@ fn reveal(placeholders: &Placeholders, request: &contract::Request) -> Result<Ou
 }
 
 #[test]
-fn what_is_sealed_opens_for_its_holder_with_its_key_only() {
+fn a_sealed_secret_opens_only_for_its_holder_and_with_its_key() {
     let sealed = vault().seal("s3cret", HOLDER);
     assert!(!sealed.contains("s3cret"));
-    assert_ne!(sealed, vault().seal("s3cret", HOLDER), "a nonce is never used twice");
+    assert_ne!(sealed, vault().seal("s3cret", HOLDER), "a nonce is not used twice");
     assert_eq!(vault().open(&sealed, HOLDER).as_deref(), Ok("s3cret"));
     for other in [vault().open(&sealed, "pbk_2"), Vault::new([8; 32]).open(&sealed, HOLDER), vault().open("", HOLDER)] {
         assert_eq!(other, Err(SecretError::Unreadable));
@@ -52,7 +52,7 @@ fn what_is_sealed_opens_for_its_holder_with_its_key_only() {
 }
 
 #[test]
-fn what_a_previous_key_sealed_opens_until_it_is_sealed_again() {
+fn a_value_of_a_previous_key_opens_until_it_is_sealed_again() {
     let (old, both) = (Vault::new([7; 32]), Vault::with_keys([8; 32], [[7; 32]]));
     let new = Vault::new([8; 32]);
     let sealed = old.seal("s3cret", HOLDER);
@@ -83,9 +83,9 @@ fn what_a_previous_key_sealed_opens_until_it_is_sealed_again() {
     assert_eq!(new.open_config(&moved["b"], HOLDER), Ok(json!("s3cret")));
 }
 
-/// As releases before keys had names: all of the nonce is drawn. Those releases open what this one seals, too.
+/// Older releases, in which keys had no ids, used a random nonce. They open values of this release, too.
 #[test]
-fn what_an_older_release_sealed_opens() {
+fn a_value_of_an_older_release_opens() {
     use chacha20poly1305::aead::{Aead, KeyInit, Payload};
     use chacha20poly1305::{XChaCha20Poly1305, XNonce};
     fn payload(msg: &[u8]) -> Payload<'_, '_> {
@@ -95,14 +95,14 @@ fn what_an_older_release_sealed_opens() {
     let older = cipher.encrypt(&XNonce::from([1u8; 24]), payload(b"s3cret")).unwrap();
     let older = BASE64.encode([&[1u8; 24][..], &older].concat());
     assert_eq!(vault().open(&older, HOLDER).as_deref(), Ok("s3cret"));
-    assert!(vault().reseal(&older, HOLDER).unwrap().is_some(), "it names no key");
+    assert!(vault().reseal(&older, HOLDER).unwrap().is_some(), "it has no key id");
     let newer = BASE64.decode(vault().seal("s3cret", HOLDER)).unwrap();
     let nonce: [u8; 24] = newer[..24].try_into().unwrap();
     assert_eq!(cipher.decrypt(&XNonce::from(nonce), payload(&newer[24..])).unwrap(), b"s3cret");
 }
 
 #[test]
-fn a_placeholder_says_nothing_and_stays_what_it_is() {
+fn a_placeholder_is_the_same_for_the_same_secret() {
     let (placeholder, _) = with_placeholders("s3cret with spaces");
     assert!(placeholder.chars().all(|c| c.is_ascii_alphanumeric()), "{placeholder}");
     assert_eq!(placeholder, with_placeholders("s3cret with spaces").0, "a request renders the same twice");
@@ -110,7 +110,7 @@ fn a_placeholder_says_nothing_and_stays_what_it_is() {
 }
 
 #[test]
-fn a_secret_is_written_as_its_place_asks() {
+fn a_secret_is_encoded_for_its_place_in_the_request() {
     let (name, placeholders) = with_placeholders("a b\"&/ü");
     let mut it = request(&format!("https://t.example/{name}?k={name}"));
     it.body = Some(contract::Body {
@@ -130,7 +130,7 @@ fn a_secret_is_written_as_its_place_asks() {
 }
 
 #[test]
-fn a_secret_goes_where_it_may_and_nowhere_else() {
+fn a_secret_is_sent_to_permitted_destinations_only() {
     let (name, placeholders) = with_placeholders("s3cret");
     let hosts = |hosts: &[&str]| -> Vec<String> { hosts.iter().map(|it| (*it).to_owned()).collect() };
     let code = |url: &str, declared: &[&str], origins: &[&str]| {
@@ -159,7 +159,7 @@ fn a_secret_goes_where_it_may_and_nowhere_else() {
     assert_eq!(outgoing.expect("it carries no secret").url, "https://evil.example/");
 }
 
-/// The example of the specification's own libraries.
+/// The example from the libraries of the Standard Webhooks specification.
 #[test]
 fn a_signature_is_that_of_standard_webhooks() {
     let (name, placeholders) = with_placeholders("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");

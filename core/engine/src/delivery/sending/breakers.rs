@@ -1,5 +1,5 @@
-//! Breakers in the table: what this node found out is stored for all nodes, what others found out is taken over, and the
-//! owner of the lane gets a message: once, whichever node it was.
+//! Breakers in the table: stores the changes of this process for all processes, loads those of others, and notifies
+//! the owner of the lane by mail, once in all processes.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,80 +11,85 @@ use crate::app::App;
 use crate::delivery::lanes::Change;
 use crate::people::mail::Letter;
 use crate::people::outbox;
-use domain::delivery::breaker::{Breaker, DAY, TOLD_FOR};
+use domain::delivery::breaker::{Breaker, DAY, NOTIFIED_FOR};
 use domain::delivery::lane::LaneId;
 use domain::timestamp::Timestamp;
 
-/// How old the knowledge of what other nodes stored may be.
+/// Time between two loads of the stored breakers.
 const REFRESH: Duration = Duration::from_secs(5);
-/// Changes that are stored, and probes that are claimed, in one round: the others' deliveries wait meanwhile.
-const STORED_AT_ONCE: usize = 8;
-const PROBED_AT_ONCE: usize = 64;
-/// People of one owner who get a message at most.
-const TOLD_AT_MOST: u64 = 100;
+/// Maximum number of changes that one round stores. Deliveries of other lanes wait meanwhile.
+const CHANGES_PER_ROUND: usize = 8;
+/// Maximum number of probes that one round claims.
+const PROBES_PER_ROUND: usize = 64;
+/// Maximum number of people of one owner who are notified.
+const MAX_NOTIFIED: u64 = 100;
 
-/// Stores and takes over what there is, and takes the probes that are due, as much as one round may.
+/// One round: stores destinations and changes of breakers, loads the stored breakers if it is time, and claims due
+/// probes.
 pub async fn settle(app: &App) -> Result<(), Error> {
     let now = app.clock.now();
-    note_destinations(app, now).await?;
-    for _ in 0..STORED_AT_ONCE {
-        let Some(change) = app.destinations.next_change() else { break };
-        let instead = store(app, &change, now).await?;
-        app.destinations.change_stored(instead);
+    store_destinations(app, now).await?;
+    for _ in 0..CHANGES_PER_ROUND {
+        let Some(change) = app.lanes.next_change() else { break };
+        let stored = store(app, &change, now).await?;
+        app.lanes.change_stored(stored);
     }
-    if app.destinations.should_refresh(now, REFRESH)
+    if app.lanes.should_refresh(now, REFRESH)
         && let Err(error) = refresh(app, now).await
     {
-        app.destinations.refresh_soon();
+        app.lanes.refresh_soon();
         return Err(error);
     }
-    let due = app.destinations.to_be_probed(PROBED_AT_ONCE, now);
+    let due = app.lanes.due_probes(PROBES_PER_ROUND, now);
     if !due.is_empty() {
-        // Long enough for a request, and for what comes before and after it.
+        // A lease is long enough to prepare the delivery, send it and store the result.
         let until = now.plus(app.settings.lease());
         let claimed = storage::delivery::breakers::claim_probes(app.db.writer(), &due, now, until).await?;
-        app.destinations.probe(&claimed, now, until);
+        app.lanes.start_probes(&claimed, now, until);
         if claimed.len() < due.len() {
-            app.destinations.refresh_soon();
+            app.lanes.refresh_soon();
         }
     }
     Ok(())
 }
 
-async fn note_destinations(app: &App, now: Timestamp) -> Result<(), DbErr> {
-    let seen = app.destinations.take_seen();
-    if seen.is_empty() {
+async fn store_destinations(app: &App, now: Timestamp) -> Result<(), DbErr> {
+    let new = app.lanes.take_new_destinations();
+    if new.is_empty() {
         return Ok(());
     }
-    let unique: HashSet<_> = seen.iter().map(|(postback, name)| (*postback, name.to_string())).collect();
+    let unique: HashSet<_> = new.iter().map(|(postback, name)| (*postback, name.to_string())).collect();
     let unique: Vec<_> = unique.into_iter().collect();
-    let noted = storage::delivery::breakers::note_destinations(app.db.writer(), &unique, now).await;
-    if noted.is_err() {
-        app.destinations.put_back_seen(seen);
+    let stored = storage::delivery::breakers::note_destinations(app.db.writer(), &unique, now).await;
+    if stored.is_err() {
+        app.lanes.return_new_destinations(new);
     }
-    noted
+    stored
 }
 
-/// The breaker as it is then: another node may have been first.
+/// Stores a change, unless another process stored a change of this breaker first. Returns the stored breaker.
 async fn store(app: &App, change: &Change, now: Timestamp) -> Result<Option<Breaker>, Error> {
     let lane = &change.breaker().lane;
     let tx = app.db.begin().await?;
     let ours = match change {
         Change::Opened(breaker) => {
             let first = storage::delivery::breakers::open(&tx, breaker).await?;
-            if first && breaker.told_open_at.is_none() {
-                tell(app, &tx, Letter::DestinationPaused, lane).await?;
-                storage::delivery::breakers::told_open(&tx, lane, now).await?;
+            if first && breaker.open_notified_at.is_none() {
+                notify(app, &tx, Letter::DestinationPaused, lane).await?;
+                storage::delivery::breakers::mark_open_notified(&tx, lane, now).await?;
             }
             first
         }
         Change::Probed(breaker, until) => storage::delivery::breakers::save_probe(&tx, breaker, *until).await?,
         Change::Closed(_) => {
-            let told = storage::delivery::breakers::find(&tx, lane).await?;
+            let before = storage::delivery::breakers::find(&tx, lane).await?;
             let first = storage::delivery::breakers::close(&tx, lane, now).await?;
-            // A relapse without a message closes without one, too.
-            if first && told.is_some_and(|it| it.told_day || it.told_open_at.is_some_and(|at| at >= it.opened_at)) {
-                tell(app, &tx, Letter::DestinationResumed, lane).await?;
+            // If the owner was not notified that the breaker opened, as after a relapse, no notification that it
+            // closed is sent.
+            if first
+                && before.is_some_and(|it| it.day_notified || it.open_notified_at.is_some_and(|at| at >= it.opened_at))
+            {
+                notify(app, &tx, Letter::DestinationResumed, lane).await?;
             }
             first
         }
@@ -110,35 +115,36 @@ fn log(change: &Change) {
             tracing::info!(destination, owner, failures, code, probe_at = %it.probe_at, "A destination stays paused after a probe");
         }
         Change::Closed(_) => {
-            tracing::info!(destination, owner, "A destination answers again; what waits for it is sent");
+            tracing::info!(destination, owner, "A destination answers again; its waiting deliveries are sent");
         }
     }
 }
 
+/// Loads the stored breakers, and notifies the owners of those that have been open for a day.
 async fn refresh(app: &App, now: Timestamp) -> Result<(), Error> {
-    let breakers = storage::delivery::breakers::list_current(app.db.reader(), now.minus(TOLD_FOR)).await?;
+    let breakers = storage::delivery::breakers::list_current(app.db.reader(), now.minus(NOTIFIED_FOR)).await?;
     let waiting = storage::delivery::waiting_deliveries::list_lanes(app.db.reader()).await?;
     for breaker in &breakers {
-        if !breaker.is_closed() && !breaker.told_day && breaker.opened_at.plus(DAY) <= now {
+        if !breaker.is_closed() && !breaker.day_notified && breaker.opened_at.plus(DAY) <= now {
             let tx = app.db.begin().await?;
-            if storage::delivery::breakers::told_day(&tx, &breaker.lane).await? {
-                tell(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
+            if storage::delivery::breakers::mark_day_notified(&tx, &breaker.lane).await? {
+                notify(app, &tx, Letter::DestinationStillPaused, &breaker.lane).await?;
             }
             tx.commit().await?;
             outbox::wake_worker(app);
         }
     }
-    app.destinations.take_over(breakers, &waiting, now);
+    app.lanes.load(breakers, &waiting, now);
     Ok(())
 }
 
-/// Writes to the people of the lane's owner, if a live postback sends there: an affiliate's, or the owners and admins of
-/// the program.
-async fn tell(app: &App, tx: &impl ConnectionTrait, letter: Letter, lane: &LaneId) -> Result<(), Error> {
+/// Sends a mail to the people of the lane's owner, if a live postback sends there. The people are those of the
+/// affiliate, or the owners and admins of the program.
+async fn notify(app: &App, tx: &impl ConnectionTrait, letter: Letter, lane: &LaneId) -> Result<(), Error> {
     if !storage::delivery::breakers::is_in_use(tx, lane).await? {
         return Ok(());
     }
-    for user in storage::people::users::list_of_owners(tx, &[lane.owner], TOLD_AT_MOST).await? {
+    for user in storage::people::users::list_of_owners(tx, &[lane.owner], MAX_NOTIFIED).await? {
         outbox::add(app, tx, letter, &user.email, &user.name, &lane.destination).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Classifying: the adapters say what the answers mean. A slow adapter delays only its own results.
+//! Classifying: the adapters classify the answers. A slow adapter delays only its own results.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -46,14 +46,14 @@ pub(super) async fn classify(app: &App, sent: Vec<Sent>) -> (Vec<Sent>, Vec<Opti
     }
     let mut waiting = HashMap::new();
     for place in open {
-        let (tell, receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         later[place] = Some(receiver);
-        waiting.insert(place, tell);
+        waiting.insert(place, sender);
     }
     tokio::spawn(async move {
         while let Some((_, (place, sent))) = batch.next().await {
-            if let Some(tell) = waiting.remove(&place) {
-                let _ = tell.send(sent);
+            if let Some(sender) = waiting.remove(&place) {
+                let _ = sender.send(sent);
             }
         }
     });
@@ -66,7 +66,7 @@ type ToClassify = Vec<(usize, Sent)>;
 /// Deliveries that need no adapter, and the others by plan.
 fn by_plan(sent: Vec<Sent>) -> (Vec<Sent>, Vec<(Arc<Plan>, ToClassify)>) {
     let (mut classified, mut groups) = (Vec::with_capacity(sent.len()), Vec::<(Arc<Plan>, ToClassify)>::new());
-    // The groups own the plans, so the addresses identify them.
+    // The groups own the plans, so the address of a plan identifies it.
     let mut group_of = HashMap::new();
     for (place, mut sent) in sent.into_iter().enumerate() {
         sent.verdict = sent.verdict.take().or_else(|| verdict::without_adapter(&sent));

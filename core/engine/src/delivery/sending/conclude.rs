@@ -1,4 +1,4 @@
-//! Concluding: has the answers classified, and stores the new states with the attempts.
+//! Concluding: the answers are classified, and the new states are stored with the attempts.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub struct Concluded {
     pub finished: Vec<Finish>,
     /// For each delivery of the group, set if its adapter still classifies the answer.
     pub later: Vec<Option<Later>>,
-    /// Times from event to now, less the delay of the rule, of deliveries that were accepted at the first attempt.
+    /// For each delivery that was accepted at the first attempt: the time since its event, without the delay of the
+    /// rule.
     pipeline: Vec<Duration>,
 }
 
@@ -42,7 +43,7 @@ pub async fn conclude(app: &App, sent: Vec<Sent>) -> Concluded {
 }
 
 impl Concluded {
-    /// Deliveries that end or are put off without a request.
+    /// The results of deliveries that end or are postponed without a request.
     pub fn by_rules(finished: Vec<Finish>) -> Self {
         Self { finished, ..Self::default() }
     }
@@ -60,7 +61,7 @@ impl Concluded {
     ///
     /// # Errors
     ///
-    /// The database is away. Results that are not stored yet are kept.
+    /// The database is unavailable. Results that are not stored yet are kept.
     pub async fn store_one_by_one(&mut self, app: &App) -> Result<(), DbErr> {
         while let (Some(attempt), Some(finish)) = (self.attempts.last(), self.finished.last()) {
             match store(app, std::slice::from_ref(attempt), std::slice::from_ref(finish)).await {

@@ -1,4 +1,5 @@
-//! Loads the contexts of the deliveries of a batch: their conversions now, and the other deliveries of these.
+//! Loads the contexts of the deliveries of a batch: the current state of their conversions, and the other deliveries
+//! of these conversions.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +14,7 @@ use domain::tracking::conversion::Status;
 
 /// The contexts of a batch.
 pub(super) struct Contexts {
-    /// Revision and status of the conversions now.
+    /// Current revision and status of the conversions.
     conversions: HashMap<ConversionId, (i32, Status)>,
     siblings: HashMap<ConversionId, Vec<Sibling>>,
     /// The oldest revision whose event is not routed yet.
@@ -22,6 +23,7 @@ pub(super) struct Contexts {
 }
 
 impl Contexts {
+    /// Loads the contexts of a batch.
     pub(super) async fn load(app: &App, due: &[Leased<EventDelivery>]) -> Result<Self, DbErr> {
         let ids: HashSet<_> = due.iter().filter_map(|due| due.it.delivery.conversion_id).collect();
         let conversions = storage::tracking::conversions::find_standing(app.db.reader(), ids).await?;
@@ -36,6 +38,7 @@ impl Contexts {
         Ok(Self { conversions, siblings, unrouted, batch: due.iter().map(|due| due.it.delivery.id).collect() })
     }
 
+    /// The context of one delivery of the batch.
     pub(super) fn of(&self, delivery: &Delivery) -> DeliveryContext<'_> {
         let id = delivery.conversion_id.as_ref();
         DeliveryContext {

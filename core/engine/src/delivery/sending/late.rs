@@ -1,4 +1,4 @@
-//! What slow adapters render after their batch has gone on without them.
+//! Deliveries that slow adapters render after their batch has continued without them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::delivery::adapters::Batch;
 use super::preparation::Preparation;
 use super::render::Rendered;
 
-/// Filled by tasks of its own, emptied with the next batch. Clones are one.
+/// Collects late deliveries until the next batch takes them. All clones are the same collection.
 #[derive(Clone)]
 pub struct Late {
     done: Arc<Mutex<Preparation>>,
@@ -17,20 +17,22 @@ pub struct Late {
 }
 
 impl Late {
-    /// `wake` tells the worker that there is something to take.
+    /// `wake` is notified when there is something to take.
     pub fn new(wake: Arc<Notify>) -> Self {
         Self { done: Arc::default(), wake }
     }
 
+    /// Whether there is nothing to take.
     pub fn is_empty(&self) -> bool {
         self.done().is_empty()
     }
 
+    /// Takes the deliveries that were rendered since the last call.
     pub(super) fn take(&self) -> Preparation {
         std::mem::take(&mut self.done())
     }
 
-    /// Takes what is left of a batch as it comes.
+    /// Collects the remaining results of a batch in the background.
     pub(super) fn wait_for(&self, mut batch: Batch<Rendered>) {
         let late = self.clone();
         tokio::spawn(async move {

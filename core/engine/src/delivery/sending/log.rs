@@ -1,34 +1,38 @@
-//! What the log keeps of requests and answers.
+//! Requests and answers as the delivery log keeps them: without secrets, and cut to a maximum size.
 
 use crate::delivery::plan::Plan;
 use crate::delivery::wire;
 use host::wire as contract;
 
-/// What the log keeps of a body, and of a URL.
+/// Maximum number of bytes of a body or a URL in the log.
 pub const BODY_LOG_BYTES: usize = 16 * 1024;
-/// What it keeps of headers: so many, so much of each value, and so much in all.
+/// Maximum number of headers in the log.
 const HEADERS_MAX: usize = 64;
+/// Maximum number of bytes of a header's name in the log.
 const HEADER_NAME_BYTES: usize = 256;
+/// Maximum number of bytes of a header's value in the log.
 const HEADER_VALUE_BYTES: usize = 2 * 1024;
+/// Maximum number of bytes of all headers in the log.
 const HEADERS_LOG_BYTES: usize = 16 * 1024;
 
-/// A request as the log shows it: as it was rendered, without its secrets.
+/// A request as the log shows it: as rendered, with `***` in place of secrets.
 #[derive(Default)]
 pub struct Logged {
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<String>,
-    /// Something of it was too long for the log.
+    /// Whether a part of the request was too long for the log.
     pub cut: bool,
 }
 
 impl Logged {
+    /// The logged form of a rendered request.
     pub fn of(request: &contract::Request, plan: &Plan) -> Self {
         let outgoing = wire::request(request);
         let hide = |text: &str| plan.secrets.mask(text).into_owned();
         let mut headers: Vec<_> = outgoing.headers.into_iter().map(|(name, value)| (name, hide(&value))).collect();
-        // Masked before it is cut, so that no half of a placeholder is left at the end.
+        // The text is masked before it is cut, so that no part of a placeholder remains at the end.
         let body = outgoing.body.map(|(content_type, bytes)| {
             headers.push(("content-type".to_owned(), content_type));
             hide(&text(&bytes))
@@ -41,15 +45,15 @@ impl Logged {
     }
 }
 
-/// The beginning of a text, and whether that is not all.
+/// The first `bytes` bytes of a text, and whether the text was cut.
 fn kept(mut text: String, bytes: usize) -> (String, bool) {
     let cut = text.len() > bytes;
     text.truncate(text.floor_char_boundary(bytes));
     (text, cut)
 }
 
-/// What the log keeps of headers, and whether that is not all. A value that was cut says how long it was, and the last line
-/// how many headers are left out.
+/// The headers as the log keeps them, and whether something was cut. A cut value ends with its original length; the
+/// last entry says how many headers are left out.
 pub fn kept_headers(headers: Vec<(String, String)>) -> (Vec<(String, String)>, bool) {
     let (all, mut cut, mut bytes) = (headers.len(), false, 0);
     let mut logged = Vec::with_capacity(all.min(HEADERS_MAX));
@@ -74,7 +78,7 @@ pub fn kept_headers(headers: Vec<(String, String)>) -> (Vec<(String, String)>, b
     (logged, cut || left_out > 0)
 }
 
-/// Bytes of a stranger as text that any database keeps: PostgreSQL has no NUL.
+/// Received bytes as text that both databases accept. PostgreSQL accepts no NUL characters.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_kept_within_bounds_and_say_what_is_missing() {
+    fn headers_are_cut_to_the_maximum_size_with_a_note() {
         assert_eq!(kept_headers(headers(64, 100)), (headers(64, 100), false));
         // (headers, bytes of each) -> (kept, left out)
         for (count, bytes, kept, left_out) in

@@ -1,8 +1,8 @@
 //! Sending: a due delivery is prepared, sent and concluded. The parent function is `deliver` in `pipeline/send.rs`.
 //!
 //! The stages are types: `Delivery` (claimed) → [`Prepared`] → [`Sent`] → an attempt and a new state. Preparing and
-//! concluding work on batches; each request is made alone. No transaction is open during HTTP. A request needs a place in
-//! its lane (`lanes.rs`); deliveries without a place, or with an open breaker, are parked in the table.
+//! concluding work on batches; each request is made alone. No transaction is open during HTTP. A request needs a place
+//! in its lane (`delivery/lanes`); deliveries without a place, or with an open breaker, are parked in the table.
 
 mod breakers;
 mod classify;
@@ -69,6 +69,7 @@ enum SendError {
 }
 
 impl Sent {
+    /// The id of the delivery.
     pub fn delivery_id(&self) -> DeliveryId {
         self.delivery.id
     }
@@ -78,8 +79,8 @@ impl Sent {
         self.duration
     }
 
-    /// What the request says about the health of its destination. The adapter's verdict does not matter: a destination that
-    /// refuses a request works.
+    /// The result of the request for the health of its destination. The adapter's verdict does not matter: a
+    /// destination that refuses a request works.
     pub fn outcome(&self, now: Timestamp) -> Outcome {
         match &self.result {
             Ok(answer) if breaker::is_failure(answer.status) => {
@@ -98,7 +99,7 @@ impl Sent {
     }
 }
 
-/// Makes the request. Returns before the request deadline, with an answer or an error.
+/// Makes the request. Returns before the request timeout, with an answer or an error.
 pub async fn send(app: &App, prepared: Prepared) -> Sent {
     let Prepared { delivery, lease, event, plan, request, log } = prepared;
     let at = app.clock.now();
@@ -116,6 +117,7 @@ pub async fn send(app: &App, prepared: Prepared) -> Sent {
     Sent { delivery, claim: lease.claim, event, plan, request: Some(request), log, result, at, duration, verdict: None }
 }
 
+/// The number of the delivery's next attempt, from 1.
 fn number_of(delivery: &Delivery) -> i32 {
     delivery.attempts + 1
 }

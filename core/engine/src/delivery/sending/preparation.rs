@@ -13,7 +13,7 @@ pub struct Preparation {
     pub ready: Vec<Prepared>,
     /// To be concluded without a request.
     pub failed_to_render: Vec<Sent>,
-    /// Ended or put off by the rules.
+    /// Ended or postponed by the rules.
     pub finished: Vec<Finish>,
     /// To be parked in the lane in which their predecessors are parked.
     pub parked: Vec<Parked>,
@@ -24,12 +24,13 @@ impl Preparation {
         self.ready.is_empty() && self.failed_to_render.is_empty() && self.finished.is_empty()
     }
 
+    /// Adds the result of rendering one delivery.
     pub(super) fn add(&mut self, rendered: Rendered) {
         match rendered {
             Rendered::Ready(prepared) => self.ready.push(*prepared),
             Rendered::Failed(sent) => self.failed_to_render.push(*sent),
             Rendered::Settled(finish) => self.finished.push(finish),
-            // Its lease is about to end; the next claim prepares it again.
+            // Its lease ends soon; the next claim prepares it again.
             Rendered::TooLate => {}
         }
     }

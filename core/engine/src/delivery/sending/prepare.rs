@@ -1,4 +1,4 @@
-//! Preparing: checks the rules again, then has the adapters render the requests.
+//! Preparing: the rules are checked again, then the adapters render the requests.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use storage::delivery::deliveries::Finish;
 use storage::delivery::waiting_deliveries::Parked;
 
 use super::context::Contexts;
-use super::finish::{ended, put_off};
+use super::finish::{ended, postponed};
 use super::late::Late;
 use super::preparation::Preparation;
 use super::render::{ToRender, render};
@@ -51,8 +51,8 @@ pub async fn with_events(
     Ok(deliveries.collect())
 }
 
-/// Checks the rules again and has the adapters render the requests. Deliveries whose adapters are slow are left to a later
-/// batch, in `late`; the result includes those that earlier batches left.
+/// Checks the rules again and has the adapters render the requests. Deliveries of slow adapters are left to a later
+/// batch, in `late`. The result includes those that earlier batches left.
 ///
 /// # Errors
 ///
@@ -86,7 +86,7 @@ pub async fn prepare(app: &App, late: &Late, due: &mut Vec<Leased<EventDelivery>
                 }
                 Err(reason) => {
                     let due_at = place_in_line(app, postback, now.plus(WAIT_FOR_ADAPTER), RETURNS_PER_SECOND, now);
-                    preparation.finished.push(put_off(&delivery, claim, Some(reason.clone()), due_at));
+                    preparation.finished.push(postponed(&delivery, claim, Some(reason.clone()), due_at));
                 }
             },
             Decision::WaitIn(lane, behind) => {
@@ -118,7 +118,7 @@ async fn plan_all(
     Ok(postbacks.values().map(|postback| (postback.id, plan(postback))).collect())
 }
 
-/// Renders on the threads of the adapters, one group per postback.
+/// Renders on the threads for adapters, one group per postback.
 async fn render_all(
     app: &App,
     late: &Late,
@@ -133,7 +133,7 @@ async fn render_all(
             let reason = Reason::new("adapter_out_of_service", "its adapter has just failed too often in a row");
             for it in items {
                 let due_at = place_in_line(app, &plan.postback, until, RETURNS_PER_SECOND, now);
-                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(reason.clone()), due_at));
+                preparation.finished.push(postponed(&it.delivery, it.lease.claim, Some(reason.clone()), due_at));
             }
             continue;
         }
@@ -142,7 +142,7 @@ async fn render_all(
             let per_second = per_second(pool.average(&line) * CALLS);
             for it in items.drain(room..) {
                 let due_at = place_in_line(app, &plan.postback, now.plus(WAIT_FOR_TURN), per_second, now);
-                preparation.finished.push(put_off(&it.delivery, it.lease.claim, Some(busy()), due_at));
+                preparation.finished.push(postponed(&it.delivery, it.lease.claim, Some(busy()), due_at));
             }
         }
         let group = Group {
@@ -182,7 +182,7 @@ fn wait_behind_predecessor(delivery: &Delivery, claim: i64, lane: LaneId, behind
 
 fn wait_for_predecessor(delivery: &Delivery, claim: i64, until: Timestamp) -> Finish {
     let reason = Reason::new("waits_for_older", "waits for an older state of the same conversion");
-    put_off(delivery, claim, Some(reason), until)
+    postponed(delivery, claim, Some(reason), until)
 }
 
 #[cfg(test)]

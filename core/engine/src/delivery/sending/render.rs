@@ -1,4 +1,4 @@
-//! Renders one delivery. If routing could not ask the adapter, the adapter decides first.
+//! Renders one delivery. If the adapter was not available during routing, it decides first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use domain::tracking::event::Event;
 use host::{AdapterError, Session, wire as contract};
 use storage::delivery::deliveries::Finish;
 
-use super::finish::{ended, put_off};
+use super::finish::{ended, postponed};
 use super::{SendError, Sent, number_of};
 
 /// A delivery that passed the rules.
@@ -25,16 +25,18 @@ pub(super) struct ToRender {
     pub event: Arc<Event>,
 }
 
+/// The result of rendering one delivery.
 pub(super) enum Rendered {
     Ready(Box<Prepared>),
     /// It is concluded without a request.
     Failed(Box<Sent>),
-    /// It has ended or is put off.
+    /// It has ended or is postponed.
     Settled(Finish),
-    /// The request deadline would be after the end of its lease.
+    /// The request could still be in flight at the end of its lease.
     TooLate,
 }
 
+/// Renders one delivery. `timeout`: the request timeout.
 pub(super) fn render(
     session: &mut Session,
     plan: &Arc<Plan>,
@@ -84,7 +86,7 @@ fn request(
     let delivery = &it.delivery;
     let context = wire::context(now, number_of(delivery).cast_unsigned(), false, delivery.id.to_string());
     let event = wire::event(&it.event, &plan.postback);
-    // Routing could not ask the adapter to decide.
+    // The adapter was not available during routing.
     let undecided = delivery.reason.as_ref().is_some_and(|it| WAITING.contains(&it.code.as_str()));
     if undecided && delivery.attempts == 0 {
         let decided = session.decide(&context, &plan.binding, &event);
@@ -98,12 +100,12 @@ fn request(
     rendered.map_err(Unsent::Failed)
 }
 
-/// Ends the delivery if the adapter skips its event, or puts it off if the adapter wants a delay.
+/// Ends the delivery if the adapter skips its event, or postpones it if the adapter requires a delay.
 fn decide(plan: &Plan, it: &ToRender, decision: contract::Decision, now: Timestamp) -> Result<(), Unsent> {
     let (delivery, claim) = (&it.delivery, it.lease.claim);
     match plan.delay(&decision) {
         Some(delay) if delivery.created_at.plus(delay) > now => {
-            Err(Unsent::Settled(put_off(delivery, claim, None, delivery.created_at.plus(delay))))
+            Err(Unsent::Settled(postponed(delivery, claim, None, delivery.created_at.plus(delay))))
         }
         Some(_) => Ok(()),
         None => {

@@ -1,4 +1,5 @@
-//! Reads answers: the adapter's verdict, and from it the new state of the delivery and the attempt for the log.
+//! Verdicts: the adapter classifies the answer, and the verdict determines the new state of the delivery and the
+//! attempt for the log.
 
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub fn classify_test(
     masked(of_outcome(classified, answer, now), plan)
 }
 
-/// Without secrets and placeholders, which adapters may quote.
+/// The verdict without secrets and placeholders, which adapters may quote.
 fn masked(verdict: Verdict, plan: &Plan) -> Verdict {
     verdict.masked(|text| plan.secrets.mask(&text).into_owned())
 }
@@ -74,7 +75,7 @@ fn of_error(error: &SendError) -> Verdict {
     Verdict::of_error(code.to_owned(), sentence, is_transient)
 }
 
-/// The new state of the delivery, logged.
+/// The new state of the delivery. It is also logged.
 pub(super) fn finish(sent: &Sent, verdict: &Verdict, now: Timestamp) -> Finish {
     let delivery = &sent.delivery;
     let change = verdict.apply(delivery, rand::random(), now);
@@ -126,7 +127,7 @@ pub(super) fn attempt(sent: Sent, verdict: Verdict) -> Attempt {
     }
 }
 
-/// The wait that the destination asked for.
+/// The wait that the destination requested with `Retry-After`.
 pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let (_, value) = answer.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
     retry::parse_retry_after(value, now)

@@ -86,7 +86,7 @@ const FAILED_ACCOUNTS: i32 = 5;
 /// Warns the operator of a possible proxy that is not listed.
 fn warn_of_proxy(app: &App, unnamed: &Throttle) {
     if unnamed.failures >= FAILED_ACCOUNTS {
-        app.warnings.notice(UNLISTED_PROXY, app.clock.now(), || {
+        app.warnings.record(UNLISTED_PROXY, app.clock.now(), || {
             let peer = unnamed.subject.split_once(':').map_or("", |(_, peer)| peer);
             format!(
                 "sign-ins to several accounts failed from {peer}, an internal address that names no visitors. If it is your proxy, configure it to send X-Forwarded-For and add it to POSTRIDER_TRUSTED_PROXIES. Until then all visitors behind it have its address, and only the limit of each account prevents guessing"

@@ -1,4 +1,5 @@
-//! Claims deliveries: from the work queue, from due rows, and parked ones whose destinations have room again.
+//! Claims deliveries: from the work queue, from due rows of the table, and parked ones whose destinations have room
+//! again.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub(super) struct Claimed {
     pub due: Vec<Leased<EventDelivery>>,
     /// To be parked: their destinations are paused or have no room.
     pub parked: Vec<Parked>,
-    /// There are more lanes with parked deliveries that may leave.
+    /// Whether there are more lanes with parked deliveries that may be sent.
     pub are_more: bool,
 }
 
@@ -35,6 +36,7 @@ impl Claimed {
         self.due.is_empty() && self.parked.is_empty()
     }
 
+    /// Adds prepared deliveries to those that are parked.
     pub(super) fn park(&mut self, prepared: Vec<(Prepared, Waiting)>) {
         self.parked.extend(prepared.into_iter().map(|(prepared, waiting)| prepared.park(waiting)));
     }
@@ -64,7 +66,7 @@ pub(super) async fn claim(app: &App, now: Timestamp) -> Result<Claimed, DbErr> {
 
 /// Takes the deliveries whose destinations have room, and returns whether the table must be polled.
 fn take_from_queue(app: &App, now: Timestamp, claimed: &mut Claimed) -> bool {
-    let mut admissions = app.destinations.admissions(now);
+    let mut admissions = app.lanes.admissions(now);
     let mut admitted = Vec::new();
     let Taken { items, poll } = app.work_queues.deliveries.take_admitted(BATCH, now, |item| {
         let admission = admissions.admit(item.key());
@@ -85,7 +87,7 @@ async fn claim_due(app: &App, now: Timestamp, claimed: &mut Claimed) -> Result<(
     let is_full = found.len() == BATCH;
     let (mut admitted, mut refused) = (Vec::new(), HashMap::new());
     {
-        let mut admissions = app.destinations.admissions(now);
+        let mut admissions = app.lanes.admissions(now);
         for delivery in found {
             match admissions.admit_claimed(delivery.postback_id) {
                 Admission::Take => admitted.push(delivery),
@@ -103,14 +105,14 @@ async fn claim_due(app: &App, now: Timestamp, claimed: &mut Claimed) -> Result<(
         queue.poll_at(next.max(now.plus(Duration::from_millis(1))));
     }
     if !refused.is_empty() {
-        // Else each further due delivery of these postbacks would be claimed before those of others.
+        // Otherwise each due delivery of these postbacks would be claimed before those of other postbacks.
         storage::delivery::waiting_deliveries::park_due(app.db.queue(), &refused, now).await?;
     }
     Ok(())
 }
 
 async fn claim_parked(app: &App, now: Timestamp, claimed: &mut Claimed) -> Result<(), DbErr> {
-    let (drainable, are_more) = app.destinations.drainable(now);
+    let (drainable, are_more) = app.lanes.drainable(now);
     claimed.are_more = are_more;
     for asked in drainable {
         if claimed.due.len() >= 2 * BATCH {
@@ -127,11 +129,11 @@ async fn claim_parked(app: &App, now: Timestamp, claimed: &mut Claimed) -> Resul
         );
         let found = found.await?;
         let ids: Vec<_> = found.iter().map(|it| it.id).collect();
-        app.destinations.drained(&asked, &ids, now);
+        app.lanes.record_drained(&asked, &ids, now);
         match sending::with_events(app, found, lease).await {
             Ok(found) => claimed.due.extend(found),
             Err(error) => {
-                app.destinations.unsent(ids.into_iter().map(|id| (id, true)));
+                app.lanes.record_unsent(ids.into_iter().map(|id| (id, true)));
                 return Err(error);
             }
         }
@@ -141,6 +143,6 @@ async fn claim_parked(app: &App, now: Timestamp, claimed: &mut Claimed) -> Resul
 
 /// Returns deliveries, still leased, to the work queue.
 pub(super) fn give_back(app: &App, due: Vec<Leased<EventDelivery>>) {
-    app.destinations.unsent(due.iter().map(|it| (it.it.delivery.id, true)));
+    app.lanes.record_unsent(due.iter().map(|it| (it.it.delivery.id, true)));
     app.work_queues.deliveries.give_back(due);
 }

@@ -1,4 +1,5 @@
-//! Stores results in groups: classifies the answers, then stores new states and attempts in one transaction.
+//! Stores results in groups: the adapters classify the answers, then one transaction stores the new states and
+//! attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +14,17 @@ use storage::base::writer::Writer;
 
 /// Maximum number of results that are stored together.
 const GROUP: usize = 256;
-/// The wait between two tries to store results, while their leases last.
+/// Wait between two tries to store results, while their leases last.
 pub(super) const STORE_AGAIN: Duration = Duration::from_millis(250);
 
-/// Takes the results of sending. All clones store in the same groups.
+/// Collects results to be stored. All clones store in the same groups.
 #[derive(Clone)]
 pub(super) struct Results {
     writer: Writer<Sent, Option<Later>>,
     behind: Arc<AtomicBool>,
 }
 
-/// The task ends, after its last group, when every clone of the results is dropped.
+/// Starts the task that stores results. It ends, after its last group, when every clone of [`Results`] is dropped.
 pub(super) fn spawn(app: App) -> (Results, JoinHandle<()>) {
     let behind = Arc::new(AtomicBool::new(false));
     let (writer, task) = {
@@ -34,12 +35,13 @@ pub(super) fn spawn(app: App) -> (Results, JoinHandle<()>) {
 }
 
 impl Results {
-    /// Whether results wait because the database is away.
+    /// Whether results wait because the database is unavailable.
     pub(super) fn are_behind(&self) -> bool {
         self.behind.load(Ordering::SeqCst)
     }
 
-    /// Returns when the result is durable, even if a slow adapter classifies the answer after its group was stored.
+    /// Stores a result. Returns when it is durable, even if a slow adapter classifies the answer after its group was
+    /// stored.
     pub(super) async fn store(&self, sent: Sent) {
         if let Ok(Some(later)) = self.writer.submit(sent).await
             && let Ok(classified) = later.await
@@ -49,8 +51,9 @@ impl Results {
     }
 }
 
-/// Concludes and stores one group. During an outage of the database the results wait in memory, so that no postback is sent
-/// twice; after the length of one lease they are given up.
+/// Concludes and stores one group. During an outage of the database the results wait in memory, so that no postback is
+/// sent twice. They are discarded after the length of one lease, because other workers then send these deliveries
+/// again.
 async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Option<Later>> {
     let count = sent.len();
     let mut concluded = sending::conclude(&app, sent).await;
@@ -67,7 +70,7 @@ async fn conclude(app: App, behind: Arc<AtomicBool>, sent: Vec<Sent>) -> Vec<Opt
             Ok(()) => break,
             Err(error) if tokio::time::Instant::now() < give_up => {
                 behind.store(true, Ordering::SeqCst);
-                tracing::warn!(%error, results = count, "The database is away; results wait to be stored");
+                tracing::warn!(%error, results = count, "The database is unavailable; results wait to be stored");
                 tokio::time::sleep(STORE_AGAIN).await;
             }
             Err(error) => {

@@ -67,7 +67,7 @@ impl Counts {
 fn judge(case: &Case, adapter: &Arc<Adapter>, update: bool, counts: &mut Counts) -> anyhow::Result<()> {
     let run = case.run(adapter);
     let problems = match &run.answer {
-        Ok(answer) => case.judge(answer),
+        Ok(answer) => case.compare(answer),
         Err(error) => vec![sentence(error)],
     };
     if problems.is_empty() {
@@ -105,7 +105,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let problems = match &run.answer {
         Ok(answer) => {
             println!("result   {}", pretty(answer));
-            case.judge(answer)
+            case.compare(answer)
         }
         Err(error) => vec![sentence(error)],
     };

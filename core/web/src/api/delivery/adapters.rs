@@ -369,8 +369,8 @@ pub struct UpgradeOut {
     more: bool,
 }
 
-impl From<adapters::Judged> for JudgedOut {
-    fn from(it: adapters::Judged) -> Self {
+impl From<adapters::PostbackCheck> for JudgedOut {
+    fn from(it: adapters::PostbackCheck) -> Self {
         let (result, summary) = if !it.issues.is_empty() {
             ("invalid", format!("the new version does not accept {} of its settings", it.issues.len()))
         } else if it.different > 0 {

@@ -209,7 +209,7 @@ pub async fn export(
     let pages = stream::try_unfold(writer, move |mut writer| {
         let app = turns.clone();
         async move {
-            let _turn = app.heavy.turn(actor).await;
+            let _turn = app.heavy.page_place(actor).await;
             Ok(writer.next().await?.map(|bytes| (bytes, writer)))
         }
     });

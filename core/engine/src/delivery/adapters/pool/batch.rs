@@ -1,4 +1,4 @@
-//! Groups of calls that are handed in together, and their results as they come.
+//! Batches: groups of calls that are queued together, and their results.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use host::{Adapter, Session};
 use super::super::faults::Subject;
 use super::{Job, Line, Pool, Progress, Speed, Turn};
 
-/// How long a batch waits for a line with a long backlog, for one of which nothing is known yet, and for quick ones, which a
-/// busy machine may hold up.
-const FOR_BACKLOG: Duration = Duration::from_millis(20);
-const FOR_UNKNOWN: Duration = Duration::from_millis(50);
-const FOR_QUICK: Duration = Duration::from_secs(2);
-/// How often it looks whether a line that it waits for has turned out to be slow.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// Results that are taken at a time.
+/// Maximum wait of a batch for a line with a long backlog.
+const WAIT_FOR_BACKLOG: Duration = Duration::from_millis(20);
+/// Maximum wait of a batch for a line of unknown speed.
+const WAIT_FOR_UNKNOWN: Duration = Duration::from_millis(50);
+/// Maximum wait of a batch for a quick line, which a busy machine may delay.
+const WAIT_FOR_QUICK: Duration = Duration::from_secs(2);
+/// Time between two checks whether a line has turned out to be slow.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// Maximum number of results that are taken at a time.
 const RESULTS: usize = 256;
 
-/// Calls of one adapter on behalf of one postback or source, in order, which share an instance for as long as a turn takes.
+/// Calls of one adapter for one postback or source, in order. The calls of a turn share an instance.
 pub struct Group<I> {
     pub adapter: Arc<Adapter>,
     pub subject: Subject,
@@ -30,17 +31,19 @@ pub struct Group<I> {
     pub items: Vec<I>,
 }
 
-/// What was handed in together. Dropping it ends the calls that were not begun.
+/// Groups that are queued together. When a batch is dropped, calls that have not started are not made.
 pub struct Batch<R> {
     groups: Vec<Open>,
-    /// Calls of all groups whose results have not come yet.
+    /// Number of calls of all groups without a result.
     open: usize,
     sender: Option<mpsc::UnboundedSender<(usize, R)>>,
     results: mpsc::UnboundedReceiver<(usize, R)>,
 }
 
+/// A group of a batch.
 struct Open {
     line: Line,
+    /// Number of calls without a result.
     left: usize,
 }
 
@@ -52,11 +55,13 @@ impl<R> Default for Batch<R> {
 }
 
 impl<R: Send + 'static> Batch<R> {
+    /// An empty batch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a group; its results come with the number that this returns. `call` must not block on anything but the adapter.
+    /// Adds a group. Returns its number, which its results have, too. `call` must not block on anything except the
+    /// adapter.
     pub fn add<I: Send + 'static>(
         &mut self,
         pool: &Pool,
@@ -87,27 +92,27 @@ impl<R: Send + 'static> Batch<R> {
         number
     }
 
-    /// Lets the threads begin. Nothing can be added any more.
+    /// Starts the calls. No group can be added after this.
     pub fn begin(&mut self, pool: &Pool) {
         self.sender = None;
         pool.0.0.wake();
     }
 
-    /// The results of quick groups, and those of others that come soon. What is missing then is slow, and may be taken
-    /// by [`next`](Self::next) as it comes.
+    /// Starts the calls and returns the results of quick groups, and those of others that are ready soon. The rest is
+    /// slow and can be taken with [`next`](Self::next).
     pub async fn gather(&mut self, pool: &Pool) -> Vec<(usize, R)> {
         self.begin(pool);
         let begun = tokio::time::Instant::now();
-        let (mut gathered, mut patience) = (Vec::new(), self.patience(pool));
+        let (mut gathered, mut max_wait) = (Vec::new(), self.max_wait(pool));
         while !self.is_complete()
-            && let Some(rest) = patience.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero())
+            && let Some(rest) = max_wait.checked_sub(begun.elapsed()).filter(|rest| !rest.is_zero())
         {
             let before = gathered.len();
             let taking = self.results.recv_many(&mut gathered, RESULTS);
-            match tokio::time::timeout(rest.min(LOOK_AGAIN), taking).await {
+            match tokio::time::timeout(rest.min(RECHECK_INTERVAL), taking).await {
                 Ok(0) => break,
                 Ok(_) => gathered[before..].iter().for_each(|(group, _)| self.count(*group)),
-                Err(_) => patience = self.patience(pool),
+                Err(_) => max_wait = self.max_wait(pool),
             }
         }
         while let Ok(result) = self.results.try_recv() {
@@ -117,14 +122,14 @@ impl<R: Send + 'static> Batch<R> {
         gathered
     }
 
-    /// The next result, however long it takes; `None` after the last.
+    /// The next result. Waits without a limit; `None` after the last result.
     pub async fn next(&mut self) -> Option<(usize, R)> {
         let result = self.results.recv().await?;
         self.count(result.0);
         Some(result)
     }
 
-    /// Whether every call has been made.
+    /// Whether all results were taken.
     pub fn is_complete(&self) -> bool {
         self.open == 0
     }
@@ -134,21 +139,21 @@ impl<R: Send + 'static> Batch<R> {
         self.open -= 1;
     }
 
-    /// Ends the calls that were not begun; what was made meanwhile comes back.
+    /// Ends the batch: calls that have not started are not made. Returns the remaining results.
     pub fn close(mut self) -> Vec<(usize, R)> {
         self.results.close();
         std::iter::from_fn(|| self.results.try_recv().ok()).collect()
     }
 
-    /// How long the groups that have calls left are worth waiting for.
-    fn patience(&self, pool: &Pool) -> Duration {
+    /// The maximum wait for the groups without all results.
+    fn max_wait(&self, pool: &Pool) -> Duration {
         let open = self.groups.iter().filter(|group| group.left > 0);
-        let patience = |group: &Open| match pool.speed(&group.line) {
-            Speed::Quick if pool.has_backlog(&group.line) => FOR_BACKLOG,
-            Speed::Quick => FOR_QUICK,
-            Speed::Unknown => FOR_UNKNOWN,
+        let max_wait = |group: &Open| match pool.speed(&group.line) {
+            Speed::Quick if pool.has_backlog(&group.line) => WAIT_FOR_BACKLOG,
+            Speed::Quick => WAIT_FOR_QUICK,
+            Speed::Unknown => WAIT_FOR_UNKNOWN,
             Speed::Slow => Duration::ZERO,
         };
-        open.map(patience).max().unwrap_or_default()
+        open.map(max_wait).max().unwrap_or_default()
     }
 }

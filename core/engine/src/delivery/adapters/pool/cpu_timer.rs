@@ -1,14 +1,15 @@
-//! Measures how long this thread computes. A busy machine takes the processor away from a thread again and again, and that
-//! must not make an adapter look slow.
+//! Measures the processor time of a thread. The elapsed time would make adapters look slow on a busy machine, which
+//! interrupts threads.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Only for the thread that started it.
+/// A timer of processor time. It can only be read on the thread that started it.
 pub struct CpuTimer(Duration);
 
 impl CpuTimer {
+    /// Starts a timer for this thread.
     pub fn start() -> Self {
         Self(processor_time())
     }

@@ -1,12 +1,13 @@
-//! The threads that adapters compute on, shared fairly.
+//! The threads on which adapters run, shared fairly.
 //!
-//! Calls are queued by owner and adapter version, and each such [`Line`] gets the same share of the time (`domain/delivery/fair_queue`). Work
-//! goes on for a turn of about two milliseconds and then stands in line again, so that a batch of thousands of calls holds up nobody.
-//! A call itself is never interrupted before its limits: lines that have made slow calls (`domain/delivery/pace`) get one thread at a time, and
-//! one thread takes none of their work. A line whose waiting calls would take long in all keeps no batch waiting, however quick
-//! each of them is, and takes no more of them.
+//! Calls queue by owner and adapter version, and each such [`Line`] gets the same share of the time
+//! (`domain/delivery/fair_queue`). A thread works for a turn of about two milliseconds on one line and then queues the
+//! rest again, so that a batch of thousands of calls delays no other line. A call is not interrupted before its
+//! limits: lines that have made slow calls (`domain/delivery/pace`) get one thread at a time, and one thread never
+//! takes their work. Batches do not wait for a line whose queued calls would take long in total, and such a line takes
+//! no more calls, even if each call is quick.
 //!
-//! An instance lives no longer than a turn. There are never more of them than threads.
+//! An instance exists no longer than a turn, so there are never more instances than threads.
 
 mod batch;
 mod cpu_timer;
@@ -31,44 +32,52 @@ use super::faults::Subject;
 pub use batch::{Batch, Group};
 pub use cpu_timer::CpuTimer;
 
-/// Calls that wait in a line that is slow, or of which nothing is known yet. What is beyond waits in the table.
+/// Maximum number of queued calls of a line that is slow or of unknown speed. Further deliveries wait in the table.
 const SLOW_CALLS: usize = 32;
-/// A line with more work than this in all keeps no batch waiting.
+/// Batches do not wait for a line with more queued work than this.
 const LONG_BACKLOG: Duration = Duration::from_millis(250);
-/// And takes no more calls than what fits into this.
+/// A line takes no more calls than this time is enough for.
 const LONGEST_BACKLOG: Duration = Duration::from_secs(1);
-/// Callers that wait for one call each in a line: quick ones are through in a moment.
+/// Maximum number of callers that wait for a single call in a quick line.
 const CALLERS: usize = 1_024;
+/// Maximum number of callers in a line of unknown speed.
 const CALLERS_OF_UNKNOWN: usize = 64;
+/// Maximum number of callers in a slow line.
 const CALLERS_OF_SLOW: usize = 8;
 
-/// Whose work it is, and for which adapter version.
+/// A line of queued calls: all calls of an adapter version for an owner.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Line {
     pub owner: Option<AffiliateId>,
     pub adapter: String,
     pub version: String,
-    /// It comes with the program, whose authors vouch that it is quick.
-    ours: bool,
+    /// Built-in adapters are part of the program and count as quick.
+    is_built_in: bool,
 }
 
 impl Line {
+    /// The line of an adapter for an owner.
     pub fn of(owner: Option<AffiliateId>, adapter: &Adapter) -> Self {
         let descriptor = adapter.descriptor();
-        Self { owner, adapter: descriptor.id.clone(), version: descriptor.version.clone(), ours: adapter.is_trusted() }
+        Self {
+            owner,
+            adapter: descriptor.id.clone(),
+            version: descriptor.version.clone(),
+            is_built_in: adapter.is_trusted(),
+        }
     }
 }
 
-/// What is known of the speed of a line.
+/// The speed of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Speed {
     Quick,
-    /// Nothing was called yet: treated like a slow one where that matters to others.
+    /// No call was made yet. Treated as slow where a slow call would affect other lines.
     Unknown,
     Slow,
 }
 
-/// Cheap to clone; all clones share the threads, which end with the last clone.
+/// The pool of threads. All clones share the threads, which end with the last clone.
 #[derive(Clone)]
 pub struct Pool(Arc<Handle>);
 
@@ -85,7 +94,7 @@ impl Drop for Handle {
 
 struct Shared {
     state: Mutex<State>,
-    /// There is work, or the pool is closed.
+    /// Notified when there is work or the pool is closed.
     work: Condvar,
     started: Instant,
     faults: Faults,
@@ -100,22 +109,23 @@ struct State {
     closed: bool,
 }
 
+/// The measured pace and the queue of a line.
 #[derive(Clone, Copy, Default)]
 struct Known {
     pace: Pace,
-    /// Calls that wait.
+    /// Number of queued calls.
     waiting: usize,
 }
 
-/// Lines without waiting calls are forgotten when there are more than this.
+/// If there are more lines than this, lines without queued calls are removed from memory.
 const LINES: usize = 10_000;
 
-/// A piece of work that goes on turn by turn.
+/// A piece of work that is done in turns.
 struct Job {
     urgency: Urgency,
-    /// Calls that are not made yet.
+    /// Number of calls that are not made yet.
     left: usize,
-    /// Who is to blame when its calls are slow.
+    /// The postback or source for which slow calls count as faults.
     subject: Option<Subject>,
     run: Box<dyn FnMut(&mut Turn) -> Progress + Send>,
 }
@@ -127,7 +137,7 @@ enum Progress {
     More,
 }
 
-/// One turn of a thread with one piece of work.
+/// One turn of a thread with a job.
 struct Turn {
     begun: CpuTimer,
     calls: u32,
@@ -138,7 +148,7 @@ impl Turn {
         Self { begun: CpuTimer::start(), calls: 0 }
     }
 
-    /// Whether another call fits in; counts it.
+    /// Whether the turn has time for another call. If so, counts the call.
     fn has_time(&mut self) -> bool {
         let fits = self.calls == 0 || self.begun.elapsed() < pace::TURN;
         self.calls += u32::from(fits);
@@ -160,7 +170,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Makes one call, or whatever belongs together, when its turn has come. A caller who hangs up costs nothing any more.
+    /// Runs `call` when its turn comes. If the caller stops waiting before that, `call` does not run.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` if too many callers wait in the line, or if `call` panicked.
     pub async fn ask<T: Send + 'static>(
         &self,
         line: Line,
@@ -169,7 +183,7 @@ impl Pool {
         self.ask_as(line, Urgency::Asked, None, call).await
     }
 
-    /// The same for a call whose slowness is somebody's fault.
+    /// Like [`Self::ask`], for a call that counts as a fault of `subject` if it is slow.
     pub async fn ask_for<T: Send + 'static>(
         &self,
         line: Line,
@@ -179,7 +193,7 @@ impl Pool {
         self.ask_as(line, Urgency::Asked, Some(subject), call).await
     }
 
-    /// Goes before all that waits in the line: the host itself wants to know.
+    /// Like [`Self::ask`], before all other calls of the line: for checks by the host itself.
     pub(crate) async fn probe<T: Send + 'static>(
         &self,
         line: Line,
@@ -218,15 +232,16 @@ impl Pool {
             self.0.0.push(&mut state, &line, job);
         }
         self.0.0.wake();
-        // Lost only with a call that panicked, which was logged.
+        // The sender is dropped without an answer only if the call panicked, which was logged.
         waiting.await.map_err(|_| AdapterError::Busy)
     }
 
+    /// The speed of a line.
     pub fn speed(&self, line: &Line) -> Speed {
         self.0.0.speed(&self.0.0.state(), line)
     }
 
-    /// How many more calls may wait in a line.
+    /// How many more calls a line may queue.
     pub fn room(&self, line: &Line) -> usize {
         let state = self.0.0.state();
         let known = state.known.get(line).copied().unwrap_or_default();
@@ -237,27 +252,27 @@ impl Pool {
         most.saturating_sub(known.waiting)
     }
 
-    /// Whether the waiting calls of a line take long in all.
+    /// Whether the queued calls of a line take long in total.
     fn has_backlog(&self, line: &Line) -> bool {
         let known = self.0.0.state().known.get(line).copied().unwrap_or_default();
         known.waiting > known.pace.calls_within(LONG_BACKLOG)
     }
 
-    /// What a call of a line takes on average.
+    /// The average time of a line's calls.
     pub fn average(&self, line: &Line) -> Duration {
         self.0.0.state().known.get(line).map_or(Duration::ZERO, |known| known.pace.average())
     }
 }
 
 impl Shared {
-    /// Nothing here is ever half-done, so a lock that was held during a panic is as good as any.
+    /// A panic of another holder is ignored: no change leaves the state half-done.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn speed(&self, state: &State, line: &Line) -> Speed {
         match state.known.get(line).map(|known| known.pace) {
-            _ if line.ours => Speed::Quick,
+            _ if line.is_built_in => Speed::Quick,
             Some(pace) if pace.is_slow(self.started.elapsed()) => Speed::Slow,
             Some(pace) if pace.is_known() => Speed::Quick,
             _ => Speed::Unknown,
@@ -278,7 +293,7 @@ impl Shared {
         metrics::gauge!("postrider_adapter_waiting").set(state.queue.len() as f64);
     }
 
-    /// Wakes the threads that wait for work; any of them may be the one that cannot take it.
+    /// Wakes all threads that wait for work, because a single one might be the thread that takes no slow work.
     fn wake(&self) {
         if self.state().idle > 0 {
             self.work.notify_all();

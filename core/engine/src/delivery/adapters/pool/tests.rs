@@ -1,11 +1,11 @@
-//! Nothing here waits for a time to pass: calls hold their threads until another call has been made.
+//! These tests do not wait for a period of time: calls hold their threads until another call was made.
 
 use std::sync::mpsc;
 
 use super::*;
 
-fn line(adapter: &str, ours: bool) -> Line {
-    Line { owner: None, adapter: adapter.to_owned(), version: "1.0.0".to_owned(), ours }
+fn line(adapter: &str, is_built_in: bool) -> Line {
+    Line { owner: None, adapter: adapter.to_owned(), version: "1.0.0".to_owned(), is_built_in }
 }
 
 fn pool(threads: usize) -> Pool {
@@ -63,12 +63,12 @@ async fn callers_of_an_unknown_adapter_are_bounded() {
         }
         answers
     };
-    // The last one is refused at once, the others are answered when the thread is free.
+    // The last caller is refused at once; the others get answers when the thread is free.
     let releasing = async {
         while pool.0.0.state().queue.waiting(&line("slow", false), Urgency::Asked) < CALLERS_OF_UNKNOWN {
             tokio::task::yield_now().await;
         }
-        // One more comes before or after this; it is refused unless a place was freed first.
+        // One more caller arrives before or after this. It is refused unless a place became free first.
         release.send(()).expect("somebody waits for it");
     };
     let (answers, ()) = tokio::join!(answers, releasing);
@@ -87,7 +87,7 @@ async fn a_call_that_panics_ends_alone() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_gone_leaves_no_thread_behind() {
+async fn the_threads_end_with_the_pool() {
     let pool = pool(2);
     let shared = Arc::downgrade(&pool.0.0);
     assert_eq!(pool.ask(line("any", true), || ()).await, Ok(()));

@@ -1,4 +1,4 @@
-//! What one thread of the pool does: it takes the next piece of work, gives it a turn and says what that took.
+//! A thread of the pool: takes the next job, works on it for a turn and measures the time.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use domain::delivery::pace::Judgement;
 
 use super::{Job, Line, Progress, Shared, Speed, Turn};
 
-/// Until the pool is closed.
+/// Works until the pool is closed.
 pub(super) fn run(shared: &Shared, place: Place) {
     while let Some((line, mut job)) = next(shared, place) {
         let mut turn = Turn::begin();
-        let going_on = std::panic::catch_unwind(AssertUnwindSafe(|| (job.run)(&mut turn)));
-        let progress = going_on.unwrap_or_else(|_| {
-            tracing::error!(adapter = line.adapter, "A call of an adapter was broken off by a bug of the host");
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| (job.run)(&mut turn)));
+        let progress = result.unwrap_or_else(|_| {
+            tracing::error!(adapter = line.adapter, "A call of an adapter panicked because of a bug of the host");
             Progress::Done
         });
         end_turn(shared, &line, job, &turn, progress);
@@ -38,7 +38,7 @@ fn next(shared: &Shared, place: Place) -> Option<(Line, Job)> {
 
 fn end_turn(shared: &Shared, line: &Line, mut job: Job, turn: &Turn, progress: Progress) {
     let took = turn.begun.elapsed();
-    // What ended early made all its calls, or need make no more of them.
+    // A finished job makes no more calls, even if it ended early.
     let made = if progress == Progress::Done { job.left } else { job.left.min(turn.calls as usize) };
     job.left -= made;
     let subject = job.subject.clone();

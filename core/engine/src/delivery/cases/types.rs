@@ -1,40 +1,40 @@
 //! The contract's types as they are written in a case: field names as in `adapter.wit`, bytes as text.
 //!
-//! What is optional may be left out, an empty list too; a name that the contract does not have is an error.
+//! Optional values and empty lists may be absent. A name that the contract does not have is an error.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use host::wire;
 
-/// Into the type of the same name on the other side.
-pub trait Twin<T> {
-    fn twin(self) -> T;
+/// Converts between a type of this file and the contract's type of the same name, in both directions.
+pub trait Convert<T> {
+    fn convert(self) -> T;
 }
 
-impl<A: Twin<B>, B> Twin<Option<B>> for Option<A> {
-    fn twin(self) -> Option<B> {
-        self.map(Twin::twin)
+impl<A: Convert<B>, B> Convert<Option<B>> for Option<A> {
+    fn convert(self) -> Option<B> {
+        self.map(Convert::convert)
     }
 }
 
-impl<A: Twin<B>, B> Twin<Vec<B>> for Vec<A> {
-    fn twin(self) -> Vec<B> {
-        self.into_iter().map(Twin::twin).collect()
+impl<A: Convert<B>, B> Convert<Vec<B>> for Vec<A> {
+    fn convert(self) -> Vec<B> {
+        self.into_iter().map(Convert::convert).collect()
     }
 }
 
-macro_rules! same {
+macro_rules! same_type {
     ($($name:ty),+) => { $(
-        impl Twin<$name> for $name {
-            fn twin(self) -> $name {
+        impl Convert<$name> for $name {
+            fn convert(self) -> $name {
                 self
             }
         }
     )+ };
 }
 
-same!(String, bool, u16, u32, u64, i64);
+same_type!(String, bool, u16, u32, u64, i64);
 
 macro_rules! record {
     ($name:ident { $($(#[$option:meta])* $field:ident: $kind:ty),+ $(,)? }) => {
@@ -42,42 +42,42 @@ macro_rules! record {
         #[serde(rename_all = "kebab-case", deny_unknown_fields)]
         pub struct $name { $($(#[$option])* $field: $kind),+ }
 
-        impl Twin<wire::$name> for $name {
-            fn twin(self) -> wire::$name {
-                wire::$name { $($field: self.$field.twin()),+ }
+        impl Convert<wire::$name> for $name {
+            fn convert(self) -> wire::$name {
+                wire::$name { $($field: self.$field.convert()),+ }
             }
         }
 
-        impl Twin<$name> for wire::$name {
-            fn twin(self) -> $name {
-                $name { $($field: self.$field.twin()),+ }
+        impl Convert<$name> for wire::$name {
+            fn convert(self) -> $name {
+                $name { $($field: self.$field.convert()),+ }
             }
         }
     };
 }
 
-macro_rules! words {
+macro_rules! plain_enum {
     ($name:ident { $($word:ident),+ $(,)? }) => {
         #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($word),+ }
 
-        impl Twin<wire::$name> for $name {
-            fn twin(self) -> wire::$name {
+        impl Convert<wire::$name> for $name {
+            fn convert(self) -> wire::$name {
                 match self { $(Self::$word => wire::$name::$word),+ }
             }
         }
 
-        impl Twin<$name> for wire::$name {
-            fn twin(self) -> $name {
+        impl Convert<$name> for wire::$name {
+            fn convert(self) -> $name {
                 match self { $(Self::$word => $name::$word),+ }
             }
         }
     };
 }
 
-words!(Action { Impression, Click, Conversion, CustomEvent });
-words!(HttpMethod { Get, Post, Put, Patch, Delete });
+plain_enum!(Action { Impression, Click, Conversion, CustomEvent });
+plain_enum!(HttpMethod { Get, Post, Put, Patch, Delete });
 
 record!(Field { name: String, value: String });
 record!(Money { micros: i64, currency: String });
@@ -206,22 +206,22 @@ pub enum ConversionStatus {
     Rejected(Rejection),
 }
 
-impl Twin<wire::ConversionStatus> for ConversionStatus {
-    fn twin(self) -> wire::ConversionStatus {
+impl Convert<wire::ConversionStatus> for ConversionStatus {
+    fn convert(self) -> wire::ConversionStatus {
         match self {
             Self::Pending => wire::ConversionStatus::Pending,
             Self::Approved => wire::ConversionStatus::Approved,
-            Self::Rejected(rejection) => wire::ConversionStatus::Rejected(rejection.twin()),
+            Self::Rejected(rejection) => wire::ConversionStatus::Rejected(rejection.convert()),
         }
     }
 }
 
-impl Twin<ConversionStatus> for wire::ConversionStatus {
-    fn twin(self) -> ConversionStatus {
+impl Convert<ConversionStatus> for wire::ConversionStatus {
+    fn convert(self) -> ConversionStatus {
         match self {
             Self::Pending => ConversionStatus::Pending,
             Self::Approved => ConversionStatus::Approved,
-            Self::Rejected(rejection) => ConversionStatus::Rejected(rejection.twin()),
+            Self::Rejected(rejection) => ConversionStatus::Rejected(rejection.convert()),
         }
     }
 }
@@ -235,8 +235,8 @@ pub enum Verdict {
     Skip,
 }
 
-impl Twin<wire::Verdict> for Verdict {
-    fn twin(self) -> wire::Verdict {
+impl Convert<wire::Verdict> for Verdict {
+    fn convert(self) -> wire::Verdict {
         match self {
             Self::Fire => wire::Verdict::Fire,
             Self::FireAfter(delay_ms) => wire::Verdict::FireAfter(delay_ms),
@@ -245,8 +245,8 @@ impl Twin<wire::Verdict> for Verdict {
     }
 }
 
-impl Twin<Verdict> for wire::Verdict {
-    fn twin(self) -> Verdict {
+impl Convert<Verdict> for wire::Verdict {
+    fn convert(self) -> Verdict {
         match self {
             Self::Fire => Verdict::Fire,
             Self::FireAfter(delay_ms) => Verdict::FireAfter(delay_ms),
@@ -260,13 +260,13 @@ impl Twin<Verdict> for wire::Verdict {
 #[derive(Clone, Debug)]
 pub struct Outcome(wire::Outcome);
 
-impl Twin<Outcome> for wire::Outcome {
-    fn twin(self) -> Outcome {
+impl Convert<Outcome> for wire::Outcome {
+    fn convert(self) -> Outcome {
         Outcome(self)
     }
 }
 
-/// Without the word alone for what carries nothing.
+/// The long form of an outcome. The short form of one without a value is only its name.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum FullOutcome {
@@ -284,7 +284,7 @@ impl<'de> Deserialize<'de> for Outcome {
         Ok(Self(match serde_json::from_value(value).map_err(serde::de::Error::custom)? {
             FullOutcome::Accepted(reference) => wire::Outcome::Accepted(reference),
             FullOutcome::Retry(after_ms) => wire::Outcome::Retry(after_ms),
-            FullOutcome::Refused(refusal) => wire::Outcome::Refused(refusal.twin()),
+            FullOutcome::Refused(refusal) => wire::Outcome::Refused(refusal.convert()),
         }))
     }
 }
@@ -296,24 +296,24 @@ impl Serialize for Outcome {
             wire::Outcome::Retry(None) => return to.serialize_str("retry"),
             wire::Outcome::Accepted(reference) => FullOutcome::Accepted(reference),
             wire::Outcome::Retry(after_ms) => FullOutcome::Retry(after_ms),
-            wire::Outcome::Refused(refusal) => FullOutcome::Refused(refusal.twin()),
+            wire::Outcome::Refused(refusal) => FullOutcome::Refused(refusal.convert()),
         };
         full.serialize(to)
     }
 }
 
-/// A text, or `{"hex": "ff00"}` for what is no text.
+/// A text, or `{"hex": "ff00"}` for bytes that are not UTF-8.
 #[derive(Clone, Debug, Default)]
 pub struct Bytes(Vec<u8>);
 
-impl Twin<Vec<u8>> for Bytes {
-    fn twin(self) -> Vec<u8> {
+impl Convert<Vec<u8>> for Bytes {
+    fn convert(self) -> Vec<u8> {
         self.0
     }
 }
 
-impl Twin<Bytes> for Vec<u8> {
-    fn twin(self) -> Bytes {
+impl Convert<Bytes> for Vec<u8> {
+    fn convert(self) -> Bytes {
         Bytes(self)
     }
 }
@@ -321,7 +321,7 @@ impl Twin<Bytes> for Vec<u8> {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let expected =
-            || serde::de::Error::custom("expected a text, or {\"hex\": \"ff00\"} for bytes that are no text");
+            || serde::de::Error::custom("expected a text, or {\"hex\": \"ff00\"} for bytes that are not UTF-8");
         match Value::deserialize(from)? {
             Value::String(text) => Ok(Self(text.into_bytes())),
             Value::Object(fields) => {
@@ -352,7 +352,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
-/// An adapter's own no.
+/// An error that the adapter returned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AdapterError {
@@ -361,6 +361,7 @@ pub struct AdapterError {
     pub path: Option<String>,
 }
 
+/// The kind of an error that the adapter returned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
@@ -371,20 +372,20 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// As answers are written and compared: what is absent or an empty list is left out.
-pub fn normal(words: &impl Serialize) -> Value {
-    let mut value = serde_json::to_value(words).expect("words are plain data with text keys");
-    leave_out_nothing(&mut value);
+/// The value as answers are written and compared: without absent values and empty lists.
+pub fn normalized(value: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(value).expect("the types are plain data with text keys");
+    remove_empty(&mut value);
     value
 }
 
-fn leave_out_nothing(value: &mut Value) {
+fn remove_empty(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null() && field.as_array().is_none_or(|items| !items.is_empty()));
-            fields.values_mut().for_each(leave_out_nothing);
+            fields.values_mut().for_each(remove_empty);
         }
-        Value::Array(items) => items.iter_mut().for_each(leave_out_nothing),
+        Value::Array(items) => items.iter_mut().for_each(remove_empty),
         _ => {}
     }
 }
