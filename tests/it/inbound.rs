@@ -690,7 +690,7 @@ async fn an_affiliates_source_is_for_its_own_clicks_and_owes_nothing(db: Databas
     let changes = json!({"enabled": false});
     them.client.patch(&format!("/api/v1/sources/{}", source.id), &changes).await.expect_problem(404, "not_found");
     assert!(them.client.list(&format!("/api/v1/inbound-requests?source_id={}", source.id)).await.is_empty());
-    let mut body = source(&t).body;
+    let mut body = self::source(&t).body;
     body["affiliate_id"] = json!(me.id);
     them.client.post("/api/v1/sources", &body).await.expect_problem(404, "not_found");
 }

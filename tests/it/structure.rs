@@ -305,3 +305,19 @@ fn module_of(root: &Path, name: &str, file: &Path) -> Module {
     }
     module
 }
+
+#[test]
+fn no_member_chooses_features_of_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = std::fs::read_to_string(root.join("Cargo.toml")).expect("the workspace has a manifest");
+    let (_, members) = workspace.split_once("members = [").expect("it lists its members");
+    let members = members.split_once(']').expect("the list ends").0.split(',');
+    let mut choices = Vec::new();
+    for member in members.map(|it| it.trim().trim_matches('"')) {
+        let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).expect("a member has a manifest");
+        let chosen = manifest.lines().filter(|line| line.contains("workspace = true") && line.contains("features"));
+        choices.extend(chosen.map(|line| format!("{member}: {line}")));
+    }
+    // Then `cargo run`, the tests and the benchmark would compile the dependency once each.
+    assert!(choices.is_empty(), "choose the features in the workspace's Cargo.toml:\n{}", choices.join("\n"));
+}

@@ -75,6 +75,13 @@ impl Database {
         }
     }
 
+    /// Runs a script of many statements in PostgreSQL.
+    pub async fn run_script(&self, sql: &str) {
+        let mut connection = PgConnection::connect(&self.url()).await.expect("it answers");
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::raw_sql(sql).execute(&mut connection).await.expect("the script runs");
+    }
+
     /// Whether the database accepts a statement.
     pub async fn try_execute(&self, sql: &str) -> bool {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());

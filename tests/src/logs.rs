@@ -17,7 +17,7 @@ pub(crate) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_ansi(false);
-        subscriber.with_writer(|| Line::default()).init();
+        subscriber.with_writer(Line::default).init();
     });
 }
 

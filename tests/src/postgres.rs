@@ -258,7 +258,7 @@ fn as_owner(command: &mut Command, owner: Option<(u32, u32)>) -> &mut Command {
 }
 
 /// A port that is free at this moment.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     probe.local_addr().expect("it is bound").port()
 }

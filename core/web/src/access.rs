@@ -43,7 +43,7 @@ fn span(operation: &Operation, path: &str, actor: Option<Actor>) -> Span {
     )
 }
 
-/// Axum middleware over the API: leaves the [`Actor`](domain::people::actor::Actor) in the request's extensions, and
+/// Axum middleware over the API: leaves the [`Actor`] in the request's extensions, and
 /// has every change recorded.
 pub async fn layer(
     State((app, operations)): State<(App, Arc<Operations>)>,

@@ -123,7 +123,7 @@ fn every_case_comes_out_as_expected_and_far_below_the_limit() {
             let name = format!("{slug}/{}", case.path.file_name().unwrap_or_default().to_string_lossy());
             let run = case.run(adapter);
             match &run.answer {
-                Ok(answer) => problems.extend(case.judge(answer).into_iter().map(|line| format!("{name} {line}"))),
+                Ok(answer) => problems.extend(case.compare(answer).into_iter().map(|line| format!("{name} {line}"))),
                 Err(error) => problems.push(format!("{name}: {error}")),
             }
             if run.cost.fuel > adapter.limits().fuel / HEADROOM {

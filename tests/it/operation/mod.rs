@@ -13,3 +13,4 @@ mod observability;
 mod partitions;
 mod secret_keys;
 mod serving;
+mod upgrade;

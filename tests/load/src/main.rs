@@ -27,8 +27,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use postrider_tests::database::Database;
 use crate::report::{Figure, Report};
+use postrider_tests::database::Database;
 
 /// Measures Postrider against its budgets and prints a table and one line of JSON.
 #[derive(Parser)]

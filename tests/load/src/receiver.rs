@@ -142,7 +142,7 @@ async fn serve(mut stream: TcpStream, arrivals: Arc<Arrivals>) -> std::io::Resul
             if filled < request {
                 break;
             }
-            arrivals.note(&buffer[..head]);
+            arrivals.record(&buffer[..head]);
             buffer.copy_within(request..filled, 0);
             filled -= request;
             stream.write_all(ANSWER).await?;

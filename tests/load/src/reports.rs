@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use postrider_tests::database::Database;
 use crate::http::Connection;
 use crate::report::{Figure, Report};
 use crate::server::{ADMIN_KEY, Server};
 use crate::{Kind, budgets};
+use postrider_tests::database::Database;
 
 /// Rows per transaction.
 const CLICKS_AT_ONCE: u64 = 250_000;

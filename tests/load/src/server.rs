@@ -9,8 +9,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::Kind;
-use postrider_tests::database::Database;
 use crate::http::Connection;
+use postrider_tests::database::Database;
 use postrider_tests::postgres::free_port;
 use postrider_tests::temp::TempDir;
 

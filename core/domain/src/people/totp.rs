@@ -60,7 +60,17 @@ pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
 /// letters that look like them.
 pub fn normal_recovery_code(typed: &str) -> String {
     let letters = typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase());
-    letters.map(|it| if it == 'o' { '0' } else if matches!(it, 'i' | 'l') { '1' } else { it }).collect()
+    letters
+        .map(|it| {
+            if it == 'o' {
+                '0'
+            } else if matches!(it, 'i' | 'l') {
+                '1'
+            } else {
+                it
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub struct Click {
     pub country: Option<String>,
     /// Device, browser and system.
     pub agent: Agent,
-    /// The daily visitor hash: see [`visitor`].
+    /// The daily visitor hash: see [`daily_visitor_hash`].
     pub visitor: i64,
     /// Whether it is the first click of this visitor on this link today.
     pub unique: bool,

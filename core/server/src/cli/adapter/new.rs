@@ -1,4 +1,4 @@
-//! `postrider adapter new`: a crate in ./<slug> that builds and passes its cases as it is.
+//! `postrider adapter new`: a crate in `./SLUG` that builds and passes its cases as it is.
 
 use std::path::{Path, PathBuf};
 
