@@ -62,7 +62,7 @@ async fn every_unreplaced_macro_is_named(db: Database) {
     let entry = source.last().await;
     assert_outcome(&entry, "refused", "unreplaced_macro");
     let reason = text(&entry, "reason");
-    for named in ["'sub' as {sub1}", "'st' as ##STATUS##", "'sum' as [payout]", "'g' as {g}"] {
+    for named in ["'sub' is {sub1}", "'st' is ##STATUS##", "'sum' is [payout]", "'g' is {g}"] {
         assert!(reason.contains(named), "{named} is not in: {reason}");
     }
     assert!(!reason.contains("tid"), "{reason}");
