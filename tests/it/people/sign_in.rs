@@ -453,7 +453,11 @@ async fn a_password_is_reset_by_mail(db: Database) {
     t.anonymous().post("/api/v1/auth/reset", &body).await.expect(202);
     let token = postrider_tests::wait::eventually("another message", async || {
         let mails = t.mails_to(&person.email);
-        mails.iter().filter(|it| it.contains("new password")).map(|it| token_in(it)).find(|it| *it != token)
+        mails
+            .iter()
+            .filter(|it| it.contains("Subject: Choose a new password"))
+            .map(|it| token_in(it))
+            .find(|it| *it != token)
     })
     .await;
     t.advance(Duration::from_secs(3_600));
