@@ -66,7 +66,7 @@ pub fn time_of(id: Uuid) -> Timestamp {
 }
 
 /// Crockford's base32 in lower case: no digit looks like another.
-pub(crate) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LENGTH: usize = 26;
 
 /// 26 characters of lower-case Crockford base32.
@@ -77,6 +77,20 @@ pub fn encode(id: Uuid) -> String {
 fn digits(id: Uuid) -> [u8; LENGTH] {
     let bits = id.as_u128();
     std::array::from_fn(|i| ALPHABET[(bits >> (5 * (LENGTH - 1 - i))) as usize & 31])
+}
+
+/// A letter or digit for the low five bits of each byte.
+pub(crate) fn characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+}
+
+/// In lower case, with o read as 0, and i and l as 1.
+pub(crate) fn canonical(typed: u8) -> u8 {
+    match typed.to_ascii_lowercase() {
+        b'o' => b'0',
+        b'i' | b'l' => b'1',
+        other => other,
+    }
 }
 
 fn written(digits: &[u8]) -> &str {
@@ -90,11 +104,7 @@ pub fn decode(text: &str) -> Option<Uuid> {
     }
     let mut bits: u128 = 0;
     for (i, byte) in text.bytes().enumerate() {
-        let byte = match byte.to_ascii_lowercase() {
-            b'o' => b'0',
-            b'i' | b'l' => b'1',
-            other => other,
-        };
+        let byte = canonical(byte);
         let digit = ALPHABET.iter().position(|letter| *letter == byte)? as u128;
         if i == 0 && digit > 7 {
             return None; // 26 × 5 = 130 bits; the top two must be zero.

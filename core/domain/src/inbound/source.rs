@@ -148,7 +148,7 @@ impl Source {
 /// A key of 160 random bits in 32 characters. It is case-insensitive, because networks change the case of URLs. Only
 /// the low five bits of each byte are used.
 pub fn new_key(random: [u8; KEY_CHARS]) -> String {
-    random.iter().map(|byte| char::from(ids::ALPHABET[usize::from(byte & 31)])).collect()
+    ids::characters(&random)
 }
 
 /// How a source interprets the words of a network, how it answers, and who may send.

@@ -4,7 +4,7 @@ use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use crate::ids::ALPHABET;
+use crate::ids;
 use crate::timestamp::Timestamp;
 
 const STEP_MS: i64 = 30_000;
@@ -50,7 +50,7 @@ pub fn step_of(secret: &[u8], typed: &str, now: Timestamp) -> Option<i64> {
 /// Ten codes of 50 random bits each, for people who lost the app.
 pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
     let code = |bytes: [u8; 10]| {
-        let text: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
+        let text = ids::characters(&bytes);
         format!("{}-{}", &text[..5], &text[5..])
     };
     random.into_iter().map(code).collect()
@@ -59,18 +59,7 @@ pub fn recovery_codes(random: [[u8; 10]; 10]) -> Vec<String> {
 /// The form of a recovery code that is hashed: without separators, in lower case, and with the digits 0 and 1 for the
 /// letters that look like them.
 pub fn normal_recovery_code(typed: &str) -> String {
-    let letters = typed.chars().filter(char::is_ascii_alphanumeric).map(|it| it.to_ascii_lowercase());
-    letters
-        .map(|it| {
-            if it == 'o' {
-                '0'
-            } else if matches!(it, 'i' | 'l') {
-                '1'
-            } else {
-                it
-            }
-        })
-        .collect()
+    typed.bytes().filter(u8::is_ascii_alphanumeric).map(|it| char::from(ids::canonical(it))).collect()
 }
 
 #[cfg(test)]
