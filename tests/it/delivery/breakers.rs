@@ -75,6 +75,23 @@ impl Trouble {
         all.into_iter().filter(|it| !sent.contains(it)).collect()
     }
 
+    /// Pauses it, and a conversion is approved and then rejected until it answers again. Returns the conversion and the
+    /// statuses that arrive.
+    async fn reject_while_paused(&self, t: &TestApp) -> (String, Vec<String>) {
+        self.pause(t).await;
+        let id = t.conversion(&self.click).transaction("changed").send().await;
+        t.deliver_all().await;
+        t.tick();
+        t.reject(&id, "fraud").await.expect(200);
+        t.deliver_all().await;
+        self.recover();
+        t.advance(Duration::from_secs(5));
+        self.drain(t).await;
+        let requests = self.server.requests("/t");
+        let changed = requests.iter().filter(|request| request.parameter("transaction") == "changed");
+        (id, changed.map(|request| request.parameter("status")).collect())
+    }
+
     fn recover(&self) {
         self.server.always("/t", Reply::status(200));
         self.server.forget("/t");
@@ -381,19 +398,8 @@ async fn owners_get_one_message_for_each_change(db: Database) {
 async fn every_state_in_order_stays_in_order(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({"ordering": "all"})).await;
-    dead.pause(&t).await;
-    let id = t.conversion(&dead.click).transaction("ordered").send().await;
-    t.deliver_all().await;
-    t.tick();
-    t.reject(&id, "fraud").await.expect(200);
-    t.deliver_all().await;
-    dead.recover();
-    t.advance(Duration::from_secs(5));
-    dead.drain(&t).await;
-    let requests = dead.server.requests("/t");
-    let ordered = requests.iter().filter(|request| request.parameter("transaction") == "ordered");
-    let states: Vec<_> = ordered.map(|request| request.parameter("status")).collect();
-    assert_eq!(states, ["approved", "rejected"]);
+    let (_, statuses) = dead.reject_while_paused(&t).await;
+    assert_eq!(statuses, ["approved", "rejected"]);
 }
 
 /// Their deliveries are created in the same millisecond.
@@ -467,18 +473,8 @@ async fn a_changed_postback_leaves_the_failing_destination(db: Database) {
 async fn a_superseded_state_that_waited_is_not_sent(db: Database) {
     let t = TestApp::start(db).await;
     let dead = trouble(&t, json!({})).await;
-    dead.pause(&t).await;
-    let id = t.conversion(&dead.click).transaction("changed").send().await;
-    t.deliver_all().await;
-    t.tick();
-    t.reject(&id, "fraud").await.expect(200);
-    t.deliver_all().await;
-    dead.recover();
-    t.advance(Duration::from_secs(5));
-    dead.drain(&t).await;
-    let requests = dead.server.requests("/t");
-    let changed = requests.iter().filter(|request| request.parameter("transaction") == "changed");
-    assert_eq!(changed.map(|request| request.parameter("status")).collect::<Vec<_>>(), ["rejected"]);
+    let (id, statuses) = dead.reject_while_paused(&t).await;
+    assert_eq!(statuses, ["rejected"]);
     let states: Vec<_> = t
         .admin
         .list(&format!("/api/v1/deliveries?conversion_id={id}"))

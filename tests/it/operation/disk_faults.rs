@@ -18,6 +18,8 @@ use postrider_tests::wait::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+const CALLERS: usize = 8;
+
 /// The data that was answered with 2xx or 302.
 #[derive(Default)]
 pub struct Promised {
@@ -54,6 +56,19 @@ impl Promised {
             self.refused.fetch_add(1, Ordering::SeqCst);
         }
         taken
+    }
+
+    /// Conversions and clicks of concurrent callers, until `stop_at` conversions are accepted.
+    pub async fn load(&self, t: &TestApp, link: &Link, stop_at: &AtomicUsize) {
+        let callers = (0..CALLERS).map(async |caller| {
+            let mut n = 0;
+            while self.taken() < stop_at.load(Ordering::SeqCst) {
+                self.conversion(t, link, &format!("{caller}-{n}")).await;
+                self.click(t, link).await;
+                n += 1;
+            }
+        });
+        join_all(callers).await;
     }
 
     pub fn taken(&self) -> usize {
@@ -140,21 +155,10 @@ async fn survives_for_a_moment(fault: Fault) {
 
 /// The same with many concurrent callers and clicks.
 async fn survives_under_load(fault: Fault) {
-    const CALLERS: usize = 8;
     let (mut t, disk) = on_faulty_disk().await;
     let (link, promised) = (program(&t).await, Promised::default());
     let stop_at = AtomicUsize::new(usize::MAX);
-    let callers = (0..CALLERS).map(|caller| {
-        let (t, link, promised, stop_at) = (&t, &link, &promised, &stop_at);
-        async move {
-            let mut n = 0;
-            while promised.taken() < stop_at.load(Ordering::SeqCst) {
-                promised.conversion(t, link, &format!("{caller}-{n}")).await;
-                promised.click(t, link).await;
-                n += 1;
-            }
-        }
-    });
+    let load = promised.load(&t, &link, &stop_at);
     let failing = async {
         for round in 1..=3 {
             let taken = promised.taken();
@@ -165,7 +169,7 @@ async fn survives_under_load(fault: Fault) {
         }
         stop_at.store(promised.taken() + 40, Ordering::SeqCst);
     };
-    tokio::join!(join_all(callers), failing);
+    tokio::join!(load, failing);
     readiness(&t, 200).await;
     promised.is_kept(&mut t).await;
 }

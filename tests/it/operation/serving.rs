@@ -4,7 +4,7 @@ use postrider_tests::app::TestApp;
 use postrider_tests::client::{Client, text};
 use postrider_tests::database::Database;
 use postrider_tests::on_both_databases;
-use postrider_tests::process::{ADMIN_KEY, Installation};
+use postrider_tests::process::{ADMIN_KEY, Installation, Process};
 use postrider_tests::receiver::{Receiver, Reply};
 use serde_json::json;
 
@@ -73,10 +73,10 @@ async fn referral_code(client: &Client) -> String {
     text(&affiliate, "referral_code")
 }
 
-async fn sigterm_lets_requests_in_flight_finish(db: Database) {
-    let installation = Installation::new(db);
+/// A server with one postback to `/p`, whose request the receiver holds until it is released.
+async fn with_request_in_flight(installation: &Installation) -> (Receiver, Process) {
     let receiver = Receiver::start().await;
-    let mut process = installation.start().await;
+    let process = installation.start().await;
     let code = referral_code(&process.client).await;
     process.client.post("/api/v1/postbacks", &postback(&receiver, "/p")).await.expect(201);
     receiver.forget("/p");
@@ -84,6 +84,12 @@ async fn sigterm_lets_requests_in_flight_finish(db: Database) {
     let report = json!({"referral_code": code, "transaction_id": "T-1"});
     process.client.post("/api/v1/conversions", &report).await.expect(201);
     receiver.wait_for("/p", 1).await;
+    (receiver, process)
+}
+
+async fn sigterm_lets_requests_in_flight_finish(db: Database) {
+    let installation = Installation::new(db);
+    let (receiver, mut process) = with_request_in_flight(&installation).await;
 
     process.terminate();
     receiver.release();
@@ -99,15 +105,7 @@ async fn sigterm_lets_requests_in_flight_finish(db: Database) {
 async fn sigterm_does_not_wait_for_ever(db: Database) {
     let installation =
         Installation::new(db).with("POSTRIDER_DRAIN_TIMEOUT_MS", "1000").with("POSTRIDER_LEASE_SECS", "11");
-    let receiver = Receiver::start().await;
-    let mut process = installation.start().await;
-    let code = referral_code(&process.client).await;
-    process.client.post("/api/v1/postbacks", &postback(&receiver, "/p")).await.expect(201);
-    receiver.forget("/p");
-    receiver.always("/p", Reply::Held);
-    let report = json!({"referral_code": code, "transaction_id": "T-1"});
-    process.client.post("/api/v1/conversions", &report).await.expect(201);
-    receiver.wait_for("/p", 1).await;
+    let (receiver, mut process) = with_request_in_flight(&installation).await;
 
     let asked = std::time::Instant::now();
     process.terminate();

@@ -99,8 +99,8 @@ pub fn filled(template: &Template) -> Result<Value, String> {
     template.fill(&fields).map(|filled| filled.config).map_err(|problems| format!("{problems:?}"))
 }
 
-fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
-    let now = Timestamp::from_millis(START_MS);
+/// A postback of a template that fires for the event of the template's case.
+pub fn postback(template: &Template, adapter_version: String, config: Value, now: Timestamp) -> Postback {
     let firing_status = FiringStatus::from_word(&text(&template.case, "event")).expect("a status");
     let rule = Rule {
         scope: Scope { affiliate_id: None, offer_id: None },
@@ -109,13 +109,13 @@ fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
         rejection_reasons: vec![],
         delay: None,
     };
-    let postback = Postback {
+    Postback {
         id: PostbackId::new(now),
         name: template.name.clone(),
         template: Some(template.id.clone()),
         adapter: template.adapter.clone(),
-        adapter_version: adapter.descriptor().version.clone(),
-        config: filled(template).expect("its case fills it"),
+        adapter_version,
+        config,
         secret_origins: vec![],
         rule,
         ordering: Ordering::default(),
@@ -125,7 +125,13 @@ fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
         created_at: now,
         updated_at: now,
         archived_at: None,
-    };
+    }
+}
+
+fn render(adapter: &Arc<Adapter>, template: &Template) -> contract::Request {
+    let now = Timestamp::from_millis(START_MS);
+    let version = adapter.descriptor().version.clone();
+    let postback = postback(template, version, filled(template).expect("its case fills it"), now);
     let mut event = wire::event(&samples::event_for(&postback.rule, now), &postback);
     name_ids(&mut event);
     let context = wire::context(now, 1, true, "test".to_owned());

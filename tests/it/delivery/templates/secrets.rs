@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::delivery::postback::{Ordering, Postback};
-use domain::delivery::rules::{FiringStatus, Rule, Scope};
+use domain::delivery::postback::Postback;
 use domain::delivery::template::{Direction, Field, Template};
-use domain::ids::PostbackId;
 use domain::timestamp::Timestamp;
-use domain::tracking::action::Action;
 use engine::delivery::plan::Plan;
 use engine::delivery::secrets::Vault;
 use engine::delivery::sending::Logged;
@@ -20,7 +17,7 @@ use postrider_tests::on_both_databases;
 use serde_json::json;
 use url::Url;
 
-use super::cases::Adapters;
+use super::cases::{self, Adapters};
 
 on_both_databases!(
     a_secret_of_a_template_is_nowhere_in_plain_text,
@@ -106,26 +103,7 @@ fn every_outbound_secret_is_sealed_hidden_and_sent() {
 
 fn postback(template: &Template, answers: &BTreeMap<String, String>, now: Timestamp) -> Postback {
     let (adapter, config) = templates::postback_of(&template.id, answers).expect("the answers fit");
-    let firing_status = FiringStatus::from_word(&text(&template.case, "event")).expect("a status");
-    let scope = Scope { affiliate_id: None, offer_id: None };
-    let rule = Rule { scope, action: Action::Conversion, firing_status, rejection_reasons: vec![], delay: None };
-    Postback {
-        id: PostbackId::new(now),
-        name: template.name.clone(),
-        template: Some(template.id.clone()),
-        adapter,
-        adapter_version: "0.1.0".to_owned(),
-        config,
-        secret_origins: vec![],
-        rule,
-        ordering: Ordering::default(),
-        enabled: true,
-        owner: None,
-        verified_at: None,
-        created_at: now,
-        updated_at: now,
-        archived_at: None,
-    }
+    Postback { adapter, ..cases::postback(template, "0.1.0".to_owned(), config, now) }
 }
 
 /// Saved without test requests, which would be sent to the real networks.

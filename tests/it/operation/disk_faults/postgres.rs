@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::future::join_all;
 use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::postgres::SmallDisk;
@@ -18,21 +17,10 @@ const END_SESSIONS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_end_in_the_middle_of_commits_lose_nothing() {
-    const CALLERS: usize = 8;
     let mut t = TestApp::start(Database::postgres().await).await;
     let (link, promised) = (program(&t).await, Promised::default());
     let stop_at = AtomicUsize::new(usize::MAX);
-    let callers = (0..CALLERS).map(|caller| {
-        let (t, link, promised, stop_at) = (&t, &link, &promised, &stop_at);
-        async move {
-            let mut n = 0;
-            while promised.taken() < stop_at.load(Ordering::SeqCst) {
-                promised.conversion(t, link, &format!("{caller}-{n}")).await;
-                promised.click(t, link).await;
-                n += 1;
-            }
-        }
-    });
+    let load = promised.load(&t, &link, &stop_at);
     let failing = async {
         for _ in 0..10 {
             let taken = promised.taken();
@@ -41,7 +29,7 @@ async fn sessions_that_end_in_the_middle_of_commits_lose_nothing() {
         }
         stop_at.store(promised.taken() + 20, Ordering::SeqCst);
     };
-    tokio::join!(join_all(callers), failing);
+    tokio::join!(load, failing);
     readiness(&t, 200).await;
     // Work that was in memory when a session ended is continued when its lease ends.
     t.advance(std::time::Duration::from_secs(120));
