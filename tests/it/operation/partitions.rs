@@ -1,5 +1,6 @@
 //! Months of big tables on PostgreSQL: created and dropped without blocking clicks, also during backups.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use engine::partitions::maintain;
@@ -124,6 +125,47 @@ async fn a_row_in_the_default_partition_moves_when_its_month_is_created() {
     assert_eq!(t.database.count("clicks_2026_06").await, 1);
     assert_eq!(t.database.count("clicks_default").await, 0);
     t.restart_with(|_| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clicks_are_stored_and_found_while_their_month_is_created() {
+    let t = TestApp::start(Database::postgres().await).await;
+    let link = t.any_link().await;
+    // The move takes this long, so that other statements meet it on the way.
+    let slow =
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+                CREATE TRIGGER slow BEFORE DELETE ON clicks_default FOR EACH STATEMENT EXECUTE FUNCTION slow()";
+    t.database.run_script(slow).await;
+    // No node can create the month, so the click goes to the default partition.
+    let mut lock = PgConnection::connect(&t.database.url()).await.unwrap();
+    let sql = format!("SELECT pg_advisory_lock({ATTACHING_LOCK})");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut lock).await.unwrap();
+    t.advance(100 * DAY);
+    t.click_on(&link, "").await;
+    assert_eq!(t.database.count("clicks_default").await, 1);
+    lock.close().await.unwrap();
+
+    let created = AtomicBool::new(false);
+    let create = async {
+        eventually("the month to be created", async || {
+            make_partitions(&t).await;
+            (t.database.count("clicks_default").await == 0).then_some(())
+        })
+        .await;
+        created.store(true, Relaxed);
+    };
+    let find = async {
+        while !created.load(Relaxed) {
+            // A connection of its own, so that the query is planned each time, like that of a report.
+            assert!(t.database.count("clicks").await > 0, "a stored click is always found");
+        }
+    };
+    let insert = async {
+        while !created.load(Relaxed) {
+            t.click_on(&link, "").await;
+        }
+    };
+    tokio::join!(create, find, insert);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,11 @@
 //! waits: a backup holds ACCESS SHARE on every table for as long as it runs. What could not be locked is tried again later;
 //! until then rows of the month go to the default partition.
 //!
+//! A statement chooses its partitions when it is planned and locks them afterwards. If a month that has rows were
+//! attached in between, the statement would not see rows that moved out of the default partition, or would be refused
+//! because it inserts into the default partition. So such a month is attached under ACCESS EXCLUSIVE on the whole table,
+//! which no statement holds a plan across. A future month without rows needs no such lock.
+//!
 //! DETACH … CONCURRENTLY is refused by PostgreSQL where there is a default partition, and rows without a month need one.
 
 use std::collections::HashSet;
@@ -90,7 +95,8 @@ pub async fn ensure(db: &Database, now: Timestamp) -> Result<Vec<Unmade>, DbErr>
             if attached.contains(&partition) {
                 continue;
             }
-            match attach(db, table, key, month).await {
+            let rows = if ahead == 0 { Rows::Possible } else { Rows::Unlikely };
+            match attach(db, table, key, month, rows).await {
                 Ok(()) => tracing::info!(partition, "Made a partition"),
                 Err(why) => unmade.push(Unmade { partition, why, is_this_month: ahead == 0 }),
             }
@@ -113,9 +119,19 @@ async fn attached(db: &Database) -> Result<HashSet<String>, DbErr> {
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
-async fn attach(db: &Database, table: &str, key: &str, month: NaiveDate) -> Result<(), Why> {
+/// Whether the default partition may hold rows of a month, or get them while the month is attached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    Possible,
+    /// Only a node whose clock is months ahead writes them.
+    Unlikely,
+}
+
+async fn attach(db: &Database, table: &str, key: &str, month: NaiveDate, rows: Rows) -> Result<(), Why> {
+    let month = Range { table, key, month };
+    let rows = if month.rows_in_default(db.reader(), 1).await.map_err(why)? > 0 { Rows::Possible } else { rows };
     let tx = begin(db).await.map_err(why)?;
-    match attach_in(&tx, table, key, month).await {
+    match attach_in(&tx, &month, rows).await {
         Ok(()) => tx.commit().await.map_err(why),
         Err(why) => {
             // If even this fails, the connection is closed and the transaction with it.
@@ -125,29 +141,65 @@ async fn attach(db: &Database, table: &str, key: &str, month: NaiveDate) -> Resu
     }
 }
 
-async fn attach_in(tx: &DatabaseTransaction, table: &str, key: &str, month: NaiveDate) -> Result<(), Why> {
+async fn attach_in(tx: &DatabaseTransaction, month: &Range<'_>, rows: Rows) -> Result<(), Why> {
     if !takes(tx, ATTACHING_LOCK).await.map_err(why)? {
         return Err(Why::Locked);
     }
-    let name = partition_name(table, month);
-    let (from, to) = (floor_of(month), floor_of(month + Months::new(1)));
+    let (table, name) = (month.table, month.partition());
+    let (from, to) = month.bounds();
     let run = async |sql: String| tx.execute_unprepared(&sql).await.map_err(why);
     run(format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING ALL)")).await?;
+    // The table before its partitions, as every statement locks them.
+    if rows == Rows::Possible {
+        run(format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")).await?;
+    }
     // Attaching takes this lock as well, and one that were made stronger on the way could meet itself.
     run(format!("LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")).await?;
-    let rows = format!("{table}_default WHERE {key} >= '{from}' AND {key} < '{to}'");
-    let sql = format!("SELECT count(*) AS rows FROM (SELECT 1 FROM {rows} LIMIT {}) AS it", MOVED_ROWS + 1);
-    let row = tx.query_one_raw(Statement::from_string(tx.get_database_backend(), sql)).await.map_err(why)?;
-    let strays: i64 = row.map_or(Ok(0), |row| row.try_get("", "rows")).map_err(why)?;
+    let strays = month.rows_in_default(tx, MOVED_ROWS + 1).await.map_err(why)?;
     if strays > MOVED_ROWS {
         return Err(Why::ManyRows);
     }
     if strays > 0 {
-        run(format!("WITH moved AS (DELETE FROM {rows} RETURNING *) INSERT INTO {name} SELECT * FROM moved")).await?;
+        if rows == Rows::Unlikely {
+            // They came since they were counted; the next try takes the lock for them.
+            return Err(Why::Locked);
+        }
+        let found = month.in_default();
+        run(format!("WITH moved AS (DELETE FROM {found} RETURNING *) INSERT INTO {name} SELECT * FROM moved")).await?;
         tracing::info!(rows = strays, partition = name, "Moved rows from the default partition to their month's");
     }
     run(format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')")).await?;
     Ok(())
+}
+
+/// The rows of one table in one month.
+struct Range<'a> {
+    table: &'a str,
+    key: &'a str,
+    month: NaiveDate,
+}
+
+impl Range<'_> {
+    fn partition(&self) -> String {
+        partition_name(self.table, self.month)
+    }
+
+    /// First key of the month and first key after it.
+    fn bounds(&self) -> (Uuid, Uuid) {
+        (floor_of(self.month), floor_of(self.month + Months::new(1)))
+    }
+
+    fn in_default(&self) -> String {
+        let (key, (from, to)) = (self.key, self.bounds());
+        format!("{}_default WHERE {key} >= '{from}' AND {key} < '{to}'", self.table)
+    }
+
+    /// Rows of the month in the default partition, counted up to `limit`.
+    async fn rows_in_default(&self, db: &impl ConnectionTrait, limit: i64) -> Result<i64, DbErr> {
+        let sql = format!("SELECT count(*) AS rows FROM (SELECT 1 FROM {} LIMIT {limit}) AS found", self.in_default());
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+        row.map_or(Ok(0), |row| row.try_get("", "rows"))
+    }
 }
 
 /// A partition that is out of use: one with a month that ended.
