@@ -1,11 +1,10 @@
-//! The only SQL of the program: entities, and one file of queries per noun.
+//! The only SQL of the program: one file per noun, with the rows of its table and its queries.
 //!
 //! Verbs: `find` (maybe), `lock` (for update), `claim`, `list`, `insert`, `save`. What takes a `tx` never commits.
 
 pub mod base;
 pub mod clock;
 pub mod delivery;
-pub mod entities;
 pub mod inbound;
 pub mod money;
 pub mod people;

@@ -343,7 +343,7 @@ async fn a_file_restored_by_root_belongs_to_the_user_of_the_server() {
 /// A backup reads for a long time, so the WAL grows. After the backup the WAL is emptied without blocking the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wal_is_emptied_after_a_long_read() {
-    use storage::base::checkpoints::WAL_BYTES;
+    use storage::base::sqlite::checkpoints::WAL_BYTES;
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     let (code, _) = program(&process.client).await;

@@ -15,9 +15,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::checkpoints::{self, Checkpoints};
 use super::connection_check::{self, Broken, Check};
-use super::sqlite_copy;
+use super::sqlite::backup;
+use super::sqlite::checkpoints::{self, Checkpoints};
 
 /// One for each that claims, routes and releases.
 const QUEUE_CONNECTIONS: u32 = 5;
@@ -308,7 +308,7 @@ impl Database {
 
 /// Between its two steps a restore leaves no database: an empty one must not take its place.
 fn no_restore_was_broken_off(file: &Path) -> anyhow::Result<()> {
-    let [waiting, kept] = [sqlite_copy::RESTORING, sqlite_copy::BEFORE_RESTORE].map(|it| sqlite_copy::beside(file, it));
+    let [waiting, kept] = [backup::RESTORING, backup::BEFORE_RESTORE].map(|it| backup::beside(file, it));
     anyhow::ensure!(
         file.exists() || !(waiting.exists() || kept.exists()),
         "a restore was broken off before {} was in its place; run `postrider restore` again (what was there before is kept \
@@ -325,7 +325,7 @@ fn keep_wal_small(options: &SqliteConnectOptions, writer: &SqlitePool, broken: &
     let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30));
     let beside = connection_check::checked(pool, options, false, broken).connect_lazy_with(options.clone());
     let ended = CancellationToken::new();
-    let wal = sqlite_copy::beside(options.get_filename(), "-wal");
+    let wal = backup::beside(options.get_filename(), "-wal");
     let work = Checkpoints { wal, beside: beside.clone(), writer: writer.clone() };
     tokio::spawn(work.keep(ended.clone()));
     Maintained { beside, _until: ended.drop_guard() }

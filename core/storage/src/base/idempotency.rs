@@ -3,8 +3,33 @@
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
-use crate::entities::idempotency_keys::{Column, Entity, Model};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `idempotency_keys`. `status` and `body` are missing until the request is answered.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "idempotency_keys")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub actor: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub key: String,
+        pub request_hash: String,
+        pub status: Option<i32>,
+        pub body: Option<String>,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// What is known of a key.
 #[derive(Debug)]

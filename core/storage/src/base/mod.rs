@@ -1,7 +1,6 @@
 //! What all queries stand on: connections, groups of writes, bulk rows, pages, partitions and queues.
 
 pub mod bulk;
-pub mod checkpoints;
 pub(crate) mod connection_check;
 pub mod database;
 pub mod failures;
@@ -11,8 +10,7 @@ pub mod partitions;
 pub mod queue;
 pub mod schema;
 pub mod servers;
-pub mod sqlite_copy;
-pub(crate) mod sums;
+pub mod sqlite;
 pub mod time;
 pub mod upkeep;
 pub mod write_probe;

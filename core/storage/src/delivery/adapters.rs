@@ -3,9 +3,37 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement};
 
 use crate::corrupt;
-use crate::entities::adapters::{Column, Entity, Model};
 use domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `adapters` without `wasm`, the component, which lists must not load.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "adapters")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub version: String,
+        pub digest: String,
+        pub origin: String,
+        pub state: String,
+        pub faults: i32,
+        pub reason: Option<String>,
+        pub installed_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for AdapterVersion {
     type Error = DbErr;

@@ -11,8 +11,6 @@ use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::deliveries::{Column, Entity, Model};
-use crate::entities::postbacks;
 use crate::{corrupt, model, readable};
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use domain::delivery::lane::LaneId;
@@ -21,6 +19,46 @@ use domain::delivery::sending::decision::Sibling;
 use domain::delivery::sending::state_change::StateChange;
 use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+use super::postbacks;
+
+/// A row of `deliveries`.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "deliveries")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: DeliveryId,
+        pub event_id: EventId,
+        pub postback_id: PostbackId,
+        pub conversion_id: Option<ConversionId>,
+        pub revision: i32,
+        pub affiliate_id: AffiliateId,
+        pub state: String,
+        pub reason_code: Option<String>,
+        pub reason: Option<String>,
+        pub due_at: Timestamp,
+        pub lease_until: Option<Timestamp>,
+        pub claim: Option<i64>,
+        pub attempts: i32,
+        pub attempts_before_retry: i32,
+        pub created_at: Timestamp,
+        pub settled_at: Option<Timestamp>,
+        pub waiting_for: Option<String>,
+        pub waiting_rank: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Delivery {
     type Error = DbErr;
@@ -232,10 +270,10 @@ pub struct Filter {
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Delivery>, DbErr> {
     let mut select = Entity::find();
     if let Some(owner) = filter.owner {
-        let own = postbacks::Entity::find()
+        let own = postbacks::row::Entity::find()
             .select_only()
-            .column(postbacks::Column::Id)
-            .filter(postbacks::Column::OwnerAffiliateId.eq(owner))
+            .column(postbacks::row::Column::Id)
+            .filter(postbacks::row::Column::OwnerAffiliateId.eq(owner))
             .into_query();
         select = select.filter(Column::PostbackId.in_subquery(own));
     }

@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::postbacks::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, readable};
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
@@ -17,6 +16,47 @@ use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
+use row::{Column, Entity, Model};
+
+/// A row of `postbacks`. `config`, `rejection_reasons` and `secret_origins` are JSON text.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, OfferId, PostbackId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "postbacks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: PostbackId,
+        pub name: String,
+        pub adapter: String,
+        pub adapter_version: String,
+        pub config: String,
+        pub action: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub offer_id: Option<OfferId>,
+        pub firing_status: String,
+        pub rejection_reasons: String,
+        pub delay_value: Option<i32>,
+        pub delay_unit: Option<String>,
+        pub ordering: String,
+        pub enabled: bool,
+        pub owner_affiliate_id: Option<AffiliateId>,
+        pub verified_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub archived_at: Option<Timestamp>,
+        pub template: Option<String>,
+        pub secret_origins: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Postback {
     type Error = DbErr;

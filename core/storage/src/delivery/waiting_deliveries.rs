@@ -10,13 +10,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::{is_one_of, skip_locked};
-use crate::entities::deliveries::Entity;
 use crate::{model, readable};
 use domain::delivery::delivery::{Delivery, Reason};
 use domain::delivery::lane::LaneId;
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
+
+use super::deliveries::row::Entity;
 
 /// When a waiting delivery is looked at again whatever happens.
 const AT_THE_LATEST: Duration = Duration::from_secs(3_600);

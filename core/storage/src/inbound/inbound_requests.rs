@@ -1,6 +1,6 @@
 //! Queries of inbound requests: the log, and the queue of those that wait.
 
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
     Statement,
@@ -8,14 +8,54 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::inbound_requests::{Column, Entity, Model};
-use crate::entities::{notification_fingerprints, request_fingerprints};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
-use domain::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
+use domain::ids::{AffiliateId, InboundRequestId, SourceId};
 use domain::inbound::inbound_request::{InboundRequest, OutcomeDetails, RawRequest};
 use domain::inbound::notification::Outcome;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `inbound_requests`. `headers`, `items` and `adapter_log` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, InboundRequestId, SourceId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "inbound_requests")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: InboundRequestId,
+        pub source_id: SourceId,
+        pub affiliate_id: Option<AffiliateId>,
+        pub received_at: Timestamp,
+        pub method: String,
+        pub path: String,
+        pub query: String,
+        pub headers: String,
+        pub body: Vec<u8>,
+        pub truncated: bool,
+        pub remote_ip: Option<String>,
+        pub outcome: String,
+        pub code: Option<String>,
+        pub sentence: Option<String>,
+        pub items: String,
+        pub adapter_log: Option<String>,
+        pub tries: i32,
+        pub due_at: Option<Timestamp>,
+        pub lease_until: Option<Timestamp>,
+        pub claim: Option<i64>,
+        pub settled_at: Option<Timestamp>,
+        pub repeats: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 pub const QUEUE: Queue =
     Queue { table: "inbound_requests", pending: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
@@ -183,71 +223,4 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     }
     let bytes = |row: &Model| row.headers.len() + row.body.len() + row.query.len() + row.items.len();
     page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
-}
-
-/// The conversion of the accepted notification with this fingerprint.
-pub async fn find_by_fingerprint(
-    db: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprint: &str,
-) -> Result<Option<ConversionId>, DbErr> {
-    let found = notification_fingerprints::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
-    Ok(found.map(|row| row.conversion_id))
-}
-
-/// Stores the fingerprints of an accepted notification. Known fingerprints stay as they are.
-pub async fn insert_fingerprints(
-    tx: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprints: &[String],
-    conversion: ConversionId,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    use notification_fingerprints::{Column, Entity, Model};
-    let row = |fingerprint: &String| {
-        Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
-            .into_active_model()
-    };
-    let added = Entity::insert_many(fingerprints.iter().map(row))
-        .on_conflict(OnConflict::columns([Column::SourceId, Column::Fingerprint]).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await;
-    match added {
-        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a stored
-/// request that was received before `since`.
-pub async fn first_of_its_kind(
-    tx: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprint: &str,
-    request: InboundRequestId,
-    received_at: Timestamp,
-    since: Timestamp,
-) -> Result<(InboundRequestId, Timestamp), DbErr> {
-    let sql =
-        "INSERT INTO request_fingerprints (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (source_id, fingerprint) DO UPDATE SET
-                   request_id = CASE WHEN request_fingerprints.received_at < $5
-                       THEN excluded.request_id ELSE request_fingerprints.request_id END,
-                   received_at = CASE WHEN request_fingerprints.received_at < $5
-                       THEN excluded.received_at ELSE request_fingerprints.received_at END
-               RETURNING request_id, received_at";
-    let values = [source.into(), fingerprint.into(), request.into(), received_at.into(), since.into()];
-    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    let row = row.ok_or_else(|| corrupt("request_fingerprints", "an insert that returned no row"))?;
-    Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
-}
-
-pub async fn delete_firsts_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use request_fingerprints::{Column, Entity};
-    Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
-}
-
-pub async fn delete_fingerprints_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use notification_fingerprints::{Column, Entity};
-    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -6,7 +6,6 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::base::bulk::{Rows, Type};
-use crate::base::sums;
 use crate::corrupt;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, PostingId, floor_uuid};
@@ -14,6 +13,8 @@ use domain::money::ledger::PostingKind;
 use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
+
+use super::sums;
 
 /// The sums of these affiliates, in each currency with a balance or pending earnings.
 pub async fn find(

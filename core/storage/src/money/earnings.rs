@@ -8,8 +8,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Sta
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::{for_update, skip_locked};
 use crate::base::page::{self, Page, PageRequest};
-use crate::base::sums;
-use crate::entities::earnings::{Column, Entity, Model};
 use crate::{corrupt, model};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
@@ -17,6 +15,47 @@ use domain::money::earning::{Earning, EarningKind, EarningState};
 use domain::money::release;
 use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+use super::sums;
+
+/// A row of `earnings`. `micros` is the part of `earned_micros` that is not reversed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ConversionId, EarningId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "earnings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: EarningId,
+        pub affiliate_id: AffiliateId,
+        pub kind: String,
+        pub conversion_id: Option<ConversionId>,
+        pub sub_affiliate_id: Option<AffiliateId>,
+        pub level: i32,
+        pub percent: Option<String>,
+        pub paid_by_sub_affiliate: bool,
+        pub currency: String,
+        pub earned_micros: i64,
+        pub micros: i64,
+        pub state: String,
+        pub release_at: Timestamp,
+        pub released_at: Option<Timestamp>,
+        pub retry_at: Option<Timestamp>,
+        pub reason: Option<String>,
+        pub created_by: Option<String>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Earning {
     type Error = DbErr;

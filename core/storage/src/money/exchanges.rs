@@ -6,13 +6,40 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, 
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::exchanges::{ActiveModel, Column, Entity, Model};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId, floor_uuid};
 use domain::money::exchange::{Exchange, ExchangeRate};
 use domain::timestamp::Timestamp;
+use row::{ActiveModel, Column, Entity, Model};
 
 use super::exchange_rates;
+
+/// A row of `exchanges`. Rows are never changed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "exchanges")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ExchangeId,
+        pub affiliate_id: AffiliateId,
+        pub rate_id: ExchangeRateId,
+        pub taken_currency: String,
+        pub taken_micros: i64,
+        pub given_currency: String,
+        pub given_micros: i64,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -6,10 +6,39 @@ use sea_orm::{
     QuerySelect,
 };
 
-use crate::entities::payout_methods::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, readable};
 use domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `payout_methods`. `details_schema`, `currencies` and `payer` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payout_methods")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub name: String,
+        pub processing_time: String,
+        pub details_schema: String,
+        pub currencies: String,
+        pub file: String,
+        pub payer: Option<String>,
+        pub enabled: bool,
+        pub built_in: bool,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 const TABLE: &str = "payout_methods";
 

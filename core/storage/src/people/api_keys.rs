@@ -4,12 +4,44 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::api_keys::{Column, Entity, Model};
 use crate::{corrupt, from_json, json};
 use domain::ids::{KeyId, UserId};
 use domain::people::api_key::ApiKey;
 use domain::people::permission::Role;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `api_keys`. It has the hash of a key, never the key.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, KeyId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_keys")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: KeyId,
+        pub name: String,
+        pub role: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub hash: String,
+        pub hint: String,
+        pub created_at: Timestamp,
+        pub revoked_at: Option<Timestamp>,
+        pub user_id: Option<UserId>,
+        pub scopes: Option<String>,
+        pub expires_at: Option<Timestamp>,
+        pub last_used_at: Option<Timestamp>,
+        pub vouches: Option<bool>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for ApiKey {
     type Error = DbErr;

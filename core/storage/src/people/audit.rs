@@ -9,12 +9,88 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::audit::{Column, Entity, Model};
-use crate::entities::{audit_outcomes, audit_prunings};
 use crate::{corrupt, from_json, json};
 use domain::ids::{AuditId, UserId, floor_uuid};
 use domain::people::audit::{Ending, Outcome, Record};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `audit`. Rows are never changed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AuditId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AuditId,
+        pub at: Timestamp,
+        pub actor: String,
+        pub user_id: Option<UserId>,
+        pub role: String,
+        pub operation: String,
+        pub object: Option<String>,
+        pub fields: String,
+        pub address: Option<String>,
+        pub request_id: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A row of `audit_outcomes`: the outcome of a change. Rows are never changed.
+mod outcome_row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::AuditId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_outcomes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub audit_id: AuditId,
+        pub at: Timestamp,
+        pub outcome: String,
+        pub status: Option<i32>,
+        pub object: Option<String>,
+        pub changes: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A row of `audit_prunings`: permits the deletion of older records. Rows are never changed.
+mod pruning_row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::AuditId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_prunings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AuditId,
+        pub at: Timestamp,
+        pub older_than: Timestamp,
+        pub actor: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -66,7 +142,7 @@ pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), Db
 }
 
 pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending) -> Result<(), DbErr> {
-    let row = audit_outcomes::Model {
+    let row = outcome_row::Model {
         audit_id: asked,
         at: ending.at,
         outcome: ending.outcome.to_string(),
@@ -74,7 +150,7 @@ pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending
         object: ending.object.clone(),
         changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(json),
     };
-    audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+    outcome_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
 /// Says that records of before `older_than` may go. It stays for good.
@@ -84,8 +160,8 @@ pub async fn insert_pruning(
     older_than: Timestamp,
     actor: &str,
 ) -> Result<(), DbErr> {
-    let row = audit_prunings::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
-    audit_prunings::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+    let row = pruning_row::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
+    pruning_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
 /// The oldest of them, with their outcomes; says how many.
@@ -93,8 +169,8 @@ pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: 
     let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
     let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);
     let ids: Vec<AuditId> = oldest.into_tuple().all(tx).await?;
-    let outcomes = audit_outcomes::Entity::delete_many();
-    outcomes.filter(audit_outcomes::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
+    let outcomes = outcome_row::Entity::delete_many();
+    outcomes.filter(outcome_row::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
     let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
     Ok(gone.rows_affected)
 }
@@ -111,9 +187,9 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         let mut named =
             Query::select().column(Column::Id).from(Entity).and_where(Column::Object.eq(&object)).to_owned();
         let made = Query::select()
-            .column(audit_outcomes::Column::AuditId)
-            .from(audit_outcomes::Entity)
-            .and_where(audit_outcomes::Column::Object.eq(&object))
+            .column(outcome_row::Column::AuditId)
+            .from(outcome_row::Entity)
+            .and_where(outcome_row::Column::Object.eq(&object))
             .to_owned();
         select = select.filter(Column::Id.in_subquery(named.union(UnionType::Distinct, made).to_owned()));
     }
@@ -131,7 +207,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         .await?
         .try_map(Record::try_from)?;
     let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
-    let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
+    let outcomes = outcome_row::Entity::find().filter(outcome_row::Column::AuditId.is_in(ids)).all(db).await?;
     let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();
     for record in &mut page.items {
         record.ending = outcomes.remove(&record.id).map(Ending::try_from).transpose()?;
@@ -139,10 +215,10 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     Ok(page)
 }
 
-impl TryFrom<audit_outcomes::Model> for Ending {
+impl TryFrom<outcome_row::Model> for Ending {
     type Error = DbErr;
 
-    fn try_from(row: audit_outcomes::Model) -> Result<Self, DbErr> {
+    fn try_from(row: outcome_row::Model) -> Result<Self, DbErr> {
         Ok(Self {
             outcome: Outcome::from_word(&row.outcome)
                 .ok_or_else(|| corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,

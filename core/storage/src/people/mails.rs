@@ -4,11 +4,37 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::queue::Queue;
-use crate::entities::mails::{Column, Entity, Model};
 use crate::{model, readable};
 use domain::delivery::lease::{Lease, Leased};
 use domain::ids::MailId;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `mails`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::MailId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "mails")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: MailId,
+        pub sealed: String,
+        pub attempts: i32,
+        pub due_at: Timestamp,
+        pub give_up_at: Timestamp,
+        pub lease_until: Option<Timestamp>,
+        pub claim: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// Every row is owed.
 pub const QUEUE: Queue = Queue { table: "mails", pending: "true", due: "AND due_at <= $3", order: "due_at" };

@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod mails;
+pub mod recovery_codes;
 pub mod sessions;
 pub mod throttles;
 pub mod tokens;

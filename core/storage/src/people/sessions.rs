@@ -5,11 +5,44 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::entities::sessions::{Column, Entity, Model};
-use crate::entities::users;
 use domain::ids::{AffiliateId, SessionId, UserId};
 use domain::people::session::{Opener, Session};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+use super::users;
+
+/// A row of `sessions`. It has the hash of the cookie, never the cookie.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, SessionId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sessions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: SessionId,
+        pub hash: String,
+        pub user_id: Option<UserId>,
+        pub affiliate_id: Option<AffiliateId>,
+        pub address: Option<String>,
+        pub user_agent: Option<String>,
+        pub created_at: Timestamp,
+        pub last_seen_at: Timestamp,
+        pub expires_at: Timestamp,
+        pub revoked_at: Option<Timestamp>,
+        pub opened_by: Option<String>,
+        /// A user, a key or "bootstrap".
+        pub opener: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// What one person is shown of theirs.
 const LIST_MAX: u64 = 100;
@@ -114,9 +147,9 @@ pub async fn revoke_all(
 /// Ends all that show an affiliate: of its people, of customers who came by a login link, and of staff who look on.
 pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
     let people = sea_orm::sea_query::Query::select()
-        .column(users::Column::Id)
-        .from(users::Entity)
-        .and_where(users::Column::AffiliateId.eq(id))
+        .column(users::row::Column::Id)
+        .from(users::row::Entity)
+        .and_where(users::row::Column::AffiliateId.eq(id))
         .to_owned();
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(at.millis()))

@@ -5,9 +5,31 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
-use crate::entities::throttles::{Column, Entity, Model};
 use domain::people::throttle::Throttle;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `throttles`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "throttles")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub subject: String,
+        pub failures: i32,
+        pub last_at: Timestamp,
+        pub blocked_until: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// The throttle of a subject, made if there is none, held until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, subject: &str, now: Timestamp) -> Result<Throttle, DbErr> {

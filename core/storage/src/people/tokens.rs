@@ -4,10 +4,37 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::{Deserialize, Serialize};
 
-use crate::entities::tokens::{Column, Entity, Model};
 use crate::{from_json, json};
 use domain::ids::{AffiliateId, PayoutDetailsId, UserId};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `tokens`. It has the hash of a link, never the link.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tokens")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hash: String,
+        pub purpose: String,
+        pub user_id: Option<UserId>,
+        pub affiliate_id: Option<AffiliateId>,
+        pub data: String,
+        pub created_at: Timestamp,
+        pub expires_at: Timestamp,
+        pub used_at: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 /// What a one-time link does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,13 +7,43 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::recovery_codes;
-use crate::entities::users::{Column, Entity, Model};
 use crate::{corrupt, readable};
 use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `users`. `password_hash` is an argon2id hash; the TOTP secrets are sealed.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "users")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: UserId,
+        pub email: String,
+        pub name: String,
+        pub role: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub status: String,
+        pub password_hash: Option<String>,
+        pub totp_secret: Option<String>,
+        pub totp_pending: Option<String>,
+        pub totp_last_step: Option<i64>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for User {
     type Error = DbErr;
@@ -116,35 +146,6 @@ pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Resul
         .col_expr(Column::TotpLastStep, Expr::value(step))
         .filter(Column::Id.eq(id))
         .filter(Column::TotpLastStep.is_null().or(Column::TotpLastStep.lt(step)))
-        .exec(tx)
-        .await?;
-    Ok(result.rows_affected == 1)
-}
-
-/// These instead of the ones before.
-pub async fn replace_recovery_codes(tx: &impl ConnectionTrait, id: UserId, hashes: &[String]) -> Result<(), DbErr> {
-    recovery_codes::Entity::delete_many().filter(recovery_codes::Column::UserId.eq(id)).exec(tx).await?;
-    if hashes.is_empty() {
-        return Ok(());
-    }
-    let rows = hashes
-        .iter()
-        .map(|hash| recovery_codes::Model { user_id: id, hash: hash.clone(), used_at: None }.into_active_model());
-    recovery_codes::Entity::insert_many(rows).exec_without_returning(tx).await.map(drop)
-}
-
-/// Whether it was one of theirs and not used before.
-pub async fn use_recovery_code(
-    tx: &impl ConnectionTrait,
-    id: UserId,
-    hash: &str,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let result = recovery_codes::Entity::update_many()
-        .col_expr(recovery_codes::Column::UsedAt, Expr::value(now.millis()))
-        .filter(recovery_codes::Column::UserId.eq(id))
-        .filter(recovery_codes::Column::Hash.eq(hash))
-        .filter(recovery_codes::Column::UsedAt.is_null())
         .exec(tx)
         .await?;
     Ok(result.rows_affected == 1)

@@ -9,8 +9,6 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::applications;
-use crate::entities::offers::{Column, Entity, Model};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Amount, Currency};
 use domain::ids::{AffiliateId, OfferId};
@@ -18,6 +16,42 @@ use domain::money::withdrawal::Minimum;
 use domain::program::application::ApplicationStatus;
 use domain::program::offer::{Offer, OfferStatus, Payout, Visibility};
 use domain::tracking::landing::LandingUrl;
+use row::{Column, Entity, Model};
+
+use super::applications;
+
+/// A row of `offers`. `payout_value` is the text that was entered, `terms` is JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::OfferId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "offers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: OfferId,
+        pub name: String,
+        pub landing_url: String,
+        pub currency: String,
+        pub payout_kind: String,
+        pub payout_value: String,
+        pub status: String,
+        pub is_default: bool,
+        pub hold_days: i32,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub visibility: String,
+        pub terms: String,
+        pub minimum_withdrawal_micros: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Offer {
     type Error = DbErr;
@@ -119,11 +153,11 @@ pub async fn list(
 ) -> Result<Page<Offer>, DbErr> {
     let mut select = Entity::find();
     if let Some(affiliate_id) = affiliate_id {
-        let admitted = applications::Entity::find()
+        let admitted = applications::row::Entity::find()
             .select_only()
-            .column(applications::Column::OfferId)
-            .filter(applications::Column::AffiliateId.eq(affiliate_id))
-            .filter(applications::Column::Status.eq(ApplicationStatus::Approved.as_str()))
+            .column(applications::row::Column::OfferId)
+            .filter(applications::row::Column::AffiliateId.eq(affiliate_id))
+            .filter(applications::row::Column::Status.eq(ApplicationStatus::Approved.as_str()))
             .into_query();
         let visible = Condition::any()
             .add(Column::Visibility.ne(Visibility::Private.as_str()))

@@ -4,10 +4,36 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::payout_overrides::{Column, Entity, Model};
 use crate::{from_json, json};
 use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use domain::program::payout_override::PayoutOverride;
+use row::{Column, Entity, Model};
+
+/// A row of `payout_overrides`. `goal` is empty for the payout of the offer itself; `payout` is JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payout_overrides")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: PayoutOverrideId,
+        pub offer_id: OfferId,
+        pub affiliate_id: AffiliateId,
+        pub goal: String,
+        pub payout: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for PayoutOverride {
     type Error = DbErr;

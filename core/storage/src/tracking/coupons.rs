@@ -5,10 +5,34 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::base::bulk::{Rows, Type};
-use crate::entities::coupons::{Column, Entity, Model};
 use crate::model;
 use domain::ids::LinkId;
 use domain::tracking::coupon::{Active, Coupon};
+use row::{Column, Entity, Model};
+
+/// A row of `coupons`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::LinkId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "coupons")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub code: String,
+        pub link_id: LinkId,
+        pub position: i32,
+        pub starts_at: Option<Timestamp>,
+        pub ends_at: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl From<Model> for Coupon {
     fn from(row: Model) -> Self {

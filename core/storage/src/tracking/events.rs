@@ -7,13 +7,41 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTra
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::events::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, ConversionId, EventId, time_of};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
+use row::{Column, Entity, Model};
+
+/// A row of `events`. `facts` is JSON text.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: EventId,
+        pub action: String,
+        pub occurred_at: Timestamp,
+        pub affiliate_id: AffiliateId,
+        pub offer_id: OfferId,
+        pub click_id: Option<ClickId>,
+        pub conversion_id: Option<ConversionId>,
+        pub revision: i32,
+        pub facts: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Event {
     type Error = DbErr;

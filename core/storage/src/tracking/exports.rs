@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::entities::{clicks, conversions, deliveries, events, postbacks};
+use crate::delivery::{deliveries, postbacks};
 use crate::readable;
 use crate::reports::before;
 use domain::delivery::delivery::Delivery;
@@ -14,6 +14,8 @@ use domain::ids::{AffiliateId, OfferId};
 use domain::tracking::click::Click;
 use domain::tracking::conversion::Conversion;
 use domain::tracking::event::Event;
+
+use super::{clicks, conversions, events};
 
 /// What is exported of a table.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +63,8 @@ fn exported<M, T>(
 }
 
 pub async fn clicks(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Click>, DbErr> {
-    use clicks::Column;
-    let select = clicks::Entity::find()
+    use clicks::row::Column;
+    let select = clicks::row::Entity::find()
         .apply_if(span.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
         .apply_if(span.offer_id, |select, id| select.filter(Column::OfferId.eq(id)));
     let models = span.page(db, select, Column::Id).await?;
@@ -70,8 +72,8 @@ pub async fn clicks(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Cl
 }
 
 pub async fn conversions(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Conversion>, DbErr> {
-    use conversions::Column;
-    let select = conversions::Entity::find()
+    use conversions::row::Column;
+    let select = conversions::row::Entity::find()
         .apply_if(span.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
         .apply_if(span.offer_id, |select, id| select.filter(Column::OfferId.eq(id)));
     let models = span.page(db, select, Column::Id).await?;
@@ -79,8 +81,8 @@ pub async fn conversions(db: &impl ConnectionTrait, span: Span) -> Result<Export
 }
 
 pub async fn events(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Event>, DbErr> {
-    use events::Column;
-    let select = events::Entity::find()
+    use events::row::Column;
+    let select = events::row::Entity::find()
         .apply_if(span.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
         .apply_if(span.offer_id, |select, id| select.filter(Column::OfferId.eq(id)));
     let models = span.page(db, select, Column::Id).await?;
@@ -89,12 +91,12 @@ pub async fn events(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Ev
 
 /// Of `affiliate_id`'s own postbacks, as in the log.
 pub async fn deliveries(db: &impl ConnectionTrait, span: Span) -> Result<Exported<Delivery>, DbErr> {
-    use deliveries::Column;
-    let select = deliveries::Entity::find().apply_if(span.affiliate_id, |select, owner| {
-        let own = postbacks::Entity::find()
+    use deliveries::row::Column;
+    let select = deliveries::row::Entity::find().apply_if(span.affiliate_id, |select, owner| {
+        let own = postbacks::row::Entity::find()
             .select_only()
-            .column(postbacks::Column::Id)
-            .filter(postbacks::Column::OwnerAffiliateId.eq(owner))
+            .column(postbacks::row::Column::Id)
+            .filter(postbacks::row::Column::OwnerAffiliateId.eq(owner))
             .into_query();
         select.filter(Column::PostbackId.in_subquery(own))
     });

@@ -7,10 +7,37 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::links::{Column, Entity, Model};
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::timestamp::Timestamp;
 use domain::tracking::link::{Link, LinkStatus};
+use row::{Column, Entity, Model};
+
+/// A row of `links`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, LinkId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: LinkId,
+        pub affiliate_id: AffiliateId,
+        pub offer_id: OfferId,
+        pub status: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub deep_url: Option<String>,
+        pub landing_page: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Link {
     type Error = DbErr;

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use crate::delivery::secret_keys::KnownKey;
 use crate::private_files;
 
-use super::schema;
+use crate::base::schema;
 
 /// What a restore has made and not put in place yet.
 pub const RESTORING: &str = ".restoring";
