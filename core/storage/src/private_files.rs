@@ -16,7 +16,7 @@ pub fn create_dir(path: &Path) -> anyhow::Result<()> {
 }
 
 /// An empty file that was not there before.
-pub fn create(path: &Path) -> std::io::Result<std::fs::File> {
+pub(crate) fn create(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
@@ -37,7 +37,7 @@ pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Waits until a file, or what a folder lists, is on the disk.
-pub fn sync(path: &Path) -> std::io::Result<()> {
+pub(crate) fn sync(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 

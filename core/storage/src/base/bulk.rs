@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 /// The type of a column of `{rows}`.
 #[derive(Clone, Copy, Debug)]
-pub enum Type {
+pub(crate) enum Type {
     Id,
     Text,
     /// Long, such as JSON: a literal of it would be read quote by quote.
@@ -51,32 +51,32 @@ const CHUNK: usize = 64;
 
 /// Values, row by row.
 #[derive(Debug)]
-pub struct Rows {
+pub(crate) struct Rows {
     types: &'static [Type],
     values: Vec<Value>,
 }
 
 impl Rows {
-    pub fn new(types: &'static [Type]) -> Self {
+    pub(crate) fn new(types: &'static [Type]) -> Self {
         Self { types, values: Vec::new() }
     }
 
     /// One column of ids.
-    pub fn ids<I: Into<Value>>(ids: impl IntoIterator<Item = I>) -> Self {
+    pub(crate) fn ids<I: Into<Value>>(ids: impl IntoIterator<Item = I>) -> Self {
         Self { types: &[Type::Id], values: ids.into_iter().map(Into::into).collect() }
     }
 
-    pub fn push<const N: usize>(&mut self, row: [Value; N]) {
+    pub(crate) fn push<const N: usize>(&mut self, row: [Value; N]) {
         debug_assert_eq!(N, self.types.len());
         self.values.extend(row);
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
     /// Runs `sql` with these rows; `more` are the parameters after them, written `{1}`, `{2}` …
-    pub async fn execute(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<u64, DbErr> {
+    pub(crate) async fn execute(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<u64, DbErr> {
         let mut affected = 0;
         for statement in self.statements(db.get_database_backend(), sql, &more) {
             affected += db.execute_raw(statement).await?.rows_affected();
@@ -85,7 +85,7 @@ impl Rows {
     }
 
     /// As [`Rows::execute`], for statements that return rows.
-    pub async fn query(
+    pub(crate) async fn query(
         self,
         db: &impl ConnectionTrait,
         sql: &str,

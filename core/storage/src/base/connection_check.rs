@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 /// The database can't be used any more. Set once; clones are one.
 #[derive(Clone, Debug)]
-pub struct Broken(Arc<watch::Sender<Option<String>>>);
+pub(crate) struct Broken(Arc<watch::Sender<Option<String>>>);
 
 impl Default for Broken {
     fn default() -> Self {
@@ -35,7 +35,7 @@ impl Broken {
     }
 
     /// Waits until it is so; says why and what to do.
-    pub async fn happened(&self) -> String {
+    pub(crate) async fn happened(&self) -> String {
         let mut receiver = self.0.subscribe();
         match receiver.wait_for(Option::is_some).await {
             Ok(sentence) => sentence.clone().unwrap_or_default(),
@@ -46,7 +46,7 @@ impl Broken {
 
 /// Every connection that the pool hands out is at rest. The check takes the place of the pool's own, which only asks
 /// whether the connection's thread is alive.
-pub fn checked(
+pub(crate) fn checked(
     pool: SqlitePoolOptions,
     options: &SqliteConnectOptions,
     readonly: bool,
@@ -61,14 +61,14 @@ pub fn checked(
 
 /// What a pool asks of its connections to SQLite.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub(crate) struct Check {
     options: Arc<SqliteConnectOptions>,
     readonly: bool,
     broken: Broken,
 }
 
 impl Check {
-    pub fn new(options: &SqliteConnectOptions, readonly: bool, broken: &Broken) -> Self {
+    pub(crate) fn new(options: &SqliteConnectOptions, readonly: bool, broken: &Broken) -> Self {
         Self { options: Arc::new(options.clone()), readonly, broken: broken.clone() }
     }
 
@@ -77,7 +77,7 @@ impl Check {
     /// # Errors
     ///
     /// The connection is not at rest, and no other can be opened in its place.
-    pub async fn prove(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    pub(crate) async fn prove(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         match state_of(connection).await {
             Ok(state) if state.is_at_rest(self.readonly) => return Ok(()),
             Ok(state) => tracing::error!(?state, "A connection is not at rest after a failure; it is opened anew"),
@@ -147,7 +147,7 @@ async fn replace(
 
 /// PostgreSQL ends a transaction whose COMMIT fails, and sqlx closes a connection that does not answer. What is left is
 /// a transaction that sqlx still counts.
-pub fn postgres_is_at_rest(
+pub(crate) fn postgres_is_at_rest(
     connection: &mut PgConnection,
     _: PoolConnectionMetadata,
 ) -> BoxFuture<'_, Result<bool, sqlx::Error>> {

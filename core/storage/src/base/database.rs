@@ -339,7 +339,7 @@ async fn interrupt_after(connection: &mut SqliteConnection, limit: Duration) -> 
 }
 
 /// `column IN (query)`, so that PostgreSQL runs `query` once and looks its answer up in the index of `column`.
-pub fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String {
+pub(crate) fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String {
     if db.get_database_backend() == DbBackend::Postgres {
         format!("{column} = ANY (ARRAY ({query}))")
     } else {
@@ -348,11 +348,11 @@ pub fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String
 }
 
 /// ` FOR UPDATE SKIP LOCKED` where there is such a thing; SQLite's one writer needs none.
-pub fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
+pub(crate) fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
     if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
 }
 
 /// ` FOR UPDATE` where there is such a thing.
-pub fn for_update(db: &impl ConnectionTrait) -> &'static str {
+pub(crate) fn for_update(db: &impl ConnectionTrait) -> &'static str {
     if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
 }

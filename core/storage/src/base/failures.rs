@@ -3,7 +3,7 @@
 use sea_orm::{DbErr, RuntimeErr};
 
 /// The statement did not get its locks in time (PostgreSQL's `lock_timeout`), or was chosen to end a deadlock.
-pub fn is_lock_timeout(error: &DbErr) -> bool {
+pub(crate) fn is_lock_timeout(error: &DbErr) -> bool {
     matches!(sql_state(error).as_deref(), Some("55P03" | "40P01"))
 }
 

@@ -19,7 +19,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    pub fn try_map<U, E>(self, change: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+    pub(crate) fn try_map<U, E>(self, change: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         let items = self.items.into_iter().map(change).collect::<Result<_, E>>()?;
         Ok(Page { items, next: self.next })
     }
@@ -30,7 +30,7 @@ impl<T> Page<T> {
 }
 
 /// Runs `select` for one page, ordered by `id`, descending.
-pub async fn fetch<E: EntityTrait>(
+pub(crate) async fn fetch<E: EntityTrait>(
     db: &impl ConnectionTrait,
     select: Select<E>,
     id: E::Column,
@@ -58,7 +58,7 @@ const LARGE_ROWS: u64 = 20;
 
 /// As [`fetch`], for rows of which a page could hold more than memory should: it ends early after [`PAGE_BYTES`], and the
 /// next one begins there. One row is always on it.
-pub async fn fetch_sized<E: EntityTrait>(
+pub(crate) async fn fetch_sized<E: EntityTrait>(
     db: &impl ConnectionTrait,
     select: Select<E>,
     id: E::Column,

@@ -9,18 +9,18 @@ use super::database::{is_one_of, skip_locked};
 
 /// A table with the columns `id`, `lease_until` and `claim`, and which of its rows are pending to somebody.
 pub struct Queue {
-    pub table: &'static str,
+    pub(crate) table: &'static str,
     /// What makes a row pending; `true` where a row is there only as long as it is pending.
-    pub pending: &'static str,
+    pub(crate) pending: &'static str,
     /// What makes an pending row due at `$3`, starting with AND; nothing when it is due at once.
-    pub due: &'static str,
+    pub(crate) due: &'static str,
     /// Which comes first.
-    pub order: &'static str,
+    pub(crate) order: &'static str,
 }
 
 impl Queue {
     /// Takes up to `limit` rows that are due and nobody's. They come back in no order.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         db: &DatabaseConnection,
         limit: usize,

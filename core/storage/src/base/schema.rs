@@ -22,7 +22,7 @@ const LOCK_TIMEOUT: &str = "500ms";
 const LOCKED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Brings the schema up to this release. A newer schema stays as it is: this release runs on it, or refuses to.
-pub async fn migrate(db: &Database) -> anyhow::Result<()> {
+pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
     // Two nodes that start together take turns. The lock goes with its connection, whatever happens.
     let mut turn = match db.postgres() {
         Some(pool) => Some(pool.acquire().await?.detach()),

@@ -43,7 +43,7 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-pub async fn find_many(
+pub(crate) async fn find_many(
     db: &impl ConnectionTrait,
     ids: &BTreeSet<ExchangeRateId>,
 ) -> Result<BTreeMap<ExchangeRateId, ExchangeRate>, DbErr> {

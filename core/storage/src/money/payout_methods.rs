@@ -94,7 +94,7 @@ pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr
 }
 
 /// Inserts a built-in method, or updates the schema of the one with the same id.
-pub async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
+pub(crate) async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
     Entity::insert(Model::from(method).into_active_model())
         .on_conflict(OnConflict::column(Column::Id).update_column(Column::DetailsSchema).to_owned())
         .exec_without_returning(tx)

@@ -6,11 +6,11 @@ use sea_orm::{DbErr, QueryResult};
 const PART: i128 = 1_000_000_000;
 
 /// Two columns, `high` and `low`, for [`read`].
-pub fn of(micros: &str) -> String {
+pub(crate) fn of(micros: &str) -> String {
     format!("CAST(sum({micros} / {PART}) AS bigint) AS high, CAST(sum({micros} % {PART}) AS bigint) AS low")
 }
 
-pub fn read(row: &QueryResult) -> Result<i128, DbErr> {
+pub(crate) fn read(row: &QueryResult) -> Result<i128, DbErr> {
     let (high, low): (i64, i64) = (row.try_get("", "high")?, row.try_get("", "low")?);
     Ok(i128::from(high) * PART + i128::from(low))
 }

@@ -137,7 +137,7 @@ pub async fn find_default(db: &impl ConnectionTrait) -> Result<Option<Offer>, Db
     Entity::find().filter(Column::IsDefault.eq(true)).one(db).await?.map(Offer::try_from).transpose()
 }
 
-pub async fn find_many(
+pub(crate) async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = OfferId>,
 ) -> Result<HashMap<OfferId, Offer>, DbErr> {

@@ -24,16 +24,16 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 const LITTLE: i64 = 2_000;
 
 /// Who moves what.
-pub struct Checkpoints {
-    pub wal: PathBuf,
+pub(crate) struct Checkpoints {
+    pub(crate) wal: PathBuf,
     /// A connection of its own.
-    pub beside: SqlitePool,
-    pub writer: SqlitePool,
+    pub(crate) beside: SqlitePool,
+    pub(crate) writer: SqlitePool,
 }
 
 impl Checkpoints {
     /// Goes on until it is told to end.
-    pub async fn keep(self, ended: CancellationToken) {
+    pub(crate) async fn keep(self, ended: CancellationToken) {
         while ended.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
             if !std::fs::metadata(&self.wal).is_ok_and(|it| it.len() > WAL_BYTES) {
                 continue;
