@@ -65,7 +65,7 @@ pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Times
     }
     if !db.is_postgres() {
         // SQLite: the file is locked, so no other server runs.
-        servers::remove_all(&tx).await?;
+        servers::delete_all(&tx).await?;
     }
     servers::save(&tx, &server(&vault, server_id), now).await?;
     tx.commit().await?;
@@ -82,7 +82,7 @@ pub async fn save_in_use(db: &Database, vault: &Vault, server_id: i64, now: Time
         tracing::warn!(key = server.key, "The secret key of this server was retired or given up, and is needed again");
         secret_keys::insert_missing(db.writer(), &canary(vault, current(vault)), now).await?;
     }
-    servers::forget_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
+    servers::delete_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
 }
 
 /// The row of this server.

@@ -114,8 +114,8 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
         storage::inbound::fingerprints::delete_notifications_older_than(app.db.writer(), before).await?;
-        let pruned = storage::base::upkeep::prune(&app.db, before).await?;
-        tracing::info!(pruned, days, "Deleted rows that were older than the retention");
+        let deleted = storage::base::retention::delete_older_than(&app.db, before).await?;
+        tracing::info!(deleted, days, "Deleted rows that were older than the retention");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What all queries stand on: connections, groups of writes, bulk rows, pages, partitions and queues.
+//! Shared by all queries: connections, group commit, bulk statements, pages, queues, partitions and retention.
 
 pub(crate) mod bulk;
 pub(crate) mod connection_check;
@@ -8,10 +8,10 @@ pub mod idempotency;
 pub mod page;
 pub mod partitions;
 pub(crate) mod queue;
+pub mod retention;
 pub mod schema;
 pub mod servers;
 pub mod sqlite;
 pub mod time;
-pub mod upkeep;
 pub mod write_probe;
 pub mod writer;

@@ -134,7 +134,7 @@ pub async fn claim(
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     let mut claimed: Vec<Delivery> = readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|delivery| delivery.due_at);
     Ok(claimed)

@@ -154,7 +154,7 @@ pub async fn claim_due(
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<InboundRequest>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     Ok(readable("inbound_requests", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 

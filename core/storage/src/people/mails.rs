@@ -68,7 +68,7 @@ pub async fn claim(
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<Leased<StoredMail>>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     let read = |row| {
         let row = model::<Entity>(row)?;
         let it =

@@ -96,7 +96,7 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<L
 
 /// Takes up to `limit` owed events, oldest first.
 pub async fn claim(db: &DatabaseConnection, limit: usize, now: Timestamp, lease: Lease) -> Result<Vec<Event>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     let ids: Vec<EventId> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
     let mut claimed: Vec<Event> = find_many(db, ids).await?.into_values().collect();
     claimed.sort_unstable_by_key(|event| event.id);

@@ -1,9 +1,9 @@
-//! Moves what was written from SQLite's WAL into its file, beside the writer, so that no click waits for it.
+//! Moves the content of SQLite's WAL into the database file on a connection beside the writer, so that no click waits.
 //!
-//! SQLite itself would do so in the commit that finds the WAL too large. After a backup, or another long read, that is
-//! all that was written meanwhile, and the clicks of that commit wait for seconds. So connections of the server
-//! never do it by themselves. One of its own moves nearly all; what was written during that, which is little, the writer
-//! moves in its turn, because only with nobody writing does the WAL become empty and begin from the front.
+//! SQLite itself would do this in the commit that finds the WAL too large. After a backup or another long read, the WAL
+//! has everything that was written meanwhile, and the clicks of that commit would wait for seconds. So automatic
+//! checkpoints are off. A separate connection moves nearly all pages. The writer then moves the few pages that were written
+//! meanwhile, because the WAL can restart from its beginning only while nothing is written.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,51 +11,51 @@ use std::time::Duration;
 use sqlx::{Sqlite, SqlitePool};
 use tokio_util::sync::CancellationToken;
 
-/// To this size the WAL grows before anything is moved, and to this it shrinks afterwards.
+/// The size of the WAL in bytes from which it is moved, and to which SQLite truncates its file.
 pub const WAL_BYTES: u64 = 16 << 20;
 
-/// How often its size is looked at.
-const EVERY: Duration = Duration::from_millis(250);
+/// How often the size of the WAL is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How long it is left alone when it could not be moved: a disk stays full for longer than a moment.
-const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// The pause after a failure, such as a full disk.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// So many pages the writer moves within its turn; more are left to the other connection.
-const LITTLE: i64 = 2_000;
+/// The maximum number of pages that the writer moves. If more are left, the separate connection moves them.
+const WRITER_PAGES_MAX: i64 = 2_000;
 
-/// Who moves what.
+/// The WAL and the connections that move it.
 pub(crate) struct Checkpoints {
     pub(crate) wal: PathBuf,
-    /// A connection of its own.
-    pub(crate) beside: SqlitePool,
+    /// The separate connection.
+    pub(crate) mover: SqlitePool,
     pub(crate) writer: SqlitePool,
 }
 
 impl Checkpoints {
-    /// Goes on until it is told to end.
-    pub(crate) async fn keep(self, ended: CancellationToken) {
-        while ended.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+    /// Runs until `stop` is cancelled.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL)).await.is_some() {
             if !std::fs::metadata(&self.wal).is_ok_and(|it| it.len() > WAL_BYTES) {
                 continue;
             }
-            if let Err(error) = self.once().await {
-                tracing::warn!(%error, "The WAL can't be moved into the database's file now; it is tried again");
-                let _ = ended.run_until_cancelled(tokio::time::sleep(AFTER_FAILURE)).await;
+            if let Err(error) = self.run_once().await {
+                tracing::warn!(%error, "The WAL can't be moved into the database file; it is tried again in 10 s");
+                let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY_PAUSE)).await;
             }
         }
     }
 
-    async fn once(&self) -> Result<(), sqlx::Error> {
-        // A long read keeps it from getting through, and the writer from what would be long.
-        if left_by(&self.beside).await? <= LITTLE {
-            left_by(&self.writer).await?;
+    async fn run_once(&self) -> Result<(), sqlx::Error> {
+        // A long read keeps pages in the WAL. The writer must not move many pages, because clicks wait meanwhile.
+        if move_pages(&self.mover).await? <= WRITER_PAGES_MAX {
+            move_pages(&self.writer).await?;
         }
         Ok(())
     }
 }
 
-/// Moves what no reader is in the way of, and waits for nobody. Returns how many pages are left.
-async fn left_by(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+/// Moves the pages that no reader needs in the WAL, without waiting for a lock. Returns the number of pages that are left.
+async fn move_pages(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     let row = sqlx::query_as::<Sqlite, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)");
     let (_, pages, moved) = row.fetch_one(pool).await?;
     Ok(pages - moved)
