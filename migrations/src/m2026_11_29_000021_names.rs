@@ -70,7 +70,7 @@ impl MigrationTrait for Migration {
         }
         dialect::run(manager, SETTINGS).await?;
         // Earlier releases read the former names.
-        compatibility::demand(manager, 21, env!("CARGO_PKG_VERSION")).await
+        compatibility::require_level(manager, 21, env!("CARGO_PKG_VERSION")).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

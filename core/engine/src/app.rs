@@ -123,7 +123,7 @@ impl App {
     /// Opens and migrates the database, loads the adapters and starts the writers.
     pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
         private_files::create_dir(&settings.data_dir)?;
-        let db = Database::open(&settings.database(), settings.shares()).await?;
+        let db = Database::open(&settings.database(), settings.pool_limits()).await?;
         let timekeeping = Timekeeping::default();
         timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;

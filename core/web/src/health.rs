@@ -85,7 +85,7 @@ pub async fn healthz() -> &'static str {
 /// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
 /// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    let outdated = match storage::base::schema::outdated_by(app.db.reader()).await {
+    let outdated = match storage::base::schema::unmet_requirement(app.db.reader()).await {
         Ok(outdated) => outdated,
         Err(error) => return unavailable(&error),
     };

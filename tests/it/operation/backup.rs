@@ -192,7 +192,7 @@ async fn a_file_that_is_not_a_backup_is_refused() {
     let newer = dir.join("newer.db");
     std::fs::copy(&good, &newer).unwrap();
     change(&newer, "UPDATE schema_compatibility SET oldest_level = 999, oldest_release = '9.8.7'").await;
-    refused(restore(&newer).await, "it takes release 9.8.7 (schema level 999) or a later one");
+    refused(restore(&newer).await, "it needs release 9.8.7 (schema level 999) or a later one");
     let kept = installation.database.sqlite_file().with_extension("db.before-restore");
     assert!(!kept.exists(), "what is there was not touched");
     installation.start().await;
@@ -303,7 +303,7 @@ async fn an_interrupted_restore_does_not_lead_to_an_empty_database() {
     std::fs::rename(&file, file.with_extension("db.before-restore")).unwrap();
     let wal = std::fs::metadata(file.with_extension("db-wal")).unwrap().len();
 
-    refused(run(&installation, &["serve"]).await, "a restore was broken off");
+    refused(run(&installation, &["serve"]).await, "a restore was interrupted");
     assert!(!file.exists());
     done(run(&installation, &["restore", name]).await);
     let kept_wal = file.with_extension("db.before-restore-wal");

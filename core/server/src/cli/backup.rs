@@ -39,7 +39,7 @@ pub async fn back_up(args: BackupArgs, settings: Settings) -> anyhow::Result<()>
          pg_basebackup with an archive of the WAL to go back to any moment (docs/operating.md)"
     );
     let (target, database) = (&args.file, backup::file_of(&url)?);
-    let partial = backup::beside(target, ".partial");
+    let partial = backup::with_suffix(target, ".partial");
     ensure!(
         ![target, &partial].into_iter().any(|it| backup::belongs_to(it, &database)),
         "{} belongs to the database itself; choose another name for the copy",
@@ -94,7 +94,7 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
         "{} belongs to the database itself; name a file that `postrider backup` wrote",
         args.file.display()
     );
-    let fresh = backup::beside(&target, backup::RESTORING);
+    let fresh = backup::with_suffix(&target, backup::RESTORING);
     ensure!(
         !backup::belongs_to(&args.file, &fresh),
         "{} is what a restore that was broken off left; name a file that `postrider backup` wrote",
@@ -114,14 +114,14 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
         return Err(error);
     }
     give_to_server(&fresh, &target)?;
-    let kept = backup::beside(&target, backup::BEFORE_RESTORE);
+    let kept = backup::with_suffix(&target, backup::BEFORE_RESTORE);
     if !is_empty {
         set_aside(&target, &kept).await?;
         println!("The database that was there is kept as {}.", kept.display());
     }
     // The WAL of another database would be played back into this one.
     move_wal(&target, &kept)?;
-    remove_if_there(&backup::beside(&target, "-shm"))?;
+    remove_if_there(&backup::with_suffix(&target, "-shm"))?;
     put_in_place(&fresh, &target)?;
     println!("Restored {} to {}.", args.file.display(), target.display());
     tell_about_keys(&target, &settings).await
@@ -129,7 +129,7 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
 
 /// The user of the server opens what root restores, and locks it.
 fn give_to_server(fresh: &Path, target: &Path) -> anyhow::Result<()> {
-    let lock = backup::beside(target, ".lock");
+    let lock = backup::with_suffix(target, ".lock");
     for file in [fresh, &lock] {
         private_files::give_to_owner_of(file, &[target, private_files::folder_of(target)])
             .with_context(|| format!("{} can't be given to the user of the server", file.display()))?;
@@ -140,7 +140,7 @@ fn give_to_server(fresh: &Path, target: &Path) -> anyhow::Result<()> {
 /// Keeps the database that is there, with all that its WAL still has. If this is broken off afterwards, no database is
 /// there, and a server does not start for as long as the one that was to take its place waits for it.
 async fn set_aside(target: &Path, kept: &Path) -> anyhow::Result<()> {
-    if let Err(error) = backup::settle(target).await {
+    if let Err(error) = backup::empty_wal(target).await {
         // A damaged one is kept as it is.
         tracing::warn!(%error, "The WAL of the database that is there can't be emptied");
     }
@@ -150,16 +150,16 @@ async fn set_aside(target: &Path, kept: &Path) -> anyhow::Result<()> {
 
 /// Also what a restore that was broken off had not moved yet.
 fn move_wal(target: &Path, kept: &Path) -> anyhow::Result<()> {
-    let wal = backup::beside(target, "-wal");
+    let wal = backup::with_suffix(target, "-wal");
     if backup::has_wal(target) && kept.exists() && !backup::has_wal(kept) {
-        let moved = std::fs::rename(&wal, backup::beside(kept, "-wal"));
+        let moved = std::fs::rename(&wal, backup::with_suffix(kept, "-wal"));
         return moved.with_context(|| format!("{} can't be moved", wal.display()));
     }
     remove_if_there(&wal)
 }
 
 async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()> {
-    let known = backup::keys_of(file).await?;
+    let known = backup::list_keys(file).await?;
     let missing = secret_keys::not_configured(&known, settings)?;
     let place = settings.data_dir.join("secret-key");
     if known.is_empty() {
@@ -186,7 +186,7 @@ fn put_in_place(partial: &Path, target: &Path) -> anyhow::Result<()> {
 /// With what SQLite may have left beside it.
 fn remove_with_companions(file: &Path) -> anyhow::Result<()> {
     for ending in ["-journal", "-wal", "-shm"] {
-        remove_if_there(&backup::beside(file, ending))?;
+        remove_if_there(&backup::with_suffix(file, ending))?;
     }
     remove_if_there(file)
 }
