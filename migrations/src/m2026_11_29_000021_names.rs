@@ -84,8 +84,8 @@ impl MigrationTrait for Migration {
         for (before, after) in TABLES {
             rename_table(manager, after, before).await?;
         }
-        let demand = "UPDATE schema_compatibility SET oldest_level = 13 WHERE oldest_level = 21";
-        manager.get_connection().execute_unprepared(demand).await.map(drop)
+        let requirement = "UPDATE schema_compatibility SET oldest_level = 13 WHERE oldest_level = 21";
+        manager.get_connection().execute_unprepared(requirement).await.map(drop)
     }
 }
 

@@ -89,8 +89,8 @@ pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
         Ok(outdated) => outdated,
         Err(error) => return unavailable(&error),
     };
-    if let Some(demand) = outdated {
-        let detail = storage::base::schema::refusal(&demand);
+    if let Some(requirement) = outdated {
+        let detail = storage::base::schema::refusal(&requirement);
         tracing::error!(detail, "Not ready: this release is too old for the database");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }

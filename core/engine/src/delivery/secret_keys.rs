@@ -44,7 +44,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// The keys of the database are not configured.
 pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Timestamp) -> anyhow::Result<Vault> {
     let tx = db.begin().await?;
-    secret_keys::take_turn(&tx).await?;
+    secret_keys::lock(&tx).await?;
     let known = secret_keys::list(&tx).await?;
     let vault = match configured(settings)? {
         Some(vault) => vault,
@@ -94,7 +94,7 @@ pub fn server(vault: &Vault, id: i64) -> Server {
 /// keys. Returns `false` if the database has no such key.
 pub async fn forget(db: &Database, key: &str, now: Timestamp) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
-    secret_keys::take_turn(&tx).await?;
+    secret_keys::lock(&tx).await?;
     let forgotten = if key == UNNAMED && secret_keys::list(&tx).await?.is_empty() {
         let unnamed = KnownKey { id: UNNAMED.to_owned(), canary: String::new() };
         secret_keys::insert_missing(&tx, &unnamed, now).await?;

@@ -1,4 +1,4 @@
-//! Queries of adapter versions. There are few rows, and each is found by its key.
+//! Queries of adapter versions. The table has few rows.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement};
 
@@ -59,7 +59,7 @@ pub async fn find(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<
     Entity::find_by_id(key).one(db).await?.map(AdapterVersion::try_from).transpose()
 }
 
-/// Every version of one adapter, or of all.
+/// All versions of one adapter, or of all adapters.
 pub async fn list(db: &impl ConnectionTrait, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
     let mut select = Entity::find().order_by_asc(Column::Id).order_by_asc(Column::Version);
     if let Some(id) = id {
@@ -72,14 +72,14 @@ pub async fn count_out_of_service(db: &impl ConnectionTrait) -> Result<u64, DbEr
     Entity::find().filter(Column::State.eq(AdapterState::OutOfService.as_str())).count(db).await
 }
 
-/// The component of a version.
-pub async fn component(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<Vec<u8>>, DbErr> {
+/// Finds the component of a version.
+pub async fn find_component(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<Vec<u8>>, DbErr> {
     let sql = "SELECT wasm FROM adapters WHERE id = $1 AND version = $2";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into(), version.into()]);
     db.query_one_raw(statement).await?.map(|row| row.try_get("", "wasm")).transpose()
 }
 
-/// Adds a version unless it is there already; says whether it was added.
+/// Inserts a version unless it exists. Returns whether it was inserted.
 pub async fn insert(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
     let sql =
         "INSERT INTO adapters (id, version, digest, origin, state, faults, reason, installed_at, updated_at, wasm)
@@ -87,7 +87,7 @@ pub async fn insert(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8])
     Ok(write(tx, sql, it, wasm).await? > 0)
 }
 
-/// Puts other bytes into a version: only what the program itself brings may.
+/// Replaces the component of a version. Only built-in versions may be replaced.
 pub async fn replace(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET digest = $3, origin = $4, state = $5, faults = $6, reason = $7, installed_at = $8,
                    updated_at = $9, wasm = $10 WHERE id = $1 AND version = $2";
@@ -111,7 +111,7 @@ async fn write(tx: &impl ConnectionTrait, sql: &str, it: &AdapterVersion, wasm: 
     Ok(tx.execute_raw(statement).await?.rows_affected())
 }
 
-/// Saves what a person decided.
+/// Saves a person's decision about a version.
 pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET state = $3, faults = $4, reason = $5, updated_at = $6
                WHERE id = $1 AND version = $2";
@@ -126,14 +126,15 @@ pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Resul
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
+/// Saves the number of faults of an active version.
 pub async fn save_faults(tx: &impl ConnectionTrait, id: &str, version: &str, faults: u32) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET faults = $3 WHERE id = $1 AND version = $2 AND state = 'active'";
     let values = [id.into(), version.into(), i64::from(faults).into()];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
-/// Out of service, unless it is not active any more; says whether it was this call.
-pub async fn take_out(
+/// Takes an active version out of service. Returns false if the version is not active.
+pub async fn take_out_of_service(
     tx: &impl ConnectionTrait,
     id: &str,
     version: &str,

@@ -1,4 +1,4 @@
-//! The log of attempts.
+//! Queries of attempts.
 
 use std::collections::HashMap;
 
@@ -72,7 +72,7 @@ impl TryFrom<Model> for Attempt {
     }
 }
 
-/// Logs them. A number that is there already stays as it is: somebody else sent that attempt.
+/// Inserts attempts. An attempt whose number exists is left out: another process sent it.
 pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Int, Text};
     let mut rows = Rows::new(&[
@@ -109,7 +109,7 @@ pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(
     .map(drop)
 }
 
-/// The attempts of these deliveries, first to last.
+/// The attempts of each of these deliveries, in their order.
 pub async fn list(
     db: &impl ConnectionTrait,
     deliveries: impl IntoIterator<Item = DeliveryId>,

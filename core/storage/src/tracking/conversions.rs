@@ -118,7 +118,7 @@ impl TryFrom<Model> for Conversion {
     }
 }
 
-/// Those of `keys` (offer, transaction key) that exist, held until `tx` ends.
+/// Locks the conversions with these keys (offer, transaction key) until `tx` ends. Unknown keys are left out.
 pub async fn lock_by_transaction(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(OfferId, String)>,
@@ -136,7 +136,7 @@ pub async fn lock_by_transaction(
     rows.query(tx, &sql, vec![]).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Those of `ids` that exist, held until `tx` ends.
+/// Locks these conversions until `tx` ends. Unknown ids are left out.
 pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
@@ -147,7 +147,7 @@ pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) 
     found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Those of `ids` that exist.
+/// Finds these conversions. Unknown ids are left out.
 pub async fn find_many(db: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
     let sql = "WITH wanted (id) AS ({rows})
          SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id";
@@ -162,7 +162,7 @@ fn of_conversions(tx: &impl ConnectionTrait) -> String {
     }
 }
 
-/// Adds them; says how many were really added. Another node may have been faster with one.
+/// Inserts conversions and returns the number of new rows. It is smaller if another node inserted the same transaction first.
 pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<u64, DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
@@ -216,7 +216,7 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     .await
 }
 
-/// Status, amounts and revision are all that ever changes.
+/// Saves the fields of conversions that can change: status, amounts and revision.
 pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Int, Text, Text, Big, Text, Big, Text, Big, Text, Big]);
@@ -250,8 +250,8 @@ pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Res
     .map(drop)
 }
 
-/// Where conversions stand now: revision and status.
-pub async fn find_standing(
+/// The current revision and status of each of these conversions.
+pub async fn find_statuses(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = ConversionId>,
 ) -> Result<HashMap<ConversionId, (i32, Status)>, DbErr> {
@@ -278,7 +278,7 @@ pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<
     Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
 }
 
-/// The click of the first or the last conversion of each customer that was not rejected. One statement.
+/// For each customer key, the click of the first or last conversion that is not rejected.
 pub async fn find_clicks_of_customers(
     db: &impl ConnectionTrait,
     customers: impl IntoIterator<Item = i64>,
@@ -308,7 +308,7 @@ pub async fn find_clicks_of_customers(
     Ok(found)
 }
 
-/// Those of any offer with this transaction key, a few at most.
+/// Up to 10 conversions with this transaction key, of any offer.
 pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
     let rows = Entity::find().filter(Column::TransactionId.eq(key)).limit(10).all(db).await?;
     rows.into_iter().map(Conversion::try_from).collect()
@@ -320,7 +320,7 @@ pub struct Filter {
     pub offer_id: Option<OfferId>,
     pub click_id: Option<ClickId>,
     pub status: Option<&'static str>,
-    /// One of these keys.
+    /// Conversions with one of these transaction keys.
     pub transaction_keys: Option<Vec<String>>,
 }
 

@@ -80,7 +80,7 @@ pub async fn save(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr> {
     Model::from(link).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Link::try_from).transpose()
 }
@@ -89,7 +89,7 @@ pub async fn find(db: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>,
     Entity::find_by_id(id).one(db).await?.map(Link::try_from).transpose()
 }
 
-/// Pauses every link of an affiliate to an offer; comes back with those that were active.
+/// Pauses all links of an affiliate to an offer. Returns the ids of those that were active.
 pub async fn pause_all(
     tx: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
