@@ -117,7 +117,9 @@ async fn keep(app: &App, (id, version): &Key, streak: &Streak, fails_always: boo
 
 async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now: Timestamp) -> Result<(), DbErr> {
     let reason = format!("{} faults in a row, the last: {}", streak.faults, streak.last);
-    if storage::delivery::adapters::take_out_of_service(registry.db.writer(), id, version, streak.faults, &reason, now).await? {
+    if storage::delivery::adapters::take_out_of_service(registry.db.writer(), id, version, streak.faults, &reason, now)
+        .await?
+    {
         metrics::counter!("postrider_adapters_taken_out_total", "adapter" => id.clone(), "version" => version.clone())
             .increment(1);
         tracing::warn!(

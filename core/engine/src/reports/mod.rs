@@ -25,7 +25,7 @@ use domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_click
 use domain::reports::ranking::{Ranked, Sort, rank};
 use domain::reports::{Group, Scope};
 use domain::timestamp::Timestamp;
-use storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
+use storage::reports::{Subject, damaged, id_before, row_of_click, row_of_conversion};
 
 use super::Error;
 use super::heavy::thread;
@@ -259,7 +259,7 @@ async fn clicks(
             reading.send(Part::clicks(quarter(segment), columns)).await?;
         }
     }
-    let mut after = before(floor_uuid(from.max(packed)));
+    let mut after = id_before(floor_uuid(from.max(packed)));
     loop {
         let raw = storage::reports::raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
         let full = raw.len() == SEGMENT_ROWS;
@@ -307,7 +307,7 @@ async fn conversions(
     }
     for this in raw_quarters {
         let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
-        let mut after = before(floor_uuid(this));
+        let mut after = id_before(floor_uuid(this));
         loop {
             let raw = storage::reports::raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
             let full = raw.len() == SEGMENT_ROWS;

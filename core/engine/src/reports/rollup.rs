@@ -17,7 +17,7 @@ use domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
 use domain::reports::packed::Columns;
 use domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
 use domain::timestamp::Timestamp;
-use storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
+use storage::reports::{Progress, RawClick, RawConversion, Subject, id_before, row_of_click, row_of_conversion};
 
 /// The maximum time between the creation of an id and the insert of its row. A click waits at most 30 seconds
 /// ([`crate::tracking::record_clicks::WAIT_MAX`]). Clicks and conversions wait at most 30 seconds for a connection.
@@ -67,7 +67,7 @@ pub async fn roll_up(app: &App) -> Result<(), DbErr> {
 /// Packs one piece of clicks: at most one segment, or whole quarters. `false`: there is nothing to pack.
 async fn roll_up_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
     let seen = storage::reports::progress(app.db.writer(), Subject::Clicks).await?;
-    let after = before(floor_uuid(seen.until));
+    let after = id_before(floor_uuid(seen.until));
     // A quarter is packed when it has ended, or when it has enough rows for a segment.
     if quarter(horizon) <= seen.until {
         let full = storage::reports::click_after(app.db.reader(), after, SEGMENT_ROWS).await?;
@@ -170,7 +170,7 @@ async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbEr
 /// quarter, so nothing was stored.
 pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
     let end = Timestamp::from_millis(quarter.millis() + QUARTER_MS);
-    let mut after = before(floor_uuid(quarter));
+    let mut after = id_before(floor_uuid(quarter));
     let mut raw: Vec<RawConversion> = Vec::new();
     loop {
         let page = storage::reports::raw_conversions(app.db.reader(), (after, floor_uuid(end)), SEGMENT_ROWS).await?;
@@ -193,7 +193,7 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
     }
     storage::reports::delete_segments(&tx, Subject::Conversions, quarter, end).await?;
     let new = raw.iter().filter(|it| it.is_new);
-    storage::reports::keep_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
+    storage::reports::insert_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
     let mut rows = raw.into_iter().zip(numbers).map(|(it, scope)| {
         let checksum = i64::from(it.revision) + 1;
         (checksum, row_of_conversion(scope, it))

@@ -9,7 +9,7 @@ use crate::app::App;
 use domain::ids::floor_uuid;
 use domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
 use domain::timestamp::Timestamp;
-use storage::reports::{Subject, before};
+use storage::reports::{Subject, id_before};
 
 use super::END_OF_TIME;
 use super::rollup::{pack_conversions_of, pack_raw_clicks};
@@ -66,7 +66,7 @@ async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -
         // A rebuild is running.
         return Ok(false);
     }
-    let span = (before(floor_uuid(from)), floor_uuid(to));
+    let span = (id_before(floor_uuid(from)), floor_uuid(to));
     let raw = storage::reports::raw_clicks(app.db.reader(), span, usize::MAX >> 1).await?;
     if raw.len() as i64 <= packed {
         return Ok(false);

@@ -57,8 +57,9 @@ impl SealedColumn {
             true => format!("{column} LIKE '%$sealed%' AND $1 <> ''"),
             false => format!("{column} <> '' AND substr({column}, 1, length($1)) <> $1"),
         };
-        let sql =
-            format!("SELECT id, {column} AS sealed FROM {table} WHERE {condition} AND id > $2 ORDER BY id LIMIT {limit}");
+        let sql = format!(
+            "SELECT id, {column} AS sealed FROM {table} WHERE {condition} AND id > $2 ORDER BY id LIMIT {limit}"
+        );
         let values = [mark.into(), after.into()];
         let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
         rows.iter().map(|row| Ok(Stored { id: row.try_get("", "id")?, text: row.try_get("", "sealed")? })).collect()

@@ -1,4 +1,4 @@
-//! Fingerprints: of the notifications that were accepted, and of the requests that were received.
+//! Queries of fingerprints of accepted notifications and of received requests, by which repeated ones are recognized.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, Statement};
@@ -112,11 +112,13 @@ pub async fn find_or_insert_request(
     Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
 }
 
+/// Deletes fingerprints of requests that were received before `before`. Returns their number.
 pub async fn delete_requests_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use request_row::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
 }
 
+/// Deletes fingerprints of notifications that were accepted before `before`. Returns their number.
 pub async fn delete_notifications_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     use notification_row::{Column, Entity};
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)

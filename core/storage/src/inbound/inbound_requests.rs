@@ -1,4 +1,4 @@
-//! Queries of inbound requests: the log, and the queue of those that wait.
+//! Queries of inbound requests: the log, and the queue of waiting requests.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -204,7 +204,7 @@ pub struct Filter {
     pub code: Option<String>,
 }
 
-/// The requests have no bodies, which may be long.
+/// The listed requests have no bodies, because bodies can be long.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
     use sea_orm::Iterable;
     let columns = Column::iter().filter(|column| !matches!(column, Column::Body));

@@ -84,13 +84,13 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// A key that has not been revoked.
+/// Finds a key by its hash, unless it is revoked.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<ApiKey>, DbErr> {
     let select = Entity::find().filter(Column::Hash.eq(hash)).filter(Column::RevokedAt.is_null());
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
-/// `user` confines it to that person's.
+/// With `user`, only a key of this user.
 pub async fn find(db: &impl ConnectionTrait, id: KeyId, user: Option<UserId>) -> Result<Option<ApiKey>, DbErr> {
     let mut select = Entity::find_by_id(id);
     if let Some(user) = user {
@@ -99,7 +99,7 @@ pub async fn find(db: &impl ConnectionTrait, id: KeyId, user: Option<UserId>) ->
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
-/// The key as it is afterwards; revoking twice keeps the first time. `user` confines it to that person's.
+/// Revokes a key and returns it. A revoked key keeps its time of revocation. With `user`, only a key of this user.
 pub async fn revoke(
     tx: &impl ConnectionTrait,
     id: KeyId,
@@ -119,7 +119,7 @@ pub async fn revoke(
     select.one(tx).await?.map(ApiKey::try_from).transpose()
 }
 
-/// Revokes all of a person's; says how many.
+/// Revokes all keys of a user. Returns their number.
 pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, at: Timestamp) -> Result<u64, DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(at.millis()))
@@ -128,7 +128,8 @@ pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, at: Timestamp) -
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {
+/// Saves the time of the last use of a key.
+pub async fn save_last_used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LastUsedAt, Expr::value(at.millis()))
         .filter(Column::Id.eq(id))
@@ -137,7 +138,7 @@ pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result
         .map(drop)
 }
 
-/// `user` shows that person's only.
+/// With `user`, only keys of this user.
 pub async fn list(db: &impl ConnectionTrait, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, DbErr> {
     let mut select = Entity::find();
     if let Some(user) = user {

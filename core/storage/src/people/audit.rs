@@ -1,5 +1,4 @@
-//! Queries of the audit log: add, read, prune by age. The database itself refuses to change its rows, and to delete what
-//! no pruning covers.
+//! Queries of the audit log. Triggers of the database refuse changes of its rows, and deletions that no pruning permits.
 
 use std::collections::HashMap;
 
@@ -98,9 +97,9 @@ pub struct Filter {
     pub user_id: Option<UserId>,
     pub operation: Option<String>,
     pub object: Option<String>,
-    /// From this moment on.
+    /// Records from this time on.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Records before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -141,9 +140,10 @@ pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), Db
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending) -> Result<(), DbErr> {
+/// Inserts the outcome of a record.
+pub async fn conclude(tx: &impl ConnectionTrait, id: AuditId, ending: &Ending) -> Result<(), DbErr> {
     let row = outcome_row::Model {
-        audit_id: asked,
+        audit_id: id,
         at: ending.at,
         outcome: ending.outcome.to_string(),
         status: ending.status.map(i32::from),
@@ -153,7 +153,7 @@ pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending
     outcome_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Says that records of before `older_than` may go. It stays for good.
+/// Inserts a pruning, which permits the deletion of records before `older_than`. It cannot be revoked.
 pub async fn insert_pruning(
     tx: &impl ConnectionTrait,
     now: Timestamp,
@@ -164,15 +164,15 @@ pub async fn insert_pruning(
     pruning_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// The oldest of them, with their outcomes; says how many.
+/// Deletes up to `limit` of the oldest records before `before`, with their outcomes. Returns the number of deleted records.
 pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: u64) -> Result<u64, DbErr> {
     let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
     let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);
     let ids: Vec<AuditId> = oldest.into_tuple().all(tx).await?;
     let outcomes = outcome_row::Entity::delete_many();
     outcomes.filter(outcome_row::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
-    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(gone.rows_affected)
+    let deleted = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(deleted.rows_affected)
 }
 
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Record>, DbErr> {
@@ -183,20 +183,20 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         }
     }
     if let Some(object) = filter.object {
-        // What was made is named by its outcome.
-        let mut named =
+        // The id of a created object is in the outcome.
+        let mut recorded =
             Query::select().column(Column::Id).from(Entity).and_where(Column::Object.eq(&object)).to_owned();
-        let made = Query::select()
+        let created = Query::select()
             .column(outcome_row::Column::AuditId)
             .from(outcome_row::Entity)
             .and_where(outcome_row::Column::Object.eq(&object))
             .to_owned();
-        select = select.filter(Column::Id.in_subquery(named.union(UnionType::Distinct, made).to_owned()));
+        select = select.filter(Column::Id.in_subquery(recorded.union(UnionType::Distinct, created).to_owned()));
     }
     if let Some(user) = filter.user_id {
         select = select.filter(Column::UserId.eq(user));
     }
-    // Ids are in the order of time, so a span of time is a range of the key.
+    // Ids are in chronological order, so a range of time is a range of the primary key.
     if let Some(from) = filter.from {
         select = select.filter(Column::Id.gte(floor_uuid(from)));
     }

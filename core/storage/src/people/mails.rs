@@ -1,4 +1,4 @@
-//! Queries of messages that wait to be sent. Whatever was sent or given up is deleted: it holds personal data.
+//! Queries of messages that are to be sent. A message that was sent or given up is deleted, because it has personal data.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
@@ -36,15 +36,15 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Every row is owed.
+/// The queue of the worker "mail". Every row is pending.
 pub const QUEUE: Queue = Queue { table: "mails", pending: "true", due: "AND due_at <= $3", order: "due_at" };
 
-/// A message as it is stored; only the vault can read it.
+/// A stored message. Only the vault can open `sealed`.
 #[derive(Clone, Debug)]
 pub struct StoredMail {
     pub id: MailId,
     pub sealed: String,
-    /// How often it was tried.
+    /// The number of attempts to send it.
     pub attempts: u32,
     pub give_up_at: Timestamp,
 }
@@ -78,7 +78,7 @@ pub async fn claim(
     Ok(readable("mails", &rows, read))
 }
 
-/// Puts the written letter in the place of what asked for it. `false`: the lease was lost.
+/// Replaces the request for a message with the written message. Returns false if the lease was lost.
 pub async fn replace(tx: &impl ConnectionTrait, mail: &StoredMail, lease: Lease) -> Result<bool, DbErr> {
     let changed = Entity::update_many()
         .col_expr(Column::Sealed, Expr::value(&mail.sealed))
@@ -90,6 +90,7 @@ pub async fn replace(tx: &impl ConnectionTrait, mail: &StoredMail, lease: Lease)
     Ok(changed.rows_affected == 1)
 }
 
+/// Saves the number of attempts and the time of the next one, and releases the lease.
 pub async fn postpone(
     db: &impl ConnectionTrait,
     id: MailId,
@@ -109,7 +110,7 @@ pub async fn postpone(
         .map(drop)
 }
 
-/// It was sent, given up, or never needed.
-pub async fn remove(db: &impl ConnectionTrait, id: MailId, lease: Lease) -> Result<(), DbErr> {
+/// Deletes a message that was sent, given up or not needed, unless the lease was lost.
+pub async fn delete(db: &impl ConnectionTrait, id: MailId, lease: Lease) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::Claim.eq(lease.claim)).exec(db).await.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Queries of users, their sessions, keys and messages, and of the audit log.
+//! Queries of users, their sessions, API keys, one-time links and messages, and of the audit log.
 
 pub mod api_keys;
 pub mod audit;

@@ -30,7 +30,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// These instead of the ones before.
+/// Replaces the recovery codes of a user.
 pub async fn replace(tx: &impl ConnectionTrait, id: UserId, hashes: &[String]) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::UserId.eq(id)).exec(tx).await?;
     if hashes.is_empty() {
@@ -40,7 +40,7 @@ pub async fn replace(tx: &impl ConnectionTrait, id: UserId, hashes: &[String]) -
     Entity::insert_many(rows).exec_without_returning(tx).await.map(drop)
 }
 
-/// Whether it was one of theirs and not used before.
+/// Marks a code of a user as used. Returns false if the user has no such code or it was used before.
 pub async fn mark_used(tx: &impl ConnectionTrait, id: UserId, hash: &str, now: Timestamp) -> Result<bool, DbErr> {
     let result = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))

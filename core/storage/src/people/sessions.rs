@@ -44,7 +44,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What one person is shown of theirs.
+/// The maximum number of sessions in a list.
 const LIST_MAX: u64 = 100;
 
 impl From<Model> for Session {
@@ -60,7 +60,7 @@ impl From<Model> for Session {
             last_seen_at: row.last_seen_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
-            // Of one that looks on, the release before has it there.
+            // An earlier release stores the opener of a read-only session only in `opened_by`.
             opener: row.opener.as_ref().or(row.opened_by.as_ref()).and_then(|name| Opener::from_name(name)),
             opened_by: row.opened_by,
         }
@@ -90,7 +90,7 @@ pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Optio
     Ok(Entity::find().filter(Column::Hash.eq(hash)).one(db).await?.map(Session::from))
 }
 
-/// Those of a person that have not been revoked or expired, newest first.
+/// The valid sessions of a user, newest first.
 pub async fn list(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<Vec<Session>, DbErr> {
     let select = Entity::find()
         .filter(Column::UserId.eq(user))
@@ -101,7 +101,8 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Re
     Ok(select.all(db).await?.into_iter().map(Session::from).collect())
 }
 
-pub async fn seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Result<(), DbErr> {
+/// Saves the time of the last request of a session.
+pub async fn save_last_seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LastSeenAt, Expr::value(at.millis()))
         .filter(Column::Id.eq(id))
@@ -110,7 +111,7 @@ pub async fn seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Re
         .map(drop)
 }
 
-/// Whether there was one to end. `user` confines it to that person's.
+/// Revokes a session. Returns false if there is no such session or it is revoked. With `user`, only a session of this user.
 pub async fn revoke(
     tx: &impl ConnectionTrait,
     id: SessionId,
@@ -127,7 +128,7 @@ pub async fn revoke(
     Ok(update.exec(tx).await?.rows_affected == 1)
 }
 
-/// Ends all of a person's, but for `except`.
+/// Revokes all sessions of a user except `except`. Returns their number.
 pub async fn revoke_all(
     tx: &impl ConnectionTrait,
     user: UserId,
@@ -144,7 +145,7 @@ pub async fn revoke_all(
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-/// Ends all that show an affiliate: of its people, of customers who came by a login link, and of staff who look on.
+/// Revokes all sessions for an affiliate: of its users, of customers with a login link, and read-only sessions of staff.
 pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
     let people = sea_orm::sea_query::Query::select()
         .column(users::row::Column::Id)

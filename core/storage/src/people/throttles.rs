@@ -1,4 +1,4 @@
-//! Queries of throttles. Stored, so that neither a restart nor a second process forgets an attempt.
+//! Queries of throttles. They are stored, so that they survive a restart and count for all processes.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -31,7 +31,7 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The throttle of a subject, made if there is none, held until `tx` ends.
+/// Locks the throttle of a subject until `tx` ends. Inserts it if it does not exist.
 pub async fn lock(tx: &impl ConnectionTrait, subject: &str, now: Timestamp) -> Result<Throttle, DbErr> {
     let new = Model { subject: subject.to_owned(), failures: 0, last_at: now, blocked_until: now };
     let inserted = Entity::insert(new.into_active_model())
@@ -44,7 +44,7 @@ pub async fn lock(tx: &impl ConnectionTrait, subject: &str, now: Timestamp) -> R
         return Err(error);
     }
     let found = Entity::find_by_id(subject).lock_exclusive().one(tx).await?;
-    let row = found.ok_or_else(|| DbErr::RecordNotFound("a throttle that was just made".to_owned()))?;
+    let row = found.ok_or_else(|| DbErr::RecordNotFound("a throttle that was just inserted".to_owned()))?;
     Ok(Throttle {
         subject: row.subject,
         failures: row.failures,

@@ -36,27 +36,27 @@ mod row {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// What a one-time link does.
+/// The effect of a one-time link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "does", rename_all = "snake_case")]
 pub enum Purpose {
-    /// Signs a customer in and goes to a page of ours.
+    /// Signs a customer in and redirects to the page `next`.
     SignIn {
         affiliate: AffiliateId,
         next: String,
-        /// The member of staff who looks on; the session reads only.
+        /// The member of staff for whom the session is opened. Such a session is read-only.
         #[serde(default)]
         opened_by: Option<String>,
-        /// Who made the link, as [`domain::people::session::Opener`] has it; unknown of one from an older release.
+        /// The name of the creator of the link, see [`domain::people::session::Opener`]. Missing in links of earlier releases.
         #[serde(default)]
         opener: Option<String>,
     },
-    /// Somebody who registered chooses a password.
+    /// A person who registered chooses a password.
     Register {
         name: String,
         email: String,
     },
-    /// A user chooses a password: invited, or after forgetting the one before.
+    /// A user chooses a password, after an invitation or because it was forgotten.
     SetPassword {
         user: UserId,
         invited: bool,
@@ -65,7 +65,7 @@ pub enum Purpose {
         user: UserId,
         email: String,
     },
-    /// A customer without a password confirms where it is paid.
+    /// A customer without a password confirms payout details.
     ConfirmPayoutDetails {
         affiliate: AffiliateId,
         method: String,
@@ -130,28 +130,28 @@ fn read(row: Model) -> Result<Purpose, DbErr> {
     from_json("tokens", &row.data)
 }
 
-/// What a link would do that may still be used.
+/// Finds the purpose of a link that is not used and not expired.
 pub async fn find(db: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
     let select = Entity::find_by_id(hash).filter(Column::UsedAt.is_null()).filter(Column::ExpiresAt.gt(now.millis()));
     select.one(db).await?.map(read).transpose()
 }
 
-/// Uses a link up: of all who come with it, one gets its purpose.
-pub async fn take(tx: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
-    let taken = Entity::update_many()
+/// Marks a valid link as used and returns its purpose. Of several concurrent calls, only one gets it.
+pub async fn redeem(tx: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
+    let marked = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
         .filter(Column::Hash.eq(hash))
         .filter(Column::UsedAt.is_null())
         .filter(Column::ExpiresAt.gt(now.millis()))
         .exec(tx)
         .await?;
-    if taken.rows_affected == 0 {
+    if marked.rows_affected == 0 {
         return Ok(None);
     }
     Entity::find_by_id(hash).one(tx).await?.map(read).transpose()
 }
 
-/// Whatever was sent to this person by mail no longer opens anything.
+/// Revokes all unused links of a user.
 pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
@@ -162,11 +162,15 @@ pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) 
         .map(drop)
 }
 
-/// No login link to this affiliate works any more.
-pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now: Timestamp) -> Result<(), DbErr> {
+/// Revokes all unused login links of an affiliate.
+pub async fn revoke_login_links(
+    tx: &impl ConnectionTrait,
+    affiliate: AffiliateId,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
-        .filter(Column::AffiliateId.eq(of))
+        .filter(Column::AffiliateId.eq(affiliate))
         .filter(Column::Purpose.eq("sign_in"))
         .filter(Column::UsedAt.is_null())
         .exec(tx)

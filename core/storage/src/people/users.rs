@@ -1,4 +1,4 @@
-//! Queries of users and their recovery codes.
+//! Queries of users.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -89,19 +89,19 @@ pub async fn insert(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr>
     Entity::insert(Model::from(user).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// All but the step of the last code, which only [`use_step`] moves.
+/// Saves a user, except the step of the last TOTP code, which only [`use_step`] changes.
 pub async fn save(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr> {
     let mut row = Model::from(user).into_active_model().reset_all();
     row.totp_last_step = NotSet;
     row.update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(User::try_from).transpose()
 }
 
-/// All owners, held until `tx` ends, so that two can't remove each other.
+/// Locks all owners until `tx` ends, so that two owners cannot remove each other.
 pub async fn lock_owners(tx: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
     let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
     let rows = owners.lock_exclusive().all(tx).await?;
@@ -112,12 +112,12 @@ pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>,
     Entity::find_by_id(id).one(db).await?.map(User::try_from).transpose()
 }
 
-/// `email` in its normal form.
+/// `email` must be in its normal form.
 pub async fn find_by_email(db: &impl ConnectionTrait, email: &str) -> Result<Option<User>, DbErr> {
     Entity::find().filter(Column::Email.eq(email)).one(db).await?.map(User::try_from).transpose()
 }
 
-/// Everybody of an affiliate.
+/// All users of an affiliate.
 pub async fn list_of_affiliate(db: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<Vec<User>, DbErr> {
     let rows = Entity::find().filter(Column::AffiliateId.eq(affiliate)).order_by_asc(Column::Id).all(db).await?;
     rows.into_iter().map(User::try_from).collect()
@@ -140,7 +140,7 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(User::try_from)
 }
 
-/// Whether the code of this step is used for the first time: no code opens twice, nor an older one after it.
+/// Marks the TOTP code of this step as used. Returns false if this code or a later one was used before.
 pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Result<bool, DbErr> {
     let result = Entity::update_many()
         .col_expr(Column::TotpLastStep, Expr::value(step))
@@ -151,17 +151,18 @@ pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Resul
     Ok(result.rows_affected == 1)
 }
 
-/// The active people of these owners of postbacks: an affiliate's, or the owners and admins of the program (`None`).
+/// Up to `limit` active users of these owners of postbacks: the users of an affiliate, or the owners and admins of the program
+/// (`None`).
 pub async fn list_of_owners(
     db: &impl ConnectionTrait,
     owners: &[Option<AffiliateId>],
     limit: u64,
 ) -> Result<Vec<User>, DbErr> {
-    let mut of = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
+    let mut of_owners = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
     if owners.contains(&None) {
-        of = of.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
+        of_owners = of_owners.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
     }
-    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
+    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of_owners);
     let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
     Ok(readable("users", rows, User::try_from))
 }

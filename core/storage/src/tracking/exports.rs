@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::delivery::{deliveries, postbacks};
 use crate::readable;
-use crate::reports::before;
+use crate::reports::id_before;
 use domain::delivery::delivery::Delivery;
 use domain::ids::{AffiliateId, OfferId};
 use domain::tracking::click::Click;
@@ -32,7 +32,7 @@ pub struct ExportRange {
 impl ExportRange {
     /// The range from `from`, included, to `end`, excluded.
     pub fn new(from: Uuid, end: Uuid) -> Self {
-        Self { after: before(from), end, affiliate_id: None, offer_id: None, limit: 500 }
+        Self { after: id_before(from), end, affiliate_id: None, offer_id: None, limit: 500 }
     }
 
     async fn page<E: EntityTrait>(

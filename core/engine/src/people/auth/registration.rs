@@ -83,7 +83,7 @@ pub async fn set_password(
 
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let purpose = storage::people::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
+    let purpose = storage::people::tokens::redeem(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
     let link = match &purpose {
         Purpose::Register { .. } => "registration",
         Purpose::SetPassword { invited: true, .. } => "invitation",
