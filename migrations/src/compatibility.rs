@@ -1,9 +1,9 @@
 //! Which releases may run on a schema.
 //!
-//! A schema level is the number of a migration, and a release has the level of its newest one. Most migrations only add:
-//! releases of earlier levels still run, so nodes are upgraded and rolled back one by one. A migration that removes
-//! something that earlier releases use calls [`require_level`] in its own transaction. Releases below that level then refuse to
-//! start, and running ones report that they are not ready.
+//! A schema level is the number of a migration, and a release has the level of its newest one. Most migrations only
+//! add: releases of earlier levels still run, so nodes are upgraded and rolled back one by one. A migration that
+//! removes something that earlier releases use calls [`require_level`] in its own transaction. Releases below that
+//! level then refuse to start, and running ones report that they are not ready.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, Statement};

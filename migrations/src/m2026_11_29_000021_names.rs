@@ -1,4 +1,4 @@
-//! The names of the field for tables, columns, indexes and stored words. Nothing is copied.
+//! Renames tables, columns, indexes and stored words to standard terms. No row is copied.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};

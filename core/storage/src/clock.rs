@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 pub use domain::timestamp::Timestamp;
 
-/// A point in time of this machine, to measure durations. Steps of the machine's clock do not change durations. Unlike with
-/// [`std::time::Instant`], the time in which the machine is suspended counts.
+/// A point in time of this machine, to measure durations. Steps of the machine's clock do not change durations. Unlike
+/// with [`std::time::Instant`], the time in which the machine is suspended counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment(Duration);
 
@@ -39,8 +39,9 @@ impl Moment {
 
 /// The clock of the process. Clones are cheap and share one clock.
 ///
-/// The system's clock follows the database's after the first reading ([`Clock::follow`]). Several nodes share the leases, due
-/// times and sessions of one database, so they must use the same time even if their machines' clocks differ.
+/// The system's clock follows the database's after the first reading ([`Clock::follow`]). Several nodes share the
+/// leases, due times and sessions of one database, so they must use the same time even if their machines' clocks
+/// differ.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);
 
@@ -54,8 +55,8 @@ enum Kind {
 struct System {
     /// The time by which tests set this machine's clock ahead.
     ahead_ms: i64,
-    /// The moment at which the clock was created. The time is computed from the duration since then, so steps of the machine's
-    /// clock do not change it.
+    /// The moment at which the clock was created. The time is computed from the duration since then, so steps of the
+    /// machine's clock do not change it.
     started: Moment,
     /// The database's time at `started`, in Unix milliseconds; [`NO_REFERENCE`] before the first reading.
     reference_at_start: AtomicI64,
@@ -65,7 +66,8 @@ struct System {
 
 const NO_REFERENCE: i64 = i64::MIN;
 
-/// Up to this correction, the clock stands still until the corrected time is reached. A larger correction turns it back.
+/// Up to this correction, the clock stands still until the corrected time is reached. A larger correction turns it
+/// back.
 const STANDSTILL_MAX_MS: i64 = 1_000;
 
 #[derive(Debug)]

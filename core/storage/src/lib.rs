@@ -1,7 +1,7 @@
 //! The only SQL of the program: one file per noun, with the rows of its table and its queries.
 //!
-//! Verbs: `find` (an `Option`), `lock` (for update), `claim`, `list`, `insert`, `save`, `delete`, `count`. A function that takes
-//! a `tx` never commits.
+//! Verbs: `find` (an `Option`), `lock` (for update), `claim`, `list`, `insert`, `save`, `delete`, `count`. A function
+//! that takes a `tx` never commits.
 
 pub mod base;
 pub mod clock;
@@ -31,7 +31,8 @@ fn from_json<T: serde::de::DeserializeOwned>(table: &str, text: &str) -> Result<
     serde_json::from_str(text).map_err(|error| corrupt(table, format_args!("JSON that can't be read ({error})")))
 }
 
-/// The rows that can be read. A row that cannot be read is logged and left out, so that it does not fail the whole list.
+/// The rows that can be read. A row that cannot be read is logged and left out, so that it does not fail the whole
+/// list.
 fn readable<S, T>(table: &str, rows: impl IntoIterator<Item = S>, read: impl Fn(S) -> Result<T, DbErr>) -> Vec<T> {
     let report = |error| tracing::error!(%error, table, "A row can't be read and is left out");
     rows.into_iter().filter_map(|row| read(row).map_err(report).ok()).collect()

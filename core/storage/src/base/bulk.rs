@@ -75,7 +75,8 @@ impl Rows {
         self.values.is_empty()
     }
 
-    /// Runs `sql` with these rows and returns the number of affected rows. `more` are further parameters: `{1}`, `{2}` …
+    /// Runs `sql` with these rows and returns the number of affected rows. `more` are further parameters: `{1}`, `{2}`
+    /// …
     pub(crate) async fn execute(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<u64, DbErr> {
         let mut affected = 0;
         for statement in self.statements(db.get_database_backend(), sql, &more) {

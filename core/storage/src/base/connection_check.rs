@@ -1,9 +1,9 @@
 //! Checks that a connection is idle, which means that it has no open transaction, before a pool hands it out.
 //!
-//! When a COMMIT fails, SQLite keeps the transaction open, and the following ROLLBACK can fail as well. The next BEGIN on that
-//! connection would be a savepoint inside the dead transaction: requests would succeed and nothing would be stored. So a
-//! connection that is not idle is closed, which rolls back, and a new one is opened. If that is impossible, nothing can be
-//! stored, and the process has to end.
+//! When a COMMIT fails, SQLite keeps the transaction open, and the following ROLLBACK can fail as well. The next BEGIN
+//! on that connection would be a savepoint inside the dead transaction: requests would succeed and nothing would be
+//! stored. So a connection that is not idle is closed, which rolls back, and a new one is opened. If that is
+//! impossible, nothing can be stored, and the process has to end.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use sqlx::{ConnectOptions, Connection, Database, PgConnection, Postgres, Sqlite,
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::watch;
 
-/// The cause for which the database cannot store anything until the process is restarted. It is set once; clones share it.
+/// The cause for which the database cannot store anything until the process is restarted. It is set once; clones share
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Broken(Arc<watch::Sender<Option<String>>>);
 
@@ -147,8 +148,8 @@ async fn replace(
     }
 }
 
-/// PostgreSQL ends a transaction whose COMMIT fails, and sqlx closes a connection that does not answer. So the only remaining
-/// check is for a transaction that sqlx still counts.
+/// PostgreSQL ends a transaction whose COMMIT fails, and sqlx closes a connection that does not answer. So the only
+/// remaining check is for a transaction that sqlx still counts.
 pub(crate) fn postgres_is_idle(
     connection: &mut PgConnection,
     _: PoolConnectionMetadata,

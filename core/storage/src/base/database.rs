@@ -93,8 +93,8 @@ impl Database {
             .context("DATABASE_URL is not a PostgreSQL URL; write postgres://user:password@host:5432/database")?
             .application_name("postrider")
             .statement_cache_capacity(256)
-            // Look-ups by id run thousands of times per second on tables that grow while a plan is cached. A plan that was
-            // made on an empty table must not scan a full one, so plans are generic and always use an index.
+            // Look-ups by id run thousands of times per second on tables that grow while a plan is cached. A plan that
+            // was made on an empty table must not scan a full one, so plans are generic and always use an index.
             .options([
                 ("plan_cache_mode", "force_generic_plan"),
                 ("enable_seqscan", "off"),
@@ -161,7 +161,8 @@ impl Database {
         require_no_interrupted_restore(options.get_filename())?;
         let first = options.clone().create_if_missing(true).connect().await.with_context(context)?;
         let broken = Broken::default();
-        // The writer uses the same pages again. Readers get pages that are not in their cache from the file system's cache.
+        // The writer uses the same pages again. Readers get pages that are not in their cache from the file system's
+        // cache.
         let open = |readonly: bool, connections: u32| {
             let cache = if readonly { "-4096" } else { "-16384" };
             let options = options.clone().read_only(readonly).pragma("cache_size", cache);
@@ -202,8 +203,8 @@ impl Database {
         })
     }
 
-    /// Waits until the database can store nothing until the process is restarted. Returns a sentence with the cause and the
-    /// remedy.
+    /// Waits until the database can store nothing until the process is restarted. Returns a sentence with the cause and
+    /// the remedy.
     pub async fn broken(&self) -> String {
         self.broken.happened().await
     }
@@ -233,8 +234,8 @@ impl Database {
         &self.writer
     }
 
-    /// For claiming and routing, whose commits need not wait for the disk: if PostgreSQL itself crashes, the lost work is
-    /// still pending and is done again. A later durable commit, such as that of a result, also makes them durable.
+    /// For claiming and routing, whose commits need not wait for the disk: if PostgreSQL itself crashes, the lost work
+    /// is still pending and is done again. A later durable commit, such as that of a result, also makes them durable.
     pub fn queue(&self) -> &DatabaseConnection {
         &self.queue
     }
@@ -257,9 +258,9 @@ impl Database {
         self.begin_with(connection, options).await
     }
 
-    /// If the caller of a BEGIN on PostgreSQL is cancelled, the BEGIN is still sent, but sqlx does not count the transaction:
-    /// later statements on that connection would be stored only by another caller's COMMIT. So BEGIN runs in its own task,
-    /// which is never cancelled.
+    /// If the caller of a BEGIN on PostgreSQL is cancelled, the BEGIN is still sent, but sqlx does not count the
+    /// transaction: later statements on that connection would be stored only by another caller's COMMIT. So BEGIN runs
+    /// in its own task, which is never cancelled.
     async fn begin_with(
         &self,
         connection: &DatabaseConnection,
@@ -311,8 +312,8 @@ impl Database {
     }
 }
 
-/// Fails if the database is missing because a restore was interrupted between its two steps. Otherwise an empty database
-/// would be created in its place.
+/// Fails if the database is missing because a restore was interrupted between its two steps. Otherwise an empty
+/// database would be created in its place.
 fn require_no_interrupted_restore(file: &Path) -> anyhow::Result<()> {
     let [restoring, former] =
         [backup::RESTORING, backup::BEFORE_RESTORE].map(|suffix| backup::with_suffix(file, suffix));

@@ -1,4 +1,5 @@
-//! Pages with cursors, newest first. The cursor is the last id of a page, so the cost of a page does not depend on its position.
+//! Pages with cursors, newest first. The cursor is the last id of a page, so the cost of a page does not depend on its
+//! position.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
@@ -56,8 +57,8 @@ pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The number of large rows that one query reads.
 const LARGE_ROWS: u64 = 20;
 
-/// Like [`fetch`], for large rows: to limit the memory, a page ends early after [`PAGE_BYTES`], and the next page starts there.
-/// A page has at least one row.
+/// Like [`fetch`], for large rows: to limit the memory, a page ends early after [`PAGE_BYTES`], and the next page
+/// starts there. A page has at least one row.
 pub(crate) async fn fetch_sized<E: EntityTrait>(
     db: &impl ConnectionTrait,
     select: Select<E>,

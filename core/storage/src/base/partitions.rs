@@ -1,9 +1,9 @@
 //! Monthly partitions on PostgreSQL: creates them in advance and drops those out of retention.
 //!
 //! A new partition is created as a table and then attached; an old one is detached and dropped. Each step is a short
-//! transaction that waits at most [`LOCK_TIMEOUT`] for its locks, because clicks queue behind a statement that waits for a
-//! lock, and a backup holds ACCESS SHARE on every table while it runs. A step that does not get its locks is tried again
-//! later; until then, the rows of the month go to the default partition.
+//! transaction that waits at most [`LOCK_TIMEOUT`] for its locks, because clicks queue behind a statement that waits
+//! for a lock, and a backup holds ACCESS SHARE on every table while it runs. A step that does not get its locks is
+//! tried again later; until then, the rows of the month go to the default partition.
 //!
 //! PostgreSQL refuses DETACH … CONCURRENTLY for a table with a default partition, which rows without a month need.
 
@@ -75,8 +75,8 @@ pub async fn has_current_month(db: &Database, now: Timestamp) -> Result<bool, Db
     Ok(TABLES.iter().all(|(table, _)| attached.contains(&partition_name(table, month))))
 }
 
-/// Creates the missing partitions of the current month and the next two. Returns those that could not be created. This is
-/// not an error, because the default partition takes their rows.
+/// Creates the missing partitions of the current month and the next two. Returns those that could not be created. This
+/// is not an error, because the default partition takes their rows.
 pub async fn create_missing(db: &Database, now: Timestamp) -> Result<Vec<MissingPartition>, DbErr> {
     let mut missing = Vec::new();
     if !db.is_postgres() {

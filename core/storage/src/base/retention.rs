@@ -1,5 +1,5 @@
-//! Deletes rows out of retention from large tables: whole partitions on PostgreSQL; rows in chunks on SQLite and in default
-//! partitions.
+//! Deletes rows out of retention from large tables: whole partitions on PostgreSQL; rows in chunks on SQLite and in
+//! default partitions.
 //!
 //! A range of UUIDv7 keys is a range of time, so the rows of one month are one partition.
 
@@ -18,8 +18,8 @@ const RETENTION_LOCK: i64 = 0x706f_7374_7072_756e;
 /// The number of rows that one statement deletes, so that nobody waits long for SQLite's only writer.
 const CHUNK: i64 = 2_000;
 
-/// Deletes rows that are older than `before` and that no pending work needs. Returns the number of deleted rows and dropped
-/// partitions.
+/// Deletes rows that are older than `before` and that no pending work needs. Returns the number of deleted rows and
+/// dropped partitions.
 pub async fn delete_older_than(db: &Database, before: Timestamp) -> Result<u64, DbErr> {
     if !db.is_postgres() {
         return delete_chunks(db, before, "").await;

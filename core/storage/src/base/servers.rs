@@ -1,5 +1,6 @@
-//! The servers that use this database. Each server inserts one row at its start, updates it while it runs and deletes it
-//! when it stops. The row names the key with which the server seals, and each update proves that the database stores data.
+//! The servers that use this database. Each server inserts one row at its start, updates it while it runs and deletes
+//! it when it stops. The row names the key with which the server seals, and each update proves that the database stores
+//! data.
 
 use std::collections::BTreeSet;
 

@@ -31,8 +31,8 @@ async fn commit_row(db: &Database, server: &Server, now: Timestamp) -> Result<()
     tx.commit().await
 }
 
-/// On a full disk, PostgreSQL still finds space for one row in existing pages, but not for the next click, which needs a
-/// new page. A sort that does not fit into memory needs space on the same disk and leaves nothing behind.
+/// On a full disk, PostgreSQL still finds space for one row in existing pages, but not for the next click, which needs
+/// a new page. A sort that does not fit into memory needs space on the same disk and leaves nothing behind.
 async fn require_disk_space(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
     tx.execute_unprepared("SET LOCAL work_mem = '64kB'").await?;
     tx.execute_unprepared("SET LOCAL temp_tablespaces = ''").await?;

@@ -1,8 +1,9 @@
 //! Group commit: one task collects commands into a batch and commits the batch at once.
 //!
-//! While one batch is being committed, the next one fills. So a single command does not wait, and many commands share one
-//! flush to the disk. A command is answered when its batch is durable. If there are several shards, a shard with a small
-//! batch does not commit while another shard commits: its batch fills until that commit ends or it has `min_batch` commands.
+//! While one batch is being committed, the next one fills. So a single command does not wait, and many commands share
+//! one flush to the disk. A command is answered when its batch is durable. If there are several shards, a shard with a
+//! small batch does not commit while another shard commits: its batch fills until that commit ends or it has
+//! `min_batch` commands.
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,7 +34,8 @@ pub struct BatchSizes {
     pub min_batch: usize,
 }
 
-/// The maximum time that a small batch waits, so that a commit that waits for a lock or the disk does not delay other shards.
+/// The maximum time that a small batch waits, so that a commit that waits for a lock or the disk does not delay other
+/// shards.
 const MAX_LINGER: Duration = Duration::from_millis(20);
 
 /// The commits of all shards.
@@ -66,8 +68,8 @@ impl Drop for RunningCommit<'_> {
 pub struct Stopped;
 
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
-    /// `commit` gets up to `max_batch` commands and must return one answer for each, in the same order. The task ends after
-    /// its last batch when every clone of the writer is dropped.
+    /// `commit` gets up to `max_batch` commands and must return one answer for each, in the same order. The task ends
+    /// after its last batch when every clone of the writer is dropped.
     pub fn spawn<F, Fut>(max_batch: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
@@ -139,8 +141,8 @@ async fn fill<T>(arrivals: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, sizes: Ba
     }
 }
 
-/// Several writers, for a database that commits transactions in parallel. Commands with the same key go to the same shard,
-/// so they keep their order.
+/// Several writers, for a database that commits transactions in parallel. Commands with the same key go to the same
+/// shard, so they keep their order.
 #[derive(Debug)]
 pub struct Shards<C, A>(Arc<[Writer<C, A>]>);
 

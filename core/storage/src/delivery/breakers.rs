@@ -74,7 +74,8 @@ pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr
     Ok(run(tx, sql, values).await? == 1)
 }
 
-/// Claims the probes of these lanes that are due and not claimed, until `until`. Returns the lanes whose probe was claimed.
+/// Claims the probes of these lanes that are due and not claimed, until `until`. Returns the lanes whose probe was
+/// claimed.
 pub async fn claim_probes(
     db: &impl ConnectionTrait,
     lanes: &[LaneId],
@@ -136,7 +137,8 @@ pub async fn mark_open_notified(tx: &impl ConnectionTrait, lane: &LaneId, now: T
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
-/// Marks that the owners are notified that the breaker has been open for a day. Returns false if another node did so first.
+/// Marks that the owners are notified that the breaker has been open for a day. Returns false if another node did so
+/// first.
 pub async fn mark_day_notified(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET day_notified = $2 WHERE lane = $1 AND day_notified = $3 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)

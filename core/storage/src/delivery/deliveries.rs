@@ -88,8 +88,8 @@ impl TryFrom<Model> for Delivery {
 pub const QUEUE: Queue =
     Queue { table: "deliveries", pending: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
 
-/// Inserts deliveries, leased ones with the token `claim`. The id is derived from event and postback, so a second insert
-/// changes nothing. Returns the number of new rows.
+/// Inserts deliveries, leased ones with the token `claim`. The id is derived from event and postback, so a second
+/// insert changes nothing. Returns the number of new rows.
 pub async fn insert(
     tx: &impl ConnectionTrait,
     deliveries: impl IntoIterator<Item = &Delivery>,
@@ -151,8 +151,8 @@ pub struct Finish {
 /// Stores the new states with one UPDATE and returns the ids of the rows that changed. Rows whose claim has changed are
 /// left alone.
 ///
-/// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL use
-/// the index of all pending rows instead of the primary key.
+/// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL
+/// use the index of all pending rows instead of the primary key.
 pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);

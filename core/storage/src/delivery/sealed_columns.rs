@@ -44,7 +44,8 @@ pub struct Stored {
 }
 
 impl SealedColumn {
-    /// Up to `limit` values of rows after this id, ordered by id. Wholly sealed texts that begin with `mark` are left out.
+    /// Up to `limit` values of rows after this id, ordered by id. Wholly sealed texts that begin with `mark` are left
+    /// out.
     pub async fn list(
         &self,
         db: &impl ConnectionTrait,
@@ -65,8 +66,8 @@ impl SealedColumn {
         rows.iter().map(|row| Ok(Stored { id: row.try_get("", "id")?, text: row.try_get("", "sealed")? })).collect()
     }
 
-    /// Replaces the value that was read with `new`. Returns false if the value was changed meanwhile. For JSON it also changes
-    /// `updated_at`, so that a caller who read the configuration before cannot save the old sealed parts again.
+    /// Replaces the value that was read with `new`. Returns false if the value was changed meanwhile. For JSON it also
+    /// changes `updated_at`, so that a caller who read the configuration before cannot save the old sealed parts again.
     pub async fn replace(
         &self,
         tx: &impl ConnectionTrait,

@@ -22,7 +22,8 @@ impl KnownKey {
     }
 }
 
-/// Locks the table until `tx` ends, because several nodes can start at the same time. On SQLite the transaction is the lock.
+/// Locks the table until `tx` ends, because several nodes can start at the same time. On SQLite the transaction is the
+/// lock.
 pub async fn lock(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CHECK_LOCK})")).await?;

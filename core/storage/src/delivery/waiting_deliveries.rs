@@ -1,7 +1,8 @@
 //! Queries of waiting deliveries: pending deliveries of a lane that is paused.
 //!
-//! `waiting_for` is the text of the lane, `waiting_rank` the order in which the deliveries leave it. At `due_at` a delivery is
-//! due again even if the breaker of its lane is lost, so none waits for ever. The index has only waiting deliveries.
+//! `waiting_for` is the text of the lane, `waiting_rank` the order in which the deliveries leave it. At `due_at` a
+//! delivery is due again even if the breaker of its lane is lost, so none waits for ever. The index has only waiting
+//! deliveries.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,13 +26,14 @@ const WAIT_MAX: Duration = Duration::from_secs(3_600);
 const CHUNK: u64 = 1_000;
 /// The rank of a manual retry: before all others.
 const FIRST: i64 = i64::MIN;
-/// Subtracted from the rank of postbacks that send every state in order, so that they come before the others. It is larger than any rank.
+/// Subtracted from the rank of postbacks that send every state in order, so that they come before the others. It is
+/// larger than any rank.
 const IN_ORDER: i64 = 4_000_000_000_000_000_000;
 /// The number of lanes that one query reads.
 const PAGE: usize = 1_000;
 
-/// The SQL of a rank: the newest state first, but the oldest first if the postback sends every state in order. States of the
-/// same millisecond are ordered by their revision.
+/// The SQL of a rank: the newest state first, but the oldest first if the postback sends every state in order. States
+/// of the same millisecond are ordered by their revision.
 fn rank() -> String {
     format!(
         "CASE WHEN waiting_rank = {FIRST} THEN waiting_rank
@@ -82,8 +84,8 @@ pub struct Waiting {
     pub reason: Reason,
 }
 
-/// Makes due, unclaimed deliveries of these postbacks wait, because they would delay those of other postbacks. Checks the
-/// [`CHUNK`] longest due deliveries. Returns the number of deliveries that wait now.
+/// Makes due, unclaimed deliveries of these postbacks wait, because they would delay those of other postbacks. Checks
+/// the `CHUNK` longest due deliveries. Returns the number of deliveries that wait now.
 pub async fn park_due(
     db: &DatabaseConnection,
     postbacks: &HashMap<PostbackId, Waiting>,

@@ -88,8 +88,8 @@ pub async fn insert_of_notification(
     }
 }
 
-/// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a stored
-/// request that was received before `since`.
+/// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a
+/// stored request that was received before `since`.
 pub async fn find_or_insert_request(
     tx: &impl ConnectionTrait,
     source: SourceId,

@@ -250,8 +250,8 @@ pub async fn is_used_by_others(
     Ok(select.limit(1).one(db).await?.is_some())
 }
 
-/// The sources whose configuration differs from an affiliate's first source, also archived ones. A source that cannot be read
-/// is left out.
+/// The sources whose configuration differs from an affiliate's first source, also archived ones. A source that cannot
+/// be read is left out.
 pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Source>, DbErr> {
     let first = Source::first(AffiliateId(uuid::Uuid::nil()), SourceKey::default(), Timestamp::from_millis(0));
     let changed =

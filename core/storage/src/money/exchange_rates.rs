@@ -13,7 +13,7 @@ use domain::ids::ExchangeRateId;
 use domain::money::exchange::ExchangeRate;
 use domain::timestamp::Timestamp;
 
-/// `false` if there is a rate for the same pair and time already.
+/// Inserts a rate. Returns false if a rate for the same currencies and time exists.
 pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
     let sql = "INSERT INTO exchange_rates (id, from_currency, to_currency, valid_from, rate, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
@@ -53,7 +53,7 @@ pub(crate) async fn find_many(
     found.iter().map(|row| read(row).map(|rate| (rate.id, rate))).collect()
 }
 
-/// Last inserted first.
+/// Rates, the last inserted first.
 pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ExchangeRate>, DbErr> {
     let sql = "SELECT * FROM exchange_rates WHERE id < $1 ORDER BY id DESC LIMIT $2";
     let values = [page.before.unwrap_or(Uuid::max()).into(), (page.limit as i64 + 1).into()];

@@ -81,7 +81,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         let either = Condition::any().add(Column::TakenCurrency.eq(currency.as_str()));
         select = select.filter(either.add(Column::GivenCurrency.eq(currency)));
     }
-    // Ids are in the order of time, so a span of time is a range of the key.
+    // Ids are in chronological order, so a range of time is a range of the primary key.
     if let Some(from) = filter.from {
         select = select.filter(Column::Id.gte(floor_uuid(from)));
     }

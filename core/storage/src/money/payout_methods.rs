@@ -1,4 +1,4 @@
-//! Queries of payout methods. There are few, so all of them are read at once.
+//! Queries of payout methods. The table has few rows, so a list has no pages.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{

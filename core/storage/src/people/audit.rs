@@ -1,4 +1,5 @@
-//! Queries of the audit log. Triggers of the database refuse changes of its rows, and deletions that no pruning permits.
+//! Queries of the audit log. Triggers of the database refuse changes of its rows, and deletions that no pruning
+//! permits.
 
 use std::collections::HashMap;
 
@@ -164,7 +165,8 @@ pub async fn insert_pruning(
     pruning_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Deletes up to `limit` of the oldest records before `before`, with their outcomes. Returns the number of deleted records.
+/// Deletes up to `limit` of the oldest records before `before`, with their outcomes. Returns the number of deleted
+/// records.
 pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: u64) -> Result<u64, DbErr> {
     let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
     let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);

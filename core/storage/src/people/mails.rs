@@ -1,4 +1,5 @@
-//! Queries of messages that are to be sent. A message that was sent or given up is deleted, because it has personal data.
+//! Queries of messages that are to be sent. A message that was sent or given up is deleted, because it has personal
+//! data.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter};

@@ -111,7 +111,8 @@ pub async fn save_last_seen(db: &impl ConnectionTrait, id: SessionId, at: Timest
         .map(drop)
 }
 
-/// Revokes a session. Returns false if there is no such session or it is revoked. With `user`, only a session of this user.
+/// Revokes a session. Returns false if there is no such session or it is revoked. With `user`, only a session of this
+/// user.
 pub async fn revoke(
     tx: &impl ConnectionTrait,
     id: SessionId,
@@ -145,7 +146,8 @@ pub async fn revoke_all(
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-/// Revokes all sessions for an affiliate: of its users, of customers with a login link, and read-only sessions of staff.
+/// Revokes all sessions for an affiliate: of its users, of customers with a login link, and read-only sessions of
+/// staff.
 pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
     let people = sea_orm::sea_query::Query::select()
         .column(users::row::Column::Id)

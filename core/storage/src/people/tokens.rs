@@ -47,7 +47,8 @@ pub enum Purpose {
         /// The member of staff for whom the session is opened. Such a session is read-only.
         #[serde(default)]
         opened_by: Option<String>,
-        /// The name of the creator of the link, see [`domain::people::session::Opener`]. Missing in links of earlier releases.
+        /// The name of the creator of the link, see [`domain::people::session::Opener`]. Missing in links of earlier
+        /// releases.
         #[serde(default)]
         opener: Option<String>,
     },

@@ -151,8 +151,8 @@ pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Resul
     Ok(result.rows_affected == 1)
 }
 
-/// Up to `limit` active users of these owners of postbacks: the users of an affiliate, or the owners and admins of the program
-/// (`None`).
+/// Up to `limit` active users of these owners of postbacks: the users of an affiliate, or the owners and admins of the
+/// program (`None`).
 pub async fn list_of_owners(
     db: &impl ConnectionTrait,
     owners: &[Option<AffiliateId>],

@@ -57,8 +57,8 @@ pub async fn advance(
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }
 
-/// On PostgreSQL, the number of the oldest open transaction that has written, and a new number that is higher than that of any
-/// earlier transaction. (The `xmax` of a snapshot is not: it can be the number of an open transaction.)
+/// On PostgreSQL, the number of the oldest open transaction that has written, and a new number that is higher than that
+/// of any earlier transaction. (The `xmax` of a snapshot is not: it can be the number of an open transaction.)
 pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
@@ -85,7 +85,8 @@ pub async fn list_scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<
         .collect()
 }
 
-/// Inserts new scopes with the numbers from `first` on. Fails with a conflict if another process used these numbers first.
+/// Inserts new scopes with the numbers from `first` on. Fails with a conflict if another process used these numbers
+/// first.
 pub async fn insert_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Int, Type::Id, Type::Id, Type::Id]);
     for (index, scope) in scopes.iter().enumerate() {
@@ -170,8 +171,8 @@ pub async fn oldest_click_converted_since(
     db: &impl ConnectionTrait,
     since: Timestamp,
 ) -> Result<Option<ClickId>, DbErr> {
-    // MATERIALIZED selects the few conversions first. Otherwise the index by click, which has the order of the result, would be
-    // read from its beginning.
+    // MATERIALIZED selects the few conversions first. Otherwise the index by click, which has the order of the result,
+    // would be read from its beginning.
     let sql = "WITH recent AS MATERIALIZED
                    (SELECT click_id FROM conversions WHERE id >= $1 AND click_id IS NOT NULL)
                SELECT click_id FROM recent ORDER BY click_id LIMIT 1";
@@ -253,8 +254,8 @@ pub async fn delete_segments(
     tx.execute_raw(statement(tx, sql, values)).await.map(drop)
 }
 
-/// Columns of the segments from `from` to `to`, in chronological order. One statement loads them, so that the columns of a
-/// segment are of one version.
+/// Columns of the segments from `from` to `to`, in chronological order. One statement loads them, so that the columns
+/// of a segment are of one version.
 pub async fn segments(
     db: &impl ConnectionTrait,
     subject: Subject,

@@ -82,9 +82,9 @@ impl TryFrom<Model> for Click {
     }
 }
 
-/// Inserts clicks and stores which are unique: the first of their visitor on this day. [`Click::unique`] says only which are
-/// the first in `clicks`. [`Click::visitor`] contains the day, so the query needs no condition on the time, which could lead
-/// the planner away from the index of visitors.
+/// Inserts clicks and stores which are unique: the first of their visitor on this day. [`Click::unique`] says only
+/// which are the first in `clicks`. [`Click::visitor`] contains the day, so the query needs no condition on the time,
+/// which could lead the planner away from the index of visitors.
 pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Text};
     let mut rows = Rows::new(&[
@@ -136,7 +136,8 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
     .map(drop)
 }
 
-/// Inserts clicks in a transaction of their own. On PostgreSQL [`insert`] is one statement, which is a transaction by itself.
+/// Inserts clicks in a transaction of their own. On PostgreSQL [`insert`] is one statement, which is a transaction by
+/// itself.
 pub async fn insert_alone(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
     if db.is_postgres() {
         return insert(db.writer(), clicks).await;
@@ -219,8 +220,8 @@ pub async fn list_between(
     select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
-/// At most `limit` clicks with this session, or with a session that begins with it if `is_prefix`; of one affiliate, or of all.
-/// Unordered: an order would lead PostgreSQL's planner away from the index of sessions.
+/// At most `limit` clicks with this session, or with a session that begins with it if `is_prefix`; of one affiliate, or
+/// of all. Unordered: an order would lead PostgreSQL's planner away from the index of sessions.
 pub async fn list_by_session(
     db: &impl ConnectionTrait,
     session: &str,

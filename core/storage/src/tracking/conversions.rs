@@ -162,7 +162,8 @@ fn of_conversions(tx: &impl ConnectionTrait) -> String {
     }
 }
 
-/// Inserts conversions and returns the number of new rows. It is smaller if another node inserted the same transaction first.
+/// Inserts conversions and returns the number of new rows. It is smaller if another node inserted the same transaction
+/// first.
 pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<u64, DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[

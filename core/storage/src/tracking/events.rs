@@ -1,4 +1,5 @@
-//! Queries of events. The row of an event is written once. While the event is pending, `pending_events` has a row as well.
+//! Queries of events. The row of an event is written once. While the event is pending, `pending_events` has a row as
+//! well.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
-//! Pages of exports, oldest first and within a range of ids. So the order is fixed, and rows that are inserted later belong to
-//! a later export.
+//! Pages of exports, oldest first and within a range of ids. So the order is fixed, and rows that are inserted later
+//! belong to a later export.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,

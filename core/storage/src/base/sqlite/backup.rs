@@ -28,8 +28,8 @@ pub fn file_of(url: &str) -> anyhow::Result<PathBuf> {
     Ok(SqliteConnectOptions::from_str(url).context("DATABASE_URL is not a SQLite URL")?.get_filename().to_owned())
 }
 
-/// Copies a snapshot of the database into `to`, which must not exist, and checks the copy. It only reads, so no writer waits.
-/// Data that is written meanwhile stays in the WAL, which grows until the copy ends.
+/// Copies a snapshot of the database into `to`, which must not exist, and checks the copy. It only reads, so no writer
+/// waits. Data that is written meanwhile stays in the WAL, which grows until the copy ends.
 pub async fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     copy_all(open(from, Access::Write).await?, to).await
 }

@@ -2,8 +2,8 @@
 //!
 //! SQLite itself would do this in the commit that finds the WAL too large. After a backup or another long read, the WAL
 //! has everything that was written meanwhile, and the clicks of that commit would wait for seconds. So automatic
-//! checkpoints are off. A separate connection moves nearly all pages. The writer then moves the few pages that were written
-//! meanwhile, because the WAL can restart from its beginning only while nothing is written.
+//! checkpoints are off. A separate connection moves nearly all pages. The writer then moves the few pages that were
+//! written meanwhile, because the WAL can restart from its beginning only while nothing is written.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,7 +54,8 @@ impl Checkpoints {
     }
 }
 
-/// Moves the pages that no reader needs in the WAL, without waiting for a lock. Returns the number of pages that are left.
+/// Moves the pages that no reader needs in the WAL, without waiting for a lock. Returns the number of pages that are
+/// left.
 async fn move_pages(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     let row = sqlx::query_as::<Sqlite, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)");
     let (_, pages, moved) = row.fetch_one(pool).await?;
