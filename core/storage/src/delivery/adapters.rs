@@ -80,31 +80,31 @@ pub async fn find_component(db: &impl ConnectionTrait, id: &str, version: &str) 
 }
 
 /// Inserts a version unless it exists. Returns whether it was inserted.
-pub async fn insert(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, adapter: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
     let sql =
         "INSERT INTO adapters (id, version, digest, origin, state, faults, reason, installed_at, updated_at, wasm)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id, version) DO NOTHING";
-    Ok(write(tx, sql, it, wasm).await? > 0)
+    Ok(write(tx, sql, adapter, wasm).await? > 0)
 }
 
 /// Replaces the component of a version. Only built-in versions may be replaced.
-pub async fn replace(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
+pub async fn replace(tx: &impl ConnectionTrait, adapter: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET digest = $3, origin = $4, state = $5, faults = $6, reason = $7, installed_at = $8,
                    updated_at = $9, wasm = $10 WHERE id = $1 AND version = $2";
-    write(tx, sql, it, wasm).await.map(drop)
+    write(tx, sql, adapter, wasm).await.map(drop)
 }
 
-async fn write(tx: &impl ConnectionTrait, sql: &str, it: &AdapterVersion, wasm: &[u8]) -> Result<u64, DbErr> {
+async fn write(tx: &impl ConnectionTrait, sql: &str, adapter: &AdapterVersion, wasm: &[u8]) -> Result<u64, DbErr> {
     let values = [
-        it.id.clone().into(),
-        it.version.clone().into(),
-        it.digest.clone().into(),
-        it.origin.as_str().into(),
-        it.state.as_str().into(),
-        it.faults.into(),
-        it.reason.clone().into(),
-        it.installed_at.into(),
-        it.updated_at.into(),
+        adapter.id.clone().into(),
+        adapter.version.clone().into(),
+        adapter.digest.clone().into(),
+        adapter.origin.as_str().into(),
+        adapter.state.as_str().into(),
+        adapter.faults.into(),
+        adapter.reason.clone().into(),
+        adapter.installed_at.into(),
+        adapter.updated_at.into(),
         wasm.to_vec().into(),
     ];
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
@@ -112,16 +112,16 @@ async fn write(tx: &impl ConnectionTrait, sql: &str, it: &AdapterVersion, wasm: 
 }
 
 /// Saves a person's decision about a version.
-pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Result<(), DbErr> {
+pub async fn save_state(tx: &impl ConnectionTrait, adapter: &AdapterVersion) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET state = $3, faults = $4, reason = $5, updated_at = $6
                WHERE id = $1 AND version = $2";
     let values = [
-        it.id.clone().into(),
-        it.version.clone().into(),
-        it.state.as_str().into(),
-        it.faults.into(),
-        it.reason.clone().into(),
-        it.updated_at.into(),
+        adapter.id.clone().into(),
+        adapter.version.clone().into(),
+        adapter.state.as_str().into(),
+        adapter.faults.into(),
+        adapter.reason.clone().into(),
+        adapter.updated_at.into(),
     ];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }

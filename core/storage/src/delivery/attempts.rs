@@ -78,24 +78,24 @@ pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(
     let mut rows = Rows::new(&[
         Id, Int, Big, Int, Text, Document, Document, Document, Int, Document, Document, Bool, Text, Text, Text, Text,
     ]);
-    for it in attempts {
+    for attempt in attempts {
         rows.push([
-            it.delivery_id.into(),
-            it.number.into(),
-            it.at.into(),
-            it.duration_ms.into(),
-            it.method.clone().into(),
-            it.url.clone().into(),
-            json(&it.request_headers).into(),
-            it.request_body.clone().into(),
-            it.status.into(),
-            json(&it.response_headers).into(),
-            it.response_body.clone().into(),
-            it.truncated.into(),
-            it.outcome.as_str().into(),
-            it.error_code.clone().into(),
-            it.error.clone().into(),
-            Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
+            attempt.delivery_id.into(),
+            attempt.number.into(),
+            attempt.at.into(),
+            attempt.duration_ms.into(),
+            attempt.method.clone().into(),
+            attempt.url.clone().into(),
+            json(&attempt.request_headers).into(),
+            attempt.request_body.clone().into(),
+            attempt.status.into(),
+            json(&attempt.response_headers).into(),
+            attempt.response_body.clone().into(),
+            attempt.truncated.into(),
+            attempt.outcome.as_str().into(),
+            attempt.error_code.clone().into(),
+            attempt.error.clone().into(),
+            Some(&attempt.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
         ]);
     }
     rows.execute(

@@ -47,7 +47,7 @@ async fn query(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Resu
 }
 
 /// Saves a breaker that opened. Returns false if another node opened it first; that breaker stays as it is.
-pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr> {
+pub async fn open(tx: &impl ConnectionTrait, breaker: &Breaker) -> Result<bool, DbErr> {
     let sql = "INSERT INTO breakers (lane, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
              reason_code, reason, open_notified_at, day_notified, owner_affiliate_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12)
@@ -58,18 +58,18 @@ pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr
              day_notified = excluded.day_notified
          WHERE breakers.state = 'closed'";
     let values = vec![
-        it.lane.to_string().into(),
-        it.state.as_str().into(),
-        it.since.into(),
-        it.opened_at.into(),
-        it.failures.cast_signed().into(),
-        it.failed_probes.cast_signed().into(),
-        it.probe_at.into(),
-        it.reason.code.clone().into(),
-        it.reason.sentence.clone().into(),
-        it.open_notified_at.into(),
-        it.day_notified.into(),
-        it.lane.owner.into(),
+        breaker.lane.to_string().into(),
+        breaker.state.as_str().into(),
+        breaker.since.into(),
+        breaker.opened_at.into(),
+        breaker.failures.cast_signed().into(),
+        breaker.failed_probes.cast_signed().into(),
+        breaker.probe_at.into(),
+        breaker.reason.code.clone().into(),
+        breaker.reason.sentence.clone().into(),
+        breaker.open_notified_at.into(),
+        breaker.day_notified.into(),
+        breaker.lane.owner.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)
 }
@@ -100,19 +100,19 @@ fn rows_of(lanes: &[LaneId]) -> Rows {
 }
 
 /// Saves the result of a probe that this node has claimed until `until`. Returns false if the claim is no longer valid.
-pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
+pub async fn save_probe(tx: &impl ConnectionTrait, breaker: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = $2, since = $3, failures = $4, failed_probes = $5, probe_at = $6,
              probe_until = NULL, reason_code = $7, reason = $8
          WHERE lane = $1 AND state = 'half_open' AND probe_until = $9";
     let values = vec![
-        it.lane.to_string().into(),
-        it.state.as_str().into(),
-        it.since.into(),
-        it.failures.cast_signed().into(),
-        it.failed_probes.cast_signed().into(),
-        it.probe_at.into(),
-        it.reason.code.clone().into(),
-        it.reason.sentence.clone().into(),
+        breaker.lane.to_string().into(),
+        breaker.state.as_str().into(),
+        breaker.since.into(),
+        breaker.failures.cast_signed().into(),
+        breaker.failed_probes.cast_signed().into(),
+        breaker.probe_at.into(),
+        breaker.reason.code.clone().into(),
+        breaker.reason.sentence.clone().into(),
         until.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)

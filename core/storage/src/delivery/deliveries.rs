@@ -97,24 +97,24 @@ pub async fn insert(
 ) -> Result<u64, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text, Big]);
-    for it in deliveries {
+    for delivery in deliveries {
         rows.push([
-            it.id.into(),
-            it.event_id.into(),
-            it.postback_id.into(),
-            it.conversion_id.into(),
-            it.revision.into(),
-            it.affiliate_id.into(),
-            it.state.as_str().into(),
-            it.due_at.into(),
-            it.attempts.into(),
-            it.attempts_before_retry.into(),
-            it.created_at.into(),
-            it.lease_until.into(),
-            claim.filter(|_| it.lease_until.is_some()).into(),
-            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
-            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
-            it.settled_at.into(),
+            delivery.id.into(),
+            delivery.event_id.into(),
+            delivery.postback_id.into(),
+            delivery.conversion_id.into(),
+            delivery.revision.into(),
+            delivery.affiliate_id.into(),
+            delivery.state.as_str().into(),
+            delivery.due_at.into(),
+            delivery.attempts.into(),
+            delivery.attempts_before_retry.into(),
+            delivery.created_at.into(),
+            delivery.lease_until.into(),
+            claim.filter(|_| delivery.lease_until.is_some()).into(),
+            delivery.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            delivery.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            delivery.settled_at.into(),
         ]);
     }
     rows.execute(
@@ -156,16 +156,16 @@ pub struct Finish {
 pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);
-    for it in finished {
+    for finish in finished {
         rows.push([
-            it.id.into(),
-            it.change.state.as_str().into(),
-            it.change.reason.as_ref().map(|reason| reason.code.clone()).into(),
-            it.change.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
-            it.change.due_at.into(),
-            it.change.attempts.into(),
-            it.change.settled_at.into(),
-            it.claim.into(),
+            finish.id.into(),
+            finish.change.state.as_str().into(),
+            finish.change.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            finish.change.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            finish.change.due_at.into(),
+            finish.change.attempts.into(),
+            finish.change.settled_at.into(),
+            finish.claim.into(),
         ]);
     }
     let done = rows

@@ -57,14 +57,14 @@ pub struct Parked {
 /// Makes claimed deliveries wait, without counting an attempt. Rows whose claim has changed are left alone.
 pub async fn park(db: &impl ConnectionTrait, parked: &[Parked], now: Timestamp) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Text, Type::Text]);
-    for it in parked {
+    for delivery in parked {
         rows.push([
-            it.id.into(),
-            it.claim.into(),
-            it.lane.to_string().into(),
-            it.behind.map(|rank| rank.saturating_add(1)).into(),
-            it.reason.code.clone().into(),
-            it.reason.sentence.clone().into(),
+            delivery.id.into(),
+            delivery.claim.into(),
+            delivery.lane.to_string().into(),
+            delivery.behind.map(|rank| rank.saturating_add(1)).into(),
+            delivery.reason.code.clone().into(),
+            delivery.reason.sentence.clone().into(),
         ]);
     }
     let sql = format!(

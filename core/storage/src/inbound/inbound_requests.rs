@@ -95,56 +95,56 @@ impl TryFrom<Model> for InboundRequest {
 }
 
 /// Inserts a request with a lease for its processing; without a lease if it was refused.
-pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, request: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
     let row = Model {
-        id: it.id,
-        source_id: it.source_id,
-        affiliate_id: it.affiliate_id,
-        received_at: it.received_at,
-        method: it.raw.method.clone(),
-        path: it.raw.path.clone(),
-        query: it.raw.query.clone(),
-        headers: json(&it.raw.headers),
-        body: it.raw.body.clone(),
-        truncated: it.raw.truncated,
-        remote_ip: it.raw.remote_ip.map(|ip| ip.to_string()),
-        outcome: it.result.outcome.to_string(),
-        code: it.result.code.clone(),
-        sentence: it.result.sentence.clone(),
-        items: json(&it.items),
-        adapter_log: stored_log(it),
-        tries: it.tries.cast_signed(),
-        due_at: it.due_at,
+        id: request.id,
+        source_id: request.source_id,
+        affiliate_id: request.affiliate_id,
+        received_at: request.received_at,
+        method: request.raw.method.clone(),
+        path: request.raw.path.clone(),
+        query: request.raw.query.clone(),
+        headers: json(&request.raw.headers),
+        body: request.raw.body.clone(),
+        truncated: request.raw.truncated,
+        remote_ip: request.raw.remote_ip.map(|ip| ip.to_string()),
+        outcome: request.result.outcome.to_string(),
+        code: request.result.code.clone(),
+        sentence: request.result.sentence.clone(),
+        items: json(&request.items),
+        adapter_log: stored_log(request),
+        tries: request.tries.cast_signed(),
+        due_at: request.due_at,
         lease_until: lease.map(|it| it.until),
         claim: lease.map(|it| it.claim),
-        settled_at: it.settled_at,
-        repeats: it.repeats,
+        settled_at: request.settled_at,
+        repeats: request.repeats,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
 /// Stores the outcome, if the claim is still valid. Returns whether it was.
-pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
+pub async fn finish(tx: &impl ConnectionTrait, request: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
     let saved = Entity::update_many()
-        .col_expr(Column::Outcome, Expr::value(it.result.outcome.as_str()))
-        .col_expr(Column::Code, Expr::value(it.result.code.clone()))
-        .col_expr(Column::Sentence, Expr::value(it.result.sentence.clone()))
-        .col_expr(Column::Items, Expr::value(json(&it.items)))
-        .col_expr(Column::AdapterLog, Expr::value(stored_log(it)))
-        .col_expr(Column::Tries, Expr::value(it.tries.cast_signed()))
-        .col_expr(Column::DueAt, Expr::value(it.due_at))
+        .col_expr(Column::Outcome, Expr::value(request.result.outcome.as_str()))
+        .col_expr(Column::Code, Expr::value(request.result.code.clone()))
+        .col_expr(Column::Sentence, Expr::value(request.result.sentence.clone()))
+        .col_expr(Column::Items, Expr::value(json(&request.items)))
+        .col_expr(Column::AdapterLog, Expr::value(stored_log(request)))
+        .col_expr(Column::Tries, Expr::value(request.tries.cast_signed()))
+        .col_expr(Column::DueAt, Expr::value(request.due_at))
         .col_expr(Column::LeaseUntil, Expr::value(None::<Timestamp>))
         .col_expr(Column::Claim, Expr::value(None::<i64>))
-        .col_expr(Column::SettledAt, Expr::value(it.settled_at))
-        .filter(Column::Id.eq(it.id))
+        .col_expr(Column::SettledAt, Expr::value(request.settled_at))
+        .filter(Column::Id.eq(request.id))
         .filter(Column::Claim.eq(claim))
         .exec(tx)
         .await?;
     Ok(saved.rows_affected > 0)
 }
 
-fn stored_log(it: &InboundRequest) -> Option<String> {
-    Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json)
+fn stored_log(request: &InboundRequest) -> Option<String> {
+    Some(&request.adapter_log).filter(|log| !log.is_empty()).map(json)
 }
 
 /// Claims at most `limit` waiting requests that are due.

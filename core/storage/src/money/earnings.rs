@@ -93,27 +93,27 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows =
         Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Big, Text, Text, Big, Big]);
-    for it in earnings {
+    for earning in earnings {
         rows.push([
-            it.id.into(),
-            it.affiliate_id.into(),
-            it.kind.as_str().into(),
-            it.conversion_id.into(),
-            it.sub_affiliate_id.into(),
-            it.commission.map_or(0, |it| it.level).into(),
-            it.commission.map(|it| it.percent.to_string()).into(),
-            it.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
-            it.earned.currency.to_string().into(),
-            it.earned.micros.into(),
-            it.left.into(),
-            it.state.as_str().into(),
-            it.release_at.into(),
-            it.released_at.into(),
-            it.retry_at.into(),
-            it.reason.clone().into(),
-            it.created_by.clone().into(),
-            it.created_at.into(),
-            it.updated_at.into(),
+            earning.id.into(),
+            earning.affiliate_id.into(),
+            earning.kind.as_str().into(),
+            earning.conversion_id.into(),
+            earning.sub_affiliate_id.into(),
+            earning.commission.map_or(0, |it| it.level).into(),
+            earning.commission.map(|it| it.percent.to_string()).into(),
+            earning.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
+            earning.earned.currency.to_string().into(),
+            earning.earned.micros.into(),
+            earning.left.into(),
+            earning.state.as_str().into(),
+            earning.release_at.into(),
+            earning.released_at.into(),
+            earning.retry_at.into(),
+            earning.reason.clone().into(),
+            earning.created_by.clone().into(),
+            earning.created_at.into(),
+            earning.updated_at.into(),
         ]);
     }
     rows.execute(
@@ -129,14 +129,14 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
 /// Saves the fields of earnings that can change: what is left, state and times.
 pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
-    for it in earnings {
+    for earning in earnings {
         rows.push([
-            it.id.into(),
-            it.left.into(),
-            it.state.as_str().into(),
-            it.released_at.into(),
-            it.retry_at.into(),
-            it.updated_at.into(),
+            earning.id.into(),
+            earning.left.into(),
+            earning.state.as_str().into(),
+            earning.released_at.into(),
+            earning.retry_at.into(),
+            earning.updated_at.into(),
         ]);
     }
     rows.execute(

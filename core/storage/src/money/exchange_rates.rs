@@ -14,16 +14,16 @@ use domain::money::exchange::ExchangeRate;
 use domain::timestamp::Timestamp;
 
 /// Inserts a rate. Returns false if a rate for the same currencies and time exists.
-pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
+pub async fn insert(db: &impl ConnectionTrait, rate: &ExchangeRate) -> Result<bool, DbErr> {
     let sql = "INSERT INTO exchange_rates (id, from_currency, to_currency, valid_from, rate, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
     let values = [
-        it.id.into(),
-        it.from.to_string().into(),
-        it.to.to_string().into(),
-        it.valid_from.into(),
-        it.rate.to_string().into(),
-        it.created_at.into(),
+        rate.id.into(),
+        rate.from.to_string().into(),
+        rate.to.to_string().into(),
+        rate.valid_from.into(),
+        rate.rate.to_string().into(),
+        rate.created_at.into(),
     ];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(done.rows_affected() == 1)

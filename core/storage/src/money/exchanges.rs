@@ -52,16 +52,16 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-pub async fn insert(tx: &impl ConnectionTrait, it: &Exchange) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, exchange: &Exchange) -> Result<(), DbErr> {
     let row = ActiveModel {
-        id: Set(it.id),
-        affiliate_id: Set(it.affiliate_id),
-        rate_id: Set(it.rate.id),
-        taken_currency: Set(it.taken.currency.to_string()),
-        taken_micros: Set(it.taken.micros),
-        given_currency: Set(it.given.currency.to_string()),
-        given_micros: Set(it.given.micros),
-        created_at: Set(it.at),
+        id: Set(exchange.id),
+        affiliate_id: Set(exchange.affiliate_id),
+        rate_id: Set(exchange.rate.id),
+        taken_currency: Set(exchange.taken.currency.to_string()),
+        taken_micros: Set(exchange.taken.micros),
+        given_currency: Set(exchange.given.currency.to_string()),
+        given_micros: Set(exchange.given.micros),
+        created_at: Set(exchange.at),
     };
     Entity::insert(row).exec_without_returning(tx).await.map(drop)
 }

@@ -51,15 +51,15 @@ impl TryFrom<Model> for PayoutDetails {
 }
 
 impl From<&PayoutDetails> for Model {
-    fn from(it: &PayoutDetails) -> Self {
+    fn from(details: &PayoutDetails) -> Self {
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            method: it.method.clone(),
-            sealed: it.sealed.clone(),
-            masked: json(&it.masked),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: details.id,
+            affiliate_id: details.affiliate_id,
+            method: details.method.clone(),
+            sealed: details.sealed.clone(),
+            masked: json(&details.masked),
+            created_at: details.created_at,
+            updated_at: details.updated_at,
         }
     }
 }

@@ -63,19 +63,19 @@ impl TryFrom<Model> for PayoutMethod {
 }
 
 impl From<&PayoutMethod> for Model {
-    fn from(it: &PayoutMethod) -> Self {
+    fn from(method: &PayoutMethod) -> Self {
         Self {
-            id: it.id.clone(),
-            name: it.name.clone(),
-            processing_time: it.processing_time.clone(),
-            details_schema: json(&it.schema),
-            currencies: json(&it.currencies),
-            file: it.file.to_string(),
-            payer: it.payer.as_ref().map(json),
-            enabled: it.enabled,
-            built_in: it.built_in,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: method.id.clone(),
+            name: method.name.clone(),
+            processing_time: method.processing_time.clone(),
+            details_schema: json(&method.schema),
+            currencies: json(&method.currencies),
+            file: method.file.to_string(),
+            payer: method.payer.as_ref().map(json),
+            enabled: method.enabled,
+            built_in: method.built_in,
+            created_at: method.created_at,
+            updated_at: method.updated_at,
         }
     }
 }

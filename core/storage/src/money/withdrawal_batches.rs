@@ -58,17 +58,17 @@ impl TryFrom<Model> for WithdrawalBatch {
 }
 
 impl From<&WithdrawalBatch> for Model {
-    fn from(it: &WithdrawalBatch) -> Self {
+    fn from(batch: &WithdrawalBatch) -> Self {
         Self {
-            id: it.id,
-            method: it.method.clone(),
-            currency: it.currency.to_string(),
-            count: it.count,
-            net_micros: it.net_micros,
-            created_by: it.created_by.clone(),
-            exported_at: it.exported_at,
-            dissolved_at: it.dissolved_at,
-            created_at: it.created_at,
+            id: batch.id,
+            method: batch.method.clone(),
+            currency: batch.currency.to_string(),
+            count: batch.count,
+            net_micros: batch.net_micros,
+            created_by: batch.created_by.clone(),
+            exported_at: batch.exported_at,
+            dissolved_at: batch.dissolved_at,
+            created_at: batch.created_at,
         }
     }
 }

@@ -125,18 +125,18 @@ impl TryFrom<Model> for Record {
 }
 
 pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), DbErr> {
-    let it = record.clone();
+    let record = record.clone();
     let row = Model {
-        id: it.id,
-        at: it.at,
-        actor: it.actor,
-        user_id: it.user_id,
-        role: it.role,
-        operation: it.operation,
-        object: it.object,
-        fields: it.fields.to_string(),
-        address: it.address,
-        request_id: it.request_id,
+        id: record.id,
+        at: record.at,
+        actor: record.actor,
+        user_id: record.user_id,
+        role: record.role,
+        operation: record.operation,
+        object: record.object,
+        fields: record.fields.to_string(),
+        address: record.address,
+        request_id: record.request_id,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }

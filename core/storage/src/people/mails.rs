@@ -72,9 +72,9 @@ pub async fn claim(
     let rows = QUEUE.claim(db, limit, now, lease).await?;
     let read = |row| {
         let row = model::<Entity>(row)?;
-        let it =
+        let mail =
             StoredMail { id: row.id, sealed: row.sealed, attempts: row.attempts as u32, give_up_at: row.give_up_at };
-        Ok(Leased { it, lease })
+        Ok(Leased { it: mail, lease })
     };
     Ok(readable("mails", &rows, read))
 }

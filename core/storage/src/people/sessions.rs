@@ -68,20 +68,20 @@ impl From<Model> for Session {
 }
 
 pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), DbErr> {
-    let it = session.clone();
+    let session = session.clone();
     let row = Model {
-        id: it.id,
-        hash: it.hash,
-        user_id: it.user_id,
-        affiliate_id: it.affiliate_id,
-        address: it.address,
-        user_agent: it.user_agent,
-        created_at: it.created_at,
-        last_seen_at: it.last_seen_at,
-        expires_at: it.expires_at,
-        revoked_at: it.revoked_at,
-        opened_by: it.opened_by,
-        opener: it.opener.map(Opener::name),
+        id: session.id,
+        hash: session.hash,
+        user_id: session.user_id,
+        affiliate_id: session.affiliate_id,
+        address: session.address,
+        user_agent: session.user_agent,
+        created_at: session.created_at,
+        last_seen_at: session.last_seen_at,
+        expires_at: session.expires_at,
+        revoked_at: session.revoked_at,
+        opened_by: session.opened_by,
+        opener: session.opener.map(Opener::name),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }

@@ -58,17 +58,17 @@ impl TryFrom<Model> for Application {
 }
 
 impl From<&Application> for Model {
-    fn from(it: &Application) -> Self {
+    fn from(application: &Application) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            status: it.status.to_string(),
-            message: it.message.clone(),
-            reason: it.reason.clone(),
-            decided_at: it.decided_at,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: application.id,
+            offer_id: application.offer_id,
+            affiliate_id: application.affiliate_id,
+            status: application.status.to_string(),
+            message: application.message.clone(),
+            reason: application.reason.clone(),
+            decided_at: application.decided_at,
+            created_at: application.created_at,
+            updated_at: application.updated_at,
         }
     }
 }

@@ -52,16 +52,16 @@ impl From<Model> for Customer {
 }
 
 impl From<&Customer> for Model {
-    fn from(it: &Customer) -> Self {
+    fn from(customer: &Customer) -> Self {
         Self {
-            id: it.id,
-            external_id: it.external_id.clone(),
-            name: it.name.clone(),
-            email: it.email.clone(),
-            affiliate_id: it.affiliate_id,
-            link_id: it.link_id,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: customer.id,
+            external_id: customer.external_id.clone(),
+            name: customer.name.clone(),
+            email: customer.email.clone(),
+            affiliate_id: customer.affiliate_id,
+            link_id: customer.link_id,
+            created_at: customer.created_at,
+            updated_at: customer.updated_at,
         }
     }
 }

@@ -52,15 +52,15 @@ impl TryFrom<Model> for PayoutOverride {
 }
 
 impl From<&PayoutOverride> for Model {
-    fn from(it: &PayoutOverride) -> Self {
+    fn from(payout_override: &PayoutOverride) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            goal: it.goal.clone().unwrap_or_default(),
-            payout: json(&it.payout),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: payout_override.id,
+            offer_id: payout_override.offer_id,
+            affiliate_id: payout_override.affiliate_id,
+            goal: payout_override.goal.clone().unwrap_or_default(),
+            payout: json(&payout_override.payout),
+            created_at: payout_override.created_at,
+            updated_at: payout_override.updated_at,
         }
     }
 }

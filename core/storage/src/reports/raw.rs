@@ -164,6 +164,6 @@ pub fn row_of_click(scope: u32, click: RawClick) -> Row<u8> {
 }
 
 /// The row of a conversion for packing. `scope` is the number of its scope.
-pub fn row_of_conversion(scope: u32, it: RawConversion) -> Row<ConversionMeasures> {
-    Row { scope, measure: it.measures, values: it.values }
+pub fn row_of_conversion(scope: u32, conversion: RawConversion) -> Row<ConversionMeasures> {
+    Row { scope, measure: conversion.measures, values: conversion.values }
 }
