@@ -206,7 +206,7 @@ impl Catalog {
         if let Some(found) = self.minimum_currencies.get(&()) {
             return Ok(found.contains(&currency));
         }
-        let found = Arc::new(storage::program::offers::currencies_with_minimum(self.db.reader()).await?);
+        let found = Arc::new(storage::program::offers::list_currencies_with_minimum(self.db.reader()).await?);
         self.minimum_currencies.insert((), found.clone());
         Ok(found.contains(&currency))
     }

@@ -248,12 +248,12 @@ async fn clicks(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
+    let packed = storage::reports::find_progress(tx, Subject::Clicks).await?.until;
     let by_scope = queries.iter().all(ReportQuery::is_by_scope);
     let columns = if by_scope { vec![SCOPES] } else { columns(queries) };
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
-        let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
+        let segments = storage::reports::list_segments(tx, Subject::Clicks, window, &columns).await?;
         windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
             reading.send(Part::clicks(quarter(segment), columns)).await?;
@@ -261,7 +261,7 @@ async fn clicks(
     }
     let mut after = id_before(floor_uuid(from.max(packed)));
     loop {
-        let raw = storage::reports::raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
+        let raw = storage::reports::list_raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
         let full = raw.len() == SEGMENT_ROWS;
         let Some(last) = raw.last() else { return Ok(()) };
         after = last.id.0;
@@ -288,16 +288,16 @@ async fn conversions(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let packed = storage::reports::progress(tx, Subject::Conversions).await?.until;
-    let mut raw_quarters = storage::reports::conversion_quarters(tx, from.max(packed), to).await?;
+    let packed = storage::reports::find_progress(tx, Subject::Conversions).await?.until;
+    let mut raw_quarters = storage::reports::list_conversion_quarters(tx, from.max(packed), to).await?;
     if packed > from {
-        let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
+        let changed = storage::reports::list_changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
         raw_quarters.extend(changed);
     }
     let columns = columns(queries);
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
-        let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;
+        let segments = storage::reports::list_segments(tx, Subject::Conversions, window, &columns).await?;
         windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
             if !raw_quarters.contains(&quarter(segment)) {
@@ -309,7 +309,7 @@ async fn conversions(
         let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
         let mut after = id_before(floor_uuid(this));
         loop {
-            let raw = storage::reports::raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+            let raw = storage::reports::list_raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
             let full = raw.len() == SEGMENT_ROWS;
             let Some(last) = raw.last() else { break };
             after = last.id.0;

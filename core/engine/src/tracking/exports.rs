@@ -61,19 +61,19 @@ impl Export {
         let db = self.app.db.reports();
         let (rows, last) = match self.subject {
             Subject::Clicks => {
-                let (items, last) = storage::tracking::exports::clicks(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_clicks(db, span).await?;
                 (Rows::Clicks(items), last)
             }
             Subject::Conversions => {
-                let (items, last) = storage::tracking::exports::conversions(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_conversions(db, span).await?;
                 (Rows::Conversions(items), last)
             }
             Subject::Events => {
-                let (items, last) = storage::tracking::exports::events(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_events(db, span).await?;
                 (Rows::Events(items), last)
             }
             Subject::Deliveries => {
-                let (items, last) = storage::tracking::exports::deliveries(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_deliveries(db, span).await?;
                 (Rows::Deliveries(with_attempts(db, self.actor, items).await?), last)
             }
         };

@@ -219,7 +219,7 @@ pub async fn list_siblings(
 }
 
 /// When the next delivery without a claim is due.
-pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+pub async fn find_next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = "SELECT due_at FROM deliveries WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1";
     let found = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     found.map(|row| row.try_get("", "due_at")).transpose()

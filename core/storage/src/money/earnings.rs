@@ -152,7 +152,7 @@ pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<()
 }
 
 /// The commissions of a parent affiliate from each of these sub-affiliates, less reversals, in micros.
-pub async fn by_sub_affiliate(
+pub async fn sum_by_sub_affiliate(
     db: &impl ConnectionTrait,
     parent: AffiliateId,
     sub_affiliates: impl IntoIterator<Item = AffiliateId>,
@@ -217,7 +217,7 @@ pub async fn lock_due(
 }
 
 /// The affiliates of the first due earnings.
-pub async fn due_affiliates(
+pub async fn list_due_affiliates(
     db: &impl ConnectionTrait,
     limit: usize,
     now: Timestamp,
@@ -244,7 +244,7 @@ pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: T
 }
 
 /// The time of the next try to release an earning.
-pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+pub async fn find_next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     row.map(|row| row.try_get("", "due_at")).transpose()

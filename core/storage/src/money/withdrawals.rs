@@ -223,7 +223,7 @@ pub async fn list_since(
 }
 
 /// The progress of each of these batches.
-pub async fn progress(
+pub async fn count_progress(
     db: &impl ConnectionTrait,
     batches: &[WithdrawalBatchId],
 ) -> Result<BTreeMap<WithdrawalBatchId, Progress>, DbErr> {

@@ -168,7 +168,7 @@ pub async fn list(
 }
 
 /// The currencies in which an offer has a minimum withdrawal.
-pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
+pub async fn list_currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
     let sql = "SELECT DISTINCT currency FROM offers WHERE minimum_withdrawal_micros IS NOT NULL";
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let currency = |row: &QueryResult| {
@@ -179,7 +179,7 @@ pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSe
 }
 
 /// The highest minimum withdrawal in `currency` among the offers with earnings of this affiliate.
-pub async fn highest_minimum(
+pub async fn find_highest_minimum(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
     currency: Currency,

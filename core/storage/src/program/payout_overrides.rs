@@ -66,7 +66,7 @@ impl From<&PayoutOverride> for Model {
 }
 
 /// Inserts a payout override, or changes the payout of the one for the same affiliate and goal. Returns the stored row.
-pub async fn set(tx: &impl ConnectionTrait, payout_override: &PayoutOverride) -> Result<PayoutOverride, DbErr> {
+pub async fn save(tx: &impl ConnectionTrait, payout_override: &PayoutOverride) -> Result<PayoutOverride, DbErr> {
     let same = OnConflict::columns([Column::OfferId, Column::AffiliateId, Column::Goal])
         .update_columns([Column::Payout, Column::UpdatedAt])
         .to_owned();

@@ -7,7 +7,7 @@ use crate::base::database::for_update;
 use domain::ids::{AffiliateId, UserId};
 use domain::timestamp::Timestamp;
 
-pub async fn postbacks(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+pub async fn count_postbacks(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
     lock(tx, "affiliates", of.into()).await?;
     count(
         tx,
@@ -17,13 +17,13 @@ pub async fn postbacks(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64
     .await
 }
 
-pub async fn sources(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+pub async fn count_sources(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
     lock(tx, "affiliates", of.into()).await?;
     count(tx, "SELECT count(*) AS there FROM sources WHERE affiliate_id = $1 AND archived_at IS NULL", vec![of.into()])
         .await
 }
 
-pub async fn links(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
+pub async fn count_links(tx: &impl ConnectionTrait, of: AffiliateId) -> Result<i64, DbErr> {
     lock(tx, "affiliates", of.into()).await?;
     count(tx, "SELECT count(*) AS there FROM links WHERE affiliate_id = $1", vec![of.into()]).await
 }
@@ -37,7 +37,7 @@ pub enum Holder {
 }
 
 /// Keys that are neither revoked nor expired.
-pub async fn api_keys(tx: &impl ConnectionTrait, of: Holder, now: Timestamp) -> Result<i64, DbErr> {
+pub async fn count_api_keys(tx: &impl ConnectionTrait, of: Holder, now: Timestamp) -> Result<i64, DbErr> {
     let (table, holder, id) = match of {
         Holder::User(id) => ("users", "user_id = $1", Value::from(id)),
         Holder::Affiliate(id) => ("affiliates", "affiliate_id = $1 AND user_id IS NULL", Value::from(id)),

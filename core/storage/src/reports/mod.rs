@@ -15,7 +15,9 @@ use domain::timestamp::Timestamp;
 
 use super::base::bulk::{Rows, Type};
 
-pub use raw::{RawClick, RawConversion, insert_visits, raw_clicks, raw_conversions, row_of_click, row_of_conversion};
+pub use raw::{
+    RawClick, RawConversion, insert_visits, list_raw_clicks, list_raw_conversions, row_of_click, row_of_conversion,
+};
 
 /// The rows that are packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +39,7 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statem
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
-pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
+pub async fn find_progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
     let sql = "SELECT until, version FROM report_progress WHERE subject = $1";
     let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
@@ -99,14 +101,14 @@ pub async fn insert_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Sc
 }
 
 /// The id of the next click after `after`, skipping `skip` clicks.
-pub async fn click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
+pub async fn find_click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
     let sql = "SELECT id FROM clicks WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
     let row = db.query_one_raw(statement(db, sql, vec![after.into(), (skip as i64).into()])).await?;
     row.map(|row| row.try_get("", "id")).transpose()
 }
 
 /// The quarter-hours in `range` with conversions that were created or changed by events from `from` to `to`.
-pub async fn changed_quarters(
+pub async fn list_changed_quarters(
     db: &impl ConnectionTrait,
     from: Timestamp,
     to: Timestamp,
@@ -135,7 +137,7 @@ pub async fn changed_quarters(
 }
 
 /// The time of the first event or conversion from `from` on.
-pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+pub async fn find_next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
     let mut next: Option<Timestamp> = None;
     for table in ["events", "conversions"] {
         let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
@@ -148,7 +150,7 @@ pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<O
 }
 
 /// The quarter-hours from `from` to `to` in which conversions were created.
-pub async fn conversion_quarters(
+pub async fn list_conversion_quarters(
     db: &impl ConnectionTrait,
     from: Timestamp,
     to: Timestamp,
@@ -167,7 +169,7 @@ pub async fn conversion_quarters(
 }
 
 /// The oldest click of the conversions that were created from `since` on.
-pub async fn oldest_click_converted_since(
+pub async fn find_oldest_converted_click(
     db: &impl ConnectionTrait,
     since: Timestamp,
 ) -> Result<Option<ClickId>, DbErr> {
@@ -256,7 +258,7 @@ pub async fn delete_segments(
 
 /// Columns of the segments from `from` to `to`, in chronological order. One statement loads them, so that the columns
 /// of a segment are of one version.
-pub async fn segments(
+pub async fn list_segments(
     db: &impl ConnectionTrait,
     subject: Subject,
     (from, to): (Timestamp, Timestamp),

@@ -24,7 +24,7 @@ pub struct RawClick {
 }
 
 /// Up to `limit` clicks and impressions with ids between `after` and `before`, both excluded, ordered by id.
-pub async fn raw_clicks(
+pub async fn list_raw_clicks(
     db: &impl ConnectionTrait,
     (after, before): (Uuid, Uuid),
     limit: usize,
@@ -90,7 +90,7 @@ pub struct RawConversion {
 }
 
 /// Up to `limit` conversions with ids between `after` and `before`, both excluded, ordered by id.
-pub async fn raw_conversions(
+pub async fn list_raw_conversions(
     db: &impl ConnectionTrait,
     (after, before): (Uuid, Uuid),
     limit: usize,

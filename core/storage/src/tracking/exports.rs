@@ -63,7 +63,7 @@ fn page_of<M, T>(
     (readable(table, models, read), last)
 }
 
-pub async fn clicks(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Click>, DbErr> {
+pub async fn list_clicks(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Click>, DbErr> {
     use clicks::row::Column;
     let select = clicks::row::Entity::find()
         .apply_if(range.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
@@ -72,7 +72,7 @@ pub async fn clicks(db: &impl ConnectionTrait, range: ExportRange) -> Result<Exp
     Ok(page_of("clicks", range.limit, models, |it| it.id.0, Click::try_from))
 }
 
-pub async fn conversions(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Conversion>, DbErr> {
+pub async fn list_conversions(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Conversion>, DbErr> {
     use conversions::row::Column;
     let select = conversions::row::Entity::find()
         .apply_if(range.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
@@ -81,7 +81,7 @@ pub async fn conversions(db: &impl ConnectionTrait, range: ExportRange) -> Resul
     Ok(page_of("conversions", range.limit, models, |it| it.id.0, Conversion::try_from))
 }
 
-pub async fn events(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Event>, DbErr> {
+pub async fn list_events(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Event>, DbErr> {
     use events::row::Column;
     let select = events::row::Entity::find()
         .apply_if(range.affiliate_id, |select, id| select.filter(Column::AffiliateId.eq(id)))
@@ -91,7 +91,7 @@ pub async fn events(db: &impl ConnectionTrait, range: ExportRange) -> Result<Exp
 }
 
 /// With `affiliate_id`, only deliveries of the affiliate's own postbacks, as in the log.
-pub async fn deliveries(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Delivery>, DbErr> {
+pub async fn list_deliveries(db: &impl ConnectionTrait, range: ExportRange) -> Result<ExportPage<Delivery>, DbErr> {
     use deliveries::row::Column;
     let select = deliveries::row::Entity::find().apply_if(range.affiliate_id, |select, owner| {
         let own = postbacks::row::Entity::find()

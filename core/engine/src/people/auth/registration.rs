@@ -58,7 +58,7 @@ pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
         Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
         Some(Purpose::SetPassword { user, .. }) => {
             let email = account::get(app, user).await?.email;
-            Ok(Account { email, has_keys: quotas::api_keys(db, quotas::Holder::User(user), now).await? > 0 })
+            Ok(Account { email, has_keys: quotas::count_api_keys(db, quotas::Holder::User(user), now).await? > 0 })
         }
         _ => Err(AuthError::LinkUsed.into()),
     }
