@@ -11,7 +11,6 @@ use crate::{corrupt, readable};
 use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
-use domain::timestamp::Timestamp;
 use row::{Column, Entity, Model};
 
 /// A row of `users`. `password_hash` is an argon2id hash; the TOTP secrets are sealed.

@@ -1,6 +1,6 @@
 //! Queries of offers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -135,14 +135,6 @@ pub async fn find(db: &impl ConnectionTrait, id: OfferId) -> Result<Option<Offer
 
 pub async fn find_default(db: &impl ConnectionTrait) -> Result<Option<Offer>, DbErr> {
     Entity::find().filter(Column::IsDefault.eq(true)).one(db).await?.map(Offer::try_from).transpose()
-}
-
-pub(crate) async fn find_many(
-    db: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = OfferId>,
-) -> Result<HashMap<OfferId, Offer>, DbErr> {
-    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
-    rows.into_iter().map(|row| Offer::try_from(row).map(|it| (it.id, it))).collect()
 }
 
 /// All offers, or the offers that an affiliate sees: private ones only if it may promote them.
