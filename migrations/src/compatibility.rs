@@ -24,7 +24,7 @@ impl Requirement {
 }
 
 /// The number in the name of a migration: 13 of `m2026_11_28_000013_compatibility`.
-pub fn number(name: &str) -> Option<i32> {
+pub(crate) fn number(name: &str) -> Option<i32> {
     name.split('_').nth(3)?.parse().ok()
 }
 
@@ -40,7 +40,7 @@ pub async fn find(db: &impl ConnectionTrait) -> Result<Option<Requirement>, DbEr
 }
 
 /// Admits only releases of this level or a later one: for a migration that removes something.
-pub async fn require_level(manager: &SchemaManager<'_>, level: i32, release: &str) -> Result<(), DbErr> {
+pub(crate) async fn require_level(manager: &SchemaManager<'_>, level: i32, release: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let sql = "UPDATE schema_compatibility SET oldest_level = $1, oldest_release = $2 WHERE oldest_level < $1";
     let values = [level.into(), release.into()];

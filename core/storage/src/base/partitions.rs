@@ -42,7 +42,7 @@ const ATTACHING_LOCK: i64 = 0x706f_7374_6174_7463;
 pub struct MissingPartition {
     pub partition: String,
     pub reason: MissingReason,
-    /// The rows of the current month go to the default partition.
+    /// Whether its month is the current one, whose rows go to the default partition until it exists.
     pub is_current_month: bool,
 }
 

@@ -25,7 +25,7 @@ impl<C, A> Clone for Writer<C, A> {
     }
 }
 
-/// How many commands a batch has.
+/// The sizes of batches, in commands.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchSizes {
     pub max_batch: usize,
