@@ -100,6 +100,7 @@ pub async fn delete(db: &impl ConnectionTrait, actor: &str, key: &str) -> Result
     Entity::delete_many().filter(Column::Actor.eq(actor)).filter(Column::Key.eq(key)).exec(db).await.map(drop)
 }
 
+/// Deletes keys that were first used before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

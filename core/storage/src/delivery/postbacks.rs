@@ -145,6 +145,7 @@ pub async fn find(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Po
     Entity::find_by_id(id).one(db).await?.map(Postback::try_from).transpose()
 }
 
+/// Unknown ids are left out, and so are rows that cannot be read.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = PostbackId>,

@@ -63,6 +63,7 @@ pub async fn insert(tx: &impl ConnectionTrait, mail: &StoredMail, due_at: Timest
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
+/// Claims up to `limit` due messages, in no order.
 pub async fn claim(
     db: &DatabaseConnection,
     limit: usize,

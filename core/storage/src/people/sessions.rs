@@ -86,6 +86,7 @@ pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), 
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
+/// Also finds expired and revoked sessions.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<Session>, DbErr> {
     Ok(Entity::find().filter(Column::Hash.eq(hash)).one(db).await?.map(Session::from))
 }
@@ -162,6 +163,7 @@ pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at:
     Ok(update.exec(tx).await?.rows_affected)
 }
 
+/// Deletes sessions that expired before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

@@ -63,6 +63,7 @@ pub async fn save(tx: &impl ConnectionTrait, throttle: &Throttle) -> Result<(), 
     row.into_active_model().reset_all().update(tx).await.map(drop)
 }
 
+/// Deletes throttles whose last failure was before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::LastAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

@@ -179,6 +179,7 @@ pub async fn revoke_login_links(
         .map(drop)
 }
 
+/// Deletes links that expired before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

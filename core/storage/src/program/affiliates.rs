@@ -103,6 +103,7 @@ pub async fn find_by_code(db: &impl ConnectionTrait, code: &str) -> Result<Optio
     Entity::find().filter(Column::ReferralCode.eq(code)).one(db).await?.map(Affiliate::try_from).transpose()
 }
 
+/// Unknown ids are left out.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = AffiliateId>,

@@ -281,6 +281,7 @@ pub async fn list_segments(
     Ok(segments)
 }
 
+/// The database error for packed data that cannot be read.
 pub fn damaged(error: Damaged) -> DbErr {
     DbErr::Custom(error.to_string())
 }

@@ -151,6 +151,7 @@ pub async fn find(db: &impl ConnectionTrait, id: ClickId) -> Result<Option<Click
     Entity::find_by_id(id).one(db).await?.map(Click::try_from).transpose()
 }
 
+/// Unknown ids are left out.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = ClickId>,
