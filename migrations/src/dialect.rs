@@ -15,7 +15,7 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
 /// Runs the statements of `sql`, which are separated by blank lines.
-pub async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+pub(crate) async fn run(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let backend = manager.get_database_backend();
     for statement in sql.split("\n\n").map(str::trim).filter(|statement| !statement.is_empty()) {
@@ -48,7 +48,7 @@ fn translate(statement: &str, backend: DbBackend) -> String {
 }
 
 /// On PostgreSQL, the default partition takes rows whose month has no partition yet.
-pub async fn default_partitions(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
+pub(crate) async fn default_partitions(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     if manager.get_database_backend() == DbBackend::Postgres {
         for table in tables {
             let sql = format!("CREATE TABLE {table}_default PARTITION OF {table} DEFAULT");

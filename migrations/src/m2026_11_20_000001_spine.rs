@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         dialect::run(manager, PROGRAM).await?;
-        dialect::run(manager, BOOKS).await?;
+        dialect::run(manager, LEDGER).await?;
         dialect::run(manager, PIPELINE).await?;
         dialect::default_partitions(manager, &["clicks", "events", "deliveries", "attempts"]).await
     }
@@ -130,7 +130,7 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)
 ";
 
-const BOOKS: &str = "
+const LEDGER: &str = "
 CREATE TABLE conversions (
     id <id> PRIMARY KEY,
     offer_id <id> NOT NULL,

@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         dialect::run(manager, COMPATIBILITY).await?;
         // Releases before this one do not check the table.
-        compatibility::demand(manager, 13, env!("CARGO_PKG_VERSION")).await
+        compatibility::require_level(manager, 13, env!("CARGO_PKG_VERSION")).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

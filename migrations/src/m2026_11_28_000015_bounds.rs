@@ -1,5 +1,5 @@
-//! Bounds for money: no account, counter, earning or entry exceeds a value that can be summed exactly, and on SQLite each
-//! value is a whole number. Also postponed releases, and refused requests that are only counted.
+//! Bounds for money: no account, counter, earning or entry exceeds a value that can be summed exactly, and on SQLite
+//! each value is a whole number. Also postponed releases, and refused requests that are only counted.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -68,8 +68,8 @@ const TO_RELEASE: &str = "
 CREATE INDEX IF NOT EXISTS earnings_to_release ON earnings (COALESCE(retry_at, release_at), id) WHERE state = 'pending'
 ";
 
-/// Applies to new rows immediately, then checks the existing rows without blocking anybody. Existing rows that violate it
-/// must not prevent a start: they remain, and each affects only its own affiliate.
+/// Applies to new rows immediately, then checks the existing rows without blocking anybody. Existing rows that violate
+/// it must not prevent a start: they remain, and each affects only its own affiliate.
 async fn add_check(manager: &SchemaManager<'_>, table: &str, columns: &[&str], most: i64) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let bounds: Vec<_> = columns.iter().map(|column| format!("{column} BETWEEN -{most} AND {most}")).collect();
@@ -81,7 +81,8 @@ async fn add_check(manager: &SchemaManager<'_>, table: &str, columns: &[&str], m
     .await?;
     let validated = db.execute_unprepared(&format!("ALTER TABLE {table} VALIDATE CONSTRAINT {table}_bounds")).await;
     if let Err(error) = validated {
-        tracing::warn!(%error, table, "Some amounts are beyond what adds up exactly; new ones are refused, and these stay");
+        tracing::warn!(%error, table,
+            "Some stored amounts are too large to be summed exactly; they stay, and new amounts of this size are refused");
     }
     Ok(())
 }

@@ -39,15 +39,15 @@ impl MigrationTrait for Migration {
             "ALTER TABLE api_keys DROP COLUMN vouches",
             "ALTER TABLE sessions DROP COLUMN opened_by",
         ];
-        for sql in without_guards(backend).iter().chain(shared).chain(after(backend)) {
+        for sql in drop_guards(backend).iter().chain(shared).chain(former_guards(backend)) {
             manager.get_connection().execute_unprepared(sql).await?;
         }
         Ok(())
     }
 }
 
-/// `sources.key` remains for the previous release. It holds the address of an older row until `key_until`, and after that,
-/// as in every newer row, random characters that match no request.
+/// `sources.key` remains for the previous release. It holds the address of an older row until `key_until`, and after
+/// that, as in every newer row, random characters that match no request.
 const PEOPLE: &str = "
 ALTER TABLE sessions ADD COLUMN opened_by text
 
@@ -146,7 +146,7 @@ fn guards(backend: DbBackend) -> &'static [&'static str] {
     }
 }
 
-fn without_guards(backend: DbBackend) -> &'static [&'static str] {
+fn drop_guards(backend: DbBackend) -> &'static [&'static str] {
     if backend == DbBackend::Postgres {
         &[
             "DROP TRIGGER affiliates_notify ON affiliates",
@@ -166,7 +166,7 @@ fn without_guards(backend: DbBackend) -> &'static [&'static str] {
     }
 }
 
-fn after(backend: DbBackend) -> &'static [&'static str] {
+fn former_guards(backend: DbBackend) -> &'static [&'static str] {
     if backend == DbBackend::Postgres {
         &[
             "CREATE TRIGGER audit_no_change BEFORE UPDATE OR DELETE ON audit

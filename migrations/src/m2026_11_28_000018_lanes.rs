@@ -22,11 +22,12 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// From now on `breakers.destination` and `deliveries.waiting_for` contain a lane: the destination, followed by a space and
-/// the owner's id unless the owner is the program. Waiting deliveries are checked again and get their lane, and failing breakers reopen.
+/// `breakers.destination` and `deliveries.waiting_for` contain a lane: the destination, followed by a space and the
+/// owner's id unless the owner is the program. Waiting deliveries are checked again and get their lane, and failing
+/// breakers reopen.
 ///
-/// The previous release treats the lane of an affiliate as a destination of that name. It claims and sends the deliveries
-/// that wait there without the breaker, and stores the results as always.
+/// The previous release treats the lane of an affiliate as a destination of that name. It claims and sends the
+/// deliveries that wait there without the breaker, and stores the results as always.
 const UP: &str = "
 ALTER TABLE breakers ADD COLUMN owner_affiliate_id <id>
 

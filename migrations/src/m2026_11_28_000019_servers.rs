@@ -1,5 +1,5 @@
-//! The servers that use this database, with the key with which each of them seals. Replaces `write_probes`, one row that
-//! all servers shared and that earlier releases still write.
+//! The servers that use this database, with the key with which each of them seals. Replaces `write_probes`, one row
+//! that all servers shared and that earlier releases still write.
 
 use sea_orm_migration::prelude::*;
 

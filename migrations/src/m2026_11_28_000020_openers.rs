@@ -29,8 +29,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `new` was stored as it was typed. In refused requests that require a password or a code, a misspelled field was stored
-/// too: of these, only the fact that they were made remains.
+/// `new` was stored as it was typed. In refused requests that require a password or a code, a misspelled field was
+/// stored too: of these, only the fact that they were made remains.
 const SCRUB: &str = r#"
 UPDATE audit SET fields = CASE WHEN fields LIKE '%"end_keys":true%'
     THEN '{"current":"•••","end_keys":true,"new":"•••"}' ELSE '{"current":"•••","new":"•••"}' END

@@ -1,4 +1,4 @@
-//! The names of the field for tables, columns, indexes and stored words. Nothing is copied.
+//! Renames tables, columns, indexes and stored words to standard terms. No row is copied.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};
@@ -70,7 +70,7 @@ impl MigrationTrait for Migration {
         }
         dialect::run(manager, SETTINGS).await?;
         // Earlier releases read the former names.
-        compatibility::demand(manager, 21, env!("CARGO_PKG_VERSION")).await
+        compatibility::require_level(manager, 21, env!("CARGO_PKG_VERSION")).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -84,8 +84,8 @@ impl MigrationTrait for Migration {
         for (before, after) in TABLES {
             rename_table(manager, after, before).await?;
         }
-        let demand = "UPDATE schema_compatibility SET oldest_level = 13 WHERE oldest_level = 21";
-        manager.get_connection().execute_unprepared(demand).await.map(drop)
+        let requirement = "UPDATE schema_compatibility SET oldest_level = 13 WHERE oldest_level = 21";
+        manager.get_connection().execute_unprepared(requirement).await.map(drop)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The version of the format of each packed report column. Earlier releases neither read nor write it: their columns have
-//! version 0.
+//! The version of the format of each packed report column. Earlier releases neither read nor write it: their columns
+//! have version 0.
 
 use sea_orm_migration::prelude::*;
 

@@ -104,7 +104,7 @@ async fn stored_columns_of_known_versions_are_counted(db: Database) {
     t.database.execute("UPDATE report_columns SET version = 2").await;
     let span = (domain::timestamp::Timestamp::from_millis(0), t.app().clock.now());
     let clicks = storage::reports::Subject::Clicks;
-    let error = storage::reports::segments(t.app().db.reader(), clicks, span, &[0]).await.unwrap_err().to_string();
+    let error = storage::reports::list_segments(t.app().db.reader(), clicks, span, &[0]).await.unwrap_err().to_string();
     assert!(error.contains("version 2, and this release reads up to version 1; upgrade this server"), "{error}");
     t.admin.get("/api/v1/reports?group_by=keyword").await.expect(503);
 }

@@ -123,7 +123,7 @@ impl App {
     /// Opens and migrates the database, loads the adapters and starts the writers.
     pub async fn start(settings: Settings, clock: Clock, public_url: String) -> anyhow::Result<(Self, WriterTasks)> {
         private_files::create_dir(&settings.data_dir)?;
-        let db = Database::open(&settings.database(), settings.shares()).await?;
+        let db = Database::open(&settings.database(), settings.pool_limits()).await?;
         let timekeeping = Timekeeping::default();
         timekeeping.start(&db, &clock).await.context("the database's clock can't be read")?;
         db.migrate().await?;
@@ -187,7 +187,7 @@ impl App {
     /// release.
     pub async fn is_idle(&self) -> Result<bool, sea_orm::DbErr> {
         // In the order of the pipeline, because each stage creates work for the next one.
-        let release = storage::money::earnings::next_release(self.db.reader()).await?;
+        let release = storage::money::earnings::find_next_release(self.db.reader()).await?;
         let held = release.is_none_or(|at| at > self.clock.now());
         let (requests, _) = storage::inbound::inbound_requests::backlog(self.db.reader(), self.clock.now()).await?;
         let (events, _) = storage::tracking::events::backlog(self.db.reader()).await?;

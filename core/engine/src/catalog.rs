@@ -206,7 +206,7 @@ impl Catalog {
         if let Some(found) = self.minimum_currencies.get(&()) {
             return Ok(found.contains(&currency));
         }
-        let found = Arc::new(storage::program::offers::currencies_with_minimum(self.db.reader()).await?);
+        let found = Arc::new(storage::program::offers::list_currencies_with_minimum(self.db.reader()).await?);
         self.minimum_currencies.insert((), found.clone());
         Ok(found.contains(&currency))
     }
@@ -255,7 +255,7 @@ impl Catalog {
             return Ok(found);
         }
         let actions = [Action::Click, Action::Impression];
-        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &actions).await?);
+        let found = Arc::new(storage::delivery::postbacks::list_rules(self.db.reader(), &actions).await?);
         self.click_subscriptions.insert((), found.clone());
         Ok(found)
     }
@@ -265,7 +265,7 @@ impl Catalog {
         if let Some(found) = self.event_subscriptions.get(&()) {
             return Ok(found);
         }
-        let found = Arc::new(storage::delivery::postbacks::list_listeners(self.db.reader(), &[Action::Event]).await?);
+        let found = Arc::new(storage::delivery::postbacks::list_rules(self.db.reader(), &[Action::Event]).await?);
         self.event_subscriptions.insert((), found.clone());
         Ok(found)
     }

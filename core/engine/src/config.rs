@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use domain::delivery::places::Places;
 use domain::delivery::secret_key::parse_key;
-use storage::base::database::Shares;
+use storage::base::database::PoolLimits;
 
 /// The settings that the environment may contain. Other `POSTRIDER_*` variables are ignored, because other programs
 /// set some: Kubernetes does for a service of that name. The admin key and the secret keys are not listed here: they
@@ -361,9 +361,9 @@ impl Settings {
         Duration::from_millis(self.report_timeout_ms)
     }
 
-    /// The shares of the database connections.
-    pub fn shares(&self) -> Shares {
-        Shares {
+    /// The limits of the database connections.
+    pub fn pool_limits(&self) -> PoolLimits {
+        PoolLimits {
             connections: self.database_connections,
             reports: u32::try_from(self.report_places()).unwrap_or(u32::MAX),
             report_timeout: self.report_timeout(),

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use storage::Database;
-use storage::clock::Clock;
-use storage::clock::Sample;
+use storage::clock::{Clock, ClockReading};
 
 /// How often the database's clock is read.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -31,31 +30,31 @@ impl Timekeeping {
 
     /// Sets the clock at the start, before the process leases rows.
     pub async fn start(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
-        let mut best: Option<Sample> = None;
+        let mut best: Option<ClockReading> = None;
         for _ in 0..FIRST_READINGS {
-            let Some(sample) = storage::base::time::read(db).await? else { return Ok(()) };
-            best = Some(best.map_or(sample, |best| best.or(sample)));
+            let Some(reading) = storage::base::time::read(db).await? else { return Ok(()) };
+            best = Some(best.map_or(reading, |best| best.better_of(reading)));
         }
-        if let Some(sample) = best {
-            self.follow(clock, &sample);
+        if let Some(reading) = best {
+            self.follow(clock, &reading);
         }
         Ok(())
     }
 
     /// Reads the database's clock again and sets this process's clock.
     pub async fn keep(&self, db: &Database, clock: &Clock) -> Result<(), sqlx::Error> {
-        if let Some(sample) = storage::base::time::read(db).await? {
-            self.follow(clock, &sample);
+        if let Some(reading) = storage::base::time::read(db).await? {
+            self.follow(clock, &reading);
         }
         Ok(())
     }
 
-    fn follow(&self, clock: &Clock, sample: &Sample) {
-        let Some(machine) = clock.of_machine() else { return };
+    fn follow(&self, clock: &Clock, reading: &ClockReading) {
+        let Some(machine) = clock.machine_time() else { return };
         // The time of this machine's clock when the database's clock was read: halfway between request and response.
-        let shown_then = machine.minus(sample.asked.elapsed().saturating_sub(sample.took / 2));
-        let ahead_ms = shown_then.millis() - sample.shown.millis();
-        clock.follow(sample);
+        let machine_then = machine.minus(reading.sent_at.elapsed().saturating_sub(reading.round_trip / 2));
+        let ahead_ms = machine_then.millis() - reading.time.millis();
+        clock.follow(reading);
         let was_wrong = self.skew_ms().is_some();
         self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
         metrics::gauge!("postrider_clock_skew_seconds").set(ahead_ms as f64 / 1_000.0);

@@ -90,7 +90,7 @@ impl Server {
         drop(self.app);
         let _ = tokio::time::timeout(limit, futures::future::join_all(self.writers)).await;
         // Nothing is sealed any more.
-        let _ = tokio::time::timeout(limit, storage::base::servers::remove(db.writer(), server_id)).await;
+        let _ = tokio::time::timeout(limit, storage::base::servers::delete(db.writer(), server_id)).await;
         // Closing waits for every connection, and a postback still in flight may hold on to one.
         let _ = tokio::time::timeout(limit, db.close()).await;
         tracing::info!("Postrider has stopped");

@@ -1,4 +1,4 @@
-//! Time, passed in and never asked for: the one file that reads the system's clock.
+//! The clock of the program. Only this file reads the system's clock; all other code gets the time as an argument.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 pub use domain::timestamp::Timestamp;
 
-/// A moment of this machine, to measure spans by: no step of its clock changes them, and a span in which the machine was
-/// suspended counts, unlike with [`std::time::Instant`].
+/// A point in time of this machine, to measure durations. Steps of the machine's clock do not change durations. Unlike
+/// with [`std::time::Instant`], the time in which the machine is suspended counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Moment(Duration);
 
@@ -26,21 +26,22 @@ impl Moment {
         Self(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)))
     }
 
-    /// From then to now.
+    /// The duration since this moment.
     pub fn elapsed(self) -> Duration {
         Self::now().since(self)
     }
 
-    /// Zero when `earlier` is later.
+    /// The duration since `earlier`; zero if `earlier` is later than this moment.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// Where everybody gets the time from. Cheap to clone; clones are one clock.
+/// The clock of the process. Clones are cheap and share one clock.
 ///
-/// The system's clock follows the database's once it knows it ([`Clock::follow`]): several nodes share the leases, due times
-/// and sessions of one database, so they must share one time, whatever their own clocks show.
+/// The system's clock follows the database's after the first reading ([`Clock::follow`]). Several nodes share the
+/// leases, due times and sessions of one database, so they must use the same time even if their machines' clocks
+/// differ.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);
 
@@ -52,20 +53,22 @@ enum Kind {
 
 #[derive(Debug)]
 struct System {
-    /// How far this machine's clock is set wrong on purpose.
+    /// The time by which tests set this machine's clock ahead.
     ahead_ms: i64,
-    /// From here on it counts the time that passed; no step of this machine's clock changes that.
+    /// The moment at which the clock was created. The time is computed from the duration since then, so steps of the
+    /// machine's clock do not change it.
     started: Moment,
-    /// The reference's time at `started`; [`NO_REFERENCE`] before it is known.
+    /// The database's time at `started`, in Unix milliseconds; [`NO_REFERENCE`] before the first reading.
     reference_at_start: AtomicI64,
-    /// The latest time that was told: small corrections never turn it back.
-    told: AtomicI64,
+    /// The latest time that was returned, in Unix milliseconds. Small corrections do not go back behind it.
+    latest: AtomicI64,
 }
 
 const NO_REFERENCE: i64 = i64::MIN;
 
-/// A correction up to this is waited for; a larger one turns the clock back.
-const WAITED_FOR_MS: i64 = 1_000;
+/// Up to this correction, the clock stands still until the corrected time is reached. A larger correction turns it
+/// back.
+const STANDSTILL_MAX_MS: i64 = 1_000;
 
 #[derive(Debug)]
 struct Manual {
@@ -78,13 +81,13 @@ impl Clock {
         Self::system_ahead_by(0)
     }
 
-    /// The clock of a machine that is set wrong: for tests.
+    /// The clock of a machine with a wrong time: for tests.
     pub fn system_ahead_by(ahead_ms: i64) -> Self {
         Self(Kind::System(Arc::new(System {
             ahead_ms,
             started: Moment::now(),
             reference_at_start: AtomicI64::new(NO_REFERENCE),
-            told: AtomicI64::new(i64::MIN),
+            latest: AtomicI64::new(i64::MIN),
         })))
     }
 
@@ -100,22 +103,22 @@ impl Clock {
         }
     }
 
-    /// What this machine's own clock shows. A manual clock is the database's as well: `None`.
-    pub fn of_machine(&self) -> Option<Timestamp> {
+    /// The time of this machine's clock. `None` for a manual clock, which has no other reference.
+    pub fn machine_time(&self) -> Option<Timestamp> {
         match &self.0 {
-            Kind::System(system) => Some(system.of_machine()),
+            Kind::System(system) => Some(system.machine_time()),
             Kind::Manual(_) => None,
         }
     }
 
-    /// Follows the clock of which `sample` is a reading.
-    pub fn follow(&self, sample: &Sample) {
+    /// Sets the clock to the reference clock of which this is a reading. Ignored by a manual clock.
+    pub fn follow(&self, reading: &ClockReading) {
         if let Kind::System(system) = &self.0 {
-            system.follow(sample);
+            system.follow(reading);
         }
     }
 
-    /// Moves a manual clock and wakes whoever sleeps on it. The system's clock can't be moved.
+    /// Advances a manual clock and wakes the tasks that sleep on it. Ignored by the system's clock.
     pub fn advance(&self, span: Duration) {
         if let Kind::Manual(manual) = &self.0 {
             manual.millis.fetch_add(span.as_millis() as i64, Ordering::SeqCst);
@@ -123,7 +126,7 @@ impl Clock {
         }
     }
 
-    /// Sleeps for at most `span` of real time; returns early when a manual clock is moved.
+    /// Sleeps for at most `span` of real time. Returns early when a manual clock is advanced.
     pub async fn sleep(&self, span: Duration) {
         match &self.0 {
             Kind::System(_) => tokio::time::sleep(span).await,
@@ -137,31 +140,31 @@ impl Clock {
 impl System {
     fn now(&self) -> Timestamp {
         let now = match self.reference_at_start.load(Ordering::SeqCst) {
-            NO_REFERENCE => return self.of_machine(),
+            NO_REFERENCE => return self.machine_time(),
             reference => reference + millis(self.started.elapsed()),
         };
-        let told = self.told.fetch_max(now, Ordering::SeqCst);
-        if now >= told {
+        let latest = self.latest.fetch_max(now, Ordering::SeqCst);
+        if now >= latest {
             return Timestamp::from_millis(now);
         }
-        if told - now <= WAITED_FOR_MS {
-            return Timestamp::from_millis(told);
+        if latest - now <= STANDSTILL_MAX_MS {
+            return Timestamp::from_millis(latest);
         }
-        self.told.store(now, Ordering::SeqCst);
+        self.latest.store(now, Ordering::SeqCst);
         Timestamp::from_millis(now)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-    fn of_machine(&self) -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the system's clock")]
+    fn machine_time(&self) -> Timestamp {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Timestamp::from_millis(since_epoch.map_or(0, millis) + self.ahead_ms)
     }
 
-    fn follow(&self, sample: &Sample) {
-        let read = sample.asked.since(self.started) + sample.took / 2;
-        let measured = sample.shown.millis() - millis(read);
+    fn follow(&self, reading: &ClockReading) {
+        let read_after = reading.sent_at.since(self.started) + reading.round_trip / 2;
+        let measured = reading.time.millis() - millis(read_after);
         let known = self.reference_at_start.load(Ordering::SeqCst);
-        if known == NO_REFERENCE || sample.contradicts(measured - known) {
+        if known == NO_REFERENCE || reading.contradicts(measured - known) {
             self.reference_at_start.store(measured, Ordering::SeqCst);
         }
     }
@@ -171,26 +174,27 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Another clock, read over a network: it showed this at some moment between the question and the answer.
+/// A reading of another clock over a network.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    pub shown: Timestamp,
-    pub asked: Moment,
-    pub took: Duration,
+pub struct ClockReading {
+    /// The time of the other clock at some moment between the request and the response.
+    pub time: Timestamp,
+    pub sent_at: Moment,
+    pub round_trip: Duration,
 }
 
-/// Clocks that are kept by NTP differ by less.
-const CLOSE_MS: i64 = 50;
+/// Differences up to this are ignored. Clocks that NTP keeps differ by less.
+const IGNORED_DIFFERENCE_MS: i64 = 50;
 
-impl Sample {
-    /// Whether a difference that it shows is more than the way to that clock can explain.
+impl ClockReading {
+    /// Whether the difference is larger than the round trip can explain.
     fn contradicts(&self, difference_ms: i64) -> bool {
-        difference_ms.abs() > CLOSE_MS.max(millis(self.took / 2))
+        difference_ms.abs() > IGNORED_DIFFERENCE_MS.max(millis(self.round_trip / 2))
     }
 
-    /// The better of two: what took less time says more exactly when it was.
-    pub fn or(self, other: Self) -> Self {
-        if other.took < self.took { other } else { self }
+    /// The reading with the shorter round trip, which is the more exact one.
+    pub fn better_of(self, other: Self) -> Self {
+        if other.round_trip < self.round_trip { other } else { self }
     }
 }
 
@@ -198,34 +202,38 @@ impl Sample {
 mod tests {
     use super::*;
 
-    fn sample(clock: &Clock, shown: i64, took_ms: u64) -> Sample {
-        let Kind::System(system) = &clock.0 else { panic!("a clock of a system") };
-        // As if it had been asked when the clock was made, so that no time has passed.
-        Sample { shown: Timestamp::from_millis(shown), asked: system.started, took: Duration::from_millis(took_ms) }
+    fn reading(clock: &Clock, millis: i64, round_trip_ms: u64) -> ClockReading {
+        let Kind::System(system) = &clock.0 else { panic!("it is not a system's clock") };
+        // As if it was read when the clock was created, so that no time has passed.
+        ClockReading {
+            time: Timestamp::from_millis(millis),
+            sent_at: system.started,
+            round_trip: Duration::from_millis(round_trip_ms),
+        }
     }
 
-    /// The reference's time when the clock was made, as it is understood.
+    /// The reference's time when the clock was created, as the clock has it.
     fn reference(clock: &Clock) -> i64 {
-        let Kind::System(system) = &clock.0 else { panic!("a clock of a system") };
+        let Kind::System(system) = &clock.0 else { panic!("it is not a system's clock") };
         system.reference_at_start.load(Ordering::SeqCst)
     }
 
     #[test]
-    fn a_clock_follows_the_reference_when_it_differs_more_than_the_way_there_explains() {
-        for (second, took_ms, wanted) in [
+    fn a_clock_follows_the_reference_if_the_round_trip_does_not_explain_the_difference() {
+        for (second, round_trip_ms, expected) in [
             (10_000, 0, 10_000),
             (10_050, 0, 10_000),
             (10_051, 0, 10_051),
             (9_949, 0, 9_949),
-            // Between question and answer were two seconds, so it may have been any of these.
+            // The round trip of two seconds allows a difference of one second.
             (11_500, 2_000, 10_000),
             (12_001, 2_000, 11_001),
             (50_000, 0, 50_000),
         ] {
             let clock = Clock::system_ahead_by(0);
-            clock.follow(&sample(&clock, 10_000, 0));
-            clock.follow(&sample(&clock, second, took_ms));
-            assert_eq!(reference(&clock), wanted, "{second} within {took_ms} ms");
+            clock.follow(&reading(&clock, 10_000, 0));
+            clock.follow(&reading(&clock, second, round_trip_ms));
+            assert_eq!(reference(&clock), expected, "{second} within {round_trip_ms} ms");
         }
     }
 
@@ -233,26 +241,30 @@ mod tests {
     fn a_clock_that_is_wrong_shows_the_time_of_the_reference() {
         let clock = Clock::system_ahead_by(-40_000);
         let right = Clock::system().now().millis();
-        clock.follow(&sample(&clock, right, 0));
-        assert!(clock.now().millis() >= right, "it is not behind any more");
-        assert!(clock.of_machine().unwrap().millis() < clock.now().millis(), "and knows that its machine is");
+        clock.follow(&reading(&clock, right, 0));
+        assert!(clock.now().millis() >= right, "it is no longer behind");
+        assert!(clock.machine_time().unwrap().millis() < clock.now().millis(), "and the machine's clock is");
     }
 
     #[test]
     fn a_small_correction_never_turns_the_clock_back_and_a_large_one_does() {
         let clock = Clock::system();
-        clock.follow(&sample(&clock, 1_000_000, 0));
+        clock.follow(&reading(&clock, 1_000_000, 0));
         let before = clock.now();
-        clock.follow(&sample(&clock, 999_900, 0));
+        clock.follow(&reading(&clock, 999_900, 0));
         assert!(clock.now() >= before);
-        clock.follow(&sample(&clock, 900_000, 0));
+        clock.follow(&reading(&clock, 900_000, 0));
         assert!(clock.now() < before, "{} {before}", clock.now());
     }
 
     #[test]
-    fn a_manual_clock_follows_nobody() {
+    fn a_manual_clock_ignores_readings() {
         let clock = Clock::manual(5);
-        clock.follow(&Sample { shown: Timestamp::from_millis(9), asked: Moment::now(), took: Duration::ZERO });
-        assert_eq!((clock.now(), clock.of_machine()), (Timestamp::from_millis(5), None));
+        clock.follow(&ClockReading {
+            time: Timestamp::from_millis(9),
+            sent_at: Moment::now(),
+            round_trip: Duration::ZERO,
+        });
+        assert_eq!((clock.now(), clock.machine_time()), (Timestamp::from_millis(5), None));
     }
 }

@@ -1,4 +1,4 @@
-//! Files and folders for the server's own user only: they hold keys and the names of buyers.
+//! Files and folders that only the server's user can read: they have keys and personal data.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -6,28 +6,32 @@ use std::path::Path;
 
 use anyhow::Context;
 
-/// One that is there already stays as it is.
+/// Creates a folder and its parents. An existing folder stays as it is.
 pub fn create_dir(path: &Path) -> anyhow::Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .with_context(|| format!("the data folder {} can't be made; set POSTRIDER_DATA_DIR", path.display()))
+        .with_context(|| format!("the data folder {} can't be created; set POSTRIDER_DATA_DIR", path.display()))
 }
 
-/// An empty file that was not there before.
-pub fn create(path: &Path) -> std::io::Result<std::fs::File> {
+/// Creates an empty file. Fails if the file exists.
+pub(crate) fn create(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// A file with one line that was not there before: whole and on the disk when this returns, or not there at all.
+/// Creates a file with one line. When this returns, the file is complete and on the disk, or does not exist.
+///
+/// # Errors
+///
+/// `AlreadyExists` if the file exists.
 pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
     if path.exists() {
         return Err(std::io::ErrorKind::AlreadyExists.into());
     }
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    // What is left of a start that was broken off.
+    // A start that was interrupted can have left this file.
     let _ = std::fs::remove_file(&partial);
     let mut file = create(partial.as_ref())?;
     writeln!(file, "{text}")?;
@@ -36,18 +40,18 @@ pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
     sync(folder_of(path))
 }
 
-/// Waits until a file, or what a folder lists, is on the disk.
-pub fn sync(path: &Path) -> std::io::Result<()> {
+/// Waits until the content of a file, or the list of a folder, is on the disk.
+pub(crate) fn sync(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 
-/// Where a file is, or would be.
+/// The folder of a path.
 pub fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Root gives a file to the user whose `owners` say that it will be used by: the first of them that is there and not
-/// root's own. Other users can't do so and need not.
+/// If the process runs as root, gives the file to the owner of the first of the paths `owners` that exists and does not
+/// belong to root. Other users cannot give files away, and their files need no new owner.
 pub fn give_to_owner_of(file: &Path, owners: &[&Path]) -> std::io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
@@ -64,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_written_whole_and_never_over_another() {
+    fn a_file_is_written_completely_and_never_over_another() {
         let folder = std::env::temp_dir().join(format!("postrider-private-{:016x}", rand::random::<u64>()));
         create_dir(&folder).unwrap();
         let (file, partial) = (folder.join("key"), folder.join("key.partial"));

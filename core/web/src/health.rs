@@ -85,12 +85,12 @@ pub async fn healthz() -> &'static str {
 /// It also tells how many adapter versions are out of service and how wrong this machine's clock is, which do not make
 /// the server any less ready.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
-    let outdated = match storage::base::schema::outdated_by(app.db.reader()).await {
+    let outdated = match storage::base::schema::unmet_requirement(app.db.reader()).await {
         Ok(outdated) => outdated,
         Err(error) => return unavailable(&error),
     };
-    if let Some(demand) = outdated {
-        let detail = storage::base::schema::refusal(&demand);
+    if let Some(requirement) = outdated {
+        let detail = storage::base::schema::refusal(&requirement);
         tracing::error!(detail, "Not ready: this release is too old for the database");
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "outdated", "detail": detail})));
     }

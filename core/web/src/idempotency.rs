@@ -17,7 +17,7 @@ use domain::inbound::source::mask_addresses;
 use domain::people::actor::Actor;
 use engine::Error;
 use engine::app::App;
-use storage::base::idempotency::Known;
+use storage::base::idempotency::KeyState;
 
 use super::errors::Problem;
 use super::extract;
@@ -64,20 +64,20 @@ async fn once(app: &App, key: String, request: Request, next: Next) -> Result<Re
     let hash = hash_of(parts.uri.path(), &without_proof(parts.uri.path(), &body));
     let db = app.db.writer();
     match storage::base::idempotency::start(db, &actor, &key, &hash, app.clock.now()).await.map_err(Error::from)? {
-        Known::Answered { request_hash, .. } | Known::Unfinished { request_hash, .. } if request_hash != hash => {
+        KeyState::Answered { request_hash, .. } | KeyState::Unfinished { request_hash, .. } if request_hash != hash => {
             Err(Problem::conflict(
                 "idempotency_key_reused",
                 "this Idempotency-Key came with another request before; choose a new key for a new request",
             ))
         }
-        Known::Answered { status, body, .. } => Ok(replay(status, body)),
-        Known::Unfinished { since, .. } => Err(Problem::conflict(
+        KeyState::Answered { status, body, .. } => Ok(replay(status, body)),
+        KeyState::Unfinished { since, .. } => Err(Problem::conflict(
             "idempotency_key_in_progress",
             format!(
                 "a request with this key began at {since} and has no answer; wait for it, and after a minute look whether it was carried out before choosing a new key"
             ),
         )),
-        Known::Started => {
+        KeyState::Started => {
             let secret = ["/api-keys", "/users", "/login-link", "/sources", "/rotate-key"]
                 .iter()
                 .any(|end| parts.uri.path().ends_with(end));
@@ -101,7 +101,7 @@ async fn keep(app: &App, actor: &str, key: &str, response: Response, secret: boo
         storage::base::idempotency::finish(db, actor, key, parts.status.as_u16(), &text).await
     } else {
         // Refused requests changed nothing: the key may be used for the corrected one.
-        storage::base::idempotency::forget(db, actor, key).await
+        storage::base::idempotency::delete(db, actor, key).await
     };
     if let Err(error) = kept {
         tracing::warn!(%error, "An answer could not be kept for its Idempotency-Key");

@@ -192,7 +192,7 @@ async fn a_file_that_is_not_a_backup_is_refused() {
     let newer = dir.join("newer.db");
     std::fs::copy(&good, &newer).unwrap();
     change(&newer, "UPDATE schema_compatibility SET oldest_level = 999, oldest_release = '9.8.7'").await;
-    refused(restore(&newer).await, "it takes release 9.8.7 (schema level 999) or a later one");
+    refused(restore(&newer).await, "it needs release 9.8.7 (schema level 999) or a later one");
     let kept = installation.database.sqlite_file().with_extension("db.before-restore");
     assert!(!kept.exists(), "what is there was not touched");
     installation.start().await;
@@ -303,7 +303,7 @@ async fn an_interrupted_restore_does_not_lead_to_an_empty_database() {
     std::fs::rename(&file, file.with_extension("db.before-restore")).unwrap();
     let wal = std::fs::metadata(file.with_extension("db-wal")).unwrap().len();
 
-    refused(run(&installation, &["serve"]).await, "a restore was broken off");
+    refused(run(&installation, &["serve"]).await, "a restore was interrupted");
     assert!(!file.exists());
     done(run(&installation, &["restore", name]).await);
     let kept_wal = file.with_extension("db.before-restore-wal");
@@ -343,7 +343,7 @@ async fn a_file_restored_by_root_belongs_to_the_user_of_the_server() {
 /// A backup reads for a long time, so the WAL grows. After the backup the WAL is emptied without blocking the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wal_is_emptied_after_a_long_read() {
-    use storage::base::checkpoints::WAL_BYTES;
+    use storage::base::sqlite::checkpoints::WAL_BYTES;
     let installation = Installation::new(Database::sqlite());
     let process = installation.start().await;
     let (code, _) = program(&process.client).await;

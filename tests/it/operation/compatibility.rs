@@ -41,7 +41,7 @@ async fn a_release_refuses_a_schema_that_takes_newer_ones_only(db: Database) {
         let logged = installation.log().len();
         assert!(!installation.run(&[command], &[]).await.success());
         let said = installation.log()[logged..].to_owned();
-        assert!(said.contains("it takes release 9.8.7 (schema level 999) or a later one"), "{command}: {said}");
+        assert!(said.contains("it needs release 9.8.7 (schema level 999) or a later one"), "{command}: {said}");
         assert!(said.contains("restore the backup"), "{command}: {said}");
     }
 }
@@ -60,7 +60,7 @@ async fn a_running_release_is_not_ready_once_the_schema_takes_newer_ones_only(db
 async fn a_migration_during_a_backup_does_not_block_clicks() {
     use sqlx::Connection;
     use storage::Database as Storage;
-    use storage::base::database::Shares;
+    use storage::base::database::PoolLimits;
 
     let t = TestApp::start(Database::postgres().await).await;
     let link = t.any_link().await;
@@ -71,7 +71,7 @@ async fn a_migration_during_a_backup_does_not_block_clicks() {
     let mut backup = sqlx::PgConnection::connect(&t.database.url()).await.unwrap();
     sqlx::raw_sql("BEGIN; LOCK TABLE seaql_migrations IN SHARE MODE").execute(&mut backup).await.unwrap();
 
-    let db = Storage::open(&t.database.url(), Shares::of_command()).await.unwrap();
+    let db = Storage::open(&t.database.url(), PoolLimits::for_command()).await.unwrap();
     let migrating = tokio::spawn(async move { db.migrate().await });
     t.click_on(&link, "").await;
     // It gives up its lock request and retries, so statements that queue behind it for the table get through.

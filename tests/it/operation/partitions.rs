@@ -9,7 +9,7 @@ use postrider_tests::app::TestApp;
 use postrider_tests::database::Database;
 use postrider_tests::wait::eventually;
 use sqlx::{Connection, PgConnection};
-use storage::base::upkeep::prune;
+use storage::base::retention::delete_older_than;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const TABLES: [&str; 5] = ["attempts", "clicks", "deliveries", "events", "inbound_requests"];
@@ -202,13 +202,13 @@ async fn rows_out_of_retention_stay_while_a_backup_reads_them() {
     let before = t.app().clock.now();
     let backup = Backup::start(&t).await;
 
-    assert_eq!(prune(&t.app().db, before).await.expect("it does not wait"), 0);
+    assert_eq!(delete_older_than(&t.app().db, before).await.expect("it does not wait"), 0);
     t.click_on(&link, "").await;
     assert!(is_partition(&t, "clicks_2026_03").await);
 
     backup.end().await;
     eventually("the month to be dropped", async || {
-        prune(&t.app().db, before).await.expect("the database answers");
+        delete_older_than(&t.app().db, before).await.expect("the database answers");
         (!is_partition(&t, "clicks_2026_03").await).then_some(())
     })
     .await;

@@ -16,7 +16,7 @@ use postrider_tests::wait::eventually;
 use reqwest::Method;
 use serde_json::json;
 use storage::Database as Storage;
-use storage::base::database::Shares;
+use storage::base::database::PoolLimits;
 use storage::delivery::sealed_columns;
 
 on_both_databases!(
@@ -93,7 +93,7 @@ async fn a_database_from_before_canaries_gets_one_from_the_right_key_only(db: Da
     t.database.execute("DELETE FROM secret_keys").await;
     let refused = t.try_restart(|settings| settings.secret_key = Some(hex(3))).await.expect_err("it is another");
     assert!(refused.to_string().contains("secrets forget unnamed"), "{refused}");
-    let storage = Storage::open(&t.database.url(), Shares::of_command()).await.expect("it opens");
+    let storage = Storage::open(&t.database.url(), PoolLimits::for_command()).await.expect("it opens");
     assert!(secret_keys::forget(&storage, "unnamed", t.clock.now()).await.expect("the database answers"));
     storage.close().await;
     t.try_restart(|_| {}).await.expect("what the lost key sealed is given up");

@@ -191,7 +191,7 @@ async fn packed_figures_outlive_their_clicks(db: Database) {
     it.t.advance(span);
     it.t.roll_up_reports().await;
     let before = it.t.clock.now().minus(Duration::from_secs(20 * 86_400));
-    storage::base::upkeep::prune(&it.t.app().db, before).await.expect("the database answers");
+    storage::base::retention::delete_older_than(&it.t.app().db, before).await.expect("the database answers");
     assert_eq!(it.t.database.count("clicks").await, 0, "they are out of retention");
     it.compare(&visits, 0..QUESTIONS.len(), "without clicks").await;
     for id in it.conversions.clone() {

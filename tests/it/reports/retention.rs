@@ -10,7 +10,7 @@ use postrider_tests::on_both_databases;
 use postrider_tests::wait::eventually;
 use serde_json::{Value, json};
 use sqlx::Connection;
-use storage::base::upkeep::prune;
+use storage::base::retention::delete_older_than;
 
 use super::{browse, report, row};
 
@@ -87,7 +87,7 @@ async fn a_sale_during_the_deletion_of_its_click_keeps_the_data_of_the_click(db:
     t.deliver_all().await;
     // No report needed it at that time.
     let leave = async || {
-        prune(&t.app().db, before).await.expect("the database answers");
+        delete_older_than(&t.app().db, before).await.expect("the database answers");
     };
     the_click_goes(&t, leave).await;
 

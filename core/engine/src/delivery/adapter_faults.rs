@@ -117,7 +117,9 @@ async fn keep(app: &App, (id, version): &Key, streak: &Streak, fails_always: boo
 
 async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now: Timestamp) -> Result<(), DbErr> {
     let reason = format!("{} faults in a row, the last: {}", streak.faults, streak.last);
-    if storage::delivery::adapters::take_out(registry.db.writer(), id, version, streak.faults, &reason, now).await? {
+    if storage::delivery::adapters::take_out_of_service(registry.db.writer(), id, version, streak.faults, &reason, now)
+        .await?
+    {
         metrics::counter!("postrider_adapters_taken_out_total", "adapter" => id.clone(), "version" => version.clone())
             .increment(1);
         tracing::warn!(
@@ -135,8 +137,8 @@ async fn take_out(registry: &Registry, (id, version): &Key, streak: &Streak, now
 /// service while others use it without faults; otherwise any owner could stop the deliveries of all.
 async fn others_use(app: &App, (id, version): &Key, owner: Option<AffiliateId>) -> Result<bool, DbErr> {
     let db = app.db.reader();
-    Ok(storage::delivery::postbacks::others_use(db, id, version, owner).await?
-        || storage::inbound::sources::others_use(db, id, version, owner).await?)
+    Ok(storage::delivery::postbacks::is_used_by_others(db, id, version, owner).await?
+        || storage::inbound::sources::is_used_by_others(db, id, version, owner).await?)
 }
 
 /// Repeats the failed call with a sample. Returns `false` if the call cannot be made now, because that proves nothing.

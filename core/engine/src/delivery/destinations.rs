@@ -58,7 +58,7 @@ pub async fn list(app: &App, actor: Actor) -> Result<Vec<Destination>, Error> {
 pub async fn forget(app: &App, postback: PostbackId) {
     app.lanes.forget_postback(postback);
     let forgotten = async {
-        storage::delivery::breakers::forget_destinations(app.db.writer(), postback).await?;
+        storage::delivery::breakers::delete_destinations(app.db.writer(), postback).await?;
         storage::delivery::waiting_deliveries::release(app.db.queue(), postback, app.clock.now()).await
     };
     match forgotten.await {

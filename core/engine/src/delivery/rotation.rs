@@ -105,7 +105,7 @@ async fn pass(
 async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: &mut Rotated) -> Result<(), Error> {
     let current = keys::current(vault).to_string();
     let tx = db.begin().await?;
-    secret_keys::take_turn(&tx).await?;
+    secret_keys::lock(&tx).await?;
     rotated.in_use.extend(in_use(&tx, vault, now).await?);
     for key in secret_keys::list(&tx).await? {
         if key.id == current || rotated.in_use.contains(&key.id) {
@@ -115,7 +115,7 @@ async fn retire_previous(db: &Database, vault: &Vault, now: Timestamp, rotated: 
         if key.is_given_up() && !rotated.unreadable.is_empty() {
             continue;
         }
-        secret_keys::remove(&tx, &key.id).await?;
+        secret_keys::delete(&tx, &key.id).await?;
         if !key.is_given_up() {
             rotated.retired.push(key.id);
         }

@@ -59,7 +59,7 @@ async fn check_all(app: &App) -> Result<Found, Error> {
         loop {
             let chunk = match table {
                 Table::Postbacks => {
-                    storage::delivery::postbacks::list_stored(app.db.reader(), page).await?.map(Stored::Postback)
+                    storage::delivery::postbacks::list_all(app.db.reader(), page).await?.map(Stored::Postback)
                 }
                 Table::Sources => {
                     storage::inbound::sources::list_configured(app.db.reader(), page).await?.map(Stored::Source)

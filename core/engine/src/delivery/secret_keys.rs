@@ -44,7 +44,7 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 /// The keys of the database are not configured.
 pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Timestamp) -> anyhow::Result<Vault> {
     let tx = db.begin().await?;
-    secret_keys::take_turn(&tx).await?;
+    secret_keys::lock(&tx).await?;
     let known = secret_keys::list(&tx).await?;
     let vault = match configured(settings)? {
         Some(vault) => vault,
@@ -65,7 +65,7 @@ pub async fn open(db: &Database, settings: &Settings, server_id: i64, now: Times
     }
     if !db.is_postgres() {
         // SQLite: the file is locked, so no other server runs.
-        servers::remove_all(&tx).await?;
+        servers::delete_all(&tx).await?;
     }
     servers::save(&tx, &server(&vault, server_id), now).await?;
     tx.commit().await?;
@@ -82,7 +82,7 @@ pub async fn save_in_use(db: &Database, vault: &Vault, server_id: i64, now: Time
         tracing::warn!(key = server.key, "The secret key of this server was retired or given up, and is needed again");
         secret_keys::insert_missing(db.writer(), &canary(vault, current(vault)), now).await?;
     }
-    servers::forget_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
+    servers::delete_unseen_since(db.writer(), now.minus(KEPT_FOR)).await
 }
 
 /// The row of this server.
@@ -94,7 +94,7 @@ pub fn server(vault: &Vault, id: i64) -> Server {
 /// keys. Returns `false` if the database has no such key.
 pub async fn forget(db: &Database, key: &str, now: Timestamp) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
-    secret_keys::take_turn(&tx).await?;
+    secret_keys::lock(&tx).await?;
     let forgotten = if key == UNNAMED && secret_keys::list(&tx).await?.is_empty() {
         let unnamed = KnownKey { id: UNNAMED.to_owned(), canary: String::new() };
         secret_keys::insert_missing(&tx, &unnamed, now).await?;

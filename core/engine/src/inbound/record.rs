@@ -123,7 +123,7 @@ async fn execute(
     }
     let (db, now) = (app.db.writer(), app.clock.now());
     let fingerprints = [fingerprints.exact.clone(), fingerprints.status_only.clone()];
-    storage::inbound::inbound_requests::insert_fingerprints(db, source.id, &fingerprints, conversion.id, now).await?;
+    storage::inbound::fingerprints::insert_of_notification(db, source.id, &fingerprints, conversion.id, now).await?;
     Ok(())
 }
 
@@ -143,7 +143,7 @@ async fn derived_transaction_id(
     let raw = &at.request.raw;
     let (query, body) = (raw.query.to_lowercase(), String::from_utf8_lossy(&raw.body).to_lowercase());
     let (id, received_at) = (at.request.id, at.request.received_at);
-    let (first, first_at) = storage::inbound::inbound_requests::first_of_its_kind(
+    let (first, first_at) = storage::inbound::fingerprints::find_or_insert_request(
         app.db.writer(),
         source.id,
         &notification::fingerprint(&[&query, &body]),
@@ -158,7 +158,7 @@ async fn derived_transaction_id(
 }
 
 async fn recorded_before(app: &App, source: &Source, fingerprint: &str) -> Result<Option<ConversionId>, Error> {
-    Ok(storage::inbound::inbound_requests::find_by_fingerprint(app.db.reader(), source.id, fingerprint).await?)
+    Ok(storage::inbound::fingerprints::find_conversion(app.db.reader(), source.id, fingerprint).await?)
 }
 
 fn mark_duplicate(item: &mut Item, conversion: ConversionId) {

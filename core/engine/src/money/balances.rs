@@ -92,7 +92,7 @@ pub async fn statement(app: &App, actor: Actor, request: StatementRequest) -> Re
     let StatementRequest { affiliate_id, currency, from, .. } = request;
     // The opening sums are computed from all earlier entries of the affiliate.
     let _place = app.heavy.place(actor).await?;
-    let opening = storage::money::balances::sums_at(app.db.reports(), affiliate_id, currency, from).await?;
+    let opening = storage::money::balances::find_sums_at(app.db.reports(), affiliate_id, currency, from).await?;
     Ok(Statement { request, opening })
 }
 
@@ -108,7 +108,8 @@ impl Statement {
         stream::try_unfold(begin, move |at| async move {
             let Some((app, after, mut sums)) = at else { return Ok(None) };
             let turn = app.heavy.page_place(actor).await;
-            let lines = storage::money::balances::lines(app.db.reports(), affiliate_id, currency, after, to).await?;
+            let lines =
+                storage::money::balances::list_lines(app.db.reports(), affiliate_id, currency, after, to).await?;
             drop(turn);
             let Some(last) = lines.last() else { return Ok(None) };
             let next = Uuid::from_u128(last.posting_id.0.as_u128() + 1);

@@ -153,7 +153,7 @@ fn label(method: &PayoutMethod, name: &str) -> String {
 /// Makes the change of a confirmation link and uses up the link.
 pub async fn confirm(app: &App, visitor: &Visitor, token: &str) -> Result<(), Error> {
     let tx = app.db.begin().await?;
-    let taken = storage::people::tokens::take(&tx, &api_key::hash(token), app.clock.now()).await?;
+    let taken = storage::people::tokens::redeem(&tx, &api_key::hash(token), app.clock.now()).await?;
     let affiliate = match &taken {
         Some(Purpose::ConfirmPayoutDetails { affiliate, .. } | Purpose::ConfirmPayoutRemoval { affiliate, .. }) => {
             lock_affiliate(&tx, *affiliate).await?

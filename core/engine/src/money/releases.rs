@@ -33,7 +33,7 @@ pub async fn release_due(app: &App) -> Result<usize, DbErr> {
 async fn release_by_affiliate(app: &App) -> Result<usize, DbErr> {
     let now = app.clock.now();
     let mut done = 0;
-    for affiliate in storage::money::earnings::due_affiliates(app.db.reader(), CHUNK, now).await? {
+    for affiliate in storage::money::earnings::list_due_affiliates(app.db.reader(), CHUNK, now).await? {
         match release_chunk(app, Some(affiliate)).await {
             Ok(count) => done += count,
             Err(error) if is_outage(&error) => return Err(error),

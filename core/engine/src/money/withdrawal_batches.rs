@@ -129,7 +129,7 @@ pub async fn dissolve(
     let found = storage::money::withdrawal_batches::lock(&tx, id).await?;
     let mut batch = found.ok_or_else(|| Error::not_found("withdrawal batch", id))?;
     let mut withdrawals = storage::money::withdrawals::lock_batch(&tx, id).await?;
-    let progress = storage::money::withdrawals::progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
+    let progress = storage::money::withdrawals::count_progress(&tx, &[id]).await?.remove(&id).unwrap_or_default();
     let now = app.clock.now();
     let before = (batch.clone(), progress);
     let applied = batch.dissolve(progress, never_sent, now)?;
@@ -207,7 +207,7 @@ pub async fn get(app: &App, id: WithdrawalBatchId) -> Result<(WithdrawalBatch, P
 }
 
 async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error> {
-    let progress = storage::money::withdrawals::progress(app.db.reader(), &[id]).await?;
+    let progress = storage::money::withdrawals::count_progress(app.db.reader(), &[id]).await?;
     Ok(progress.get(&id).copied().unwrap_or_default())
 }
 
@@ -215,7 +215,7 @@ async fn progress_of(app: &App, id: WithdrawalBatchId) -> Result<Progress, Error
 pub async fn list(app: &App, page: PageRequest) -> Result<Page<(WithdrawalBatch, Progress)>, Error> {
     let page = storage::money::withdrawal_batches::list(app.db.lists(), page).await?;
     let ids: Vec<_> = page.items.iter().map(|it| it.id).collect();
-    let progress = storage::money::withdrawals::progress(app.db.reader(), &ids).await?;
+    let progress = storage::money::withdrawals::count_progress(app.db.reader(), &ids).await?;
     Ok(page.map(|it| {
         let progress = progress.get(&it.id).copied().unwrap_or_default();
         (it, progress)

@@ -51,7 +51,7 @@ pub async fn request(app: &App, actor: Actor, request: WithdrawalRequest) -> Res
         return Err(unknown());
     }
     let of_offers = match app.catalog.has_minimums(request.currency).await? {
-        true => storage::program::offers::highest_minimum(app.db.reader(), affiliate_id, request.currency).await?,
+        true => storage::program::offers::find_highest_minimum(app.db.reader(), affiliate_id, request.currency).await?,
         false => None,
     };
     let tx = app.db.begin().await?;
@@ -136,7 +136,7 @@ pub async fn approve_or_pay(
             let balances = storage::money::ledger::lock_balances(&tx, &BTreeSet::from([key])).await?;
             (balances.get(&key).map(|it| it.debt), balances)
         }
-        _ => (storage::money::balances::debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
+        _ => (storage::money::balances::find_debts(&tx, [key]).await?.get(&key).copied(), Balances::new()),
     };
     let debt = Money { micros: debt.unwrap_or_default(), ..withdrawal.amount };
     let now = app.clock.now();
@@ -209,7 +209,7 @@ pub async fn approve_many(
     let tx = app.db.begin().await?;
     let mut found = storage::money::withdrawals::lock_many(&tx, ids.iter().copied()).await?;
     let keys: BTreeSet<_> = found.values().map(|it| (it.affiliate_id, it.amount.currency)).collect();
-    let debts = storage::money::balances::debts(&tx, keys).await?;
+    let debts = storage::money::balances::find_debts(&tx, keys).await?;
     let now = app.clock.now();
     let (mut answers, mut changed) = (Vec::with_capacity(ids.len()), BTreeSet::new());
     for id in ids {
@@ -305,7 +305,7 @@ pub async fn debts_of(
 ) -> Result<BTreeMap<WithdrawalId, Money>, DbErr> {
     let key = |it: &Withdrawal| (it.affiliate_id, it.amount.currency);
     let open = || withdrawals.iter().filter(|it| !it.status.settles());
-    let debts = storage::money::balances::debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
+    let debts = storage::money::balances::find_debts(db, open().map(key).collect::<BTreeSet<_>>()).await?;
     let debt = |it: &Withdrawal| Some((it.id, Money { micros: *debts.get(&key(it))?, ..it.amount }));
     Ok(open().filter_map(debt).collect())
 }

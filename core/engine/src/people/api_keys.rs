@@ -125,7 +125,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
     if app.catalog.must_record_use(holder.key, now) {
         let app = app.clone();
         tokio::spawn(async move {
-            if let Err(error) = storage::people::api_keys::used(app.db.writer(), holder.key, now).await {
+            if let Err(error) = storage::people::api_keys::save_last_used(app.db.writer(), holder.key, now).await {
                 tracing::warn!(key.id = %holder.key, %error, "The last use of an API key could not be stored");
             }
         });

@@ -153,7 +153,7 @@ async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(),
     let (db, mail) = (app.db.writer(), stored.id);
     let attempts = stored.attempts + 1;
     let (next, reason) = match sent {
-        Ok(()) => return Ok(storage::people::mails::remove(db, mail, lease).await?),
+        Ok(()) => return Ok(storage::people::mails::delete(db, mail, lease).await?),
         Err(MailError::Permanent(reason)) => (None, reason),
         Err(MailError::Temporary(reason)) => (next_attempt(attempts, app.clock.now(), stored.give_up_at), reason),
     };
@@ -164,7 +164,7 @@ async fn conclude(app: &App, stored: &StoredMail, lease: Lease, sent: Result<(),
             tracing::warn!(mail.id = %mail, attempts, reason, next = %next, "A message could not be sent; it is tried again");
         }
         None => {
-            storage::people::mails::remove(db, mail, lease).await?;
+            storage::people::mails::delete(db, mail, lease).await?;
             tracing::error!(mail.id = %mail, attempts, reason, "A message could not be sent; it is given up");
         }
     }

@@ -8,7 +8,7 @@ use crate::timekeeping::EVERY;
 
 /// Starts the task in every process on PostgreSQL, in any role. SQLite has only one process and therefore one clock.
 pub fn start(app: &App, tasks: &TaskTracker, stopping: &CancellationToken) {
-    if app.db.is_postgres() && app.clock.of_machine().is_some() {
+    if app.db.is_postgres() && app.clock.machine_time().is_some() {
         tasks.spawn(stopping.clone().run_until_cancelled_owned(keep(app.clone())));
     }
 }

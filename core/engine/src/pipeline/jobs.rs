@@ -83,7 +83,7 @@ pub async fn run_maintenance(app: &App) -> Result<(), DbErr> {
         (
             "request_fingerprints",
             Box::pin(
-                storage::inbound::inbound_requests::delete_firsts_older_than(db, now.minus(SECOND_TRY)).map_ok(drop),
+                storage::inbound::fingerprints::delete_requests_older_than(db, now.minus(SECOND_TRY)).map_ok(drop),
             ),
         ),
         ("retention", Box::pin(prune(app, now))),
@@ -113,9 +113,9 @@ async fn prune(app: &App, now: Timestamp) -> Result<(), DbErr> {
         // Rows without a roll-up are kept, and so are the clicks that their roll-up needs.
         reports::roll_up(app).await?;
         let before = now.minus(Duration::from_secs(days * 86_400)).min(reports::needed_from(app).await?);
-        storage::inbound::inbound_requests::delete_fingerprints_older_than(app.db.writer(), before).await?;
-        let pruned = storage::base::upkeep::prune(&app.db, before).await?;
-        tracing::info!(pruned, days, "Deleted rows that were older than the retention");
+        storage::inbound::fingerprints::delete_notifications_older_than(app.db.writer(), before).await?;
+        let deleted = storage::base::retention::delete_older_than(&app.db, before).await?;
+        tracing::info!(deleted, days, "Deleted rows that were older than the retention");
     }
     Ok(())
 }

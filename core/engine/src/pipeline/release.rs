@@ -34,7 +34,7 @@ pub fn run(app: App, stopping: CancellationToken) -> work::Running {
 
 async fn fetch(app: App, turn: Arc<Semaphore>) -> Result<Fetched<Due>, DbErr> {
     let turn = turn.acquire_owned().await.expect("the semaphore is never closed");
-    let next = storage::money::earnings::next_release(app.db.reader()).await?;
+    let next = storage::money::earnings::find_next_release(app.db.reader()).await?;
     let wait = next.map_or(POLL_INTERVAL, |at| at.since(app.clock.now()));
     let tasks = if wait.is_zero() { vec![Due(turn)] } else { Vec::new() };
     Ok(Fetched { tasks, idle: wait.min(POLL_INTERVAL) })

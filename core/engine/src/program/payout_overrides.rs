@@ -29,7 +29,7 @@ pub async fn set(
     let before = stored.into_iter().find(|it| it.goal == goal);
     let id = PayoutOverrideId::new(now);
     let payout_override = PayoutOverride { id, offer_id, affiliate_id, goal, payout, created_at: now, updated_at: now };
-    let payout_override = storage::program::payout_overrides::set(&tx, &payout_override).await?;
+    let payout_override = storage::program::payout_overrides::save(&tx, &payout_override).await?;
     tx.commit().await?;
     app.catalog.payout_overrides_changed(offer_id);
     Ok(match before {

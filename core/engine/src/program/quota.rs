@@ -50,14 +50,14 @@ pub async fn postback(
 ) -> Result<(), Error> {
     let limit = app.settings.postbacks_per_affiliate;
     let Some(of) = of.filter(|_| !actor.is_staff()) else { return Ok(()) };
-    check_limit(quotas::postbacks(tx, of).await?, limit, QuotaError::Postbacks { limit })
+    check_limit(quotas::count_postbacks(tx, of).await?, limit, QuotaError::Postbacks { limit })
 }
 
 /// Checks that the affiliate may have one more source, as [`postback`] does.
 pub async fn source(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: Option<AffiliateId>) -> Result<(), Error> {
     let limit = app.settings.sources_per_affiliate;
     let Some(of) = of.filter(|_| !actor.is_staff()) else { return Ok(()) };
-    check_limit(quotas::sources(tx, of).await?, limit, QuotaError::Sources { limit })
+    check_limit(quotas::count_sources(tx, of).await?, limit, QuotaError::Sources { limit })
 }
 
 /// Checks that the affiliate may have one more link, as [`postback`] does.
@@ -66,7 +66,7 @@ pub async fn link(app: &App, tx: &impl ConnectionTrait, actor: Actor, of: Affili
     if actor.is_staff() {
         return Ok(());
     }
-    check_limit(quotas::links(tx, of).await?, limit, QuotaError::Links { limit })
+    check_limit(quotas::count_links(tx, of).await?, limit, QuotaError::Links { limit })
 }
 
 /// Checks that a person, or an affiliate that creates an API key, may have one more key. The quota applies to staff
@@ -78,7 +78,7 @@ pub async fn api_key(app: &App, tx: &impl ConnectionTrait, actor: Actor, user: O
         (None, Some(affiliate)) => Holder::Affiliate(affiliate),
         (None, None) => return Ok(()),
     };
-    check_limit(quotas::api_keys(tx, holder, app.clock.now()).await?, limit, QuotaError::ApiKeys { limit })
+    check_limit(quotas::count_api_keys(tx, holder, app.clock.now()).await?, limit, QuotaError::ApiKeys { limit })
 }
 
 fn check_limit(count: i64, limit: u32, error: QuotaError) -> Result<(), Error> {

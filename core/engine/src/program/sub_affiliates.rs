@@ -46,7 +46,7 @@ pub async fn list(
     super::affiliates::get(app, actor, parent).await?;
     let page = storage::program::affiliates::list_sub_affiliates(app.db.reader(), parent, page).await?;
     let ids = page.items.iter().map(|it| it.id);
-    let mut earned = storage::money::earnings::by_sub_affiliate(app.db.reader(), parent, ids).await?;
+    let mut earned = storage::money::earnings::sum_by_sub_affiliate(app.db.reader(), parent, ids).await?;
     Ok(page.map(|affiliate| SubAffiliate { commissions: earned.remove(&affiliate.id).unwrap_or_default(), affiliate }))
 }
 

@@ -25,7 +25,7 @@ use domain::reports::packed::{Columns, Damaged, SCOPES, SEGMENT_ROWS, pack_click
 use domain::reports::ranking::{Ranked, Sort, rank};
 use domain::reports::{Group, Scope};
 use domain::timestamp::Timestamp;
-use storage::reports::{Subject, before, damaged, row_of_click, row_of_conversion};
+use storage::reports::{Subject, damaged, id_before, row_of_click, row_of_conversion};
 
 use super::Error;
 use super::heavy::thread;
@@ -248,20 +248,20 @@ async fn clicks(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let packed = storage::reports::progress(tx, Subject::Clicks).await?.until;
+    let packed = storage::reports::find_progress(tx, Subject::Clicks).await?.until;
     let by_scope = queries.iter().all(ReportQuery::is_by_scope);
     let columns = if by_scope { vec![SCOPES] } else { columns(queries) };
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
-        let segments = storage::reports::segments(tx, Subject::Clicks, window, &columns).await?;
+        let segments = storage::reports::list_segments(tx, Subject::Clicks, window, &columns).await?;
         windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
             reading.send(Part::clicks(quarter(segment), columns)).await?;
         }
     }
-    let mut after = before(floor_uuid(from.max(packed)));
+    let mut after = id_before(floor_uuid(from.max(packed)));
     loop {
-        let raw = storage::reports::raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
+        let raw = storage::reports::list_raw_clicks(tx, (after, floor_uuid(to)), SEGMENT_ROWS).await?;
         let full = raw.len() == SEGMENT_ROWS;
         let Some(last) = raw.last() else { return Ok(()) };
         after = last.id.0;
@@ -288,16 +288,16 @@ async fn conversions(
     from: Timestamp,
     to: Timestamp,
 ) -> Result<(), DbErr> {
-    let packed = storage::reports::progress(tx, Subject::Conversions).await?.until;
-    let mut raw_quarters = storage::reports::conversion_quarters(tx, from.max(packed), to).await?;
+    let packed = storage::reports::find_progress(tx, Subject::Conversions).await?.until;
+    let mut raw_quarters = storage::reports::list_conversion_quarters(tx, from.max(packed), to).await?;
     if packed > from {
-        let changed = storage::reports::changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
+        let changed = storage::reports::list_changed_quarters(tx, packed, END_OF_TIME, (from, to)).await?;
         raw_quarters.extend(changed);
     }
     let columns = columns(queries);
     let mut windows = Windows::new(from, to.min(packed));
     while let Some(window) = windows.next() {
-        let segments = storage::reports::segments(tx, Subject::Conversions, window, &columns).await?;
+        let segments = storage::reports::list_segments(tx, Subject::Conversions, window, &columns).await?;
         windows.adapt(bytes(&segments));
         for (segment, columns) in segments {
             if !raw_quarters.contains(&quarter(segment)) {
@@ -307,9 +307,9 @@ async fn conversions(
     }
     for this in raw_quarters {
         let end = Timestamp::from_millis(this.millis() + QUARTER_MS);
-        let mut after = before(floor_uuid(this));
+        let mut after = id_before(floor_uuid(this));
         loop {
-            let raw = storage::reports::raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+            let raw = storage::reports::list_raw_conversions(tx, (after, floor_uuid(end)), SEGMENT_ROWS).await?;
             let full = raw.len() == SEGMENT_ROWS;
             let Some(last) = raw.last() else { break };
             after = last.id.0;

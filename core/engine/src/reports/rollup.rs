@@ -17,7 +17,7 @@ use domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
 use domain::reports::packed::Columns;
 use domain::reports::packed::{SEGMENT_ROWS, pack_clicks, pack_conversions};
 use domain::timestamp::Timestamp;
-use storage::reports::{Progress, RawClick, RawConversion, Subject, before, row_of_click, row_of_conversion};
+use storage::reports::{Progress, RawClick, RawConversion, Subject, id_before, row_of_click, row_of_conversion};
 
 /// The maximum time between the creation of an id and the insert of its row. A click waits at most 30 seconds
 /// ([`crate::tracking::record_clicks::WAIT_MAX`]). Clicks and conversions wait at most 30 seconds for a connection.
@@ -42,16 +42,16 @@ async fn horizon(app: &App) -> Result<Option<Timestamp>, DbErr> {
 
 /// The time before which all clicks and conversions are packed. Reports need no raw clicks and events before it.
 pub async fn rolled_up_until(app: &App) -> Result<Timestamp, DbErr> {
-    let clicks = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
-    let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
+    let clicks = storage::reports::find_progress(app.db.reader(), Subject::Clicks).await?.until;
+    let conversions = storage::reports::find_progress(app.db.reader(), Subject::Conversions).await?.until;
     Ok(clicks.min(conversions))
 }
 
 /// The time from which the roll-up still needs raw clicks and events: those that are not packed, and the clicks of
 /// conversions that are not packed.
 pub async fn needed_from(app: &App) -> Result<Timestamp, DbErr> {
-    let conversions = storage::reports::progress(app.db.reader(), Subject::Conversions).await?.until;
-    let oldest = storage::reports::oldest_click_converted_since(app.db.reader(), conversions).await?;
+    let conversions = storage::reports::find_progress(app.db.reader(), Subject::Conversions).await?.until;
+    let oldest = storage::reports::find_oldest_converted_click(app.db.reader(), conversions).await?;
     let packed = rolled_up_until(app).await?;
     Ok(oldest.map_or(packed, |click| packed.min(time_of(click.0))))
 }
@@ -66,23 +66,24 @@ pub async fn roll_up(app: &App) -> Result<(), DbErr> {
 
 /// Packs one piece of clicks: at most one segment, or whole quarters. `false`: there is nothing to pack.
 async fn roll_up_clicks(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
-    let seen = storage::reports::progress(app.db.writer(), Subject::Clicks).await?;
-    let after = before(floor_uuid(seen.until));
+    let seen = storage::reports::find_progress(app.db.writer(), Subject::Clicks).await?;
+    let after = id_before(floor_uuid(seen.until));
     // A quarter is packed when it has ended, or when it has enough rows for a segment.
     if quarter(horizon) <= seen.until {
-        let full = storage::reports::click_after(app.db.reader(), after, SEGMENT_ROWS).await?;
+        let full = storage::reports::find_click_after(app.db.reader(), after, SEGMENT_ROWS).await?;
         if full.is_none_or(|id| time_of(id.0) >= horizon) {
             return Ok(false);
         }
     }
-    let mut raw = storage::reports::raw_clicks(app.db.reader(), (after, floor_uuid(horizon)), SEGMENT_ROWS + 1).await?;
+    let mut raw =
+        storage::reports::list_raw_clicks(app.db.reader(), (after, floor_uuid(horizon)), SEGMENT_ROWS + 1).await?;
     let until = if raw.len() <= SEGMENT_ROWS {
         quarter(horizon)
     } else {
         let (first, last) = (time_of(raw[0].id.0), time_of(raw[SEGMENT_ROWS].id.0));
         if first == last {
             let end = Timestamp::from_millis(last.millis() + 1);
-            raw = storage::reports::raw_clicks(app.db.reader(), (after, floor_uuid(end)), usize::MAX >> 1).await?;
+            raw = storage::reports::list_raw_clicks(app.db.reader(), (after, floor_uuid(end)), usize::MAX >> 1).await?;
             end
         } else {
             last
@@ -139,20 +140,20 @@ pub async fn pack_raw_clicks(app: &App, from: Timestamp, raw: Vec<RawClick>) -> 
 
 /// Packs the quarters whose conversions were changed by the events of one step. `false`: there is nothing to pack.
 async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbErr> {
-    let mut seen = storage::reports::progress(app.db.writer(), Subject::Conversions).await?;
+    let mut seen = storage::reports::find_progress(app.db.writer(), Subject::Conversions).await?;
     let whole = quarter(horizon);
     if whole <= seen.until {
         return Ok(false);
     }
-    let next = storage::reports::next_change(app.db.reader(), seen.until).await?;
+    let next = storage::reports::find_next_change(app.db.reader(), seen.until).await?;
     let until = next.map_or(whole, |next| next_quarter(next.plus(STEP)).min(whole));
     let mut quarters = BTreeSet::new();
     if next.is_some_and(|next| next < whole) {
         let always = (Timestamp::from_millis(0), horizon.plus(STEP));
-        quarters = storage::reports::changed_quarters(app.db.reader(), seen.until, until, always).await?;
+        quarters = storage::reports::list_changed_quarters(app.db.reader(), seen.until, until, always).await?;
         // Conversions that are older than the reports of this program, and conversions whose events were deleted by
         // age.
-        quarters.extend(storage::reports::conversion_quarters(app.db.reader(), seen.until, until).await?);
+        quarters.extend(storage::reports::list_conversion_quarters(app.db.reader(), seen.until, until).await?);
     }
     for quarter in quarters {
         if !pack_conversions_of(app, &mut seen, quarter).await? {
@@ -170,10 +171,11 @@ async fn roll_up_conversions(app: &App, horizon: Timestamp) -> Result<bool, DbEr
 /// quarter, so nothing was stored.
 pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timestamp) -> Result<bool, DbErr> {
     let end = Timestamp::from_millis(quarter.millis() + QUARTER_MS);
-    let mut after = before(floor_uuid(quarter));
+    let mut after = id_before(floor_uuid(quarter));
     let mut raw: Vec<RawConversion> = Vec::new();
     loop {
-        let page = storage::reports::raw_conversions(app.db.reader(), (after, floor_uuid(end)), SEGMENT_ROWS).await?;
+        let page =
+            storage::reports::list_raw_conversions(app.db.reader(), (after, floor_uuid(end)), SEGMENT_ROWS).await?;
         let full = page.len() == SEGMENT_ROWS;
         raw.extend(page);
         match raw.last() {
@@ -193,7 +195,7 @@ pub async fn pack_conversions_of(app: &App, seen: &mut Progress, quarter: Timest
     }
     storage::reports::delete_segments(&tx, Subject::Conversions, quarter, end).await?;
     let new = raw.iter().filter(|it| it.is_new);
-    storage::reports::keep_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
+    storage::reports::insert_visits(&tx, new.map(|it| (it.id, &it.values))).await?;
     let mut rows = raw.into_iter().zip(numbers).map(|(it, scope)| {
         let checksum = i64::from(it.revision) + 1;
         (checksum, row_of_conversion(scope, it))
@@ -223,8 +225,8 @@ pub async fn rebuild(db: &storage::Database) -> Result<(), DbErr> {
 /// `false`: a roll-up packed something in the meantime, and nothing was deleted.
 async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
     let tx = db.begin().await?;
-    let seen = storage::reports::progress(&tx, Subject::Clicks).await?;
-    let oldest = storage::reports::click_after(&tx, uuid::Uuid::nil(), 0).await?.map(|id| time_of(id.0));
+    let seen = storage::reports::find_progress(&tx, Subject::Clicks).await?;
+    let oldest = storage::reports::find_click_after(&tx, uuid::Uuid::nil(), 0).await?.map(|id| time_of(id.0));
     if let Some(oldest) = oldest {
         let start = quarter(oldest);
         // The first clicks of the oldest quarter may have been deleted by age. Then its packed data is more complete
@@ -239,7 +241,7 @@ async fn try_rebuild(db: &storage::Database) -> Result<bool, DbErr> {
         }
         storage::reports::delete_segments(&tx, Subject::Clicks, start, seen.until).await?;
     }
-    let seen = storage::reports::progress(&tx, Subject::Conversions).await?;
+    let seen = storage::reports::find_progress(&tx, Subject::Conversions).await?;
     if !storage::reports::advance(&tx, Subject::Conversions, seen, Timestamp::from_millis(0)).await? {
         tx.rollback().await?;
         return Ok(false);

@@ -36,7 +36,7 @@ impl Scopes {
 
     /// Reads the scopes that other processes added.
     pub async fn refresh(&mut self, db: &impl ConnectionTrait) -> Result<&mut Self, DbErr> {
-        for scope in storage::reports::scopes(db, self.list.len()).await? {
+        for scope in storage::reports::list_scopes(db, self.list.len()).await? {
             self.number(scope);
         }
         Ok(self)
@@ -58,7 +58,7 @@ impl Scopes {
             }
             let first = self.list.len();
             let tx = db.begin().await?;
-            match storage::reports::add_scopes(&tx, first, &more.list).await {
+            match storage::reports::insert_scopes(&tx, first, &more.list).await {
                 Ok(()) => {
                     tx.commit().await?;
                     more.list.into_iter().for_each(|scope| {

@@ -9,7 +9,7 @@ use crate::app::App;
 use domain::ids::floor_uuid;
 use domain::reports::calendar::{QUARTER_MS, next_quarter, quarter};
 use domain::timestamp::Timestamp;
-use storage::reports::{Subject, before};
+use storage::reports::{Subject, id_before};
 
 use super::END_OF_TIME;
 use super::rollup::{pack_conversions_of, pack_raw_clicks};
@@ -21,7 +21,7 @@ const VERIFIED: Duration = Duration::from_secs(20 * 3_600);
 pub async fn verify(app: &App) -> Result<usize, DbErr> {
     let from = next_quarter(app.clock.now().minus(VERIFIED));
     let mut repaired = 0;
-    let packed = storage::reports::progress(app.db.reader(), Subject::Clicks).await?.until;
+    let packed = storage::reports::find_progress(app.db.reader(), Subject::Clicks).await?.until;
     for start in quarters(from, packed) {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS).min(packed);
         let (packed, raw) = checksums(app, Subject::Clicks, start, end).await?;
@@ -30,14 +30,14 @@ pub async fn verify(app: &App) -> Result<usize, DbErr> {
             repaired += usize::from(repack_clicks(app, start, end, packed).await?);
         }
     }
-    let mut seen = storage::reports::progress(app.db.reader(), Subject::Conversions).await?;
+    let mut seen = storage::reports::find_progress(app.db.reader(), Subject::Conversions).await?;
     let mut recent: Vec<_> = quarters(from, seen.until).collect();
     let always = (Timestamp::from_millis(0), seen.until);
-    recent.extend(storage::reports::changed_quarters(app.db.reader(), from, seen.until, always).await?);
+    recent.extend(storage::reports::list_changed_quarters(app.db.reader(), from, seen.until, always).await?);
     recent.sort_unstable();
     recent.dedup();
     // Quarters that changed after the last roll-up are packed by the next one.
-    let pending = storage::reports::changed_quarters(app.db.reader(), seen.until, END_OF_TIME, always).await?;
+    let pending = storage::reports::list_changed_quarters(app.db.reader(), seen.until, END_OF_TIME, always).await?;
     recent.retain(|quarter| !pending.contains(quarter));
     for start in recent {
         let end = Timestamp::from_millis(start.millis() + QUARTER_MS);
@@ -61,13 +61,13 @@ async fn checksums(app: &App, subject: Subject, from: Timestamp, to: Timestamp) 
 
 /// Packs the clicks of a quarter again. `false`: nothing was stored.
 async fn repack_clicks(app: &App, from: Timestamp, to: Timestamp, packed: i64) -> Result<bool, DbErr> {
-    let seen = storage::reports::progress(app.db.reader(), Subject::Clicks).await?;
+    let seen = storage::reports::find_progress(app.db.reader(), Subject::Clicks).await?;
     if seen.until < to {
         // A rebuild is running.
         return Ok(false);
     }
-    let span = (before(floor_uuid(from)), floor_uuid(to));
-    let raw = storage::reports::raw_clicks(app.db.reader(), span, usize::MAX >> 1).await?;
+    let span = (id_before(floor_uuid(from)), floor_uuid(to));
+    let raw = storage::reports::list_raw_clicks(app.db.reader(), span, usize::MAX >> 1).await?;
     if raw.len() as i64 <= packed {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ use domain::people::actor::Actor;
 use domain::tracking::click::Click;
 use domain::tracking::conversion::Conversion;
 use domain::tracking::event::Event;
-use storage::tracking::exports::Span;
+use storage::tracking::exports::ExportRange;
 
 /// The number of deliveries on a page. A page of them is small, because each delivery comes with its attempts, requests
 /// and answers.
@@ -40,11 +40,11 @@ pub struct Export {
     actor: Actor,
     pub subject: Subject,
     /// `None` after the last page.
-    span: Option<Span>,
+    span: Option<ExportRange>,
 }
 
 /// Begins an export of the rows that the actor may see.
-pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: Span) -> Result<Export, Error> {
+pub fn begin(app: &App, actor: Actor, subject: Subject, mut span: ExportRange) -> Result<Export, Error> {
     if let (false, Some(asked)) = (actor.confine(&mut span.affiliate_id), span.affiliate_id) {
         return Err(Error::not_found("affiliate", asked));
     }
@@ -61,23 +61,23 @@ impl Export {
         let db = self.app.db.reports();
         let (rows, last) = match self.subject {
             Subject::Clicks => {
-                let (items, last) = storage::tracking::exports::clicks(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_clicks(db, span).await?;
                 (Rows::Clicks(items), last)
             }
             Subject::Conversions => {
-                let (items, last) = storage::tracking::exports::conversions(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_conversions(db, span).await?;
                 (Rows::Conversions(items), last)
             }
             Subject::Events => {
-                let (items, last) = storage::tracking::exports::events(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_events(db, span).await?;
                 (Rows::Events(items), last)
             }
             Subject::Deliveries => {
-                let (items, last) = storage::tracking::exports::deliveries(db, span).await?;
+                let (items, last) = storage::tracking::exports::list_deliveries(db, span).await?;
                 (Rows::Deliveries(with_attempts(db, self.actor, items).await?), last)
             }
         };
-        self.span = last.map(|after| Span { after, ..span });
+        self.span = last.map(|after| ExportRange { after, ..span });
         Ok(Some(rows))
     }
 }

@@ -352,7 +352,7 @@ impl Batch {
         }
         // The maintenance may have checked which old clicks are still needed before this conversion existed.
         let visits = self.conversions.iter().filter_map(|it| Some((it.conversion.id, it.visit.as_ref()?)));
-        storage::reports::keep_visits(tx, visits).await?;
+        storage::reports::insert_visits(tx, visits).await?;
         self.reservations.release(tx).await?;
         let changed: Vec<_> =
             self.conversions.iter().filter(|it| it.changed && !it.is_new).map(|it| &it.conversion).collect();

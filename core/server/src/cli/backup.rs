@@ -9,7 +9,7 @@ use clap::Args;
 use crate::server;
 use engine::config::Settings;
 use engine::delivery::secret_keys;
-use storage::base::sqlite_copy;
+use storage::base::sqlite::backup;
 use storage::private_files;
 
 #[derive(Args)]
@@ -38,10 +38,10 @@ pub async fn back_up(args: BackupArgs, settings: Settings) -> anyhow::Result<()>
         "`postrider backup` copies a SQLite file, and this database is PostgreSQL; use pg_dump --format=custom for a copy, or \
          pg_basebackup with an archive of the WAL to go back to any moment (docs/operating.md)"
     );
-    let (target, database) = (&args.file, sqlite_copy::file_of(&url)?);
-    let partial = sqlite_copy::beside(target, ".partial");
+    let (target, database) = (&args.file, backup::file_of(&url)?);
+    let partial = backup::with_suffix(target, ".partial");
     ensure!(
-        ![target, &partial].into_iter().any(|it| sqlite_copy::belongs_to(it, &database)),
+        ![target, &partial].into_iter().any(|it| backup::belongs_to(it, &database)),
         "{} belongs to the database itself; choose another name for the copy",
         target.display()
     );
@@ -54,7 +54,7 @@ pub async fn back_up(args: BackupArgs, settings: Settings) -> anyhow::Result<()>
     let _ = rustix::process::setpriority_process(None, 19);
     let begun = Instant::now();
     remove_with_companions(&partial)?;
-    if let Err(error) = sqlite_copy::copy(&database, &partial).await {
+    if let Err(error) = backup::copy(&database, &partial).await {
         let _ = remove_with_companions(&partial);
         return Err(error);
     }
@@ -88,20 +88,20 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
         "`postrider restore` puts a SQLite file in place, and this database is PostgreSQL; use pg_restore for what pg_dump \
          wrote, or a base backup with restore_command (docs/operating.md)"
     );
-    let target = sqlite_copy::file_of(&url)?;
+    let target = backup::file_of(&url)?;
     ensure!(
-        !sqlite_copy::belongs_to(&args.file, &target),
+        !backup::belongs_to(&args.file, &target),
         "{} belongs to the database itself; name a file that `postrider backup` wrote",
         args.file.display()
     );
-    let fresh = sqlite_copy::beside(&target, sqlite_copy::RESTORING);
+    let fresh = backup::with_suffix(&target, backup::RESTORING);
     ensure!(
-        !sqlite_copy::belongs_to(&args.file, &fresh),
+        !backup::belongs_to(&args.file, &fresh),
         "{} is what a restore that was broken off left; name a file that `postrider backup` wrote",
         args.file.display()
     );
     let _lock = server::lock_database(&settings).await?;
-    sqlite_copy::check(&args.file).await?;
+    backup::check(&args.file).await?;
     let is_empty = std::fs::metadata(&target).map_or(true, |it| it.len() == 0);
     ensure!(
         is_empty || args.replace,
@@ -109,19 +109,19 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
         target.display()
     );
     remove_with_companions(&fresh)?;
-    if let Err(error) = sqlite_copy::copy_backup(&args.file, &fresh).await {
+    if let Err(error) = backup::copy_backup(&args.file, &fresh).await {
         let _ = remove_with_companions(&fresh);
         return Err(error);
     }
     give_to_server(&fresh, &target)?;
-    let kept = sqlite_copy::beside(&target, sqlite_copy::BEFORE_RESTORE);
+    let kept = backup::with_suffix(&target, backup::BEFORE_RESTORE);
     if !is_empty {
         set_aside(&target, &kept).await?;
         println!("The database that was there is kept as {}.", kept.display());
     }
     // The WAL of another database would be played back into this one.
     move_wal(&target, &kept)?;
-    remove_if_there(&sqlite_copy::beside(&target, "-shm"))?;
+    remove_if_there(&backup::with_suffix(&target, "-shm"))?;
     put_in_place(&fresh, &target)?;
     println!("Restored {} to {}.", args.file.display(), target.display());
     tell_about_keys(&target, &settings).await
@@ -129,7 +129,7 @@ pub async fn restore(args: RestoreArgs, settings: Settings) -> anyhow::Result<()
 
 /// The user of the server opens what root restores, and locks it.
 fn give_to_server(fresh: &Path, target: &Path) -> anyhow::Result<()> {
-    let lock = sqlite_copy::beside(target, ".lock");
+    let lock = backup::with_suffix(target, ".lock");
     for file in [fresh, &lock] {
         private_files::give_to_owner_of(file, &[target, private_files::folder_of(target)])
             .with_context(|| format!("{} can't be given to the user of the server", file.display()))?;
@@ -140,7 +140,7 @@ fn give_to_server(fresh: &Path, target: &Path) -> anyhow::Result<()> {
 /// Keeps the database that is there, with all that its WAL still has. If this is broken off afterwards, no database is
 /// there, and a server does not start for as long as the one that was to take its place waits for it.
 async fn set_aside(target: &Path, kept: &Path) -> anyhow::Result<()> {
-    if let Err(error) = sqlite_copy::settle(target).await {
+    if let Err(error) = backup::empty_wal(target).await {
         // A damaged one is kept as it is.
         tracing::warn!(%error, "The WAL of the database that is there can't be emptied");
     }
@@ -150,16 +150,16 @@ async fn set_aside(target: &Path, kept: &Path) -> anyhow::Result<()> {
 
 /// Also what a restore that was broken off had not moved yet.
 fn move_wal(target: &Path, kept: &Path) -> anyhow::Result<()> {
-    let wal = sqlite_copy::beside(target, "-wal");
-    if sqlite_copy::has_wal(target) && kept.exists() && !sqlite_copy::has_wal(kept) {
-        let moved = std::fs::rename(&wal, sqlite_copy::beside(kept, "-wal"));
+    let wal = backup::with_suffix(target, "-wal");
+    if backup::has_wal(target) && kept.exists() && !backup::has_wal(kept) {
+        let moved = std::fs::rename(&wal, backup::with_suffix(kept, "-wal"));
         return moved.with_context(|| format!("{} can't be moved", wal.display()));
     }
     remove_if_there(&wal)
 }
 
 async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()> {
-    let known = sqlite_copy::keys_of(file).await?;
+    let known = backup::list_keys(file).await?;
     let missing = secret_keys::not_configured(&known, settings)?;
     let place = settings.data_dir.join("secret-key");
     if known.is_empty() {
@@ -180,13 +180,13 @@ async fn tell_about_keys(file: &Path, settings: &Settings) -> anyhow::Result<()>
 /// Under its name at once and for good, or not at all.
 fn put_in_place(partial: &Path, target: &Path) -> anyhow::Result<()> {
     std::fs::rename(partial, target).with_context(|| format!("{} can't be written", target.display()))?;
-    sqlite_copy::sync(private_files::folder_of(target))
+    backup::sync(private_files::folder_of(target))
 }
 
 /// With what SQLite may have left beside it.
 fn remove_with_companions(file: &Path) -> anyhow::Result<()> {
     for ending in ["-journal", "-wal", "-shm"] {
-        remove_if_there(&sqlite_copy::beside(file, ending))?;
+        remove_if_there(&backup::with_suffix(file, ending))?;
     }
     remove_if_there(file)
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use engine::config::Settings;
 use engine::reports;
 use storage::Database;
-use storage::base::database::Shares;
+use storage::base::database::PoolLimits;
 
 #[derive(Args)]
 pub struct ReportsArgs {
@@ -21,7 +21,7 @@ enum ReportsCommand {
 
 pub async fn run(args: ReportsArgs, settings: Settings) -> anyhow::Result<()> {
     let ReportsCommand::Rebuild = args.command;
-    let db = Database::open(&settings.database(), Shares::of_command()).await?;
+    let db = Database::open(&settings.database(), PoolLimits::for_command()).await?;
     db.migrate().await?;
     reports::rebuild(&db).await?;
     db.close().await;

@@ -7,7 +7,7 @@ use engine::delivery::rotation::{self, Rotated};
 use engine::delivery::secret_keys;
 use engine::timekeeping::Timekeeping;
 use storage::Database;
-use storage::base::database::Shares;
+use storage::base::database::PoolLimits;
 use storage::clock::Clock;
 
 #[derive(Args)]
@@ -28,7 +28,7 @@ enum SecretsCommand {
 }
 
 pub async fn run(args: SecretsArgs, settings: Settings) -> anyhow::Result<()> {
-    let db = Database::open(&settings.database(), Shares::of_command()).await?;
+    let db = Database::open(&settings.database(), PoolLimits::for_command()).await?;
     db.migrate().await?;
     let clock = Clock::system();
     Timekeeping::default().start(&db, &clock).await?;

@@ -1,21 +1,21 @@
 //! Many rows in one statement, the same SQL for both databases.
 //!
-//! A statement is written around `{rows}`, which becomes `SELECT * FROM UNNEST($1::uuid[], $2::text::text[], …)` on
-//! PostgreSQL and `VALUES (?, ?), …` on SQLite. PostgreSQL sees the same text again and again; SQLite sees one per power
-//! of two, so that prepared statements are found again.
+//! A statement contains `{rows}`, which becomes `SELECT * FROM UNNEST($1::uuid[], $2::text::text[], …)` on
+//! PostgreSQL and `VALUES (?, ?), …` on SQLite. PostgreSQL always gets the same text, and SQLite
+//! one text for each power of two, so that both find prepared statements in their caches.
 //!
-//! SeaORM's own arrays travel in binary, and can't hold a NULL: a column with one, and one of short texts, each of which
-//! would be copied on the way, travels as an array literal (`{"a",NULL}`).
+//! SeaORM sends arrays in binary, and they cannot contain NULL. So a column with a NULL is sent as an array literal
+//! (`{"a",NULL}`), and so is a column of short texts, because SeaORM would copy each of them.
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 /// The type of a column of `{rows}`.
 #[derive(Clone, Copy, Debug)]
-pub enum Type {
+pub(crate) enum Type {
     Id,
     Text,
-    /// Long, such as JSON: a literal of it would be read quote by quote.
+    /// A long text, such as JSON, in which a literal would escape many quotes.
     Document,
     Int,
     Big,
@@ -33,7 +33,7 @@ impl Type {
         }
     }
 
-    /// As what it can travel in binary, if that is worth it.
+    /// The type of a binary array of such values; `None` if a literal is faster.
     fn array(self) -> Option<ArrayType> {
         match self {
             Self::Id => Some(ArrayType::Uuid),
@@ -46,37 +46,38 @@ impl Type {
     }
 }
 
-/// SQLite statements carry at most this many rows.
+/// The maximum number of rows in a statement of SQLite.
 const CHUNK: usize = 64;
 
 /// Values, row by row.
 #[derive(Debug)]
-pub struct Rows {
+pub(crate) struct Rows {
     types: &'static [Type],
     values: Vec<Value>,
 }
 
 impl Rows {
-    pub fn new(types: &'static [Type]) -> Self {
+    pub(crate) fn new(types: &'static [Type]) -> Self {
         Self { types, values: Vec::new() }
     }
 
     /// One column of ids.
-    pub fn ids<I: Into<Value>>(ids: impl IntoIterator<Item = I>) -> Self {
+    pub(crate) fn ids<I: Into<Value>>(ids: impl IntoIterator<Item = I>) -> Self {
         Self { types: &[Type::Id], values: ids.into_iter().map(Into::into).collect() }
     }
 
-    pub fn push<const N: usize>(&mut self, row: [Value; N]) {
+    pub(crate) fn push<const N: usize>(&mut self, row: [Value; N]) {
         debug_assert_eq!(N, self.types.len());
         self.values.extend(row);
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Runs `sql` with these rows; `more` are the parameters after them, written `{1}`, `{2}` …
-    pub async fn execute(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<u64, DbErr> {
+    /// Runs `sql` with these rows and returns the number of affected rows. `more` are further parameters: `{1}`, `{2}`
+    /// …
+    pub(crate) async fn execute(self, db: &impl ConnectionTrait, sql: &str, more: Vec<Value>) -> Result<u64, DbErr> {
         let mut affected = 0;
         for statement in self.statements(db.get_database_backend(), sql, &more) {
             affected += db.execute_raw(statement).await?.rows_affected();
@@ -84,8 +85,8 @@ impl Rows {
         Ok(affected)
     }
 
-    /// As [`Rows::execute`], for statements that return rows.
-    pub async fn query(
+    /// Like [`Rows::execute`], for statements that return rows.
+    pub(crate) async fn query(
         self,
         db: &impl ConnectionTrait,
         sql: &str,
@@ -142,14 +143,14 @@ impl Rows {
     }
 }
 
-/// A column on its way to PostgreSQL.
+/// A column as it is sent to PostgreSQL.
 enum Column {
     Array(ArrayType, Vec<Value>),
     Literal(String),
 }
 
 impl Column {
-    /// An empty one for these values.
+    /// An empty column that can take these values.
     fn new<'a>(kind: Type, mut values: impl ExactSizeIterator<Item = &'a Value>) -> Self {
         match kind.array() {
             Some(array) if !values.any(is_null) => Self::Array(array, Vec::new()),
@@ -214,12 +215,12 @@ fn push_element(literal: &mut String, value: &Value) {
             literal.push_str("NULL");
             Ok(())
         }
-        other => unreachable!("no column of ours holds {other:?}"),
+        other => unreachable!("no column has a value such as {other:?}"),
     };
     written.expect("writing into memory");
 }
 
-/// Nameless, since SQLite looks for the name of each parameter in a list of all.
+/// `VALUES (?, ?), …`. The parameters have no names, because SQLite searches a list of all parameters for each name.
 fn values_text(rows: usize, width: usize) -> String {
     let mut text = String::from("VALUES ");
     for row in 0..rows {

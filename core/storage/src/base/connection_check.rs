@@ -1,9 +1,9 @@
-//! What a connection proves before a pool hands it out: no transaction is open on it.
+//! Checks that a connection is idle, which means that it has no open transaction, before a pool hands it out.
 //!
-//! When a COMMIT fails, SQLite keeps the transaction open, and the ROLLBACK after it may fail as well. The next BEGIN on
-//! that connection would be a savepoint inside the dead transaction: everything would be answered and nothing stored. So
-//! a connection that is not at rest is closed, which rolls back, and opened anew. If that is impossible, nothing can be
-//! stored any more, and the process has to end.
+//! When a COMMIT fails, SQLite keeps the transaction open, and the following ROLLBACK can fail as well. The next BEGIN
+//! on that connection would be a savepoint inside the dead transaction: requests would succeed and nothing would be
+//! stored. So a connection that is not idle is closed, which rolls back, and a new one is opened. If that is
+//! impossible, nothing can be stored, and the process has to end.
 
 use std::sync::Arc;
 
@@ -14,9 +14,10 @@ use sqlx::{ConnectOptions, Connection, Database, PgConnection, Postgres, Sqlite,
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::watch;
 
-/// The database can't be used any more. Set once; clones are one.
+/// The cause for which the database cannot store anything until the process is restarted. It is set once; clones share
+/// it.
 #[derive(Clone, Debug)]
-pub struct Broken(Arc<watch::Sender<Option<String>>>);
+pub(crate) struct Broken(Arc<watch::Sender<Option<String>>>);
 
 impl Default for Broken {
     fn default() -> Self {
@@ -27,15 +28,15 @@ impl Default for Broken {
 impl Broken {
     fn set(&self, sentence: String) {
         tracing::error!("{sentence}");
-        self.0.send_if_modified(|it| {
-            let first = it.is_none();
-            it.get_or_insert(sentence);
-            first
+        self.0.send_if_modified(|cause| {
+            let is_first = cause.is_none();
+            cause.get_or_insert(sentence);
+            is_first
         });
     }
 
-    /// Waits until it is so; says why and what to do.
-    pub async fn happened(&self) -> String {
+    /// Waits for the cause. Returns a sentence with the cause and the remedy.
+    pub(crate) async fn happened(&self) -> String {
         let mut receiver = self.0.subscribe();
         match receiver.wait_for(Option::is_some).await {
             Ok(sentence) => sentence.clone().unwrap_or_default(),
@@ -44,9 +45,8 @@ impl Broken {
     }
 }
 
-/// Every connection that the pool hands out is at rest. The check takes the place of the pool's own, which only asks
-/// whether the connection's thread is alive.
-pub fn checked(
+/// Adds the check to a pool, in place of sqlx's own, which only tests whether the connection's thread is alive.
+pub(crate) fn checked(
     pool: SqlitePoolOptions,
     options: &SqliteConnectOptions,
     readonly: bool,
@@ -55,58 +55,61 @@ pub fn checked(
     let check = Check::new(options, readonly, broken);
     pool.test_before_acquire(false).before_acquire(move |connection, _| {
         let check = check.clone();
-        Box::pin(async move { check.prove(connection).await.map(|()| true) })
+        Box::pin(async move { check.ensure_idle(connection).await.map(|()| true) })
     })
 }
 
-/// What a pool asks of its connections to SQLite.
+/// The check of a pool's connections to SQLite.
 #[derive(Clone, Debug)]
-pub struct Check {
+pub(crate) struct Check {
     options: Arc<SqliteConnectOptions>,
     readonly: bool,
     broken: Broken,
 }
 
 impl Check {
-    pub fn new(options: &SqliteConnectOptions, readonly: bool, broken: &Broken) -> Self {
+    pub(crate) fn new(options: &SqliteConnectOptions, readonly: bool, broken: &Broken) -> Self {
         Self { options: Arc::new(options.clone()), readonly, broken: broken.clone() }
     }
 
-    /// Replaces the connection if it is not at rest.
+    /// Replaces the connection with a new one if it is not idle.
     ///
     /// # Errors
     ///
-    /// The connection is not at rest, and no other can be opened in its place.
-    pub async fn prove(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    /// The connection is not idle, and no new one can be opened.
+    pub(crate) async fn ensure_idle(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         match state_of(connection).await {
-            Ok(state) if state.is_at_rest(self.readonly) => return Ok(()),
-            Ok(state) => tracing::error!(?state, "A connection is not at rest after a failure; it is opened anew"),
-            Err(error) => tracing::error!(%error, "A connection does not answer; it is opened anew"),
+            Ok(state) if state.is_idle(self.readonly) => return Ok(()),
+            Ok(state) => tracing::error!(
+                ?state,
+                "A connection has an open transaction after a failure; a new connection replaces it"
+            ),
+            Err(error) => tracing::error!(%error, "A connection does not answer; a new connection replaces it"),
         }
         replace(connection, &self.options, &self.broken).await
     }
 }
 
-/// What sqlx and SQLite each believe of a connection.
+/// The state of a connection according to sqlx (`depth`) and to SQLite.
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// Transactions and savepoints that sqlx counts.
+    /// The number of open transactions and savepoints that sqlx counts.
     depth: usize,
     /// SQLite has no open transaction.
     autocommit: bool,
-    /// SQLite could open the file for reading only.
+    /// SQLite opened the file as read-only.
     readonly: bool,
 }
 
 impl State {
-    /// A writer that was opened while its file system was read-only would stay so for ever.
-    fn is_at_rest(self, readonly: bool) -> bool {
+    /// A writer that was opened while its file system was read-only would stay read-only.
+    fn is_idle(self, readonly: bool) -> bool {
         self.depth == 0 && self.autocommit && (readonly || !self.readonly)
     }
 }
 
 async fn state_of(connection: &mut SqliteConnection) -> Result<State, sqlx::Error> {
-    // Taking the handle waits for all that was queued before, such as a ROLLBACK.
+    // The handle is locked only after all queued commands, such as a ROLLBACK.
     let mut handle = connection.lock_handle().await?;
     let sqlite = handle.as_raw_handle().as_ptr();
     #[expect(unsafe_code, reason = "sqlx does not tell whether SQLite is in a transaction")]
@@ -123,7 +126,7 @@ async fn state_of(connection: &mut SqliteConnection) -> Result<State, sqlx::Erro
     Ok(State { depth, autocommit, readonly })
 }
 
-/// Opens the new connection first: if the file is gone, the old one must not be the last that knows it.
+/// Opens the new connection before it closes the old one: if the file is gone, the old connection still has it open.
 async fn replace(
     connection: &mut SqliteConnection,
     options: &SqliteConnectOptions,
@@ -131,23 +134,23 @@ async fn replace(
 ) -> Result<(), sqlx::Error> {
     match options.connect().await {
         Ok(fresh) => {
-            // An old one whose thread is gone is closed already.
+            // If the thread of the old connection is gone, it is already closed.
             let _ = std::mem::replace(connection, fresh).close().await;
             Ok(())
         }
         Err(error) => {
             broken.set(format!(
-                "the SQLite file can't be opened again after a transaction failed ({error}), so nothing more can be \
-                 stored; see that the file is there, its disk has room and may be written, then start Postrider again"
+                "the SQLite file can't be opened again after a transaction failed ({error}), so nothing can be stored; \
+                 check that the file exists and is writable and that its disk has free space, then start Postrider again"
             ));
             Err(error)
         }
     }
 }
 
-/// PostgreSQL ends a transaction whose COMMIT fails, and sqlx closes a connection that does not answer. What is left is
-/// a transaction that sqlx still counts.
-pub fn postgres_is_at_rest(
+/// PostgreSQL ends a transaction whose COMMIT fails, and sqlx closes a connection that does not answer. So the only
+/// remaining check is for a transaction that sqlx still counts.
+pub(crate) fn postgres_is_idle(
     connection: &mut PgConnection,
     _: PoolConnectionMetadata,
 ) -> BoxFuture<'_, Result<bool, sqlx::Error>> {

@@ -1,4 +1,5 @@
-//! Opening the database. SQLite: one writer, many readers, nothing acknowledged before it is on the disk.
+//! Opens the database and its connection pools. On SQLite there are one writer and several readers, and a commit is
+//! acknowledged only when it is on the disk.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -15,47 +16,47 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::checkpoints::{self, Checkpoints};
 use super::connection_check::{self, Broken, Check};
-use super::sqlite_copy;
+use super::sqlite::backup;
+use super::sqlite::checkpoints::{self, Checkpoints};
 
-/// One for each that claims, routes and releases.
+/// The connections that claim, route and release rows.
 const QUEUE_CONNECTIONS: u32 = 5;
 
-/// For the lists of the API: a filter that finds little reads much.
+/// The connections for lists of the API. They are separate because a filter that matches few rows reads many.
 const LIST_CONNECTIONS: u32 = 4;
-/// How long one of these may take.
+/// The time limit of a statement of a list.
 const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a report waits for one of its connections: its place has been waited for before.
-const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a report waits for a connection. Before that, it has waited for its place.
+const REPORT_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A transaction of ours in which nothing happens for so long belongs to a process that hangs. It holds locks that others wait
-/// for. No step between two statements takes minutes.
+/// PostgreSQL ends a transaction that is idle for longer: its process hangs, and other processes wait for its locks. No
+/// computation between two statements takes minutes.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(600);
 
-/// How many instructions of a query SQLite runs between two looks at the clock: some milliseconds.
+/// The number of instructions that SQLite runs between two checks of the time limit: a few milliseconds.
 const SQLITE_STEPS: i32 = 100_000;
 
-/// Who may use how much of the database.
+/// The limits of the connection pools.
 #[derive(Clone, Copy, Debug)]
-pub struct Shares {
-    /// Connections to PostgreSQL, or readers of SQLite, for everything but what follows.
+pub struct PoolLimits {
+    /// The number of connections to PostgreSQL, or of readers of SQLite, for all other statements.
     pub connections: u32,
-    /// Those of reports and exports.
+    /// The number of connections for reports and exports.
     pub reports: u32,
-    /// How long one statement of a report or an export may take.
+    /// The time limit of a statement of a report or an export.
     pub report_timeout: Duration,
 }
 
-impl Shares {
-    /// For a command that reads no reports.
-    pub fn of_command() -> Self {
+impl PoolLimits {
+    /// The limits for a command that reads no reports.
+    pub fn for_command() -> Self {
         Self { connections: 2, reports: 1, report_timeout: Duration::from_secs(60) }
     }
 }
 
-/// Both databases behind one face. On PostgreSQL `reader` and `writer` are the same pool.
+/// The connection pools of either database. On PostgreSQL, `reader` and `writer` are the same pool.
 #[derive(Clone, Debug)]
 pub struct Database {
     reader: DatabaseConnection,
@@ -65,34 +66,35 @@ pub struct Database {
     reports: DatabaseConnection,
     postgres: Option<sqlx::PgPool>,
     broken: Broken,
-    checkpoints: Option<Arc<Maintained>>,
+    checkpoints: Option<Arc<CheckpointTask>>,
 }
 
-/// The task that empties SQLite's WAL; it ends with the last clone of its database.
+/// The task that empties SQLite's WAL. It ends when the last clone of its `Database` is dropped.
 #[derive(Debug)]
-struct Maintained {
-    beside: SqlitePool,
-    _until: DropGuard,
+struct CheckpointTask {
+    mover: SqlitePool,
+    _stop: DropGuard,
 }
 
 impl Database {
-    pub async fn open(url: &str, shares: Shares) -> anyhow::Result<Self> {
+    /// Opens the database of this URL, `sqlite://…` or `postgres://…`.
+    pub async fn open(url: &str, limits: PoolLimits) -> anyhow::Result<Self> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url, shares).await
+            Self::open_postgres(url, limits).await
         } else if url.starts_with("sqlite:") {
-            Self::open_sqlite(url, shares).await
+            Self::open_sqlite(url, limits).await
         } else {
             anyhow::bail!("DATABASE_URL must start with sqlite:// or postgres://")
         }
     }
 
-    async fn open_postgres(url: &str, shares: Shares) -> anyhow::Result<Self> {
+    async fn open_postgres(url: &str, limits: PoolLimits) -> anyhow::Result<Self> {
         let options = PgConnectOptions::from_str(url)
             .context("DATABASE_URL is not a PostgreSQL URL; write postgres://user:password@host:5432/database")?
             .application_name("postrider")
             .statement_cache_capacity(256)
-            // Look-ups by id run thousands of times a second on tables that grow while a plan is kept. A plan made
-            // on an empty table must not scan a full one: always the index, always planned once.
+            // Look-ups by id run thousands of times per second on tables that grow while a plan is cached. A plan that
+            // was made on an empty table must not scan a full one, so plans are generic and always use an index.
             .options([
                 ("plan_cache_mode", "force_generic_plan"),
                 ("enable_seqscan", "off"),
@@ -105,27 +107,27 @@ impl Database {
             .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION.as_millis().to_string())])
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
-            .max_connections(shares.connections)
+            .max_connections(limits.connections)
             .acquire_timeout(Duration::from_secs(10))
-            .before_acquire(connection_check::postgres_is_at_rest)
+            .before_acquire(connection_check::postgres_is_idle)
             .connect_with(options.clone())
             .await
-            .context("PostgreSQL can't be reached; check DATABASE_URL and that the server runs")?;
+            .context("PostgreSQL can't be reached; check DATABASE_URL and whether the server is running")?;
         let queue = PgPoolOptions::new()
             .max_connections(QUEUE_CONNECTIONS)
             .acquire_timeout(Duration::from_secs(10))
-            .before_acquire(connection_check::postgres_is_at_rest)
+            .before_acquire(connection_check::postgres_is_idle)
             .connect_lazy_with(options.clone().options([("synchronous_commit", "off")]));
-        let bounded = |connections: u32, patience: Duration, limit: Duration| {
+        let bounded = |connections: u32, acquire_timeout: Duration, limit: Duration| {
             let options = options.clone().options([("statement_timeout", limit.as_millis().to_string())]);
             PgPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(patience)
-                .before_acquire(connection_check::postgres_is_at_rest)
+                .acquire_timeout(acquire_timeout)
+                .before_acquire(connection_check::postgres_is_idle)
                 .connect_lazy_with(options)
         };
         let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
-        let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
+        let reports = bounded(limits.reports, REPORT_ACQUIRE_TIMEOUT, limits.report_timeout);
         let connection = DatabaseConnection::from(pool.clone());
         Ok(Self {
             reader: connection.clone(),
@@ -139,7 +141,7 @@ impl Database {
         })
     }
 
-    async fn open_sqlite(url: &str, shares: Shares) -> anyhow::Result<Self> {
+    async fn open_sqlite(url: &str, limits: PoolLimits) -> anyhow::Result<Self> {
         let options = SqliteConnectOptions::from_str(url)
             .context("DATABASE_URL is not a SQLite URL; write sqlite:///absolute/path/postrider.db")?
             .create_if_missing(false)
@@ -148,18 +150,19 @@ impl Database {
             .busy_timeout(Duration::from_secs(10))
             .foreign_keys(true)
             .pragma("temp_store", "memory")
-            // `checkpoints` does it.
+            // `checkpoints` moves the WAL.
             .pragma("wal_autocheckpoint", "0")
             .pragma("journal_size_limit", checkpoints::WAL_BYTES.to_string())
             .statement_cache_capacity(512)
             .disable_statement_logging();
         let context =
-            || format!("the SQLite file of {url} can't be opened; does its folder exist and may it be written?");
-        // Only here is a file made: a connection that is opened later must not find an empty database in its place.
-        no_restore_was_broken_off(options.get_filename())?;
+            || format!("the SQLite file of {url} can't be opened; check that its folder exists and is writable");
+        // The file is created only here, so that a connection that is opened later never creates an empty database.
+        require_no_interrupted_restore(options.get_filename())?;
         let first = options.clone().create_if_missing(true).connect().await.with_context(context)?;
         let broken = Broken::default();
-        // The writer needs its pages again and again; what readers miss, the file system has.
+        // The writer uses the same pages again. Readers get pages that are not in their cache from the file system's
+        // cache.
         let open = |readonly: bool, connections: u32| {
             let cache = if readonly { "-4096" } else { "-16384" };
             let options = options.clone().read_only(readonly).pragma("cache_size", cache);
@@ -167,26 +170,26 @@ impl Database {
             connection_check::checked(pool, &options, readonly, &broken).connect_with(options)
         };
         let writer = open(false, 1).await.with_context(context)?;
-        let reader = open(true, shares.connections.clamp(1, 8)).await.with_context(context)?;
+        let reader = open(true, limits.connections.clamp(1, 8)).await.with_context(context)?;
         first.close().await.with_context(context)?;
-        let bounded = |connections: u32, patience: Duration, limit: Duration| {
+        let bounded = |connections: u32, acquire_timeout: Duration, limit: Duration| {
             let options = options.clone().read_only(true).pragma("cache_size", "-4096");
-            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(patience);
+            let pool = SqlitePoolOptions::new().max_connections(connections).acquire_timeout(acquire_timeout);
             let check = Check::new(&options, true, &broken);
             pool.test_before_acquire(false)
                 .after_connect(move |connection, _| Box::pin(interrupt_after(connection, limit)))
                 .before_acquire(move |connection, _| {
                     let check = check.clone();
                     Box::pin(async move {
-                        check.prove(connection).await?;
+                        check.ensure_idle(connection).await?;
                         interrupt_after(connection, limit).await.map(|()| true)
                     })
                 })
                 .connect_lazy_with(options)
         };
         let lists = bounded(LIST_CONNECTIONS, Duration::from_secs(10), LIST_TIMEOUT);
-        let reports = bounded(shares.reports, REPORT_PATIENCE, shares.report_timeout);
-        let checkpoints = keep_wal_small(&options, &writer, &broken);
+        let reports = bounded(limits.reports, REPORT_ACQUIRE_TIMEOUT, limits.report_timeout);
+        let checkpoints = spawn_checkpoints(&options, &writer, &broken);
         let writer = DatabaseConnection::from(writer);
         Ok(Self {
             reader: reader.into(),
@@ -200,48 +203,49 @@ impl Database {
         })
     }
 
-    /// Waits until nothing can be stored any more, which only a new start can mend; says why and what to do.
+    /// Waits until the database can store nothing until the process is restarted. Returns a sentence with the cause and
+    /// the remedy.
     pub async fn broken(&self) -> String {
         self.broken.happened().await
     }
 
-    /// Brings the schema up to this release.
+    /// Runs the migrations of this release.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         super::schema::migrate(self).await
     }
 
-    /// For reading outside a transaction.
+    /// For reads outside of transactions.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.reader
     }
 
-    /// For the pages of lists. Connections of their own, and no statement takes long: clicks never wait for a list.
+    /// For pages of lists. It has its own connections and a statement timeout, so clicks never wait for a list.
     pub fn lists(&self) -> &DatabaseConnection {
         &self.lists
     }
 
-    /// For reports and exports, which have connections and a statement timeout of their own.
+    /// For reports and exports. It has its own connections and statement timeout.
     pub fn reports(&self) -> &DatabaseConnection {
         &self.reports
     }
 
-    /// For single statements that write.
+    /// For single writing statements.
     pub fn writer(&self) -> &DatabaseConnection {
         &self.writer
     }
 
-    /// For claiming and routing: what is lost of it when PostgreSQL itself crashes is found owed and done again, so
-    /// it need not wait for the disk. What is durable later, such as a result, takes all before it along.
+    /// For claiming and routing, whose commits need not wait for the disk: if PostgreSQL itself crashes, the lost work
+    /// is still pending and is done again. A later durable commit, such as that of a result, also makes them durable.
     pub fn queue(&self) -> &DatabaseConnection {
         &self.queue
     }
 
-    /// A transaction of the queue.
+    /// Begins a transaction on the connections of [`Database::queue`].
     pub async fn begin_queue(&self) -> Result<DatabaseTransaction, DbErr> {
         self.begin_on(&self.queue).await
     }
 
-    /// A transaction that will write. On SQLite it waits here for its turn and can't fail half-way for it.
+    /// Begins a writing transaction. On SQLite it takes the write lock here, so later statements do not fail for it.
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         self.begin_on(&self.writer).await
     }
@@ -254,8 +258,9 @@ impl Database {
         self.begin_with(connection, options).await
     }
 
-    /// On PostgreSQL a BEGIN whose caller hangs up would be sent, and sqlx would not know of the transaction: statements
-    /// that come later on that connection would be stored only if somebody else commits. So it is never broken off.
+    /// If the caller of a BEGIN on PostgreSQL is cancelled, the BEGIN is still sent, but sqlx does not count the
+    /// transaction: later statements on that connection would be stored only by another caller's COMMIT. So BEGIN runs
+    /// in its own task, which is never cancelled.
     async fn begin_with(
         &self,
         connection: &DatabaseConnection,
@@ -265,11 +270,11 @@ impl Database {
             return connection.begin_with_options(options).await;
         }
         let connection = connection.clone();
-        let begun = tokio::spawn(async move { connection.begin_with_options(options).await });
-        begun.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction could not begin: {error}"))))
+        let beginning = tokio::spawn(async move { connection.begin_with_options(options).await });
+        beginning.await.unwrap_or_else(|error| Err(DbErr::Custom(format!("a transaction could not begin: {error}"))))
     }
 
-    /// A transaction of a report: it sees one moment of the database, however many statements it runs, and writes nothing.
+    /// Begins a read-only transaction for a report, in which all statements see the same snapshot.
     pub async fn begin_report(&self) -> Result<DatabaseTransaction, DbErr> {
         let postgres = self.is_postgres();
         let options = TransactionOptions {
@@ -284,19 +289,20 @@ impl Database {
         self.postgres.is_some()
     }
 
-    /// How many groups may usefully be committed at once: SQLite has one writer.
+    /// The useful number of parallel commits. SQLite has only one writer.
     pub fn shards(&self) -> usize {
         if self.is_postgres() { 2 } else { 1 }
     }
 
-    /// For LISTEN, which SeaORM does not have.
+    /// The pool itself, for LISTEN and other commands that SeaORM does not support. `None` on SQLite.
     pub fn postgres(&self) -> Option<&sqlx::PgPool> {
         self.postgres.as_ref()
     }
 
+    /// Closes all pools.
     pub async fn close(&self) {
         if let Some(checkpoints) = &self.checkpoints {
-            checkpoints.beside.close().await;
+            checkpoints.mover.close().await;
         }
         let _ = self.reader.clone().close().await;
         let _ = self.writer.clone().close().await;
@@ -306,40 +312,42 @@ impl Database {
     }
 }
 
-/// Between its two steps a restore leaves no database: an empty one must not take its place.
-fn no_restore_was_broken_off(file: &Path) -> anyhow::Result<()> {
-    let [waiting, kept] = [sqlite_copy::RESTORING, sqlite_copy::BEFORE_RESTORE].map(|it| sqlite_copy::beside(file, it));
+/// Fails if the database is missing because a restore was interrupted between its two steps. Otherwise an empty
+/// database would be created in its place.
+fn require_no_interrupted_restore(file: &Path) -> anyhow::Result<()> {
+    let [restoring, former] =
+        [backup::RESTORING, backup::BEFORE_RESTORE].map(|suffix| backup::with_suffix(file, suffix));
     anyhow::ensure!(
-        file.exists() || !(waiting.exists() || kept.exists()),
-        "a restore was broken off before {} was in its place; run `postrider restore` again (what was there before is kept \
-         as {}), or move {} and {} away to begin with an empty database",
+        file.exists() || !(restoring.exists() || former.exists()),
+        "a restore was interrupted before it created {}; run `postrider restore` again (the former database is kept as {}), \
+         or move {} and {} away to start with an empty database",
         file.display(),
-        kept.display(),
-        waiting.display(),
-        kept.display()
+        former.display(),
+        restoring.display(),
+        former.display()
     );
     Ok(())
 }
 
-fn keep_wal_small(options: &SqliteConnectOptions, writer: &SqlitePool, broken: &Broken) -> Maintained {
+fn spawn_checkpoints(options: &SqliteConnectOptions, writer: &SqlitePool, broken: &Broken) -> CheckpointTask {
     let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30));
-    let beside = connection_check::checked(pool, options, false, broken).connect_lazy_with(options.clone());
-    let ended = CancellationToken::new();
-    let wal = sqlite_copy::beside(options.get_filename(), "-wal");
-    let work = Checkpoints { wal, beside: beside.clone(), writer: writer.clone() };
-    tokio::spawn(work.keep(ended.clone()));
-    Maintained { beside, _until: ended.drop_guard() }
+    let mover = connection_check::checked(pool, options, false, broken).connect_lazy_with(options.clone());
+    let stop = CancellationToken::new();
+    let wal = backup::with_suffix(options.get_filename(), "-wal");
+    let checkpoints = Checkpoints { wal, mover: mover.clone(), writer: writer.clone() };
+    tokio::spawn(checkpoints.run(stop.clone()));
+    CheckpointTask { mover, _stop: stop.drop_guard() }
 }
 
-/// SQLite has no statement timeout: it asks this now and then whether to go on.
+/// SQLite has no statement timeout, so its progress handler interrupts statements after the limit.
 async fn interrupt_after(connection: &mut SqliteConnection, limit: Duration) -> Result<(), sqlx::Error> {
     let until = Instant::now() + limit;
     connection.lock_handle().await?.set_progress_handler(SQLITE_STEPS, move || Instant::now() < until);
     Ok(())
 }
 
-/// `column IN (query)`, so that PostgreSQL runs `query` once and looks its answer up in the index of `column`.
-pub fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String {
+/// The condition `column IN (query)`, written so that PostgreSQL runs `query` once and uses the index of `column`.
+pub(crate) fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String {
     if db.get_database_backend() == DbBackend::Postgres {
         format!("{column} = ANY (ARRAY ({query}))")
     } else {
@@ -347,12 +355,12 @@ pub fn is_one_of(db: &impl ConnectionTrait, column: &str, query: &str) -> String
     }
 }
 
-/// ` FOR UPDATE SKIP LOCKED` where there is such a thing; SQLite's one writer needs none.
-pub fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
+/// ` FOR UPDATE SKIP LOCKED` on PostgreSQL. Empty on SQLite, which has one writer.
+pub(crate) fn skip_locked(db: &impl ConnectionTrait) -> &'static str {
     if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE SKIP LOCKED" } else { "" }
 }
 
-/// ` FOR UPDATE` where there is such a thing.
-pub fn for_update(db: &impl ConnectionTrait) -> &'static str {
+/// ` FOR UPDATE` on PostgreSQL. Empty on SQLite, which has one writer.
+pub(crate) fn for_update(db: &impl ConnectionTrait) -> &'static str {
     if db.get_database_backend() == DbBackend::Postgres { " FOR UPDATE" } else { "" }
 }

@@ -1,13 +1,13 @@
-//! What the database says of a statement that failed.
+//! The reasons for which a statement failed, by the database's error codes.
 
 use sea_orm::{DbErr, RuntimeErr};
 
-/// The statement did not get its locks in time (PostgreSQL's `lock_timeout`), or was chosen to end a deadlock.
-pub fn is_lock_timeout(error: &DbErr) -> bool {
+/// Whether PostgreSQL ended the statement because of `lock_timeout` or a deadlock.
+pub(crate) fn is_lock_timeout(error: &DbErr) -> bool {
     matches!(sql_state(error).as_deref(), Some("55P03" | "40P01"))
 }
 
-/// The statement took longer than it may: PostgreSQL's `statement_timeout`, or SQLite was interrupted.
+/// Whether the statement took too long: PostgreSQL's `statement_timeout`, or an interrupt of SQLite.
 pub fn is_statement_timeout(error: &DbErr) -> bool {
     matches!(sql_state(error).as_deref(), Some("57014" | "9"))
 }

@@ -1,19 +1,17 @@
-//! What all queries stand on: connections, groups of writes, bulk rows, pages, partitions and queues.
+//! Shared by all queries: connections, group commit, bulk statements, pages, queues, partitions and retention.
 
-pub mod bulk;
-pub mod checkpoints;
+pub(crate) mod bulk;
 pub(crate) mod connection_check;
 pub mod database;
 pub mod failures;
 pub mod idempotency;
 pub mod page;
 pub mod partitions;
-pub mod queue;
+pub(crate) mod queue;
+pub mod retention;
 pub mod schema;
 pub mod servers;
-pub mod sqlite_copy;
-pub(crate) mod sums;
+pub mod sqlite;
 pub mod time;
-pub mod upkeep;
 pub mod write_probe;
 pub mod writer;

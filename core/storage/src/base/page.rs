@@ -1,17 +1,18 @@
-//! Cursor pages, newest first: a cursor is the last id seen, so a page costs the same wherever it starts.
+//! Pages with cursors, newest first. The cursor is the last id of a page, so the cost of a page does not depend on its
+//! position.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use uuid::Uuid;
 
-/// Where a page starts and how long it is.
+/// The start and the maximum length of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
-    /// Only older than this.
+    /// The page starts with the next older id; with the newest without a value.
     pub before: Option<Uuid>,
     pub limit: u64,
 }
 
-/// One page, and where the next one starts.
+/// One page, and the cursor of the next one; `None` after the last page.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     pub items: Vec<T>,
@@ -19,7 +20,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    pub fn try_map<U, E>(self, change: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+    pub(crate) fn try_map<U, E>(self, change: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
         let items = self.items.into_iter().map(change).collect::<Result<_, E>>()?;
         Ok(Page { items, next: self.next })
     }
@@ -29,8 +30,8 @@ impl<T> Page<T> {
     }
 }
 
-/// Runs `select` for one page, ordered by `id`, descending.
-pub async fn fetch<E: EntityTrait>(
+/// Loads one page of `select`, ordered by `id`, descending.
+pub(crate) async fn fetch<E: EntityTrait>(
     db: &impl ConnectionTrait,
     select: Select<E>,
     id: E::Column,
@@ -45,20 +46,20 @@ where
         select = select.filter(id.lt(before));
     }
     let mut items = select.all(db).await?;
-    let more = items.len() as u64 > page.limit;
+    let has_more = items.len() as u64 > page.limit;
     items.truncate(page.limit as usize);
-    let next = items.last().filter(|_| more).map(id_of);
+    let next = items.last().filter(|_| has_more).map(id_of);
     Ok(Page { items, next })
 }
 
-/// A page of large rows ends after so many bytes, however many rows were asked for.
+/// A page of large rows ends after this number of bytes.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Large rows that are read at a time.
+/// The number of large rows that one query reads.
 const LARGE_ROWS: u64 = 20;
 
-/// As [`fetch`], for rows of which a page could hold more than memory should: it ends early after [`PAGE_BYTES`], and the
-/// next one begins there. One row is always on it.
-pub async fn fetch_sized<E: EntityTrait>(
+/// Like [`fetch`], for large rows: to limit the memory, a page ends early after [`PAGE_BYTES`], and the next page
+/// starts there. A page has at least one row.
+pub(crate) async fn fetch_sized<E: EntityTrait>(
     db: &impl ConnectionTrait,
     select: Select<E>,
     id: E::Column,

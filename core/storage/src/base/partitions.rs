@@ -1,16 +1,16 @@
-//! Monthly partitions on PostgreSQL: makes those ahead, drops those out of retention.
+//! Monthly partitions on PostgreSQL: creates them in advance and drops those out of retention.
 //!
-//! A new month is a table that is made beside its parent and attached; an old one is detached and dropped. Each step is a
-//! short transaction that waits for its locks [`LOCK_TIMEOUT`] at most, because every click queues behind a lock that
-//! waits: a backup holds ACCESS SHARE on every table for as long as it runs. What could not be locked is tried again later;
-//! until then rows of the month go to the default partition.
+//! A new partition is created as a table and then attached; an old one is detached and dropped. Each step is a short
+//! transaction that waits at most [`LOCK_TIMEOUT`] for its locks, because clicks queue behind a statement that waits
+//! for a lock, and a backup holds ACCESS SHARE on every table while it runs. A step that does not get its locks is
+//! tried again later; until then, the rows of the month go to the default partition.
 //!
-//! A statement chooses its partitions when it is planned and locks them afterwards. If a month that has rows were
-//! attached in between, the statement would not see rows that moved out of the default partition, or would be refused
-//! because it inserts into the default partition. So such a month is attached under ACCESS EXCLUSIVE on the whole table,
-//! which no statement holds a plan across. A future month without rows needs no such lock.
+//! A statement chooses its partitions when it is planned and locks them afterwards. If a month with rows were attached
+//! in between, a query would miss the rows that moved out of the default partition, and an INSERT into that partition
+//! would fail. So such a month is attached under ACCESS EXCLUSIVE on the whole table, and statements are planned after
+//! it. A future month without rows does not need this lock.
 //!
-//! DETACH … CONCURRENTLY is refused by PostgreSQL where there is a default partition, and rows without a month need one.
+//! PostgreSQL refuses DETACH … CONCURRENTLY for a table with a default partition, which rows without a month need.
 
 use std::collections::HashSet;
 
@@ -24,54 +24,54 @@ use domain::timestamp::Timestamp;
 
 use super::failures::{is_lock_timeout, is_statement_timeout};
 
-/// Tables and the key that they are ranged by. Attempts and deliveries share their event's time.
+/// Each partitioned table with its partition key. Attempts and deliveries have the time of their event.
 pub(crate) const TABLES: [(&str, &str); 5] =
     [("attempts", "delivery_id"), ("deliveries", "id"), ("events", "id"), ("inbound_requests", "id"), ("clicks", "id")];
 
-/// How many months are there at least: this one and the next.
+/// The number of months with a partition: the current one and the next two.
 const MONTHS: u32 = 3;
 
-/// How long a step waits for a lock, and with it every statement that comes after.
+/// How long a step, and each statement that queues behind it, waits for a lock.
 const LOCK_TIMEOUT: &str = "200ms";
 /// How long a step may hold its locks: attaching reads the default partition.
 const STATEMENT_TIMEOUT: &str = "1s";
 
-/// So many rows move out of the default partition while it is locked; a month with more stays there.
+/// The maximum number of rows that are moved while the default partition is locked. A month with more rows stays there.
 const MOVED_ROWS: i64 = 10_000;
 
-/// Held by the node that attaches a month.
+/// The advisory lock of the node that attaches a partition.
 const ATTACHING_LOCK: i64 = 0x706f_7374_6174_7463;
 
-/// A month of a table that has no partition of its own yet.
+/// A partition that could not be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unmade {
+pub struct MissingPartition {
     pub partition: String,
-    pub why: Why,
-    /// Its rows go to the default partition already.
-    pub is_this_month: bool,
+    pub reason: MissingReason,
+    /// Whether its month is the current one, whose rows go to the default partition until it exists.
+    pub is_current_month: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// Somebody holds the table, such as a backup or another node that does the same.
+pub enum MissingReason {
+    /// Another transaction holds the table, such as a backup or another node that creates the partition.
     Locked,
-    /// The default partition holds too many rows of the month, or too many rows to be read under a lock.
+    /// The default partition has too many rows of the month, or too many rows to read them under a lock.
     ManyRows,
     Failed(String),
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for MissingReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Locked => f.write_str("another transaction holds the table, such as a backup"),
-            Self::ManyRows => f.write_str("the default partition holds too many rows to move them while clicks wait"),
+            Self::ManyRows => f.write_str("the default partition has too many rows to move them while clicks wait"),
             Self::Failed(error) => f.write_str(error),
         }
     }
 }
 
-/// Whether every table has its partition of the month at hand; always on SQLite.
-pub async fn has_this_month(db: &Database, now: Timestamp) -> Result<bool, DbErr> {
+/// Whether every table has its partition of the current month. Always true on SQLite.
+pub async fn has_current_month(db: &Database, now: Timestamp) -> Result<bool, DbErr> {
     if !db.is_postgres() {
         return Ok(true);
     }
@@ -80,12 +80,12 @@ pub async fn has_this_month(db: &Database, now: Timestamp) -> Result<bool, DbErr
     Ok(TABLES.iter().all(|(table, _)| attached.contains(&partition_name(table, month))))
 }
 
-/// Makes the partitions of this month and the next two, where they are missing. Returns those that could not be made
-/// now; that is no error, because the default partition takes their rows.
-pub async fn ensure(db: &Database, now: Timestamp) -> Result<Vec<Unmade>, DbErr> {
-    let mut unmade = Vec::new();
+/// Creates the missing partitions of the current month and the next two. Returns those that could not be created. This
+/// is not an error, because the default partition takes their rows.
+pub async fn create_missing(db: &Database, now: Timestamp) -> Result<Vec<MissingPartition>, DbErr> {
+    let mut missing = Vec::new();
     if !db.is_postgres() {
-        return Ok(unmade);
+        return Ok(missing);
     }
     let attached = attached(db).await?;
     for ahead in 0..MONTHS {
@@ -97,20 +97,20 @@ pub async fn ensure(db: &Database, now: Timestamp) -> Result<Vec<Unmade>, DbErr>
             }
             let rows = if ahead == 0 { Rows::Possible } else { Rows::Unlikely };
             match attach(db, table, key, month, rows).await {
-                Ok(()) => tracing::info!(partition, "Made a partition"),
-                Err(why) => unmade.push(Unmade { partition, why, is_this_month: ahead == 0 }),
+                Ok(()) => tracing::info!(partition, "Created a partition"),
+                Err(reason) => missing.push(MissingPartition { partition, reason, is_current_month: ahead == 0 }),
             }
         }
     }
-    if !unmade.is_empty() {
-        // Other nodes do the same, and the first of two makes the second wait in vain.
+    if !missing.is_empty() {
+        // Another node may have created them while this one waited for the lock.
         let attached = self::attached(db).await?;
-        unmade.retain(|it| !attached.contains(&it.partition));
+        missing.retain(|it| !attached.contains(&it.partition));
     }
-    Ok(unmade)
+    Ok(missing)
 }
 
-/// Names of all partitions of our tables that are in use.
+/// The names of all attached partitions.
 async fn attached(db: &Database) -> Result<HashSet<String>, DbErr> {
     let sql = "SELECT child.relname::text AS name FROM pg_inherits
                JOIN pg_class AS parent ON parent.oid = inhparent JOIN pg_class AS child ON child.oid = inhrelid
@@ -127,46 +127,50 @@ enum Rows {
     Unlikely,
 }
 
-async fn attach(db: &Database, table: &str, key: &str, month: NaiveDate, rows: Rows) -> Result<(), Why> {
+async fn attach(db: &Database, table: &str, key: &str, month: NaiveDate, rows: Rows) -> Result<(), MissingReason> {
     let month = Range { table, key, month };
-    let rows = if month.rows_in_default(db.reader(), 1).await.map_err(why)? > 0 { Rows::Possible } else { rows };
-    let tx = begin(db).await.map_err(why)?;
+    let rows = if month.rows_in_default(db.reader(), 1).await.map_err(reason_of)? > 0 { Rows::Possible } else { rows };
+    let tx = begin(db).await.map_err(reason_of)?;
     match attach_in(&tx, &month, rows).await {
-        Ok(()) => tx.commit().await.map_err(why),
-        Err(why) => {
-            // If even this fails, the connection is closed and the transaction with it.
+        Ok(()) => tx.commit().await.map_err(reason_of),
+        Err(reason) => {
+            // If the rollback fails, the connection is closed, which ends the transaction.
             let _ = tx.rollback().await;
-            Err(why)
+            Err(reason)
         }
     }
 }
 
-async fn attach_in(tx: &DatabaseTransaction, month: &Range<'_>, rows: Rows) -> Result<(), Why> {
-    if !takes(tx, ATTACHING_LOCK).await.map_err(why)? {
-        return Err(Why::Locked);
+async fn attach_in(tx: &DatabaseTransaction, month: &Range<'_>, rows: Rows) -> Result<(), MissingReason> {
+    if !try_lock(tx, ATTACHING_LOCK).await.map_err(reason_of)? {
+        return Err(MissingReason::Locked);
     }
     let (table, name) = (month.table, month.partition());
     let (from, to) = month.bounds();
-    let run = async |sql: String| tx.execute_unprepared(&sql).await.map_err(why);
+    let run = async |sql: String| tx.execute_unprepared(&sql).await.map_err(reason_of);
     run(format!("CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING ALL)")).await?;
-    // The table before its partitions, as every statement locks them.
+    // First the table and then its partitions, in the order in which every statement locks them.
     if rows == Rows::Possible {
         run(format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")).await?;
     }
-    // Attaching takes this lock as well, and one that were made stronger on the way could meet itself.
+    // ATTACH takes this lock as well. Upgrading a weaker lock later could deadlock with another node.
     run(format!("LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")).await?;
-    let strays = month.rows_in_default(tx, MOVED_ROWS + 1).await.map_err(why)?;
+    let strays = month.rows_in_default(tx, MOVED_ROWS + 1).await.map_err(reason_of)?;
     if strays > MOVED_ROWS {
-        return Err(Why::ManyRows);
+        return Err(MissingReason::ManyRows);
     }
     if strays > 0 {
         if rows == Rows::Unlikely {
-            // They came since they were counted; the next try takes the lock for them.
-            return Err(Why::Locked);
+            // These rows were inserted after the count; the next try locks the whole table.
+            return Err(MissingReason::Locked);
         }
         let found = month.in_default();
         run(format!("WITH moved AS (DELETE FROM {found} RETURNING *) INSERT INTO {name} SELECT * FROM moved")).await?;
-        tracing::info!(rows = strays, partition = name, "Moved rows from the default partition to their month's");
+        tracing::info!(
+            rows = strays,
+            partition = name,
+            "Moved rows from the default partition to the partition of their month"
+        );
     }
     run(format!("ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{from}') TO ('{to}')")).await?;
     Ok(())
@@ -202,34 +206,34 @@ impl Range<'_> {
     }
 }
 
-/// A partition that is out of use: one with a month that ended.
-pub(crate) struct Month {
-    pub table: &'static str,
-    /// `_2026_11`
-    pub suffix: String,
+/// A partition of a month that has ended.
+pub(crate) struct EndedPartition {
+    pub(crate) table: &'static str,
+    /// For example `_2026_11`.
+    pub(crate) suffix: String,
 }
 
-impl Month {
-    pub fn partition(&self) -> String {
+impl EndedPartition {
+    pub(crate) fn name(&self) -> String {
         format!("{}{}", self.table, self.suffix)
     }
 }
 
 /// Partitions whose months ended before `before`.
-pub(crate) async fn ended_before(db: &Database, before: Timestamp) -> Result<Vec<Month>, DbErr> {
+pub(crate) async fn ended_before(db: &Database, before: Timestamp) -> Result<Vec<EndedPartition>, DbErr> {
     let last_kept = partition_name("", month_of(before));
     let attached = attached(db).await?;
     let months = TABLES.iter().flat_map(|(table, _)| {
         let suffixes = attached.iter().filter_map(|name| name.strip_prefix(table));
         let ended = suffixes.filter(|suffix| suffix.starts_with("_2") && *suffix < last_kept.as_str());
-        ended.map(|suffix| Month { table, suffix: suffix.to_owned() }).collect::<Vec<_>>()
+        ended.map(|suffix| EndedPartition { table, suffix: suffix.to_owned() }).collect::<Vec<_>>()
     });
     Ok(months.collect())
 }
 
-/// Detaches and drops a month. False when a lock could not be had.
-pub(crate) async fn drop(db: &Database, month: &Month) -> Result<bool, DbErr> {
-    let (table, name) = (month.table, month.partition());
+/// Detaches and drops a partition. Returns false if it did not get a lock in time.
+pub(crate) async fn drop(db: &Database, partition: &EndedPartition) -> Result<bool, DbErr> {
+    let (table, name) = (partition.table, partition.name());
     let tx = begin(db).await?;
     let dropping = async {
         tx.execute_unprepared(&format!("ALTER TABLE {table} DETACH PARTITION {name}")).await?;
@@ -244,7 +248,7 @@ pub(crate) async fn drop(db: &Database, month: &Month) -> Result<bool, DbErr> {
     }
 }
 
-/// A transaction whose statements wait for locks only shortly.
+/// Begins a transaction with short timeouts for locks and statements.
 async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
     let tx = db.begin().await?;
     let sql = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'");
@@ -252,20 +256,20 @@ async fn begin(db: &Database) -> Result<DatabaseTransaction, DbErr> {
     Ok(tx)
 }
 
-/// Whether this transaction got an advisory lock, without waiting.
-pub(crate) async fn takes(tx: &DatabaseTransaction, lock: i64) -> Result<bool, DbErr> {
+/// Takes an advisory lock until the transaction ends, without waiting. Returns whether it got the lock.
+pub(crate) async fn try_lock(tx: &DatabaseTransaction, lock: i64) -> Result<bool, DbErr> {
     let sql = "SELECT pg_try_advisory_xact_lock($1) AS mine";
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [lock.into()]);
     tx.query_one_raw(statement).await?.map_or(Ok(false), |row| row.try_get("", "mine"))
 }
 
-fn why(error: DbErr) -> Why {
+fn reason_of(error: DbErr) -> MissingReason {
     if is_lock_timeout(&error) {
-        Why::Locked
+        MissingReason::Locked
     } else if is_statement_timeout(&error) {
-        Why::ManyRows
+        MissingReason::ManyRows
     } else {
-        Why::Failed(error.to_string())
+        MissingReason::Failed(error.to_string())
     }
 }
 
@@ -279,7 +283,7 @@ pub(crate) fn floor_of(month: NaiveDate) -> Uuid {
     floor_uuid(Timestamp::from_millis(midnight.timestamp_millis()))
 }
 
-/// `clicks_2026_11`.
+/// For example `clicks_2026_11`.
 fn partition_name(table: &str, month: NaiveDate) -> String {
     format!("{table}_{:04}_{:02}", month.year(), month.month())
 }

@@ -1,4 +1,4 @@
-//! A table that is a queue: rows are taken with a lease, and given back.
+//! Tables that are queues: rows are claimed with a lease and released.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement};
 
@@ -7,20 +7,20 @@ use domain::timestamp::Timestamp;
 
 use super::database::{is_one_of, skip_locked};
 
-/// A table with the columns `id`, `lease_until` and `claim`, and which of its rows are pending to somebody.
+/// A table with the columns `id`, `lease_until` and `claim`, and the conditions of its pending and due rows.
 pub struct Queue {
-    pub table: &'static str,
-    /// What makes a row pending; `true` where a row is there only as long as it is pending.
-    pub pending: &'static str,
-    /// What makes an pending row due at `$3`, starting with AND; nothing when it is due at once.
-    pub due: &'static str,
-    /// Which comes first.
-    pub order: &'static str,
+    pub(crate) table: &'static str,
+    /// The condition of a pending row; `true` if rows are deleted when they are done.
+    pub(crate) pending: &'static str,
+    /// The condition of a due row at the time `$3`, starting with AND. Empty if pending rows are due immediately.
+    pub(crate) due: &'static str,
+    /// The columns by which rows are claimed.
+    pub(crate) order: &'static str,
 }
 
 impl Queue {
-    /// Takes up to `limit` rows that are due and nobody's. They come back in no order.
-    pub async fn take(
+    /// Claims up to `limit` due rows that nobody has leased. The result has no order.
+    pub(crate) async fn claim(
         &self,
         db: &DatabaseConnection,
         limit: usize,
@@ -39,24 +39,24 @@ impl Queue {
         db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
     }
 
-    /// Frees what these claims still hold, without waiting for their leases.
+    /// Releases the rows that these claims still hold, before their leases end.
     pub async fn release(&self, db: &impl ConnectionTrait, claims: &[i64]) -> Result<(), DbErr> {
         if claims.is_empty() {
             return Ok(());
         }
-        // Numbers of our own making, and a list that no database has a type for.
+        // The numbers are our own, so they need no parameters; the two databases share no type for a list.
         let claims: Vec<_> = claims.iter().map(i64::to_string).collect();
-        self.free(db, &format!("claim IN ({})", claims.join(", "))).await
+        self.release_where(db, &format!("claim IN ({})", claims.join(", "))).await
     }
 
-    /// Frees every claim: only right when no other process can hold one.
+    /// Releases every claim. Correct only if no other process can hold one.
     pub async fn release_all(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        self.free(db, "claim IS NOT NULL").await
+        self.release_where(db, "claim IS NOT NULL").await
     }
 
-    async fn free(&self, db: &impl ConnectionTrait, which: &str) -> Result<(), DbErr> {
+    async fn release_where(&self, db: &impl ConnectionTrait, condition: &str) -> Result<(), DbErr> {
         let Self { table, pending, .. } = self;
-        let sql = format!("UPDATE {table} SET lease_until = NULL, claim = NULL WHERE {pending} AND {which}");
+        let sql = format!("UPDATE {table} SET lease_until = NULL, claim = NULL WHERE {pending} AND {condition}");
         db.execute_unprepared(&sql).await.map(drop)
     }
 }

@@ -1,10 +1,10 @@
-//! The schema: brought up to this release, or found to be of one that this release can't work with.
+//! Runs the migrations, and refuses a schema that this release cannot use.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use postrider_migrations::Migrator;
-use postrider_migrations::compatibility::{self, Demand};
+use postrider_migrations::compatibility::{self, Requirement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use sea_orm_migration::MigratorTrait;
 use sqlx::postgres::PgPoolOptions;
@@ -13,27 +13,29 @@ use crate::Database;
 
 use super::failures::is_lock_timeout;
 
-/// Any number that nobody else's program would choose.
+/// The advisory lock of the node that runs migrations. The number is arbitrary.
 const MIGRATION_LOCK: i64 = 0x706f_7374_7269_6465;
 
-/// How long a change of the schema waits for its locks, because the clicks of other nodes queue behind it.
+/// How long a change of the schema waits for its locks. Meanwhile the clicks of other nodes queue behind it.
 const LOCK_TIMEOUT: &str = "500ms";
-/// Until it is tried again.
+/// The pause before a migration that did not get its locks is tried again.
 const LOCKED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Brings the schema up to this release. A newer schema stays as it is: this release runs on it, or refuses to.
-pub async fn migrate(db: &Database) -> anyhow::Result<()> {
-    // Two nodes that start together take turns. The lock goes with its connection, whatever happens.
-    let mut turn = match db.postgres() {
+/// Runs the migrations of this release. A newer schema stays as it is; this release runs on it, or fails if it may not.
+pub(crate) async fn migrate(db: &Database) -> anyhow::Result<()> {
+    // Only one of several nodes that start at the same time migrates. The lock ends with its connection.
+    let mut locking = match db.postgres() {
         Some(pool) => Some(pool.acquire().await?.detach()),
         None => None,
     };
-    if let Some(connection) = &mut turn {
+    if let Some(connection) = &mut locking {
         sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(connection).await?;
     }
-    let unknown = Migrator::unknown(db.writer()).await.context("the state of the database's schema can't be read")?;
-    if let Some(demand) = outdated_by(db.writer()).await.context("the database does not say who may use it")? {
-        anyhow::bail!(refusal(&demand));
+    let unknown =
+        Migrator::unknown(db.writer()).await.context("the list of migrations can't be read from the database")?;
+    let unmet = unmet_requirement(db.writer()).await.context("the table schema_compatibility can't be read")?;
+    if let Some(requirement) = unmet {
+        anyhow::bail!(refusal(&requirement));
     }
     if !unknown.is_empty() {
         tracing::info!(migrations = ?unknown, "A newer release has migrated this database; this one may run on it too");
@@ -41,27 +43,27 @@ pub async fn migrate(db: &Database) -> anyhow::Result<()> {
     run_migrations(db).await.context("the database can't be migrated")
 }
 
-/// What this database demands, if this release does not have it: a newer one has taken something away.
-pub async fn outdated_by(db: &DatabaseConnection) -> Result<Option<Demand>, DbErr> {
-    if !has_demands(db).await? {
+/// The database's requirement, if this release does not meet it: a newer release has removed something from the schema.
+pub async fn unmet_requirement(db: &DatabaseConnection) -> Result<Option<Requirement>, DbErr> {
+    if !has_requirement(db).await? {
         return Ok(None);
     }
-    Ok(compatibility::find(db).await?.filter(|demand| !demand.admits(Migrator::level())))
+    Ok(compatibility::find(db).await?.filter(|requirement| !requirement.admits(Migrator::level())))
 }
 
-/// A sentence for whoever started the wrong release.
-pub fn refusal(demand: &Demand) -> String {
+/// The error sentence of a release that does not meet the requirement.
+pub fn refusal(requirement: &Requirement) -> String {
     format!(
-        "a newer Postrider has changed this database: it takes release {} (schema level {}) or a later one, and this is \
+        "a newer Postrider has changed this database: it needs release {} (schema level {}) or a later one, and this is \
          release {} (schema level {}); start such a release, or restore the backup from before the upgrade",
-        demand.release,
-        demand.level,
+        requirement.release,
+        requirement.level,
         env!("CARGO_PKG_VERSION"),
         Migrator::level()
     )
 }
 
-async fn has_demands(db: &DatabaseConnection) -> Result<bool, DbErr> {
+async fn has_requirement(db: &DatabaseConnection) -> Result<bool, DbErr> {
     let backend = db.get_database_backend();
     let sql = match backend {
         sea_orm::DbBackend::Postgres => "SELECT 1 AS one WHERE to_regclass('schema_compatibility') IS NOT NULL",
@@ -70,7 +72,7 @@ async fn has_demands(db: &DatabaseConnection) -> Result<bool, DbErr> {
     Ok(db.query_one_raw(Statement::from_string(backend, sql)).await?.is_some())
 }
 
-/// Each migration is a transaction, so one that does not get its locks has changed nothing and is begun anew.
+/// Each migration is a transaction, so a migration that does not get its locks has changed nothing and can be repeated.
 async fn run_migrations(db: &Database) -> Result<(), DbErr> {
     let Some(pool) = db.postgres() else { return Migrator::up(db.writer(), None).await };
     let options = pool.connect_options().as_ref().clone().options([("lock_timeout", LOCK_TIMEOUT)]);
@@ -80,8 +82,8 @@ async fn run_migrations(db: &Database) -> Result<(), DbErr> {
         match Migrator::up(&connection, None).await {
             Err(error) if is_lock_timeout(&error) => {
                 tracing::warn!(
-                    "The schema can't be changed while another transaction holds its tables, such as a backup; \
-                     trying again until it ends"
+                    "The schema can't be changed while another transaction, such as a backup, locks its tables; \
+                     the migration is tried again every 2 s"
                 );
                 tokio::time::sleep(LOCKED_PAUSE).await;
             }

@@ -1,17 +1,16 @@
-//! The time of the database's own clock.
+//! Reads the database's clock.
 
 use crate::Database;
-use crate::clock::Moment;
-use crate::clock::Sample;
+use crate::clock::{ClockReading, Moment};
 use domain::timestamp::Timestamp;
 
-/// Reads it once. `None` on SQLite, which is used by one process and has no clock of its own.
-pub async fn read(db: &Database) -> Result<Option<Sample>, sqlx::Error> {
+/// Reads the clock once. `None` on SQLite, which has no clock of its own and is used by one process.
+pub async fn read(db: &Database) -> Result<Option<ClockReading>, sqlx::Error> {
     let Some(pool) = db.postgres() else { return Ok(None) };
-    // What is waited for a connection must not count as the way to the database.
+    // The time of waiting for a connection must not count as round trip.
     let mut connection = pool.acquire().await?;
-    let asked = Moment::now();
+    let sent_at = Moment::now();
     let sql = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let millis: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
-    Ok(Some(Sample { shown: Timestamp::from_millis(millis), asked, took: asked.elapsed() }))
+    Ok(Some(ClockReading { time: Timestamp::from_millis(millis), sent_at, round_trip: sent_at.elapsed() }))
 }

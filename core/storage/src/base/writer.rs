@@ -1,8 +1,9 @@
-//! Group commit: one task gathers what arrives together and commits it together.
+//! Group commit: one task collects commands into a batch and commits the batch at once.
 //!
-//! While one group is being committed the next one gathers, so a lone request waits for nobody and a crowd
-//! shares one flush to disk. A request is answered when its group is durable. Of lanes side by side one does not begin
-//! with a few commands while another commits: it gathers on until that ends or they are worth a commit.
+//! While one batch is being committed, the next one fills. So a single command does not wait, and many commands share
+//! one flush to the disk. A command is answered when its batch is durable. If there are several shards, a shard with a
+//! small batch does not commit while another shard commits: its batch fills until that commit ends or it has
+//! `min_batch` commands.
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// Gives commands to a group-committing task and brings back their answers.
+/// Sends commands to a task that commits them in batches, and returns their answers.
 #[derive(Debug)]
 pub struct Writer<C, A> {
     queue: mpsc::Sender<(C, oneshot::Sender<A>)>,
@@ -24,123 +25,124 @@ impl<C, A> Clone for Writer<C, A> {
     }
 }
 
-/// How many commands are committed together.
+/// The sizes of batches, in commands.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchSizes {
     pub max_batch: usize,
-    /// A smaller one goes on gathering while another lane commits: where a group costs much whatever its size, that
-    /// weighs more than waiting does.
+    /// A smaller batch waits for more commands while another shard commits. More than one is useful where the cost of a
+    /// commit hardly depends on the size of the batch.
     pub min_batch: usize,
 }
 
-/// A lane whose commit waits for a lock or for the disk does not hold up the others.
+/// The maximum time that a small batch waits, so that a commit that waits for a lock or the disk does not delay other
+/// shards.
 const MAX_LINGER: Duration = Duration::from_millis(20);
 
-/// The commits of writers side by side.
+/// The commits of all shards.
 #[derive(Debug, Default)]
 struct Commits {
-    under_way: AtomicUsize,
+    running: AtomicUsize,
     ended: Notify,
 }
 
 impl Commits {
-    fn begin(&self) -> UnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay(self)
+    fn begin(&self) -> RunningCommit<'_> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        RunningCommit(self)
     }
 }
 
-/// Ends with its group, however that ends.
-struct UnderWay<'a>(&'a Commits);
+/// Counts a commit until it is dropped, also after a panic.
+struct RunningCommit<'a>(&'a Commits);
 
-impl Drop for UnderWay<'_> {
+impl Drop for RunningCommit<'_> {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
         self.0.ended.notify_waiters();
     }
 }
 
-/// The writer's task ended, or the group was broken off.
+/// The writer's task has ended, or the commit of the batch panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server is stopping or had to break this off; send the request again in a moment")]
+#[error("the server is stopping or could not process this request; send the request again in a moment")]
 pub struct Stopped;
 
 impl<C: Send + 'static, A: Send + 'static> Writer<C, A> {
-    /// `commit` gets up to `max_batch` commands and must answer each of them, in order.
-    /// The task ends, after its last group, when every clone of the writer is dropped.
+    /// `commit` gets up to `max_batch` commands and must return one answer for each, in the same order. The task ends
+    /// after its last batch when every clone of the writer is dropped.
     pub fn spawn<F, Fut>(max_batch: usize, commit: F) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        Self::spawn_beside(Arc::default(), BatchSizes { max_batch, min_batch: 1 }, commit)
+        Self::spawn_shard(Arc::default(), BatchSizes { max_batch, min_batch: 1 }, commit)
     }
 
-    fn spawn_beside<F, Fut>(
-        beside: Arc<Commits>,
-        groups: BatchSizes,
+    fn spawn_shard<F, Fut>(
+        commits: Arc<Commits>,
+        sizes: BatchSizes,
         mut commit: F,
     ) -> (Self, tokio::task::JoinHandle<()>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * groups.max_batch);
+        let (queue, mut arrivals) = mpsc::channel::<(C, oneshot::Sender<A>)>(4 * sizes.max_batch);
         let task = tokio::spawn(async move {
-            let mut group = Vec::with_capacity(groups.max_batch);
-            while arrivals.recv_many(&mut group, groups.max_batch).await > 0 {
-                let gathering = gather_on(&mut arrivals, &mut group, groups, &beside);
-                let _ = tokio::time::timeout(MAX_LINGER, gathering).await;
-                let _under_way = beside.begin();
-                let (commands, waiting): (Vec<_>, Vec<_>) = group.drain(..).unzip();
-                // A task of its own: a panic breaks off this group, not every group to come.
+            let mut batch = Vec::with_capacity(sizes.max_batch);
+            while arrivals.recv_many(&mut batch, sizes.max_batch).await > 0 {
+                let filled = fill(&mut arrivals, &mut batch, sizes, &commits);
+                let _ = tokio::time::timeout(MAX_LINGER, filled).await;
+                let _running = commits.begin();
+                let (commands, senders): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+                // In a separate task, so that a panic ends only this batch.
                 let Ok(answers) = tokio::spawn(commit(commands)).await else {
                     tracing::error!(
-                        commands = waiting.len(),
-                        "A group was broken off by a bug; nothing of it was stored"
+                        commands = senders.len(),
+                        "The commit of a batch panicked; none of its commands was stored"
                     );
                     continue;
                 };
-                debug_assert_eq!(answers.len(), waiting.len(), "every command is answered");
-                for (answer, waiting) in answers.into_iter().zip(waiting) {
-                    // Whoever asked may have hung up; what was committed stays committed.
-                    let _ = waiting.send(answer);
+                debug_assert_eq!(answers.len(), senders.len(), "every command is answered");
+                for (answer, sender) in answers.into_iter().zip(senders) {
+                    // The caller may be gone; the commit is valid without it.
+                    let _ = sender.send(answer);
                 }
             }
         });
         (Self { queue }, task)
     }
 
-    /// Puts the command in line; the answer comes when its group is durable.
-    async fn begin(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
-        let (answer, waiting) = oneshot::channel();
-        self.queue.send((command, answer)).await.map_err(|_| Stopped)?;
-        Ok(waiting)
+    /// Queues the command. The receiver gets the answer when its batch is durable.
+    async fn enqueue(&self, command: C) -> Result<oneshot::Receiver<A>, Stopped> {
+        let (sender, receiver) = oneshot::channel();
+        self.queue.send((command, sender)).await.map_err(|_| Stopped)?;
+        Ok(receiver)
     }
 
-    /// Waits until the command's group is durable.
+    /// Waits until the command's batch is durable.
     pub async fn submit(&self, command: C) -> Result<A, Stopped> {
-        self.begin(command).await?.await.map_err(|_| Stopped)
+        self.enqueue(command).await?.await.map_err(|_| Stopped)
     }
 }
 
-/// While others commit and the group is not worth a commit of its own, takes what else arrives.
-async fn gather_on<T>(arrivals: &mut mpsc::Receiver<T>, group: &mut Vec<T>, groups: BatchSizes, beside: &Commits) {
-    while group.len() < groups.min_batch {
-        let ended = beside.ended.notified();
-        if beside.under_way.load(Ordering::SeqCst) == 0 {
+/// Adds arriving commands to a batch of less than `min_batch` commands, until no other shard commits.
+async fn fill<T>(arrivals: &mut mpsc::Receiver<T>, batch: &mut Vec<T>, sizes: BatchSizes, commits: &Commits) {
+    while batch.len() < sizes.min_batch {
+        let ended = commits.ended.notified();
+        if commits.running.load(Ordering::SeqCst) == 0 {
             return;
         }
         tokio::select! {
             biased;
             () = ended => return,
-            more = arrivals.recv_many(group, groups.max_batch - group.len()) => if more == 0 { return },
+            more = arrivals.recv_many(batch, sizes.max_batch - batch.len()) => if more == 0 { return },
         }
     }
 }
 
-/// Writers side by side, where the database can commit side by side: one group is on its way to the disk while
-/// another is put together. Commands of one key always take the same lane, so they keep their order.
+/// Several writers, for a database that commits transactions in parallel. Commands with the same key go to the same
+/// shard, so they keep their order.
 #[derive(Debug)]
 pub struct Shards<C, A>(Arc<[Writer<C, A>]>);
 
@@ -151,43 +153,43 @@ impl<C, A> Clone for Shards<C, A> {
 }
 
 impl<C: Send + 'static, A: Send + 'static> Shards<C, A> {
-    /// As many writers as there are lanes; `open` makes what commits the groups of one.
+    /// `new_commit` returns the function that commits the batches of one shard.
     pub fn spawn<F, Fut>(
-        lanes: usize,
-        groups: BatchSizes,
-        open: impl Fn() -> F,
+        shards: usize,
+        sizes: BatchSizes,
+        new_commit: impl Fn() -> F,
     ) -> (Self, Vec<tokio::task::JoinHandle<()>>)
     where
         F: FnMut(Vec<C>) -> Fut + Send + 'static,
         Fut: Future<Output = Vec<A>> + Send + 'static,
     {
-        let beside = Arc::<Commits>::default();
-        let writer = |_| Writer::spawn_beside(beside.clone(), groups, open());
-        let (writers, tasks): (Vec<_>, Vec<_>) = (0..lanes).map(writer).unzip();
+        let commits = Arc::<Commits>::default();
+        let writer = |_| Writer::spawn_shard(commits.clone(), sizes, new_commit());
+        let (writers, tasks): (Vec<_>, Vec<_>) = (0..shards).map(writer).unzip();
         (Self(writers.into()), tasks)
     }
 
-    fn lane(&self, key: &impl Hash) -> &Writer<C, A> {
+    fn shard(&self, key: &impl Hash) -> &Writer<C, A> {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         &self.0[hasher.finish() as usize % self.0.len()]
     }
 
-    /// Waits until the command's group is durable.
+    /// Waits until the command's batch is durable.
     pub async fn submit(&self, key: &impl Hash, command: C) -> Result<A, Stopped> {
-        self.lane(key).submit(command).await
+        self.shard(key).submit(command).await
     }
 
-    /// Many commands; those of one key are carried out in the order given. Waits until all are durable.
+    /// Submits commands and waits until all are durable. Commands with the same key are processed in the given order.
     pub async fn submit_all<K: Hash>(&self, commands: impl IntoIterator<Item = (K, C)>) -> Vec<Result<A, Stopped>> {
-        let mut begun = Vec::new();
+        let mut receivers = Vec::new();
         for (key, command) in commands {
-            begun.push(self.lane(&key).begin(command).await);
+            receivers.push(self.shard(&key).enqueue(command).await);
         }
-        let mut answers = Vec::with_capacity(begun.len());
-        for one in begun {
-            answers.push(match one {
-                Ok(waiting) => waiting.await.map_err(|_| Stopped),
+        let mut answers = Vec::with_capacity(receivers.len());
+        for receiver in receivers {
+            answers.push(match receiver {
+                Ok(receiver) => receiver.await.map_err(|_| Stopped),
                 Err(stopped) => Err(stopped),
             });
         }
@@ -201,37 +203,37 @@ mod tests {
 
     const BATCHES: BatchSizes = BatchSizes { max_batch: 20, min_batch: 10 };
 
-    /// A group of one, and `waiting` that have arrived.
-    async fn gathered(waiting: usize, beside: &Commits, meanwhile: impl Future<Output = ()>) -> usize {
+    /// The size of a batch that starts with one command, while `queued` more are in the queue.
+    async fn filled_size(queued: usize, commits: &Commits, meanwhile: impl Future<Output = ()>) -> usize {
         let (sender, mut arrivals) = mpsc::channel(BATCHES.max_batch);
-        for _ in 0..waiting {
+        for _ in 0..queued {
             sender.send(()).await.unwrap();
         }
-        let mut group = vec![()];
-        tokio::join!(gather_on(&mut arrivals, &mut group, BATCHES, beside), meanwhile);
-        group.len()
+        let mut batch = vec![()];
+        tokio::join!(fill(&mut arrivals, &mut batch, BATCHES, commits), meanwhile);
+        batch.len()
     }
 
     #[tokio::test]
-    async fn a_small_group_gathers_on_until_another_commit_ends() {
-        let beside = Commits::default();
-        let other = beside.begin();
+    async fn a_small_batch_fills_until_another_commit_ends() {
+        let commits = Commits::default();
+        let other = commits.begin();
         let ends = async {
             tokio::task::yield_now().await;
             drop(other);
         };
-        assert_eq!(gathered(4, &beside, ends).await, 5);
+        assert_eq!(filled_size(4, &commits, ends).await, 5);
     }
 
     #[tokio::test]
-    async fn a_group_that_is_worth_a_commit_waits_for_nobody() {
-        let beside = Commits::default();
-        let _other = beside.begin();
-        assert_eq!(gathered(9, &beside, async {}).await, 10);
+    async fn a_large_batch_does_not_wait() {
+        let commits = Commits::default();
+        let _other = commits.begin();
+        assert_eq!(filled_size(9, &commits, async {}).await, 10);
     }
 
     #[tokio::test]
-    async fn while_nobody_commits_nobody_waits() {
-        assert_eq!(gathered(4, &Commits::default(), async {}).await, 1);
+    async fn a_batch_does_not_wait_while_no_shard_commits() {
+        assert_eq!(filled_size(4, &Commits::default(), async {}).await, 1);
     }
 }

@@ -1,11 +1,39 @@
-//! Queries of adapter versions. There are few rows, and each is found by its key.
+//! Queries of adapter versions. The table has few rows.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Statement};
 
 use crate::corrupt;
-use crate::entities::adapters::{Column, Entity, Model};
 use domain::delivery::adapter::{AdapterState, AdapterVersion, Origin};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `adapters` without `wasm`, the component, which lists must not load.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "adapters")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub version: String,
+        pub digest: String,
+        pub origin: String,
+        pub state: String,
+        pub faults: i32,
+        pub reason: Option<String>,
+        pub installed_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for AdapterVersion {
     type Error = DbErr;
@@ -31,7 +59,7 @@ pub async fn find(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<
     Entity::find_by_id(key).one(db).await?.map(AdapterVersion::try_from).transpose()
 }
 
-/// Every version of one adapter, or of all.
+/// All versions of one adapter, or of all adapters.
 pub async fn list(db: &impl ConnectionTrait, id: Option<&str>) -> Result<Vec<AdapterVersion>, DbErr> {
     let mut select = Entity::find().order_by_asc(Column::Id).order_by_asc(Column::Version);
     if let Some(id) = id {
@@ -44,68 +72,69 @@ pub async fn count_out_of_service(db: &impl ConnectionTrait) -> Result<u64, DbEr
     Entity::find().filter(Column::State.eq(AdapterState::OutOfService.as_str())).count(db).await
 }
 
-/// The component of a version.
-pub async fn component(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<Vec<u8>>, DbErr> {
+/// Finds the component of a version.
+pub async fn find_component(db: &impl ConnectionTrait, id: &str, version: &str) -> Result<Option<Vec<u8>>, DbErr> {
     let sql = "SELECT wasm FROM adapters WHERE id = $1 AND version = $2";
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [id.into(), version.into()]);
     db.query_one_raw(statement).await?.map(|row| row.try_get("", "wasm")).transpose()
 }
 
-/// Adds a version unless it is there already; says whether it was added.
-pub async fn insert(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
+/// Inserts a version unless it exists. Returns whether it was inserted.
+pub async fn insert(tx: &impl ConnectionTrait, adapter: &AdapterVersion, wasm: &[u8]) -> Result<bool, DbErr> {
     let sql =
         "INSERT INTO adapters (id, version, digest, origin, state, faults, reason, installed_at, updated_at, wasm)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id, version) DO NOTHING";
-    Ok(write(tx, sql, it, wasm).await? > 0)
+    Ok(write(tx, sql, adapter, wasm).await? > 0)
 }
 
-/// Puts other bytes into a version: only what the program itself brings may.
-pub async fn replace(tx: &impl ConnectionTrait, it: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
+/// Replaces the component of a version. Only built-in versions may be replaced.
+pub async fn replace(tx: &impl ConnectionTrait, adapter: &AdapterVersion, wasm: &[u8]) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET digest = $3, origin = $4, state = $5, faults = $6, reason = $7, installed_at = $8,
                    updated_at = $9, wasm = $10 WHERE id = $1 AND version = $2";
-    write(tx, sql, it, wasm).await.map(drop)
+    write(tx, sql, adapter, wasm).await.map(drop)
 }
 
-async fn write(tx: &impl ConnectionTrait, sql: &str, it: &AdapterVersion, wasm: &[u8]) -> Result<u64, DbErr> {
+async fn write(tx: &impl ConnectionTrait, sql: &str, adapter: &AdapterVersion, wasm: &[u8]) -> Result<u64, DbErr> {
     let values = [
-        it.id.clone().into(),
-        it.version.clone().into(),
-        it.digest.clone().into(),
-        it.origin.as_str().into(),
-        it.state.as_str().into(),
-        it.faults.into(),
-        it.reason.clone().into(),
-        it.installed_at.into(),
-        it.updated_at.into(),
+        adapter.id.clone().into(),
+        adapter.version.clone().into(),
+        adapter.digest.clone().into(),
+        adapter.origin.as_str().into(),
+        adapter.state.as_str().into(),
+        adapter.faults.into(),
+        adapter.reason.clone().into(),
+        adapter.installed_at.into(),
+        adapter.updated_at.into(),
         wasm.to_vec().into(),
     ];
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
     Ok(tx.execute_raw(statement).await?.rows_affected())
 }
 
-/// Saves what a person decided.
-pub async fn save_state(tx: &impl ConnectionTrait, it: &AdapterVersion) -> Result<(), DbErr> {
+/// Saves a person's decision about a version.
+pub async fn save_state(tx: &impl ConnectionTrait, adapter: &AdapterVersion) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET state = $3, faults = $4, reason = $5, updated_at = $6
                WHERE id = $1 AND version = $2";
     let values = [
-        it.id.clone().into(),
-        it.version.clone().into(),
-        it.state.as_str().into(),
-        it.faults.into(),
-        it.reason.clone().into(),
-        it.updated_at.into(),
+        adapter.id.clone().into(),
+        adapter.version.clone().into(),
+        adapter.state.as_str().into(),
+        adapter.faults.into(),
+        adapter.reason.clone().into(),
+        adapter.updated_at.into(),
     ];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
+/// Saves the number of faults of an active version.
 pub async fn save_faults(tx: &impl ConnectionTrait, id: &str, version: &str, faults: u32) -> Result<(), DbErr> {
     let sql = "UPDATE adapters SET faults = $3 WHERE id = $1 AND version = $2 AND state = 'active'";
     let values = [id.into(), version.into(), i64::from(faults).into()];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
-/// Out of service, unless it is not active any more; says whether it was this call.
-pub async fn take_out(
+/// Takes an active version out of service. Returns false if the version is not active.
+pub async fn take_out_of_service(
     tx: &impl ConnectionTrait,
     id: &str,
     version: &str,

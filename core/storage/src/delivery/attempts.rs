@@ -1,14 +1,50 @@
-//! The log of attempts.
+//! Queries of attempts.
 
 use std::collections::HashMap;
 
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::base::bulk::{Rows, Type};
-use crate::entities::attempts::{Entity, Model};
 use crate::{corrupt, from_json, json, model};
 use domain::delivery::delivery::{Attempt, AttemptOutcome};
 use domain::ids::DeliveryId;
+use row::{Entity, Model};
+
+/// A row of `attempts`. The headers and `adapter_log` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::DeliveryId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "attempts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub delivery_id: DeliveryId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub number: i32,
+        pub at: Timestamp,
+        pub duration_ms: i32,
+        pub method: String,
+        pub url: String,
+        pub request_headers: String,
+        pub request_body: Option<String>,
+        pub status: Option<i32>,
+        pub response_headers: String,
+        pub response_body: Option<String>,
+        pub truncated: bool,
+        pub outcome: String,
+        pub error_code: Option<String>,
+        pub error: Option<String>,
+        pub adapter_log: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Attempt {
     type Error = DbErr;
@@ -36,30 +72,30 @@ impl TryFrom<Model> for Attempt {
     }
 }
 
-/// Logs them. A number that is there already stays as it is: somebody else sent that attempt.
+/// Inserts attempts. An attempt whose number exists is left out: another process sent it.
 pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Int, Big, Int, Text, Document, Document, Document, Int, Document, Document, Bool, Text, Text, Text, Text,
     ]);
-    for it in attempts {
+    for attempt in attempts {
         rows.push([
-            it.delivery_id.into(),
-            it.number.into(),
-            it.at.into(),
-            it.duration_ms.into(),
-            it.method.clone().into(),
-            it.url.clone().into(),
-            json(&it.request_headers).into(),
-            it.request_body.clone().into(),
-            it.status.into(),
-            json(&it.response_headers).into(),
-            it.response_body.clone().into(),
-            it.truncated.into(),
-            it.outcome.as_str().into(),
-            it.error_code.clone().into(),
-            it.error.clone().into(),
-            Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
+            attempt.delivery_id.into(),
+            attempt.number.into(),
+            attempt.at.into(),
+            attempt.duration_ms.into(),
+            attempt.method.clone().into(),
+            attempt.url.clone().into(),
+            json(&attempt.request_headers).into(),
+            attempt.request_body.clone().into(),
+            attempt.status.into(),
+            json(&attempt.response_headers).into(),
+            attempt.response_body.clone().into(),
+            attempt.truncated.into(),
+            attempt.outcome.as_str().into(),
+            attempt.error_code.clone().into(),
+            attempt.error.clone().into(),
+            Some(&attempt.adapter_log).filter(|log| !log.is_empty()).map(json).into(),
         ]);
     }
     rows.execute(
@@ -73,7 +109,7 @@ pub async fn insert(tx: &impl ConnectionTrait, attempts: &[Attempt]) -> Result<(
     .map(drop)
 }
 
-/// The attempts of these deliveries, first to last.
+/// The attempts of each of these deliveries, in their order.
 pub async fn list(
     db: &impl ConnectionTrait,
     deliveries: impl IntoIterator<Item = DeliveryId>,

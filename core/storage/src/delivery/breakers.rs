@@ -1,5 +1,4 @@
-//! Queries of breakers, and of which postback goes to which destination. The key of a breaker, in the column `lane`, is the
-//! text of its lane.
+//! Queries of breakers and of the destinations of postbacks. The key of a breaker is the text of its lane.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
 
@@ -11,7 +10,7 @@ use domain::delivery::lane::{LaneId, Owner};
 use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
 
-/// Breakers that are read at once; a lane without a row is closed.
+/// The number of breakers that one query reads. The breaker of a lane without a row is closed.
 const PAGE: usize = 1_000;
 
 fn read(row: &QueryResult) -> Result<Breaker, DbErr> {
@@ -47,8 +46,8 @@ async fn query(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Resu
     db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await
 }
 
-/// Stores one that opened. `false`: another node was first, and its breaker stays as it is.
-pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr> {
+/// Saves a breaker that opened. Returns false if another node opened it first; that breaker stays as it is.
+pub async fn open(tx: &impl ConnectionTrait, breaker: &Breaker) -> Result<bool, DbErr> {
     let sql = "INSERT INTO breakers (lane, state, since, opened_at, failures, failed_probes, probe_at, probe_until,
              reason_code, reason, open_notified_at, day_notified, owner_affiliate_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, NULL, $8, $9, $10, $11, $12)
@@ -59,23 +58,24 @@ pub async fn open(tx: &impl ConnectionTrait, it: &Breaker) -> Result<bool, DbErr
              day_notified = excluded.day_notified
          WHERE breakers.state = 'closed'";
     let values = vec![
-        it.lane.to_string().into(),
-        it.state.as_str().into(),
-        it.since.into(),
-        it.opened_at.into(),
-        it.failures.cast_signed().into(),
-        it.failed_probes.cast_signed().into(),
-        it.probe_at.into(),
-        it.reason.code.clone().into(),
-        it.reason.sentence.clone().into(),
-        it.open_notified_at.into(),
-        it.day_notified.into(),
-        it.lane.owner.into(),
+        breaker.lane.to_string().into(),
+        breaker.state.as_str().into(),
+        breaker.since.into(),
+        breaker.opened_at.into(),
+        breaker.failures.cast_signed().into(),
+        breaker.failed_probes.cast_signed().into(),
+        breaker.probe_at.into(),
+        breaker.reason.code.clone().into(),
+        breaker.reason.sentence.clone().into(),
+        breaker.open_notified_at.into(),
+        breaker.day_notified.into(),
+        breaker.lane.owner.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)
 }
 
-/// Takes the right to the next probe of each of these lanes for which it is due and nobody has it. Says which.
+/// Claims the probes of these lanes that are due and not claimed, until `until`. Returns the lanes whose probe was
+/// claimed.
 pub async fn claim_probes(
     db: &impl ConnectionTrait,
     lanes: &[LaneId],
@@ -99,51 +99,52 @@ fn rows_of(lanes: &[LaneId]) -> Rows {
     rows
 }
 
-/// Stores what came of the probe that this node had the right to until `until`; `false`: it had lost it.
-pub async fn save_probe(tx: &impl ConnectionTrait, it: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
+/// Saves the result of a probe that this node has claimed until `until`. Returns false if the claim is no longer valid.
+pub async fn save_probe(tx: &impl ConnectionTrait, breaker: &Breaker, until: Option<Timestamp>) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = $2, since = $3, failures = $4, failed_probes = $5, probe_at = $6,
              probe_until = NULL, reason_code = $7, reason = $8
          WHERE lane = $1 AND state = 'half_open' AND probe_until = $9";
     let values = vec![
-        it.lane.to_string().into(),
-        it.state.as_str().into(),
-        it.since.into(),
-        it.failures.cast_signed().into(),
-        it.failed_probes.cast_signed().into(),
-        it.probe_at.into(),
-        it.reason.code.clone().into(),
-        it.reason.sentence.clone().into(),
+        breaker.lane.to_string().into(),
+        breaker.state.as_str().into(),
+        breaker.since.into(),
+        breaker.failures.cast_signed().into(),
+        breaker.failed_probes.cast_signed().into(),
+        breaker.probe_at.into(),
+        breaker.reason.code.clone().into(),
+        breaker.reason.sentence.clone().into(),
         until.into(),
     ];
     Ok(run(tx, sql, values).await? == 1)
 }
 
-/// Closes it; `false`: another node was first.
+/// Closes a breaker. Returns false if it was closed.
 pub async fn close(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET state = 'closed', since = $2, probe_until = NULL
          WHERE lane = $1 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), now.into()]).await? == 1)
 }
 
-/// A person asks for a probe now.
+/// Makes the probe of an open breaker due now.
 pub async fn probe_now(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE breakers SET probe_at = $2 WHERE lane = $1 AND state = 'open' AND probe_at > $2";
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
-/// Marks that the owners were told that it opened.
+/// Marks that the owners were notified of the opening.
 pub async fn mark_open_notified(tx: &impl ConnectionTrait, lane: &LaneId, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE breakers SET open_notified_at = $2 WHERE lane = $1";
     run(tx, sql, vec![lane.to_string().into(), now.into()]).await.map(drop)
 }
 
-/// Marks that the owners were told that it has been open for a day; `false`: they were, by another node.
+/// Marks that the owners are notified that the breaker has been open for a day. Returns false if another node did so
+/// first.
 pub async fn mark_day_notified(tx: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
     let sql = "UPDATE breakers SET day_notified = $2 WHERE lane = $1 AND day_notified = $3 AND state <> 'closed'";
     Ok(run(tx, sql, vec![lane.to_string().into(), true.into(), false.into()]).await? == 1)
 }
 
-/// Every breaker that is not closed, or was closed after `closed_after`: what a node must know.
+/// All breakers that are not closed or were closed after `closed_after`.
 pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) -> Result<Vec<Breaker>, DbErr> {
     let sql = format!(
         "SELECT * FROM breakers WHERE lane > $1 AND (state <> 'closed' OR since > $2)
@@ -160,7 +161,7 @@ pub async fn list_current(db: &impl ConnectionTrait, closed_after: Timestamp) ->
     }
 }
 
-/// Up to `limit` breakers, of an owner's lanes or of all; those that are not closed come first.
+/// Up to `limit` breakers of an owner's lanes or of all lanes. Breakers that are not closed come first.
 pub async fn list(db: &impl ConnectionTrait, owner: Option<AffiliateId>, limit: usize) -> Result<Vec<Breaker>, DbErr> {
     let (own, values): (_, Vec<Value>) = match owner {
         Some(owner) => ("WHERE owner_affiliate_id = $1", vec![owner.into()]),
@@ -178,7 +179,7 @@ pub async fn find(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Option<Bre
     rows.first().map(read).transpose()
 }
 
-/// The breaker, not closed, of the lane in which this postback was last seen to send.
+/// The breaker of the latest lane of this postback whose breaker is not closed.
 pub async fn find_of_postback(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Breaker>, DbErr> {
     let sql = "SELECT it.destination, postbacks.owner_affiliate_id AS owner
          FROM postback_destinations AS it JOIN postbacks ON postbacks.id = it.postback_id
@@ -193,21 +194,21 @@ pub async fn find_of_postback(db: &impl ConnectionTrait, id: PostbackId) -> Resu
     Ok(None)
 }
 
-/// How many breakers are in each state but closed.
+/// The number of breakers in each state except closed.
 pub async fn count(db: &impl ConnectionTrait) -> Result<Vec<(String, i64)>, DbErr> {
     let sql = "SELECT state, count(*) AS number FROM breakers WHERE state <> 'closed' GROUP BY state";
     let rows = query(db, sql, vec![]).await?;
     rows.iter().map(|row| Ok((row.try_get("", "state")?, row.try_get("", "number")?))).collect()
 }
 
-/// Closed ones have told all that there is to tell.
+/// Deletes breakers that were closed before `before`.
 pub async fn delete_closed_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<(), DbErr> {
     run(db, "DELETE FROM breakers WHERE state = 'closed' AND since < $1", vec![before.into()]).await.map(drop)
 }
 
-/// Notes where postbacks were seen to go. One that goes to many destinations is kept with the first few: see
+/// Saves the destinations to which postbacks were sent. The caller limits the number of destinations of a postback: see
 /// `engine/delivery/lanes/postback_lane.rs`.
-pub async fn note_destinations(
+pub async fn save_destinations(
     db: &impl ConnectionTrait,
     seen: &[(PostbackId, String)],
     now: Timestamp,
@@ -221,13 +222,13 @@ pub async fn note_destinations(
     rows.execute(db, sql, vec![]).await.map(drop)
 }
 
-/// Forgets where a postback was seen to go: it was changed.
-pub async fn forget_destinations(db: &impl ConnectionTrait, id: PostbackId) -> Result<(), DbErr> {
+/// Deletes the destinations of a postback that was changed.
+pub async fn delete_destinations(db: &impl ConnectionTrait, id: PostbackId) -> Result<(), DbErr> {
     run(db, "DELETE FROM postback_destinations WHERE postback_id = $1", vec![id.into()]).await.map(drop)
 }
 
-/// `FROM` and `WHERE` of the postbacks that send in a lane.
-fn of_lane(lane: &LaneId) -> (String, Vec<Value>) {
+/// The clauses `FROM` and `WHERE` for the postbacks that send in a lane, with their parameters.
+fn from_lane(lane: &LaneId) -> (String, Vec<Value>) {
     let (own, values) = match lane.owner {
         Some(owner) => ("= $2", vec![lane.destination.to_string().into(), owner.into()]),
         None => ("IS NULL", vec![lane.destination.to_string().into()]),
@@ -241,14 +242,14 @@ fn of_lane(lane: &LaneId) -> (String, Vec<Value>) {
 
 /// Whether a live postback sends in a lane.
 pub async fn is_in_use(db: &impl ConnectionTrait, lane: &LaneId) -> Result<bool, DbErr> {
-    let (postbacks, values) = of_lane(lane);
+    let (postbacks, values) = from_lane(lane);
     let found = query(db, &format!("SELECT 1 {postbacks} AND postbacks.enabled LIMIT 1"), values).await?;
     Ok(!found.is_empty())
 }
 
-/// The postbacks that send in a lane, up to a hundred.
+/// Up to 100 postbacks that send in a lane.
 pub async fn list_postbacks(db: &impl ConnectionTrait, lane: &LaneId) -> Result<Vec<PostbackId>, DbErr> {
-    let (postbacks, values) = of_lane(lane);
+    let (postbacks, values) = from_lane(lane);
     let sql = format!("SELECT it.postback_id AS id {postbacks} ORDER BY it.postback_id LIMIT 100");
     query(db, &sql, values).await?.iter().map(|row| row.try_get("", "id")).collect()
 }

@@ -11,8 +11,6 @@ use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::deliveries::{Column, Entity, Model};
-use crate::entities::postbacks;
 use crate::{corrupt, model, readable};
 use domain::delivery::delivery::{Delivery, DeliveryState, Reason};
 use domain::delivery::lane::LaneId;
@@ -21,6 +19,46 @@ use domain::delivery::sending::decision::Sibling;
 use domain::delivery::sending::state_change::StateChange;
 use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId, floor_uuid, time_of};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+use super::postbacks;
+
+/// A row of `deliveries`.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ConversionId, DeliveryId, EventId, PostbackId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "deliveries")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: DeliveryId,
+        pub event_id: EventId,
+        pub postback_id: PostbackId,
+        pub conversion_id: Option<ConversionId>,
+        pub revision: i32,
+        pub affiliate_id: AffiliateId,
+        pub state: String,
+        pub reason_code: Option<String>,
+        pub reason: Option<String>,
+        pub due_at: Timestamp,
+        pub lease_until: Option<Timestamp>,
+        pub claim: Option<i64>,
+        pub attempts: i32,
+        pub attempts_before_retry: i32,
+        pub created_at: Timestamp,
+        pub settled_at: Option<Timestamp>,
+        pub waiting_for: Option<String>,
+        pub waiting_rank: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Delivery {
     type Error = DbErr;
@@ -50,8 +88,8 @@ impl TryFrom<Model> for Delivery {
 pub const QUEUE: Queue =
     Queue { table: "deliveries", pending: "state = 'pending'", due: "AND due_at <= $3", order: "due_at" };
 
-/// Inserts deliveries, leased ones with the token `claim`. The id is derived from event and postback, so a second insert
-/// changes nothing. Returns the number of new rows.
+/// Inserts deliveries, leased ones with the token `claim`. The id is derived from event and postback, so a second
+/// insert changes nothing. Returns the number of new rows.
 pub async fn insert(
     tx: &impl ConnectionTrait,
     deliveries: impl IntoIterator<Item = &Delivery>,
@@ -59,24 +97,24 @@ pub async fn insert(
 ) -> Result<u64, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Id, Id, Id, Int, Id, Text, Big, Int, Int, Big, Big, Big, Text, Text, Big]);
-    for it in deliveries {
+    for delivery in deliveries {
         rows.push([
-            it.id.into(),
-            it.event_id.into(),
-            it.postback_id.into(),
-            it.conversion_id.into(),
-            it.revision.into(),
-            it.affiliate_id.into(),
-            it.state.as_str().into(),
-            it.due_at.into(),
-            it.attempts.into(),
-            it.attempts_before_retry.into(),
-            it.created_at.into(),
-            it.lease_until.into(),
-            claim.filter(|_| it.lease_until.is_some()).into(),
-            it.reason.as_ref().map(|reason| reason.code.clone()).into(),
-            it.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
-            it.settled_at.into(),
+            delivery.id.into(),
+            delivery.event_id.into(),
+            delivery.postback_id.into(),
+            delivery.conversion_id.into(),
+            delivery.revision.into(),
+            delivery.affiliate_id.into(),
+            delivery.state.as_str().into(),
+            delivery.due_at.into(),
+            delivery.attempts.into(),
+            delivery.attempts_before_retry.into(),
+            delivery.created_at.into(),
+            delivery.lease_until.into(),
+            claim.filter(|_| delivery.lease_until.is_some()).into(),
+            delivery.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            delivery.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            delivery.settled_at.into(),
         ]);
     }
     rows.execute(
@@ -96,7 +134,7 @@ pub async fn claim(
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<Delivery>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     let mut claimed: Vec<Delivery> = readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into());
     claimed.sort_unstable_by_key(|delivery| delivery.due_at);
     Ok(claimed)
@@ -113,21 +151,21 @@ pub struct Finish {
 /// Stores the new states with one UPDATE and returns the ids of the rows that changed. Rows whose claim has changed are
 /// left alone.
 ///
-/// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL use
-/// the index of all pending rows instead of the primary key.
+/// Only pending rows have a claim, so the token is a sufficient guard. A condition on the state would make PostgreSQL
+/// use the index of all pending rows instead of the primary key.
 pub async fn finish(tx: &impl ConnectionTrait, finished: &[Finish]) -> Result<HashSet<DeliveryId>, DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Text, Text, Big, Int, Big, Big]);
-    for it in finished {
+    for finish in finished {
         rows.push([
-            it.id.into(),
-            it.change.state.as_str().into(),
-            it.change.reason.as_ref().map(|reason| reason.code.clone()).into(),
-            it.change.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
-            it.change.due_at.into(),
-            it.change.attempts.into(),
-            it.change.settled_at.into(),
-            it.claim.into(),
+            finish.id.into(),
+            finish.change.state.as_str().into(),
+            finish.change.reason.as_ref().map(|reason| reason.code.clone()).into(),
+            finish.change.reason.as_ref().map(|reason| reason.sentence.clone()).into(),
+            finish.change.due_at.into(),
+            finish.change.attempts.into(),
+            finish.change.settled_at.into(),
+            finish.claim.into(),
         ]);
     }
     let done = rows
@@ -181,7 +219,7 @@ pub async fn list_siblings(
 }
 
 /// When the next delivery without a claim is due.
-pub async fn next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+pub async fn find_next_due(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = "SELECT due_at FROM deliveries WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1";
     let found = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     found.map(|row| row.try_get("", "due_at")).transpose()
@@ -232,10 +270,10 @@ pub struct Filter {
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Delivery>, DbErr> {
     let mut select = Entity::find();
     if let Some(owner) = filter.owner {
-        let own = postbacks::Entity::find()
+        let own = postbacks::row::Entity::find()
             .select_only()
-            .column(postbacks::Column::Id)
-            .filter(postbacks::Column::OwnerAffiliateId.eq(owner))
+            .column(postbacks::row::Column::Id)
+            .filter(postbacks::row::Column::OwnerAffiliateId.eq(owner))
             .into_query();
         select = select.filter(Column::PostbackId.in_subquery(own));
     }

@@ -9,7 +9,6 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::postbacks::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, readable};
 use domain::delivery::postback::{Ordering, Postback};
 use domain::delivery::rules::{Delay, DelayUnit, FiringStatus, Rule, Scope};
@@ -17,6 +16,47 @@ use domain::ids::{AffiliateId, PostbackId};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
+use row::{Column, Entity, Model};
+
+/// A row of `postbacks`. `config`, `rejection_reasons` and `secret_origins` are JSON text.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, OfferId, PostbackId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "postbacks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: PostbackId,
+        pub name: String,
+        pub adapter: String,
+        pub adapter_version: String,
+        pub config: String,
+        pub action: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub offer_id: Option<OfferId>,
+        pub firing_status: String,
+        pub rejection_reasons: String,
+        pub delay_value: Option<i32>,
+        pub delay_unit: Option<String>,
+        pub ordering: String,
+        pub enabled: bool,
+        pub owner_affiliate_id: Option<AffiliateId>,
+        pub verified_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub archived_at: Option<Timestamp>,
+        pub template: Option<String>,
+        pub secret_origins: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Postback {
     type Error = DbErr;
@@ -89,7 +129,7 @@ pub async fn insert(tx: &impl ConnectionTrait, postback: &Postback) -> Result<()
     Entity::insert(Model::from(postback).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Saves it unless somebody changed it since it was `seen`; says whether it did.
+/// Saves a postback if its `updated_at` is still `seen`. Returns false if it was changed meanwhile.
 pub async fn save(tx: &impl ConnectionTrait, postback: &Postback, seen: Timestamp) -> Result<bool, DbErr> {
     let saved = Entity::update_many()
         .set(Model::from(postback).into_active_model().reset_all())
@@ -100,11 +140,12 @@ pub async fn save(tx: &impl ConnectionTrait, postback: &Postback, seen: Timestam
     Ok(saved.rows_affected > 0)
 }
 
-/// Also archived ones: their deliveries still refer to them.
+/// Also finds archived postbacks, because their deliveries still refer to them.
 pub async fn find(db: &impl ConnectionTrait, id: PostbackId) -> Result<Option<Postback>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Postback::try_from).transpose()
 }
 
+/// Unknown ids are left out, and so are rows that cannot be read.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = PostbackId>,
@@ -117,7 +158,7 @@ fn live() -> Select<Entity> {
     Entity::find().filter(Column::Enabled.eq(true)).filter(Column::ArchivedAt.is_null())
 }
 
-/// The live postbacks that may be fired for one of `events`: a little more than their rules admit, never less.
+/// The live postbacks whose rules can match one of `events`. The rules themselves are checked by the caller.
 pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -> Result<Vec<Postback>, DbErr> {
     let affiliates: BTreeSet<_> = events.iter().map(|event| event.affiliate_id).collect();
     let actions: BTreeSet<_> = events.iter().map(|event| event.action.as_str()).collect();
@@ -127,8 +168,8 @@ pub async fn list_candidates(db: &impl ConnectionTrait, events: &[Arc<Event>]) -
     Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 
-/// Whether a live postback of anybody but `owner` pins this adapter version.
-pub async fn others_use(
+/// Whether a live postback of another owner than `owner` uses this adapter version.
+pub async fn is_used_by_others(
     db: &impl ConnectionTrait,
     adapter: &str,
     version: &str,
@@ -142,8 +183,8 @@ pub async fn others_use(
     Ok(select.limit(1).one(db).await?.is_some())
 }
 
-/// Up to `limit` postbacks that pin another version of this adapter, oldest first.
-pub async fn list_behind(
+/// Up to `limit` postbacks that use another version of this adapter, oldest first.
+pub async fn list_with_other_version(
     db: &impl ConnectionTrait,
     adapter: &str,
     version: &str,
@@ -158,11 +199,11 @@ pub async fn list_behind(
     Ok(readable("postbacks", select.all(db).await?, Postback::try_from))
 }
 
-/// Who listens for clicks and impressions.
-pub async fn list_listeners(db: &impl ConnectionTrait, actions: &[Action]) -> Result<Vec<Rule>, DbErr> {
+/// The rules of the live postbacks for these actions.
+pub async fn list_rules(db: &impl ConnectionTrait, actions: &[Action]) -> Result<Vec<Rule>, DbErr> {
     let select = live().filter(Column::Action.is_in(actions.iter().map(|action| action.as_str())));
-    let listeners = readable("postbacks", select.all(db).await?, Postback::try_from);
-    Ok(listeners.into_iter().map(|it| it.rule).collect())
+    let postbacks = readable("postbacks", select.all(db).await?, Postback::try_from);
+    Ok(postbacks.into_iter().map(|it| it.rule).collect())
 }
 
 pub async fn list(
@@ -179,8 +220,8 @@ pub async fn list(
         .try_map(Postback::try_from)
 }
 
-/// All that are stored, also archived ones. One that can't be read is left out.
-pub async fn list_stored(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Postback>, DbErr> {
+/// All postbacks, also archived ones. A postback that cannot be read is left out.
+pub async fn list_all(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Postback>, DbErr> {
     let page = page::fetch(db, Entity::find(), Column::Id, |row| row.id.0, page).await?;
     Ok(Page { items: readable("postbacks", page.items, Postback::try_from), next: page.next })
 }

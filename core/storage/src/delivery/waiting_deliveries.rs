@@ -1,7 +1,8 @@
-//! Queries of deliveries that wait for a destination: pending, named after their lane, and out of the way of the others.
+//! Queries of waiting deliveries: pending deliveries of a lane that is paused.
 //!
-//! `waiting_for` is the lane as it is written, `waiting_rank` the order in which they leave it. `due_at` is when the delivery is looked at again even if everything about the
-//! destination were forgotten, so that none can wait for ever. The index holds waiting deliveries only; others cost nothing.
+//! `waiting_for` is the text of the lane, `waiting_rank` the order in which the deliveries leave it. At `due_at` a
+//! delivery is due again even if the breaker of its lane is lost, so none waits for ever. The index has only waiting
+//! deliveries.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +11,6 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, Value};
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::{is_one_of, skip_locked};
-use crate::entities::deliveries::Entity;
 use crate::{model, readable};
 use domain::delivery::delivery::{Delivery, Reason};
 use domain::delivery::lane::LaneId;
@@ -18,19 +18,22 @@ use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, DeliveryId, PostbackId};
 use domain::timestamp::Timestamp;
 
-/// When a waiting delivery is looked at again whatever happens.
-const AT_THE_LATEST: Duration = Duration::from_secs(3_600);
-/// Due deliveries that one statement looks at.
+use super::deliveries::row::Entity;
+
+/// The time after which a waiting delivery is due again in any case.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// The number of due deliveries that one statement checks.
 const CHUNK: u64 = 1_000;
-/// Before all others: a person asked for it.
+/// The rank of a manual retry: before all others.
 const FIRST: i64 = i64::MIN;
-/// Lower than any time, so that deliveries in order come before those of which the newest counts.
+/// Subtracted from the rank of postbacks that send every state in order, so that they come before the others. It is
+/// larger than any rank.
 const IN_ORDER: i64 = 4_000_000_000_000_000_000;
-/// Lanes that are read at once.
+/// The number of lanes that one query reads.
 const PAGE: usize = 1_000;
 
-/// The newest state first, but the oldest where a postback wants every state in order: states of one millisecond by their
-/// revision.
+/// The SQL of a rank: the newest state first, but the oldest first if the postback sends every state in order. States
+/// of the same millisecond are ordered by their revision.
 fn rank() -> String {
     format!(
         "CASE WHEN waiting_rank = {FIRST} THEN waiting_rank
@@ -40,28 +43,28 @@ fn rank() -> String {
     )
 }
 
-/// A claimed delivery that is to wait for a destination.
+/// A claimed delivery that has to wait for its lane.
 #[derive(Clone, Debug)]
 pub struct Parked {
     pub id: DeliveryId,
     pub claim: i64,
     pub lane: LaneId,
-    /// Behind the delivery with this rank, which must go first; else its own rank counts.
+    /// The rank of the delivery that must be sent first. Without it, the delivery gets its own rank.
     pub behind: Option<i64>,
     pub reason: Reason,
 }
 
-/// One UPDATE for all; rows that are no longer of their claim are left alone. No attempt is used up.
+/// Makes claimed deliveries wait, without counting an attempt. Rows whose claim has changed are left alone.
 pub async fn park(db: &impl ConnectionTrait, parked: &[Parked], now: Timestamp) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Text, Type::Text]);
-    for it in parked {
+    for delivery in parked {
         rows.push([
-            it.id.into(),
-            it.claim.into(),
-            it.lane.to_string().into(),
-            it.behind.map(|rank| rank.saturating_add(1)).into(),
-            it.reason.code.clone().into(),
-            it.reason.sentence.clone().into(),
+            delivery.id.into(),
+            delivery.claim.into(),
+            delivery.lane.to_string().into(),
+            delivery.behind.map(|rank| rank.saturating_add(1)).into(),
+            delivery.reason.code.clone().into(),
+            delivery.reason.sentence.clone().into(),
         ]);
     }
     let sql = format!(
@@ -71,18 +74,18 @@ pub async fn park(db: &impl ConnectionTrait, parked: &[Parked], now: Timestamp) 
          FROM parked WHERE deliveries.id = parked.id AND deliveries.claim = parked.claim",
         rank()
     );
-    rows.execute(db, &sql, vec![now.plus(AT_THE_LATEST).into()]).await.map(drop)
+    rows.execute(db, &sql, vec![now.plus(WAIT_MAX).into()]).await.map(drop)
 }
 
-/// What the deliveries of a postback wait for.
+/// The lane and the reason for which the deliveries of a postback wait.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub lane: LaneId,
     pub reason: Reason,
 }
 
-/// Puts aside those of the longest due deliveries that are of these postbacks and nobody's: they stand in front of
-/// everybody else's. Says how many it were.
+/// Makes due, unclaimed deliveries of these postbacks wait, because they would delay those of other postbacks. Checks
+/// the `CHUNK` longest due deliveries. Returns the number of deliveries that wait now.
 pub async fn park_due(
     db: &DatabaseConnection,
     postbacks: &HashMap<PostbackId, Waiting>,
@@ -97,7 +100,7 @@ pub async fn park_due(
             waiting.reason.sentence.clone().into(),
         ]);
     }
-    // The limit comes before the postbacks: no plan may look for these among all that were ever sent.
+    // The limit is applied before the postbacks, so that no plan searches all deliveries of a postback.
     let due = format!(
         "SELECT id FROM deliveries WHERE state = 'pending' AND due_at <= {{1}} AND claim IS NULL
              ORDER BY due_at LIMIT {CHUNK}{}",
@@ -111,15 +114,15 @@ pub async fn park_due(
         rank(),
         is_one_of(db, "deliveries.id", &due)
     );
-    rows.execute(db, &sql, vec![now.into(), now.plus(AT_THE_LATEST).into()]).await
+    rows.execute(db, &sql, vec![now.into(), now.plus(WAIT_MAX).into()]).await
 }
 
-/// Takes up to `limit` deliveries that wait in a lane, in the order in which they leave, and never `but`.
+/// Claims up to `limit` waiting deliveries of a lane in the order of their ranks, except `except`.
 pub async fn claim(
     db: &DatabaseConnection,
     lane: &LaneId,
     limit: usize,
-    but: Option<DeliveryId>,
+    except: Option<DeliveryId>,
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<Delivery>, DbErr> {
@@ -141,13 +144,13 @@ pub async fn claim(
         now.into(),
         lane.to_string().into(),
         (limit as i64).into(),
-        but.map_or(uuid::Uuid::nil(), |it| it.0).into(),
+        except.map_or(uuid::Uuid::nil(), |it| it.0).into(),
     ];
     let rows = db.query_all_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(readable("deliveries", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 
-/// Saves a manual retry of a delivery whose destination is paused: it is the next to be sent there.
+/// Saves a manual retry of a delivery whose lane is paused: it is the next one to be sent in the lane.
 pub async fn park_first(
     tx: &impl ConnectionTrait,
     delivery: &Delivery,
@@ -166,12 +169,12 @@ pub async fn park_first(
         code.into(),
         sentence.into(),
         lane.to_string().into(),
-        now.plus(AT_THE_LATEST).into(),
+        now.plus(WAIT_MAX).into(),
     ];
     tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await.map(drop)
 }
 
-/// Lets what waits for a changed postback be judged again, now. What is beyond a bound follows when its lane is probed.
+/// Makes up to 10,000 waiting deliveries of a changed postback due now. The others follow when their lane is probed.
 pub async fn release(db: &DatabaseConnection, id: PostbackId, now: Timestamp) -> Result<u64, DbErr> {
     let waiting = format!(
         "SELECT id FROM deliveries WHERE waiting_for IS NOT NULL AND postback_id = $2 AND state = 'pending'
@@ -187,7 +190,7 @@ pub async fn release(db: &DatabaseConnection, id: PostbackId, now: Timestamp) ->
     Ok(db.execute_raw(statement).await?.rows_affected())
 }
 
-/// The lanes in which deliveries wait: one look into the index for each.
+/// The lanes with waiting deliveries. The recursion reads one index entry for each lane.
 pub async fn list_lanes(db: &impl ConnectionTrait) -> Result<Vec<LaneId>, DbErr> {
     let sql = format!(
         "WITH RECURSIVE found (lane) AS (
@@ -210,7 +213,7 @@ pub async fn list_lanes(db: &impl ConnectionTrait) -> Result<Vec<LaneId>, DbErr>
     }
 }
 
-/// How many deliveries wait in each lane and for which reason: of an owner's postbacks, or of all.
+/// The number of waiting deliveries by lane and reason code, of an owner's postbacks or of all.
 pub async fn count(db: &impl ConnectionTrait, owner: Option<AffiliateId>) -> Result<Vec<(LaneId, String, i64)>, DbErr> {
     let (own, values): (_, Vec<Value>) = match owner {
         Some(owner) => {

@@ -1,6 +1,6 @@
-//! Queries of inbound requests: the log, and the queue of those that wait.
+//! Queries of inbound requests: the log, and the queue of waiting requests.
 
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
     Statement,
@@ -8,14 +8,54 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::inbound_requests::{Column, Entity, Model};
-use crate::entities::{notification_fingerprints, request_fingerprints};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
-use domain::ids::{AffiliateId, ConversionId, InboundRequestId, SourceId};
+use domain::ids::{AffiliateId, InboundRequestId, SourceId};
 use domain::inbound::inbound_request::{InboundRequest, OutcomeDetails, RawRequest};
 use domain::inbound::notification::Outcome;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `inbound_requests`. `headers`, `items` and `adapter_log` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, InboundRequestId, SourceId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "inbound_requests")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: InboundRequestId,
+        pub source_id: SourceId,
+        pub affiliate_id: Option<AffiliateId>,
+        pub received_at: Timestamp,
+        pub method: String,
+        pub path: String,
+        pub query: String,
+        pub headers: String,
+        pub body: Vec<u8>,
+        pub truncated: bool,
+        pub remote_ip: Option<String>,
+        pub outcome: String,
+        pub code: Option<String>,
+        pub sentence: Option<String>,
+        pub items: String,
+        pub adapter_log: Option<String>,
+        pub tries: i32,
+        pub due_at: Option<Timestamp>,
+        pub lease_until: Option<Timestamp>,
+        pub claim: Option<i64>,
+        pub settled_at: Option<Timestamp>,
+        pub repeats: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 pub const QUEUE: Queue =
     Queue { table: "inbound_requests", pending: "outcome = 'waiting'", due: "AND due_at <= $3", order: "due_at" };
@@ -55,56 +95,56 @@ impl TryFrom<Model> for InboundRequest {
 }
 
 /// Inserts a request with a lease for its processing; without a lease if it was refused.
-pub async fn insert(tx: &impl ConnectionTrait, it: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, request: &InboundRequest, lease: Option<Lease>) -> Result<(), DbErr> {
     let row = Model {
-        id: it.id,
-        source_id: it.source_id,
-        affiliate_id: it.affiliate_id,
-        received_at: it.received_at,
-        method: it.raw.method.clone(),
-        path: it.raw.path.clone(),
-        query: it.raw.query.clone(),
-        headers: json(&it.raw.headers),
-        body: it.raw.body.clone(),
-        truncated: it.raw.truncated,
-        remote_ip: it.raw.remote_ip.map(|ip| ip.to_string()),
-        outcome: it.result.outcome.to_string(),
-        code: it.result.code.clone(),
-        sentence: it.result.sentence.clone(),
-        items: json(&it.items),
-        adapter_log: stored_log(it),
-        tries: it.tries.cast_signed(),
-        due_at: it.due_at,
+        id: request.id,
+        source_id: request.source_id,
+        affiliate_id: request.affiliate_id,
+        received_at: request.received_at,
+        method: request.raw.method.clone(),
+        path: request.raw.path.clone(),
+        query: request.raw.query.clone(),
+        headers: json(&request.raw.headers),
+        body: request.raw.body.clone(),
+        truncated: request.raw.truncated,
+        remote_ip: request.raw.remote_ip.map(|ip| ip.to_string()),
+        outcome: request.result.outcome.to_string(),
+        code: request.result.code.clone(),
+        sentence: request.result.sentence.clone(),
+        items: json(&request.items),
+        adapter_log: stored_log(request),
+        tries: request.tries.cast_signed(),
+        due_at: request.due_at,
         lease_until: lease.map(|it| it.until),
         claim: lease.map(|it| it.claim),
-        settled_at: it.settled_at,
-        repeats: it.repeats,
+        settled_at: request.settled_at,
+        repeats: request.repeats,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
 /// Stores the outcome, if the claim is still valid. Returns whether it was.
-pub async fn finish(tx: &impl ConnectionTrait, it: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
+pub async fn finish(tx: &impl ConnectionTrait, request: &InboundRequest, claim: i64) -> Result<bool, DbErr> {
     let saved = Entity::update_many()
-        .col_expr(Column::Outcome, Expr::value(it.result.outcome.as_str()))
-        .col_expr(Column::Code, Expr::value(it.result.code.clone()))
-        .col_expr(Column::Sentence, Expr::value(it.result.sentence.clone()))
-        .col_expr(Column::Items, Expr::value(json(&it.items)))
-        .col_expr(Column::AdapterLog, Expr::value(stored_log(it)))
-        .col_expr(Column::Tries, Expr::value(it.tries.cast_signed()))
-        .col_expr(Column::DueAt, Expr::value(it.due_at))
+        .col_expr(Column::Outcome, Expr::value(request.result.outcome.as_str()))
+        .col_expr(Column::Code, Expr::value(request.result.code.clone()))
+        .col_expr(Column::Sentence, Expr::value(request.result.sentence.clone()))
+        .col_expr(Column::Items, Expr::value(json(&request.items)))
+        .col_expr(Column::AdapterLog, Expr::value(stored_log(request)))
+        .col_expr(Column::Tries, Expr::value(request.tries.cast_signed()))
+        .col_expr(Column::DueAt, Expr::value(request.due_at))
         .col_expr(Column::LeaseUntil, Expr::value(None::<Timestamp>))
         .col_expr(Column::Claim, Expr::value(None::<i64>))
-        .col_expr(Column::SettledAt, Expr::value(it.settled_at))
-        .filter(Column::Id.eq(it.id))
+        .col_expr(Column::SettledAt, Expr::value(request.settled_at))
+        .filter(Column::Id.eq(request.id))
         .filter(Column::Claim.eq(claim))
         .exec(tx)
         .await?;
     Ok(saved.rows_affected > 0)
 }
 
-fn stored_log(it: &InboundRequest) -> Option<String> {
-    Some(&it.adapter_log).filter(|log| !log.is_empty()).map(json)
+fn stored_log(request: &InboundRequest) -> Option<String> {
+    Some(&request.adapter_log).filter(|log| !log.is_empty()).map(json)
 }
 
 /// Claims at most `limit` waiting requests that are due.
@@ -114,7 +154,7 @@ pub async fn claim_due(
     now: Timestamp,
     lease: Lease,
 ) -> Result<Vec<InboundRequest>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     Ok(readable("inbound_requests", &rows, |row| model::<Entity>(row)?.try_into()))
 }
 
@@ -164,7 +204,7 @@ pub struct Filter {
     pub code: Option<String>,
 }
 
-/// The requests have no bodies, which may be long.
+/// The listed requests have no bodies, because bodies can be long.
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<InboundRequest>, DbErr> {
     use sea_orm::Iterable;
     let columns = Column::iter().filter(|column| !matches!(column, Column::Body));
@@ -183,71 +223,4 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     }
     let bytes = |row: &Model| row.headers.len() + row.body.len() + row.query.len() + row.items.len();
     page::fetch_sized(db, select, Column::Id, |row| row.id.0, bytes, page).await?.try_map(InboundRequest::try_from)
-}
-
-/// The conversion of the accepted notification with this fingerprint.
-pub async fn find_by_fingerprint(
-    db: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprint: &str,
-) -> Result<Option<ConversionId>, DbErr> {
-    let found = notification_fingerprints::Entity::find_by_id((source, fingerprint.to_owned())).one(db).await?;
-    Ok(found.map(|row| row.conversion_id))
-}
-
-/// Stores the fingerprints of an accepted notification. Known fingerprints stay as they are.
-pub async fn insert_fingerprints(
-    tx: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprints: &[String],
-    conversion: ConversionId,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    use notification_fingerprints::{Column, Entity, Model};
-    let row = |fingerprint: &String| {
-        Model { source_id: source, fingerprint: fingerprint.clone(), conversion_id: conversion, created_at: now }
-            .into_active_model()
-    };
-    let added = Entity::insert_many(fingerprints.iter().map(row))
-        .on_conflict(OnConflict::columns([Column::SourceId, Column::Fingerprint]).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await;
-    match added {
-        Ok(_) | Err(DbErr::RecordNotInserted) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The first request with this fingerprint and its time of receipt. `request`, received at `received_at`, replaces a stored
-/// request that was received before `since`.
-pub async fn first_of_its_kind(
-    tx: &impl ConnectionTrait,
-    source: SourceId,
-    fingerprint: &str,
-    request: InboundRequestId,
-    received_at: Timestamp,
-    since: Timestamp,
-) -> Result<(InboundRequestId, Timestamp), DbErr> {
-    let sql =
-        "INSERT INTO request_fingerprints (source_id, fingerprint, request_id, received_at) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (source_id, fingerprint) DO UPDATE SET
-                   request_id = CASE WHEN request_fingerprints.received_at < $5
-                       THEN excluded.request_id ELSE request_fingerprints.request_id END,
-                   received_at = CASE WHEN request_fingerprints.received_at < $5
-                       THEN excluded.received_at ELSE request_fingerprints.received_at END
-               RETURNING request_id, received_at";
-    let values = [source.into(), fingerprint.into(), request.into(), received_at.into(), since.into()];
-    let row = tx.query_one_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    let row = row.ok_or_else(|| corrupt("request_fingerprints", "an insert that returned no row"))?;
-    Ok((row.try_get("", "request_id")?, row.try_get("", "received_at")?))
-}
-
-pub async fn delete_firsts_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use request_fingerprints::{Column, Entity};
-    Ok(Entity::delete_many().filter(Column::ReceivedAt.lt(before)).exec(db).await?.rows_affected)
-}
-
-pub async fn delete_fingerprints_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
-    use notification_fingerprints::{Column, Entity};
-    Ok(Entity::delete_many().filter(Column::CreatedAt.lt(before)).exec(db).await?.rows_affected)
 }

@@ -1,4 +1,5 @@
-//! Queries of sources and of what they received.
+//! Queries of sources, inbound requests and fingerprints.
 
+pub mod fingerprints;
 pub mod inbound_requests;
 pub mod sources;

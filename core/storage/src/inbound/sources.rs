@@ -9,12 +9,51 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::sources::{ActiveModel, Column, Entity, Model};
 use crate::{from_json, json, readable};
 use domain::ids::{AffiliateId, SourceId};
 use domain::inbound::source::{AFFRANK_SESSION, Source, SourceKey, new_key};
 use domain::people::api_key;
 use domain::timestamp::Timestamp;
+use row::{ActiveModel, Column, Entity, Model};
+
+/// A row of `sources`. `config` and `settings` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, SourceId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sources")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: SourceId,
+        /// The key itself, which an earlier release reads; see the migration `people`.
+        pub key: String,
+        pub name: String,
+        pub adapter: String,
+        pub adapter_version: String,
+        pub config: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub settings: String,
+        pub decorates: bool,
+        pub enabled: bool,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub archived_at: Option<Timestamp>,
+        pub template: Option<String>,
+        pub session_parameter: Option<String>,
+        pub key_hash: Option<String>,
+        pub key_hint: Option<String>,
+        pub key_sealed: Option<String>,
+        pub key_until: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Source {
     type Error = DbErr;
@@ -24,7 +63,7 @@ impl TryFrom<Model> for Source {
             id: row.id,
             key: match row.key_hash {
                 Some(hash) => SourceKey { hash, hint: row.key_hint.unwrap_or_default(), sealed: row.key_sealed },
-                // Of an older release's making.
+                // An earlier release inserted the row.
                 None => SourceKey::new(&row.key, None),
             },
             name: row.name,
@@ -47,7 +86,7 @@ impl From<&Source> for Model {
     fn from(source: &Source) -> Self {
         Self {
             id: source.id,
-            // Leads nowhere, and nobody knows it.
+            // A random key that nobody knows.
             key: new_key(rand::random()),
             key_hash: Some(source.key.hash.clone()),
             key_hint: Some(source.key.hint.clone()),
@@ -65,7 +104,7 @@ impl From<&Source> for Model {
             updated_at: source.updated_at,
             archived_at: source.archived_at,
             template: source.template.clone(),
-            // AffRank's own name holds at every affiliate's first source, and need not be looked for.
+            // The first source of every affiliate has AffRank's name of the parameter, so it need not be searched.
             session_parameter: source.session_parameter().filter(|it| *it != AFFRANK_SESSION).map(str::to_owned),
         }
     }
@@ -75,7 +114,7 @@ pub async fn insert(tx: &impl ConnectionTrait, source: &Source) -> Result<(), Db
     Entity::insert(Model::from(source).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Adds it unless a source with its id is there already.
+/// Inserts a source unless a source with its id exists.
 pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Result<(), DbErr> {
     let added = Entity::insert(Model::from(source).into_active_model())
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
@@ -87,7 +126,7 @@ pub async fn insert_missing(tx: &impl ConnectionTrait, source: &Source) -> Resul
     }
 }
 
-/// Saves all but its key, unless somebody changed it since it was `seen`; says whether it did.
+/// Saves a source without its key if its `updated_at` is still `seen`. Returns false if it was changed meanwhile.
 pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
     let mut row = Model::from(source).into_active_model().reset_all();
     (row.key, row.key_hash, row.key_hint) = (NotSet, NotSet, NotSet);
@@ -95,7 +134,7 @@ pub async fn save(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -
     save_row(tx, row, source.id, seen).await
 }
 
-/// The same with another key.
+/// Saves a source with a new key if its `updated_at` is still `seen`. Returns false if it was changed meanwhile.
 pub async fn save_rotated(tx: &impl ConnectionTrait, source: &Source, seen: Timestamp) -> Result<bool, DbErr> {
     save_row(tx, Model::from(source).into_active_model().reset_all(), source.id, seen).await
 }
@@ -106,11 +145,12 @@ async fn save_row(tx: &impl ConnectionTrait, row: ActiveModel, id: SourceId, see
     Ok(saved.rows_affected > 0)
 }
 
-/// Also archived ones: their log still refers to them.
+/// Also finds archived sources, because their log still refers to them.
 pub async fn find(db: &impl ConnectionTrait, id: SourceId) -> Result<Option<Source>, DbErr> {
     Entity::find_by_id(id).one(db).await?.map(Source::try_from).transpose()
 }
 
+/// Unknown ids are left out, and so are rows that cannot be read.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = SourceId>,
@@ -119,7 +159,7 @@ pub async fn find_many(
     Ok(readable("sources", rows, Source::try_from).into_iter().map(|it| (it.id, it)).collect())
 }
 
-/// By its hash. While an older release may still read and rotate keys, the older column decides.
+/// Finds a source by the hash of its key. While an earlier release can still rotate keys, the column `key` decides.
 pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<Source>, DbErr> {
     let found = Entity::find().filter(Column::KeyHash.eq(api_key::hash(key))).one(db).await?;
     if let Some(row) = found.filter(|row| row.key_until.is_none() || row.key == key) {
@@ -130,7 +170,7 @@ pub async fn find_by_key(db: &impl ConnectionTrait, key: &str) -> Result<Option<
     found.map(Source::try_from).transpose()
 }
 
-/// A key that is still readable.
+/// A key that is still stored as text.
 pub struct ReadableKey {
     pub id: SourceId,
     pub owner: Option<AffiliateId>,
@@ -138,7 +178,7 @@ pub struct ReadableKey {
     pub until: Option<Timestamp>,
 }
 
-/// Those that have no hash yet, and those whose time is over, in the order of their ids.
+/// Up to `limit` stored keys without a hash or with an expired `key_until`, ordered by id.
 pub async fn list_readable_keys(
     db: &impl ConnectionTrait,
     now: Timestamp,
@@ -150,7 +190,7 @@ pub async fn list_readable_keys(
     Ok(rows.into_iter().map(one).collect())
 }
 
-/// Stores the hash of a key. `until` is how long the key itself stays; without it, the key goes.
+/// Saves the hash of a key. The key itself is kept until `until`; without that, it is overwritten.
 pub async fn save_hashed(
     tx: &impl ConnectionTrait,
     seen: &ReadableKey,
@@ -170,7 +210,7 @@ pub async fn save_hashed(
     update.exec(tx).await.map(drop)
 }
 
-/// Those that add something to landing URLs.
+/// The live sources that add parameters to landing URLs.
 pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, DbErr> {
     let select = Entity::find()
         .filter(Column::Decorates.eq(true))
@@ -179,7 +219,7 @@ pub async fn list_decorating(db: &impl ConnectionTrait) -> Result<Vec<Source>, D
     Ok(readable("sources", select.all(db).await?, Source::try_from))
 }
 
-/// Under which names sources find sessions in links, besides AffRank's own.
+/// The owners of live sources with their names of the session parameter, except AffRank's.
 pub async fn list_session_parameters(db: &impl ConnectionTrait) -> Result<Vec<(Option<AffiliateId>, String)>, DbErr> {
     let select = Entity::find()
         .select_only()
@@ -190,8 +230,8 @@ pub async fn list_session_parameters(db: &impl ConnectionTrait) -> Result<Vec<(O
     select.into_tuple().all(db).await
 }
 
-/// Whether a live source of anybody but `owner` uses this adapter version.
-pub async fn others_use(
+/// Whether a live source of another owner than `owner` uses this adapter version.
+pub async fn is_used_by_others(
     db: &impl ConnectionTrait,
     adapter: &str,
     version: &str,
@@ -203,7 +243,7 @@ pub async fn others_use(
     };
     let select = Entity::find()
         .filter(Column::Adapter.eq(adapter))
-        // Those that pin none use the newest.
+        // A source without a version uses the newest.
         .filter(Column::AdapterVersion.is_in([version, ""]))
         .filter(Column::Enabled.eq(true))
         .filter(Column::ArchivedAt.is_null())
@@ -211,8 +251,8 @@ pub async fn others_use(
     Ok(select.limit(1).one(db).await?.is_some())
 }
 
-/// Those that somebody configured, also archived ones: not as every affiliate's first one comes. One that can't be read is
-/// left out.
+/// The sources whose configuration differs from an affiliate's first source, also archived ones. A source that cannot
+/// be read is left out.
 pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<Source>, DbErr> {
     let first = Source::first(AffiliateId(uuid::Uuid::nil()), SourceKey::default(), Timestamp::from_millis(0));
     let changed =
@@ -221,7 +261,7 @@ pub async fn list_configured(db: &impl ConnectionTrait, page: PageRequest) -> Re
     Ok(Page { items: readable("sources", page.items, Source::try_from), next: page.next })
 }
 
-/// Every source that an affiliate ever had.
+/// The ids of all sources of an affiliate, also archived ones.
 pub async fn list_ids(db: &impl ConnectionTrait, owner: AffiliateId) -> Result<Vec<SourceId>, DbErr> {
     Entity::find().select_only().column(Column::Id).filter(Column::AffiliateId.eq(owner)).into_tuple().all(db).await
 }

@@ -6,7 +6,6 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use crate::base::bulk::{Rows, Type};
-use crate::base::sums;
 use crate::corrupt;
 use domain::amounts::Currency;
 use domain::ids::{AffiliateId, PostingId, floor_uuid};
@@ -14,6 +13,8 @@ use domain::money::ledger::PostingKind;
 use domain::money::statement::{AccountSums, ConversionLine, StatementLine};
 use domain::timestamp::Timestamp;
 use domain::tracking::conversion::transaction_id_in;
+
+use super::sums;
 
 /// The sums of these affiliates, in each currency with a balance or pending earnings.
 pub async fn find(
@@ -45,7 +46,7 @@ pub async fn find(
 }
 
 /// The debts for these keys, in micros. Keys without a debt are left out.
-pub async fn debts(
+pub async fn find_debts(
     db: &impl ConnectionTrait,
     keys: impl IntoIterator<Item = (AffiliateId, Currency)>,
 ) -> Result<BTreeMap<(AffiliateId, Currency), i64>, DbErr> {
@@ -68,7 +69,7 @@ fn key(row: &QueryResult) -> Result<(AffiliateId, Currency), DbErr> {
 }
 
 /// The sums of all entries before `at`.
-pub async fn sums_at(
+pub async fn find_sums_at(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,
@@ -91,7 +92,7 @@ pub async fn sums_at(
 const CHUNK: usize = 1_000;
 
 /// The next lines from the posting id `after` on and before `to`, oldest first. Empty after the last line.
-pub async fn lines(
+pub async fn list_lines(
     db: &impl ConnectionTrait,
     affiliate: AffiliateId,
     currency: Currency,

@@ -8,8 +8,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Sta
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::{for_update, skip_locked};
 use crate::base::page::{self, Page, PageRequest};
-use crate::base::sums;
-use crate::entities::earnings::{Column, Entity, Model};
 use crate::{corrupt, model};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ConversionId, EarningId};
@@ -17,6 +15,47 @@ use domain::money::earning::{Earning, EarningKind, EarningState};
 use domain::money::release;
 use domain::program::sub_affiliate::Commission;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+use super::sums;
+
+/// A row of `earnings`. `micros` is the part of `earned_micros` that is not reversed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ConversionId, EarningId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "earnings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: EarningId,
+        pub affiliate_id: AffiliateId,
+        pub kind: String,
+        pub conversion_id: Option<ConversionId>,
+        pub sub_affiliate_id: Option<AffiliateId>,
+        pub level: i32,
+        pub percent: Option<String>,
+        pub paid_by_sub_affiliate: bool,
+        pub currency: String,
+        pub earned_micros: i64,
+        pub micros: i64,
+        pub state: String,
+        pub release_at: Timestamp,
+        pub released_at: Option<Timestamp>,
+        pub retry_at: Option<Timestamp>,
+        pub reason: Option<String>,
+        pub created_by: Option<String>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Earning {
     type Error = DbErr;
@@ -54,27 +93,27 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows =
         Rows::new(&[Id, Id, Text, Id, Id, Int, Text, Bool, Text, Big, Big, Text, Big, Big, Big, Text, Text, Big, Big]);
-    for it in earnings {
+    for earning in earnings {
         rows.push([
-            it.id.into(),
-            it.affiliate_id.into(),
-            it.kind.as_str().into(),
-            it.conversion_id.into(),
-            it.sub_affiliate_id.into(),
-            it.commission.map_or(0, |it| it.level).into(),
-            it.commission.map(|it| it.percent.to_string()).into(),
-            it.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
-            it.earned.currency.to_string().into(),
-            it.earned.micros.into(),
-            it.left.into(),
-            it.state.as_str().into(),
-            it.release_at.into(),
-            it.released_at.into(),
-            it.retry_at.into(),
-            it.reason.clone().into(),
-            it.created_by.clone().into(),
-            it.created_at.into(),
-            it.updated_at.into(),
+            earning.id.into(),
+            earning.affiliate_id.into(),
+            earning.kind.as_str().into(),
+            earning.conversion_id.into(),
+            earning.sub_affiliate_id.into(),
+            earning.commission.map_or(0, |it| it.level).into(),
+            earning.commission.map(|it| it.percent.to_string()).into(),
+            earning.commission.is_some_and(|it| it.paid_by_sub_affiliate).into(),
+            earning.earned.currency.to_string().into(),
+            earning.earned.micros.into(),
+            earning.left.into(),
+            earning.state.as_str().into(),
+            earning.release_at.into(),
+            earning.released_at.into(),
+            earning.retry_at.into(),
+            earning.reason.clone().into(),
+            earning.created_by.clone().into(),
+            earning.created_at.into(),
+            earning.updated_at.into(),
         ]);
     }
     rows.execute(
@@ -90,14 +129,14 @@ pub async fn insert(tx: &impl ConnectionTrait, earnings: &[Earning]) -> Result<(
 /// Saves the fields of earnings that can change: what is left, state and times.
 pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Big, Type::Text, Type::Big, Type::Big, Type::Big]);
-    for it in earnings {
+    for earning in earnings {
         rows.push([
-            it.id.into(),
-            it.left.into(),
-            it.state.as_str().into(),
-            it.released_at.into(),
-            it.retry_at.into(),
-            it.updated_at.into(),
+            earning.id.into(),
+            earning.left.into(),
+            earning.state.as_str().into(),
+            earning.released_at.into(),
+            earning.retry_at.into(),
+            earning.updated_at.into(),
         ]);
     }
     rows.execute(
@@ -113,7 +152,7 @@ pub async fn save(tx: &impl ConnectionTrait, earnings: &[&Earning]) -> Result<()
 }
 
 /// The commissions of a parent affiliate from each of these sub-affiliates, less reversals, in micros.
-pub async fn by_sub_affiliate(
+pub async fn sum_by_sub_affiliate(
     db: &impl ConnectionTrait,
     parent: AffiliateId,
     sub_affiliates: impl IntoIterator<Item = AffiliateId>,
@@ -178,7 +217,7 @@ pub async fn lock_due(
 }
 
 /// The affiliates of the first due earnings.
-pub async fn due_affiliates(
+pub async fn list_due_affiliates(
     db: &impl ConnectionTrait,
     limit: usize,
     now: Timestamp,
@@ -205,7 +244,7 @@ pub async fn defer_due(db: &impl ConnectionTrait, affiliate: AffiliateId, now: T
 }
 
 /// The time of the next try to release an earning.
-pub async fn next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+pub async fn find_next_release(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let sql = format!("SELECT {DUE_AT} AS due_at FROM earnings WHERE state = 'pending' ORDER BY {DUE_AT}, id LIMIT 1");
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     row.map(|row| row.try_get("", "due_at")).transpose()

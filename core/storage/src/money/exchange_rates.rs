@@ -13,17 +13,17 @@ use domain::ids::ExchangeRateId;
 use domain::money::exchange::ExchangeRate;
 use domain::timestamp::Timestamp;
 
-/// `false` if there is a rate for the same pair and time already.
-pub async fn insert(db: &impl ConnectionTrait, it: &ExchangeRate) -> Result<bool, DbErr> {
+/// Inserts a rate. Returns false if a rate for the same currencies and time exists.
+pub async fn insert(db: &impl ConnectionTrait, rate: &ExchangeRate) -> Result<bool, DbErr> {
     let sql = "INSERT INTO exchange_rates (id, from_currency, to_currency, valid_from, rate, created_at)
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (from_currency, to_currency, valid_from) DO NOTHING";
     let values = [
-        it.id.into(),
-        it.from.to_string().into(),
-        it.to.to_string().into(),
-        it.valid_from.into(),
-        it.rate.to_string().into(),
-        it.created_at.into(),
+        rate.id.into(),
+        rate.from.to_string().into(),
+        rate.to.to_string().into(),
+        rate.valid_from.into(),
+        rate.rate.to_string().into(),
+        rate.created_at.into(),
     ];
     let done = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
     Ok(done.rows_affected() == 1)
@@ -43,7 +43,7 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-pub async fn find_many(
+pub(crate) async fn find_many(
     db: &impl ConnectionTrait,
     ids: &BTreeSet<ExchangeRateId>,
 ) -> Result<BTreeMap<ExchangeRateId, ExchangeRate>, DbErr> {
@@ -53,7 +53,7 @@ pub async fn find_many(
     found.iter().map(|row| read(row).map(|rate| (rate.id, rate))).collect()
 }
 
-/// Last inserted first.
+/// Rates, the last inserted first.
 pub async fn list(db: &impl ConnectionTrait, page: PageRequest) -> Result<Page<ExchangeRate>, DbErr> {
     let sql = "SELECT * FROM exchange_rates WHERE id < $1 ORDER BY id DESC LIMIT $2";
     let values = [page.before.unwrap_or(Uuid::max()).into(), (page.limit as i64 + 1).into()];

@@ -6,13 +6,40 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, 
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::exchanges::{ActiveModel, Column, Entity, Model};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId, floor_uuid};
 use domain::money::exchange::{Exchange, ExchangeRate};
 use domain::timestamp::Timestamp;
+use row::{ActiveModel, Column, Entity, Model};
 
 use super::exchange_rates;
+
+/// A row of `exchanges`. Rows are never changed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ExchangeId, ExchangeRateId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "exchanges")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ExchangeId,
+        pub affiliate_id: AffiliateId,
+        pub rate_id: ExchangeRateId,
+        pub taken_currency: String,
+        pub taken_micros: i64,
+        pub given_currency: String,
+        pub given_micros: i64,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -25,16 +52,16 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
-pub async fn insert(tx: &impl ConnectionTrait, it: &Exchange) -> Result<(), DbErr> {
+pub async fn insert(tx: &impl ConnectionTrait, exchange: &Exchange) -> Result<(), DbErr> {
     let row = ActiveModel {
-        id: Set(it.id),
-        affiliate_id: Set(it.affiliate_id),
-        rate_id: Set(it.rate.id),
-        taken_currency: Set(it.taken.currency.to_string()),
-        taken_micros: Set(it.taken.micros),
-        given_currency: Set(it.given.currency.to_string()),
-        given_micros: Set(it.given.micros),
-        created_at: Set(it.at),
+        id: Set(exchange.id),
+        affiliate_id: Set(exchange.affiliate_id),
+        rate_id: Set(exchange.rate.id),
+        taken_currency: Set(exchange.taken.currency.to_string()),
+        taken_micros: Set(exchange.taken.micros),
+        given_currency: Set(exchange.given.currency.to_string()),
+        given_micros: Set(exchange.given.micros),
+        created_at: Set(exchange.at),
     };
     Entity::insert(row).exec_without_returning(tx).await.map(drop)
 }
@@ -54,7 +81,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         let either = Condition::any().add(Column::TakenCurrency.eq(currency.as_str()));
         select = select.filter(either.add(Column::GivenCurrency.eq(currency)));
     }
-    // Ids are in the order of time, so a span of time is a range of the key.
+    // Ids are in chronological order, so a range of time is a range of the primary key.
     if let Some(from) = filter.from {
         select = select.filter(Column::Id.gte(floor_uuid(from)));
     }

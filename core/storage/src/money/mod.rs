@@ -7,5 +7,6 @@ pub mod exchanges;
 pub mod ledger;
 pub mod payout_details;
 pub mod payout_methods;
+pub(crate) mod sums;
 pub mod withdrawal_batches;
 pub mod withdrawals;

@@ -3,10 +3,36 @@
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::payout_details::{Column, Entity, Model};
 use crate::{from_json, json};
 use domain::ids::{AffiliateId, PayoutDetailsId};
 use domain::money::payout_details::PayoutDetails;
+use row::{Column, Entity, Model};
+
+/// A row of `payout_details`. Only the vault opens `sealed`; `masked` is JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, PayoutDetailsId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payout_details")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: PayoutDetailsId,
+        pub affiliate_id: AffiliateId,
+        pub method: String,
+        pub sealed: String,
+        pub masked: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for PayoutDetails {
     type Error = DbErr;
@@ -25,15 +51,15 @@ impl TryFrom<Model> for PayoutDetails {
 }
 
 impl From<&PayoutDetails> for Model {
-    fn from(it: &PayoutDetails) -> Self {
+    fn from(details: &PayoutDetails) -> Self {
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            method: it.method.clone(),
-            sealed: it.sealed.clone(),
-            masked: json(&it.masked),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: details.id,
+            affiliate_id: details.affiliate_id,
+            method: details.method.clone(),
+            sealed: details.sealed.clone(),
+            masked: json(&details.masked),
+            created_at: details.created_at,
+            updated_at: details.updated_at,
         }
     }
 }

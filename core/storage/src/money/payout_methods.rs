@@ -1,4 +1,4 @@
-//! Queries of payout methods. There are few, so all of them are read at once.
+//! Queries of payout methods. The table has few rows, so a list has no pages.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -6,10 +6,39 @@ use sea_orm::{
     QuerySelect,
 };
 
-use crate::entities::payout_methods::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, readable};
 use domain::money::payout_method::{FileFormat, PayoutMethod, built_in};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `payout_methods`. `details_schema`, `currencies` and `payer` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payout_methods")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: String,
+        pub name: String,
+        pub processing_time: String,
+        pub details_schema: String,
+        pub currencies: String,
+        pub file: String,
+        pub payer: Option<String>,
+        pub enabled: bool,
+        pub built_in: bool,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 const TABLE: &str = "payout_methods";
 
@@ -34,19 +63,19 @@ impl TryFrom<Model> for PayoutMethod {
 }
 
 impl From<&PayoutMethod> for Model {
-    fn from(it: &PayoutMethod) -> Self {
+    fn from(method: &PayoutMethod) -> Self {
         Self {
-            id: it.id.clone(),
-            name: it.name.clone(),
-            processing_time: it.processing_time.clone(),
-            details_schema: json(&it.schema),
-            currencies: json(&it.currencies),
-            file: it.file.to_string(),
-            payer: it.payer.as_ref().map(json),
-            enabled: it.enabled,
-            built_in: it.built_in,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: method.id.clone(),
+            name: method.name.clone(),
+            processing_time: method.processing_time.clone(),
+            details_schema: json(&method.schema),
+            currencies: json(&method.currencies),
+            file: method.file.to_string(),
+            payer: method.payer.as_ref().map(json),
+            enabled: method.enabled,
+            built_in: method.built_in,
+            created_at: method.created_at,
+            updated_at: method.updated_at,
         }
     }
 }
@@ -65,7 +94,7 @@ pub async fn seed(db: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr
 }
 
 /// Inserts a built-in method, or updates the schema of the one with the same id.
-pub async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
+pub(crate) async fn insert_or_refresh(tx: &impl ConnectionTrait, method: &PayoutMethod) -> Result<(), DbErr> {
     Entity::insert(Model::from(method).into_active_model())
         .on_conflict(OnConflict::column(Column::Id).update_column(Column::DetailsSchema).to_owned())
         .exec_without_returning(tx)

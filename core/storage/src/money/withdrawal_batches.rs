@@ -4,9 +4,37 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveM
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::withdrawal_batches::{Column, Entity, Model};
 use domain::ids::WithdrawalBatchId;
 use domain::money::withdrawal_batch::WithdrawalBatch;
+use row::{Column, Entity, Model};
+
+/// A row of `withdrawal_batches`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::WithdrawalBatchId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "withdrawal_batches")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: WithdrawalBatchId,
+        pub method: String,
+        pub currency: String,
+        pub count: i32,
+        pub net_micros: i64,
+        pub created_by: String,
+        pub exported_at: Option<Timestamp>,
+        pub dissolved_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for WithdrawalBatch {
     type Error = DbErr;
@@ -30,17 +58,17 @@ impl TryFrom<Model> for WithdrawalBatch {
 }
 
 impl From<&WithdrawalBatch> for Model {
-    fn from(it: &WithdrawalBatch) -> Self {
+    fn from(batch: &WithdrawalBatch) -> Self {
         Self {
-            id: it.id,
-            method: it.method.clone(),
-            currency: it.currency.to_string(),
-            count: it.count,
-            net_micros: it.net_micros,
-            created_by: it.created_by.clone(),
-            exported_at: it.exported_at,
-            dissolved_at: it.dissolved_at,
-            created_at: it.created_at,
+            id: batch.id,
+            method: batch.method.clone(),
+            currency: batch.currency.to_string(),
+            count: batch.count,
+            net_micros: batch.net_micros,
+            created_by: batch.created_by.clone(),
+            exported_at: batch.exported_at,
+            dissolved_at: batch.dissolved_at,
+            created_at: batch.created_at,
         }
     }
 }

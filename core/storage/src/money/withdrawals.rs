@@ -9,13 +9,49 @@ use sea_orm::{
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::withdrawals::{Column, Entity, Model};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Currency, Money};
 use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId, floor_uuid};
 use domain::money::withdrawal::{Status, Withdrawal};
 use domain::money::withdrawal_batch::Progress;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `withdrawals`. `history` and `masked_details` are JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, WithdrawalBatchId, WithdrawalId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "withdrawals")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: WithdrawalId,
+        pub affiliate_id: AffiliateId,
+        pub method: String,
+        pub currency: String,
+        pub amount_micros: i64,
+        pub fee_micros: i64,
+        pub requested_all: bool,
+        pub status: String,
+        pub note: Option<String>,
+        pub history: String,
+        pub sealed_details: String,
+        pub masked_details: String,
+        pub details_changed_at: Timestamp,
+        pub batch_id: Option<WithdrawalBatchId>,
+        pub accepted_debt_micros: i64,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 const TABLE: &str = "withdrawals";
 
@@ -47,25 +83,25 @@ impl TryFrom<Model> for Withdrawal {
 }
 
 impl From<&Withdrawal> for Model {
-    fn from(it: &Withdrawal) -> Self {
+    fn from(withdrawal: &Withdrawal) -> Self {
         Self {
-            id: it.id,
-            affiliate_id: it.affiliate_id,
-            method: it.method.clone(),
-            currency: it.amount.currency.to_string(),
-            amount_micros: it.amount.micros,
-            fee_micros: it.fee.micros,
-            requested_all: it.requested_all,
-            status: it.status.word().to_owned(),
-            note: it.status.note().map(str::to_owned),
-            history: json(&it.history),
-            sealed_details: it.sealed_details.clone(),
-            masked_details: json(&it.masked_details),
-            details_changed_at: it.details_changed_at,
-            batch_id: it.batch_id,
-            accepted_debt_micros: it.accepted_debt.micros,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: withdrawal.id,
+            affiliate_id: withdrawal.affiliate_id,
+            method: withdrawal.method.clone(),
+            currency: withdrawal.amount.currency.to_string(),
+            amount_micros: withdrawal.amount.micros,
+            fee_micros: withdrawal.fee.micros,
+            requested_all: withdrawal.requested_all,
+            status: withdrawal.status.word().to_owned(),
+            note: withdrawal.status.note().map(str::to_owned),
+            history: json(&withdrawal.history),
+            sealed_details: withdrawal.sealed_details.clone(),
+            masked_details: json(&withdrawal.masked_details),
+            details_changed_at: withdrawal.details_changed_at,
+            batch_id: withdrawal.batch_id,
+            accepted_debt_micros: withdrawal.accepted_debt.micros,
+            created_at: withdrawal.created_at,
+            updated_at: withdrawal.updated_at,
         }
     }
 }
@@ -77,15 +113,15 @@ pub async fn insert(tx: &impl ConnectionTrait, withdrawal: &Withdrawal) -> Resul
 /// Saves the fields of withdrawals that can change: status, history, batch and accepted debt.
 pub async fn save(tx: &impl ConnectionTrait, withdrawals: &[&Withdrawal]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Id, Type::Text, Type::Text, Type::Text, Type::Id, Type::Big, Type::Big]);
-    for it in withdrawals {
+    for withdrawal in withdrawals {
         rows.push([
-            it.id.into(),
-            it.status.word().into(),
-            it.status.note().map(str::to_owned).into(),
-            json(&it.history).into(),
-            it.batch_id.into(),
-            it.accepted_debt.micros.into(),
-            it.updated_at.into(),
+            withdrawal.id.into(),
+            withdrawal.status.word().into(),
+            withdrawal.status.note().map(str::to_owned).into(),
+            json(&withdrawal.history).into(),
+            withdrawal.batch_id.into(),
+            withdrawal.accepted_debt.micros.into(),
+            withdrawal.updated_at.into(),
         ]);
     }
     rows.execute(
@@ -144,7 +180,7 @@ pub async fn claim_to_pay(
     tx: &impl ConnectionTrait,
     method: &str,
     currency: Currency,
-    most: u64,
+    limit: u64,
 ) -> Result<Vec<Withdrawal>, DbErr> {
     let rows = Entity::find()
         .filter(Column::Status.eq(Status::Approved.word()))
@@ -153,7 +189,7 @@ pub async fn claim_to_pay(
         .filter(Column::Currency.eq(currency.to_string()))
         .filter(Expr::cust(OWES_NO_MORE_THAN_ACCEPTED))
         .order_by_asc(Column::Id)
-        .limit(most)
+        .limit(limit)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .all(tx)
         .await?;
@@ -187,7 +223,7 @@ pub async fn list_since(
 }
 
 /// The progress of each of these batches.
-pub async fn progress(
+pub async fn count_progress(
     db: &impl ConnectionTrait,
     batches: &[WithdrawalBatchId],
 ) -> Result<BTreeMap<WithdrawalBatchId, Progress>, DbErr> {
@@ -204,12 +240,12 @@ pub async fn progress(
         .await?;
     let mut progress = BTreeMap::<_, Progress>::new();
     for (batch, status, count) in counts {
-        let it = progress.entry(batch).or_default();
+        let progress = progress.entry(batch).or_default();
         match status.as_str() {
-            "paid" => it.paid = count,
-            "failed" => it.failed = count,
-            "returned" => it.returned = count,
-            _ => it.open += count,
+            "paid" => progress.paid = count,
+            "failed" => progress.failed = count,
+            "returned" => progress.returned = count,
+            _ => progress.open += count,
         }
     }
     Ok(progress)

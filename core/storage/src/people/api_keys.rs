@@ -4,12 +4,44 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::api_keys::{Column, Entity, Model};
 use crate::{corrupt, from_json, json};
 use domain::ids::{KeyId, UserId};
 use domain::people::api_key::ApiKey;
 use domain::people::permission::Role;
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `api_keys`. It has the hash of a key, never the key.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, KeyId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "api_keys")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: KeyId,
+        pub name: String,
+        pub role: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub hash: String,
+        pub hint: String,
+        pub created_at: Timestamp,
+        pub revoked_at: Option<Timestamp>,
+        pub user_id: Option<UserId>,
+        pub scopes: Option<String>,
+        pub expires_at: Option<Timestamp>,
+        pub last_used_at: Option<Timestamp>,
+        pub vouches: Option<bool>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for ApiKey {
     type Error = DbErr;
@@ -52,13 +84,13 @@ pub async fn insert(tx: &impl ConnectionTrait, key: &ApiKey) -> Result<(), DbErr
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// A key that has not been revoked.
+/// Finds a key by its hash, unless it is revoked.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<ApiKey>, DbErr> {
     let select = Entity::find().filter(Column::Hash.eq(hash)).filter(Column::RevokedAt.is_null());
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
-/// `user` confines it to that person's.
+/// With `user`, only a key of this user.
 pub async fn find(db: &impl ConnectionTrait, id: KeyId, user: Option<UserId>) -> Result<Option<ApiKey>, DbErr> {
     let mut select = Entity::find_by_id(id);
     if let Some(user) = user {
@@ -67,7 +99,7 @@ pub async fn find(db: &impl ConnectionTrait, id: KeyId, user: Option<UserId>) ->
     select.one(db).await?.map(ApiKey::try_from).transpose()
 }
 
-/// The key as it is afterwards; revoking twice keeps the first time. `user` confines it to that person's.
+/// Revokes a key and returns it. A revoked key keeps its time of revocation. With `user`, only a key of this user.
 pub async fn revoke(
     tx: &impl ConnectionTrait,
     id: KeyId,
@@ -87,7 +119,7 @@ pub async fn revoke(
     select.one(tx).await?.map(ApiKey::try_from).transpose()
 }
 
-/// Revokes all of a person's; says how many.
+/// Revokes all keys of a user. Returns their number.
 pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, at: Timestamp) -> Result<u64, DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(at.millis()))
@@ -96,7 +128,8 @@ pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, at: Timestamp) -
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {
+/// Saves the time of the last use of a key.
+pub async fn save_last_used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LastUsedAt, Expr::value(at.millis()))
         .filter(Column::Id.eq(id))
@@ -105,7 +138,7 @@ pub async fn used(db: &impl ConnectionTrait, id: KeyId, at: Timestamp) -> Result
         .map(drop)
 }
 
-/// `user` shows that person's only.
+/// With `user`, only keys of this user.
 pub async fn list(db: &impl ConnectionTrait, user: Option<UserId>, page: PageRequest) -> Result<Page<ApiKey>, DbErr> {
     let mut select = Entity::find();
     if let Some(user) = user {

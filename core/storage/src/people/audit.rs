@@ -1,5 +1,5 @@
-//! Queries of the audit log: add, read, prune by age. The database itself refuses to change its rows, and to delete what
-//! no pruning covers.
+//! Queries of the audit log. Triggers of the database refuse changes of its rows, and deletions that no pruning
+//! permits.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,88 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::audit::{Column, Entity, Model};
-use crate::entities::{audit_outcomes, audit_prunings};
 use crate::{corrupt, from_json, json};
 use domain::ids::{AuditId, UserId, floor_uuid};
 use domain::people::audit::{Ending, Outcome, Record};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `audit`. Rows are never changed.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AuditId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AuditId,
+        pub at: Timestamp,
+        pub actor: String,
+        pub user_id: Option<UserId>,
+        pub role: String,
+        pub operation: String,
+        pub object: Option<String>,
+        pub fields: String,
+        pub address: Option<String>,
+        pub request_id: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A row of `audit_outcomes`: the outcome of a change. Rows are never changed.
+mod outcome_row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::AuditId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_outcomes")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub audit_id: AuditId,
+        pub at: Timestamp,
+        pub outcome: String,
+        pub status: Option<i32>,
+        pub object: Option<String>,
+        pub changes: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A row of `audit_prunings`: permits the deletion of older records. Rows are never changed.
+mod pruning_row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::AuditId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_prunings")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AuditId,
+        pub at: Timestamp,
+        pub older_than: Timestamp,
+        pub actor: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -22,9 +98,9 @@ pub struct Filter {
     pub user_id: Option<UserId>,
     pub operation: Option<String>,
     pub object: Option<String>,
-    /// From this moment on.
+    /// Records from this time on.
     pub from: Option<Timestamp>,
-    /// Before this moment.
+    /// Records before this time.
     pub until: Option<Timestamp>,
 }
 
@@ -49,54 +125,56 @@ impl TryFrom<Model> for Record {
 }
 
 pub async fn insert(tx: &impl ConnectionTrait, record: &Record) -> Result<(), DbErr> {
-    let it = record.clone();
+    let record = record.clone();
     let row = Model {
-        id: it.id,
-        at: it.at,
-        actor: it.actor,
-        user_id: it.user_id,
-        role: it.role,
-        operation: it.operation,
-        object: it.object,
-        fields: it.fields.to_string(),
-        address: it.address,
-        request_id: it.request_id,
+        id: record.id,
+        at: record.at,
+        actor: record.actor,
+        user_id: record.user_id,
+        role: record.role,
+        operation: record.operation,
+        object: record.object,
+        fields: record.fields.to_string(),
+        address: record.address,
+        request_id: record.request_id,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-pub async fn conclude(tx: &impl ConnectionTrait, asked: AuditId, ending: &Ending) -> Result<(), DbErr> {
-    let row = audit_outcomes::Model {
-        audit_id: asked,
+/// Inserts the outcome of a record.
+pub async fn conclude(tx: &impl ConnectionTrait, id: AuditId, ending: &Ending) -> Result<(), DbErr> {
+    let row = outcome_row::Model {
+        audit_id: id,
         at: ending.at,
         outcome: ending.outcome.to_string(),
         status: ending.status.map(i32::from),
         object: ending.object.clone(),
         changes: Some(&ending.changes).filter(|it| !it.is_empty()).map(json),
     };
-    audit_outcomes::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+    outcome_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// Says that records of before `older_than` may go. It stays for good.
+/// Inserts a pruning, which permits the deletion of records before `older_than`. It cannot be revoked.
 pub async fn insert_pruning(
     tx: &impl ConnectionTrait,
     now: Timestamp,
     older_than: Timestamp,
     actor: &str,
 ) -> Result<(), DbErr> {
-    let row = audit_prunings::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
-    audit_prunings::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
+    let row = pruning_row::Model { id: AuditId::new(now), at: now, older_than, actor: actor.to_owned() };
+    pruning_row::Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// The oldest of them, with their outcomes; says how many.
+/// Deletes up to `limit` of the oldest records before `before`, with their outcomes. Returns the number of deleted
+/// records.
 pub async fn delete_before(tx: &impl ConnectionTrait, before: Timestamp, limit: u64) -> Result<u64, DbErr> {
     let oldest = Entity::find().select_only().column(Column::Id).filter(Column::Id.lt(floor_uuid(before)));
     let oldest = oldest.filter(Column::At.lt(before.millis())).order_by_asc(Column::Id).limit(limit);
     let ids: Vec<AuditId> = oldest.into_tuple().all(tx).await?;
-    let outcomes = audit_outcomes::Entity::delete_many();
-    outcomes.filter(audit_outcomes::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
-    let gone = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
-    Ok(gone.rows_affected)
+    let outcomes = outcome_row::Entity::delete_many();
+    outcomes.filter(outcome_row::Column::AuditId.is_in(ids.iter().copied())).exec(tx).await?;
+    let deleted = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(tx).await?;
+    Ok(deleted.rows_affected)
 }
 
 pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) -> Result<Page<Record>, DbErr> {
@@ -107,20 +185,20 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         }
     }
     if let Some(object) = filter.object {
-        // What was made is named by its outcome.
-        let mut named =
+        // The id of a created object is in the outcome.
+        let mut recorded =
             Query::select().column(Column::Id).from(Entity).and_where(Column::Object.eq(&object)).to_owned();
-        let made = Query::select()
-            .column(audit_outcomes::Column::AuditId)
-            .from(audit_outcomes::Entity)
-            .and_where(audit_outcomes::Column::Object.eq(&object))
+        let created = Query::select()
+            .column(outcome_row::Column::AuditId)
+            .from(outcome_row::Entity)
+            .and_where(outcome_row::Column::Object.eq(&object))
             .to_owned();
-        select = select.filter(Column::Id.in_subquery(named.union(UnionType::Distinct, made).to_owned()));
+        select = select.filter(Column::Id.in_subquery(recorded.union(UnionType::Distinct, created).to_owned()));
     }
     if let Some(user) = filter.user_id {
         select = select.filter(Column::UserId.eq(user));
     }
-    // Ids are in the order of time, so a span of time is a range of the key.
+    // Ids are in chronological order, so a range of time is a range of the primary key.
     if let Some(from) = filter.from {
         select = select.filter(Column::Id.gte(floor_uuid(from)));
     }
@@ -131,7 +209,7 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
         .await?
         .try_map(Record::try_from)?;
     let ids: Vec<_> = page.items.iter().map(|record: &Record| record.id).collect();
-    let outcomes = audit_outcomes::Entity::find().filter(audit_outcomes::Column::AuditId.is_in(ids)).all(db).await?;
+    let outcomes = outcome_row::Entity::find().filter(outcome_row::Column::AuditId.is_in(ids)).all(db).await?;
     let mut outcomes: HashMap<AuditId, _> = outcomes.into_iter().map(|row| (row.audit_id, row)).collect();
     for record in &mut page.items {
         record.ending = outcomes.remove(&record.id).map(Ending::try_from).transpose()?;
@@ -139,10 +217,10 @@ pub async fn list(db: &impl ConnectionTrait, filter: Filter, page: PageRequest) 
     Ok(page)
 }
 
-impl TryFrom<audit_outcomes::Model> for Ending {
+impl TryFrom<outcome_row::Model> for Ending {
     type Error = DbErr;
 
-    fn try_from(row: audit_outcomes::Model) -> Result<Self, DbErr> {
+    fn try_from(row: outcome_row::Model) -> Result<Self, DbErr> {
         Ok(Self {
             outcome: Outcome::from_word(&row.outcome)
                 .ok_or_else(|| corrupt("audit_outcomes", format_args!("outcome {}", row.outcome)))?,

@@ -5,13 +5,46 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use crate::entities::sessions::{Column, Entity, Model};
-use crate::entities::users;
 use domain::ids::{AffiliateId, SessionId, UserId};
 use domain::people::session::{Opener, Session};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
 
-/// What one person is shown of theirs.
+use super::users;
+
+/// A row of `sessions`. It has the hash of the cookie, never the cookie.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, SessionId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sessions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: SessionId,
+        pub hash: String,
+        pub user_id: Option<UserId>,
+        pub affiliate_id: Option<AffiliateId>,
+        pub address: Option<String>,
+        pub user_agent: Option<String>,
+        pub created_at: Timestamp,
+        pub last_seen_at: Timestamp,
+        pub expires_at: Timestamp,
+        pub revoked_at: Option<Timestamp>,
+        pub opened_by: Option<String>,
+        /// A user, a key or "bootstrap".
+        pub opener: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The maximum number of sessions in a list.
 const LIST_MAX: u64 = 100;
 
 impl From<Model> for Session {
@@ -27,7 +60,7 @@ impl From<Model> for Session {
             last_seen_at: row.last_seen_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
-            // Of one that looks on, the release before has it there.
+            // An earlier release stores the opener of a read-only session only in `opened_by`.
             opener: row.opener.as_ref().or(row.opened_by.as_ref()).and_then(|name| Opener::from_name(name)),
             opened_by: row.opened_by,
         }
@@ -35,29 +68,30 @@ impl From<Model> for Session {
 }
 
 pub async fn insert(tx: &impl ConnectionTrait, session: &Session) -> Result<(), DbErr> {
-    let it = session.clone();
+    let session = session.clone();
     let row = Model {
-        id: it.id,
-        hash: it.hash,
-        user_id: it.user_id,
-        affiliate_id: it.affiliate_id,
-        address: it.address,
-        user_agent: it.user_agent,
-        created_at: it.created_at,
-        last_seen_at: it.last_seen_at,
-        expires_at: it.expires_at,
-        revoked_at: it.revoked_at,
-        opened_by: it.opened_by,
-        opener: it.opener.map(Opener::name),
+        id: session.id,
+        hash: session.hash,
+        user_id: session.user_id,
+        affiliate_id: session.affiliate_id,
+        address: session.address,
+        user_agent: session.user_agent,
+        created_at: session.created_at,
+        last_seen_at: session.last_seen_at,
+        expires_at: session.expires_at,
+        revoked_at: session.revoked_at,
+        opened_by: session.opened_by,
+        opener: session.opener.map(Opener::name),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
+/// Also finds expired and revoked sessions.
 pub async fn find_by_hash(db: &impl ConnectionTrait, hash: &str) -> Result<Option<Session>, DbErr> {
     Ok(Entity::find().filter(Column::Hash.eq(hash)).one(db).await?.map(Session::from))
 }
 
-/// Those of a person that have not been revoked or expired, newest first.
+/// The valid sessions of a user, newest first.
 pub async fn list(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<Vec<Session>, DbErr> {
     let select = Entity::find()
         .filter(Column::UserId.eq(user))
@@ -68,7 +102,8 @@ pub async fn list(db: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Re
     Ok(select.all(db).await?.into_iter().map(Session::from).collect())
 }
 
-pub async fn seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Result<(), DbErr> {
+/// Saves the time of the last request of a session.
+pub async fn save_last_seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LastSeenAt, Expr::value(at.millis()))
         .filter(Column::Id.eq(id))
@@ -77,7 +112,8 @@ pub async fn seen(db: &impl ConnectionTrait, id: SessionId, at: Timestamp) -> Re
         .map(drop)
 }
 
-/// Whether there was one to end. `user` confines it to that person's.
+/// Revokes a session. Returns false if there is no such session or it is revoked. With `user`, only a session of this
+/// user.
 pub async fn revoke(
     tx: &impl ConnectionTrait,
     id: SessionId,
@@ -94,7 +130,7 @@ pub async fn revoke(
     Ok(update.exec(tx).await?.rows_affected == 1)
 }
 
-/// Ends all of a person's, but for `except`.
+/// Revokes all sessions of a user except `except`. Returns their number.
 pub async fn revoke_all(
     tx: &impl ConnectionTrait,
     user: UserId,
@@ -111,12 +147,13 @@ pub async fn revoke_all(
     Ok(update.exec(tx).await?.rows_affected)
 }
 
-/// Ends all that show an affiliate: of its people, of customers who came by a login link, and of staff who look on.
+/// Revokes all sessions for an affiliate: of its users, of customers with a login link, and read-only sessions of
+/// staff.
 pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at: Timestamp) -> Result<u64, DbErr> {
     let people = sea_orm::sea_query::Query::select()
-        .column(users::Column::Id)
-        .from(users::Entity)
-        .and_where(users::Column::AffiliateId.eq(id))
+        .column(users::row::Column::Id)
+        .from(users::row::Entity)
+        .and_where(users::row::Column::AffiliateId.eq(id))
         .to_owned();
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(at.millis()))
@@ -126,6 +163,7 @@ pub async fn revoke_of_affiliate(tx: &impl ConnectionTrait, id: AffiliateId, at:
     Ok(update.exec(tx).await?.rows_affected)
 }
 
+/// Deletes sessions that expired before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

@@ -4,32 +4,60 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::{Deserialize, Serialize};
 
-use crate::entities::tokens::{Column, Entity, Model};
 use crate::{from_json, json};
 use domain::ids::{AffiliateId, PayoutDetailsId, UserId};
 use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
 
-/// What a one-time link does.
+/// A row of `tokens`. It has the hash of a link, never the link.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tokens")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hash: String,
+        pub purpose: String,
+        pub user_id: Option<UserId>,
+        pub affiliate_id: Option<AffiliateId>,
+        pub data: String,
+        pub created_at: Timestamp,
+        pub expires_at: Timestamp,
+        pub used_at: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// The effect of a one-time link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "does", rename_all = "snake_case")]
 pub enum Purpose {
-    /// Signs a customer in and goes to a page of ours.
+    /// Signs a customer in and redirects to the page `next`.
     SignIn {
         affiliate: AffiliateId,
         next: String,
-        /// The member of staff who looks on; the session reads only.
+        /// The member of staff for whom the session is opened. Such a session is read-only.
         #[serde(default)]
         opened_by: Option<String>,
-        /// Who made the link, as [`domain::people::session::Opener`] has it; unknown of one from an older release.
+        /// The name of the creator of the link, see [`domain::people::session::Opener`]. Missing in links of earlier
+        /// releases.
         #[serde(default)]
         opener: Option<String>,
     },
-    /// Somebody who registered chooses a password.
+    /// A person who registered chooses a password.
     Register {
         name: String,
         email: String,
     },
-    /// A user chooses a password: invited, or after forgetting the one before.
+    /// A user chooses a password, after an invitation or because it was forgotten.
     SetPassword {
         user: UserId,
         invited: bool,
@@ -38,7 +66,7 @@ pub enum Purpose {
         user: UserId,
         email: String,
     },
-    /// A customer without a password confirms where it is paid.
+    /// A customer without a password confirms payout details.
     ConfirmPayoutDetails {
         affiliate: AffiliateId,
         method: String,
@@ -103,28 +131,28 @@ fn read(row: Model) -> Result<Purpose, DbErr> {
     from_json("tokens", &row.data)
 }
 
-/// What a link would do that may still be used.
+/// Finds the purpose of a link that is not used and not expired.
 pub async fn find(db: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
     let select = Entity::find_by_id(hash).filter(Column::UsedAt.is_null()).filter(Column::ExpiresAt.gt(now.millis()));
     select.one(db).await?.map(read).transpose()
 }
 
-/// Uses a link up: of all who come with it, one gets its purpose.
-pub async fn take(tx: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
-    let taken = Entity::update_many()
+/// Marks a valid link as used and returns its purpose. Of several concurrent calls, only one gets it.
+pub async fn redeem(tx: &impl ConnectionTrait, hash: &str, now: Timestamp) -> Result<Option<Purpose>, DbErr> {
+    let marked = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
         .filter(Column::Hash.eq(hash))
         .filter(Column::UsedAt.is_null())
         .filter(Column::ExpiresAt.gt(now.millis()))
         .exec(tx)
         .await?;
-    if taken.rows_affected == 0 {
+    if marked.rows_affected == 0 {
         return Ok(None);
     }
     Entity::find_by_id(hash).one(tx).await?.map(read).transpose()
 }
 
-/// Whatever was sent to this person by mail no longer opens anything.
+/// Revokes all unused links of a user.
 pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
@@ -135,11 +163,15 @@ pub async fn revoke_of(tx: &impl ConnectionTrait, user: UserId, now: Timestamp) 
         .map(drop)
 }
 
-/// No login link to this affiliate works any more.
-pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now: Timestamp) -> Result<(), DbErr> {
+/// Revokes all unused login links of an affiliate.
+pub async fn revoke_login_links(
+    tx: &impl ConnectionTrait,
+    affiliate: AffiliateId,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now.millis()))
-        .filter(Column::AffiliateId.eq(of))
+        .filter(Column::AffiliateId.eq(affiliate))
         .filter(Column::Purpose.eq("sign_in"))
         .filter(Column::UsedAt.is_null())
         .exec(tx)
@@ -147,6 +179,7 @@ pub async fn revoke_login_links(tx: &impl ConnectionTrait, of: AffiliateId, now:
         .map(drop)
 }
 
+/// Deletes links that expired before `before`. Returns their number.
 pub async fn delete_older_than(db: &impl ConnectionTrait, before: Timestamp) -> Result<u64, DbErr> {
     Ok(Entity::delete_many().filter(Column::ExpiresAt.lt(before.millis())).exec(db).await?.rows_affected)
 }

@@ -1,4 +1,4 @@
-//! Queries of users and their recovery codes.
+//! Queries of users.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -7,13 +7,42 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::recovery_codes;
-use crate::entities::users::{Column, Entity, Model};
 use crate::{corrupt, readable};
 use domain::ids::{AffiliateId, UserId};
 use domain::people::permission::Role;
 use domain::people::user::{User, UserStatus};
-use domain::timestamp::Timestamp;
+use row::{Column, Entity, Model};
+
+/// A row of `users`. `password_hash` is an argon2id hash; the TOTP secrets are sealed.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, UserId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "users")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: UserId,
+        pub email: String,
+        pub name: String,
+        pub role: String,
+        pub affiliate_id: Option<AffiliateId>,
+        pub status: String,
+        pub password_hash: Option<String>,
+        pub totp_secret: Option<String>,
+        pub totp_pending: Option<String>,
+        pub totp_last_step: Option<i64>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for User {
     type Error = DbErr;
@@ -59,19 +88,19 @@ pub async fn insert(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr>
     Entity::insert(Model::from(user).into_active_model()).exec_without_returning(tx).await.map(drop)
 }
 
-/// All but the step of the last code, which only [`use_step`] moves.
+/// Saves a user, except the step of the last TOTP code, which only [`use_step`] changes.
 pub async fn save(tx: &impl ConnectionTrait, user: &User) -> Result<(), DbErr> {
     let mut row = Model::from(user).into_active_model().reset_all();
     row.totp_last_step = NotSet;
     row.update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(User::try_from).transpose()
 }
 
-/// All owners, held until `tx` ends, so that two can't remove each other.
+/// Locks all owners until `tx` ends, so that two owners cannot remove each other.
 pub async fn lock_owners(tx: &impl ConnectionTrait) -> Result<Vec<User>, DbErr> {
     let owners = Entity::find().filter(Column::Role.eq(Role::Owner.as_str())).order_by_asc(Column::Id);
     let rows = owners.lock_exclusive().all(tx).await?;
@@ -82,12 +111,12 @@ pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>,
     Entity::find_by_id(id).one(db).await?.map(User::try_from).transpose()
 }
 
-/// `email` in its normal form.
+/// `email` must be in its normal form.
 pub async fn find_by_email(db: &impl ConnectionTrait, email: &str) -> Result<Option<User>, DbErr> {
     Entity::find().filter(Column::Email.eq(email)).one(db).await?.map(User::try_from).transpose()
 }
 
-/// Everybody of an affiliate.
+/// All users of an affiliate.
 pub async fn list_of_affiliate(db: &impl ConnectionTrait, affiliate: AffiliateId) -> Result<Vec<User>, DbErr> {
     let rows = Entity::find().filter(Column::AffiliateId.eq(affiliate)).order_by_asc(Column::Id).all(db).await?;
     rows.into_iter().map(User::try_from).collect()
@@ -110,7 +139,7 @@ pub async fn list(
     page::fetch(db, select, Column::Id, |row| row.id.0, page).await?.try_map(User::try_from)
 }
 
-/// Whether the code of this step is used for the first time: no code opens twice, nor an older one after it.
+/// Marks the TOTP code of this step as used. Returns false if this code or a later one was used before.
 pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Result<bool, DbErr> {
     let result = Entity::update_many()
         .col_expr(Column::TotpLastStep, Expr::value(step))
@@ -121,46 +150,18 @@ pub async fn use_step(tx: &impl ConnectionTrait, id: UserId, step: i64) -> Resul
     Ok(result.rows_affected == 1)
 }
 
-/// These instead of the ones before.
-pub async fn replace_recovery_codes(tx: &impl ConnectionTrait, id: UserId, hashes: &[String]) -> Result<(), DbErr> {
-    recovery_codes::Entity::delete_many().filter(recovery_codes::Column::UserId.eq(id)).exec(tx).await?;
-    if hashes.is_empty() {
-        return Ok(());
-    }
-    let rows = hashes
-        .iter()
-        .map(|hash| recovery_codes::Model { user_id: id, hash: hash.clone(), used_at: None }.into_active_model());
-    recovery_codes::Entity::insert_many(rows).exec_without_returning(tx).await.map(drop)
-}
-
-/// Whether it was one of theirs and not used before.
-pub async fn use_recovery_code(
-    tx: &impl ConnectionTrait,
-    id: UserId,
-    hash: &str,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let result = recovery_codes::Entity::update_many()
-        .col_expr(recovery_codes::Column::UsedAt, Expr::value(now.millis()))
-        .filter(recovery_codes::Column::UserId.eq(id))
-        .filter(recovery_codes::Column::Hash.eq(hash))
-        .filter(recovery_codes::Column::UsedAt.is_null())
-        .exec(tx)
-        .await?;
-    Ok(result.rows_affected == 1)
-}
-
-/// The active people of these owners of postbacks: an affiliate's, or the owners and admins of the program (`None`).
+/// Up to `limit` active users of these owners of postbacks: the users of an affiliate, or the owners and admins of the
+/// program (`None`).
 pub async fn list_of_owners(
     db: &impl ConnectionTrait,
     owners: &[Option<AffiliateId>],
     limit: u64,
 ) -> Result<Vec<User>, DbErr> {
-    let mut of = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
+    let mut of_owners = Condition::any().add(Column::AffiliateId.is_in(owners.iter().flatten().copied()));
     if owners.contains(&None) {
-        of = of.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
+        of_owners = of_owners.add(Column::Role.is_in([Role::Owner.as_str(), Role::Admin.as_str()]));
     }
-    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of);
+    let select = Entity::find().filter(Column::Status.eq(UserStatus::Active.as_str())).filter(of_owners);
     let rows = select.order_by_asc(Column::Id).limit(limit).all(db).await?;
     Ok(readable("users", rows, User::try_from))
 }

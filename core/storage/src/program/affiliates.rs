@@ -8,9 +8,39 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::affiliates::{Column, Entity, Model};
 use domain::ids::AffiliateId;
 use domain::program::affiliate::{Affiliate, AffiliateStatus};
+use row::{Column, Entity, Model};
+
+/// A row of `affiliates`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::AffiliateId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "affiliates")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AffiliateId,
+        pub name: String,
+        pub email: String,
+        pub referral_code: String,
+        pub status: String,
+        pub parent_affiliate_id: Option<AffiliateId>,
+        pub parent_since: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub former_email: Option<String>,
+        pub email_changed_at: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Affiliate {
     type Error = DbErr;
@@ -73,6 +103,7 @@ pub async fn find_by_code(db: &impl ConnectionTrait, code: &str) -> Result<Optio
     Entity::find().filter(Column::ReferralCode.eq(code)).one(db).await?.map(Affiliate::try_from).transpose()
 }
 
+/// Unknown ids are left out.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = AffiliateId>,

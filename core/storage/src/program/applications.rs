@@ -6,9 +6,37 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::applications::{Column, Entity, Model};
 use domain::ids::{AffiliateId, ApplicationId, OfferId};
 use domain::program::application::{Application, ApplicationStatus};
+use row::{Column, Entity, Model};
+
+/// A row of `applications`.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ApplicationId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "applications")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ApplicationId,
+        pub offer_id: OfferId,
+        pub affiliate_id: AffiliateId,
+        pub status: String,
+        pub message: Option<String>,
+        pub reason: Option<String>,
+        pub decided_at: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Application {
     type Error = DbErr;
@@ -30,17 +58,17 @@ impl TryFrom<Model> for Application {
 }
 
 impl From<&Application> for Model {
-    fn from(it: &Application) -> Self {
+    fn from(application: &Application) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            status: it.status.to_string(),
-            message: it.message.clone(),
-            reason: it.reason.clone(),
-            decided_at: it.decided_at,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: application.id,
+            offer_id: application.offer_id,
+            affiliate_id: application.affiliate_id,
+            status: application.status.to_string(),
+            message: application.message.clone(),
+            reason: application.reason.clone(),
+            decided_at: application.decided_at,
+            created_at: application.created_at,
+            updated_at: application.updated_at,
         }
     }
 }

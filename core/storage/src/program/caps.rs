@@ -11,8 +11,8 @@ use domain::ids::AffiliateId;
 use domain::program::cap::{Count, Counter};
 use domain::timestamp::Timestamp;
 
-/// Adds to counters and returns their new counts. The sum of payouts stops at [`ACCOUNT_MAX`] micros: no cap is as high.
-/// One statement in the order of the keys, so that two processes lock shared counters in the same order.
+/// Adds to counters and returns their new counts. The sum of payouts stops at [`ACCOUNT_MAX`] micros: no cap is as
+/// high. One statement in the order of the keys, so that two processes lock shared counters in the same order.
 pub async fn add(
     tx: &impl ConnectionTrait,
     counts: &BTreeMap<Counter, Count>,

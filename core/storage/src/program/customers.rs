@@ -5,9 +5,36 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::customers::{Column, Entity, Model};
 use domain::ids::CustomerId;
 use domain::program::customer::Customer;
+use row::{Column, Entity, Model};
+
+/// A row of `customers`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, CustomerId, LinkId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "customers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: CustomerId,
+        pub external_id: String,
+        pub name: String,
+        pub email: String,
+        pub affiliate_id: AffiliateId,
+        pub link_id: Option<LinkId>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl From<Model> for Customer {
     fn from(row: Model) -> Self {
@@ -25,16 +52,16 @@ impl From<Model> for Customer {
 }
 
 impl From<&Customer> for Model {
-    fn from(it: &Customer) -> Self {
+    fn from(customer: &Customer) -> Self {
         Self {
-            id: it.id,
-            external_id: it.external_id.clone(),
-            name: it.name.clone(),
-            email: it.email.clone(),
-            affiliate_id: it.affiliate_id,
-            link_id: it.link_id,
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: customer.id,
+            external_id: customer.external_id.clone(),
+            name: customer.name.clone(),
+            email: customer.email.clone(),
+            affiliate_id: customer.affiliate_id,
+            link_id: customer.link_id,
+            created_at: customer.created_at,
+            updated_at: customer.updated_at,
         }
     }
 }

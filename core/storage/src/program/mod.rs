@@ -1,4 +1,4 @@
-//! Queries of affiliates, offers, applications, caps and customers.
+//! Queries of affiliates, offers, payout overrides, applications, caps, customers, quotas and settings.
 
 pub mod affiliates;
 pub mod applications;

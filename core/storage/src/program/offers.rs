@@ -1,6 +1,6 @@
 //! Queries of offers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -9,8 +9,6 @@ use sea_orm::{
 };
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::applications;
-use crate::entities::offers::{Column, Entity, Model};
 use crate::{corrupt, from_json, json};
 use domain::amounts::{Amount, Currency};
 use domain::ids::{AffiliateId, OfferId};
@@ -18,6 +16,42 @@ use domain::money::withdrawal::Minimum;
 use domain::program::application::ApplicationStatus;
 use domain::program::offer::{Offer, OfferStatus, Payout, Visibility};
 use domain::tracking::landing::LandingUrl;
+use row::{Column, Entity, Model};
+
+use super::applications;
+
+/// A row of `offers`. `payout_value` is the text that was entered, `terms` is JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::OfferId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "offers")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: OfferId,
+        pub name: String,
+        pub landing_url: String,
+        pub currency: String,
+        pub payout_kind: String,
+        pub payout_value: String,
+        pub status: String,
+        pub is_default: bool,
+        pub hold_days: i32,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub visibility: String,
+        pub terms: String,
+        pub minimum_withdrawal_micros: Option<i64>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Offer {
     type Error = DbErr;
@@ -103,14 +137,6 @@ pub async fn find_default(db: &impl ConnectionTrait) -> Result<Option<Offer>, Db
     Entity::find().filter(Column::IsDefault.eq(true)).one(db).await?.map(Offer::try_from).transpose()
 }
 
-pub async fn find_many(
-    db: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = OfferId>,
-) -> Result<HashMap<OfferId, Offer>, DbErr> {
-    let rows = Entity::find().filter(Column::Id.is_in(ids)).all(db).await?;
-    rows.into_iter().map(|row| Offer::try_from(row).map(|it| (it.id, it))).collect()
-}
-
 /// All offers, or the offers that an affiliate sees: private ones only if it may promote them.
 pub async fn list(
     db: &impl ConnectionTrait,
@@ -119,11 +145,11 @@ pub async fn list(
 ) -> Result<Page<Offer>, DbErr> {
     let mut select = Entity::find();
     if let Some(affiliate_id) = affiliate_id {
-        let admitted = applications::Entity::find()
+        let admitted = applications::row::Entity::find()
             .select_only()
-            .column(applications::Column::OfferId)
-            .filter(applications::Column::AffiliateId.eq(affiliate_id))
-            .filter(applications::Column::Status.eq(ApplicationStatus::Approved.as_str()))
+            .column(applications::row::Column::OfferId)
+            .filter(applications::row::Column::AffiliateId.eq(affiliate_id))
+            .filter(applications::row::Column::Status.eq(ApplicationStatus::Approved.as_str()))
             .into_query();
         let visible = Condition::any()
             .add(Column::Visibility.ne(Visibility::Private.as_str()))
@@ -134,7 +160,7 @@ pub async fn list(
 }
 
 /// The currencies in which an offer has a minimum withdrawal.
-pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
+pub async fn list_currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSet<Currency>, DbErr> {
     let sql = "SELECT DISTINCT currency FROM offers WHERE minimum_withdrawal_micros IS NOT NULL";
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let currency = |row: &QueryResult| {
@@ -145,7 +171,7 @@ pub async fn currencies_with_minimum(db: &impl ConnectionTrait) -> Result<HashSe
 }
 
 /// The highest minimum withdrawal in `currency` among the offers with earnings of this affiliate.
-pub async fn highest_minimum(
+pub async fn find_highest_minimum(
     db: &impl ConnectionTrait,
     affiliate_id: AffiliateId,
     currency: Currency,

@@ -4,10 +4,36 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::payout_overrides::{Column, Entity, Model};
 use crate::{from_json, json};
 use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
 use domain::program::payout_override::PayoutOverride;
+use row::{Column, Entity, Model};
+
+/// A row of `payout_overrides`. `goal` is empty for the payout of the offer itself; `payout` is JSON text.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, OfferId, PayoutOverrideId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "payout_overrides")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: PayoutOverrideId,
+        pub offer_id: OfferId,
+        pub affiliate_id: AffiliateId,
+        pub goal: String,
+        pub payout: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for PayoutOverride {
     type Error = DbErr;
@@ -26,21 +52,21 @@ impl TryFrom<Model> for PayoutOverride {
 }
 
 impl From<&PayoutOverride> for Model {
-    fn from(it: &PayoutOverride) -> Self {
+    fn from(payout_override: &PayoutOverride) -> Self {
         Self {
-            id: it.id,
-            offer_id: it.offer_id,
-            affiliate_id: it.affiliate_id,
-            goal: it.goal.clone().unwrap_or_default(),
-            payout: json(&it.payout),
-            created_at: it.created_at,
-            updated_at: it.updated_at,
+            id: payout_override.id,
+            offer_id: payout_override.offer_id,
+            affiliate_id: payout_override.affiliate_id,
+            goal: payout_override.goal.clone().unwrap_or_default(),
+            payout: json(&payout_override.payout),
+            created_at: payout_override.created_at,
+            updated_at: payout_override.updated_at,
         }
     }
 }
 
 /// Inserts a payout override, or changes the payout of the one for the same affiliate and goal. Returns the stored row.
-pub async fn set(tx: &impl ConnectionTrait, payout_override: &PayoutOverride) -> Result<PayoutOverride, DbErr> {
+pub async fn save(tx: &impl ConnectionTrait, payout_override: &PayoutOverride) -> Result<PayoutOverride, DbErr> {
     let same = OnConflict::columns([Column::OfferId, Column::AffiliateId, Column::Goal])
         .update_columns([Column::Payout, Column::UpdatedAt])
         .to_owned();

@@ -25,27 +25,31 @@ pub async fn lock_sub_affiliates(tx: &impl ConnectionTrait) -> Result<SubAffilia
 
 pub async fn save_sub_affiliates(
     tx: &impl ConnectionTrait,
-    it: &SubAffiliateSettings,
+    settings: &SubAffiliateSettings,
     at: Timestamp,
 ) -> Result<(), DbErr> {
-    save(tx, SUB_AFFILIATES, it, at).await
+    save(tx, SUB_AFFILIATES, settings, at).await
 }
 
 pub async fn find_withdrawals(db: &impl ConnectionTrait) -> Result<WithdrawalSettings, DbErr> {
     Ok(read(db, WITHDRAWALS, "").await?.unwrap_or_default())
 }
 
-pub async fn save_withdrawals(db: &impl ConnectionTrait, it: &WithdrawalSettings, at: Timestamp) -> Result<(), DbErr> {
-    save(db, WITHDRAWALS, it, at).await
+pub async fn save_withdrawals(
+    db: &impl ConnectionTrait,
+    settings: &WithdrawalSettings,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    save(db, WITHDRAWALS, settings, at).await
 }
 
-/// The version of the rules by which all stored configurations were last checked for secrets that are not sealed.
+/// The version of the check that last searched all stored configurations for unsealed secrets.
 pub async fn find_sealed_by(db: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
     read(db, SEALED_BY, "").await
 }
 
-pub async fn save_sealed_by(db: &impl ConnectionTrait, rules: &str, at: Timestamp) -> Result<(), DbErr> {
-    save(db, SEALED_BY, rules, at).await
+pub async fn save_sealed_by(db: &impl ConnectionTrait, version: &str, at: Timestamp) -> Result<(), DbErr> {
+    save(db, SEALED_BY, version, at).await
 }
 
 async fn read<T: DeserializeOwned>(db: &impl ConnectionTrait, key: &str, lock: &str) -> Result<Option<T>, DbErr> {
@@ -59,11 +63,11 @@ async fn read<T: DeserializeOwned>(db: &impl ConnectionTrait, key: &str, lock: &
 async fn save(
     db: &impl ConnectionTrait,
     key: &str,
-    it: &(impl Serialize + ?Sized),
+    value: &(impl Serialize + ?Sized),
     at: Timestamp,
 ) -> Result<(), DbErr> {
     let sql = "INSERT INTO program_settings (key, value, updated_at) VALUES ($1, $2, $3)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at";
-    let values = [key.into(), json(&it).into(), at.into()];
+    let values = [key.into(), json(&value).into(), at.into()];
     db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
 }

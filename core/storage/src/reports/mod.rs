@@ -1,4 +1,4 @@
-//! Queries of reports: raw rows as they are packed ([`raw`]), and what is packed of them.
+//! Queries of reports: the raw rows that are packed or counted ([`raw`]), and the packed segments.
 
 mod raw;
 
@@ -15,21 +15,23 @@ use domain::timestamp::Timestamp;
 
 use super::base::bulk::{Rows, Type};
 
-pub use raw::{RawClick, RawConversion, keep_visits, raw_clicks, raw_conversions, row_of_click, row_of_conversion};
+pub use raw::{
+    RawClick, RawConversion, insert_visits, list_raw_clicks, list_raw_conversions, row_of_click, row_of_conversion,
+};
 
-/// What is packed.
+/// The rows that are packed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
     Clicks = 0,
     Conversions = 1,
 }
 
-/// How far a subject is packed.
+/// The state of the roll-up of a subject.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {
-    /// Of clicks: all that were made before are packed. Of conversions: what is packed is as it was by all events before.
+    /// All clicks before this time are packed. The packed conversions have the state after all events before this time.
     pub until: Timestamp,
-    /// Grows with every change of what is packed, so that two who pack at once notice each other.
+    /// Is incremented with every change of packed data, so that a concurrent change is noticed.
     pub generation: i64,
 }
 
@@ -37,15 +39,15 @@ fn statement(db: &impl ConnectionTrait, sql: &str, values: Vec<Value>) -> Statem
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
-pub async fn progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
+pub async fn find_progress(db: &impl ConnectionTrait, subject: Subject) -> Result<Progress, DbErr> {
     let sql = "SELECT until, version FROM report_progress WHERE subject = $1";
     let row = db.query_one_raw(statement(db, sql, vec![(subject as i32).into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the progress of reports".into()))?;
     Ok(Progress { until: row.try_get("", "until")?, generation: row.try_get("", "version")? })
 }
 
-/// Takes the next turn; `false` when somebody else did since `seen` was read, whose work then stands. Waits for a turn
-/// that is being taken.
+/// Saves the progress until `until`. Returns false if another process has changed it since `seen` was read. Waits for a
+/// concurrent change.
 pub async fn advance(
     tx: &impl ConnectionTrait,
     subject: Subject,
@@ -57,8 +59,8 @@ pub async fn advance(
     Ok(tx.execute_raw(statement(tx, sql, values)).await?.rows_affected() == 1)
 }
 
-/// The oldest transaction of PostgreSQL that has written and is open, and a number that is greater than that of any
-/// before: it is taken for this. (A snapshot's `xmax` would not do: it may be the number of one that is open.)
+/// On PostgreSQL, the number of the oldest open transaction that has written, and a new number that is higher than that
+/// of any earlier transaction. (The `xmax` of a snapshot is not: it can be the number of an open transaction.)
 pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64, i64)>, DbErr> {
     if db.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
@@ -68,8 +70,8 @@ pub async fn open_transactions(db: &impl ConnectionTrait) -> Result<Option<(i64,
     Ok(Some((one_number(db, sql, vec![]).await?, next)))
 }
 
-/// Every scope from the number `first` on, in order. Numbers have no gaps.
-pub async fn scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<Scope>, DbErr> {
+/// The scopes from the number `first` on, in the order of their numbers, which have no gaps.
+pub async fn list_scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<Scope>, DbErr> {
     let sql = "SELECT affiliate_id, offer_id, link_id FROM report_scopes WHERE id >= $1 ORDER BY id";
     let first = i32::try_from(first).unwrap_or(i32::MAX);
     let rows = db.query_all_raw(statement(db, sql, vec![first.into()])).await?;
@@ -85,8 +87,9 @@ pub async fn scopes(db: &impl ConnectionTrait, first: usize) -> Result<Vec<Scope
         .collect()
 }
 
-/// Numbers new scopes from `first` on. Fails as taken when somebody else was faster.
-pub async fn add_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope]) -> Result<(), DbErr> {
+/// Inserts new scopes with the numbers from `first` on. Fails with a conflict if another process used these numbers
+/// first.
+pub async fn insert_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope]) -> Result<(), DbErr> {
     let mut rows = Rows::new(&[Type::Int, Type::Id, Type::Id, Type::Id]);
     for (index, scope) in scopes.iter().enumerate() {
         let id = i32::try_from(first + index).map_err(|_| DbErr::Custom("there are too many scopes".into()))?;
@@ -97,15 +100,15 @@ pub async fn add_scopes(tx: &impl ConnectionTrait, first: usize, scopes: &[Scope
     rows.execute(tx, sql, vec![]).await.map(drop)
 }
 
-/// The id of the click that has `skip` others between it and `after`.
-pub async fn click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
+/// The id of the next click after `after`, skipping `skip` clicks.
+pub async fn find_click_after(db: &impl ConnectionTrait, after: Uuid, skip: usize) -> Result<Option<ClickId>, DbErr> {
     let sql = "SELECT id FROM clicks WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2";
     let row = db.query_one_raw(statement(db, sql, vec![after.into(), (skip as i64).into()])).await?;
     row.map(|row| row.try_get("", "id")).transpose()
 }
 
-/// The quarters of conversions that came or changed by the events between two moments, as far as those are in `range`.
-pub async fn changed_quarters(
+/// The quarter-hours in `range` with conversions that were created or changed by events from `from` to `to`.
+pub async fn list_changed_quarters(
     db: &impl ConnectionTrait,
     from: Timestamp,
     to: Timestamp,
@@ -113,7 +116,7 @@ pub async fn changed_quarters(
 ) -> Result<BTreeSet<Timestamp>, DbErr> {
     const PAGE: usize = 10_000;
     let mut quarters = BTreeSet::new();
-    let mut after = before(floor_uuid(from));
+    let mut after = id_before(floor_uuid(from));
     loop {
         let sql = "SELECT id, conversion_id FROM events
                    WHERE id > $1 AND id < $2 AND action = 'conversion' ORDER BY id LIMIT $3";
@@ -133,8 +136,8 @@ pub async fn changed_quarters(
     Ok(quarters)
 }
 
-/// When the first event or conversion from a moment on was made.
-pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
+/// The time of the first event or conversion from `from` on.
+pub async fn find_next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<Option<Timestamp>, DbErr> {
     let mut next: Option<Timestamp> = None;
     for table in ["events", "conversions"] {
         let sql = format!("SELECT id FROM {table} WHERE id >= $1 ORDER BY id LIMIT 1");
@@ -146,15 +149,15 @@ pub async fn next_change(db: &impl ConnectionTrait, from: Timestamp) -> Result<O
     Ok(next)
 }
 
-/// The quarters in which conversions were made between two moments.
-pub async fn conversion_quarters(
+/// The quarter-hours from `from` to `to` in which conversions were created.
+pub async fn list_conversion_quarters(
     db: &impl ConnectionTrait,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<BTreeSet<Timestamp>, DbErr> {
     let mut quarters = BTreeSet::new();
     let mut at = from;
-    // From quarter to quarter, not from row to row.
+    // Each query skips to the next quarter-hour with a conversion.
     loop {
         let sql = "SELECT id FROM conversions WHERE id >= $1 AND id < $2 ORDER BY id LIMIT 1";
         let row = db.query_one_raw(statement(db, sql, vec![floor_uuid(at).into(), floor_uuid(to).into()])).await?;
@@ -165,12 +168,13 @@ pub async fn conversion_quarters(
     }
 }
 
-/// The oldest click among those of conversions that were recorded from `since` on.
-pub async fn oldest_click_converted_since(
+/// The oldest click of the conversions that were created from `since` on.
+pub async fn find_oldest_converted_click(
     db: &impl ConnectionTrait,
     since: Timestamp,
 ) -> Result<Option<ClickId>, DbErr> {
-    // Those few conversions first: the index of clicks, which is in the wanted order, would be read from its beginning.
+    // MATERIALIZED selects the few conversions first. Otherwise the index by click, which has the order of the result,
+    // would be read from its beginning.
     let sql = "WITH recent AS MATERIALIZED
                    (SELECT click_id FROM conversions WHERE id >= $1 AND click_id IS NOT NULL)
                SELECT click_id FROM recent ORDER BY click_id LIMIT 1";
@@ -178,7 +182,7 @@ pub async fn oldest_click_converted_since(
     row.map(|row| row.try_get("", "click_id")).transpose()
 }
 
-/// How much the raw rows of a span weigh: clicks one each, conversions their revision and one.
+/// The checksum of raw rows: the number of clicks, or the number of conversions plus their revisions.
 pub async fn raw_checksum(
     db: &impl ConnectionTrait,
     subject: Subject,
@@ -194,7 +198,7 @@ pub async fn raw_checksum(
     one_number(db, sql, vec![floor_uuid(from).into(), floor_uuid(to).into()]).await
 }
 
-/// How much what is packed of a span weighs.
+/// The checksum of packed rows, stored when they were packed.
 pub async fn packed_checksum(
     db: &impl ConnectionTrait,
     subject: Subject,
@@ -240,7 +244,7 @@ pub async fn insert_segment(
     tx.execute_raw(statement(tx, &sql, values)).await.map(drop)
 }
 
-/// Takes away what is packed of a span.
+/// Deletes the segments from `from` to `to`.
 pub async fn delete_segments(
     tx: &impl ConnectionTrait,
     subject: Subject,
@@ -252,8 +256,9 @@ pub async fn delete_segments(
     tx.execute_raw(statement(tx, sql, values)).await.map(drop)
 }
 
-/// Some columns of the segments of a span, in order of time. One statement, so that the columns of a segment fit together.
-pub async fn segments(
+/// Columns of the segments from `from` to `to`, in chronological order. One statement loads them, so that the columns
+/// of a segment are of one version.
+pub async fn list_segments(
     db: &impl ConnectionTrait,
     subject: Subject,
     (from, to): (Timestamp, Timestamp),
@@ -276,11 +281,12 @@ pub async fn segments(
     Ok(segments)
 }
 
+/// The database error for packed data that cannot be read.
 pub fn damaged(error: Damaged) -> DbErr {
     DbErr::Custom(error.to_string())
 }
 
-/// The greatest id that is smaller, so that a search after it finds `id` too.
-pub fn before(id: Uuid) -> Uuid {
+/// The next smaller id, so that a search after it also finds `id`.
+pub fn id_before(id: Uuid) -> Uuid {
     Uuid::from_u128(id.as_u128().saturating_sub(1))
 }

@@ -1,4 +1,4 @@
-//! Raw clicks and conversions, as reports pack them or count them as they are.
+//! Queries of raw clicks and conversions, which reports pack or count.
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use domain::tracking::click::Agent;
 
 use super::statement;
 
-/// A raw click with its scope not yet numbered.
+/// A raw click, before its scope gets its number.
 #[derive(Clone, Debug)]
 pub struct RawClick {
     pub id: ClickId,
@@ -23,8 +23,8 @@ pub struct RawClick {
     pub visit: Visit,
 }
 
-/// Clicks and impressions whose ids are after `after` and before `before`, in order; no more than `limit`.
-pub async fn raw_clicks(
+/// Up to `limit` clicks and impressions with ids between `after` and `before`, both excluded, ordered by id.
+pub async fn list_raw_clicks(
     db: &impl ConnectionTrait,
     (after, before): (Uuid, Uuid),
     limit: usize,
@@ -77,7 +77,7 @@ fn visit(row: &QueryResult) -> Result<Visit, DbErr> {
     })
 }
 
-/// A raw conversion with its scope not yet numbered.
+/// A raw conversion, before its scope gets its number.
 #[derive(Clone, Debug)]
 pub struct RawConversion {
     pub id: ConversionId,
@@ -85,12 +85,12 @@ pub struct RawConversion {
     pub scope: Scope,
     pub measures: ConversionMeasures,
     pub values: Values,
-    /// What its visit said has not been kept yet, and its click may be gone one day.
+    /// The values of its visit are not stored in `report_visits` yet. They must be, because the click will be deleted.
     pub is_new: bool,
 }
 
-/// Conversions whose ids are after `after` and before `before`, in order; no more than `limit`.
-pub async fn raw_conversions(
+/// Up to `limit` conversions with ids between `after` and `before`, both excluded, ordered by id.
+pub async fn list_raw_conversions(
     db: &impl ConnectionTrait,
     (after, before): (Uuid, Uuid),
     limit: usize,
@@ -115,14 +115,14 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
         Ok(micros.zip(currency.and_then(|it| it.parse().ok())).map(|(micros, currency)| Money { micros, currency }))
     };
     let word: String = row.try_get("", "status")?;
-    let kept: Option<String> = row.try_get("", "facts")?;
-    let seen: Option<String> = row.try_get("", "sub_ids")?;
-    let mut values: Values = match &kept {
+    let facts: Option<String> = row.try_get("", "facts")?;
+    let sub_ids: Option<String> = row.try_get("", "sub_ids")?;
+    let mut values: Values = match &facts {
         Some(facts) => from_json("report_visits", facts)?,
-        None if seen.is_some() => visit(row)?.values(),
+        None if sub_ids.is_some() => visit(row)?.values(),
         None => Values::new(),
     };
-    let is_new = kept.is_none() && seen.is_some();
+    let is_new = facts.is_none() && sub_ids.is_some();
     let goal: Option<String> = row.try_get("", "goal")?;
     values.extend(goal.map(|goal| (Dimension::Goal, cut(&goal))));
     Ok(RawConversion {
@@ -144,8 +144,8 @@ fn raw_conversion(row: &QueryResult) -> Result<RawConversion, DbErr> {
     })
 }
 
-/// Keeps what the visits of conversions said, for when their clicks are out of retention.
-pub async fn keep_visits<'a>(
+/// Inserts the values of the visits of conversions, which remain when the clicks are out of retention.
+pub async fn insert_visits<'a>(
     tx: &impl ConnectionTrait,
     visits: impl Iterator<Item = (ConversionId, &'a Values)>,
 ) -> Result<(), DbErr> {
@@ -158,12 +158,12 @@ pub async fn keep_visits<'a>(
     rows.execute(tx, sql, vec![]).await.map(drop)
 }
 
-/// A row for packing, under the number of its scope.
+/// The row of a click for packing. `scope` is the number of its scope.
 pub fn row_of_click(scope: u32, click: RawClick) -> Row<u8> {
     Row { scope, measure: click.flags, values: click.visit.values() }
 }
 
-/// The same of a conversion.
-pub fn row_of_conversion(scope: u32, it: RawConversion) -> Row<ConversionMeasures> {
-    Row { scope, measure: it.measures, values: it.values }
+/// The row of a conversion for packing. `scope` is the number of its scope.
+pub fn row_of_conversion(scope: u32, conversion: RawConversion) -> Row<ConversionMeasures> {
+    Row { scope, measure: conversion.measures, values: conversion.values }
 }

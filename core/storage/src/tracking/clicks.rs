@@ -6,11 +6,52 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::clicks::{Column, Entity, Model};
 use crate::{Database, corrupt, from_json, json, model};
 use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
 use domain::tracking::action::Action;
 use domain::tracking::click::{Agent, Click};
+use row::{Column, Entity, Model};
+
+/// A row of `clicks`, which also has the impressions. `sub_ids` and `params` are JSON text.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ClickId, LinkId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "clicks")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ClickId,
+        pub action: String,
+        pub link_id: Option<LinkId>,
+        pub affiliate_id: AffiliateId,
+        pub offer_id: OfferId,
+        pub occurred_at: Timestamp,
+        pub external_id: Option<String>,
+        pub sub_ids: String,
+        pub params: String,
+        pub landing_url: String,
+        pub referrer: Option<String>,
+        pub ip: Option<String>,
+        pub user_agent: Option<String>,
+        pub device: Option<String>,
+        pub browser: Option<String>,
+        pub os: Option<String>,
+        pub likely_bot: bool,
+        pub visitor: i64,
+        pub is_unique: bool,
+        pub person: Option<i64>,
+        pub country: Option<String>,
+        pub session: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Click {
     type Error = DbErr;
@@ -41,9 +82,9 @@ impl TryFrom<Model> for Click {
     }
 }
 
-/// Inserts clicks and stores which are unique: the first of their visitor on this day. [`Click::unique`] says only which are
-/// the first in `clicks`. [`Click::visitor`] contains the day, so the query needs no condition on the time, which could lead
-/// the planner away from the index of visitors.
+/// Inserts clicks and stores which are unique: the first of their visitor on this day. [`Click::unique`] says only
+/// which are the first in `clicks`. [`Click::visitor`] contains the day, so the query needs no condition on the time,
+/// which could lead the planner away from the index of visitors.
 pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), DbErr> {
     use Type::{Big, Bool, Document, Id, Text};
     let mut rows = Rows::new(&[
@@ -95,7 +136,8 @@ pub async fn insert(db: &impl ConnectionTrait, clicks: &[Click]) -> Result<(), D
     .map(drop)
 }
 
-/// Inserts clicks in a transaction of their own. On PostgreSQL [`insert`] is one statement, which is a transaction by itself.
+/// Inserts clicks in a transaction of their own. On PostgreSQL [`insert`] is one statement, which is a transaction by
+/// itself.
 pub async fn insert_alone(db: &Database, clicks: &[Click]) -> Result<(), DbErr> {
     if db.is_postgres() {
         return insert(db.writer(), clicks).await;
@@ -109,6 +151,7 @@ pub async fn find(db: &impl ConnectionTrait, id: ClickId) -> Result<Option<Click
     Entity::find_by_id(id).one(db).await?.map(Click::try_from).transpose()
 }
 
+/// Unknown ids are left out.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = ClickId>,
@@ -178,8 +221,8 @@ pub async fn list_between(
     select.limit(limit).all(db).await?.into_iter().map(Click::try_from).collect()
 }
 
-/// At most `limit` clicks with this session, or with a session that begins with it if `is_prefix`; of one affiliate, or of all.
-/// Unordered: an order would lead PostgreSQL's planner away from the index of sessions.
+/// At most `limit` clicks with this session, or with a session that begins with it if `is_prefix`; of one affiliate, or
+/// of all. Unordered: an order would lead PostgreSQL's planner away from the index of sessions.
 pub async fn list_by_session(
     db: &impl ConnectionTrait,
     session: &str,

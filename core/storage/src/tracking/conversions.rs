@@ -7,14 +7,64 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Que
 use crate::base::bulk::{Rows, Type};
 use crate::base::database::for_update;
 use crate::base::page::{self, Page, PageRequest};
-use crate::entities::conversions::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, model};
 use domain::amounts::{Amount, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, OfferId};
 use domain::tracking::attribution::{Evidence, Trace};
 use domain::tracking::conversion::{Buyer, Conversion, Reporter, Status, transaction_id_in};
+use row::{Column, Entity, Model};
 
 use super::clicks::Touch;
+
+/// A row of `conversions`.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "conversions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ConversionId,
+        pub offer_id: OfferId,
+        pub transaction_id: String,
+        pub revision: i32,
+        pub status: String,
+        pub rejection_reason: Option<String>,
+        pub affiliate_id: AffiliateId,
+        pub link_id: Option<LinkId>,
+        pub click_id: Option<ClickId>,
+        pub attributed_by: String,
+        pub goal: Option<String>,
+        pub sale_micros: Option<i64>,
+        pub sale_currency: Option<String>,
+        pub payout_micros: Option<i64>,
+        pub payout_currency: Option<String>,
+        pub revenue_micros: Option<i64>,
+        pub revenue_currency: Option<String>,
+        pub customer_name: Option<String>,
+        pub customer_email: Option<String>,
+        pub plan_name: Option<String>,
+        pub plan_price_micros: Option<i64>,
+        pub purchase_id: Option<String>,
+        pub purchase_date: Option<Timestamp>,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub source_id: Option<SourceId>,
+        pub self_reported: bool,
+        pub customer_id: Option<String>,
+        pub customer_key: Option<i64>,
+        /// JSON text.
+        pub attribution: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 fn money(micros: Option<i64>, currency: Option<String>) -> Option<Money> {
     Some(Money { micros: micros?, currency: currency?.parse().ok()? })
@@ -68,7 +118,7 @@ impl TryFrom<Model> for Conversion {
     }
 }
 
-/// Those of `keys` (offer, transaction key) that exist, held until `tx` ends.
+/// Locks the conversions with these keys (offer, transaction key) until `tx` ends. Unknown keys are left out.
 pub async fn lock_by_transaction(
     tx: &impl ConnectionTrait,
     keys: &BTreeSet<(OfferId, String)>,
@@ -86,7 +136,7 @@ pub async fn lock_by_transaction(
     rows.query(tx, &sql, vec![]).await?.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Those of `ids` that exist, held until `tx` ends.
+/// Locks these conversions until `tx` ends. Unknown ids are left out.
 pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
     let sql = format!(
         "WITH wanted (id) AS ({{rows}})
@@ -97,7 +147,7 @@ pub async fn lock_many(tx: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) 
     found.iter().map(|row| model::<Entity>(row)?.try_into()).collect()
 }
 
-/// Those of `ids` that exist.
+/// Finds these conversions. Unknown ids are left out.
 pub async fn find_many(db: &impl ConnectionTrait, ids: &BTreeSet<ConversionId>) -> Result<Vec<Conversion>, DbErr> {
     let sql = "WITH wanted (id) AS ({rows})
          SELECT conversions.* FROM wanted JOIN conversions ON conversions.id = wanted.id";
@@ -112,45 +162,46 @@ fn of_conversions(tx: &impl ConnectionTrait) -> String {
     }
 }
 
-/// Adds them; says how many were really added. Another node may have been faster with one.
+/// Inserts conversions and returns the number of new rows. It is smaller if another node inserted the same transaction
+/// first.
 pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<u64, DbErr> {
     use Type::{Big, Bool, Id, Int, Text};
     let mut rows = Rows::new(&[
         Id, Id, Text, Int, Text, Text, Id, Id, Id, Text, Text, Big, Text, Big, Text, Big, Text, Text, Text, Text, Big,
         Text, Big, Big, Big, Id, Bool, Text, Big, Text,
     ]);
-    for it in conversions {
+    for conversion in conversions {
         rows.push([
-            it.id.into(),
-            it.offer_id.into(),
-            it.transaction_key().into(),
-            it.revision.into(),
-            it.status.word().into(),
-            it.status.reason().map(str::to_owned).into(),
-            it.affiliate_id.into(),
-            it.link_id.into(),
-            it.click_id.into(),
-            it.attributed_by.as_str().into(),
-            it.goal.clone().into(),
-            micros(it.sale).into(),
-            currency(it.sale).into(),
-            micros(it.payout).into(),
-            currency(it.payout).into(),
-            micros(it.revenue).into(),
-            currency(it.revenue).into(),
-            it.buyer.customer_name.clone().into(),
-            it.buyer.customer_email.clone().into(),
-            it.buyer.plan_name.clone().into(),
-            it.buyer.plan_price.map(Amount::micros).into(),
-            it.buyer.purchase_id.clone().into(),
-            it.buyer.purchase_date.into(),
-            it.created_at.into(),
-            it.updated_at.into(),
-            it.reporter.map(|reporter| reporter.source_id).into(),
-            it.is_self_reported().into(),
-            it.buyer.customer_id.clone().into(),
-            it.customer_key().into(),
-            (!it.trace.is_plain()).then(|| json(&it.trace)).into(),
+            conversion.id.into(),
+            conversion.offer_id.into(),
+            conversion.transaction_key().into(),
+            conversion.revision.into(),
+            conversion.status.word().into(),
+            conversion.status.reason().map(str::to_owned).into(),
+            conversion.affiliate_id.into(),
+            conversion.link_id.into(),
+            conversion.click_id.into(),
+            conversion.attributed_by.as_str().into(),
+            conversion.goal.clone().into(),
+            micros(conversion.sale).into(),
+            currency(conversion.sale).into(),
+            micros(conversion.payout).into(),
+            currency(conversion.payout).into(),
+            micros(conversion.revenue).into(),
+            currency(conversion.revenue).into(),
+            conversion.buyer.customer_name.clone().into(),
+            conversion.buyer.customer_email.clone().into(),
+            conversion.buyer.plan_name.clone().into(),
+            conversion.buyer.plan_price.map(Amount::micros).into(),
+            conversion.buyer.purchase_id.clone().into(),
+            conversion.buyer.purchase_date.into(),
+            conversion.created_at.into(),
+            conversion.updated_at.into(),
+            conversion.reporter.map(|reporter| reporter.source_id).into(),
+            conversion.is_self_reported().into(),
+            conversion.buyer.customer_id.clone().into(),
+            conversion.customer_key().into(),
+            (!conversion.trace.is_plain()).then(|| json(&conversion.trace)).into(),
         ]);
     }
     rows.execute(
@@ -166,23 +217,23 @@ pub async fn insert(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> R
     .await
 }
 
-/// Status, amounts and revision are all that ever changes.
+/// Saves the fields of conversions that can change: status, amounts and revision.
 pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Result<(), DbErr> {
     use Type::{Big, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Int, Text, Text, Big, Text, Big, Text, Big, Text, Big]);
-    for it in conversions {
+    for conversion in conversions {
         rows.push([
-            it.id.into(),
-            it.revision.into(),
-            it.status.word().into(),
-            it.status.reason().map(str::to_owned).into(),
-            micros(it.sale).into(),
-            currency(it.sale).into(),
-            micros(it.payout).into(),
-            currency(it.payout).into(),
-            micros(it.revenue).into(),
-            currency(it.revenue).into(),
-            it.updated_at.into(),
+            conversion.id.into(),
+            conversion.revision.into(),
+            conversion.status.word().into(),
+            conversion.status.reason().map(str::to_owned).into(),
+            micros(conversion.sale).into(),
+            currency(conversion.sale).into(),
+            micros(conversion.payout).into(),
+            currency(conversion.payout).into(),
+            micros(conversion.revenue).into(),
+            currency(conversion.revenue).into(),
+            conversion.updated_at.into(),
         ]);
     }
     rows.execute(
@@ -200,8 +251,8 @@ pub async fn save(tx: &impl ConnectionTrait, conversions: &[&Conversion]) -> Res
     .map(drop)
 }
 
-/// Where conversions stand now: revision and status.
-pub async fn find_standing(
+/// The current revision and status of each of these conversions.
+pub async fn find_statuses(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = ConversionId>,
 ) -> Result<HashMap<ConversionId, (i32, Status)>, DbErr> {
@@ -228,7 +279,7 @@ pub async fn find(db: &impl ConnectionTrait, id: ConversionId) -> Result<Option<
     Entity::find_by_id(id).one(db).await?.map(Conversion::try_from).transpose()
 }
 
-/// The click of the first or the last conversion of each customer that was not rejected. One statement.
+/// For each customer key, the click of the first or last conversion that is not rejected.
 pub async fn find_clicks_of_customers(
     db: &impl ConnectionTrait,
     customers: impl IntoIterator<Item = i64>,
@@ -258,7 +309,7 @@ pub async fn find_clicks_of_customers(
     Ok(found)
 }
 
-/// Those of any offer with this transaction key, a few at most.
+/// Up to 10 conversions with this transaction key, of any offer.
 pub async fn list_by_transaction(db: &impl ConnectionTrait, key: &str) -> Result<Vec<Conversion>, DbErr> {
     let rows = Entity::find().filter(Column::TransactionId.eq(key)).limit(10).all(db).await?;
     rows.into_iter().map(Conversion::try_from).collect()
@@ -270,7 +321,7 @@ pub struct Filter {
     pub offer_id: Option<OfferId>,
     pub click_id: Option<ClickId>,
     pub status: Option<&'static str>,
-    /// One of these keys.
+    /// Conversions with one of these transaction keys.
     pub transaction_keys: Option<Vec<String>>,
 }
 

@@ -5,10 +5,34 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::base::bulk::{Rows, Type};
-use crate::entities::coupons::{Column, Entity, Model};
 use crate::model;
 use domain::ids::LinkId;
 use domain::tracking::coupon::{Active, Coupon};
+use row::{Column, Entity, Model};
+
+/// A row of `coupons`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::LinkId;
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "coupons")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub code: String,
+        pub link_id: LinkId,
+        pub position: i32,
+        pub starts_at: Option<Timestamp>,
+        pub ends_at: Option<Timestamp>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl From<Model> for Coupon {
     fn from(row: Model) -> Self {
@@ -17,7 +41,7 @@ impl From<Model> for Coupon {
     }
 }
 
-/// Gives a link these coupons, in this order, and no others.
+/// Replaces the coupons of a link, in this order.
 pub async fn replace(tx: &impl ConnectionTrait, link_id: LinkId, coupons: &[Coupon]) -> Result<(), DbErr> {
     Entity::delete_many().filter(Column::LinkId.eq(link_id)).exec(tx).await?;
     let mut rows = Rows::new(&[Type::Text, Type::Id, Type::Int, Type::Big, Type::Big]);
@@ -33,7 +57,7 @@ pub async fn replace(tx: &impl ConnectionTrait, link_id: LinkId, coupons: &[Coup
     rows.execute(tx, "INSERT INTO coupons (code, link_id, position, starts_at, ends_at) {rows}", vec![]).await.map(drop)
 }
 
-/// Whose code is somebody else's: one of `coupons` that another link has.
+/// One of these coupons whose code belongs to another link.
 pub async fn find_taken(
     tx: &impl ConnectionTrait,
     link_id: LinkId,
@@ -44,7 +68,7 @@ pub async fn find_taken(
     Ok(select.one(tx).await?.map(Coupon::from))
 }
 
-/// Those of `codes`, in their normal form, that exist. One statement for all.
+/// Finds coupons by their codes, which must be in their normal form. Unknown codes are left out.
 pub async fn find_many(db: &impl ConnectionTrait, codes: &BTreeSet<String>) -> Result<HashMap<String, Coupon>, DbErr> {
     if codes.is_empty() {
         return Ok(HashMap::new());
@@ -59,7 +83,7 @@ pub async fn find_many(db: &impl ConnectionTrait, codes: &BTreeSet<String>) -> R
     found.iter().map(coupon).collect()
 }
 
-/// The coupons of these links, each link's in order.
+/// The coupons of each of these links, in their order.
 pub async fn list_of(
     db: &impl ConnectionTrait,
     links: impl IntoIterator<Item = LinkId>,

@@ -1,4 +1,5 @@
-//! Queries of events. A row of an event is written once; while it is owed to the router, `pending_events` has one, too.
+//! Queries of events. The row of an event is written once. While the event is pending, `pending_events` has a row as
+//! well.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +8,41 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTra
 use crate::base::bulk::{Rows, Type};
 use crate::base::page::{self, Page, PageRequest};
 use crate::base::queue::Queue;
-use crate::entities::events::{Column, Entity, Model};
 use crate::{corrupt, from_json, json, model, readable};
 use domain::delivery::lease::Lease;
 use domain::ids::{AffiliateId, ConversionId, EventId, time_of};
 use domain::timestamp::Timestamp;
 use domain::tracking::action::Action;
 use domain::tracking::event::Event;
+use row::{Column, Entity, Model};
+
+/// A row of `events`. `facts` is JSON text.
+pub(crate) mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, ClickId, ConversionId, EventId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "events")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: EventId,
+        pub action: String,
+        pub occurred_at: Timestamp,
+        pub affiliate_id: AffiliateId,
+        pub offer_id: OfferId,
+        pub click_id: Option<ClickId>,
+        pub conversion_id: Option<ConversionId>,
+        pub revision: i32,
+        pub facts: String,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Event {
     type Error = DbErr;
@@ -34,14 +63,14 @@ impl TryFrom<Model> for Event {
     }
 }
 
-/// What the router has to do.
+/// The queue of the router.
 pub const QUEUE: Queue = Queue { table: "pending_events", pending: "true", due: "", order: "id" };
 
-/// Appends them, owed to the router: to the holder of `lease`, or to whoever takes them first.
+/// Inserts events as pending. With `lease`, only its holder can route them until it ends.
 pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<Lease>) -> Result<(), DbErr> {
     use Type::{Big, Document, Id, Int, Text};
     let mut rows = Rows::new(&[Id, Text, Big, Id, Id, Id, Id, Int, Document]);
-    let mut owed = Rows::new(&[Id, Big, Big]);
+    let mut pending = Rows::new(&[Id, Big, Big]);
     for event in events {
         rows.push([
             event.id.into(),
@@ -54,7 +83,7 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<L
             event.revision.into(),
             json(&event.facts).into(),
         ]);
-        owed.push([event.id.into(), lease.map(|lease| lease.until).into(), lease.map(|lease| lease.claim).into()]);
+        pending.push([event.id.into(), lease.map(|lease| lease.until).into(), lease.map(|lease| lease.claim).into()]);
     }
     rows.execute(
         tx,
@@ -63,19 +92,19 @@ pub async fn append(tx: &impl ConnectionTrait, events: &[Event], lease: Option<L
         vec![],
     )
     .await?;
-    owed.execute(tx, "INSERT INTO pending_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
+    pending.execute(tx, "INSERT INTO pending_events (id, lease_until, claim) {rows}", vec![]).await.map(drop)
 }
 
-/// Takes up to `limit` owed events, oldest first.
+/// Claims up to `limit` pending events, oldest first.
 pub async fn claim(db: &DatabaseConnection, limit: usize, now: Timestamp, lease: Lease) -> Result<Vec<Event>, DbErr> {
-    let rows = QUEUE.take(db, limit, now, lease).await?;
+    let rows = QUEUE.claim(db, limit, now, lease).await?;
     let ids: Vec<EventId> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
     let mut claimed: Vec<Event> = find_many(db, ids).await?.into_values().collect();
     claimed.sort_unstable_by_key(|event| event.id);
     Ok(claimed)
 }
 
-/// Marks as routed those that are still of their claim, and says which they were.
+/// Deletes the pending rows of routed events whose claim is still valid. Returns the ids of these events.
 pub async fn finish(
     tx: &impl ConnectionTrait,
     claimed: impl IntoIterator<Item = (EventId, i64)>,
@@ -95,7 +124,7 @@ pub async fn finish(
     finished.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// Of these conversions, the oldest revision of which an event waits to be routed.
+/// The oldest revision with a pending event, of each of these conversions that has one.
 pub async fn list_unrouted(
     db: &impl ConnectionTrait,
     conversions: &HashSet<ConversionId>,
@@ -113,7 +142,7 @@ pub async fn list_unrouted(
     found.iter().map(|row| Ok((row.try_get("", "id")?, row.try_get("", "revision")?))).collect()
 }
 
-/// How many are owed, and since when the oldest is.
+/// The number of pending events, and the time of the oldest one.
 pub async fn backlog(db: &impl ConnectionTrait) -> Result<(i64, Option<Timestamp>), DbErr> {
     let sql = "SELECT count(*) AS depth FROM pending_events";
     let statement = Statement::from_string(db.get_database_backend(), sql);
@@ -128,6 +157,7 @@ pub async fn find(db: &impl ConnectionTrait, id: EventId) -> Result<Option<Event
     Entity::find_by_id(id).one(db).await?.map(Event::try_from).transpose()
 }
 
+/// Unknown ids are left out, and so are rows that cannot be read.
 pub async fn find_many(
     db: &impl ConnectionTrait,
     ids: impl IntoIterator<Item = EventId>,

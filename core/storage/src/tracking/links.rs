@@ -7,10 +7,37 @@ use sea_orm::{
 
 use crate::base::page::{self, Page, PageRequest};
 use crate::corrupt;
-use crate::entities::links::{Column, Entity, Model};
 use domain::ids::{AffiliateId, LinkId, OfferId};
 use domain::timestamp::Timestamp;
 use domain::tracking::link::{Link, LinkStatus};
+use row::{Column, Entity, Model};
+
+/// A row of `links`.
+mod row {
+    use sea_orm::entity::prelude::*;
+
+    use domain::ids::{AffiliateId, LinkId, OfferId};
+    use domain::timestamp::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "links")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: LinkId,
+        pub affiliate_id: AffiliateId,
+        pub offer_id: OfferId,
+        pub status: String,
+        pub created_at: Timestamp,
+        pub updated_at: Timestamp,
+        pub deep_url: Option<String>,
+        pub landing_page: Option<String>,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
 
 impl TryFrom<Model> for Link {
     type Error = DbErr;
@@ -53,7 +80,7 @@ pub async fn save(tx: &impl ConnectionTrait, link: &Link) -> Result<(), DbErr> {
     Model::from(link).into_active_model().reset_all().update(tx).await.map(drop)
 }
 
-/// Held until `tx` ends.
+/// Locks the row until `tx` ends.
 pub async fn lock(tx: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>, DbErr> {
     Entity::find_by_id(id).lock_exclusive().one(tx).await?.map(Link::try_from).transpose()
 }
@@ -62,7 +89,7 @@ pub async fn find(db: &impl ConnectionTrait, id: LinkId) -> Result<Option<Link>,
     Entity::find_by_id(id).one(db).await?.map(Link::try_from).transpose()
 }
 
-/// Pauses every link of an affiliate to an offer; comes back with those that were active.
+/// Pauses all links of an affiliate to an offer. Returns the ids of those that were active.
 pub async fn pause_all(
     tx: &impl ConnectionTrait,
     affiliate_id: AffiliateId,

@@ -243,7 +243,7 @@ impl Registry {
         if let Some(error) = self.broken.get(&version.digest) {
             return Ok(Err(error));
         }
-        let wasm = storage::delivery::adapters::component(self.db.reader(), &version.id, &version.version).await?;
+        let wasm = storage::delivery::adapters::find_component(self.db.reader(), &version.id, &version.version).await?;
         let wasm = wasm.ok_or_else(|| DbErr::RecordNotFound(format!("adapter {} does not exist", version.id)))?;
         let loaded = self.compile(wasm, version.origin).await;
         match &loaded {

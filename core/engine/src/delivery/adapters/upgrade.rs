@@ -82,7 +82,7 @@ pub async fn upgrade(
             found.sort_by_key(|it| it.id);
             found
         }
-        None => storage::delivery::postbacks::list_behind(app.db.reader(), id, to, POSTBACKS + 1).await?,
+        None => storage::delivery::postbacks::list_with_other_version(app.db.reader(), id, to, POSTBACKS + 1).await?,
     };
     let more = behind.len() as u64 > POSTBACKS;
     behind.truncate(POSTBACKS as usize);

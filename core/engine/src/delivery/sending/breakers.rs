@@ -60,7 +60,7 @@ async fn store_destinations(app: &App, now: Timestamp) -> Result<(), DbErr> {
     }
     let unique: HashSet<_> = new.iter().map(|(postback, name)| (*postback, name.to_string())).collect();
     let unique: Vec<_> = unique.into_iter().collect();
-    let stored = storage::delivery::breakers::note_destinations(app.db.writer(), &unique, now).await;
+    let stored = storage::delivery::breakers::save_destinations(app.db.writer(), &unique, now).await;
     if stored.is_err() {
         app.lanes.return_new_destinations(new);
     }

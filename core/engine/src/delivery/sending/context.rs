@@ -26,7 +26,7 @@ impl Contexts {
     /// Loads the contexts of a batch.
     pub(super) async fn load(app: &App, due: &[Leased<EventDelivery>]) -> Result<Self, DbErr> {
         let ids: HashSet<_> = due.iter().filter_map(|due| due.it.delivery.conversion_id).collect();
-        let conversions = storage::tracking::conversions::find_standing(app.db.reader(), ids).await?;
+        let conversions = storage::tracking::conversions::find_statuses(app.db.reader(), ids).await?;
         // A conversion that never changed has no predecessors and no later deliveries.
         let changed: HashSet<_> =
             conversions.iter().filter(|(_, (revision, _))| *revision > 1).map(|(id, _)| *id).collect();

@@ -90,7 +90,7 @@ pub(super) async fn record(app: &App, tx: &impl ConnectionTrait, user: &User, ch
 pub async fn confirm_email(app: &App, visitor: &Visitor, token: &str) -> Result<User, Error> {
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let taken = storage::people::tokens::take(&tx, &api_key::hash(token), now).await?;
+    let taken = storage::people::tokens::redeem(&tx, &api_key::hash(token), now).await?;
     let Some(Purpose::ConfirmEmail { user: id, email }) = taken else { return Err(AuthError::LinkUsed.into()) };
     let mut user = lock(&tx, id).await?;
     let former = std::mem::replace(&mut user.email, email);

@@ -58,7 +58,7 @@ pub async fn account_of_link(app: &App, token: &str) -> Result<Account, Error> {
         Some(Purpose::Register { email, .. }) => Ok(Account { email, has_keys: false }),
         Some(Purpose::SetPassword { user, .. }) => {
             let email = account::get(app, user).await?.email;
-            Ok(Account { email, has_keys: quotas::api_keys(db, quotas::Holder::User(user), now).await? > 0 })
+            Ok(Account { email, has_keys: quotas::count_api_keys(db, quotas::Holder::User(user), now).await? > 0 })
         }
         _ => Err(AuthError::LinkUsed.into()),
     }
@@ -83,7 +83,7 @@ pub async fn set_password(
 
     let now = app.clock.now();
     let tx = app.db.begin().await?;
-    let purpose = storage::people::tokens::take(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
+    let purpose = storage::people::tokens::redeem(&tx, &hash, now).await?.ok_or(AuthError::LinkUsed)?;
     let link = match &purpose {
         Purpose::Register { .. } => "registration",
         Purpose::SetPassword { invited: true, .. } => "invitation",

@@ -24,7 +24,7 @@ pub async fn check(app: &App, user: &User, typed: &str) -> Result<bool, Error> {
         return Ok(storage::people::users::use_step(app.db.writer(), user.id, step).await?);
     }
     let hash = recovery_hash(typed);
-    Ok(storage::people::users::use_recovery_code(app.db.writer(), user.id, &hash, app.clock.now()).await?)
+    Ok(storage::people::recovery_codes::mark_used(app.db.writer(), user.id, &hash, app.clock.now()).await?)
 }
 
 /// The hash of a recovery code. A fast hash suffices: a code has 50 random bits, and only a few attempts per hour are
@@ -89,7 +89,7 @@ pub async fn confirm(app: &App, id: UserId, code: &str) -> Result<Vec<String>, E
 async fn new_recovery_codes(tx: &impl ConnectionTrait, id: UserId) -> Result<Vec<String>, Error> {
     let codes = totp::recovery_codes(rand::random());
     let hashes: Vec<_> = codes.iter().map(|code| recovery_hash(code)).collect();
-    storage::people::users::replace_recovery_codes(tx, id, &hashes).await?;
+    storage::people::recovery_codes::replace(tx, id, &hashes).await?;
     Ok(codes)
 }
 
@@ -130,7 +130,7 @@ pub async fn remove(app: &App, id: UserId, password: String, code: &str) -> Resu
     user.totp_pending = None;
     user.updated_at = app.clock.now();
     storage::people::users::save(&tx, &user).await?;
-    storage::people::users::replace_recovery_codes(&tx, id, &[]).await?;
+    storage::people::recovery_codes::replace(&tx, id, &[]).await?;
     outbox::add(app, &tx, Letter::SecondFactorOff, &user.email, &user.name, "").await?;
     tx.commit().await?;
     outbox::wake_worker(app);

@@ -73,7 +73,7 @@ pub async fn authenticate(app: &App, secret: &str) -> Result<Option<Actor>, Erro
         let (app, id) = (app.clone(), found.session.id);
         // Written in the background. If it is lost, the session ends a minute early.
         tokio::spawn(async move {
-            if let Err(error) = storage::people::sessions::seen(app.db.writer(), id, now).await {
+            if let Err(error) = storage::people::sessions::save_last_seen(app.db.writer(), id, now).await {
                 tracing::warn!(session.id = %id, %error, "The last use of a session could not be stored");
             }
         });

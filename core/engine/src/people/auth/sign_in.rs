@@ -164,7 +164,7 @@ pub async fn by_link(app: &App, visitor: &Visitor, token: &str) -> Result<(Strin
         return Err(AuthError::LinkUsed.into());
     }
     let tx = app.db.begin().await?;
-    let taken = storage::people::tokens::take(&tx, &hash, app.clock.now()).await?;
+    let taken = storage::people::tokens::redeem(&tx, &hash, app.clock.now()).await?;
     let Some(Purpose::SignIn { affiliate, next, opened_by, opener }) = taken else {
         return Err(AuthError::LinkUsed.into());
     };

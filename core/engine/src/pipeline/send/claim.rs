@@ -101,7 +101,7 @@ async fn claim_due(app: &App, now: Timestamp, claimed: &mut Claimed) -> Result<(
     claimed.due.extend(sending::with_events(app, admitted, lease).await?);
     if is_full {
         queue.poll_at(now);
-    } else if let Some(next) = storage::delivery::deliveries::next_due(app.db.reader()).await? {
+    } else if let Some(next) = storage::delivery::deliveries::find_next_due(app.db.reader()).await? {
         queue.poll_at(next.max(now.plus(Duration::from_millis(1))));
     }
     if !refused.is_empty() {

@@ -25,7 +25,7 @@ use domain::people::actor::Actor;
 use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::tracking::exports::{self, Export, Rows, Subject};
-use storage::tracking::exports::Span;
+use storage::tracking::exports::ExportRange;
 
 use super::clicks::ClickOut;
 use super::conversions::ConversionOut;
@@ -191,7 +191,7 @@ pub async fn export(
             "deliveries cannot be filtered by offer_id; leave it out",
         ));
     }
-    let mut span = Span::new(floor_uuid(from), floor_uuid(to));
+    let mut span = ExportRange::new(floor_uuid(from), floor_uuid(to));
     (span.affiliate_id, span.offer_id) = (it.affiliate_id, it.offer_id);
     let export = exports::begin(&app, actor, subject, span)?;
     let place = app.heavy.stream(actor).await?;
