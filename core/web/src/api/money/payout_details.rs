@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::people::auth::{CONFIRM_BY_MAIL, SentOut};
+use crate::api::people::auth::{CONFIRM_BY_EMAIL, EmailSentOut};
 use crate::audit::{Audited, Deleted};
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
@@ -73,7 +73,7 @@ pub struct PayoutDetailsFilter {
 /// sent to the affiliate (202). The affiliate gets an e-mail about the change.
 #[utoipa::path(put, path = "/api/v1/payout-details", tag = "withdrawals", request_body = PayoutDetailsIn,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 200, body = PayoutDetailsOut), (status = 202, body = SentOut),
+    responses((status = 200, body = PayoutDetailsOut), (status = 202, body = EmailSentOut),
         (status = "default", body = Problem)))]
 pub async fn set_payout_details(
     State(app): State<App>,
@@ -114,14 +114,14 @@ pub struct ProofIn {
 }
 
 fn mailed() -> Response {
-    (StatusCode::ACCEPTED, Json(CONFIRM_BY_MAIL)).into_response()
+    (StatusCode::ACCEPTED, Json(CONFIRM_BY_EMAIL)).into_response()
 }
 
 /// Remove payout details. Earlier withdrawals keep their own copy. It requires the same proof as setting them.
 #[utoipa::path(delete, path = "/api/v1/payout-details/{id}", tag = "withdrawals", params(("id" = PayoutDetailsId, Path)),
     request_body = Option<ProofIn>,
     security(("api_key" = ["request_withdrawals"])),
-    responses((status = 204, description = "They are gone."), (status = 202, body = SentOut), (status = "default", body = Problem)))]
+    responses((status = 204, description = "They are gone."), (status = 202, body = EmailSentOut), (status = "default", body = Problem)))]
 pub async fn remove_payout_details(
     State(app): State<App>,
     Caller(actor): Caller,

@@ -11,7 +11,7 @@ use crate::api::{AmountIn, Issues};
 use crate::audit::Audited;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
-use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, read};
+use crate::extract::{ApiJson, ApiQuery, JsonBody, PageIn, PageOut, PathId, parse};
 use domain::amounts::{Amount, Currency, Money};
 use domain::ids::{AffiliateId, ClickId, ConversionId, LinkId, OfferId, SourceId};
 use domain::people::actor::Actor;
@@ -362,7 +362,7 @@ pub async fn create_conversions(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let serde_json::Value::Array(items) = body else {
-        let recorded = conversions::report(&app, read::<ConversionIn>(body)?.report()?).await?;
+        let recorded = conversions::report(&app, parse::<ConversionIn>(body)?.report()?).await?;
         let status = status_of(recorded.change);
         return Ok((status, Json(ConversionOut::of(actor, recorded.conversion))).into_response());
     };
@@ -373,7 +373,7 @@ pub async fn create_conversions(
     // An item that cannot be read gets its error in its position; the others are recorded in the order of the request.
     let (mut reports, mut refusals) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
     for item in items {
-        match read::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
+        match parse::<ConversionIn>(item).and_then(|it| Ok(it.report()?)) {
             Ok(report) => {
                 reports.push(report);
                 refusals.push(None);
