@@ -178,9 +178,9 @@ const LIMIT_MAX: u64 = 200;
 #[derive(Clone, Debug, Default, serde::Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageIn {
-    /// The maximum number of items, 1 to 200; 50 if absent.
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     pub limit: Option<u64>,
-    /// `next` of the previous page; the first page if absent.
+    /// `next` of the previous page; absent for the first page.
     pub cursor: Option<String>,
 }
 

@@ -72,7 +72,9 @@ pub async fn create_adjustment(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AdjustmentFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
 }

@@ -107,6 +107,7 @@ impl From<AffiliateBalance> for BalanceOut {
 pub struct BalanceFilter {
     /// The maximum number of affiliates, 1 to 200; 50 if absent. An affiliate has one item per currency.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     /// Adds each balance in this currency, at the current stored rate.

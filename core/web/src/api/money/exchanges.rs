@@ -151,7 +151,9 @@ pub async fn create_exchange(
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ExchangeFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
     /// Exchanges from or to this currency.

@@ -69,7 +69,9 @@ impl From<PayoutDetails> for PayoutDetailsOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PayoutDetailsFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     affiliate_id: Option<AffiliateId>,
 }

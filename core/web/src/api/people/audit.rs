@@ -98,7 +98,9 @@ impl From<Record> for AuditRecordOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     /// The id of a key, user or affiliate, `bootstrap`, or `command line`.
     actor: Option<String>,

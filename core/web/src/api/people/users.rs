@@ -89,7 +89,9 @@ impl From<User> for UserOut {
 #[derive(Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct UserFilter {
+    /// The maximum number of items on the page, 1 to 200; 50 if absent.
     limit: Option<u64>,
+    /// `next` of the previous page; absent for the first page.
     cursor: Option<String>,
     /// `waiting` lists the registrations that wait for approval.
     status: Option<UserStatus>,
