@@ -76,8 +76,8 @@ pub fn visitor(headers: &HeaderMap, extensions: &Extensions, app: &App) -> Visit
     Visitor { origin, user_agent, request_id, device: cookie_value(headers, device_cookie_name(app)) }
 }
 
-/// Authenticates a request by its key, or by its session cookie if it has no key. A browser adds cookies without being
-/// asked, so a key that was sent on purpose comes first.
+/// Authenticates a request by its key, or by its session cookie if it has no key. A browser adds
+/// cookies to every request, so a key, which was added on purpose, comes first.
 ///
 /// # Errors
 /// The credentials are missing, unknown or revoked, or a page of another site sent the request with a session.

@@ -39,7 +39,7 @@ impl Operation {
     /// The first id in a path of this operation.
     pub fn object_in(&self, path: &str) -> Option<String> {
         let pairs = self.path.split('/').zip(path.split('/'));
-        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, given)| given.to_owned());
+        let mut ids = pairs.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, segment)| segment.to_owned());
         // A token in a path is a secret and must not get into the log.
         ids.next().filter(|_| !self.path.contains("{token}"))
     }

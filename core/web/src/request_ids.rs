@@ -21,10 +21,9 @@ pub struct RequestId(pub String);
 
 impl RequestId {
     fn of(headers: &HeaderMap, app: &App) -> Self {
-        let given = headers.get(HEADER).and_then(|value| value.to_str().ok());
-        let given =
-            given.filter(|id| (1..=LENGTH_MAX).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_graphic()));
-        Self(given.map_or_else(|| domain::ids::encode(domain::ids::new_uuid(app.clock.now())), str::to_owned))
+        let id = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        let id = id.filter(|id| (1..=LENGTH_MAX).contains(&id.len()) && id.bytes().all(|it| it.is_ascii_graphic()));
+        Self(id.map_or_else(|| domain::ids::encode(domain::ids::new_uuid(app.clock.now())), str::to_owned))
     }
 }
 

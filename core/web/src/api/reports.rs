@@ -1,6 +1,6 @@
 //! `/api/v1/reports`: clicks, conversions and money, counted.
 
-pub(crate) mod spans;
+pub(crate) mod period;
 
 use axum::Json;
 use axum::extract::State;
@@ -112,7 +112,7 @@ impl ReportParams {
             (Page, &self.page),
             (Goal, &self.goal),
         ];
-        let given = values.into_iter().filter_map(|(dimension, value)| {
+        let values = values.into_iter().filter_map(|(dimension, value)| {
             let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty())?;
             Some((dimension, cut(value)))
         });
@@ -120,7 +120,7 @@ impl ReportParams {
             affiliate_id: self.affiliate_id,
             offer_id: self.offer_id,
             link_id: self.link_id,
-            values: given.collect(),
+            values: values.collect(),
         }
     }
 
@@ -141,16 +141,16 @@ impl ReportParams {
     }
 
     /// The period. Its start and end are on quarters of an hour.
-    fn span(&self, zone: Zone, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
+    fn period(&self, zone: Zone, now: Timestamp) -> Result<(Timestamp, Timestamp), Problem> {
         let (first, end) = last_days(DAYS_DEFAULT, now, zone);
-        let given = |text: &Option<String>| text.as_deref().map(str::to_owned).filter(|text| !text.is_empty());
-        let to = given(&self.to).map_or(Ok(end), |text| spans::to(&text, zone))?;
-        let from = match given(&self.from) {
-            Some(text) => spans::from(&text, zone)?,
-            None if given(&self.to).is_none() => first,
+        let non_empty = |text: &Option<String>| text.as_deref().map(str::to_owned).filter(|text| !text.is_empty());
+        let to = non_empty(&self.to).map_or(Ok(end), |text| period::to(&text, zone))?;
+        let from = match non_empty(&self.from) {
+            Some(text) => period::from(&text, zone)?,
+            None if non_empty(&self.to).is_none() => first,
             None => last_days(DAYS_DEFAULT, Timestamp::from_millis(to.millis() - 1), zone).0,
         };
-        spans::check(from, to)?;
+        period::check(from, to)?;
         if quarter(from) != from || quarter(to) != to {
             let detail = "from and to must be on a quarter of an hour (14:00, 14:15); use dates, or round the times";
             return Err(invalid(detail.to_owned()));
@@ -162,8 +162,8 @@ impl ReportParams {
     }
 
     fn request(&self, actor: Actor, groups: Vec<Group>, now: Timestamp) -> Result<ReportRequest, Problem> {
-        let zone = spans::zone(self.time_zone.as_deref())?;
-        let (from, to) = self.span(zone, now)?;
+        let zone = period::zone(self.time_zone.as_deref())?;
+        let (from, to) = self.period(zone, now)?;
         let sort = match self.sort.as_deref().filter(|word| !word.is_empty()) {
             Some(word) => {
                 let sort = Sort::from_word(word);
@@ -351,7 +351,7 @@ pub struct RevenueMapOut {
     #[schema(value_type = String)]
     time_zone: Zone,
     totals: ReportFiguresOut,
-    /// A row for each keyword, largest payout first unless `sort` is given.
+    /// A row for each keyword, largest payout first unless `sort` names another order.
     keywords: Vec<ReportRowOut>,
     /// The sums of the keywords beyond the limit.
     keywords_rest: ReportRemainderOut,

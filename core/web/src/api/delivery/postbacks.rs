@@ -270,7 +270,7 @@ pub async fn change_postback(
     Ok(Audited(postbacks::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
-/// Delete a postback. Its log is kept, and its pending deliveries are cancelled when they are due.
+/// Delete a postback. Its deliveries remain in the log, and its pending deliveries are cancelled when they are due.
 #[utoipa::path(delete, path = "/api/v1/postbacks/{id}", tag = "postbacks", params(("id" = PostbackId, Path)),
     security(("api_key" = ["manage_postbacks"])),
     responses((status = 204), (status = "default", body = Problem)))]

@@ -83,7 +83,7 @@ pub struct ApplicationFilter {
 /// Apply for an offer, or invite an affiliate.
 ///
 /// An application that staff create for an affiliate is an invitation and is approved immediately. If the affiliate
-/// has an application for the offer, the answer is that application, unchanged.
+/// has an application for the offer, the response is that application, unchanged.
 #[utoipa::path(post, path = "/api/v1/offers/{id}/applications", tag = "applications", params(("id" = OfferId, Path)),
     request_body = ApplicationIn,
     security(("api_key" = ["manage_links"])),

@@ -33,7 +33,7 @@ pub struct PayoutIn {
     percent: Option<AmountIn>,
 }
 
-/// The body of a new or changed offer: its own fields, and the terms that both can set. Each given term replaces its
+/// The body of a new or changed offer: its own fields, and the terms that both can set. Each term replaces its
 /// whole value.
 macro_rules! offer_body {
     ($(#[$attribute:meta])* $name:ident { $($own:tt)* }) => {
@@ -121,7 +121,7 @@ offer_body!(OfferIn {
 });
 
 offer_body!(
-    /// Changes of an offer. Absent fields are unchanged; a given field replaces its whole value.
+    /// Changes of an offer. Absent fields are unchanged; other fields replace the whole value.
     #[derive(Default)]
     OfferChanges {
         /// The name of the offer.

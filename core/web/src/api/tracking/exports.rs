@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::delivery::deliveries::DeliveryOut;
-use crate::api::reports::spans;
+use crate::api::reports::period;
 use crate::auth::Caller;
 use crate::errors::{ApiResult, Problem};
 use crate::extract::ApiQuery;
@@ -177,14 +177,14 @@ pub async fn export(
         let detail = format!("there is no such export; use one of: {}", Subject::WORDS.join(", "));
         Problem::new(axum::http::StatusCode::NOT_FOUND, "not_found", detail)
     })?;
-    let zone = spans::zone(params.time_zone.as_deref())?;
+    let zone = period::zone(params.time_zone.as_deref())?;
     let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let from = non_empty(&params.from).map_or(Ok(Timestamp::from_millis(0)), |text| spans::from(&text, zone))?;
+    let from = non_empty(&params.from).map_or(Ok(Timestamp::from_millis(0)), |text| period::from(&text, zone))?;
     let to = match non_empty(&params.to) {
-        Some(text) => spans::to(&text, zone)?,
+        Some(text) => period::to(&text, zone)?,
         None => Timestamp::from_millis(app.clock.now().millis() + 1),
     };
-    spans::check(from, to)?;
+    period::check(from, to)?;
     if subject == Subject::Deliveries && params.offer_id.is_some() {
         return Err(Problem::bad_request("invalid_parameter", "deliveries cannot be filtered by offer_id; remove it"));
     }
@@ -239,8 +239,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Writes pages of rows as bytes. After an error the connection is closed, so that nobody mistakes a part for the
-/// whole.
+/// Writes pages of rows as bytes. After an error the connection is closed, so that the client does not mistake a part for
+/// the whole.
 struct Writer {
     export: Export,
     actor: Actor,
