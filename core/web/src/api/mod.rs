@@ -97,6 +97,11 @@ impl utoipa::PartialSchema for AmountIn {
 
 impl utoipa::ToSchema for AmountIn {}
 
+/// The default of flags that are true if absent.
+fn default_true() -> bool {
+    true
+}
+
 /// Deserializes a field that may be absent, null or set: `None`, `Some(None)` or `Some(Some(_))`.
 fn some<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where

@@ -301,10 +301,6 @@ pub async fn enable_adapter(
     Ok(Audited(adapters::enable(&app, &id, &version).await?.map(Into::into)))
 }
 
-fn default_true() -> bool {
-    true
-}
-
 /// The upgrade of postbacks to another version of their adapter.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -313,7 +309,7 @@ pub struct AdapterUpgradeIn {
     #[schema(example = "1.1.0")]
     to: String,
     /// Whether the postbacks are only examined, and not changed; true if absent.
-    #[serde(default = "default_true")]
+    #[serde(default = "crate::api::default_true")]
     dry_run: bool,
     /// The postbacks to upgrade; all postbacks that use another version of the adapter if absent or null. One request
     /// examines at most 500.

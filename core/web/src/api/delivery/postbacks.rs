@@ -30,10 +30,6 @@ fn default_firing_status() -> FiringStatus {
     FiringStatus::Any
 }
 
-fn default_true() -> bool {
-    true
-}
-
 /// A new postback: either `adapter` and `config`, or `template` and `fields`, and the rule that events must match.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +71,7 @@ pub struct PostbackIn {
     #[serde(default)]
     ordering: Ordering,
     /// Whether requests are sent; true if absent. Staff can save a disabled postback without a test request.
-    #[serde(default = "default_true")]
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
     /// The affiliate that owns the postback and sees its log. Keys and people of an affiliate always own their
     /// postbacks. Null: the program owns it.

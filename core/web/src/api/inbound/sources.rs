@@ -20,10 +20,6 @@ use engine::app::App;
 use engine::inbound::sources::{self, Changes, NewSource};
 use engine::inbound::visible_source::{VisibleSource, address, paste_urls};
 
-fn default_true() -> bool {
-    true
-}
-
 /// A new source: either `adapter` and `config`, or `template` and `fields`, and settings.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +48,7 @@ pub struct SourceIn {
     /// defaults are used.
     settings: Option<SourceSettings>,
     /// Whether the source accepts notifications; true if absent.
-    #[serde(default = "default_true")]
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 

@@ -20,10 +20,6 @@ use domain::timestamp::Timestamp;
 use engine::app::App;
 use engine::money::payout_methods::{self, Changes};
 
-fn enabled_default() -> bool {
-    true
-}
-
 /// A payout method.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +44,7 @@ pub struct PayoutMethodIn {
     /// The account from which payments are made; required for pain001.
     payer: Option<Payer>,
     /// Whether affiliates can use it; true if absent.
-    #[serde(default = "enabled_default")]
+    #[serde(default = "crate::api::default_true")]
     enabled: bool,
 }
 
