@@ -34,6 +34,7 @@ const BATCH_MAX: usize = 1_000;
 /// `rejected`: the affiliate earns nothing; this is final.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ConversionStatus)]
 pub enum StatusWord {
     Pending,
     Approved,
