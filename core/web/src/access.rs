@@ -1,5 +1,5 @@
-//! Authorization. The OpenAPI description states the access rule of each operation. The rule is checked here, before the
-//! handler runs and before the body is read, so that no handler can forget it.
+//! Authorization. The OpenAPI description states the access rule of each operation. The rule is checked here, before
+//! the handler runs and before the body is read, so that no handler can forget it.
 
 use std::sync::Arc;
 

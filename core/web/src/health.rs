@@ -87,9 +87,9 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: the database can store rows, and its schema is not too new for this release. Otherwise the status is 503.
-/// The body also has the number of adapter versions out of service and the clock skew in milliseconds, which do not affect
-/// the status.
+/// `GET /readyz`: the database can store rows, and its schema is not too new for this release. Otherwise the status is
+/// 503. The body also has the number of adapter versions out of service and the clock skew in milliseconds, which do
+/// not affect the status.
 pub async fn readyz(State(app): State<App>) -> impl IntoResponse {
     let outdated = match storage::base::schema::outdated_by(app.db.reader()).await {
         Ok(outdated) => outdated,

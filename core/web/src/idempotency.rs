@@ -49,8 +49,8 @@ pub async fn layer(State(app): State<App>, request: Request, next: Next) -> Resp
     }
 }
 
-/// Whether the key is ignored. Requests of people contain passwords and codes, and pasted URLs contain tokens, so neither
-/// their hashes nor their responses are stored. Parsing a pasted URL changes nothing.
+/// Whether the key is ignored. Requests of people contain passwords and codes, and pasted URLs contain tokens, so
+/// neither their hashes nor their responses are stored. Parsing a pasted URL changes nothing.
 fn is_excluded(path: &str) -> bool {
     path.starts_with("/api/v1/auth/") || path == "/api/v1/postbacks/parse"
 }

@@ -1,5 +1,5 @@
-//! Every request has an id and a span. The id is in the response (`x-request-id`), in the log lines and the exported spans
-//! of the request, and in the audit log.
+//! Every request has an id and a span. The id is in the response (`x-request-id`), in the log lines and the exported
+//! spans of the request, and in the audit log.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};

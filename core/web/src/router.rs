@@ -146,8 +146,8 @@ pub fn describe() -> OpenApi {
     api().split_for_parts().1
 }
 
-/// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a component
-/// may have.
+/// Uploads of components. A component beyond its limit gets an error with its size, so more must be read than a
+/// component may have.
 fn uploads() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(adapters::install_adapter, adapters::list_adapters))

@@ -11,8 +11,8 @@ use engine::Error;
 use engine::app::App;
 use engine::heavy::Place;
 
-/// The time for which a client can let the next page wait. After it the response is aborted, because other requests need
-/// its place. The waiting times of all pages are added up, and received bytes reduce the sum.
+/// The time for which a client can let the next page wait. After it the response is aborted, because other requests
+/// need its place. The waiting times of all pages are added up, and received bytes reduce the sum.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The minimum transfer rate in the long run.
 const BYTES_PER_SEC_MIN: u64 = 16 * 1024;
@@ -34,9 +34,9 @@ impl WaitBudget {
     }
 }
 
-/// The body of a response that consists of `pages`. They are computed on a thread with a lower priority than requests. An
-/// error, or a client that stalls, aborts the connection, so that the client does not take a part for the whole. The place
-/// is held until the last page is received.
+/// The body of a response that consists of `pages`. They are computed on a thread with a lower priority than requests.
+/// An error, or a client that stalls, aborts the connection, so that the client does not take a part for the whole. The
+/// place is held until the last page is received.
 pub fn body(app: &App, place: Place, pages: impl Stream<Item = Result<Bytes, Error>> + Send + 'static) -> Body {
     let (sender, receiver) = mpsc::channel(1);
     let sending = async move {

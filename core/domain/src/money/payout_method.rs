@@ -38,9 +38,9 @@ pub struct PayoutMethod {
     pub updated_at: Timestamp,
 }
 
-/// The format of a payment file. `pain001`: ISO 20022 pain.001.001.09, for SEPA credit transfers. `paypal`: the CSV file
-/// that PayPal's Payouts page imports. `crypto`: CSV with asset, address, amount and currency. `csv`: CSV with all payout
-/// details, one payment per line.
+/// The format of a payment file. `pain001`: ISO 20022 pain.001.001.09, for SEPA credit transfers. `paypal`: the CSV
+/// file that PayPal's Payouts page imports. `crypto`: CSV with asset, address, amount and currency. `csv`: CSV with all
+/// payout details, one payment per line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FileFormat {

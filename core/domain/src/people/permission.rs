@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The role of a caller in the program. `owner`: has all permissions, and can invite owners. `admin`: runs the program, but
-/// does not pay withdrawals. `finance`: manages money and pays withdrawals. `support`: can read, but not change anything.
-/// `affiliate`: can only read and change the objects of its affiliate.
+/// The role of a caller in the program. `owner`: has all permissions, and can invite owners. `admin`: runs the program,
+/// but does not pay withdrawals. `finance`: manages money and pays withdrawals. `support`: can read, but not change
+/// anything. `affiliate`: can only read and change the objects of its affiliate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

@@ -34,22 +34,22 @@ const DAYS_DEFAULT: u32 = 30;
 #[derive(Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ReportParams {
-    /// One or two of hour, day, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os, source,
-    /// keyword, page and goal, separated by a comma; day if absent. Only for /reports.
+    /// One or two of hour, day, week, month, offer, affiliate, link, sub1 to sub10, country, device, browser, os,
+    /// source, keyword, page and goal, separated by a comma; day if absent. Only for /reports.
     #[param(example = "day,offer")]
     group_by: Option<String>,
     /// hour, day, week or month; day if absent. Only for /reports/series.
     interval: Option<String>,
-    /// The start of the period, inclusive: a date, or a time on a quarter of an hour (RFC 3339). If absent, the period has
-    /// 30 days. A period has at most 1,100 days.
+    /// The start of the period, inclusive: a date, or a time on a quarter of an hour (RFC 3339). If absent, the period
+    /// has 30 days. A period has at most 1,100 days.
     #[param(example = "2026-11-01")]
     from: Option<String>,
     /// The end of the period: a date, which is included, or a time on a quarter of an hour, which is excluded; today if
     /// absent.
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// The time zone of dates and of days, weeks and months: a name of the IANA time zone database, or an offset; UTC if
-    /// absent.
+    /// The time zone of dates and of days, weeks and months: a name of the IANA time zone database, or an offset; UTC
+    /// if absent.
     #[param(example = "Europe/Berlin")]
     time_zone: Option<String>,
     offer_id: Option<OfferId>,
@@ -317,8 +317,8 @@ pub struct ReportOut {
 /// One interval of a series.
 #[derive(Serialize, ToSchema)]
 pub struct SeriesPointOut {
-    /// The start of the interval in the time zone: 2026-11-20T14:00+01:00 for an hour, 2026-11-20 for a day, the date of the
-    /// Monday for a week, 2026-11 for a month.
+    /// The start of the interval in the time zone: 2026-11-20T14:00+01:00 for an hour, 2026-11-20 for a day, the date
+    /// of the Monday for a week, 2026-11 for a month.
     at: String,
     #[serde(flatten)]
     figures: ReportFiguresOut,
@@ -335,7 +335,8 @@ pub struct SeriesOut {
     to: Timestamp,
     #[schema(value_type = String)]
     time_zone: Zone,
-    /// One point for each interval of the period, in ascending order, also for intervals without clicks and conversions.
+    /// One point for each interval of the period, in ascending order, also for intervals without clicks and
+    /// conversions.
     points: Vec<SeriesPointOut>,
     /// The sums of all points.
     totals: ReportFiguresOut,
@@ -398,8 +399,8 @@ fn remainder_out(actor: Actor, ranked: &Ranked) -> ReportRemainderOut {
     ReportRemainderOut { rows: ranked.rest_rows as u64, figures: ReportFiguresOut::of(actor, &ranked.rest) }
 }
 
-/// Count clicks, conversions and money by one or two groups. The figures of affiliates include only their own data, without
-/// revenue and profit.
+/// Count clicks, conversions and money by one or two groups. The figures of affiliates include only their own data,
+/// without revenue and profit.
 ///
 /// If too many reports are being computed, the response is a 429 with `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/reports", tag = "reports", params(ReportParams),
@@ -425,8 +426,8 @@ pub async fn get_report(
     }))
 }
 
-/// Count clicks, conversions and money over time, without gaps: by default each of the last 30 days. A series of hours has
-/// at most 100 days.
+/// Count clicks, conversions and money over time, without gaps: by default each of the last 30 days. A series of hours
+/// has at most 100 days.
 #[utoipa::path(get, path = "/api/v1/reports/series", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = SeriesOut), (status = "default", body = Problem)))]
@@ -456,8 +457,8 @@ pub async fn get_series(
     Ok(Json(SeriesOut { interval: unit.as_str(), from, to, time_zone, points, totals }))
 }
 
-/// Count clicks, conversions and money by keyword and by page, with earnings per click and conversion rate, to see which
-/// keywords and pages earn most.
+/// Count clicks, conversions and money by keyword and by page, with earnings per click and conversion rate, to see
+/// which keywords and pages earn most.
 #[utoipa::path(get, path = "/api/v1/reports/revenue-map", tag = "reports", params(ReportParams),
     security(("api_key" = ["read_reports"])),
     responses((status = 200, body = RevenueMapOut), (status = "default", body = Problem)))]

@@ -1,5 +1,5 @@
-//! `/in/{source_key}`: the notifications of networks. The route is public; the key and the guards of the source decide who
-//! may send.
+//! `/in/{source_key}`: the notifications of networks. The route is public; the key and the guards of the source decide
+//! who may send.
 
 mod reply;
 

@@ -1,5 +1,5 @@
-//! The response to a network: the reply of the source's settings or of the adapter for an accepted notification, otherwise a
-//! sentence as plain text.
+//! The response to a network: the reply of the source's settings or of the adapter for an accepted notification,
+//! otherwise a sentence as plain text.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -15,8 +15,8 @@ pub fn raise_file_limit() -> Option<u64> {
     }
 }
 
-/// The number of connections that the limit of open files allows, at most `requested`. `reserved` is the number of other
-/// files: databases, requests to destinations, and so on. The result is never less than half of the limit.
+/// The number of connections that the limit of open files allows, at most `requested`. `reserved` is the number of
+/// other files: databases, requests to destinations, and so on. The result is never less than half of the limit.
 pub fn connections_within(requested: usize, limit: Option<u64>, reserved: usize) -> usize {
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     requested.min(limit.saturating_sub(reserved).max(limit / 2)).max(1)

@@ -1,5 +1,5 @@
-//! Serves connections. Each connection has timeouts for headers, body, idle time and writing. The number of connections has
-//! a limit below that of open files; beyond it, idle connections are closed for new ones. Does not read requests or
+//! Serves connections. Each connection has timeouts for headers, body, idle time and writing. The number of connections
+//! has a limit below that of open files; beyond it, idle connections are closed for new ones. Does not read requests or
 //! responses.
 
 mod body;

@@ -24,13 +24,15 @@ pub struct Timeouts {
     pub header: Duration,
     /// From one request to the next.
     pub idle: Duration,
-    /// From the end of the headers to the end of the body, plus one second for each [`BODY_BYTES_PER_SEC`] received bytes.
+    /// From the end of the headers to the end of the body, plus one second for each [`BODY_BYTES_PER_SEC`] received
+    /// bytes.
     pub body: Duration,
     /// For which the peer accepts no byte of a response.
     pub write: Duration,
 }
 
-/// The minimum transfer rate of a body. It is lower than that of any mobile network; 4 MiB can take a quarter of an hour.
+/// The minimum transfer rate of a body. It is lower than that of any mobile network; 4 MiB can take a quarter of an
+/// hour.
 pub const BODY_BYTES_PER_SEC: u64 = 4_096;
 
 /// Why a connection was closed.
@@ -56,8 +58,8 @@ impl CloseReason {
 }
 
 impl Timeouts {
-    /// Checks a connection that is in `phase` for `age`. Returns the time until the next check, or why the connection must be
-    /// closed. A body has a timer of its own: [`super::body`].
+    /// Checks a connection that is in `phase` for `age`. Returns the time until the next check, or why the connection
+    /// must be closed. A body has a timer of its own: [`super::body`].
     pub fn check(self, phase: Phase, age: Duration, stalled: Option<Duration>) -> Result<Duration, CloseReason> {
         if stalled.is_some_and(|stalled| stalled >= self.write) {
             return Err(CloseReason::WriteTimeout);

@@ -1,4 +1,5 @@
-//! The address of the client: that of the peer, or the one that trusted proxies report. Reports of other peers are not used.
+//! The address of the client: that of the peer, or the one that trusted proxies report. Reports of other peers are not
+//! used.
 
 use std::net::IpAddr;
 
@@ -8,8 +9,8 @@ use ipnet::IpNet;
 use domain::people::origin::{Origin, UNLISTED_PROXY, Unlisted};
 use engine::app::App;
 
-/// The origin of a request. A peer with a private address that forwards and is not listed causes a warning. Peers with a
-/// public address do not, because visitors and networks can have proxies of their own.
+/// The origin of a request. A peer with a private address that forwards and is not listed causes a warning. Peers with
+/// a public address do not, because visitors and networks can have proxies of their own.
 pub fn origin(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin {
     let origin = read(peer, headers, &app.settings.trusted_proxies);
     if origin.is_from_inside() {
@@ -18,8 +19,8 @@ pub fn origin(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin {
     origin
 }
 
-/// As [`origin`], for people who sign in: every proxy that is not listed causes a warning, because attempts to sign in are
-/// counted by address.
+/// As [`origin`], for people who sign in: every proxy that is not listed causes a warning, because attempts to sign in
+/// are counted by address.
 pub fn origin_of_person(app: &App, peer: IpAddr, headers: &HeaderMap) -> Origin {
     let origin = read(peer, headers, &app.settings.trusted_proxies);
     warn_of_unlisted(app, origin);
@@ -37,8 +38,8 @@ fn warn_of_unlisted(app: &App, origin: Origin) {
     }
 }
 
-/// Reads `X-Forwarded-For` from its end, to which our own proxies append, up to the first address that is not one of them.
-/// The addresses before it can be forged by the client.
+/// Reads `X-Forwarded-For` from its end, to which our own proxies append, up to the first address that is not one of
+/// them. The addresses before it can be forged by the client.
 fn read(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
     let mut address = peer.to_canonical();

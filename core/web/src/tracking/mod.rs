@@ -1,5 +1,5 @@
-//! Links, referral codes and impression pixels. The routes are public. They never redirect to a URL of the visitor's choice
-//! (open redirect).
+//! Links, referral codes and impression pixels. The routes are public. They never redirect to a URL of the visitor's
+//! choice (open redirect).
 
 mod agent;
 pub mod client;

@@ -25,8 +25,8 @@ use super::earnings::EarningOut;
 #[serde(deny_unknown_fields)]
 pub struct AdjustmentIn {
     affiliate_id: AffiliateId,
-    /// A positive amount is a credit, a negative one a debit. A debit beyond the available balance becomes a debt, which
-    /// later earnings settle first.
+    /// A positive amount is a credit, a negative one a debit. A debit beyond the available balance becomes a debt,
+    /// which later earnings settle first.
     #[schema(example = "25.00")]
     amount: String,
     currency: Currency,

@@ -35,7 +35,8 @@ pub struct EarningOut {
     released_at: Option<Timestamp>,
     /// For a commission, its percentage of the payout; null otherwise.
     percent: Option<Percent>,
-    /// For a commission, 1 if a sub-affiliate earned the payout, 2 if a sub-affiliate of a sub-affiliate did; null otherwise.
+    /// For a commission, 1 if a sub-affiliate earned the payout, 2 if a sub-affiliate of a sub-affiliate did; null
+    /// otherwise.
     level: Option<i32>,
     /// The reason of an adjustment; null otherwise.
     reason: Option<String>,

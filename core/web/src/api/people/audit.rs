@@ -39,8 +39,8 @@ pub struct AuditRecordOut {
     #[schema(value_type = Object)]
     fields: serde_json::Value,
     outcome: AuditOutcomeOut,
-    /// The changed fields, at most 50. Secrets and personal data are hidden. Empty for a created object: `object` has its
-    /// id.
+    /// The changed fields, at most 50. Secrets and personal data are hidden. Empty for a created object: `object` has
+    /// its id.
     changes: Vec<FieldChange>,
     /// The HTTP status of the response; null if it is unknown.
     status: Option<u16>,
@@ -50,10 +50,10 @@ pub struct AuditRecordOut {
     request_id: Option<String>,
 }
 
-/// The outcome of a recorded operation. `done`: it succeeded. `refused`: it was refused, and nothing changed. `repeated`:
-/// the response of an earlier request with the same Idempotency-Key was repeated, and nothing changed again. `failed`:
-/// it failed by an internal error. `unknown`: it is still running, or the server stopped before its end; read the object
-/// to see its state.
+/// The outcome of a recorded operation. `done`: it succeeded. `refused`: it was refused, and nothing changed.
+/// `repeated`: the response of an earlier request with the same Idempotency-Key was repeated, and nothing changed
+/// again. `failed`: it failed by an internal error. `unknown`: it is still running, or the server stopped before its
+/// end; read the object to see its state.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum AuditOutcomeOut {
@@ -117,8 +117,8 @@ pub struct AuditFilter {
 
 /// List the audit log, newest first: the changes and exports that callers requested, with their outcomes.
 ///
-/// Records are never changed, and only an owner can delete old ones. Created conversions and events and the notifications
-/// of networks are not in it, because they are stored with their own history.
+/// Records are never changed, and only an owner can delete old ones. Created conversions and events and the
+/// notifications of networks are not in it, because they are stored with their own history.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditFilter),
     security(("api_key" = ["read_audit"])),
     responses((status = 200, body = PageOut<AuditRecordOut>), (status = "default", body = Problem)))]

@@ -65,8 +65,8 @@ pub struct UserOut {
 pub struct InvitedUserOut {
     #[serde(flatten)]
     about: UserOut,
-    /// The link for choosing a password, valid for seven days and one use; it was sent by e-mail too. Null in the repeated
-    /// response to the same Idempotency-Key, and if the user has permissions that the caller does not have.
+    /// The link for choosing a password, valid for seven days and one use; it was sent by e-mail too. Null in the
+    /// repeated response to the same Idempotency-Key, and if the user has permissions that the caller does not have.
     invitation_url: Option<String>,
 }
 
@@ -97,9 +97,9 @@ pub struct UserFilter {
     status: Option<UserStatus>,
 }
 
-/// Invite a user: a link for choosing a password is sent to the address. The role must have no permission that you do not
-/// have. Without the permissions of the role `affiliate`, you can invite people of an affiliate only at the affiliate's
-/// own e-mail address.
+/// Invite a user: a link for choosing a password is sent to the address. The role must have no permission that you do
+/// not have. Without the permissions of the role `affiliate`, you can invite people of an affiliate only at the
+/// affiliate's own e-mail address.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = UserIn,
     security(("api_key" = ["manage_users"])),
     responses((status = 201, body = InvitedUserOut), (status = "default", body = Problem)))]
@@ -137,8 +137,8 @@ pub async fn get_user(State(app): State<App>, PathId(id): PathId<UserId>) -> Api
     Ok(Json(users::get(&app, id).await?.into()))
 }
 
-/// Change the name, role or status of a user. You need all permissions of the user's former and new role. Disabling a user
-/// ends the user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get
+/// Change the name, role or status of a user. You need all permissions of the user's former and new role. Disabling a
+/// user ends the user's sessions, and the user's API keys stop working. The last active owner cannot be disabled or get
 /// another role.
 #[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
     request_body = UserChanges,
@@ -157,8 +157,8 @@ pub async fn change_user(
     Ok(Audited(users::change(&app, actor, id, changes).await?.map(Into::into)))
 }
 
-/// Approve a registration: an affiliate is created for the user, who becomes active. Has no effect on users with another
-/// status.
+/// Approve a registration: an affiliate is created for the user, who becomes active. Has no effect on users with
+/// another status.
 #[utoipa::path(post, path = "/api/v1/users/{id}/approve", tag = "users", params(("id" = UserId, Path)),
     security(("api_key" = ["manage_affiliates"])),
     responses((status = 200, body = UserOut), (status = "default", body = Problem)))]

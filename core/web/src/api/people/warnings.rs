@@ -39,8 +39,8 @@ impl From<Warning> for WarningOut {
     }
 }
 
-/// List the problems that the operator should fix and that occurred in the last 24 hours. Each process has its own list;
-/// the response has that of the process that answers.
+/// List the problems that the operator should fix and that occurred in the last 24 hours. Each process has its own
+/// list; the response has that of the process that answers.
 #[utoipa::path(get, path = "/api/v1/warnings", tag = "settings",
     security(("api_key" = ["manage_settings"])),
     responses((status = 200, body = PageOut<WarningOut>), (status = "default", body = Problem)))]

@@ -46,8 +46,8 @@ pub struct AffiliateChanges {
     #[schema(max_length = 254)]
     email: Option<String>,
     status: Option<AffiliateStatus>,
-    /// The id or referral code of another parent affiliate; null removes the parent affiliate. Applies to conversions that
-    /// are approved from now on.
+    /// The id or referral code of another parent affiliate; null removes the parent affiliate. Applies to conversions
+    /// that are approved from now on.
     #[serde(default, deserialize_with = "crate::api::some")]
     parent_affiliate: Option<Option<String>>,
 }

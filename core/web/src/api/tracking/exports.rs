@@ -239,8 +239,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Writes pages of rows as bytes. After an error the connection is closed, so that the client does not mistake a part for
-/// the whole.
+/// Writes pages of rows as bytes. After an error the connection is closed, so that the client does not mistake a part
+/// for the whole.
 struct Writer {
     export: Export,
     actor: Actor,

@@ -101,8 +101,8 @@ pub async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Change the signed-in person's e-mail address. A link is sent to the new address; the address changes when the link is
-/// confirmed. The response is the same if the new address is taken.
+/// Change the signed-in person's e-mail address. A link is sent to the new address; the address changes when the link
+/// is confirmed. The response is the same if the new address is taken.
 #[utoipa::path(post, path = "/api/v1/auth/email", tag = "sign-in", request_body = EmailChangeIn,
     security(("api_key" = [])),
     responses((status = 202, body = EmailSentOut), (status = "default", body = Problem)))]

@@ -150,8 +150,8 @@ pub async fn register(
     Ok((StatusCode::ACCEPTED, Json(EMAIL_SENT)))
 }
 
-/// Choose a password with the token of a link: of a registration, an invitation or a password reset. A token can be used
-/// once. Ends all sessions of the person; with `end_keys`, the person's API keys are revoked too.
+/// Choose a password with the token of a link: of a registration, an invitation or a password reset. A token can be
+/// used once. Ends all sessions of the person; with `end_keys`, the person's API keys are revoked too.
 #[utoipa::path(post, path = "/api/v1/auth/set-password", tag = "sign-in", request_body = NewPasswordIn,
     security(()),
     responses((status = 200, body = PasswordSetOut), (status = "default", body = Problem)))]
@@ -233,8 +233,8 @@ pub struct PayoutDetailsConfirmationIn {
     token: String,
 }
 
-/// Confirm a change of payout details with the token of the link that was sent to the affiliate's address. A token can be
-/// used once.
+/// Confirm a change of payout details with the token of the link that was sent to the affiliate's address. A token can
+/// be used once.
 #[utoipa::path(post, path = "/api/v1/auth/confirm-change", tag = "sign-in", request_body = PayoutDetailsConfirmationIn,
     security(()),
     responses((status = 204), (status = "default", body = Problem)))]

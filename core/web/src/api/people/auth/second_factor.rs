@@ -1,5 +1,5 @@
-//! `/api/v1/auth/second-factor`: the codes of an authenticator app (TOTP, RFC 6238). For sessions of people, not for API
-//! keys.
+//! `/api/v1/auth/second-factor`: the codes of an authenticator app (TOTP, RFC 6238). For sessions of people, not for
+//! API keys.
 
 use axum::Json;
 use axum::extract::State;
@@ -54,8 +54,8 @@ pub struct RecoveryCodesOut {
     recovery_codes: Vec<String>,
 }
 
-/// Begin to set up a second factor. Returns the secret for an authenticator app. The second factor takes effect when its
-/// first code is confirmed.
+/// Begin to set up a second factor. Returns the secret for an authenticator app. The second factor takes effect when
+/// its first code is confirmed.
 #[utoipa::path(post, path = "/api/v1/auth/second-factor", tag = "sign-in", request_body = SecondFactorSetupIn,
     security(("api_key" = [])),
     responses((status = 200, body = SecondFactorSetupOut), (status = "default", body = Problem)))]
