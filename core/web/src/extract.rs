@@ -92,8 +92,8 @@ const DISCARD_BYTES_MAX: usize = 256 * 1024;
 pub async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let size = body.size_hint();
     if size.lower() > limit as u64 {
-        if size.lower() <= (limit + LINGER_BYTES) as u64 {
-            let _ = axum::body::to_bytes(body, limit + LINGER_BYTES).await;
+        if size.lower() <= (limit + DISCARD_BYTES_MAX) as u64 {
+            let _ = axum::body::to_bytes(body, limit + DISCARD_BYTES_MAX).await;
         }
         return Err(too_large(limit));
     }

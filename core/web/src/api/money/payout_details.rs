@@ -1,7 +1,5 @@
 //! `/api/v1/payout-details`
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -1,7 +1,5 @@
 //! `/api/v1/withdrawals`
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
